@@ -1,0 +1,1 @@
+"""One module a command: parses words, calls a function of a room, prints its report."""

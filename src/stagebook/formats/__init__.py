@@ -1,0 +1,1 @@
+"""Files to pipelines and back, one package a format. Never runs anything."""

@@ -1,0 +1,12 @@
+"""The words for how an attempt, a stage and a run end. The OpenTelemetry CI/CD result values, nothing else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Outcome = Literal["success", "failure", "error", "timeout", "cancellation", "skip"]
+
+OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "error", "timeout", "cancellation", "skip")
+
+#: How bad an outcome is for the run; the worst that counts is the run's. Cancellation of a whole run is told apart.
+SEVERITY: dict[str, int] = {"success": 0, "skip": 0, "cancellation": 1, "failure": 2, "timeout": 3, "error": 4}

@@ -1,0 +1,114 @@
+"""A pipeline as every format becomes it: stages with ids, needs, demands and places. Nothing about files or time.
+
+Groups, lists and matrices are already resolved here: `Pipeline.stages` is flat, in file order, one entry a matrix
+cell, and `Stage.needs` holds ids of stages only. Durations are whole milliseconds, CPU is in thousandths of a core,
+memory in bytes. What a later part of Stagebook makes work is kept, validated but not interpreted, in `more`,
+and listed in `Pipeline.unbuilt` with its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple
+
+from stagebook.model.problem import Problem
+
+
+class Retry(NamedTuple):
+    """`attempts` is the total. `jitter` is a share (0.2 = ±20 %). `only` holds `timeout`, `exit N`, …; empty: any."""
+
+    attempts: int = 1
+    backoff_ms: int = 0
+    factor: float = 1.0
+    max_ms: int | None = None
+    jitter: float = 0.0
+    only: tuple[str, ...] = ()
+
+
+class Timeouts(NamedTuple):
+    attempt_ms: int | None = None
+    stage_ms: int | None = None
+    queue_ms: int | None = None
+
+
+class Resources(NamedTuple):
+    """What a stage reserves. `pools` maps a pool's name to units."""
+
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    pools: Mapping[str, int] = {}
+
+
+class Stage(NamedTuple):
+    """One stage, or one cell of a matrix. `line` and `col` are where the user named it."""
+
+    id: str
+    name: str  #: the name without a cell's values
+    line: int
+    col: int
+    kind: str  #: run, cmd, python, gate, service, pipeline, generate, each or split
+    command: str | tuple[str, ...] = ""  #: text of `run`, argv of `cmd`, `module:function` of `python`
+    needs: tuple[str, ...] = ()
+    need_lines: tuple[int, ...] = ()  #: the line on which each need stands, or that makes it so
+    join: str = "all"  #: all, any or done
+    always: bool = False
+    cell: Mapping[str, str] | None = None
+    group: str | None = None  #: the innermost named group that holds it
+    priority: int = 0
+    resources: Resources = Resources()
+    locks: Mapping[str, str] = {}  #: name to `exclusive` or `shared`
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    grace_ms: int = 10_000
+    duration_ms: int | None = None  #: declared
+    env: Mapping[str, str] = {}
+    dir: str | None = None
+    shell: str = "auto"  #: auto, always or bash
+    critical: bool = False
+    allow_failure: bool = False
+    retry_safe: bool = True
+    ordering: str | None = None  #: why this order must stay
+    log_limit_bytes: int | None = None
+    more: Mapping[str, Any] = {}  #: validated keys that a later part makes work
+
+
+class Matrix(NamedTuple):
+    """The cells of one matrix stage, by id."""
+
+    cells: tuple[str, ...]
+    max_parallel: int | None = None
+    fail_fast: bool = True
+
+
+class Param(NamedTuple):
+    """`default` None means that a value must be given."""
+
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+class Limits(NamedTuple):
+    jobs: int | None = None
+    cpu_milli: int | None = None
+    memory_bytes: int | None = None
+
+
+class Pipeline(NamedTuple):
+    """A whole pipeline. `file` is absolute; `digest` is a hash of the file's bytes."""
+
+    name: str
+    file: str
+    format: str
+    digest: str
+    stages: tuple[Stage, ...]
+    params: Mapping[str, Param] = {}
+    env: Mapping[str, str] = {}
+    limits: Limits = Limits()
+    pools: Mapping[str, int] = {}
+    policy: str = "strict"  #: strict, lenient or fail-fast
+    timeout_ms: int | None = None
+    sla_ms: int | None = None
+    groups: Mapping[str, tuple[str, ...]] = {}  #: named groups to the ids of all their stages
+    matrices: Mapping[str, Matrix] = {}
+    problems: tuple[Problem, ...] = ()  #: warnings and notes of the file
+    unbuilt: tuple[Problem, ...] = ()  #: keys that `run` refuses for now
+    more: Mapping[str, Any] = {}

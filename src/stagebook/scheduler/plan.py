@@ -1,0 +1,68 @@
+"""What one run will do, in indices and whole numbers: checked once when it is built (`build`), then trusted.
+
+Every capacity is a pool of whole units: the jobs, thousandths of a core, bytes of memory, named pools, and a
+matrix's `max-parallel`. A lock is a pool as large as its users: shared takes one unit, exclusive takes all.
+So the machine knows one kind of scarcity only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Pool(NamedTuple):
+    """`name` is what a waiting stage is told: `slot`, `cpu`, `memory`, `pool:NAME`, `lock:NAME`, `matrix:NAME`."""
+
+    name: str
+    size: int
+
+
+class PlannedStage(NamedTuple):
+    id: str
+    needs: tuple[int, ...]
+    demand: int  #: index into `Plan.demands`
+    rank: int  #: smaller starts first; unique in a plan
+    join: str = "all"
+    always: bool = False
+    critical: bool = False
+    allow_failure: bool = False
+    retry_safe: bool = True
+    attempts: int = 1
+    delays_ms: tuple[int, ...] = ()  #: wait before attempt 2, 3 …, jitter included; the last one repeats
+    retry_only: tuple[str, ...] = ()  #: `timeout`, `exit 75` …; empty: any failure, error or timeout
+    attempt_timeout_ms: int | None = None
+    stage_timeout_ms: int | None = None
+    queue_timeout_ms: int | None = None
+    fail_fast_group: int = -1  #: stages of one number are cancelled when one of them fails; -1: none
+    skip: str | None = None  #: ended as `skip` with this reason at the start, and counted as done
+
+
+class Plan(NamedTuple):
+    """`demands` are distinct; each is (pool index, units) pairs in order of pool."""
+
+    stages: tuple[PlannedStage, ...]
+    pools: tuple[Pool, ...]
+    demands: tuple[tuple[tuple[int, int], ...], ...]
+    policy: str = "strict"
+    in_order: bool = False  #: sequential: a stage starts only when all of smaller rank have ended
+    timeout_ms: int | None = None
+    passed_over_max: int = 64  #: starts that may pass a ready stage before it claims its pools
+
+
+class Choice(NamedTuple):
+    """How a user asked for a run of a pipeline; with the pipeline it makes the plan, again and again the same.
+
+    `cores` is what this machine offers; `durations_ms` are known durations by stage id; `seed` is for jitter.
+    """
+
+    cores: int
+    jobs: int | None = None
+    sequential: bool = False
+    policy: str | None = None
+    only: tuple[str, ...] = ()
+    from_: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    durations_ms: tuple[tuple[str, int], ...] = ()
+    seed: int = 0

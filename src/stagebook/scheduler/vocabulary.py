@@ -1,0 +1,121 @@
+"""What the machine is told (events) and what it says (decisions): frozen records of plain values. No behaviour.
+
+Times are whole milliseconds since the run began and arrive in events. A stage is its index in the plan. Compare
+two of these together with their type: as tuples, different kinds with equal values are equal.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+
+class Began(NamedTuple):
+    """First, once."""
+
+    at: int
+
+
+class Started(NamedTuple):
+    """The process of an attempt exists. `start` is its start time as the kernel counts it, with `pid` its identity."""
+
+    at: int
+    stage: int
+    attempt: int
+    pid: int
+    start: int
+
+
+class Exited(NamedTuple):
+    """That attempt will never report again. `reason` is None, or says more; `interrupted` means its end is unknown."""
+
+    at: int
+    stage: int
+    attempt: int
+    outcome: str
+    exit: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+
+
+class TimerFired(NamedTuple):
+    """Comes back as it was set."""
+
+    at: int
+    timer: str
+
+
+class CancelAsked(NamedTuple):
+    """Stop the run, or one stage of it. `why` is SIGINT, SIGTERM, SIGHUP or `cancel`."""
+
+    at: int
+    why: str
+    stage: int | None = None
+
+
+class Resumed(NamedTuple):
+    """A new engine goes on."""
+
+    at: int
+
+
+class RerunAnswered(NamedTuple):
+    """A person has said what an interrupted `retry-safe: false` stage is: to run again, or done."""
+
+    at: int
+    stage: int
+    again: bool
+
+
+Event = Union[Began, Started, Exited, TimerFired, CancelAsked, Resumed, RerunAnswered]
+
+
+class Start(NamedTuple):
+    """Launch; every unit it takes is already reserved. `waited` names what it last waited for (`slot`, `cpu`,
+    `memory`, `pool:NAME`, `lock:NAME`) after its needs were done, None if it waited for nothing. `ready` is when
+    its needs were done (for a later attempt: when its backoff was over)."""
+
+    stage: int
+    attempt: int
+    ready: int
+    waited: str | None
+
+
+class Kill(NamedTuple):
+    """End it, escalate if deaf, and still report `Exited`. `now`: without grace. `why` is timeout or cancelled."""
+
+    stage: int
+    attempt: int
+    why: str
+    now: bool
+
+
+class SetTimer(NamedTuple):
+    """Bring it back at that time; never needs cancelling, stale ones are ignored."""
+
+    timer: str
+    at: int
+
+
+class AskRerun(NamedTuple):
+    """An interrupted `retry-safe: false` stage waits for a person; go on meanwhile."""
+
+    stage: int
+
+
+class Ended(NamedTuple):
+    """Record; said once per stage. `outcome` is an outcome word, `reason` says more."""
+
+    stage: int
+    outcome: str
+    reason: str | None
+    flaky: bool
+
+
+class RunEnded(NamedTuple):
+    """Close; said once. `reason` says more, as `timeout` of the whole run or `cancelled by SIGINT`."""
+
+    outcome: str
+    reason: str | None
+
+
+Decision = Union[Start, Kill, SetTimer, AskRerun, Ended, RunEnded]
