@@ -1,0 +1,60 @@
+# Every target does its own set-up. Nothing needs to be installed but Python 3.11+, make and a package index that pip knows.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint nightly bench mutants docs lock format clean
+
+PYTHON := .venv/bin/python
+BIN := .venv/bin
+READY := .venv/.ready-test
+BENCH_READY := .venv/.ready-bench
+WORKERS := 2
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(READY)  ## .venv with the command and everything that tests need
+
+$(READY): requirements/test.lock requirements/debian.txt pyproject.toml tools/setup.sh
+	@sh tools/setup.sh test
+
+$(BENCH_READY): requirements/bench.lock tools/setup.sh $(READY)
+	@sh tools/setup.sh bench
+
+demo: $(READY)  ## one small project's pipeline, one by one and then in parallel: which is better here?
+	@$(PYTHON) -m compileall -q src
+	@$(PYTHON) examples/ci/demo.py
+
+test: lint  ## all checks and all tests
+	@$(PYTHON) -m compileall -q src
+	$(BIN)/pytest --numprocesses $(WORKERS)
+
+lint: $(READY)  ## style, format, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## puts the code in form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+nightly: $(READY)  ## the tests that are too long for every commit
+	$(BIN)/pytest --numprocesses $(WORKERS) -m nightly
+
+bench: $(BENCH_READY)  ## figures against the peers, side by side
+	@$(PYTHON) -m compileall -q src
+	$(PYTHON) benchmarks/overhead.py
+	$(PYTHON) benchmarks/machine.py
+
+mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
+	$(PYTHON) tools/mutants.py
+
+docs: $(READY)  ## writes the generated pages anew
+	$(PYTHON) tools/docs.py
+
+lock: $(BENCH_READY)  ## newest versions into requirements/*.lock (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/test.in --output-file requirements/test.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in --output-file requirements/bench.lock
+
+clean:  ## removes everything that make made
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .stagebook mutants build dist examples/ci/.work
+	find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
