@@ -1,0 +1,66 @@
+"""What every test may ask for: the data sets, the installed command, and the rule that CI skips nothing.
+
+Tests of one room keep their own fixtures beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Generator, TypeVar
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+Report = TypeVar("Report")
+Reporting = Generator[None, Report, Report]
+
+IN_CI = os.environ.get("CI") == "true"
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("here", deadline=None, print_blob=True)
+settings.load_profile("ci" if IN_CI else "here")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The directory of foreign data sets: `../shared/data` beside the checkout, else $STAGEBOOK_TEST_DATA."""
+    beside = ROOT.parent / "shared" / "data"
+    named = os.environ.get("STAGEBOOK_TEST_DATA")
+    for candidate in (beside, Path(named) if named else None):
+        if candidate is not None and candidate.is_dir():
+            return candidate
+    pytest.skip(f"no data sets: neither {beside} nor $STAGEBOOK_TEST_DATA is a directory")
+
+
+@pytest.fixture(scope="session")
+def stagebook() -> str:
+    """The installed command, as a user would call it."""
+    command = Path(sys.executable).with_name("stagebook")
+    assert command.exists(), f"{command} is missing: run `make setup`, then .venv/bin/pytest"
+    return str(command)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reporting[pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Reporting[pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI whatever a test needs is there, so a skip would only hide that it is not."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        place = report.longrepr
+        reason = place[2] if isinstance(place, tuple) else str(place)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: skipped, which counts as a failure with CI=true: {reason}"
