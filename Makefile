@@ -2,6 +2,11 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint nightly bench mutants docs lock format clean
 
+# An empty environment has no PATH, and without one Python cannot tell where it is itself.
+ifeq ($(PATH),)
+export PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+endif
+
 PYTHON := .venv/bin/python
 BIN := .venv/bin
 READY := .venv/.ready-test
