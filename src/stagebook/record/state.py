@@ -1,0 +1,149 @@
+"""Where a run's files are: `.stagebook/`, its `runs/RUN/`, the journal, the logs. Makes directories, reads nothing.
+
+    .stagebook/runs/RUN/journal.jsonl     the record
+    .stagebook/runs/RUN/lock              held by the engine
+    .stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
+    .stagebook/runs/RUN/logs/growth       when which log grew
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Mapping
+
+from stagebook.model.problem import SurroundingsError
+
+NAME = ".stagebook"
+VARIABLE = "STAGEBOOK_DIR"
+NATIVE_FILE = "stagebook.yaml"
+LOG_NAME_MAX = 120
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
+_DOT = ord(".")
+
+
+def locate(
+    file: str | None, format: str | None, cwd: str, option: str | None, environ: Mapping[str, str]
+) -> str:
+    """The state directory, absolute, there or not. `option` is `--dir`; it and STAGEBOOK_DIR name the directory itself.
+
+    Beside a native file; for another file at the root of its git work tree, else in `cwd`. Without a file: the
+    nearest one upward from `cwd` that is there, or would belong to a native file.
+    """
+    chosen = option or environ.get(VARIABLE)
+    if chosen:
+        return os.path.abspath(os.path.join(cwd, chosen))
+    if file is None:
+        return _nearest(os.path.abspath(cwd))
+    folder = os.path.dirname(os.path.abspath(os.path.join(cwd, file)))
+    if format in (None, "native"):
+        return os.path.join(folder, NAME)
+    return os.path.join(_git_root(folder) or os.path.abspath(cwd), NAME)
+
+
+def make(state: str) -> None:
+    """Make the state directory with its own `.gitignore`, if it is not there. Raises SurroundingsError."""
+    try:
+        os.mkdir(state, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_all(state)
+    except OSError as error:
+        raise _failure(state, error) from error
+    path = os.path.join(state, ".gitignore")
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"*\n")
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def make_run(state: str, run: str) -> str:
+    """Make the directory of a new run, with `logs`, and the state directory if need be; its path.
+
+    Raises SurroundingsError, so that a read-only place is told before any stage starts.
+    """
+    directory = run_directory(state, run)
+    logs = logs_directory(directory)
+    make(state)
+    try:
+        if not os.path.isdir(runs_directory(state)):
+            os.makedirs(runs_directory(state), 0o700, exist_ok=True)
+        os.mkdir(directory, 0o700)
+        os.mkdir(logs, 0o700)
+    except OSError as error:
+        raise _failure(directory, error) from error
+    return directory
+
+
+def runs_directory(state: str) -> str:
+    return os.path.join(state, "runs")
+
+
+def run_directory(state: str, run: str) -> str:
+    return os.path.join(state, "runs", run)
+
+
+def journal_path(directory: str) -> str:
+    """The journal of the run that has this directory."""
+    return os.path.join(directory, "journal.jsonl")
+
+
+def logs_directory(directory: str) -> str:
+    return os.path.join(directory, "logs")
+
+
+def log_name(stage: str, attempt: int) -> str:
+    """The file name of an attempt's log: the id percent-encoded, at most 120 bytes, different for different ids."""
+    ending = f".{attempt}.log"
+    encoded = "".join(_encoded(byte, at) for at, byte in enumerate(stage.encode("utf-8", "surrogatepass")))
+    if len(encoded) + len(ending) <= LOG_NAME_MAX:
+        return encoded + ending
+    # `%%` stands in no encoded name, so a cut name can only be equal to another cut one.
+    from hashlib import blake2b
+
+    mark = "%%" + blake2b(stage.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return encoded[: LOG_NAME_MAX - len(ending) - len(mark)] + mark + ending
+
+
+def _encoded(byte: int, at: int) -> str:
+    if byte in _PLAIN or (byte == _DOT and at > 0):
+        return chr(byte)
+    return f"%{byte:02X}"
+
+
+def _nearest(folder: str) -> str:
+    at = folder
+    while True:
+        if os.path.isdir(os.path.join(at, NAME)) or os.path.isfile(os.path.join(at, NATIVE_FILE)):
+            return os.path.join(at, NAME)
+        above = os.path.dirname(at)
+        if above == at:
+            return os.path.join(_git_root(folder) or folder, NAME)
+        at = above
+
+
+def _git_root(folder: str) -> str | None:
+    while True:
+        if os.path.exists(os.path.join(folder, ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def _make_all(state: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(state), exist_ok=True)
+        os.mkdir(state, 0o700)
+    except OSError as error:
+        raise _failure(state, error) from error
+
+
+def _failure(path: str, error: OSError) -> SurroundingsError:
+    return SurroundingsError(f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}")
