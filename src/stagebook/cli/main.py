@@ -1,0 +1,159 @@
+"""The command line's one door: picks a command, imports only its module, and turns every ending into an exit code.
+
+No command's work is here, and nothing is imported at the top but what Python has loaded anyway: `--help` and
+`--version` answer from this file alone. A command module offers `add_arguments(parser)`, `execute(args) -> int` and
+`EXAMPLE`; what it raises is rendered here, so that no traceback reaches a user.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+#: command: (module, what its help says in one line), in the order of the help
+COMMANDS: dict[str, tuple[str, str]] = {
+    "lint": ("lint", "find problems in pipeline files"),
+    "map": ("map", "show the DAG: needs, levels, width, critical path"),
+    "run": ("run", "run a pipeline, in sequence or in parallel"),
+    "measure": ("measure", "record one command of any existing pipeline"),
+    "runs": ("runs", "list recorded runs"),
+    "show": ("show", "show one run: outcome, timeline, causes, figures"),
+    "logs": ("logs", "print what stages printed"),
+    "timeline": ("timeline", "draw the timeline of a run"),
+    "cancel": ("cancel", "stop a run, or one stage of it"),
+    "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
+    "doctor": ("doctor", "tell what works on this machine and where settings come from"),
+}
+
+#: commands of the door that a later version brings
+LATER = (
+    "init stats diff why approve reject plan experiment diagnose review import patch serve items gate-link audit flaky"
+    " history cache gc bundle notify wait env examples completion"
+).split()
+
+_HELP = """\
+usage: stagebook COMMAND [OPTIONS] …
+
+Should these stages run one after another, or in parallel?
+Map them, run them, measure, and see.
+
+commands:
+{commands}
+
+options of every command:
+  --help                     its arguments, and an example
+  --json                     one JSON document on standard output
+  --quiet, --verbose         say less, say more
+  --color auto|always|never  NO_COLOR is honoured
+  --ascii                    no character beyond ASCII
+  --dir DIR                  the state directory, instead of .stagebook
+
+example:
+  stagebook run stagebook.yaml -j 4
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 to 5 as documented, 130 where an interrupt ended it."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    _open_closed_streams()
+    if words[:1] == ["run"] and not {"--help", "-h", "--dry-run"}.intersection(words):
+        # The pair that ends all stages should this process die is made first, while the process is still small.
+        from stagebook.engine.keeper import keep
+
+        keep()
+    try:
+        try:
+            code = _answer(words)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _give_up_stdout()  # `| head -1`: whoever read has seen enough
+            return 0
+        except OSError as error:
+            if not _is_of_stdout(error):
+                raise
+            _give_up_stdout()
+            sys.stderr.write(f"error: standard output: {error.strerror}\n")
+            return 4
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    except BaseException as error:
+        from stagebook.cli import trouble
+
+        return trouble.explain(error, wants_json(words))
+
+
+def wants_json(words: list[str]) -> bool:
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _answer(words: list[str]) -> int:
+    first = words[0] if words else "--help"
+    if first in ("--help", "-h", "help") and len(words) < 2:
+        table = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+        text = _HELP.format(commands=table)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            sys.stdout.write(text.replace("…", "..."))
+        return 0
+    if first == "--version":
+        from stagebook import __version__
+
+        sys.stdout.write(f'{{"version": "{__version__}"}}\n' if wants_json(words) else f"stagebook {__version__}\n")
+        return 0
+    if first == "help":
+        first, words = words[1], [words[1], "--help"]
+    if first not in COMMANDS:
+        from stagebook.cli import trouble
+
+        raise trouble.unknown_command(first)
+    from importlib import import_module
+
+    from stagebook.cli import words as grammar
+
+    module = import_module(f"stagebook.cli.{COMMANDS[first][0]}")
+    args = grammar.parse(first, COMMANDS[first][1], module, words[1:])
+    code: int = module.execute(args)
+    return code
+
+
+def _open_closed_streams() -> None:
+    """A closed descriptor 0, 1 or 2 would be taken by the next file opened, and a journal would then get our words."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether writing our answer is what failed: such an error names no file, and a second try fails the same way."""
+    if error.filename is not None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError as again:
+        return again.errno == error.errno
+    return False
+
+
+def _give_up_stdout() -> None:
+    """What is still buffered goes nowhere, so that Python's own flush at exit has nothing to complain of."""
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        pass

@@ -1,0 +1,34 @@
+"""How a command answers: lines in the style that fits where they go, or one JSON document. Never both."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any, Iterable
+
+from stagebook.report.style import Style, choose
+
+
+def style_for(stream: IO[str], args: Any = None) -> Style:
+    """The style for `stream` as options and settings ask; without `args`, as the words of the command line say."""
+    if args is not None:
+        return choose(stream, args.settings.color, args.ascii)
+    words = sys.argv[1:]
+    color = "auto"
+    for word, value in zip(words, [*words[1:], ""]):
+        if word == "--color":
+            color = value
+        elif word.startswith("--color="):
+            color = word[8:]
+    return choose(stream, color, "--ascii" in words)
+
+
+def say(lines: Iterable[str], stream: IO[str] | None = None) -> None:
+    text = "\n".join(lines)
+    (stream or sys.stdout).write(text + "\n" if text else "")
+
+
+def say_json(document: Any) -> None:
+    """One document, one line. Only ASCII goes out, so that no locale can break it."""
+    import json
+
+    sys.stdout.write(json.dumps(document) + "\n")

@@ -1,0 +1,163 @@
+"""Settings and where each came from: defaults < user's file < project's file < environment < options.
+
+Files are TOML and read only if they are there. Nothing here acts on a value.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping, NamedTuple
+
+from stagebook.model.problem import InputError, Problem
+
+#: name: (default, allowed words; () for any text, None for a whole number from 1)
+KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
+    "jobs": (None, None),
+    "policy": (None, ("strict", "lenient", "fail-fast")),
+    "accounting": ("auto", ("auto", "wait4")),
+    "durability": ("normal", ("normal", "full")),
+    "color": ("auto", ("auto", "always", "never")),
+    "dir": (None, ()),
+    "output": ("fail-only", ("group", "interleave", "fail-only")),
+}
+
+
+class Origin(NamedTuple):
+    """`kind` is default, user, project, environment or option; `where` is a file, a variable or an option."""
+
+    kind: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.where}".rstrip()
+
+
+class Settings:
+    """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
+
+    __slots__ = ("jobs", "policy", "accounting", "durability", "color", "dir", "output", "origins")
+
+    jobs: int | None
+    policy: str | None
+    accounting: str
+    durability: str
+    color: str
+    dir: str | None
+    output: str
+
+    def __init__(self) -> None:
+        self.origins: dict[str, Origin] = {}
+        for name, (default, _) in KNOWN.items():
+            self.take(name, default, Origin("default"))
+
+    def take(self, name: str, value: Any, origin: Origin) -> None:
+        setattr(self, name, value)
+        self.origins[name] = origin
+
+
+def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Resolve all settings. `args` holds options by the same names, None where not given.
+
+    Raises InputError, with place, for an unknown key or a value that a setting cannot have.
+    """
+    environ = os.environ if environ is None else environ
+    settings = Settings()
+    user = user_file(environ)
+    if user is not None and os.path.isfile(user):
+        _take_file(settings, user, "user", None)
+    project = project_file(cwd or os.getcwd())
+    if project is not None:
+        _take_file(settings, project, "project", "stagebook" if project.endswith("pyproject.toml") else None)
+    for name in KNOWN:
+        variable = f"STAGEBOOK_{name.upper()}"
+        text = environ.get(variable)
+        if text:
+            settings.take(name, _checked(name, text, "", 0, variable), Origin("environment", variable))
+    for name in KNOWN:
+        value = getattr(args, name, None)
+        if value is not None:
+            settings.take(name, _checked(name, value, "", 0, f"--{name}"), Origin("option", f"--{name}"))
+    return settings
+
+
+def user_file(environ: Mapping[str, str]) -> str | None:
+    """Where platformdirs puts it on Linux, without the cost of importing platformdirs."""
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    if not base.startswith("/"):
+        home = environ.get("HOME")
+        if not home:
+            return None
+        base = os.path.join(home, ".config")
+    return os.path.join(base, "stagebook", "config.toml")
+
+
+def project_file(start: str) -> str | None:
+    """The first `stagebook.toml`, or `pyproject.toml` with our table, from `start` up to the root of the work tree."""
+    folder = start
+    while True:
+        own = os.path.join(folder, "stagebook.toml")
+        if os.path.isfile(own):
+            return own
+        shared = os.path.join(folder, "pyproject.toml")
+        try:
+            with open(shared, "rb") as file:
+                if b"tool.stagebook" in file.read():
+                    return shared
+        except OSError:
+            pass
+        parent = os.path.dirname(folder)
+        if parent == folder or os.path.exists(os.path.join(folder, ".git")):
+            return None
+        folder = parent
+
+
+def _take_file(settings: Settings, path: str, kind: str, tool: str | None) -> None:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+        table: Any = tomllib.loads(text.decode("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(str(error), [Problem(path, 0, 0, "toml", "error", f"not TOML: {error}")]) from None
+    if tool is not None:
+        table = table.get("tool", {}).get(tool, {})
+    if not isinstance(table, dict):
+        raise InputError("settings are a table", [Problem(path, 0, 0, "type", "error", "settings must be a table")])
+    for name, value in table.items():
+        line = _line_of(text.decode("utf-8"), name)
+        if name not in KNOWN:
+            raise _unknown(name, path, line)
+        settings.take(name, _checked(name, value, path, line, name), Origin(kind, path))
+
+
+def _line_of(text: str, name: str) -> int:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.split("=", 1)[0].strip().strip("\"'") == name:
+            return number
+    return 0
+
+
+def _unknown(name: str, path: str, line: int) -> InputError:
+    from stagebook.cli.words import nearest
+
+    near = nearest(name, list(KNOWN))
+    text = f"unknown setting '{name}'" + (f", did you mean '{near}'?" if near else "")
+    return InputError(text, [Problem(path, line, 1 if line else 0, "unknown-key", "error", text)])
+
+
+def _checked(name: str, value: Any, path: str, line: int, said: str) -> Any:
+    allowed = KNOWN[name][1]
+    if allowed is None:
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 1_000_000:
+            return number
+        wanted = "a whole number from 1"
+    elif isinstance(value, str) and (value in allowed or not allowed):
+        return value
+    else:
+        wanted = "one of " + ", ".join(allowed) if allowed else "text"
+    text = f"{said}: {value!r} is not {wanted}"
+    raise InputError(text, [Problem(path, line, 1 if line else 0, "value", "error", text)])

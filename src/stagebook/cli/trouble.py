@@ -1,0 +1,126 @@
+"""What went wrong, said: as text on standard error or, with `--json`, as one document, with the exit code that fits.
+
+A user's mistake and surroundings that gave way are told with their places. A defect of ours is one line; its
+traceback goes to a file, since it helps us and nobody else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Iterable
+
+from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError
+
+
+def explain(error: BaseException, as_json: bool) -> int:
+    """Tell a user about `error`; gives the exit code."""
+    if not isinstance(error, StagebookError):
+        text = f"Stagebook failed, your stages are safe; details: {keep_details(error)}"
+        return _say([Problem("", 0, 0, "defect", "error", text)], as_json, DEFECT, text)
+    found = error.problems
+    if not found:
+        code = {2: "input", 4: "surroundings"}.get(error.exit, "defect")
+        found = (Problem("", 0, 0, code, "error", str(error)),)
+    if not as_json and any(problem.file for problem in found):
+        return tell(found, error.exit)
+    return _say(found, as_json, error.exit)
+
+
+def tell(found: Iterable[Problem], code: int) -> int:
+    """All problems of a file on standard error, with the lines they are about, and the tally."""
+    from stagebook.cli.output import style_for
+    from stagebook.report import problems
+
+    shown = [near(problem) for problem in found]
+    lines = problems.render(shown, style_for(sys.stderr), source_line)
+    tally = problems.tally(shown)
+    sys.stderr.write("\n".join([*lines, "", f"{tally}, nothing was run"]) + "\n")
+    return code
+
+
+def _say(found: Iterable[Problem], as_json: bool, code: int, text: str = "") -> int:
+    from stagebook.report import problems
+
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps({"errors": problems.document(found)}) + "\n")
+    elif text:
+        sys.stderr.write(text + "\n")
+    else:
+        from stagebook.cli.output import style_for
+
+        sys.stderr.write("\n".join(problems.render(found, style_for(sys.stderr))) + "\n")
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        pass
+    return code
+
+
+def near(problem: Problem) -> Problem:
+    """The same with its file as a user in this directory would write it."""
+    return problem._replace(file=near_path(problem.file))
+
+
+def near_path(path: str) -> str:
+    if not os.path.isabs(path):
+        return path
+    try:
+        here = os.path.relpath(path)
+    except OSError:  # the directory we are in is gone
+        return path
+    return path if here.startswith("..") else here
+
+
+def source_line(file: str, line: int) -> str | None:
+    """Line `line` of `file`; None where it cannot be read. Very long files are read no further than that line."""
+    try:
+        with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
+            for number, text in enumerate(lines, 1):
+                if number == line:
+                    return text
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def unknown_command(word: str) -> InputError:
+    from stagebook.cli.main import COMMANDS, LATER
+    from stagebook.cli.words import nearest, usage_error
+
+    if word in LATER:
+        return usage_error(f"'{word}' is not part of this version yet", "stagebook --help lists what is")
+    if word.startswith("-"):
+        return usage_error(f"unknown option '{word}'", "stagebook --help lists commands and options")
+    near = nearest(word, list(COMMANDS))
+    if near:
+        return usage_error(f"unknown command '{word}', did you mean '{near}'?")
+    return usage_error(f"unknown command '{word}'", "stagebook --help lists all commands")
+
+
+def keep_details(error: BaseException) -> str:
+    """Write the traceback where it can be found again; gives its path, or the error itself where nothing can be
+    written."""
+    import time
+    import traceback
+
+    from stagebook import __version__
+
+    text = (
+        f"stagebook {__version__}, Python {sys.version}\n{sys.argv!r}\n\n"
+        + "".join(traceback.format_exception(error))
+    )
+    name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+    state = os.environ.get("STAGEBOOK_DIR") or ".stagebook"
+    for folder in (state, os.environ.get("TMPDIR") or "/tmp"):
+        path = os.path.join(os.path.abspath(folder), name if folder == state else f"stagebook-{name}")
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as out:
+                out.write(text)
+        except OSError:
+            continue
+        return path
+    return f"{type(error).__name__}: {error}"

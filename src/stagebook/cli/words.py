@@ -1,0 +1,82 @@
+"""The words of a command line: the options that every command has, and how wrong words are answered.
+
+`argparse` is imported here and nowhere else. It is told its width, since asking it to find out imports `shutil`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any, NoReturn
+
+from stagebook.model.problem import InputError, Problem
+
+
+class _Format(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        said = os.environ.get("COLUMNS", "")
+        width = int(said) if said.isdigit() and int(said) >= 40 else 80
+        super().__init__(prog, max_help_position=30, width=width)
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong words raise InputError, as every other mistake of a user does, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise usage_error(message, f"stagebook {self.prog.split(' ', 1)[-1]} --help shows what is possible")
+
+
+def usage_error(message: str, hint: str = "") -> InputError:
+    text = f"{message}; {hint}" if hint else message
+    return InputError(text, [Problem("", 0, 0, "usage", "error", text)])
+
+
+def parse(command: str, purpose: str, module: Any, words: list[str]) -> argparse.Namespace:
+    """The arguments of `command`, with `command`, and `settings` resolved. Raises InputError for words it lacks."""
+    parser = parser_of(command, purpose, module)
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        raise _unknown_words(unknown, parser)
+    from stagebook.cli import settings
+
+    args.command = command
+    args.settings = settings.load(args)
+    return args
+
+
+def parser_of(command: str, purpose: str, module: Any) -> Parser:
+    parser = Parser(
+        prog=f"stagebook {command}",
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog="example:\n" + "\n".join("  " + line for line in module.EXAMPLE.strip().splitlines()),
+        formatter_class=_Format,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    common = parser.add_argument_group("options of every command")
+    common.add_argument("--json", action="store_true", help="one JSON document on standard output, nothing else there")
+    common.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    common.add_argument("-v", "--verbose", action="store_true", help="say more")
+    common.add_argument("--color", choices=("auto", "always", "never"), help="default: auto; NO_COLOR is honoured")
+    common.add_argument("--ascii", action="store_true", help="no character beyond ASCII")
+    common.add_argument("--dir", metavar="DIR", help="the state directory, instead of .stagebook")
+    return parser
+
+
+def _unknown_words(unknown: list[str], parser: Parser) -> InputError:
+    options = [word for word in unknown if word.startswith("-")]
+    hint = f"{parser.prog} --help shows what is possible"
+    if not options:
+        return usage_error(f"unexpected argument '{unknown[0]}'", hint)
+    word = options[0].split("=", 1)[0]
+    known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+    near = nearest(word, known)
+    return usage_error(f"unknown option '{word}', did you mean '{near}'?" if near else f"unknown option '{word}'; {hint}")
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that `word` was most likely meant to be."""
+    import difflib
+
+    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return found[0] if found else None

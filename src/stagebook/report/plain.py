@@ -1,0 +1,168 @@
+"""A run as lines, for whatever is not a terminal: one event a line, time and stage first, nothing rewritten or cut.
+
+No escape byte ever comes from here unless colours were asked for by name. Built for a thousand stages a second: an
+event costs a few string joins, and nothing is written before `flush`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import IO, Callable
+
+from stagebook.report.durations import plural, span_us
+from stagebook.report.harmless import harmless, line_of_output
+from stagebook.report.style import Style
+from stagebook.report.watch import Document, More, Outlet, Tail, Watcher, short_id
+from stagebook.report.words import cause, ending, resource, waiting
+
+_FAILED = frozenset({"failure", "error", "timeout"})
+_LINES_OF_FAILURE = 20
+#: Lines kept back before they are written in any case, so that a burst does not grow without bound.
+_BURST = 512
+
+
+class Plain(Watcher):
+    """`output`: `group` prints a stage's output when it ends, `interleave` as it comes, `fail-only` the end of what a
+    failed stage printed."""
+
+    def __init__(
+        self,
+        stream: IO[str],
+        style: Style,
+        *,
+        output: str = "fail-only",
+        verbose: bool = False,
+        tail: Tail | None = None,
+        more: More | None = None,
+        short: Callable[[str], str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._outlet = Outlet(stream)
+        self._parts = self._outlet.parts
+        self._style = style
+        self._output = output
+        self._verbose = verbose
+        self._tail = tail
+        self._more = more
+        self._short = short or short_id
+        self._clock = clock
+        self._second = -1
+        self._stamp = ""
+        self._jobs: int | None = None
+        self._names: dict[str, str] = {}
+        self._said: dict[str, str] = {}  #: stage to the outcome that its last attempt was said to have
+        self._running: dict[str, int] = {}
+        self._because = style.mark("because")
+        if output == "interleave" and more is not None:
+            self.tick_us = 100_000
+
+    @property
+    def failed(self) -> int | None:
+        """errno of what stopped our words, if anything did."""
+        return self._outlet.failed
+
+    def _line(self, stage_id: str, text: str) -> None:
+        now = int(self._clock())
+        if now != self._second:
+            self._second = now
+            self._stamp = time.strftime("%H:%M:%S", time.localtime(now))
+        name = self._names.get(stage_id)
+        if name is None:
+            name = self._names[stage_id] = self._style.plain(harmless(stage_id))
+        self._parts.append(f"{self._stamp} {name}{text}\n")
+        if len(self._parts) > _BURST:
+            self._outlet.flush()
+
+    def began(self, facts: Document) -> None:
+        self._jobs = facts.get("jobs")
+        total = facts.get("total")
+        if total is None:
+            total = len(facts["stages"])
+        jobs = "in sequence" if facts.get("mode") == "sequential" else plural(self._jobs or 1, "job")
+        text = f": run {self._short(str(facts['run']))}, {plural(total, 'stage')}, {jobs}"
+        if facts.get("policy"):
+            text += f", policy {facts['policy']}"
+        self._line(str(facts["pipeline"]), text)
+
+    def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
+        text = ": started"
+        if attempt > 1:
+            text += f", attempt {attempt}"
+        if waited and wait_us >= 500:
+            text += f", waited {span_us(wait_us)}"
+            if self._verbose:
+                text += f" for {resource(waited)}"
+        self._line(stage_id, text)
+        if self._output == "interleave":
+            self._running[stage_id] = attempt
+
+    def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
+        self._line(stage_id, ": " + waiting(reason, holder, self._jobs))
+
+    def exited(
+        self,
+        stage_id: str,
+        attempt: int,
+        attempts: int,
+        us: int,
+        outcome: str,
+        reason: str | None,
+        exit: int | None,
+        wall_us: int,
+        retry_in_us: int | None,
+    ) -> None:
+        if self._running.pop(stage_id, 0):
+            self._print_more(stage_id, attempt, True)
+        if outcome == "success" and reason is None:
+            text = f": success, {span_us(wall_us)}"
+        else:
+            detail = ending(outcome, reason, exit)
+            text = f": {outcome}, {detail}, {span_us(wall_us)}" if detail else f": {outcome}, {span_us(wall_us)}"
+        if retry_in_us is not None:
+            text += f"; attempt {attempt + 1} of {attempts} in {span_us(retry_in_us)}"
+        self._line(stage_id, self._style.plain(text))
+        self._said[stage_id] = outcome
+        if self._output == "group":
+            self._print_more(stage_id, attempt, True)
+        elif self._output == "fail-only" and outcome in _FAILED and retry_in_us is None and self._tail is not None:
+            for _, data in self._tail(stage_id, attempt, _LINES_OF_FAILURE):
+                self._print(stage_id, data)
+
+    def ended(self, stage_id: str, outcome: str, reason: str | None, us: int) -> None:
+        if self._said.get(stage_id) == outcome:
+            return
+        origin = cause(reason)
+        if origin is not None:
+            text = f": {outcome} {self._because} {harmless(origin[0])} "
+            text += {"failure": "failed", "skip": "skipped"}.get(origin[1], origin[1])
+        else:
+            text = f": {outcome}, {harmless(reason)}" if reason else f": {outcome}"
+        self._line(stage_id, self._style.plain(text))
+
+    def note(self, text: str) -> None:
+        self._line("warning", self._style.plain(": " + harmless(text)))
+
+    def tick(self, us: int) -> None:
+        if self._running and self._more is not None:
+            for stage_id, attempt in self._running.items():
+                self._print_more(stage_id, attempt, False)
+            self._outlet.flush()
+
+    def _print_more(self, stage_id: str, attempt: int, is_over: bool) -> None:
+        if self._more is not None:
+            for data in self._more(stage_id, attempt, is_over):
+                self._print(stage_id, data)
+
+    def _print(self, stage_id: str, data: bytes) -> None:
+        self._line(stage_id, self._style.plain(" | " + line_of_output(data, self._style.color)))
+
+    def flush(self) -> None:
+        self._outlet.flush()
+
+    def finished(self, document: Document) -> None:
+        from stagebook.report import summary
+
+        excerpt = self._tail
+        lines = summary.render(document, self._style, excerpt=excerpt, short=self._short(str(document["run"])))
+        self._parts.append("\n" + "\n".join(lines) + "\n")
+        self._outlet.flush()

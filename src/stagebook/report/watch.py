@@ -1,0 +1,149 @@
+"""The seam between a run that goes on and the people who watch it: what the engine tells, and who listens.
+
+The engine calls these methods and imports nothing from here; `choose` picks the listener. Times are whole
+microseconds since the run began. A listener never raises and never stops a run: where its reader has gone it falls
+silent, where its output is full it says so once on standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import IO, Any, Callable, Mapping
+
+from stagebook.report.style import Style
+
+#: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
+Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
+#: (stage id, attempt, whether it has ended) to lines that were not yet given
+More = Callable[[str, int, bool], "list[bytes]"]
+Document = Mapping[str, Any]
+
+
+class Watcher:
+    """Says nothing, which is what `--quiet` asks for; the others say something in the methods they replace."""
+
+    #: how long the engine may sleep without calling `tick`, in microseconds; None: for ever
+    tick_us: int | None = None
+    #: whether `key` wants the characters that a person types
+    wants_keys = False
+
+    def began(self, facts: Document) -> None:
+        """The run begins. `facts` has the keys of the run's document: run, pipeline, file, jobs, mode, policy, stages
+        (each with stage, needs, critical); `total`, a number, stands in for stages where nobody draws them."""
+
+    def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
+        """An attempt runs. It waited `wait_us` for `waited` (slot, cpu, memory, pool:NAME, lock:NAME)."""
+
+    def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
+        """Its needs are done, and it waits for `reason`, which the stage `holder` has."""
+
+    def exited(
+        self,
+        stage_id: str,
+        attempt: int,
+        attempts: int,
+        us: int,
+        outcome: str,
+        reason: str | None,
+        exit: int | None,
+        wall_us: int,
+        retry_in_us: int | None,
+    ) -> None:
+        """An attempt of at most `attempts` is over; another follows in `retry_in_us`, or none where that is None."""
+
+    def ended(self, stage_id: str, outcome: str, reason: str | None, us: int) -> None:
+        """A stage has its final outcome."""
+
+    def tick(self, us: int) -> None:
+        """Time has passed; called at least every `tick_us`."""
+
+    def key(self, char: str) -> str | None:
+        """A person pressed a key. `cancel` is given back where that asks to cancel the run."""
+        return None
+
+    def note(self, text: str) -> None:
+        """A warning that should not wait for the end."""
+
+    def flush(self) -> None:
+        """What was said so far must now be seen: the engine is about to wait."""
+
+    def finished(self, document: Document) -> None:
+        """The run is over and on record. `document` is as `run --json` prints it."""
+
+
+Quiet = Watcher
+
+
+class Outlet:
+    """A buffer before a stream that may be slow, full or gone. Nothing it meets stops a run."""
+
+    __slots__ = ("stream", "parts", "failed")
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self.parts: list[str] = []
+        self.failed: int | None = None  #: errno of what went wrong; from then on everything is dropped
+
+    def flush(self) -> None:
+        parts = self.parts
+        if not parts:
+            return
+        text = "".join(parts)
+        parts.clear()
+        if self.failed is not None:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except BrokenPipeError:
+            self.failed = errno.EPIPE
+        except (OSError, ValueError) as error:
+            self.failed = getattr(error, "errno", None) or errno.EIO
+            try:
+                sys.stderr.write(f"warning: progress is no longer shown: {getattr(error, 'strerror', None) or error}\n")
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                pass
+
+
+def choose(
+    stream: IO[str],
+    style: Style,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    live: bool | None = None,
+    output: str = "fail-only",
+    tail: Tail | None = None,
+    more: More | None = None,
+    cpu: Callable[[], "tuple[float, float] | None"] | None = None,
+    short: Callable[[str], str] | None = None,
+) -> Watcher:
+    """The listener for `stream`: none if `quiet`, a live region on a terminal, else lines.
+
+    `live` False asks for lines on a terminal too. `output` is group, interleave or fail-only. `cpu` gives cores in
+    use and cores there are. `short` shortens a run's id as far as it stays unambiguous.
+    """
+    if quiet:
+        return Quiet()
+    if live is None:
+        live = is_live(stream)
+    if live and output != "interleave":
+        from stagebook.report.live import Live
+
+        return Live(stream, style, tail=tail, cpu=cpu, short=short)
+    from stagebook.report.plain import Plain
+
+    return Plain(stream, style, output=output, verbose=verbose, tail=tail, more=more, short=short)
+
+
+def is_live(stream: IO[str]) -> bool:
+    import os
+
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def short_id(run: str) -> str:
+    """The first eight characters, which tell runs apart in a list that a person reads."""
+    return run[:8]

@@ -1,0 +1,114 @@
+"""The sentences about stages that more than one view says: waits, ends, causes. One wording each, all names made safe."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from stagebook.report.harmless import harmless
+
+#: run outcome: verb in `release failed`
+VERBS = {
+    "success": "passed",
+    "failure": "failed",
+    "error": "failed",
+    "timeout": "timed out",
+    "cancellation": "was cancelled",
+    "skip": "was skipped",
+}
+
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+    11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
+}  # fmt: skip
+
+
+def resource(name: str) -> str:
+    """`pool:db` as `pool db`, `slot` as `slot`."""
+    return harmless(name.replace(":", " ", 1))
+
+
+def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> str:
+    """`waits for pool db, held by migrate`; `waits for a slot, 4 of 4 in use`."""
+    if name == "slot":
+        text = "waits for a slot"
+        return f"{text}, {jobs} of {jobs} in use" if jobs else text
+    text = f"waits for {resource(name)}"
+    return f"{text}, held by {harmless(holder)}" if holder else text
+
+
+def signal_name(number: int) -> str:
+    name = _SIGNALS.get(number)
+    return f"signal {number} ({name})" if name else f"signal {number}"
+
+
+def ending(outcome: str, reason: str | None, exit: int | None, signal: int | None = None) -> str:
+    """What makes that end clear, without the outcome word: `exit 1`, `signal 9 (SIGKILL)`, or the reason; may be empty."""
+    if reason:
+        text = harmless(reason)
+        if exit and "exit" not in text and outcome == "failure":
+            return f"exit {exit}, {text}"
+        return "" if text == outcome else text
+    if signal is not None:
+        return signal_name(signal)
+    return f"exit {exit}" if exit else ""
+
+
+def cause(reason: str | None) -> tuple[str, str] | None:
+    """The stage and the outcome that a skip was for, out of `needs X (failure)`; None for any other reason."""
+    if not reason or not reason.startswith("needs ") or not reason.endswith(")"):
+        return None
+    stage, _, outcome = reason[6:-1].rpartition(" (")
+    return (stage, outcome) if stage else None
+
+
+def ended_by(outcome: str) -> str:
+    """The past tense that follows a stage's name: `build failed`."""
+    return {"skip": "skipped", "success": "passed", "cancellation": "cancelled", "error": "error"}.get(
+        outcome, VERBS.get(outcome, outcome)
+    )
+
+
+def chain(stage: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], because: str = "←") -> str:
+    """`deploy skipped ← package skipped ← build failed (exit 2)`: from a skipped stage to what began it."""
+    parts: list[str] = []
+    seen: set[str] = set()
+    current: Mapping[str, Any] | None = stage
+    while current is not None:
+        name = str(current["stage"])
+        parts.append(f"{harmless(name)} {ended_by(str(current['outcome']))}" + _detail(current))
+        seen.add(name)
+        origin = cause(current.get("reason"))
+        if origin is None:
+            break
+        following = by_id.get(origin[0])
+        if following is None or origin[0] in seen:
+            parts.append(f"{harmless(origin[0])} {ended_by(origin[1])}")
+            break
+        current = following
+    return f" {because} ".join(parts)
+
+
+def root(stage: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+    """Name and outcome of the stage that a skip goes back to; None where the reason is another one."""
+    found: tuple[str, str] | None = None
+    seen: set[str] = set()
+    current: Mapping[str, Any] | None = stage
+    while current is not None:
+        origin = cause(current.get("reason"))
+        if origin is None or origin[0] in seen:
+            break
+        found = origin
+        seen.add(origin[0])
+        current = by_id.get(origin[0])
+    return found
+
+
+def _detail(stage: Mapping[str, Any]) -> str:
+    outcome = str(stage["outcome"])
+    reason = stage.get("reason")
+    if outcome == "skip":
+        return f" ({harmless(str(reason))})" if reason and cause(reason) is None else ""
+    attempts = stage.get("attempts") or []
+    last = attempts[-1] if attempts else {}
+    text = ending(outcome, reason or last.get("reason"), last.get("exit"), last.get("signal"))
+    return f" ({text})" if text and outcome != "success" else ""
