@@ -23,7 +23,7 @@ class Note(NamedTuple):
 class Growth:
     """The notes of one run, open for appending. `lost` counts notes that could not be written."""
 
-    __slots__ = ("path", "lost", "_fd", "_notes", "_torn")
+    __slots__ = ("_fd", "_notes", "_torn", "lost", "path")
 
     def __init__(self, logs_directory: str) -> None:
         self.path = os.path.join(logs_directory, NAME)

@@ -83,4 +83,5 @@ def decode(line: bytes) -> dict[str, Any]:
 
 def time_us(record: dict[str, Any]) -> int:
     """A record's `t` in whole microseconds since the run began."""
-    return round(record["t"] * 1_000_000)
+    t: float = record["t"]
+    return round(t * 1_000_000)

@@ -1,9 +1,9 @@
 """Where a run's files are: `.stagebook/`, its `runs/RUN/`, the journal, the logs. Makes directories, reads nothing.
 
-    .stagebook/runs/RUN/journal.jsonl     the record
-    .stagebook/runs/RUN/lock              held by the engine
-    .stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
-    .stagebook/runs/RUN/logs/growth       when which log grew
+.stagebook/runs/RUN/journal.jsonl     the record
+.stagebook/runs/RUN/lock              held by the engine
+.stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
+.stagebook/runs/RUN/logs/growth       when which log grew
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from stagebook.model.problem import SurroundingsError
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
 NATIVE_FILE = "stagebook.yaml"
-LOG_NAME_MAX = 120
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
-_DOT = ord(".")
+LOG_STEM_MAX = 120 - len(".999999.log")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
 
 
-def locate(
-    file: str | None, format: str | None, cwd: str, option: str | None, environ: Mapping[str, str]
-) -> str:
+def locate(file: str | None, format: str | None, cwd: str, option: str | None, environ: Mapping[str, str]) -> str:
     """The state directory, absolute, there or not. `option` is `--dir`; it and STAGEBOOK_DIR name the directory itself.
 
     Beside a native file; for another file at the root of its git work tree, else in `cwd`. Without a file: the
@@ -97,23 +94,32 @@ def logs_directory(directory: str) -> str:
     return os.path.join(directory, "logs")
 
 
-def log_name(stage: str, attempt: int) -> str:
-    """The file name of an attempt's log: the id percent-encoded, at most 120 bytes, different for different ids."""
-    ending = f".{attempt}.log"
-    encoded = "".join(_encoded(byte, at) for at, byte in enumerate(stage.encode("utf-8", "surrogatepass")))
-    if len(encoded) + len(ending) <= LOG_NAME_MAX:
-        return encoded + ending
+def log_stem(stage: str) -> str:
+    """What the names of a stage's logs begin with: the id percent-encoded, cut, different for different ids.
+
+    `STEM.ATTEMPT.log` has at most 120 bytes.
+    """
+    if _PLAIN.issuperset(stage) and len(stage) <= LOG_STEM_MAX:
+        return stage
+    raw = stage.encode("utf-8", "surrogatepass")
+    encoded = "".join([_encoded(byte, at) for at, byte in enumerate(raw)])
+    if len(encoded) <= LOG_STEM_MAX:
+        return encoded
     # `%%` stands in no encoded name, so a cut name can only be equal to another cut one.
     from hashlib import blake2b
 
-    mark = "%%" + blake2b(stage.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return encoded[: LOG_NAME_MAX - len(ending) - len(mark)] + mark + ending
+    mark = "%%" + blake2b(raw, digest_size=8).hexdigest()
+    return encoded[: LOG_STEM_MAX - len(mark)] + mark
+
+
+def log_name(stage: str, attempt: int) -> str:
+    """The file name of an attempt's log."""
+    return f"{log_stem(stage)}.{attempt}.log"
 
 
 def _encoded(byte: int, at: int) -> str:
-    if byte in _PLAIN or (byte == _DOT and at > 0):
-        return chr(byte)
-    return f"%{byte:02X}"
+    letter = chr(byte)
+    return letter if letter in _PLAIN or (letter == "." and at > 0) else f"%{byte:02X}"
 
 
 def _nearest(folder: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.record.clock import stamp
+from stagebook.record.line import members
+from stagebook.record.state import log_stem
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -56,15 +58,35 @@ class End(NamedTuple):
 
 
 class Story:
-    """One run. `epoch_us` is the wall clock at time 0; `needs` are indices, taken from the pipeline if not given.
+    """One run. `epoch_us` is the wall clock at time 0; `needs` are indices, taken from the pipeline if not given;
+    `logs_directory` is put before the names of logs.
 
     `state[i]` is `waiting`, `running` or the outcome of stage `i`; `attempts[i]` its attempts, a running one last;
     `ends[i]` its end or None. All three may be read at any time, and only be changed by the methods.
     """
 
     __slots__ = (
-        "pipeline", "run", "epoch_us", "mode", "jobs", "policy", "critical", "needs", "state", "attempts", "ends",
-        "warnings", "running", "max_parallel", "end_us", "outcome", "reason", "clock_jump_s", "_levels",
+        "_levels",
+        "attempts",
+        "clock_jump_s",
+        "critical",
+        "end_us",
+        "ends",
+        "epoch_us",
+        "jobs",
+        "log_names",
+        "logs_directory",
+        "max_parallel",
+        "mode",
+        "needs",
+        "outcome",
+        "pipeline",
+        "policy",
+        "reason",
+        "run",
+        "running",
+        "state",
+        "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +100,7 @@ class Story:
         policy: str | None = None,
         critical: Sequence[str] = (),
         needs: Sequence[Sequence[int]] | None = None,
+        logs_directory: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run = run
@@ -86,6 +109,9 @@ class Story:
         self.jobs = jobs
         self.policy = policy or pipeline.policy
         self.critical = tuple(critical)
+        self.logs_directory = logs_directory
+        #: what the names of a stage's logs begin with; `.ATTEMPT.log` follows
+        self.log_names = [log_stem(stage.id) for stage in pipeline.stages]
         self.needs = needs if needs is not None else _needs(pipeline)
         count = len(pipeline.stages)
         self.state: list[str] = [WAITING] * count
@@ -105,7 +131,7 @@ class Story:
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
     ) -> None:
-        """A process of the stage exists. `log` is the path of its log."""
+        """A process of the stage exists. `log` is the file name of its log."""
         self.attempts[stage] += (Attempt(attempt, min(ready_us, us), us, waited, log),)
         self.state[stage] = RUNNING
         self.ends[stage] = None
@@ -230,6 +256,12 @@ class Story:
             "warnings": list(self.warnings),
         }
 
+    def closing(self) -> str:
+        """The tail of the line `run.ended`, once `finished` was called: the end and the totals, so that a list of runs
+        need not read a whole journal."""
+        assert self.end_us is not None
+        return members(outcome=self.outcome, reason=self.reason, wall_s=self.end_us / 1e6, **self.totals())
+
     def document(self, waiting: Callable[[int], str | None] | None = None) -> dict[str, Any]:
         """The JSON of `run` and `show`. `waiting` says what a stage that is not over waits for, by index."""
         over = self.end_us is not None
@@ -302,9 +334,9 @@ class Story:
             "finished": self._stamp(attempt.finished_us),
             "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
             "waited": attempt.waited,
-            "log": attempt.log,
+            "log": self.log_path(attempt),
             "usage": {
-                "cpu_s": user_s + system_s if user_s is not None and system_s is not None else None,
+                "cpu_s": round(user_s + system_s, 6) if user_s is not None and system_s is not None else None,
                 "cpu_user_s": user_s,
                 "cpu_system_s": system_s,
                 "max_rss_bytes": used.max_rss_bytes,
@@ -315,6 +347,12 @@ class Story:
                 "method": used.method,
             },
         }
+
+    def log_path(self, attempt: Attempt) -> str | None:
+        """Where an attempt's output is, None if it never had any."""
+        if attempt.log is None or self.logs_directory is None:
+            return attempt.log
+        return f"{self.logs_directory}/{attempt.log}"
 
     def _run_waits(self, waiting: Callable[[int], str | None]) -> str | None:
         """What the run as a whole waits for: nothing while something runs, else what its first stage waits for."""

@@ -24,7 +24,8 @@ CLOCK_JUMP_US = 1_000_000
 
 
 class Position(NamedTuple):
-    """Where a journal that is already there ends: its last sequence and batch numbers, and its length in bytes."""
+    """Where a journal that is already there ends: its last sequence and batch numbers, its length in bytes, and the
+    time of its last line."""
 
     seq: int
     batch: int
@@ -42,8 +43,21 @@ class Writer:
     """
 
     __slots__ = (
-        "path", "run", "epoch_us", "seq", "batch", "offset", "clock_jump_us", "durability",
-        "_wall_offset_us", "_fd", "_lines", "_last_us", "_unsynced_us", "_directories_synced", "_broken",
+        "_broken",
+        "_directories_synced",
+        "_fd",
+        "_last_us",
+        "_lines",
+        "_unsynced_us",
+        "_wall_offset_us",
+        "batch",
+        "clock_jump_us",
+        "durability",
+        "epoch_us",
+        "offset",
+        "path",
+        "run",
+        "seq",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +66,9 @@ class Writer:
         self.path = path
         self.run = run
         self.epoch_us = epoch_us
-        self.seq, self.batch, self.offset, self._last_us = resume if resume is not None else (0, 0, 0, 0)
+        before = resume if resume is not None else Position(0, 0, 0, 0)
+        self.seq, self.offset, self._last_us = before.seq, before.offset, before.us
+        self.batch = before.batch + 1  # what a crash has left of a batch is never added to
         self.durability = durability
         self.clock_jump_us = 0  #: how far the wall clock was set forward since this writer was made
         self._wall_offset_us = _wall_offset_us()

@@ -1,0 +1,198 @@
+"""Reads a journal and judges it: whole, whole up to a torn tail, or damaged. What the lines mean is not known here.
+
+What stands after the last `journal.synced` is the tail: a crash may have torn it, so it ends at its first broken
+line, and how much was left out is said. Before that line nothing can have been torn: there a broken line is damage,
+and so is, anywhere, a whole line that does not follow the one before it. Damage is refused, never guessed around,
+and no file is changed but by `repair`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, BinaryIO, Iterator, NamedTuple
+
+from stagebook.model.problem import SurroundingsError
+from stagebook.record.line import VERSION, BrokenLine, decode, time_us
+from stagebook.record.writer import Position
+
+Record = dict[str, Any]
+_SYNCED = "journal.synced"
+_LINE_BEGIN = b'{"v":'
+
+
+class DamagedJournal(SurroundingsError):
+    """A journal that cannot be trusted. `record` counts from 1, `offset` is its first byte's."""
+
+    def __init__(self, path: str, record: int, offset: int, why: str) -> None:
+        super().__init__(f"{path} is damaged at record {record} (byte {offset}): {why}; the file was left as it is")
+        self.path = path
+        self.record = record
+        self.offset = offset
+
+
+class Recording(NamedTuple):
+    """A journal read as a whole. `length` is that of its whole lines, `tail_cut_bytes` what stands after them and
+    was left out because of `tail_why`. All is empty or 0 when not even the first line is whole."""
+
+    path: str
+    records: list[Record]
+    length: int
+    tail_cut_bytes: int
+    tail_why: str | None
+
+    @property
+    def clean(self) -> bool:
+        """Whether every byte belongs to a whole line."""
+        return self.tail_cut_bytes == 0
+
+    @property
+    def run(self) -> str | None:
+        return self.records[0]["run"] if self.records else None
+
+    @property
+    def position(self) -> Position:
+        """Where a writer goes on."""
+        if not self.records:
+            return Position(0, 0, 0, 0)
+        last = self.records[-1]
+        return Position(last["seq"], last["batch"], self.length, time_us(last))
+
+    @property
+    def tail_text(self) -> str | None:
+        """What a user is told about a tail that was left out."""
+        if self.clean:
+            return None
+        return (
+            f"the journal's last {self.tail_cut_bytes} bytes, after record {len(self.records)}, are not a whole "
+            f"record ({self.tail_why}); the run is taken as it stood before them"
+        )
+
+
+class _Scan:
+    """The whole lines of a file, one after another; afterwards what was found at its end."""
+
+    __slots__ = ("_batch", "length", "number", "path", "run", "tail_why")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.run: str | None = None
+        self.number = 0
+        self.length = 0
+        self.tail_why: str | None = None
+        self._batch = 0
+
+    def records(self, file: BinaryIO) -> Iterator[Record]:
+        for line in file:
+            try:
+                if not line.endswith(b"\n"):
+                    raise BrokenLine("it is not whole")
+                record = decode(line)
+            except BrokenLine as broken:
+                self.tail_why = str(broken)
+                if _holds_sync(line, self.run) or any(_is_sync(later, self.run) for later in file):
+                    raise self._damaged(str(broken)) from broken
+                return
+            self._check(record)
+            self.length += len(line)
+            yield record
+
+    def _check(self, record: Record) -> None:
+        """That a whole line follows the one before it."""
+        if record.get("v") != VERSION:
+            raise SurroundingsError(f"{self.path} is of version {record.get('v')}; this Stagebook reads {VERSION}")
+        seq, batch, run = record.get("seq"), record.get("batch"), record.get("run")
+        if self.run is None and self.number == 0:
+            self.run = run
+        if run != self.run:
+            raise self._damaged(f"it belongs to run {run}, not to {self.run}")
+        if seq != self.number + 1:
+            raise self._damaged(f"its number is {seq}")
+        if not isinstance(batch, int) or batch < self._batch:
+            raise self._damaged(f"it is of batch {batch}, after one of batch {self._batch}")
+        self.number += 1
+        self._batch = batch
+
+    def _damaged(self, why: str) -> DamagedJournal:
+        return DamagedJournal(self.path, self.number + 1, self.length, why)
+
+
+def read(path: str) -> Iterator[Record]:
+    """The records in order, in constant memory, up to a torn tail. Raises SurroundingsError, DamagedJournal.
+
+    May be used on a run that goes on: a line that is only half there yet is left out.
+    """
+    with _opened(path) as file:
+        yield from _Scan(path).records(file)
+
+
+def load(path: str) -> Recording:
+    """The whole journal at once. Raises SurroundingsError, DamagedJournal."""
+    scan = _Scan(path)
+    with _opened(path) as file:
+        try:
+            records = list(scan.records(file))
+            size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    cut = max(0, size - scan.length) if scan.tail_why is not None else 0
+    return Recording(path, records, scan.length, cut, scan.tail_why if cut else None)
+
+
+def repair(path: str, recording: Recording) -> None:
+    """Cut the tail that `load` left out. Only for who holds the lock of the run. Raises SurroundingsError."""
+    if recording.clean:
+        return
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(fd, recording.length)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise SurroundingsError(f"cannot cut {path}: {os.strerror(error.errno or errno.EIO)}") from error
+
+
+def settle(path: str) -> None:
+    """Make durable what stands in a journal, whoever wrote it: to be called between reading a run and answering.
+
+    So an answer about a run that goes on is never ahead of what a power cut leaves.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EINVAL, errno.ENOTSUP):
+            raise _unreadable(path, error) from error
+
+
+def _is_sync(line: bytes, run: str | None) -> bool:
+    """Whether this is a whole line that tells of a sync of this run."""
+    if not line.endswith(b"\n"):
+        return False
+    try:
+        record = decode(line)
+    except BrokenLine:
+        return _holds_sync(line, run)
+    return record.get("event") == _SYNCED and (run is None or record.get("run") == run)
+
+
+def _holds_sync(line: bytes, run: str | None) -> bool:
+    """Whether a broken line ends in a whole one that tells of a sync, the newline between them being lost."""
+    at = line.rfind(_LINE_BEGIN, 1)
+    return at > 0 and line.endswith(b"\n") and _is_sync(line[at:], run)
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=1 << 16)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> SurroundingsError:
+    return SurroundingsError(f"cannot read {path}: {os.strerror(error.errno or errno.EIO)}")
