@@ -1,0 +1,122 @@
+"""Runs examples/ci one stage after another, then in parallel, and says which is better here: `make demo`.
+
+Uses the installed command as anyone would, and decides from the two JSON documents alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FILE = os.path.join(HERE, "stagebook.yaml")
+BIN = os.path.dirname(os.path.abspath(sys.executable))
+SUITES = ("unit", "integration", "end-to-end")
+
+#: Differences smaller than this share of a run are not told from chance by one run of each.
+NOISE = 0.05
+#: A run within this share of its bound is said to be held by it.
+NEAR = 1.15
+
+
+def stagebook(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command; its progress goes to this terminal, its answer is kept. Ends this program if it fails."""
+    # The stages call `python3`: let it be the one that runs this.
+    environment = {**os.environ, "PATH": BIN + os.pathsep + os.environ.get("PATH", os.defpath)}
+    done = subprocess.run([os.path.join(BIN, "stagebook"), *words], env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        sys.exit(done.returncode)
+    return done
+
+
+def ran(*words: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(stagebook("run", FILE, "--force", "--json", *words).stdout)
+    return document
+
+
+def walls(document: dict[str, Any]) -> dict[str, float]:
+    """Seconds that each stage worked."""
+    return {stage["stage"]: stage["wall_s"] or 0.0 for stage in document["stages"]}
+
+
+def cpu(document: dict[str, Any]) -> float | None:
+    """CPU seconds of all attempts; None when some are unknown."""
+    total = 0.0
+    for stage in document["stages"]:
+        for attempt in stage["attempts"]:
+            seconds = (attempt["usage"] or {}).get("cpu_s")
+            if seconds is None:
+                return None
+            total += seconds
+    return total
+
+
+def totals(name: str, document: dict[str, Any]) -> str:
+    stages = walls(document)
+    longest = max((suite for suite in SUITES if suite in stages), key=lambda suite: stages[suite])
+    whole = document["wall_s"]
+    return (
+        f"{name:<11} {whole:6.2f} s = {whole / sum(stages.values()):4.0%} of the sum of its stages ({sum(stages.values()):.2f} s), "
+        f"{whole / stages[longest]:.1f} × its longest suite ({longest}, {stages[longest]:.2f} s)"
+    )
+
+
+def bound(document: dict[str, Any], cores: int) -> str:
+    """What the parallel run cannot beat, in words: its critical path, the cores, the jobs, or none of them."""
+    wall = document["wall_s"]
+    lanes = min(document["jobs"], cores)
+    work = cpu(document)
+    chain = document["critical_path_s"] or 0.0
+    width = sum(walls(document).values()) / document["jobs"]
+    on_cores = 0.0 if work is None else work / cores
+    limits = [
+        (chain, f"its critical path ({chain:.1f} s: {' → '.join(document['critical_path'])})"),
+        (on_cores, f"the {cores} cores ({work or 0.0:.1f} s of CPU time, {on_cores:.1f} s on each)"),
+        (width, f"the {document['jobs']} jobs at a time ({width:.1f} s of work in each)"),
+    ]
+    limit, words = max(limits, key=lambda pair: pair[0])
+    if wall <= limit * NEAR:
+        return f"bound by {words}"
+    return f"bound by how the stages fit into {lanes} lanes ({limit:.1f} s would be the least: {words})"
+
+
+def verdict(one_by_one: dict[str, Any], parallel: dict[str, Any], cores: int) -> str:
+    """The one sentence: faster by how much, bound by what, is it worth it."""
+    before, after = one_by_one["wall_s"], parallel["wall_s"]
+    saved = before - after
+    why = bound(parallel, cores)
+    slower = sum(walls(parallel).values()) / sum(walls(one_by_one).values()) - 1
+    price = f", although side by side the stages themselves took {slower:.0%} longer" if slower > NOISE else ""
+    if after > before * (1 + NOISE):
+        return f"Parallel is slower here, by {-saved:.1f} s ({after:.1f} s instead of {before:.1f} s), {why}: not worth it."
+    if saved < before * NOISE:
+        return f"Parallel is as fast as one by one here ({after:.1f} s against {before:.1f} s), {why}: not worth it."
+    return (
+        f"Parallel is {before / after:.2f} × as fast here, {saved:.1f} s less ({after:.1f} s instead of {before:.1f} s), "
+        f"{why}{price}: worth it."
+    )
+
+
+def main() -> None:
+    began = time.monotonic()
+    documents = {}
+    for name, words in (("one by one", ["--sequential"]), ("parallel", [])):
+        print(f"\n── {name}: stagebook run examples/ci/stagebook.yaml --force {' '.join(words)}".rstrip(), flush=True)
+        documents[name] = ran(*words)
+    for name, document in documents.items():
+        print(f"\n── {name}: stagebook timeline {document['run']}\n", flush=True)
+        print(stagebook("timeline", document["run"]).stdout.rstrip())
+    print(f"\n── totals, {time.monotonic() - began:.0f} s after the start\n")
+    for name, document in documents.items():
+        print(totals(name, document))
+    print()
+    print(verdict(documents["one by one"], documents["parallel"], len(os.sched_getaffinity(0))))
+
+
+if __name__ == "__main__":
+    main()
