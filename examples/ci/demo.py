@@ -27,7 +27,8 @@ def stagebook(*words: str) -> subprocess.CompletedProcess[str]:
     """Runs the command; its progress goes to this terminal, its answer is kept. Ends this program if it fails."""
     # The stages call `python3`: let it be the one that runs this.
     environment = {**os.environ, "PATH": BIN + os.pathsep + os.environ.get("PATH", os.defpath)}
-    done = subprocess.run([os.path.join(BIN, "stagebook"), *words], env=environment, stdout=subprocess.PIPE, text=True)
+    command = [os.path.join(BIN, "stagebook"), *words]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         print(done.stdout, file=sys.stderr)
         sys.exit(done.returncode)
@@ -58,10 +59,10 @@ def cpu(document: dict[str, Any]) -> float | None:
 
 def totals(name: str, document: dict[str, Any]) -> str:
     stages = walls(document)
-    longest = max((suite for suite in SUITES if suite in stages), key=lambda suite: stages[suite])
-    whole = document["wall_s"]
+    longest = max(SUITES, key=lambda suite: stages[suite])
+    whole, work = document["wall_s"], sum(stages.values())
     return (
-        f"{name:<11} {whole:6.2f} s = {whole / sum(stages.values()):4.0%} of the sum of its stages ({sum(stages.values()):.2f} s), "
+        f"{name:<11} {whole:6.2f} s = {whole / work:4.0%} of the sum of its stages ({work:.2f} s), "
         f"{whole / stages[longest]:.1f} × its longest suite ({longest}, {stages[longest]:.2f} s)"
     )
 
@@ -88,18 +89,15 @@ def bound(document: dict[str, Any], cores: int) -> str:
 def verdict(one_by_one: dict[str, Any], parallel: dict[str, Any], cores: int) -> str:
     """The one sentence: faster by how much, bound by what, is it worth it."""
     before, after = one_by_one["wall_s"], parallel["wall_s"]
-    saved = before - after
+    saved, took = before - after, f"{after:.1f} s instead of {before:.1f} s"
     why = bound(parallel, cores)
     slower = sum(walls(parallel).values()) / sum(walls(one_by_one).values()) - 1
     price = f", although side by side the stages themselves took {slower:.0%} longer" if slower > NOISE else ""
     if after > before * (1 + NOISE):
-        return f"Parallel is slower here, by {-saved:.1f} s ({after:.1f} s instead of {before:.1f} s), {why}: not worth it."
+        return f"Parallel is slower here, by {-saved:.1f} s ({took}), {why}: not worth it."
     if saved < before * NOISE:
-        return f"Parallel is as fast as one by one here ({after:.1f} s against {before:.1f} s), {why}: not worth it."
-    return (
-        f"Parallel is {before / after:.2f} × as fast here, {saved:.1f} s less ({after:.1f} s instead of {before:.1f} s), "
-        f"{why}{price}: worth it."
-    )
+        return f"Parallel is as fast as one by one here ({took}), {why}: not worth it."
+    return f"Parallel is {before / after:.2f} × as fast here, {saved:.1f} s less ({took}), {why}{price}: worth it."
 
 
 def main() -> None:
@@ -110,7 +108,7 @@ def main() -> None:
         documents[name] = ran(*words)
     for name, document in documents.items():
         print(f"\n── {name}: stagebook timeline {document['run']}\n", flush=True)
-        print(stagebook("timeline", document["run"]).stdout.rstrip())
+        print(stagebook("timeline", document["run"], "--dir", os.path.join(HERE, ".stagebook")).stdout.rstrip())
     print(f"\n── totals, {time.monotonic() - began:.0f} s after the start\n")
     for name, document in documents.items():
         print(totals(name, document))
