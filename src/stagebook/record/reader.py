@@ -51,12 +51,17 @@ class Recording(NamedTuple):
         return self.records[0]["run"] if self.records else None
 
     @property
+    def us(self) -> int:
+        """The time of the last record, in microseconds since the run began."""
+        return time_us(self.records[-1]) if self.records else 0
+
+    @property
     def position(self) -> Position:
         """Where a writer goes on."""
         if not self.records:
             return Position(0, 0, 0, 0)
         last = self.records[-1]
-        return Position(last["seq"], last["batch"], self.length, time_us(last))
+        return Position(last["seq"], last["batch"], self.length, self.us)
 
     @property
     def tail_text(self) -> str | None:

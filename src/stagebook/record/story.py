@@ -7,12 +7,15 @@ Stages are indices of the plan; times are whole microseconds since the run began
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.record.clock import stamp
 from stagebook.record.line import members
 from stagebook.record.state import log_stem
+
+if TYPE_CHECKING:
+    from stagebook.record.reader import Recording
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -66,6 +69,7 @@ class Story:
     """
 
     __slots__ = (
+        "_epochs",
         "_levels",
         "attempts",
         "clock_jump_s",
@@ -125,6 +129,14 @@ class Story:
         self.reason: str | None = None
         self.clock_jump_s: float | None = None
         self._levels: list[int] | None = None
+        self._epochs = [(0, epoch_us)]  # from when on which wall clock belongs to time 0; one more a resume
+
+    @classmethod
+    def from_recording(cls, recording: Recording) -> Story:
+        """The story a journal tells. Raises SurroundingsError if it is not that of a run."""
+        from stagebook.record.retelling import retell  # which builds stories
+
+        return retell(recording.records, recording.path)
 
     # What happens -----------------------------------------------------------------------------------------------
 
@@ -172,9 +184,14 @@ class Story:
         self.ends[stage] = End(us, outcome, reason, flaky)
         self.state[stage] = outcome
 
-    def resumed(self, waits_again: Iterable[int] = ()) -> None:
-        """A new engine goes on; the ends of these stages no longer hold."""
+    def resumed(self, waits_again: Iterable[int] = (), us: int | None = None, epoch_us: int | None = None) -> None:
+        """A new engine goes on; the ends of these stages no longer hold.
+
+        The run's time stood still meanwhile: from `us` on, time 0 lies at `epoch_us` on the wall clock.
+        """
         self.end_us = self.outcome = self.reason = None
+        if us is not None and epoch_us is not None:
+            self._epochs.append((us, epoch_us))
         for stage in waits_again:
             self.ends[stage] = None
             self.state[stage] = WAITING
@@ -307,8 +324,8 @@ class Story:
             "outcome": outcome,
             "flaky": flaky,
             "reason": reason,
-            "started": stamp(self.epoch_us + attempts[0].started_us) if attempts else None,
-            "finished": stamp(self.epoch_us + end.us) if end is not None else None,
+            "started": self._stamp(attempts[0].started_us) if attempts else None,
+            "finished": self._stamp(end.us) if end is not None else None,
             "wall_s": wall_s,
             "wait_s": wait_s,
             "waiting": waiting(index) if waiting is not None and self.state[index] == WAITING else None,
@@ -330,7 +347,7 @@ class Story:
             "reason": attempt.reason,
             "exit": attempt.exit,
             "signal": attempt.signal,
-            "started": stamp(self.epoch_us + attempt.started_us),
+            "started": self._stamp(attempt.started_us),
             "finished": self._stamp(attempt.finished_us),
             "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
             "waited": attempt.waited,
@@ -377,7 +394,12 @@ class Story:
         return round(sum(known), 6) if known else None
 
     def _stamp(self, us: int | None) -> str | None:
-        return None if us is None else stamp(self.epoch_us + us)
+        """The wall clock at a time of the run. A moment at which the run was resumed belongs to the new engine."""
+        if us is None:
+            return None
+        if len(self._epochs) == 1:
+            return stamp(self.epoch_us + us)
+        return stamp(us + next(epoch_us for from_us, epoch_us in reversed(self._epochs) if us >= from_us))
 
     def _level_list(self) -> list[int]:
         if self._levels is None:

@@ -1,0 +1,176 @@
+"""From a journal's lines to the machine as it stood: the same plan is built, the same batches are fed.
+
+Fed are the lines that tell what happened; `stage.ended` and `run.ended` tell what the machine decided, so they are
+compared with what it decides now. A difference means that the rules have changed since the journal was written, or
+never were what it says: then nothing can be concluded from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import DefectError, SurroundingsError
+from stagebook.record.line import time_us
+from stagebook.record.reader import Recording
+from stagebook.record.retelling import Header, header, pipeline_of
+from stagebook.scheduler.build import build
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Choice, Plan
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Decision,
+    Ended,
+    Event,
+    Exited,
+    RerunAnswered,
+    Resumed,
+    RunEnded,
+    Started,
+    TimerFired,
+)
+
+Record = dict[str, Any]
+
+
+class Replay(NamedTuple):
+    """`owed` are ends that the machine has decided and that stand in no line: the engine died in between."""
+
+    header: Header
+    pipeline: Pipeline
+    choice: Choice
+    plan: Plan
+    machine: Machine
+    owed: list[Ended | RunEnded]
+
+
+def replay(recording: Recording) -> Replay:
+    """Raises SurroundingsError if the journal is not that of a run, DefectError if the rules disagree with it."""
+    records = recording.records
+    if not records:
+        raise SurroundingsError(f"{recording.path} holds no whole record: the run ended before anything was started")
+    head = header(records[0], recording.path)
+    pipeline = pipeline_of(head)
+    choice = choice_from_plain(head.choice)
+    plan = build(pipeline, choice)
+    machine = Machine(plan)
+    play = _Play(recording.path, machine, {stage.id: index for index, stage in enumerate(plan.stages)})
+    for record in records:
+        play.take(record)
+    play.feed()
+    return Replay(head, pipeline, choice, plan, machine, play.owed())
+
+
+def choice_to_plain(choice: Choice) -> dict[str, Any]:
+    """A choice as JSON values, one key a field."""
+    return choice._asdict()
+
+
+def choice_from_plain(plain: dict[str, Any]) -> Choice:
+    """The inverse, also of a choice that went through JSON; keys that are not known any more are left out."""
+    return Choice(**{name: _frozen(value) for name, value in plain.items() if name in Choice._fields})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+class _Play:
+    """The batch being gathered, and what the machine has decided that no line has told yet."""
+
+    __slots__ = ("at", "batch", "ends", "events", "last", "machine", "path", "run_end")
+
+    def __init__(self, path: str, machine: Machine, at: dict[str, int]) -> None:
+        self.path = path
+        self.machine = machine
+        self.at = at
+        self.events: list[Event] = []
+        self.batch = 0
+        self.last: Record = {}
+        self.ends: dict[int, Ended] = {}
+        self.run_end: RunEnded | None = None
+
+    def take(self, record: Record) -> None:
+        name = record["event"]
+        if name in _EVENTS:
+            if record["batch"] != self.batch:
+                self.feed()
+                self.batch = record["batch"]
+            self.events.append(_EVENTS[name](record, time_us(record) // 1000, self._stage(record)))
+        elif name == "stage.ended":
+            self.feed()
+            self._compare_stage(record)
+        elif name == "run.ended":
+            self.feed()
+            self._compare_run(record)
+
+    def feed(self) -> None:
+        """Give the machine the batch that was gathered."""
+        events, self.events = self.events, []
+        if not events:
+            return
+        for decision in self.machine.feed(*events):
+            self._note(decision)
+
+    def owed(self) -> list[Ended | RunEnded]:
+        ends: list[Ended | RunEnded] = list(self.ends.values())
+        return ends if self.run_end is None else [*ends, self.run_end]
+
+    def _note(self, decision: Decision) -> None:
+        if type(decision) is Ended:
+            self.ends[decision.stage] = decision
+        elif type(decision) is RunEnded:
+            self.run_end = decision
+
+    def _compare_stage(self, record: Record) -> None:
+        decided = self.ends.pop(self.at[record["stage"]], None)
+        said = (record["outcome"], record.get("reason"), record.get("flaky", False))
+        if decided is None or decided[1:] != said:
+            self._disagree(record, said, decided[1:] if decided is not None else "no end")
+
+    def _compare_run(self, record: Record) -> None:
+        decided, self.run_end = self.run_end, None
+        said = (record["outcome"], record.get("reason"))
+        if decided is None or tuple(decided) != said:
+            self._disagree(record, said, tuple(decided) if decided is not None else "no end")
+
+    def _disagree(self, record: Record, said: object, decided: object) -> None:
+        raise DefectError(
+            f"{self.path}: record {record['seq']} ({record['event']} {record.get('stage', '')}) says {said}, "
+            f"the rules of this version say {decided}"
+        )
+
+    def _stage(self, record: Record) -> int:
+        """The index of a line's stage, -1 if it names none."""
+        stage = record.get("stage")
+        if stage is None:
+            return -1
+        if stage not in self.at:
+            raise DefectError(f"{self.path}: record {record['seq']} names `{stage}`, which is not in its plan")
+        return self.at[stage]
+
+
+def _started(record: Record, at: int, stage: int) -> Event:
+    return Started(at, stage, record["attempt"], record["pid"], record["start"])
+
+
+def _exited(record: Record, at: int, stage: int) -> Event:
+    return Exited(
+        at, stage, record["attempt"], record["outcome"], record.get("exit"), record.get("signal"), record.get("reason")
+    )
+
+
+def _cancel(record: Record, at: int, stage: int) -> Event:
+    return CancelAsked(at, record["why"], stage if stage >= 0 else None)
+
+
+_EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
+    "run.started": lambda record, at, stage: Began(at),
+    "run.resumed": lambda record, at, stage: Resumed(at),
+    "run.cancel": _cancel,
+    "stage.started": _started,
+    "stage.exited": _exited,
+    "timer.fired": lambda record, at, stage: TimerFired(at, record["timer"]),
+    "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
+}

@@ -1,0 +1,122 @@
+"""From a journal's lines to a story: what `show`, `timeline` and a resume know of what happened. Reads no files.
+
+The line `run.started` carries all that the other lines refer to; its keys that sum up a run stand before `choice` and
+`plan`, which grow with the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Iterable, NamedTuple
+
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import SurroundingsError
+from stagebook.record.clock import epoch_us
+from stagebook.record.line import time_us
+from stagebook.record.state import logs_directory
+from stagebook.record.story import Story, Usage
+
+
+class Header(NamedTuple):
+    """What the first line says. `epoch_us` is the wall clock at time 0; `choice` and `plan` are plain values."""
+
+    run: str
+    epoch_us: int
+    pipeline: str
+    mode: str
+    jobs: int
+    policy: str
+    file: str
+    digest: str
+    boot: str | None
+    pid: int | None
+    critical: tuple[str, ...]
+    choice: dict[str, Any]
+    plan: dict[str, Any]
+
+
+def header(record: dict[str, Any], path: str) -> Header:
+    """The header in a journal's first record. Raises SurroundingsError if that is none."""
+    try:
+        if record["event"] != "run.started":
+            raise ValueError(f"its first event is `{record['event']}`")
+        return Header(
+            record["run"],
+            epoch_us(record["at"]) - time_us(record),
+            record["pipeline"],
+            record["mode"],
+            record["jobs"],
+            record["policy"],
+            record["file"],
+            record["digest"],
+            record.get("boot"),
+            record.get("pid"),
+            tuple(record.get("critical", ())),
+            record["choice"],
+            record["plan"],
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
+        raise SurroundingsError(f"{path} is not the journal of a run: {what}") from error
+
+
+def pipeline_of(head: Header) -> Pipeline:
+    """The pipeline as it was when the run began."""
+    from stagebook.model.plain import from_plain
+
+    return from_plain(head.plan)
+
+
+def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
+    """The story of a journal, fed record by record; `path` is the journal's, beside which the logs lie.
+
+    Raises SurroundingsError if there is not even a first record, or it is not that of a run.
+    """
+    lines = iter(records)
+    first = next(lines, None)
+    if first is None:
+        raise SurroundingsError(f"{path} holds no whole record: the run ended before anything was started")
+    head = header(first, path)
+    story = Story(
+        pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
+        critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)),
+    )  # fmt: skip
+    at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
+    for record in lines:
+        _take(story, record, at)
+    return story
+
+
+def usage_of(plain: dict[str, Any] | None) -> Usage | None:
+    """Usage as a line holds it; keys that are not there are unknown."""
+    return None if plain is None else Usage(*map(plain.get, Usage._fields))
+
+
+def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
+    event = record["event"]
+    us = time_us(record)
+    if event == "stage.started":
+        ready_us = round(record["ready"] * 1_000_000) if record.get("ready") is not None else us
+        waited, log = record.get("waited"), record.get("log")
+        story.started(at[record["stage"]], record["attempt"], us, ready_us, waited, log)
+    elif event == "stage.exited":
+        story.exited(
+            at[record["stage"]], record["attempt"], us, record["outcome"], record.get("reason"), record.get("exit"),
+            record.get("signal"), usage_of(record.get("usage")),
+        )  # fmt: skip
+        for text in record.get("warnings", ()):
+            story.warn(text)
+    elif event == "stage.ended":
+        story.ended(at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False))
+    elif event == "usage":
+        used = usage_of(record)
+        if used is not None:
+            story.used(at[record["stage"]], record["attempt"], used)
+    elif event == "run.ended":
+        story.finished(us, record["outcome"], record.get("reason"))
+        story.warnings = list(record.get("warnings", story.warnings))
+    elif event == "run.resumed":
+        again = [at[stage] for stage in record.get("waits_again", ())]
+        story.resumed(again, us, epoch_us(record["at"]) - us)
+    elif event == "journal.synced" and "clock_jump_s" in record:
+        story.clock_jumped(record["clock_jump_s"])

@@ -1,0 +1,240 @@
+"""The runs of a state directory: listed, found by a word of the user's, and told as documents. Starts and ends nothing.
+
+A list reads of each journal only its head and its tail, so that ten thousand runs are listed in about a second; what
+it gives is what stands in the lines `run.started` and `run.ended`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Iterator
+
+from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.record import lock, reader
+from stagebook.record.clock import epoch_us, stamp
+from stagebook.record.line import BrokenLine, decode, time_us
+from stagebook.record.state import journal_path, run_directory, runs_directory
+
+HEAD_BYTES = 4096
+TAIL_BYTES = 4096
+_TAIL_BYTES_MAX = 1 << 24
+_HEAD_BYTES_MAX = 1 << 20
+#: Members of the first line that a list needs; those after them are not read.
+_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical")
+_TOTALS = (
+    "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "waiting_by",
+    "clock_jump_s",
+)  # fmt: skip
+#: Lines that say nothing about whether a run goes on.
+_ASIDE = frozenset(["journal.synced", "usage"])
+
+Summary = dict[str, Any]
+
+
+def ids(state: str) -> list[str]:
+    """The runs that have a directory, newest first."""
+    try:
+        return sorted(os.listdir(runs_directory(state)), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise SurroundingsError(f"cannot read {runs_directory(state)}: {error.strerror}") from error
+
+
+def summaries(state: str) -> Iterator[Summary]:
+    """The documents of all runs without their stages, newest first.
+
+    `state` says `ended`, `running` (an engine holds it), `waiting` (for a person), `interrupted` (its engine is gone)
+    or `damaged`. What only the end of a run tells is null before it. Directories without a first line are left out.
+    """
+    for run in ids(state):
+        summary = summarise(run_directory(state, run))
+        if summary is not None:
+            yield summary
+
+
+def summarise(directory: str) -> Summary | None:
+    """One run's summary; None if nothing of it was ever recorded."""
+    try:
+        fd = os.open(journal_path(directory), os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SurroundingsError(f"cannot read {journal_path(directory)}: {error.strerror}") from error
+    try:
+        size = os.fstat(fd).st_size
+        head = _head(fd)
+        last = _last_record(fd, size)
+    finally:
+        os.close(fd)
+    if head is None:
+        return None if size == 0 else _damaged(directory)
+    return _summary(directory, head, last)
+
+
+def resolve(state: str, text: str) -> str:
+    """The directory of the run that `text` means: `last`, an id, or the beginning of one id only.
+
+    Raises InputError, which names what is near.
+    """
+    known = ids(state)
+    if text == "last":
+        for run in known:
+            if os.path.exists(journal_path(run_directory(state, run))):
+                return run_directory(state, run)
+        raise InputError(f"there is no run in {state} yet")
+    wanted = text.upper()
+    fitting = [run for run in known if run.startswith(wanted)] if wanted else []
+    if wanted in fitting:
+        return run_directory(state, wanted)
+    if len(fitting) == 1:
+        return run_directory(state, fitting[0])
+    if fitting:
+        raise InputError(f"`{text}` is the beginning of {len(fitting)} runs: {_listed(fitting)}")
+    if not known:
+        raise InputError(f"no run `{text}`; there is no run in {state} yet")
+    raise InputError(f"no run `{text}`; the nearest are {_listed(_near(wanted, known))}")
+
+
+def latest_to_resume(state: str, file: str) -> str | None:
+    """The directory of the latest run of a pipeline file that can go on, None where there is none."""
+    for summary in summaries(state):
+        if summary["file"] == file and can_go_on(summary):
+            return run_directory(state, summary["run"])
+    return None
+
+
+def can_go_on(summary: Summary) -> bool:
+    """Whether `run --resume` goes on with a run: it has no end, a signal stopped it, or its surroundings gave way."""
+    if summary["state"] != "ended":
+        return bool(summary["state"] != "damaged")
+    if summary["outcome"] == "cancellation":
+        return "SIG" in (summary["reason"] or "")
+    return bool(summary["outcome"] == "error")
+
+
+def document(directory: str) -> dict[str, Any]:
+    """The document that `show --json` prints, read from the whole journal and made durable before it is given.
+
+    `state` is added as in `summaries`. Raises SurroundingsError, DamagedJournal.
+    """
+    from stagebook.record.story import Story
+
+    path = journal_path(directory)
+    recording = reader.load(path)
+    reader.settle(path)
+    story = Story.from_recording(recording)
+    state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
+    waiting = None
+    if state in ("running", "waiting"):
+        from stagebook.record.replay import replay
+
+        waiting = replay(recording).machine.waiting
+    if recording.tail_text is not None and state != "running":
+        story.warn(recording.tail_text)
+    return {**story.document(waiting), "state": state}
+
+
+def _summary(directory: str, head: dict[str, Any], last: dict[str, Any] | None) -> Summary:
+    over = last is not None and last["event"] == "run.ended"
+    end: dict[str, Any] = last if last is not None and over else {}
+    state = "ended" if over else _state(directory, last)
+    return {
+        "run": head["run"],
+        "pipeline": head["pipeline"],
+        "outcome": end.get("outcome"),
+        "reason": end.get("reason"),
+        "state": state,
+        "mode": head.get("mode"),
+        "jobs": head.get("jobs"),
+        "policy": head.get("policy"),
+        "file": head.get("file"),
+        "started": stamp(epoch_us(head["at"]) - time_us(head)),
+        "finished": end.get("at"),
+        "wall_s": end.get("wall_s"),
+        "waiting": "gate" if state == "waiting" else None,
+        "critical_planned": head.get("critical"),
+        **{name: end.get(name) for name in _TOTALS},
+        "warnings": end.get("warnings", []),
+    }
+
+
+def _damaged(directory: str) -> Summary:
+    names = (
+        "pipeline", "outcome", "reason", "mode", "jobs", "policy", "file", "started", "finished", "wall_s", "waiting",
+        "critical_planned", *_TOTALS,
+    )  # fmt: skip
+    warning = f"{journal_path(directory)}: its first record cannot be read"
+    nothing = dict.fromkeys(names)
+    return {"run": os.path.basename(directory), **nothing, "state": "damaged", "warnings": [warning]}
+
+
+def _state(directory: str, last: dict[str, Any] | None) -> str:
+    """What a run without an end is doing."""
+    if lock.holder(directory) is not None:
+        return "running"
+    return "waiting" if last is not None and last["event"] == "gate.asked" else "interrupted"
+
+
+def _head(fd: int) -> dict[str, Any] | None:
+    """The members of the first line that sum up a run, as far as they stand at its beginning; None if it is no such
+    line. Its checksum is not looked at: that would mean to read the plan."""
+    size = HEAD_BYTES
+    while True:
+        data = os.pread(fd, size, 0)
+        members = _members(data.decode("utf-8", "replace"))
+        complete = all(name in members for name in _HEAD_KEYS)
+        if complete or "choice" in members or len(data) < size or size >= _HEAD_BYTES_MAX:
+            break
+        size *= 16
+    if members.get("event") != "run.started" or not all(name in members for name in _HEAD_KEYS[:4]):
+        return None
+    return members
+
+
+def _members(text: str) -> dict[str, Any]:
+    """The whole members at the beginning of a JSON object whose end is missing."""
+    scan = json.JSONDecoder().raw_decode
+    members: dict[str, Any] = {}
+    at = 1
+    try:
+        while text[at - 1] in "{,":
+            name, at = scan(text, at)
+            if text[at] != ":" or name in ("choice", "plan"):
+                break
+            value, at = scan(text, at + 1)
+            text[at]  # a number that the cut may have shortened is not whole
+            members[name] = value
+            at += 1
+    except (ValueError, IndexError):
+        pass
+    return members
+
+
+def _last_record(fd: int, size: int) -> dict[str, Any] | None:
+    """The last whole record that says whether the run goes on, reading backwards as far as need be."""
+    window = TAIL_BYTES
+    while True:
+        start = max(0, size - window)
+        data = os.pread(fd, size - start, start)
+        lines = data.split(b"\n")[:-1]
+        for line in reversed(lines if start == 0 else lines[1:]):
+            try:
+                record = decode(line)
+            except BrokenLine:
+                continue
+            if record["event"] not in _ASIDE:
+                return record
+        if start == 0 or window >= _TAIL_BYTES_MAX:
+            return None
+        window *= 8
+
+
+def _listed(runs: list[str]) -> str:
+    return ", ".join(f"`{run}`" for run in runs[:3]) + (", …" if len(runs) > 3 else "")
+
+
+def _near(wanted: str, known: list[str]) -> list[str]:
+    """Up to three runs: those that begin most like what was asked for, newest first among equals."""
+    return sorted(known, key=lambda run: -len(os.path.commonprefix([wanted, run])))[:3]
