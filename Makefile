@@ -12,6 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
 WORKERS := 2
+COMPILE := uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,9 +57,9 @@ mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 docs: $(READY)  ## writes the generated pages anew
 	$(PYTHON) tools/docs.py
 
-lock: $(BENCH_READY)  ## newest versions into requirements/*.lock (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/test.in --output-file requirements/test.lock
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in --output-file requirements/bench.lock
+lock:  ## newest versions of pyproject.toml's groups into requirements/*.lock (needs uv)
+	$(COMPILE) --group test --output-file requirements/test.lock
+	$(COMPILE) --group bench --constraint requirements/test.lock --output-file requirements/bench.lock
 
 clean:  ## removes everything that make made
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .stagebook mutants build dist examples/ci/.work
