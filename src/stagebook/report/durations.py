@@ -82,12 +82,14 @@ def ticks(total_us: int, cells: int, room: int = 6) -> list[tuple[int, str]]:
     if total_us <= 0 or cells <= 0:
         return []
     for step in _STEPS_US:
-        widest = len(tick_label((total_us // step) * step)) + 2
+        number = total_us // step
+        if number > cells:
+            continue
+        labels = [(at, tick_label(at)) for at in range(step, total_us + 1, step)]
+        widest = max([len(label) for _, label in labels], default=0) + 2
         if step * cells >= max(room, widest) * total_us:
-            break
-    else:
-        return []
-    return [(at * cells // total_us, tick_label(at)) for at in range(step, total_us + 1, step)]
+            return [(at * cells // total_us, label) for at, label in labels]
+    return []
 
 
 def tick_label(us: int) -> str:

@@ -54,7 +54,7 @@ class Plain(Watcher):
         self._running: dict[str, int] = {}
         self._because = style.mark("because")
         if output == "interleave" and more is not None:
-            self.tick_us = 100_000
+            self.interval_us = 100_000
 
     @property
     def failed(self) -> int | None:

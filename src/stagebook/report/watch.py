@@ -21,10 +21,10 @@ Document = Mapping[str, Any]
 
 
 class Watcher:
-    """Says nothing, which is what `--quiet` asks for; the others say something in the methods they replace."""
+    """Says nothing; those who say something replace the methods."""
 
-    #: how long the engine may sleep without calling `tick`, in microseconds; None: for ever
-    tick_us: int | None = None
+    #: how often `tick` is wanted, in microseconds; 0: never
+    interval_us = 0
     #: whether `key` wants the characters that a person types
     wants_keys = False
 
@@ -56,7 +56,7 @@ class Watcher:
         """A stage has its final outcome."""
 
     def tick(self, us: int) -> None:
-        """Time has passed; called at least every `tick_us`."""
+        """Time has passed; called at least every `interval_us`."""
 
     def key(self, char: str) -> str | None:
         """A person pressed a key. `cancel` is given back where that asks to cancel the run."""
@@ -72,7 +72,24 @@ class Watcher:
         """The run is over and on record. `document` is as `run --json` prints it."""
 
 
-Quiet = Watcher
+class Quiet(Watcher):
+    """Silent while it goes on; when it is over, only a failure is told."""
+
+    def __init__(self, stream: IO[str], style: Style, tail: Tail | None, short: Callable[[str], str] | None) -> None:
+        self._outlet = Outlet(stream)
+        self._style = style
+        self._tail = tail
+        self._short = short or short_id
+
+    def finished(self, document: Document) -> None:
+        if document["outcome"] in ("success", None):
+            return
+        from stagebook.report import summary
+
+        short = self._short(str(document["run"]))
+        block = summary.failure(document, self._style, self._tail, short)
+        self._outlet.parts += [line + "\n" for line in block + summary.closing(document, self._style, short)]
+        self._outlet.flush()
 
 
 class Outlet:
@@ -126,7 +143,7 @@ def choose(
     use and cores there are. `short` shortens a run's id as far as it stays unambiguous.
     """
     if quiet:
-        return Quiet()
+        return Quiet(stream, style, tail, short)
     if live is None:
         live = is_live(stream)
     if live and output != "interleave":

@@ -1,0 +1,233 @@
+"""A run's document as rows of a timeline: what each stage did when, which rows fold, which stages share one line.
+
+No drawing here, and no text but names: `timeline` draws, `live` keeps rows of its own while the run goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping, NamedTuple
+
+from stagebook.report.durations import instant_us
+
+FAILED = frozenset({"failure", "error", "timeout"})
+CELLS_SHOWN = 3  #: a matrix with more cells is one row
+ROWS_MAX = 60  #: beyond this, levels that passed fold
+_CRITICAL_MAX = 24  #: of the critical stages that passed, so many stay when there are too many for all
+_FAILURES_MAX = 24
+
+
+class Segment(NamedTuple):
+    """`kind` is wait, backoff, work or failed (an attempt that another one followed)."""
+
+    kind: str
+    from_us: int
+    to_us: int
+
+
+class Row(NamedTuple):
+    """One line. `state` picks the glyph; a row without segments shows `text` where the bar would be."""
+
+    state: str
+    name: str
+    segments: tuple[Segment, ...]
+    wait_us: int
+    work_us: int
+    critical: bool = False
+    text: str = ""
+
+
+class Shape(NamedTuple):
+    """`rows` in order, `total_us` from the run's beginning to its end."""
+
+    rows: list[Row]
+    total_us: int
+
+
+def instants() -> Callable[[str], int]:
+    """`instant_us` for the many times of one run, most of which share their minute."""
+    minutes: dict[str, int] = {}
+
+    def read(text: str) -> int:
+        if len(text) != 32 or text[19] != ".":
+            return instant_us(text)
+        key = text[:17] + text[26:]
+        base = minutes.get(key)
+        if base is None:
+            base = minutes[key] = instant_us(text[:17] + "00" + text[26:])
+        return base + int(text[17:19]) * 1_000_000 + int(text[20:26])
+
+    return read
+
+
+def state_of(stage: Mapping[str, Any]) -> str:
+    outcome = stage["outcome"]
+    if outcome is None:
+        attempts = stage["attempts"]
+        if attempts and attempts[-1]["finished"] is None:
+            return "running"
+        waits = stage.get("waiting")
+        return "needs" if waits in (None, "needs") else "gate" if waits == "gate" else "slot"
+    return "flaky" if stage["flaky"] and outcome == "success" else str(outcome)
+
+
+def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: int) -> tuple[Segment, ...]:
+    """What the stage did, in absolute microseconds; a running attempt goes on until `now_us`."""
+    segments: list[Segment] = []
+    attempts = stage["attempts"]
+    last = len(attempts) - 1
+    before = 0
+    for index, attempt in enumerate(attempts):
+        started = read(attempt["started"])
+        finished = read(attempt["finished"]) if attempt["finished"] is not None else now_us
+        wait_us = round((attempt.get("wait_s") or 0) * 1e6)
+        if not index and "wait_s" not in attempt:
+            wait_us = round((stage["wait_s"] or 0) * 1e6)
+        ready = started - wait_us
+        if before and ready > before:
+            segments.append(Segment("backoff", before, ready))
+        if wait_us:
+            segments.append(Segment("wait", ready, started))
+        kind = "failed" if index < last and attempt["outcome"] in FAILED else "work"
+        segments.append(Segment(kind, started, max(started, finished)))
+        before = finished
+    return tuple(segments)
+
+
+def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
+    """The rows of a run, skipped stages left out. `now_us` (absolute) stands in for the end of what still runs."""
+    read = instants()
+    begin = read(document["started"])
+    if document["finished"] is not None:
+        end = read(document["finished"])
+    else:
+        end = now_us if now_us is not None else _latest(document, read, begin)
+    path = frozenset(document["critical_path"])
+    drawn: list[tuple[int, int, Mapping[str, Any], Row]] = []
+    for index, stage in enumerate(document["stages"]):
+        if stage["attempts"]:
+            row = _row(stage, read, begin, end, path)
+            drawn.append((row.segments[0].from_us, index, stage, row))
+            end = max(end, begin + row.segments[-1].to_us)
+        elif stage["outcome"] not in ("skip", None):
+            drawn.append((end - begin, index, stage, Row(state_of(stage), stage["stage"], (), 0, 0, False)))
+    drawn.sort(key=lambda item: item[:2])
+    rows = _fold_matrices([(stage, row) for _, _, stage, row in drawn])
+    if len(rows) > ROWS_MAX:
+        rows = _fold_levels(rows)
+    return Shape([row for _, row in rows], max(1, end - begin))
+
+
+def _latest(document: Mapping[str, Any], read: Callable[[str], int], begin: int) -> int:
+    times = [attempt[key] for stage in document["stages"] for attempt in stage["attempts"] for key in _ENDS]
+    return max([read(time) for time in times if time is not None], default=begin)
+
+
+_ENDS = ("started", "finished")
+
+
+def _row(
+    stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: int, path: frozenset[str]
+) -> Row:
+    wait_us = work_us = 0
+    segments = []
+    for kind, from_us, to_us in segments_of(stage, read, end):
+        if kind in ("work", "failed"):
+            work_us += to_us - from_us
+        elif kind == "wait":
+            wait_us += to_us - from_us
+        segments.append(Segment(kind, from_us - begin, to_us - begin))
+    name = stage["stage"]
+    return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path)
+
+
+Pair = tuple[Mapping[str, Any], Row]
+
+
+def matrix_of(stage_id: str) -> str:
+    """The matrix that a cell belongs to; empty where the id is not a cell's. Names have no brackets of their own."""
+    return stage_id[: stage_id.index("[")] if stage_id.endswith("]") and "[" in stage_id else ""
+
+
+def _fold_matrices(rows: list[Pair]) -> list[Pair]:
+    """A matrix of more than three cells becomes one row; cells that failed or are critical stay below it."""
+    members: dict[str, list[Pair]] = {}
+    for pair in rows:
+        matrix = matrix_of(pair[1].name)
+        if matrix:
+            members.setdefault(matrix, []).append(pair)
+    members = {name: cells for name, cells in members.items() if len(cells) > CELLS_SHOWN}
+    if not members:
+        return rows
+    folded: list[Pair] = []
+    for pair in rows:
+        cells = members.get(matrix_of(pair[1].name))
+        if cells is None:
+            folded.append(pair)
+        elif pair is cells[0]:
+            folded.extend(_folded(matrix_of(pair[1].name), cells))
+    return folded
+
+
+def _folded(name: str, cells: list[Pair]) -> list[Pair]:
+    rows = [row for _, row in cells]
+    failed = [pair for pair in cells if pair[1].state in FAILED]
+    open_ones = [row for row in rows if row.state in ("running", "slot")]
+    state = failed[0][1].state if failed else open_ones[0].state if open_ones else _commonest(rows)
+    segments = tuple(segment for row in rows for segment in row.segments if segment.kind == "work")
+    whole = Row(
+        state,
+        f"{name} ×{len(rows)}",
+        segments,
+        sum(row.wait_us for row in rows),
+        sum(row.work_us for row in rows),
+        any(row.critical for row in rows),
+    )
+    result = [(cells[0][0], whole)]
+    if failed:
+        note = f"{len(failed)} of {len(rows)} failed"
+        result.append((cells[0][0], Row("", "", (), 0, 0, False, note)))
+    return result + [pair for pair in cells if pair[1].state in FAILED or pair[1].state == "running"]
+
+
+def _commonest(rows: list[Row]) -> str:
+    return "flaky" if any(row.state == "flaky" for row in rows) else rows[0].state
+
+
+def _fold_levels(rows: list[Pair]) -> list[Pair]:
+    """Too many rows: what passed and is not critical becomes one line for each run of levels in between."""
+    kept = {id(row) for _, row in rows if row.state not in ("success", "skip") or row.critical or not row.name}
+    critical = [row for _, row in rows if row.critical and row.state in ("success", "flaky")]
+    if len(critical) > _CRITICAL_MAX:
+        critical.sort(key=lambda row: row.work_us + row.wait_us)
+        kept.difference_update(id(row) for row in critical[:-_CRITICAL_MAX])
+    failures = [row for _, row in rows if id(row) in kept and row.state not in ("success", "flaky", "")]
+    kept.difference_update(id(row) for row in failures[_FAILURES_MAX:])
+
+    by_level = sorted(rows, key=lambda pair: pair[0].get("level") or 0)
+    result: list[Pair] = []
+    hidden: list[Pair] = []
+    for pair in by_level:
+        if id(pair[1]) in kept:
+            result.extend(_hidden_line(hidden))
+            hidden = []
+            result.append(pair)
+        else:
+            hidden.append(pair)
+    result.extend(_hidden_line(hidden))
+    return result
+
+
+def _hidden_line(hidden: list[Pair]) -> list[Pair]:
+    if not hidden:
+        return []
+    if len(hidden) == 1:
+        return hidden
+    first, last = (pair[0].get("level") or 0 for pair in (hidden[0], hidden[-1]))
+    counted: dict[str, int] = {}
+    for _, row in hidden:
+        word = "passed" if row.state in ("success", "flaky") else row.state
+        counted[word] = counted.get(word, 0) + 1
+    levels = f"level {first}" if first == last else f"level {first} to {last}"
+    text = ", ".join(f"{number} {word}" for word, number in counted.items())
+    state = "success" if set(counted) == {"passed"} else "failure"
+    return [(hidden[0][0], Row(state, f"{levels}, {text}", (), 0, 0))]

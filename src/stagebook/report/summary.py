@@ -1,0 +1,333 @@
+"""What is said when a run is over, in a fixed order: timeline, totals, warnings, failure block, closing line.
+
+The failure block is near the end so that it is what stays on screen: its last fifteen lines tell the first stage that
+failed, how, the end of its output, and the command that runs it alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from stagebook.report import rows as shapes
+from stagebook.report import timeline, words
+from stagebook.report.durations import plural, span
+from stagebook.report.harmless import cells, harmless, line_of_output, wrap
+from stagebook.report.style import Style
+
+Document = Mapping[str, Any]
+#: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output
+Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
+
+_EXCERPT_LINES = 5
+_LIST_LINES = 3
+_ORDER = ("success", "failure", "timeout", "error", "cancellation", "skip")
+
+
+def render(document: Document, style: Style, *, excerpt: Tail | None = None, short: str | None = None) -> list[str]:
+    """All of it, as lines. `short` is the run's id as it may be typed."""
+    short = short or str(document["run"])[:8]
+    lines = picture(document, style)
+    lines += ["", *totals(document, style), *warnings(document, style)]
+    block = failure(document, style, excerpt, short)
+    if block:
+        lines += ["", *block]
+    lines += closing(document, style, short)
+    return lines
+
+
+def picture(document: Document, style: Style) -> list[str]:
+    """Timeline, the skipped in one line a cause, legend."""
+    rows, total_us = shapes.shape(document)
+    drawn = timeline.draw(rows, total_us, style)
+    skips = skipped(document, style)
+    if not skips:
+        return drawn
+    legend = 1 + max((index for index, line in enumerate(drawn) if index <= _last_row(drawn, rows)), default=0)
+    return drawn[:legend] + skips + drawn[legend:]
+
+
+def _last_row(drawn: list[str], rows: list[shapes.Row]) -> int:
+    marks = any(row.segments for row in rows)
+    return len(drawn) - (2 if marks else 1)
+
+
+def skipped(document: Document, style: Style) -> list[str]:
+    """`» 4 skipped  deploy-staging, smoke, approve, deploy ← integration failed`, a line for each cause."""
+    stages = [stage for stage in document["stages"] if stage["outcome"] == "skip"]
+    if not stages:
+        return []
+    by_id = {stage["stage"]: stage for stage in document["stages"]}
+    causes: dict[str, list[str]] = {}
+    for stage in stages:
+        root = words.root(stage, by_id)
+        if root is not None:
+            text = f" {style.mark('because')} {harmless(root[0])} {words.ended_by(root[1])}"
+        else:
+            text = f": {harmless(stage['reason'])}" if stage["reason"] else ""
+        causes.setdefault(text, []).append(harmless(stage["stage"]))
+    lines: list[str] = []
+    for text, names in causes.items():
+        head = f"{style.paint(style.glyph('skip').ljust(style.glyph_width), 'skip')} {len(names)} skipped"
+        indent = max(cells(head) + 2, 20 if not style.ascii else 23)
+        room = max(20, style.width - 1 - indent)
+        body = wrap(style.plain(_listed(names, room) + text), room)
+        lines.append(head + " " * (indent - cells(head)) + body[0])
+        lines += [" " * indent + part for part in body[1:]]
+    return lines
+
+
+def _listed(names: list[str], room: int) -> str:
+    """Names with commas, as many as fit three lines; the rest as a number."""
+    taken = 0
+    for count, name in enumerate(names):
+        taken += cells(name) + 2
+        if taken > room * _LIST_LINES and count:
+            return f"{', '.join(names[:count])} and {len(names) - count} more"
+    return ", ".join(names)
+
+
+def totals(document: Document, style: Style) -> list[str]:
+    """Wall against critical path and work; speed-up and effective parallelism; where waiting went; counts."""
+    width = style.width - 1
+    by_id = {stage["stage"]: stage for stage in document["stages"]}
+    path_wait = sum(by_id[name]["wait_s"] or 0 for name in document["critical_path"] if name in by_id)
+    path = f"critical path {span(document['critical_path_s'])}"
+    if path_wait >= 0.0005:
+        path += f" + {span(path_wait)} waiting"
+    wall, work = document["wall_s"], document.get("sum_s")
+    lines = wrap(f"wall {span(wall)}, {path}" + (f", work {span(work)}" if work is not None else ""), width)
+    lines += [line for text in _parallelism(document) for line in wrap(text, width)]
+    lines += wrap_counts(document, style)
+    return [style.plain(line) for line in lines]
+
+
+def _parallelism(document: Document) -> list[str]:
+    wall, work = document["wall_s"], document.get("sum_s")
+    waits = {name: seconds for name, seconds in (document.get("waiting_by") or {}).items() if seconds >= 0.0005}
+    lines: list[str] = []
+    if document["mode"] == "parallel" and wall and work is not None:
+        effective = (document.get("effective_parallel") or {}).get("stages")
+        text = f"speed-up {work / wall:.2f}× against the sum of stages"
+        if effective is not None:
+            text += f"; declared parallel {document['jobs']}, effective {effective:.1f}"
+            bound = _bound(document, waits, wall)
+            text += f": bound by {bound}" if bound else ""
+        lines.append(text)
+    if waits:
+        listed = [f"{'a free start' if name == 'start' else words.resource(name)} {span(s)}" for name, s in waits.items()]
+        lines.append("waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else ""))
+    return lines
+
+
+def _bound(document: Document, waits: Mapping[str, float], wall: float) -> str:
+    """What kept more from running at once: the needs where the chain fills the run, else the longest waiting."""
+    capacities = {name: s for name, s in waits.items() if name not in ("start", "backoff")}
+    longest = max(capacities, key=lambda name: capacities[name], default="")
+    if longest and capacities[longest] >= 0.05 * wall:
+        return harmless(longest)
+    return "the critical path" if document["critical_path_s"] >= 0.8 * wall else ""
+
+
+def wrap_counts(document: Document, style: Style) -> list[str]:
+    """`✓ 13 success (≈ 1 flaky: e2e)  ✗ 1 failure  » 4 skip`; what runs or waits is counted too."""
+    counted: dict[str, int] = {}
+    flaky: list[str] = []
+    for stage in document["stages"]:
+        state = shapes.state_of(stage)
+        if state == "flaky":
+            flaky.append(harmless(stage["stage"]))
+            state = "success"
+        counted[state] = counted.get(state, 0) + 1
+    parts = []
+    for state in (*_ORDER, "running", "slot", "gate", "needs"):
+        number = counted.get(state)
+        if number:
+            word = {"slot": "waiting", "needs": "waiting for needs"}.get(state, state)
+            text = f"{style.paint(style.glyph(state), state)} {number} {word}"
+            if state == "success" and flaky:
+                names = ", ".join(flaky[:5]) + (f" and {len(flaky) - 5} more" if len(flaky) > 5 else "")
+                text += f" ({style.paint(style.glyph('flaky'), 'flaky')} {len(flaky)} flaky: {names})"
+            parts.append(text)
+    text = "  ".join(parts)
+    return [text] if cells(text) < style.width else [line for part in parts for line in wrap(part, style.width - 1)]
+
+
+def warnings(document: Document, style: Style) -> list[str]:
+    lines: list[str] = []
+    for text in document.get("warnings") or ():
+        parts = wrap(style.plain(harmless(text)), style.width - 10)
+        lines.append(f"{style.paint('warning', 'warning')}: {parts[0]}")
+        lines += ["         " + part for part in parts[1:]]
+    return lines
+
+
+def failures(document: Document) -> list[Mapping[str, Any]]:
+    """Stages that failed, first to end first; those that ended without a time come last."""
+    found = [stage for stage in document["stages"] if stage["outcome"] in shapes.FAILED]
+    return sorted(found, key=lambda stage: stage["finished"] or "~")
+
+
+def failure(document: Document, style: Style, excerpt: Tail | None, short: str) -> list[str]:
+    """The failure block, at most fourteen lines; empty where nothing failed."""
+    failed = failures(document)
+    if not failed:
+        return []
+    stage = failed[0]
+    name = stage["stage"]
+    attempts = stage["attempts"]
+    lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
+    if excerpt is not None and attempts:
+        lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
+    lines.append("")
+    lines += [style.plain(line) for line in _suspicion(document, stage, style)]
+    if attempts and attempts[-1].get("log"):
+        lines.append(f"  log    stagebook logs {short} {quoted(name)}")
+    lines.append(f"  again  stagebook run{_file_word(document)} --only {quoted(name)}")
+    if document.get("coupling"):
+        lines.append(f"  why    stagebook diagnose {short}")
+    return lines
+
+
+def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
+    if not failed:
+        return []
+    shown = ", ".join(f"{harmless(stage['stage'])} ({_how(stage)})" for stage in failed[:4])
+    more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
+    return wrap(style.plain(f"also failed: {shown}{more}"), style.width - 1)
+
+
+def _how(stage: Mapping[str, Any]) -> str:
+    last = stage["attempts"][-1] if stage["attempts"] else {}
+    reason = stage["reason"] or last.get("reason")
+    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:
+    attempts = stage["attempts"]
+    text = f"{style.glyph(stage['outcome'])} {harmless(stage['stage'])}: {_how(stage)}"
+    if attempts:
+        last = attempts[-1]
+        if last["started"] and last["finished"]:
+            read = shapes.instants()
+            text += f" after {span((read(last['finished']) - read(last['started'])) / 1e6)}"
+        allowed = stage.get("attempts_max")
+        text += f", attempt {len(attempts)}" + (f" of {allowed}" if allowed else "")
+    if stage.get("line") and document.get("file"):
+        text += f", {harmless(_short_path(document['file']))}:{stage['line']}"
+    return style.plain(text)
+
+
+def _short_path(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
+    """The last lines that were printed, numbered; long ones are broken, not cut, and five rows are shown in all."""
+    if not found:
+        return ["  printed nothing"]
+    shown: list[str] = []
+    bar = style.mark("bar")
+    digits = max(4, len(str(found[-1][0])))
+    for number, data in found:
+        text = line_of_output(data, style.color)
+        head = f"  {str(number or ''):>{digits}} {bar} "
+        room = style.width - 1 - cells(head)
+        parts = [text] if cells(text) <= room else _hanging(text, room)
+        for index, part in enumerate(parts[-_EXCERPT_LINES:]):
+            first = head if index == 0 else " " * (digits + 3) + bar + " "
+            shown.append(style.plain(first + part) if style.ascii else first + part)
+    return shown[-_EXCERPT_LINES:]
+
+
+def _hanging(text: str, room: int) -> list[str]:
+    """Broken at spaces, all but the first part four cells in, so that a new line of output is told from a long one."""
+    first, *rest = wrap(text, room)
+    return [first, *("    " + part for part in wrap(" ".join(rest), room - 4))]
+
+
+def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> list[str]:
+    """`perhaps a race`, only where a pair of this stage is on record and both ran at the same time."""
+    lines: list[str] = []
+    by_id = {one["stage"]: one for one in document["stages"]}
+    for pair in document.get("coupling") or ():
+        names = list(pair["stages"])
+        if stage["stage"] not in names or len(names) != 2:
+            continue
+        other = by_id.get(names[0] if names[1] == stage["stage"] else names[1])
+        together = overlap_s(stage, other) if other is not None else 0.0
+        if other is not None and together > 0:
+            text = f"perhaps a race: {harmless(other['stage'])} ran at the same time for {span(together)}"
+            lines += wrap(f"{text}; both use {words.resource(str(pair['resource']))}", style.width - 3)
+    return ["  " + line for line in lines[:3]]
+
+
+def overlap_s(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    read = shapes.instants()
+    both = [
+        (read(attempt["started"]), read(attempt["finished"]))
+        for attempt in one["attempts"]
+        if attempt["started"] and attempt["finished"]
+    ]
+    total = 0
+    for attempt in other["attempts"]:
+        if attempt["started"] and attempt["finished"]:
+            begin, end = read(attempt["started"]), read(attempt["finished"])
+            total += sum(max(0, min(end, last) - max(begin, first)) for first, last in both)
+    return total / 1e6
+
+
+def closing(document: Document, style: Style, short: str) -> list[str]:
+    """The last line: what it came to, and which run took how long."""
+    verdict = _verdict(document, short)
+    name = harmless(document["pipeline"])
+    took = f" Run {short} took {span(document['wall_s'])}." if document["wall_s"] is not None else f" Run {short}."
+    lines = wrap(style.plain(f"{name} {verdict}.{took}"), style.width - 1)
+    outcome = document["outcome"]
+    token = "success" if outcome == "success" else "mute" if outcome in (None, "cancellation") else "failure"
+    lines = [style.paint(line, token) for line in lines]
+    if outcome in ("cancellation", "error", None) and document.get("resumable", outcome is None):
+        lines.insert(0, f"  go on  stagebook run --resume {short}")
+    return lines
+
+
+def _verdict(document: Document, short: str) -> str:
+    outcome = document["outcome"]
+    stages = document["stages"]
+    failed = failures(document)
+    if outcome is None:
+        return "is not over"
+    if outcome == "success":
+        if not failed:
+            if stages and all(stage["outcome"] == "skip" for stage in stages):
+                return f"passed, {plural(len(stages), 'stage')} skipped"
+            flaky = sum(1 for stage in stages if stage["flaky"])
+            return "passed" + (f", {flaky} flaky" if flaky else "")
+        names = ", ".join(harmless(stage["stage"]) for stage in failed[:5])
+        names += f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        if document.get("policy") == "lenient":
+            return f"passed with {plural(len(failed), 'failure')} off the critical path: {names}"
+        return f"passed with {plural(len(failed), 'allowed failure')}: {names}"
+    verb = words.VERBS.get(outcome, str(outcome))
+    reason = harmless(document.get("reason") or "")
+    if outcome == "cancellation":
+        return reason if reason.startswith("cancelled") else f"{verb}: {reason}" if reason else verb
+    if not failed:
+        return f"{verb}: {reason}" if reason else verb
+    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return f"{verb}: {harmless(failed[0]['stage'])}, {_how(failed[0])}{more}"
+
+
+_UNQUOTED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%")
+
+
+def quoted(name: str) -> str:
+    """A name as a shell takes it as one word, and as a terminal shows it without acting."""
+    shown = harmless(name)
+    if shown and _UNQUOTED.issuperset(shown) and not shown.startswith("-"):
+        return shown
+    return "'" + shown.replace("'", "'\\''") + "'"
+
+
+def _file_word(document: Document) -> str:
+    name = _short_path(str(document.get("file") or ""))
+    return "" if name in ("", "stagebook.yaml") else f" {quoted(name)}"

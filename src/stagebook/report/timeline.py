@@ -1,0 +1,146 @@
+"""Draws rows over time: a name, a bar whose work and waiting never look alike, then waiting and work as figures.
+
+Takes rows, gives lines; knows nothing of documents or of the words around a timeline.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+from stagebook.report.durations import Form, ticks
+from stagebook.report.harmless import cells, harmless, pad, wrap
+from stagebook.report.rows import Row
+from stagebook.report.style import Style
+
+_FIGURE = 8  #: cells of a duration, `59 m 59 s` aside
+_GAP = 2
+_BAR_MIN = 12
+
+LEGEND = {
+    "critical": "critical path",
+    "work": "other work",
+    "failed": "failed attempt",
+    "wait": "waiting for slot or pool",
+}
+
+
+class Frame:
+    """Where columns stand: `name` cells before the bar, `bar` cells of it, figures after it."""
+
+    __slots__ = ("name", "bar", "figure", "width")
+
+    def __init__(self, style: Style, widest_name: int, figure: int = _FIGURE, width: int | None = None) -> None:
+        self.width = (style.width if width is None else width) - 1
+        self.figure = max(_FIGURE, figure)
+        figures = 2 * self.figure + _GAP + 1
+        name = max(widest_name, len("timeline") - style.glyph_width) + style.glyph_width + 2
+        self.name = max(8, min(name, self.width - figures - _BAR_MIN, max(20, self.width * 2 // 5)))
+        self.bar = max(1, self.width - figures - self.name)
+
+
+def draw(rows: Sequence[Row], total_us: int, style: Style, title: str = "timeline") -> list[str]:
+    """Header, rows and legend."""
+    names = [style.plain(harmless(row.name)) for row in rows]
+    form_wait = Form(max([row.wait_us for row in rows], default=0))
+    form_work = Form(max([row.work_us for row in rows], default=0))
+    waits = [style.plain(form_wait.text(row.wait_us)) for row in rows]
+    works = [style.plain(form_work.text(row.work_us)) for row in rows]
+    frame = Frame(
+        style,
+        max([cells(name) for name, row in zip(names, rows) if row.segments], default=0),
+        max(map(len, waits + works), default=0),
+    )
+    lines = [header(frame, total_us, title)]
+    used: set[str] = set()
+    for row, name, wait, work in zip(rows, names, waits, works):
+        lines.extend(_row_lines(row, name, wait, work, frame, total_us, style, used))
+    lines.extend(legend(used, style))
+    return lines
+
+
+def header(frame: Frame, total_us: int, title: str = "") -> str:
+    """The axis: each label ends where its time is."""
+    axis = [" "] * frame.bar
+    axis[0] = "0"
+    free = 2
+    for cell, label in ticks(total_us, frame.bar):
+        first = min(cell, frame.bar - 1) - len(label) + 1
+        if first >= free:
+            axis[first : first + len(label)] = label
+            free = first + len(label) + 1
+    return f"{title.ljust(frame.name)}{''.join(axis)} {'wait':>{frame.figure}}  {'work':>{frame.figure}}"
+
+
+def _row_lines(
+    row: Row, name: str, wait: str, work: str, frame: Frame, total_us: int, style: Style, used: set[str]
+) -> list[str]:
+    glyph = style.glyph(row.state) if row.state else ""
+    colored = style.paint(pad(glyph, style.glyph_width), row.state) if row.state else " " * style.glyph_width
+    shown = style.paint(name, "bold") if row.critical else name
+    room = frame.name - style.glyph_width - 2
+    if not row.segments:
+        text = row.text or name
+        indent = frame.name if row.text else style.glyph_width + 1
+        first = " " * frame.name if row.text else colored + " "
+        parts = wrap(text, frame.width - indent)
+        return [first + parts[0], *(" " * indent + part for part in parts[1:])]
+    lines: list[str] = []
+    if cells(name) > room:  # a name is never cut: it takes lines of its own
+        parts = wrap(name, frame.width - style.glyph_width - 1)
+        lines = [f"{colored if not index else ' ' * style.glyph_width} {part}" for index, part in enumerate(parts)]
+        head = " " * frame.name
+    else:
+        head = f"{colored} {pad(shown, room)} "
+    bar = paint_bar(bar_cells(row, frame.bar, total_us), row, style, used)
+    lines.append(f"{head}{bar} {wait:>{frame.figure}}  {work:>{frame.figure}}")
+    return lines
+
+
+def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
+    """One kind a cell, empty where nothing was. Work takes a cell at least; it lies over waiting."""
+    bar = [""] * width
+    work = "critical" if row.critical else "work"
+    for kind, from_us, to_us in row.segments:
+        first = min(width - 1, from_us * width // total_us)
+        if kind in ("work", "failed"):
+            last = max(first + 1, (2 * to_us * width + total_us) // (2 * total_us))
+            shown = work if kind == "work" else "failed"
+        else:
+            last = to_us * width // total_us
+            shown = "wait"
+        for cell in range(first, min(last, width)):
+            bar[cell] = shown
+    return bar
+
+
+_TOKEN = {"wait": "mute", "failed": "flaky"}
+
+
+def paint_bar(bar: Iterable[str], row: Row, style: Style, used: set[str]) -> str:
+    """The cells as text; what occurs is added to `used`."""
+    parts: list[str] = []
+    previous = None
+    count = 0
+    for kind in [*bar, None]:
+        if kind == previous:
+            count += 1
+            continue
+        if previous is not None:
+            parts.append(_run(previous, count, row, style))
+            if previous:
+                used.add(previous)
+        previous, count = kind, 1
+    return "".join(parts)
+
+
+def _run(kind: str, count: int, row: Row, style: Style) -> str:
+    if not kind:
+        return " " * count
+    token = _TOKEN.get(kind) or ("success" if row.state == "flaky" else row.state)
+    return style.paint(style.mark(kind) * count, token)
+
+
+def legend(used: set[str], style: Style) -> list[str]:
+    """One line under a picture, only with symbols that occur."""
+    text = "  ".join(f"{style.mark(kind)} {words}" for kind, words in LEGEND.items() if kind in used)
+    return wrap(text, style.width - 1) if text else []
