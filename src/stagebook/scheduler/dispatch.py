@@ -1,0 +1,357 @@
+"""Who starts next: ready stages lined up by demand, the units of all pools, and the claim against starvation.
+
+Knows ranks and units; not needs, attempts, policies or time. Equal demands share one heap, so a choice costs the
+number of distinct demands at worst, not of stages. Which demands fit is one whole number, a bit a demand: each
+pool that is short of units masks those that ask too much of it.
+
+Ageing. The stage that has been ready longest (rank breaks ties) is *first*. When `passed_over_max` other stages
+have started while it was first, it claims: its units are set aside as they come free, so nothing starts that would
+take a unit it lacks, and it starts as soon as those who hold them now have ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from heapq import heappop, heappush
+
+from stagebook.model.problem import DefectError
+from stagebook.scheduler.moves import SUCCESS
+from stagebook.scheduler.plan import Plan
+
+_OUT, _OFFERED, _LINED = range(3)
+
+
+class Line:
+    """The ready stages of one run. `offer`, `withdraw` and `release` between calls of `choose`, once a batch."""
+
+    __slots__ = (
+        "after",
+        "before",
+        "biggest",
+        "bits",
+        "claim",
+        "demand_of",
+        "demands",
+        "entry_last",
+        "entry_mark",
+        "first",
+        "fit_masks",
+        "free",
+        "heaps",
+        "line",
+        "line_entry",
+        "nonempty",
+        "offered",
+        "order",
+        "passes",
+        "passes_max",
+        "plan",
+        "queued",
+        "rank",
+        "rank_bit",
+        "short",
+        "stage_count",
+        "tops",
+        "unit_sizes",
+    )
+
+    def __init__(self, plan: Plan) -> None:
+        stages = plan.stages
+        count = len(stages)
+        self.plan = plan
+        self.stage_count = max(1, count)
+        self.demand_of = [stage.demand for stage in stages]
+        self.demands = plan.demands
+        #: Stages by rank, and the place of each in it.
+        self.order = sorted(range(count), key=[stage.rank for stage in stages].__getitem__)
+        self.rank = [0] * count
+        for place, index in enumerate(self.order):
+            self.rank[index] = place
+        #: Units of each pool that are neither held nor set aside by the claim; below 0 while the claim lacks some.
+        self.free = [pool.size for pool in plan.pools]
+        #: `free` at the end of this batch, and of the one before: what a stage that starts now was short of.
+        self.after = self.free[:]
+        self.before = self.free[:]
+        self.heaps: list[list[int]] = [[] for _ in plan.demands]
+        #: The best rank of each demand that has ready stages, sorted.
+        self.tops: list[int] = []
+        self.nonempty = 0
+        self.bits = [1 << index for index in range(len(plan.demands))]
+        self.rank_bit = [self.bits[self.demand_of[index]] for index in self.order]
+        self._measure_pools()
+        #: Pools that cannot serve every demand just now, with the mask of demands that they can.
+        self.short: dict[int, int] = {}
+        self.queued = bytearray(count)
+        self.offered: list[int] = []
+        #: Ready stages in order of readiness as `serial * stage_count + stage`; entries that are over stay until
+        #: they come to the front. `line_entry` holds the valid one of each stage.
+        self.line: deque[int] = deque()
+        self.line_entry = [0] * count
+        self.entry_last = 0
+        self.entry_mark = 0
+        self.first = -1
+        self.passes = 0
+        self.passes_max = max(1, plan.passed_over_max)
+        self.claim = -1
+
+    def _measure_pools(self) -> None:
+        """Per pool: the distinct numbers of units asked, and for each level the mask of demands that it serves."""
+        self.unit_sizes: list[list[int]] = []
+        self.fit_masks: list[list[int]] = []
+        users: list[dict[int, int]] = [{} for _ in self.plan.pools]
+        for index, demand in enumerate(self.demands):
+            for pool, units in demand:
+                name, size = self.plan.pools[pool]
+                if not 0 < units <= size:
+                    raise DefectError(f"the plan asks {units} units of `{name}`, which has {size}")
+                users[pool][units] = users[pool].get(units, 0) | self.bits[index]
+        everyone = (1 << len(self.demands)) - 1
+        for masks in users:
+            sizes = sorted(masks)
+            mask = everyone
+            for units in sizes:
+                mask &= ~masks[units]
+            levels = [mask]
+            for units in sizes:
+                mask |= masks[units]
+                levels.append(mask)
+            self.unit_sizes.append(sizes)
+            self.fit_masks.append(levels)
+        self.biggest = [sizes[-1] if sizes else 0 for sizes in self.unit_sizes]
+
+    def offer(self, stage: int) -> None:
+        """The stage is ready."""
+        self.queued[stage] = _OFFERED
+        self.offered.append(self.rank[stage])
+
+    def withdraw(self, stage: int) -> None:
+        """The stage is ready no longer, though it has not started."""
+        queued = self.queued[stage]
+        self.queued[stage] = _OUT
+        if queued != _LINED:
+            return
+        if stage == self.claim:
+            self.claim = -1
+            self.release(self.demand_of[stage])
+        self._clean(self.demand_of[stage], self.rank[stage])
+        if stage == self.first:
+            self._advance()
+
+    def release(self, demand: int) -> None:
+        """Give back the units of a demand."""
+        free, biggest, short = self.free, self.biggest, self.short
+        for pool, units in self.demands[demand]:
+            left = free[pool] + units
+            free[pool] = left
+            if left >= biggest[pool]:
+                short.pop(pool, None)
+            else:
+                short[pool] = self.fit_masks[pool][bisect_right(self.unit_sizes[pool], left)]
+
+    def _reserve(self, demand: int) -> None:
+        free, biggest = self.free, self.biggest
+        for pool, units in self.demands[demand]:
+            left = free[pool] - units
+            free[pool] = left
+            if left < biggest[pool]:
+                self.short[pool] = self.fit_masks[pool][bisect_right(self.unit_sizes[pool], left)]
+
+    def choose(self, state: bytearray) -> list[int]:
+        """Take all that can start now, best rank first, with all their units."""
+        chosen: list[int] = []
+        self.entry_mark = self.entry_last
+        if self.offered:
+            self._line_up()
+        tops, rank_bit, order, short = self.tops, self.rank_bit, self.order, self.short
+        while True:
+            if self.claim >= 0 and self._claim_is_met():
+                stage, self.claim = self.claim, -1
+                self.queued[stage] = _OUT
+                chosen.append(stage)
+                self._advance()
+                continue
+            fits = self.nonempty
+            for mask in short.values():
+                fits &= mask
+            if not fits:
+                break
+            for rank in tops:
+                if fits & rank_bit[rank]:
+                    break
+            stage = order[rank]
+            demand = self.demand_of[stage]
+            self.queued[stage] = _OUT
+            self._clean(demand, rank)
+            self._reserve(demand)
+            chosen.append(stage)
+            if stage == self.first:
+                self._advance()
+            else:
+                self.passes += 1
+                if self.passes >= self.passes_max and self.claim < 0:
+                    self._stake_claim()
+        self.before = self.after
+        self.after = self.free[:]
+        return chosen
+
+    def _line_up(self) -> None:
+        """Queue what was offered in this batch, in order of rank, so that ties of readiness break by rank."""
+        offered, self.offered = self.offered, []
+        if len(offered) > 1:
+            offered.sort()
+        queued, order, count, entry = self.queued, self.order, self.stage_count, self.entry_last
+        for rank in offered:
+            stage = order[rank]
+            if queued[stage] != _OFFERED:
+                continue
+            queued[stage] = _LINED
+            entry += 1
+            place = entry * count + stage
+            self.line_entry[stage] = place
+            self.line.append(place)
+            if self.first < 0:
+                self.first = stage
+                self.passes = 0
+            demand = self.demand_of[stage]
+            heap = self.heaps[demand]
+            if not heap:
+                self.nonempty |= self.bits[demand]
+                insort(self.tops, rank)
+            elif rank < heap[0]:
+                del self.tops[bisect_left(self.tops, heap[0])]
+                insort(self.tops, rank)
+            heappush(heap, rank)
+        self.entry_last = entry
+
+    def _clean(self, demand: int, rank: int) -> None:
+        """`rank` has left the queue: if it was the best of its demand, find the next one that is really there."""
+        heap = self.heaps[demand]
+        if not heap or heap[0] != rank:
+            return
+        queued, order = self.queued, self.order
+        while heap and (queued[order[heap[0]]] != _LINED or order[heap[0]] == self.claim):
+            heappop(heap)
+        tops = self.tops
+        del tops[bisect_left(tops, rank)]
+        if heap:
+            insort(tops, heap[0])
+        else:
+            self.nonempty ^= self.bits[demand]
+
+    def _advance(self) -> None:
+        """Find the stage that has now been ready longest, and count from 0 who passes it."""
+        line, queued, count = self.line, self.queued, self.stage_count
+        self.passes = 0
+        while line:
+            stage = line[0] % count
+            if queued[stage] == _LINED and self.line_entry[stage] == line[0]:
+                self.first = stage
+                return
+            line.popleft()
+        self.first = -1
+
+    def _stake_claim(self) -> None:
+        stage = self.first
+        if stage < 0:
+            return
+        self.claim = stage
+        demand = self.demand_of[stage]
+        self._reserve(demand)
+        self._clean(demand, self.rank[stage])
+
+    def _claim_is_met(self) -> bool:
+        return all(self.free[pool] >= 0 for pool, _ in self.demands[self.demand_of[self.claim]])
+
+    def rewind(self) -> None:
+        """Stages that had ended wait again. Nothing to do here; a sequential line must look again from its start."""
+
+    def waited(self, stage: int) -> str | None:
+        """What a stage that `choose` has just taken was short of; None if it became ready in the same batch."""
+        if self.line_entry[stage] >= (self.entry_mark + 1) * self.stage_count:
+            return None
+        return self._short_of(stage, self.before)
+
+    def lacks(self, stage: int) -> str:
+        """What a ready stage is short of now."""
+        return self._short_of(stage, self.free)
+
+    def _short_of(self, stage: int, free: list[int]) -> str:
+        """The most telling pool that lacks units: a named one before memory, cpu and slot."""
+        for pool, units in reversed(self.demands[self.demand_of[stage]]):
+            if free[pool] < (0 if stage == self.claim else units):
+                return self.plan.pools[pool].name
+        return "slot"
+
+    def snapshot(self) -> tuple[object, ...]:
+        """All that later choices depend on, as plain values."""
+        lined = tuple(place for place in self.line if self._is_lined(place))
+        return (tuple(self.free), tuple(self.after), bytes(self.queued), lined, self.first, self.passes, self.claim)
+
+    def _is_lined(self, place: int) -> bool:
+        stage = place % self.stage_count
+        return self.queued[stage] == _LINED and self.line_entry[stage] == place
+
+    def check(self, ready: list[int], holding: list[int]) -> None:
+        """Compare every redundant view with the plain facts: which stages are ready, which hold units."""
+        held = [0] * len(self.free)
+        for stage in holding + ([self.claim] if self.claim >= 0 else []):
+            for pool, units in self.demands[self.demand_of[stage]]:
+                held[pool] += units
+        for pool, (name, size) in enumerate(self.plan.pools):
+            assert self.free[pool] + held[pool] == size, f"{name}: free {self.free[pool]} + held {held[pool]} != {size}"
+            mask = self.short.get(pool, (1 << len(self.demands)) - 1)
+            for index, needed in enumerate(self.demands):
+                fits = dict(needed).get(pool, 0) <= max(self.free[pool], 0)
+                assert bool(mask & self.bits[index]) is fits, f"{name}: mask is wrong for demand {index}"
+        assert ready == [index for index, queued in enumerate(self.queued) if queued], "queue and states differ"
+        entries = [place % self.stage_count for place in self.line if self._is_lined(place)]
+        assert sorted(entries) == ready, "the line by readiness lacks a ready stage, or holds one twice"
+        assert self.first == (entries[0] if entries else -1), "first is not who was ready first"
+        assert self.claim in (-1, self.first), "the claim belongs to a stage that is not first"
+        best: dict[int, int] = {}
+        for stage in ready:
+            if stage != self.claim:
+                demand = self.demand_of[stage]
+                best[demand] = min(best.get(demand, self.stage_count), self.rank[stage])
+        self._check_tops(best)
+
+    def _check_tops(self, best: dict[int, int]) -> None:
+        assert self.tops == sorted(best.values()), "best ranks differ from the ready stages"
+        assert self.nonempty == sum(self.bits[demand] for demand in best), "mask of demands with ready stages is wrong"
+
+
+class SequentialLine(Line):
+    """One stage at a time, each only when all of smaller rank have ended, whatever holds them up."""
+
+    __slots__ = ("next_rank",)
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.next_rank = 0
+
+    def choose(self, state: bytearray) -> list[int]:
+        self.entry_mark = self.entry_last
+        if self.offered:
+            self._line_up()
+        order, place = self.order, self.next_rank
+        while place < len(order) and state[order[place]] >= SUCCESS:
+            place += 1
+        self.next_rank = place
+        chosen: list[int] = []
+        if place < len(order):
+            stage = order[place]
+            demand = self.demand_of[stage]
+            if self.queued[stage] and all(self.free[pool] >= units for pool, units in self.demands[demand]):
+                self.queued[stage] = _OUT
+                self._clean(demand, place)
+                self._reserve(demand)
+                chosen.append(stage)
+                if stage == self.first:
+                    self._advance()
+        self.before = self.after
+        self.after = self.free[:]
+        return chosen
+
+    def rewind(self) -> None:
+        self.next_rank = 0

@@ -1,0 +1,55 @@
+"""What ends mean: which failures are tried again, and how the ends of the stages make the end of the run. Pure leaves."""
+
+from __future__ import annotations
+
+from stagebook.model.outcome import SEVERITY
+from stagebook.scheduler.moves import CANCELLATION, NAMES, SKIP
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import RunEnded
+
+
+def matches(only: tuple[str, ...], outcome: str, exit: int | None, signal: int | None) -> bool:
+    """Whether an attempt's end is one of those named: an outcome word, `exit N` or `signal N`."""
+    return (
+        outcome in only
+        or (exit is not None and f"exit {exit}" in only)
+        or (signal is not None and f"signal {signal}" in only)
+    )
+
+
+def run_end(plan: Plan, state: bytearray, cause: dict[int, int], timed_out: bool) -> RunEnded:
+    """The worst outcome that counts: error over timeout over failure over the cancellation of a stage.
+
+    An allowed failure never counts. Under `lenient` only critical stages count, and a critical one that was skipped
+    counts as the need at the root of its skip.
+    """
+    worst, reason = ("timeout", "timeout") if timed_out else ("success", None)
+    lenient = plan.policy == "lenient"
+    root = _roots(state, cause) if lenient and cause else {}
+    for index, stage in enumerate(plan.stages):
+        if lenient and not stage.critical:
+            continue
+        at = root.get(index, index)
+        outcome = NAMES[state[at]]
+        if SEVERITY[outcome] <= SEVERITY[worst]:
+            continue
+        if plan.stages[at].allow_failure and state[at] != CANCELLATION:
+            continue
+        worst = outcome
+        reason = f"{plan.stages[at].id} cancelled" if state[at] == CANCELLATION else None
+    return RunEnded(worst, reason)
+
+
+def _roots(state: bytearray, cause: dict[int, int]) -> dict[int, int]:
+    """For each stage skipped for a need, the stage at the root of the chain. Each link is walked once."""
+    root: dict[int, int] = {}
+    for skipped in cause:
+        chain = []
+        at = skipped
+        while at not in root and state[at] == SKIP and at in cause:
+            chain.append(at)
+            at = cause[at]
+        end = root.get(at, at)
+        for link in chain:
+            root[link] = end
+    return root

@@ -1,0 +1,76 @@
+"""The states of a stage and the one table of moves between them. Nothing that decides which move is made.
+
+Everything not in `MOVES` is a defect. The diagram in docs/explanation/scheduler.md is generated from this table.
+States are small whole numbers, so that ten thousand stages fit into ten thousand bytes; all from `SUCCESS` on are
+ends. `tests/scheduler/test_moves.py` checks that every move here can really happen.
+"""
+
+from __future__ import annotations
+
+WAITING, READY, RUNNING, KILLING, BACKOFF, ASKING = range(6)
+SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP = range(6, 12)
+
+#: The word for each state; those of the ends are the outcome words of the whole project.
+NAMES: tuple[str, ...] = (
+    "waiting",  # some need has not ended
+    "ready",  # needs are done; waits for units
+    "running",  # an attempt exists and holds units
+    "killing",  # told to end; holds its units until its exit is reported
+    "backoff",  # an attempt failed; the next one waits for its time
+    "asking",  # interrupted and not safe to repeat: a person must say what it is
+    "success",
+    "failure",
+    "error",
+    "timeout",
+    "cancellation",
+    "skip",
+)
+
+STATES: dict[str, int] = {name: state for state, name in enumerate(NAMES)}
+
+#: From each state: where to, and what brings it there (the label in the diagram).
+MOVES: dict[int, dict[int, str]] = {
+    WAITING: {
+        READY: "needs done",
+        ASKING: "needs done, ran before",
+        SKIP: "a need failed, or the plan says so",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "run timeout",
+    },
+    READY: {
+        RUNNING: "units taken",
+        WAITING: "resumed, a need waits again",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "queue, stage or run timeout",
+    },
+    RUNNING: {
+        SUCCESS: "exit",
+        FAILURE: "exit",
+        ERROR: "exit",
+        TIMEOUT: "exit, as the driver says",
+        CANCELLATION: "exit, as the driver says",
+        KILLING: "timeout or cancelled",
+        BACKOFF: "failed, attempts left",
+        READY: "failed or interrupted, attempts left",
+        ASKING: "interrupted",
+    },
+    KILLING: {
+        TIMEOUT: "exit",
+        CANCELLATION: "exit",
+        BACKOFF: "exit, attempts left",
+        READY: "exit, attempts left",
+        WAITING: "exit after resumed",
+    },
+    BACKOFF: {READY: "time over", CANCELLATION: "cancelled", TIMEOUT: "stage or run timeout"},
+    ASKING: {READY: "run again", SUCCESS: "done", CANCELLATION: "cancelled", TIMEOUT: "run timeout"},
+    SUCCESS: {},
+    FAILURE: {},
+    ERROR: {},
+    TIMEOUT: {WAITING: "resumed"},
+    CANCELLATION: {WAITING: "resumed"},
+    SKIP: {WAITING: "resumed"},
+}
+
+#: `MOVES` as one flat row for the hot path: legal if `LEGAL[old * STATE_COUNT + new]`.
+STATE_COUNT = len(NAMES)
+LEGAL = bytes(new in MOVES[old] for old in range(STATE_COUNT) for new in range(STATE_COUNT))
