@@ -27,6 +27,7 @@ from stagebook.scheduler.vocabulary import (
     RerunAnswered,
     Resumed,
     RunEnded,
+    SetTimer,
     Started,
     TimerFired,
 )
@@ -35,7 +36,8 @@ Record = dict[str, Any]
 
 
 class Replay(NamedTuple):
-    """`owed` are ends that the machine has decided and that stand in no line: the engine died in between."""
+    """`owed` are ends that the machine has decided and that stand in no line: the engine died in between. `timers` are
+    those that have not fired; stale ones among them are ignored by the machine."""
 
     header: Header
     pipeline: Pipeline
@@ -43,6 +45,7 @@ class Replay(NamedTuple):
     plan: Plan
     machine: Machine
     owed: list[Ended | RunEnded]
+    timers: list[SetTimer]
 
 
 def replay(recording: Recording) -> Replay:
@@ -59,7 +62,7 @@ def replay(recording: Recording) -> Replay:
     for record in records:
         play.take(record)
     play.feed()
-    return Replay(head, pipeline, choice, plan, machine, play.owed())
+    return Replay(head, pipeline, choice, plan, machine, play.owed(), list(play.timers.values()))
 
 
 def choice_to_plain(choice: Choice) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def _frozen(value: Any) -> Any:
 class _Play:
     """The batch being gathered, and what the machine has decided that no line has told yet."""
 
-    __slots__ = ("at", "batch", "ends", "events", "last", "machine", "path", "run_end")
+    __slots__ = ("at", "batch", "ends", "events", "last", "machine", "path", "run_end", "timers")
 
     def __init__(self, path: str, machine: Machine, at: dict[str, int]) -> None:
         self.path = path
@@ -90,6 +93,7 @@ class _Play:
         self.last: Record = {}
         self.ends: dict[int, Ended] = {}
         self.run_end: RunEnded | None = None
+        self.timers: dict[str, SetTimer] = {}
 
     def take(self, record: Record) -> None:
         name = record["event"]
@@ -97,6 +101,8 @@ class _Play:
             if record["batch"] != self.batch:
                 self.feed()
                 self.batch = record["batch"]
+            if name == "timer.fired":
+                self.timers.pop(record["timer"], None)
             self.events.append(_EVENTS[name](record, time_us(record) // 1000, self._stage(record)))
         elif name == "stage.ended":
             self.feed()
@@ -122,6 +128,8 @@ class _Play:
             self.ends[decision.stage] = decision
         elif type(decision) is RunEnded:
             self.run_end = decision
+        elif type(decision) is SetTimer:
+            self.timers[decision.timer] = decision
 
     def _compare_stage(self, record: Record) -> None:
         decided = self.ends.pop(self.at[record["stage"]], None)

@@ -1,0 +1,60 @@
+"""One attempt while its process, or anything of its tree, lives: plain facts, no behaviour but naming them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stagebook.engine.capture import Capture
+from stagebook.engine.spawn import Spawned
+from stagebook.engine.tree import Tree
+from stagebook.model.pipeline import Stage
+
+
+class Attempt:
+    """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
+
+    __slots__ = (
+        "capture",
+        "ended_us",
+        "force_at",
+        "is_logged",
+        "left",
+        "log",
+        "look_at",
+        "number",
+        "rusage",
+        "size",
+        "stage",
+        "started_us",
+        "status",
+        "tree",
+        "why",
+    )  # fmt: skip
+
+    def __init__(self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage) -> None:
+        self.stage = index
+        self.number = number
+        self.tree = Tree(spawned.pid, spawned.group, stage.id, number)
+        self.capture: Capture | None = None
+        if spawned.pipe is not None and stage.log_limit_bytes is not None:
+            self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes)
+        self.log = log
+        self.is_logged = spawned.is_logged
+        self.started_us = us
+        self.size = 0
+        self.status = 0
+        self.rusage: Any = None
+        self.ended_us = 0
+        self.why: str | None = None
+        self.force_at: int | None = None
+        self.look_at = 0
+        self.left: list[str] = []
+
+    def warnings(self, stage: str) -> list[str]:
+        """What a person should know beside the outcome."""
+        found = []
+        if self.left and self.why is None:
+            found.append(f"{stage} left processes behind, which were ended: {', '.join(self.left)}")
+        if not self.is_logged:
+            found.append(f"{stage}: log_incomplete, {self.log} could not be written")
+        return found

@@ -1,0 +1,51 @@
+"""What exactly is executed for a stage: argv and the shell question. Starts nothing.
+
+One line without shell syntax is started directly, as GNU make does, for a shell doubles the cost of a small stage;
+anything that a shell might read in its own way goes to `/bin/sh -e -c`. When in doubt it is the shell.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from stagebook.model.pipeline import Stage
+
+#: A line made of these alone means the same to a shell and to us: words between blanks.
+PLAIN = re.compile(r"[A-Za-z0-9_@%+:,./-]+(?:[ \t]+[A-Za-z0-9_@%+=:,./-]+)*", re.ASCII)
+
+#: First words that only a shell knows, or that a shell means otherwise than a program of that name: the POSIX special
+#: and regular built-ins and reserved words, and those that dash and bash add.
+SHELL_WORDS = frozenset(
+    ". : alias bg bind break builtin caller case cd command compgen complete continue declare dirs disown do done echo"
+    " elif else enable esac eval exec exit export false fc fg fi for function getopts hash help history if in jobs"
+    " kill let local logout mapfile popd printf pushd pwd read readarray readonly return select set shift shopt source"
+    " suspend test then time times trap true type typeset ulimit umask unalias unset until wait while".split()
+)
+
+RUN_FUNCTION = (
+    "import importlib, sys; sys.path.insert(0, '');"
+    "module, _, name = sys.argv[1].partition(':');"
+    "getattr(importlib.import_module(module), name)()"
+)
+
+
+def is_direct(text: str) -> bool:
+    """Whether a command line can be started without a shell."""
+    line = text.strip()
+    return PLAIN.fullmatch(line) is not None and line.split(None, 1)[0] not in SHELL_WORDS
+
+
+def argv_of(stage: Stage) -> tuple[str, ...]:
+    """The argument vector of a `run`, `cmd` or `python` stage; its first word may still have to be looked up."""
+    command = stage.command
+    if stage.kind == "cmd":
+        return tuple(command)
+    assert isinstance(command, str)
+    if stage.kind == "python":
+        return (sys.executable, "-c", RUN_FUNCTION, command)
+    if stage.shell == "bash":
+        return ("bash", "-e", "-o", "pipefail", "-c", command)
+    if stage.shell == "auto" and is_direct(command):
+        return tuple(command.split())
+    return ("/bin/sh", "-e", "-c", command)

@@ -1,0 +1,94 @@
+"""The environment a stage gets, as bytes, and where its program is found. Values reach a command only here or as argv.
+
+What is the same for all stages is made once; a stage adds its own few variables to a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Mapping
+
+from stagebook.model.pipeline import Pipeline, Stage
+
+_NOT_NAME = re.compile(r"[^A-Z0-9_]")
+
+
+def variable(prefix: str, name: str) -> str:
+    """`MATRIX_` and `python-version` make `MATRIX_PYTHON_VERSION`."""
+    return prefix + _NOT_NAME.sub("_", name.upper())
+
+
+class Environment:
+    """Makes the environments of one run's stages."""
+
+    def __init__(self, pipeline: Pipeline, run: str, params: Mapping[str, str], trace: str | None) -> None:
+        """`run` is the run's id, and with it the mark by which its processes are found again; `trace` is the
+        `TRACEPARENT` of whoever started the run, whose trace the stages then join."""
+        common = dict(os.environb)
+        common.update(_encoded(pipeline.env))
+        common.update(_encoded({variable("PARAM_", name): value for name, value in params.items()}))
+        common[b"STAGEBOOK_RUN"] = run.encode()
+        self._common = common
+        number = int.from_bytes(run.encode()[-8:], "big")
+        self._trace = trace.split("-")[1] if trace else _trace_id(run)
+        self._span = number & 0xFFFF_FFFF
+        self._found: dict[tuple[bytes, bytes, str], bytes | None] = {}
+
+    def of(self, index: int, stage: Stage, attempt: int, directory: str, output: str) -> dict[bytes, bytes]:
+        """The whole environment of one attempt. `output` is the path of its `STAGEBOOK_OUTPUT` file."""
+        env = self._common.copy()
+        if stage.env:
+            env.update(_encoded(stage.env))
+        if stage.cell:
+            env.update(_encoded({variable("MATRIX_", name): value for name, value in stage.cell.items()}))
+        env[b"STAGEBOOK_STAGE"] = os.fsencode(stage.id)
+        env[b"STAGEBOOK_ATTEMPT"] = b"%d" % attempt
+        env[b"STAGEBOOK_WORKSPACE"] = os.fsencode(directory)
+        env[b"STAGEBOOK_OUTPUT"] = os.fsencode(output)
+        span = (self._span << 32 | index << 8 | attempt & 0xFF) or 1
+        env[b"TRACEPARENT"] = b"00-%s-%016x-01" % (self._trace.encode(), span)
+        return env
+
+    def find(self, program: str, env: Mapping[bytes, bytes], directory: str) -> bytes | None:
+        """The path of a program, by the stage's own PATH and from its own directory; None where there is none."""
+        path = env.get(b"PATH", b"/usr/local/bin:/usr/bin:/bin")
+        key = (os.fsencode(program), path, directory)
+        if key not in self._found:
+            self._found[key] = _search(key[0], path, os.fsencode(directory))
+        found = self._found[key]
+        if found is not None or "/" in program:
+            return found
+        # A stage before this one may have installed it.
+        self._found[key] = _search(key[0], path, os.fsencode(directory))
+        return self._found[key]
+
+
+def _search(program: bytes, path: bytes, directory: bytes) -> bytes | None:
+    if b"/" in program:
+        return program
+    for folder in path.split(b":"):
+        candidate = os.path.join(folder or b".", program)
+        if not candidate.startswith(b"/"):
+            candidate = os.path.join(directory, candidate)
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+            return candidate
+    return None
+
+
+def _encoded(values: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in values.items()}
+
+
+def _trace_id(run: str) -> str:
+    """A W3C trace id is 16 bytes; a ULID is 26 characters of Crockford's base 32 holding just that."""
+    number = 0
+    for character in run:
+        number = number * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".find(character)
+    return f"{number & (1 << 128) - 1:032x}"
+
+
+def trace_of(environ: Mapping[str, str]) -> str | None:
+    """The caller's `TRACEPARENT` if it is one (W3C Trace Context, version 00)."""
+    value = environ.get("TRACEPARENT", "")
+    return value if re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", value) else None

@@ -1,0 +1,142 @@
+"""Starts the process of an attempt and nothing else: standard input empty, output straight into its log, a session of
+its own, default signals, and where possible a cgroup of its own.
+
+`posix_spawn` from a single-threaded engine is the cheapest way there is, and never copies the engine's memory. It
+cannot change directory or group, so the engine itself steps there for the moment of the call.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import Mapping, NamedTuple
+
+from stagebook.engine import command
+from stagebook.engine.environment import Environment
+from stagebook.model.pipeline import Stage
+from stagebook.observe.cgroup import Groups
+from stagebook.record import faults
+
+DEFAULTED = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ, signal.SIGCHLD]
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Spawned(NamedTuple):
+    """A process that exists. `pipe` is the reading end of its output if that does not go straight to the log;
+    `is_logged` is False where no log could be opened."""
+
+    pid: int
+    group: str | None
+    pipe: int | None
+    is_logged: bool
+
+
+class CannotStart(Exception):
+    """Why no process came to be; the attempt is an `error` with this text as its reason."""
+
+
+class Spawner:
+    """Starts the attempts of one run. Keep one thread only: directory and group belong to the whole process."""
+
+    def __init__(self, environment: Environment, directory: str, groups: Groups | None, output_folder: str) -> None:
+        """`directory` is where stages run; `output_folder` holds the `STAGEBOOK_OUTPUT` files."""
+        self._environment = environment
+        self._directory = directory
+        self._groups = groups
+        self._output_folder = output_folder
+        self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchdir(self._here)
+
+    def output_of(self, index: int, attempt: int) -> str:
+        return f"{self._output_folder}/{index}.{attempt}"
+
+    def start(self, index: int, stage: Stage, attempt: int, log: str) -> Spawned:
+        """Start one attempt; raises CannotStart."""
+        directory = self._directory
+        if stage.dir is not None:
+            directory = os.path.join(directory, stage.dir)
+        env = self._environment.of(index, stage, attempt, directory, self.output_of(index, attempt))
+        argv = command.argv_of(stage)
+        program = self._environment.find(argv[0], env, directory)
+        if program is None:
+            raise CannotStart(f"program not found: {argv[0]}")
+        pipe = os.pipe2(os.O_CLOEXEC) if stage.log_limit_bytes is not None else None
+        if stage.dir is not None:
+            self._step_into(directory)
+        group = self._groups.make(f"{index}.{attempt}") if self._groups is not None else None
+        try:
+            pid, is_logged = self._spawn(program, argv, env, log, pipe[1] if pipe else None)
+        except BaseException:
+            if pipe:
+                os.close(pipe[0])
+            raise
+        finally:
+            if pipe:
+                os.close(pipe[1])
+            if group is not None and self._groups is not None:
+                self._groups.leave()
+            if stage.dir is not None:
+                os.fchdir(self._here)
+        if pipe:
+            os.set_blocking(pipe[0], False)
+        return Spawned(pid, group, pipe[0] if pipe else None, is_logged)
+
+    def close(self) -> None:
+        os.close(self._here)
+        if self._groups is not None:
+            self._groups.close()
+
+    def _step_into(self, directory: str) -> None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise CannotStart(f"directory {directory}: {error.strerror}") from None
+
+    def _spawn(
+        self, program: bytes, argv: tuple[str, ...], env: Mapping[bytes, bytes], log: str, pipe: int | None
+    ) -> tuple[int, bool]:
+        first = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        output = (os.POSIX_SPAWN_OPEN, 1, log, LOG_FLAGS, 0o600) if pipe is None else (os.POSIX_SPAWN_DUP2, pipe, 1)
+        last = (os.POSIX_SPAWN_DUP2, 1, 2)
+        is_logged = True
+        for _ in range(2):
+            try:
+                faults.hit("spawn")
+                pid = os.posix_spawn(
+                    program,
+                    argv,
+                    env,
+                    file_actions=(first, output, last),
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=DEFAULTED,
+                )
+                return pid, is_logged
+            except OSError as error:
+                if error.errno == errno.ENOEXEC:
+                    program, argv = b"/bin/sh", ("/bin/sh", os.fsdecode(program), *argv[1:])
+                elif pipe is None and is_logged and not _can_open(log):
+                    output = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
+                    is_logged = False
+                else:
+                    raise CannotStart(_why(error, program)) from None
+        raise CannotStart(f"{os.fsdecode(program)}: cannot be executed")
+
+
+def _can_open(log: str) -> bool:
+    """A failed spawn does not say whether the log or the program was at fault."""
+    try:
+        os.close(os.open(log, LOG_FLAGS | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return False
+    return True
+
+
+def _why(error: OSError, program: bytes) -> str:
+    name = os.fsdecode(program)
+    if error.errno == errno.ENOENT:
+        return f"program not found: {name}"
+    if error.errno == errno.E2BIG:
+        return f"{name}: arguments and environment are larger than the system allows"
+    return f"cannot start {name}: {error.strerror}"

@@ -1,0 +1,89 @@
+"""What the engine sleeps on: children, signals, and file descriptors, with one system call. Knows no stage."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from stagebook.engine import keeper
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wakeup:
+    """Signals are noted by a handler and a byte on a pipe, so that none is lost between a look and the sleep."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._ear, mouth = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._mouth = mouth
+        self._noted: list[int] = []
+        self._has_children = False
+        self._poll.register(self._ear, select.EPOLLIN)
+        if keeper.channel is not None:
+            self._poll.register(keeper.channel, select.EPOLLIN)
+        self._before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGCHLD)}
+        signal.signal(signal.SIGCHLD, self._child)
+        for number in STOPPING:
+            if self._before[number] is not signal.SIG_IGN:
+                signal.signal(number, self._note)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+        self._list: int | None = None
+        try:
+            self._list = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            pass
+
+    def _child(self, number: int, frame: object) -> None:
+        self._has_children = True
+
+    def _note(self, number: int, frame: object) -> None:
+        self._noted.append(number)
+
+    def watch(self, fd: int) -> None:
+        self._poll.register(fd, select.EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        self._poll.unregister(fd)
+
+    def wait(self, timeout: float) -> list[int]:
+        """The descriptors that have something to read, after a signal, a child's end, or at most `timeout` seconds."""
+        if self._noted or self._has_children:
+            timeout = 0
+        ready = []
+        for fd, _ in self._poll.poll(timeout):
+            if fd == self._ear:
+                os.read(self._ear, 4096)
+            else:
+                ready.append(fd)
+        return ready
+
+    def signals(self) -> list[int]:
+        """Signals that ask to stop, in order, each once."""
+        noted, self._noted = self._noted, []
+        return noted
+
+    def has_children(self) -> bool:
+        """Whether a child may have ended since the last call."""
+        had, self._has_children = self._has_children, False
+        return had
+
+    def children(self) -> list[int]:
+        """This process's children, as the kernel lists them."""
+        if self._list is None:
+            return []
+        data = os.pread(self._list, 1 << 20, 0)
+        return [int(pid) for pid in data.split()]
+
+    def close(self) -> None:
+        """Give the signals back."""
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._poll.close()
+        os.close(self._ear)
+        os.close(self._mouth)
+        if self._list is not None:
+            os.close(self._list)

@@ -1,0 +1,181 @@
+"""A cgroup v2 group a stage, where this user may write one: exact accounting, and a kill that nothing escapes.
+
+Reads and writes the group files only; when to make, kill or remove one is the engine's business. Where controllers are
+not delegated a group still has `cpu.stat` and `cgroup.kill`; what it has not is reported as unknown.
+"""
+
+from __future__ import annotations
+
+import os
+
+from stagebook.record.story import Usage
+
+
+class Groups:
+    """The groups of one run, below one group of their own."""
+
+    def __init__(self, base: str, home: str) -> None:
+        self._base = base
+        self._home = os.open(os.path.join(home, "cgroup.procs"), os.O_WRONLY | os.O_CLOEXEC)
+        self.has_memory = os.path.exists(os.path.join(base, "memory.events"))
+
+    @classmethod
+    def open(cls, run: str) -> Groups | None:
+        """Make the run's group; None where that is not possible, which is common and no error."""
+        home = _own_group()
+        if home is None:
+            return None
+        base = os.path.join(home, f"stagebook-{run}")
+        try:
+            os.makedirs(base, exist_ok=True)
+            if not os.path.exists(os.path.join(base, "cgroup.kill")):
+                os.rmdir(base)
+                return None
+            for controller in ("+cpu", "+memory", "+io", "+pids"):
+                _write(os.path.join(base, "cgroup.subtree_control"), controller.encode())
+            return cls(base, home)
+        except OSError:
+            return None
+
+    def make(self, name: str) -> str | None:
+        """A new group for one attempt, and move this process into it, so that the child is born there. None on
+        failure; pair with `leave`."""
+        path = f"{self._base}/{name}"
+        try:
+            os.mkdir(path)
+            file = os.open(path + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            os.write(file, b"0")
+        except OSError:
+            return None
+        finally:
+            os.close(file)
+        return path
+
+    def leave(self) -> None:
+        """Back to where this process was."""
+        os.write(self._home, b"0")
+
+    def close(self) -> None:
+        """Remove the run's group; groups that would not empty stay and are named by nobody, as they hold nothing."""
+        os.close(self._home)
+        try:
+            for entry in os.scandir(self._base):
+                if entry.is_dir():
+                    os.rmdir(entry.path)
+            os.rmdir(self._base)
+        except OSError:
+            pass
+
+
+def processes(group: str) -> list[int]:
+    try:
+        with open(group + "/cgroup.procs", "rb", buffering=0) as file:
+            data = file.read()
+            while more := file.read():
+                data += more
+    except OSError:
+        return []
+    return [int(pid) for pid in data.split() if pid != b"0"]
+
+
+def kill(group: str) -> None:
+    _write(group + "/cgroup.kill", b"1")
+
+
+def remove(group: str) -> bool:
+    """False while something in it has not been reaped."""
+    try:
+        os.rmdir(group)
+    except OSError:
+        return False
+    return True
+
+
+def was_out_of_memory(group: str) -> bool | None:
+    """Whether the kernel killed something in it for memory; None where this cannot be told."""
+    counts = _pairs(group + "/memory.events")
+    return counts["oom_kill"] > 0 if "oom_kill" in counts else None
+
+
+def usage(group: str, waited: Usage) -> Usage:
+    """The group's figures, with what only `wait4` knows taken from there. Times in seconds, sizes in bytes."""
+    cpu = _pairs(group + "/cpu.stat")
+    if "user_usec" not in cpu:
+        return waited
+    peak = _number(group + "/memory.peak")
+    read, written = _io(group + "/io.stat")
+    return waited._replace(
+        cpu_user_s=cpu["user_usec"] / 1e6,
+        cpu_system_s=cpu["system_usec"] / 1e6,
+        max_rss_bytes=waited.max_rss_bytes if peak is None else peak,
+        read_bytes=waited.read_bytes if read is None else read,
+        write_bytes=waited.write_bytes if written is None else written,
+        method="cgroup",
+    )
+
+
+def _own_group() -> str | None:
+    """The directory of this process's group in the v2 hierarchy."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            below = next((line[3:].strip() for line in file if line.startswith("0::")), None)
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mount = next((line.split()[4] for line in file if " - cgroup2 " in line), None)
+    except OSError:
+        return None
+    if below is None or mount is None:
+        return None
+    return os.path.join(mount, below.lstrip("/")).rstrip("/")
+
+
+def _write(path: str, data: bytes) -> bool:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(file, data)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def _read(path: str) -> bytes:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 65536)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
+
+
+def _pairs(path: str) -> dict[str, int]:
+    words = _read(path).decode().split()
+    return {name: int(value) for name, value in zip(words[::2], words[1::2]) if value.isdecimal()}
+
+
+def _number(path: str) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _io(path: str) -> tuple[int | None, int | None]:
+    if not os.path.exists(path):
+        return None, None
+    read = written = 0
+    for word in _read(path).decode().split():
+        name, _, value = word.partition("=")
+        if name == "rbytes":
+            read += int(value)
+        elif name == "wbytes":
+            written += int(value)
+    return read, written

@@ -1,0 +1,44 @@
+"""What `wait4` says a process and the children it waited for have used. Reads no files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stagebook.record.story import UNKNOWN, Usage
+
+BLOCK = 512  #: getrusage counts blocks of this size, whatever the file system's is
+
+
+def of_rusage(rusage: Any) -> Usage:
+    """Seconds and bytes of a `struct rusage`; None gives what is unknown."""
+    if rusage is None:
+        return UNKNOWN
+    return Usage(
+        rusage.ru_utime,
+        rusage.ru_stime,
+        rusage.ru_maxrss * 1024,
+        rusage.ru_inblock * BLOCK,
+        rusage.ru_oublock * BLOCK,
+        rusage.ru_nvcsw,
+        rusage.ru_nivcsw,
+        "wait4",
+    )
+
+
+def encode(used: Usage | None) -> str:
+    """The JSON object of a journal line; `null` where nothing is known."""
+    if used is None or used.method is None:
+        return "null"
+    user, system, rss, read, written, voluntary, involuntary, method = used
+    if user is None or rss is None or read is None or written is None or voluntary is None or involuntary is None:
+        return _with_nulls(used)
+    return (
+        f'{{"cpu_user_s":{user:.6f},"cpu_system_s":{system:.6f},"max_rss_bytes":{rss},"read_bytes":{read},'
+        f'"write_bytes":{written},"ctx_voluntary":{voluntary},"ctx_involuntary":{involuntary},"method":"{method}"}}'
+    )
+
+
+def _with_nulls(used: Usage) -> str:
+    import json
+
+    return json.dumps(used._asdict(), separators=(",", ":"))
