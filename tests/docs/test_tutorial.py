@@ -1,0 +1,102 @@
+"""The tutorial is run as it stands: every console block in order, in one empty directory, with the installed command.
+
+A block's lines after `$ ` are typed into one bash; what follows is what must appear. `…` stands for anything within a
+line, a line of `…` alone for any lines. Figures differ from run to run: where a page shows a duration, a percentage, a
+bar or a run id, only its shape is compared. `<!-- exit 2 -->` before a block is the exit status of its last command.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BLOCK = re.compile(r"(?:<!-- exit (?P<exit>\d+) -->\n+)?```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+SHAPES = (
+    (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "RUN"),
+    (re.compile(r"[█▇▆▅▄▃▂▁▏▎▍▌▋▊▉▐░▒▓━─╸╺╴╶#=·]+"), "─"),
+    (re.compile(r"\d+(?:\.\d+)?"), "0"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+class Step(NamedTuple):
+    line: int
+    commands: str
+    shown: list[str]
+    exit: int
+
+
+def steps(page: Path) -> list[Step]:
+    text, found = page.read_text(), []
+    for block in BLOCK.finditer(text):
+        typed, shown = [], []
+        here = None
+        for line in block["text"].splitlines():
+            if line.startswith("$ ") or here is not None:
+                word = re.search(r"<<'?(\w+)'?$", line) if here is None else None
+                typed.append(line[2:] if here is None else line)
+                here = word[1] if word else (None if line == here else here)
+            else:
+                shown.append(line)
+        number = text.count("\n", 0, block.start("text")) + 1
+        found.append(Step(number, "\n".join(typed), shown, int(block["exit"] or 0)))
+    return found
+
+
+def shape(line: str) -> str:
+    for pattern, word in SHAPES:
+        line = pattern.sub(word, line)
+    return line.strip()
+
+
+def matches(shown: list[str], said: list[str]) -> bool:
+    """Whether all that is shown was said, in that order; `…` lines may stand for any lines."""
+    pattern = ""
+    for line in shown:
+        if line.strip() == "…":
+            pattern += r"(?:.*\n)*?"
+        else:
+            pattern += ".*".join(re.escape(shape(part)) for part in line.split("…")) + r"\n"
+    return re.fullmatch(pattern, "".join(f"{shape(line)}\n" for line in said)) is not None
+
+
+def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("STAGEBOOK", "GIT_", "CI"))}
+    environment.update(PATH=f"{Path(stagebook).parent}:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8", COLUMNS="100")
+    return subprocess.run(
+        ["bash", "-c", step.commands],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("page", ["tutorial.md"])
+def test_a_page_says_what_happens(page: str, tmp_path: Path, stagebook: str) -> None:
+    todo = steps(DOCS / page)
+    assert len(todo) > 3
+    for step in todo:
+        done = say(step, tmp_path, stagebook)
+        place = f"docs/{page}:{step.line}: {step.commands}\n--- said (exit {done.returncode}):\n{done.stdout}"
+        assert done.returncode == step.exit, place
+        assert matches(step.shown, done.stdout.splitlines()), place
+
+
+def test_lines_match_by_shape() -> None:
+    assert matches(["done in 1.2 s", "…", "end"], ["done in 34.56 s", "more", "yet more", "end"])
+    assert matches(["a ████░ 2 s"], ["a ██ 1.5 s"])
+    assert matches(["saved … less"], ["saved 3 s, 20 % less"])
+    assert not matches(["done"], ["failed"])
+    assert not matches(["one", "two"], ["two", "one"])
+    assert not matches([], ["unexpected"])
