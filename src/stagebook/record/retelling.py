@@ -116,7 +116,6 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.finished(us, record["outcome"], record.get("reason"))
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed":
-        again = [at[stage] for stage in record.get("waits_again", ())]
-        story.resumed(again, us, epoch_us(record["at"]) - us)
+        story.resumed(us=us, epoch_us=epoch_us(record["at"]) - us)
     elif event == "journal.synced" and "clock_jump_s" in record:
         story.clock_jumped(record["clock_jump_s"])

@@ -237,4 +237,6 @@ def _listed(runs: list[str]) -> str:
 
 def _near(wanted: str, known: list[str]) -> list[str]:
     """Up to three runs: those that begin most like what was asked for, newest first among equals."""
-    return sorted(known, key=lambda run: -len(os.path.commonprefix([wanted, run])))[:3]
+    return sorted(
+        known, key=lambda run: next((-i for i, (a, b) in enumerate(zip(wanted, run)) if a != b), -len(wanted))
+    )[:3]

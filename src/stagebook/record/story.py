@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WAITING = "waiting"
 RUNNING = "running"
+BY_SIGNAL = "cancelled by SIG"  #: so begins the reason of what INT, TERM or HUP ended
 
 
 class Usage(NamedTuple):
@@ -184,17 +185,45 @@ class Story:
         self.ends[stage] = End(us, outcome, reason, flaky)
         self.state[stage] = outcome
 
-    def resumed(self, waits_again: Iterable[int] = (), us: int | None = None, epoch_us: int | None = None) -> None:
-        """A new engine goes on; the ends of these stages no longer hold.
+    def resumed(
+        self, waits_again: Iterable[int] | None = None, us: int | None = None, epoch_us: int | None = None
+    ) -> None:
+        """A new engine goes on; the ends of these stages, by default those of `waits_again`, no longer hold.
 
         The run's time stood still meanwhile: from `us` on, time 0 lies at `epoch_us` on the wall clock.
         """
+        for stage in self.waits_again() if waits_again is None else waits_again:
+            self.ends[stage] = None
+            self.state[stage] = WAITING
         self.end_us = self.outcome = self.reason = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
-        for stage in waits_again:
-            self.ends[stage] = None
-            self.state[stage] = WAITING
+
+    def waits_again(self) -> list[int]:
+        """The stages whose ends a resume takes back: those that a signal ended, and those skipped for them."""
+        again = [
+            stage
+            for stage, end in enumerate(self.ends)
+            if end is not None and end.outcome == "cancellation" and (end.reason or "").startswith(BY_SIGNAL)
+        ]
+        if not again:
+            return []
+        followers: list[list[int]] = [[] for _ in self.ends]
+        for stage, needs in enumerate(self.needs):
+            for need in needs:
+                followers[need].append(stage)
+        found = set(again)
+        while again:
+            stage = again.pop()
+            skipped = f"needs {self.pipeline.stages[stage].id} ("
+            for follower in followers[stage]:
+                end = self.ends[follower]
+                if end is None or end.outcome != "skip" or follower in found:
+                    continue
+                if (end.reason or "").startswith(skipped) or self.pipeline.stages[follower].join == "any":
+                    found.add(follower)
+                    again.append(follower)
+        return sorted(found)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -280,8 +309,8 @@ class Story:
         return members(outcome=self.outcome, reason=self.reason, wall_s=self.end_us / 1e6, **self.totals())
 
     def document(self, waiting: Callable[[int], str | None] | None = None) -> dict[str, Any]:
-        """The JSON of `run` and `show`. `waiting` says what a stage that is not over waits for, by index."""
-        over = self.end_us is not None
+        """The JSON of `run` and `show`. `waiting` says what a stage that is not over waits for, by index
+        (`Machine.waiting`)."""
         totals = self.totals()
         warnings = totals.pop("warnings")
         critical = frozenset(self.critical)
@@ -298,7 +327,7 @@ class Story:
             "started": stamp(self.epoch_us),
             "finished": self._stamp(self.end_us),
             "wall_s": self.end_us / 1e6 if self.end_us is not None else None,
-            "waiting": None if over or waiting is None else self._run_waits(waiting),
+            "waiting": self._run_waits(waiting),
             "critical_planned": list(self.critical),
             **totals,
             "stages": [self._stage_document(stage, critical, levels, waiting) for stage in range(len(self.ends))],
@@ -328,7 +357,7 @@ class Story:
             "finished": self._stamp(end.us) if end is not None else None,
             "wall_s": wall_s,
             "wait_s": wait_s,
-            "waiting": waiting(index) if waiting is not None and self.state[index] == WAITING else None,
+            "waiting": self._waits(index, waiting),
             "waited": next((attempt.waited for attempt in attempts if attempt.waited), None),
             "attempts": [self._attempt_document(attempt) for attempt in attempts],
             "kind": stage.kind,
@@ -371,11 +400,18 @@ class Story:
             return attempt.log
         return f"{self.logs_directory}/{attempt.log}"
 
-    def _run_waits(self, waiting: Callable[[int], str | None]) -> str | None:
-        """What the run as a whole waits for: nothing while something runs, else what its first stage waits for."""
-        if self.running:
+    def _waits(self, stage: int, waiting: Callable[[int], str | None] | None) -> str | None:
+        """What a stage waits for, in the words of the document; None for one that runs or is over."""
+        if waiting is None or self.state[stage] != WAITING:
             return None
-        reasons = [waiting(stage) for stage, state in enumerate(self.state) if state == WAITING]
+        reason = waiting(stage)
+        return "gate" if reason == "person" else reason
+
+    def _run_waits(self, waiting: Callable[[int], str | None] | None) -> str | None:
+        """What the run as a whole waits for: nothing while something runs, else what its first stage waits for."""
+        if self.running or self.end_us is not None:
+            return None
+        reasons = (self._waits(stage, waiting) for stage in range(len(self.state)))
         return next((reason for reason in reasons if reason not in (None, "needs")), None)
 
     def _last_us(self, stage: int) -> int:
