@@ -67,8 +67,12 @@ def matches(shown: list[str], said: list[str]) -> bool:
 
 
 def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("STAGEBOOK", "GIT_", "CI"))}
-    environment.update(PATH=f"{Path(stagebook).parent}:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8", COLUMNS="100")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("STAGEBOOK", "GIT_", "CI"))
+    }
+    environment.update(
+        PATH=f"{Path(stagebook).parent}:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8", COLUMNS="100"
+    )
     return subprocess.run(
         ["bash", "-c", step.commands],
         cwd=folder,
