@@ -134,7 +134,7 @@ def choose(
     output: str = "fail-only",
     tail: Tail | None = None,
     more: More | None = None,
-    cpu: Callable[[], "tuple[float, float] | None"] | None = None,
+    cpu: Callable[[], tuple[float, float] | None] | None = None,
     short: Callable[[str], str] | None = None,
 ) -> Watcher:
     """The listener for `stream`: none if `quiet`, a live region on a terminal, else lines.

@@ -1,0 +1,119 @@
+"""What a live view knows of each stage while a run goes on: told by events, without a document or a drawing."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping
+
+from stagebook.report.rows import Row, Segment
+
+DONE = frozenset({"success", "flaky", "failure", "error", "timeout", "cancellation", "skip"})
+ACTIVE = frozenset({"running", "slot", "backoff", "gate"})
+
+
+class Lane:
+    """One stage. `state` is as in the table of glyphs; `open` is its running attempt's or wait's beginning."""
+
+    __slots__ = (
+        "name", "index", "state", "critical", "needs", "expected_us", "segments", "ready_us", "open_us", "attempt",
+        "reason", "holder", "wait_us", "work_us", "failed_before", "line",
+    )  # fmt: skip
+
+    def __init__(self, index: int, facts: Mapping[str, Any]) -> None:
+        self.name: str = facts["stage"]
+        self.index = index
+        self.state = "needs"
+        self.critical = bool(facts.get("critical"))
+        self.needs: tuple[str, ...] = tuple(facts.get("needs") or ())
+        expected = facts.get("expected_s")
+        self.expected_us = round(expected * 1e6) if expected else 0
+        self.segments: list[Segment] = []
+        self.ready_us = -1  #: when it was first free to start; -1: not yet
+        self.open_us = 0
+        self.attempt = 0
+        self.reason = ""
+        self.holder: str | None = None
+        self.wait_us = 0
+        self.work_us = 0
+        self.failed_before = False
+        self.line = ""
+
+    def row(self, now_us: int) -> Row:
+        """As it stands; what is open goes on until now."""
+        segments = self.segments
+        wait_us, work_us = self.wait_us, self.work_us
+        if self.state == "running":
+            segments = [*segments, Segment("work", self.open_us, now_us)]
+            work_us += now_us - self.open_us
+        elif self.state in ("slot", "backoff"):
+            segments = [*segments, Segment("wait", self.open_us, now_us)]
+            if self.state == "slot":
+                wait_us += now_us - self.open_us
+        return Row(self.state, self.name, tuple(segments), wait_us, work_us, self.critical)
+
+
+class Lanes:
+    """All stages of a run; every method is called as the event happens. `shown` are those that were free to start."""
+
+    def __init__(self, stages: Iterable[Mapping[str, Any]]) -> None:
+        self.all = [Lane(index, facts) for index, facts in enumerate(stages)]
+        self.by_name = {lane.name: lane for lane in self.all}
+        self.shown: list[Lane] = []
+        self.done = 0
+
+    def _show(self, lane: Lane, ready_us: int) -> None:
+        if lane.ready_us < 0:
+            lane.ready_us = ready_us
+            self.shown.append(lane)
+            if len(self.shown) > 1 and self.shown[-2].ready_us > ready_us:
+                self.shown.sort(key=lambda one: (one.ready_us, one.index))
+
+    def started(self, name: str, attempt: int, us: int, wait_us: int) -> None:
+        lane = self.by_name[name]
+        ready_us = us - wait_us
+        self._show(lane, ready_us)
+        if lane.state == "backoff" and ready_us > lane.open_us:
+            lane.segments.append(Segment("backoff", lane.open_us, ready_us))
+        if wait_us:
+            lane.segments.append(Segment("wait", ready_us, us))
+            lane.wait_us += wait_us
+        lane.state, lane.open_us, lane.attempt, lane.line = "running", us, attempt, ""
+
+    def waits(self, name: str, reason: str, holder: str | None, us: int) -> None:
+        lane = self.by_name[name]
+        self._show(lane, us)
+        if lane.state != "slot":
+            lane.open_us = us
+        lane.state, lane.reason, lane.holder = "slot", reason, holder
+
+    def exited(self, name: str, us: int, outcome: str, wall_us: int, again: bool) -> Lane:
+        lane = self.by_name[name]
+        begun = lane.open_us if lane.state == "running" else us - wall_us
+        self._show(lane, begun)
+        lane.segments.append(Segment("failed" if again else "work", begun, us))
+        lane.work_us += us - begun
+        lane.failed_before = lane.failed_before or again
+        lane.state, lane.open_us = ("backoff" if again else _state(outcome, lane)), us
+        return lane
+
+    def ended(self, name: str, outcome: str, us: int) -> Lane:
+        lane = self.by_name[name]
+        lane.state = _state(outcome, lane)
+        self.done += 1
+        return lane
+
+    def blocked(self) -> tuple[int, Lane | None]:
+        """How many wait for needs, and which of them has the fewest needs that are still open."""
+        best: Lane | None = None
+        fewest = number = 0
+        for lane in self.all:
+            if lane.ready_us >= 0 or lane.state != "needs":
+                continue
+            number += 1
+            left = sum(1 for need in lane.needs if need in self.by_name and self.by_name[need].state not in DONE)
+            if best is None or left < fewest:
+                best, fewest = lane, left
+        return number, best
+
+
+def _state(outcome: str, lane: Lane) -> str:
+    return "flaky" if outcome == "success" and lane.failed_before else outcome
