@@ -1,4 +1,7 @@
-"""What ends mean: which failures are tried again, and how the ends of the stages make the end of the run. Pure leaves."""
+"""What ends mean: which failures are tried again, and how the ends of the stages make the end of the run.
+
+Pure leaves: nothing here moves a stage.
+"""
 
 from __future__ import annotations
 

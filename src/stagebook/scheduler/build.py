@@ -1,0 +1,274 @@
+"""A pipeline and a choice become a plan: capacities, demands, limits and seeds, all as whole numbers.
+
+Pure and deterministic: the same pipeline and choice give the same plan, so a journal needs to hold only these two.
+Which stages take part is `select`, which order and what is critical is `order`. Refuses what can never run, as an
+`InputError` with every problem in it, at its line.
+"""
+
+from __future__ import annotations
+
+from stagebook.model.pipeline import Pipeline, Retry, Stage
+from stagebook.model.problem import InputError, Problem
+from stagebook.scheduler import order, select
+from stagebook.scheduler.plan import Choice, Plan, PlannedStage, Pool
+
+POLICIES = ("strict", "lenient", "fail-fast")
+
+#: No delay is longer, however the factor grows: a year.
+DELAY_MS_MAX = 365 * 24 * 3600 * 1000
+
+#: Delays beyond this many attempts repeat the last one.
+DELAYS_MAX = 64
+
+#: Fewest jobs and cores when neither the user nor the file says: one job would never show what runs side by side.
+JOBS_MIN_DEFAULT = 2
+
+
+def build(pipeline: Pipeline, choice: Choice) -> Plan:
+    """The plan for one run. Raises `InputError` for unknown names and parameters and for demands no pool can meet."""
+    stages = pipeline.stages
+    position = {stage.id: index for index, stage in enumerate(stages)}
+    needs = _needs(pipeline, position)
+    problems = select.param_problems(pipeline, choice.params)
+    policy = choice.policy or pipeline.policy
+    if policy not in POLICIES:
+        problems.append(
+            _problem(pipeline, "policy", f"unknown policy `{policy}`, expected one of {', '.join(POLICIES)}")
+        )
+    if choice.jobs is not None and choice.jobs < 1:
+        problems.append(_problem(pipeline, "jobs", f"jobs must be at least 1, not {choice.jobs}"))
+    selected, more = select.select(pipeline, choice, needs)
+    problems += more
+    pools, pool_of, more = _pools(pipeline, choice)
+    problems += more
+    demands, demand_of, more = _demands(pipeline, pools, pool_of)
+    problems += more
+    if problems:
+        raise InputError(problems[0].message, problems)
+
+    shape = order.measure(pipeline, choice, needs, selected)
+    if choice.sequential:
+        rank = shape.sequential_ranks()
+    else:
+        rank = shape.ranks([len(demands[demand]) > 2 for demand in demand_of])
+    critical = shape.critical()
+    group_of = _fail_fast_groups(pipeline, position)
+    return Plan(
+        stages=tuple(
+            _planned(
+                stage,
+                needs[index],
+                demand_of[index],
+                rank[index],
+                critical[index],
+                group_of.get(index, -1),
+                None if selected[index] else "not selected",
+                choice.seed,
+            )
+            for index, stage in enumerate(stages)
+        ),
+        pools=tuple(pools),
+        demands=tuple(demands),
+        policy=policy,
+        in_order=choice.sequential,
+        timeout_ms=pipeline.timeout_ms,
+    )
+
+
+def critical_planned(plan: Plan) -> tuple[str, ...]:
+    """The ids of the stages that alone decide the outcome of a lenient run, in file order."""
+    return tuple(stage.id for stage in plan.stages if stage.critical)
+
+
+def mode(plan: Plan) -> str:
+    """`sequential` or `parallel`, as `run --json` prints it."""
+    return "sequential" if plan.in_order else "parallel"
+
+
+def jobs(plan: Plan) -> int:
+    """How many stages may run at once."""
+    return plan.pools[0].size
+
+
+def _problem(pipeline: Pipeline, code: str, message: str, stage: Stage | None = None) -> Problem:
+    line, col = (stage.line, stage.col) if stage is not None else (0, 0)
+    return Problem(pipeline.file, line, col, code, "error", message)
+
+
+def _needs(pipeline: Pipeline, position: dict[str, int]) -> list[tuple[int, ...]]:
+    needs: list[tuple[int, ...]] = []
+    problems: list[Problem] = []
+    for stage in pipeline.stages:
+        try:
+            needs.append(tuple([position[need] for need in stage.needs]))
+        except KeyError as unknown:
+            problems.append(
+                _problem(pipeline, "unknown-need", f"stage `{stage.id}` needs unknown stage `{unknown.args[0]}`", stage)
+            )
+    if problems:
+        raise InputError(problems[0].message, problems)
+    return needs
+
+
+def _jobs(pipeline: Pipeline, choice: Choice) -> int:
+    if choice.sequential:
+        return 1
+    return choice.jobs or pipeline.limits.jobs or max(choice.cores, JOBS_MIN_DEFAULT)
+
+
+def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, int], list[Problem]]:
+    """Every kind of scarcity as a pool of whole units; only those that some stage uses, the slot aside."""
+    pools = [Pool("slot", _jobs(pipeline, choice))]
+    stages, limits = pipeline.stages, pipeline.limits
+    problems: list[Problem] = []
+    if any(stage.resources.cpu_milli for stage in stages):
+        pools.append(Pool("cpu", limits.cpu_milli or max(choice.cores, JOBS_MIN_DEFAULT) * 1000))
+    if limits.memory_bytes is not None and any(stage.resources.memory_bytes for stage in stages):
+        pools.append(Pool("memory", limits.memory_bytes))
+    used = {name for stage in stages if stage.resources.pools for name in stage.resources.pools}
+    pools += [Pool(f"pool:{name}", size) for name, size in pipeline.pools.items() if name in used]
+    if used - pipeline.pools.keys():
+        for stage in stages:
+            for name in stage.resources.pools:
+                if name not in pipeline.pools:
+                    text = f"stage `{stage.id}` asks for unknown pool `{name}`{select.suggestion(name, pipeline.pools)}"
+                    problems.append(_problem(pipeline, "unknown-pool", text, stage))
+    lock_users: dict[str, int] = {}
+    for stage in stages:
+        for name in stage.locks:
+            lock_users[name] = lock_users.get(name, 0) + 1
+    pools += [Pool(f"lock:{name}", users) for name, users in lock_users.items()]
+    for name, matrix in pipeline.matrices.items():
+        if matrix.max_parallel is not None and matrix.max_parallel < len(matrix.cells):
+            pools.append(Pool(f"matrix:{name}", matrix.max_parallel))
+    return pools, {pool.name: index for index, pool in enumerate(pools)}, problems
+
+
+_Demand = tuple[tuple[int, int], ...]
+
+
+def _demands(
+    pipeline: Pipeline, pools: list[Pool], pool_of: dict[str, int]
+) -> tuple[list[_Demand], list[int], list[Problem]]:
+    """The distinct demands, and which of them each stage has."""
+    known: dict[_Demand, int] = {}
+    demand_of: list[int] = []
+    problems: list[Problem] = []
+    matrix_of = {
+        cell: pool_of[f"matrix:{name}"]
+        for name, matrix in pipeline.matrices.items()
+        if f"matrix:{name}" in pool_of
+        for cell in matrix.cells
+    }
+    plain: _Demand = ((0, 1),)
+    for stage in pipeline.stages:
+        resources = stage.resources
+        if not (resources.cpu_milli or resources.memory_bytes or resources.pools or stage.locks or matrix_of):
+            demand_of.append(known.setdefault(plain, len(known)))
+            continue
+        demand = [(0, 1)]
+        for name, units in _asked(pipeline, stage, pools, pool_of):
+            pool = pool_of.get(name)
+            if pool is None:
+                continue
+            if units > pools[pool].size:
+                text = f"stage `{stage.id}` asks {units} of `{name}`, which has {pools[pool].size}"
+                problems.append(_problem(pipeline, "demand-over-capacity", text, stage))
+            if units > 0:
+                demand.append((pool, units))
+        if stage.id in matrix_of:
+            demand.append((matrix_of[stage.id], 1))
+        demand.sort()
+        demand_of.append(known.setdefault(tuple(demand), len(known)))
+    return list(known) or [plain], demand_of, problems
+
+
+def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[str, int]) -> list[tuple[str, int]]:
+    resources = stage.resources
+    asked = []
+    if resources.cpu_milli:
+        budget = pools[pool_of["cpu"]].size
+        # Where the file names no limit, the budget is this machine's: a stage that wants more gets all of it, alone.
+        asked.append(("cpu", resources.cpu_milli if pipeline.limits.cpu_milli else min(resources.cpu_milli, budget)))
+    if resources.memory_bytes:
+        asked.append(("memory", resources.memory_bytes))
+    asked += [(f"pool:{name}", units) for name, units in resources.pools.items()]
+    for name, kind in stage.locks.items():
+        lock = f"lock:{name}"
+        asked.append((lock, pools[pool_of[lock]].size if kind == "exclusive" else 1))
+    return asked
+
+
+def _fail_fast_groups(pipeline: Pipeline, position: dict[str, int]) -> dict[int, int]:
+    group_of: dict[int, int] = {}
+    for number, matrix in enumerate(pipeline.matrices.values()):
+        if matrix.fail_fast and len(matrix.cells) > 1:
+            for cell in matrix.cells:
+                group_of[position[cell]] = number
+    return group_of
+
+
+def _planned(
+    stage: Stage,
+    needs: tuple[int, ...],
+    demand: int,
+    rank: int,
+    critical: bool,
+    group: int,
+    skip: str | None,
+    seed: int,
+) -> PlannedStage:
+    retry, timeouts = stage.retry, stage.timeouts
+    return PlannedStage(
+        stage.id,
+        needs,
+        demand,
+        rank,
+        stage.join,
+        stage.always,
+        critical,
+        stage.allow_failure,
+        stage.retry_safe,
+        retry.attempts,
+        _delays(retry, seed, stage.id) if retry.attempts > 1 and retry.backoff_ms else (),
+        retry.only,
+        timeouts.attempt_ms,
+        timeouts.stage_ms,
+        timeouts.queue_ms,
+        group,
+        skip,
+    )
+
+
+def _delays(retry: Retry, seed: int, stage_id: str) -> tuple[int, ...]:
+    """The wait before attempt 2, 3 …: backoff, grown by the factor, cut at the maximum, then spread by the jitter."""
+    longest = DELAY_MS_MAX if retry.max_ms is None else min(retry.max_ms, DELAY_MS_MAX)
+    delays = []
+    delay = float(retry.backoff_ms)
+    chance = _chance(seed, stage_id)
+    for _ in range(min(retry.attempts - 1, DELAYS_MAX)):
+        delay = min(delay, float(longest))
+        chance = _next_chance(chance)
+        spread = retry.jitter * (chance / 2**63 - 1) if retry.jitter else 0.0
+        delays.append(max(0, min(round(delay * (1 + spread)), longest)))
+        delay *= retry.factor
+    while len(delays) > 1 and delays[-1] == delays[-2]:
+        delays.pop()
+    return tuple(delays)
+
+
+def _chance(seed: int, text: str) -> int:
+    """A start for `_next_chance` of its own for each stage, so that one stage more does not change the others'."""
+    value = 0xCBF29CE484222325 ^ (seed % 2**64)
+    for byte in text.encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+def _next_chance(value: int) -> int:
+    """The next of a row of numbers below 2**64 that look random: splitmix64, which needs no import to be the same
+    on every Python."""
+    value = (value + 0x9E3779B97F4A7C15) % 2**64
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
+    return value ^ (value >> 31)

@@ -1,0 +1,131 @@
+"""Which stage goes first and which are critical: longest remaining path, latest finish, zero slack. Lists of numbers.
+
+Durations are those known from earlier runs, else those declared; a stage with neither weighs as the median of the
+others, and where none is known at all every stage weighs 1, so that paths are counted in stages. A stage that is not
+selected weighs nothing.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import InputError, Problem
+from stagebook.scheduler.plan import Choice
+
+
+class Shape:
+    """Weights and longest paths of one pipeline: `before[i]` ends where stage `i` begins, `after[i]` begins where
+    it ends, both in milliseconds, or in stages where no duration is known."""
+
+    __slots__ = ("after", "before", "in_file_order", "length", "pipeline", "selected", "weight")
+
+    def __init__(
+        self, pipeline: Pipeline, weight: list[int], needs: list[tuple[int, ...]], selected: list[bool]
+    ) -> None:
+        self.pipeline = pipeline
+        self.weight = weight
+        self.selected = selected
+        self.in_file_order = _topological(pipeline, needs)
+        count = len(weight)
+        before, after = [0] * count, [0] * count
+        for index in self.in_file_order:
+            start = 0
+            for need in needs[index]:
+                end = before[need] + weight[need]
+                if end > start:
+                    start = end
+            before[index] = start
+        for index in reversed(self.in_file_order):
+            tail = after[index] + weight[index]
+            for need in needs[index]:
+                if tail > after[need]:
+                    after[need] = tail
+        self.before, self.after = before, after
+        self.length = max((before[index] + weight[index] for index in range(count)), default=0)
+
+    def sequential_ranks(self) -> list[int]:
+        """Topological, in file order wherever the needs leave a choice."""
+        return _places(self.in_file_order)
+
+    def ranks(self, claims_several: list[bool]) -> list[int]:
+        """Priority, then longest remaining path, then position.
+
+        Stages that claim two or more pools beside the slot keep the places that this order gives to them as a set,
+        but stand on them by earliest latest finish.
+        """
+        stages, weight, after = self.pipeline.stages, self.weight, self.after
+        order = sorted(range(len(weight)), key=lambda index: (-stages[index].priority, -weight[index] - after[index]))
+        if sum(claims_several) > 1:
+            places = [place for place, index in enumerate(order) if claims_several[index]]
+            several = sorted(
+                (order[place] for place in places), key=lambda index: (-stages[index].priority, -after[index], index)
+            )
+            for place, index in zip(places, several, strict=True):
+                order[place] = index
+        return _places(order)
+
+    def critical(self) -> list[bool]:
+        """The set that decides a lenient run: those marked, else those without slack; always those that must not
+        run twice and those that wait for a person."""
+        stages = self.pipeline.stages
+        if any(stage.critical for stage in stages):
+            chosen = [stage.critical for stage in stages]
+        else:
+            length = self.length
+            chosen = [
+                head + weight + tail == length
+                for head, weight, tail in zip(self.before, self.weight, self.after, strict=True)
+            ]
+        return [
+            selected and (critical or stage.kind == "gate" or not stage.retry_safe)
+            for selected, critical, stage in zip(self.selected, chosen, stages, strict=True)
+        ]
+
+
+def measure(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]], selected: list[bool]) -> Shape:
+    """Raises `InputError` if the needs form a cycle; the graph room says which."""
+    known = dict(choice.durations_ms)
+    durations = [known.get(stage.id, stage.duration_ms) for stage in pipeline.stages]
+    some = sorted(duration for duration in durations if duration is not None)
+    unknown = some[len(some) // 2] if some else 1
+    weight = [
+        (unknown if duration is None else duration) if runs else 0
+        for duration, runs in zip(durations, selected, strict=True)
+    ]
+    return Shape(pipeline, weight, needs, selected)
+
+
+def _places(order: list[int]) -> list[int]:
+    places = [0] * len(order)
+    for place, index in enumerate(order):
+        places[index] = place
+    return places
+
+
+def _topological(pipeline: Pipeline, needs: list[tuple[int, ...]]) -> list[int]:
+    """Of all orders in which needs come first, the one that is nearest to the file."""
+    count = len(needs)
+    if all(need < index for index, stage_needs in enumerate(needs) for need in stage_needs):
+        return list(range(count))
+    followers: list[list[int]] = [[] for _ in range(count)]
+    left = [0] * count
+    for index, stage_needs in enumerate(needs):
+        left[index] = len(stage_needs)
+        for need in stage_needs:
+            followers[need].append(index)
+    free = [index for index in range(count) if not left[index]]
+    heapify(free)
+    order: list[int] = []
+    while free:
+        index = heappop(free)
+        order.append(index)
+        for follower in followers[index]:
+            left[follower] -= 1
+            if not left[follower]:
+                heappush(free, follower)
+    if len(order) < count:
+        stage = pipeline.stages[next(index for index in range(count) if left[index])]
+        text = f"the needs of stage `{stage.id}` form a cycle or wait for one"
+        raise InputError(text, [Problem(pipeline.file, stage.line, stage.col, "cycle", "error", text)])
+    return order

@@ -1,0 +1,119 @@
+"""What a user picked: `--only`, `--from`, `--until`, `--skip` and `--param`, checked against the pipeline.
+
+A name is a stage, a matrix (all its cells), one cell with its values in any order, or a group. What was not picked
+stays in the plan as skipped, `not selected`, and counts as done.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import Problem
+from stagebook.scheduler.plan import Choice
+
+
+def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> tuple[list[bool], list[Problem]]:
+    """Whether each stage runs. `only` is exact, `from_` adds dependents, `until` adds needs.
+
+    `from_` and `until` together mean what lies between them; `only` adds to either.
+    """
+    count = len(pipeline.stages)
+    if not (choice.only or choice.from_ or choice.until or choice.skip):
+        return [True] * count, []
+    names = _names(pipeline)
+    problems: list[Problem] = []
+    only = _resolve(pipeline, names, "--only", choice.only, problems)
+    start = _resolve(pipeline, names, "--from", choice.from_, problems)
+    until = _resolve(pipeline, names, "--until", choice.until, problems)
+    left_out = _resolve(pipeline, names, "--skip", choice.skip, problems)
+    if choice.from_ or choice.until:
+        picked = set(range(count))
+        if choice.from_:
+            followers: list[list[int]] = [[] for _ in needs]
+            for index, stage_needs in enumerate(needs):
+                for need in stage_needs:
+                    followers[need].append(index)
+            picked &= _reach(start, followers)
+        if choice.until:
+            picked &= _reach(until, needs)
+        picked |= only
+    else:
+        picked = only if choice.only else set(range(count))
+    picked -= left_out
+    return [index in picked for index in range(count)], problems
+
+
+def _names(pipeline: Pipeline) -> dict[str, list[int]]:
+    """Every name that a user may give, to positions. An id wins over a group of the same name."""
+    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    names: dict[str, list[int]] = {group: [position[id] for id in ids] for group, ids in pipeline.groups.items()}
+    cells: dict[str, list[int]] = {}
+    for index, stage in enumerate(pipeline.stages):
+        if stage.cell is not None:
+            cells.setdefault(stage.name, []).append(index)
+            names[_cell_key(stage.name, [f"{key}={value}" for key, value in stage.cell.items()])] = [index]
+    names.update(cells)
+    names.update((id, [index]) for id, index in position.items())
+    return names
+
+
+def _cell_key(name: str, values: Iterable[str]) -> str:
+    return f"{name}[{','.join(sorted(value.strip() for value in values))}]"
+
+
+def _resolve(
+    pipeline: Pipeline, names: dict[str, list[int]], option: str, given: tuple[str, ...], problems: list[Problem]
+) -> set[int]:
+    found: set[int] = set()
+    for name in given:
+        places = names.get(name)
+        if places is None and name.endswith("]") and "[" in name:
+            stage, _, values = name[:-1].partition("[")
+            places = names.get(_cell_key(stage, values.split(",")))
+        if places is None:
+            text = f"{option}: no stage `{name}`{suggestion(name, names)}"
+            problems.append(Problem(pipeline.file, 0, 0, "unknown-stage", "error", text))
+        else:
+            found.update(places)
+    return found
+
+
+def _reach(start: set[int], neighbours: list[tuple[int, ...]] | list[list[int]]) -> set[int]:
+    """All that can be reached, the start included."""
+    reached = set(start)
+    stack = sorted(start)
+    while stack:
+        for neighbour in neighbours[stack.pop()]:
+            if neighbour not in reached:
+                reached.add(neighbour)
+                stack.append(neighbour)
+    return reached
+
+
+def param_problems(pipeline: Pipeline, given: tuple[tuple[str, str], ...]) -> list[Problem]:
+    """Unknown parameters, values that are no choice, and parameters without a value."""
+    problems = []
+    values = dict(given)
+    for name, value in values.items():
+        param = pipeline.params.get(name)
+        if param is None:
+            text = f"unknown parameter `{name}`{suggestion(name, pipeline.params)}"
+        elif param.choices and value not in param.choices:
+            text = f"parameter `{name}` cannot be `{value}`, expected one of {', '.join(param.choices)}"
+        else:
+            continue
+        problems.append(Problem(pipeline.file, 0, 0, "parameter", "error", text))
+    for name, param in pipeline.params.items():
+        if param.default is None and name not in values:
+            text = f"parameter `{name}` needs a value: --param {name}=VALUE"
+            problems.append(Problem(pipeline.file, 0, 0, "parameter", "error", text))
+    return problems
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`, did you mean ...?` with the nearest known name, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(name, sorted(known), 1)
+    return f", did you mean `{near[0]}`?" if near else ""
