@@ -1,0 +1,111 @@
+"""The demo's sentence is computed from the two documents, and honest where parallel is no better."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ci"
+
+
+@pytest.fixture(scope="module")
+def demo() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("demo", EXAMPLE / "demo.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def document(
+    wall: float, stages: dict[str, float], path: list[str], jobs: int = 2, cpu: float | None = 0.0
+) -> dict[str, Any]:
+    return {
+        "wall_s": wall,
+        "jobs": jobs,
+        "critical_path": path,
+        "critical_path_s": sum(stages[name] for name in path),
+        "stages": [
+            {"stage": name, "wall_s": seconds, "attempts": [{"usage": {"cpu_s": cpu}}]}
+            for name, seconds in stages.items()
+        ],
+    }
+
+
+THREE = {"unit": 2.0, "integration": 4.0, "end-to-end": 3.0}
+
+
+def test_faster_and_bound_by_the_critical_path(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE, ["integration"]), document(5.0, THREE, ["integration"]), 2)
+    assert said.startswith("Parallel is 1.80 × as fast here, 4.0 s less (5.0 s instead of 9.0 s), ")
+    assert said.endswith(": worth it.")
+    said = demo.verdict(document(9.0, THREE, ["integration"]), document(4.1, THREE, ["integration"], jobs=3), 4)
+    assert "bound by its critical path (4.0 s: integration)" in said
+
+
+def test_bound_by_the_cores(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE, ["unit"]), document(4.8, THREE, ["unit"], jobs=9, cpu=3.0), 2)
+    assert "bound by the 2 cores (9.0 s of CPU time, 4.5 s on each)" in said
+
+
+def test_bound_by_the_jobs(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE, ["unit"]), document(4.6, THREE, ["unit"]), 64)
+    assert "bound by the 2 jobs at a time (4.5 s of work in each)" in said
+
+
+def test_slower_is_called_slower(demo: ModuleType) -> None:
+    longer = {name: seconds * 2.5 for name, seconds in THREE.items()}
+    said = demo.verdict(document(9.0, THREE, ["unit"]), document(11.0, longer, ["unit"]), 2)
+    assert said.startswith("Parallel is slower here, by 2.0 s (11.0 s instead of 9.0 s), ")
+    assert said.endswith(": not worth it.")
+
+
+def test_a_gain_within_chance_is_none(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE, ["unit"]), document(8.8, THREE, ["unit"]), 2)
+    assert said.startswith("Parallel is as fast as one by one here (8.8 s instead of 9.0 s), ")
+    assert said.endswith(": not worth it.")
+
+
+def test_stages_that_slow_each_other_down_are_named_as_the_price(demo: ModuleType) -> None:
+    longer = {name: seconds * 1.2 for name, seconds in THREE.items()}
+    said = demo.verdict(document(9.0, THREE, ["unit"]), document(6.0, longer, ["unit"]), 2)
+    assert "although side by side the stages themselves took 20% longer: worth it." in said
+
+
+def test_unknown_cpu_time_bounds_nothing(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE, ["integration"]), document(4.6, THREE, ["unit"], cpu=None), 1)
+    assert "cores" not in said
+
+
+def test_the_example_runs_again_and_again_and_promotes_what_it_built(stagebook: str, tmp_path: Path) -> None:
+    """Twice, as the second run finds what the first left; smaller suites, as their size is the demo's business."""
+    here = tmp_path / "ci"
+    shutil.copytree(EXAMPLE, here, ignore=shutil.ignore_patterns(".work", ".stagebook", "__pycache__"))
+    for suite, many, few in (
+        ("endtoend/test_shop", "5_000", "50"),
+        ("integration/test_store", "24_000", "200"),
+        ("unit/test_money", "600_000", "600"),
+    ):
+        path = here / "project" / "tests" / f"{suite}.py"
+        text = path.read_text()
+        assert many in text
+        path.write_text(text.replace(many, few))
+    environment = {**os.environ, "PATH": f"{Path(stagebook).parent}:{os.environ.get('PATH', os.defpath)}"}
+    for words in (["--sequential"], []):
+        command = [stagebook, "run", str(here / "stagebook.yaml"), "--force", "--json", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=False)
+        run = json.loads(done.stdout)
+        assert done.returncode == 0, run
+        assert run["outcome"] == "success"
+        assert {stage["outcome"] for stage in run["stages"]} == {"success"}
+        site = here / ".work" / "site"
+        assert (site / "current").resolve() == (site / "candidate").resolve()
+        assert (site / "current" / "shop" / "web.py").is_file()
