@@ -1,0 +1,224 @@
+"""What a machine knows of a run, and the questions one may ask it. Nothing here decides; only `_move` writes a state.
+
+Most of it is one flat row per stage, as ten thousand stages are a normal plan; what few stages have is kept in
+dictionaries. `snapshot` and `check` see all of it: a row that is not in both is not part of the state.
+"""
+
+from __future__ import annotations
+
+from stagebook.model.problem import DefectError
+from stagebook.scheduler.dispatch import Line, SequentialLine
+from stagebook.scheduler.moves import (
+    ASKING,
+    BACKOFF,
+    KILLING,
+    LEGAL,
+    NAMES,
+    READY,
+    RUNNING,
+    STATE_COUNT,
+    SUCCESS,
+    WAITING,
+)
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import Decision
+
+#: How a stage that depends on others decides. `always` overrides the plan's join.
+JOIN_ALL, JOIN_ANY, JOIN_DONE = range(3)
+_JOINS = {"all": JOIN_ALL, "any": JOIN_ANY, "done": JOIN_DONE}
+
+
+class Books:
+    """The state of one run of one plan."""
+
+    __slots__ = (
+        "_active",
+        "_always",
+        "_attempt",
+        "_began",
+        "_cancel_for_good",
+        "_cancel_why",
+        "_cancels",
+        "_cause",
+        "_done_well",
+        "_failed_before",
+        "_failed_fast",
+        "_fast_cause",
+        "_followers",
+        "_granted",
+        "_groups",
+        "_join",
+        "_killing",
+        "_left",
+        "_line",
+        "_may_rerun",
+        "_now",
+        "_open",
+        "_out",
+        "_over",
+        "_queue_timer",
+        "_ready_at",
+        "_run_timer",
+        "_settling",
+        "_stage_timer",
+        "_state",
+        "_stopped",
+        "_stopping",
+        "_timed",
+        "_timed_out",
+        "_timer_last",
+        "plan",
+    )
+
+    def __init__(self, plan: Plan) -> None:
+        stages = plan.stages
+        count = len(stages)
+        self.plan = plan
+        self._state = bytearray(count)
+        self._attempt = [0] * count
+        #: Needs that have not ended, per stage, and the stages that need it.
+        self._open = [len(stage.needs) for stage in stages]
+        followers: list[list[int] | None] = [None] * count
+        for index, stage in enumerate(stages):
+            for need in stage.needs:
+                known = followers[need]
+                if known is None:
+                    followers[need] = [index]
+                else:
+                    known.append(index)
+        self._followers = followers
+        self._join = bytearray(JOIN_DONE if stage.always else _JOINS[stage.join] for stage in stages)
+        self._always = bytearray(stage.always for stage in stages)
+        #: Whether a stage has timers of its own, so that others pay nothing for them.
+        self._timed = bytearray(
+            not (stage.attempt_timeout_ms is stage.stage_timeout_ms is stage.queue_timeout_ms is None)
+            for stage in stages
+        )
+        #: Ended so that its dependents may go on.
+        self._done_well = bytearray(count)
+        self._ready_at = [0] * count
+        self._line = SequentialLine(plan) if plan.in_order else Line(plan)
+        self._now = 0
+        self._began = False
+        self._over = False
+        #: Stages without an end; and those that something outside will move: an attempt, a timer, a person.
+        self._left = count
+        self._active = 0
+        self._out: list[Decision] = []
+        self._settling: list[int] = []
+        #: Of each skipped stage, the need that made it so.
+        self._cause: dict[int, int] = {}
+        self._granted: dict[int, int] = {}
+        self._failed_before: set[int] = set()
+        self._may_rerun: set[int] = set()
+        self._killing: dict[int, int] = {}
+        #: Of each stage that a failure elsewhere cancelled, that stage.
+        self._fast_cause: dict[int, int] = {}
+        self._groups: dict[int, list[int]] = {}
+        for index, stage in enumerate(stages):
+            if stage.fail_fast_group >= 0:
+                self._groups.setdefault(stage.fail_fast_group, []).append(index)
+        #: The live timers of stages; any other name that comes back is stale.
+        self._queue_timer: dict[int, str] = {}
+        self._stage_timer: dict[int, str] = {}
+        self._timer_last = 0
+        self._run_timer = ""
+        #: 0: goes on. 1: nothing new but `always` stages. 2: nothing at all. Follows from the four below.
+        self._stopping = 0
+        self._cancels = 0
+        self._cancel_why = ""
+        self._cancel_for_good = False
+        self._timed_out = False
+        self._failed_fast = -1
+        #: Stages that a cancel of the run has ended, in order: they wait again when it is lifted.
+        self._stopped: list[int] = []
+
+    @property
+    def is_over(self) -> bool:
+        """`RunEnded` has been said, and no `Resumed` has opened the run again."""
+        return self._over
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Nothing goes on but questions to a person: the driver ends with exit 3."""
+        asking = self._state.count(ASKING)
+        return bool(asking) and asking == self._active
+
+    def outstanding(self) -> list[int]:
+        """The stages that something outside will move: an attempt, a backoff or a person."""
+        return [index for index, state in enumerate(self._state) if state in (RUNNING, KILLING, BACKOFF, ASKING)]
+
+    def state(self, stage: int) -> str:
+        """The word of `moves.NAMES` for where the stage is."""
+        return NAMES[self._state[stage]]
+
+    def attempt(self, stage: int) -> int:
+        """The number of the latest attempt that was started; 0 if there is none."""
+        return self._attempt[stage]
+
+    def cause(self, stage: int) -> int | None:
+        """The need that a skipped stage was skipped for, else None."""
+        return self._cause.get(stage)
+
+    def waiting(self, stage: int) -> str | None:
+        """What a stage waits for: `needs`, `backoff`, `person`, or the name of a pool as in `Plan.pools`."""
+        state = self._state[stage]
+        if state == WAITING:
+            return "needs"
+        if state == READY:
+            return self._line.lacks(stage)
+        return {BACKOFF: "backoff", ASKING: "person"}.get(state)
+
+    def holders(self, pool: str) -> list[int]:
+        """The stages that hold units of the pool of that name now."""
+        found = [index for index, known in enumerate(self.plan.pools) if known.name == pool]
+        using = {index for index, demand in enumerate(self.plan.demands) if any(at in found for at, _ in demand)}
+        return [
+            index
+            for index, state in enumerate(self._state)
+            if state in (RUNNING, KILLING) and self.plan.stages[index].demand in using
+        ]
+
+    def snapshot(self) -> tuple[object, ...]:
+        """All of the state as plain values: equal for equal batches."""
+        return (
+            bytes(self._state),
+            tuple(self._attempt),
+            tuple(self._open),
+            bytes(self._done_well),
+            tuple(self._ready_at),
+            self._line.snapshot(),
+            (self._now, self._began, self._over, self._left, self._active, self._run_timer, self._timer_last),
+            (self._cancels, self._cancel_why, self._cancel_for_good, self._timed_out, self._failed_fast),
+            tuple(sorted(self._cause.items())),
+            tuple(sorted(self._granted.items())),
+            tuple(sorted(self._killing.items())),
+            tuple(sorted(self._fast_cause.items())),
+            tuple(sorted(self._failed_before)),
+            tuple(sorted(self._may_rerun)),
+            tuple(sorted(self._queue_timer.items())),
+            tuple(sorted(self._stage_timer.items())),
+            tuple(self._stopped),
+        )
+
+    def check(self) -> None:
+        """Compare every redundant part of the state with what it is derived from. For tests."""
+        state = self._state
+        assert self._left == sum(value < SUCCESS for value in state), "count of stages left"
+        assert self._active == len(self.outstanding()), "count of outstanding stages"
+        assert not self._settling, "a chain was not walked to its end"
+        assert sorted(self._killing) == [i for i, value in enumerate(state) if value == KILLING], "reasons of kills"
+        for index, stage in enumerate(self.plan.stages):
+            if state[index] == WAITING and self._began:
+                left = sum(state[need] < SUCCESS for need in stage.needs)
+                assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
+        self._line.check(
+            [index for index, value in enumerate(state) if value == READY],
+            [index for index, value in enumerate(state) if value in (RUNNING, KILLING)],
+        )
+
+    def _move(self, stage: int, new: int) -> None:
+        old = self._state[stage]
+        if not LEGAL[old * STATE_COUNT + new]:
+            raise DefectError(f"`{self.plan.stages[stage].id}` cannot go from {NAMES[old]} to {NAMES[new]}")
+        self._state[stage] = new

@@ -1,0 +1,202 @@
+"""How a stage comes to its end: readiness, ends and what they mean for followers, and the ways of stopping.
+
+Knows no event: `machine` translates. `_end` is the one place that gives a stage a final state; chains are walked
+with a list. A run stops at two levels: at the first nothing new starts but `always` stages, at the second nothing.
+"""
+
+from __future__ import annotations
+
+from stagebook.scheduler.books import JOIN_ALL, JOIN_ANY, Books
+from stagebook.scheduler.moves import (
+    ASKING,
+    BACKOFF,
+    CANCELLATION,
+    KILLING,
+    NAMES,
+    READY,
+    RUNNING,
+    SKIP,
+    SUCCESS,
+    TIMEOUT,
+    WAITING,
+)
+from stagebook.scheduler.vocabulary import AskRerun, Ended, Kill, SetTimer
+
+#: Why a stage was told to end. The first decides its outcome; `LIFTED` was cancelled by a signal, then resumed.
+#: `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
+ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT, RUN_CANCEL, STAGE_CANCEL, FAIL_FAST, LIFTED = range(8)
+
+record = tuple.__new__
+
+
+class Course(Books):
+    """The moves of stages, whatever brought them about."""
+
+    __slots__ = ()
+
+    def _become_ready(self, stage: int) -> None:
+        """Its needs are done, or its backoff is over. In a run that is stopping this is an end for most."""
+        if self._stopping and self._is_stopped(stage):
+            self._end_by_stop(stage)
+            return
+        plan = self.plan.stages[stage]
+        if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
+            self._move(stage, ASKING)
+            self._active += 1
+            self._out.append(AskRerun(stage))
+            return
+        self._move(stage, READY)
+        self._ready_at[stage] = self._now
+        self._line.offer(stage)
+        if plan.queue_timeout_ms is not None:
+            self._queue_timer[stage] = self._set_timer(f"queue:{stage}", plan.queue_timeout_ms)
+
+    def _end(self, stage: int, outcome: int, reason: str | None, flaky: bool = False) -> None:
+        """The one place where a stage gets a final state. What holds it must have been given back before."""
+        self._move(stage, outcome)
+        self._left -= 1
+        self._out.append(record(Ended, (stage, NAMES[outcome], reason, flaky)))
+        plan = self.plan.stages[stage]
+        if outcome == SUCCESS:
+            self._done_well[stage] = 1
+        elif outcome == SKIP:
+            self._done_well[stage] = stage not in self._cause
+        elif outcome != CANCELLATION:
+            if plan.allow_failure:
+                self._done_well[stage] = 1
+            else:
+                self._fail_fast(stage, plan.fail_fast_group)
+        if self._timed[stage]:
+            self._queue_timer.pop(stage, None)
+            self._stage_timer.pop(stage, None)
+        if self._followers[stage]:
+            self._settling.append(stage)
+
+    def _settle(self) -> None:
+        """Tell the followers of all that has ended; those that end by it are told in turn."""
+        settling, state, open_needs, join = self._settling, self._state, self._open, self._join
+        while settling:
+            ended = settling.pop()
+            well = self._done_well[ended]
+            for stage in self._followers[ended] or ():
+                if state[stage] != WAITING:
+                    continue
+                open_needs[stage] -= 1
+                kind = join[stage]
+                if kind == JOIN_ALL:
+                    if not well:
+                        self._skip(stage, ended)
+                    elif not open_needs[stage]:
+                        self._become_ready(stage)
+                elif kind == JOIN_ANY:
+                    if well:
+                        self._become_ready(stage)
+                    elif not open_needs[stage]:
+                        self._skip(stage, ended)
+                elif not open_needs[stage]:
+                    self._become_ready(stage)
+
+    def _reconsider(self, stage: int) -> None:
+        """Decide for a waiting stage from its needs as they stand."""
+        needs = self.plan.stages[stage].needs
+        open_needs = [need for need in needs if self._state[need] < SUCCESS]
+        self._open[stage] = len(open_needs)
+        kind = self._join[stage]
+        ended = [need for need in needs if self._state[need] >= SUCCESS]
+        bad = [need for need in ended if not self._done_well[need]]
+        if kind == JOIN_ALL and bad:
+            self._skip(stage, bad[0])
+        elif kind == JOIN_ANY and len(bad) < len(ended):
+            self._become_ready(stage)
+        elif not open_needs:
+            if kind == JOIN_ANY and bad:
+                self._skip(stage, bad[-1])
+            else:
+                self._become_ready(stage)
+
+    def _skip(self, stage: int, need: int) -> None:
+        self._cause[stage] = need
+        self._end(stage, SKIP, f"needs {self.plan.stages[need].id} ({NAMES[self._state[need]]})")
+
+    def _fail_fast(self, stage: int, group: int) -> None:
+        """A failure that counts: it may cancel its group, and under fail-fast the run."""
+        for other in self._groups.get(group, ()):
+            if other != stage and not self._always[other] and self._state[other] < SUCCESS:
+                self._fast_cause[other] = stage
+                self._stop_stage(other, FAIL_FAST)
+        if self.plan.policy == "fail-fast" and self._failed_fast < 0:
+            self._failed_fast = stage
+            self._stop_all(FAIL_FAST)
+
+    def _stop_anew(self) -> None:
+        self._stopping = min(2, self._cancels) or int(self._timed_out or self._failed_fast >= 0)
+
+    def _is_stopped(self, stage: int) -> bool:
+        return self._cancels > 1 or not self._always[stage]
+
+    def _cancel_reason(self) -> str:
+        return "cancelled by stagebook cancel" if self._cancel_why == "cancel" else f"cancelled by {self._cancel_why}"
+
+    def _fast_reason(self, stage: int) -> str:
+        cause = self._fast_cause.get(stage, self._failed_fast)
+        return f"fail-fast: {self.plan.stages[cause].id} ({NAMES[self._state[cause]]})"
+
+    def _stop_all(self, cause: int) -> None:
+        """End what has not started, kill what runs; `always` stages and those that wait for needs are left alone."""
+        self._stop_anew()
+        for stage, state in enumerate(self._state):
+            if WAITING < state < SUCCESS and not self._always[stage]:
+                self._stop_stage(stage, cause)
+
+    def _stop_stage(self, stage: int, cause: int) -> None:
+        state = self._state[stage]
+        if state >= SUCCESS:
+            return
+        if state == RUNNING:
+            self._kill(stage, cause)
+        elif state == KILLING:
+            if self._killing[stage] == LIFTED:
+                self._killing[stage] = cause
+            elif self._killing[stage] == ATTEMPT_TIMEOUT and cause == FAIL_FAST and stage in self._fast_cause:
+                self._killing[stage] = LAST_TIMEOUT
+        else:
+            self._end_unstarted(stage, cause)
+
+    def _kill(self, stage: int, cause: int, now: bool = False) -> None:
+        if self._state[stage] == RUNNING:
+            self._move(stage, KILLING)
+        self._killing[stage] = cause
+        why = "timeout" if cause in (ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT) else "cancelled"
+        self._out.append(Kill(stage, self._attempt[stage], why, now))
+
+    def _end_by_stop(self, stage: int) -> None:
+        """The stage could go on, were the run not stopping."""
+        if self._cancels:
+            self._end_unstarted(stage, RUN_CANCEL)
+        elif self._timed_out:
+            self._end_unstarted(stage, RUN_TIMEOUT)
+        else:
+            self._end_unstarted(stage, FAIL_FAST)
+
+    def _end_unstarted(self, stage: int, cause: int) -> None:
+        """End a stage of which no attempt exists now."""
+        state = self._state[stage]
+        if state == READY:
+            self._line.withdraw(stage)
+        elif state in (BACKOFF, ASKING):
+            self._active -= 1
+        if cause == RUN_CANCEL:
+            self._stopped.append(stage)
+            self._end(stage, CANCELLATION, self._cancel_reason())
+        elif cause == STAGE_CANCEL:
+            self._end(stage, CANCELLATION, "cancelled")
+        elif cause == FAIL_FAST:
+            self._end(stage, CANCELLATION, self._fast_reason(stage))
+        else:
+            self._end(stage, TIMEOUT, "stage timeout" if cause == STAGE_TIMEOUT else "run timeout")
+
+    def _set_timer(self, name: str, delay_ms: int) -> str:
+        self._timer_last += 1
+        timer = f"{name}:{self._timer_last}"
+        self._out.append(SetTimer(timer, self._now + delay_ms))
+        return timer
