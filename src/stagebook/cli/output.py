@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import IO, Any, Iterable
 
+from stagebook.model.problem import SurroundingsError
 from stagebook.report.style import Style, choose
 
 
@@ -32,3 +33,12 @@ def say_json(document: Any) -> None:
     import json
 
     sys.stdout.write(json.dumps(document) + "\n")
+
+
+def write_file(path: str, text: str) -> None:
+    """Put `text` into a file that a user named. Raises SurroundingsError with path and cause."""
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise SurroundingsError(f"cannot write {path}: {error.strerror}") from None

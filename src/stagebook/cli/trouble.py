@@ -109,16 +109,17 @@ def keep_details(error: BaseException) -> str:
 
     from stagebook import __version__
 
-    text = (
-        f"stagebook {__version__}, Python {sys.version}\n{sys.argv!r}\n\n"
-        + "".join(traceback.format_exception(error))
+    text = f"stagebook {__version__}, Python {sys.version}\n{sys.argv!r}\n\n" + "".join(
+        traceback.format_exception(error)
     )
     name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     state = os.environ.get("STAGEBOOK_DIR") or ".stagebook"
     for folder in (state, os.environ.get("TMPDIR") or "/tmp"):
         path = os.path.join(os.path.abspath(folder), name if folder == state else f"stagebook-{name}")
         try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as out:
+            with open(
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace"
+            ) as out:
                 out.write(text)
         except OSError:
             continue

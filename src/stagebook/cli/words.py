@@ -71,7 +71,9 @@ def _unknown_words(unknown: list[str], parser: Parser) -> InputError:
     word = options[0].split("=", 1)[0]
     known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     near = nearest(word, known)
-    return usage_error(f"unknown option '{word}', did you mean '{near}'?" if near else f"unknown option '{word}'; {hint}")
+    return usage_error(
+        f"unknown option '{word}', did you mean '{near}'?" if near else f"unknown option '{word}'; {hint}"
+    )
 
 
 def nearest(word: str, known: list[str]) -> str | None:

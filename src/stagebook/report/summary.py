@@ -230,7 +230,7 @@ def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
     digits = max(4, len(str(found[-1][0])))
     for number, data in found:
         text = line_of_output(data, style.color)
-        head = f"  {str(number or ''):>{digits}} {bar} "
+        head = f"  {number or ''!s:>{digits}} {bar} "
         room = style.width - 1 - cells(head)
         parts = [text] if cells(text) <= room else _hanging(text, room)
         for index, part in enumerate(parts[-_EXCERPT_LINES:]):

@@ -1,0 +1,70 @@
+"""`stagebook lint`: problems in pipeline files, all at once, each with its place. Starts nothing, writes nothing."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from stagebook.cli import output, place, trouble
+from stagebook.formats.native.read import load
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
+from stagebook.report import problems
+from stagebook.report.durations import plural
+
+EXAMPLE = """
+stagebook lint stagebook.yaml
+stagebook lint --strict --json"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors: exit 1")
+
+
+def execute(args: Namespace) -> int:
+    """0: nothing at error level; 1: a warning under `--strict`; 2: a file that `run` would refuse."""
+    found: list[Problem] = []
+    good: list[tuple[str, Pipeline]] = []
+    for file in args.files or [place.pipeline_file(None)]:
+        try:
+            pipeline = load(file, None)
+        except InputError as refused:
+            found += refused.problems or [Problem(file, 0, 0, "file", "error", str(refused))]
+        else:
+            good.append((file, pipeline))
+            found += [*pipeline.problems, *pipeline.unbuilt]
+    found = [trouble.near(problem) for problem in found]
+    code = OK
+    if any(problem.level == "error" for problem in found):
+        code = WRONG_INPUT
+    elif args.strict and any(problem.level == "warning" for problem in found):
+        code = FAILED
+    if args.json:
+        output.say_json({"notes": problems.document(found), "ok": code == OK, "files": [_facts(*one) for one in good]})
+    else:
+        _say(args, found, good, code)
+    return code
+
+
+def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:
+    return {"file": trouble.near_path(file), "stages": len(pipeline.stages), "edges": edges(pipeline)}
+
+
+def edges(pipeline: Pipeline) -> int:
+    return sum(len(stage.needs) for stage in pipeline.stages)
+
+
+def _say(args: Namespace, found: list[Problem], good: list[tuple[str, Pipeline]], code: int) -> None:
+    shown = [problem for problem in found if problem.level == "error"] if args.quiet else found
+    style = output.style_for(sys.stderr, args)
+    output.say(problems.render(shown, style, trouble.source_line), sys.stderr)
+    tally = problems.tally(shown)
+    if tally:
+        output.say(["", f"{tally}, nothing was run" if code else tally], sys.stderr)
+    if code or args.quiet:
+        return
+    for file, pipeline in good:
+        count = f"{plural(len(pipeline.stages), 'stage')}, {plural(edges(pipeline), 'edge')}"
+        name = f"{trouble.near_path(file)}: " if len(good) > 1 else ""
+        output.say([f"{name}ok: {count}"])

@@ -1,0 +1,27 @@
+"""Which pipeline file a command means. Reading it is a format's business."""
+
+from __future__ import annotations
+
+import os
+
+from stagebook.model.problem import InputError, Problem
+from stagebook.record.state import NATIVE_FILE
+
+
+def find(named: str | None) -> str:
+    """The absolute path of the file a user named, or of the nearest `stagebook.yaml` from here upward.
+
+    Raises InputError if there is none; that a named file can be read is for the reader to find out.
+    """
+    if named is not None:
+        return os.path.abspath(named)
+    here = folder = os.getcwd()
+    while True:
+        file = os.path.join(folder, NATIVE_FILE)
+        if os.path.isfile(file):
+            return file
+        above = os.path.dirname(folder)
+        if above == folder:
+            text = f"no {NATIVE_FILE} in {here} or above it; name a file, or write one"
+            raise InputError(text, [Problem(NATIVE_FILE, 0, 0, "file", "error", text)])
+        folder = above

@@ -1,0 +1,58 @@
+"""`run --dry-run`: what would start, in which order, and why the rest would not. Starts nothing, writes nothing.
+
+The order comes from the machine itself, told at once of each start that it went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from stagebook.cli import output
+from stagebook.model.pipeline import Pipeline
+from stagebook.scheduler import build
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import Began, Event, Exited, Start
+
+
+def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> int:
+    """Print it and say that all is well."""
+    rows = [_row(pipeline, plan, index) for index in order(plan)]
+    rows += [_row(pipeline, plan, index) for index, stage in enumerate(plan.stages) if stage.skip is not None]
+    jobs = plan.pools[0].size
+    if args.json:
+        output.say_json({
+            "pipeline": pipeline.name, "mode": build.mode(plan), "jobs": jobs, "policy": plan.policy, "dry_run": True,
+            "critical_planned": list(build.critical_planned(plan)), "stages": rows,
+        })  # fmt: skip
+        return 0
+    count = sum(row["action"] == "run" for row in rows)
+    lines = [f"{pipeline.name}: would run {count} of {len(rows)} stages, {jobs} at once, policy {plan.policy}"]
+    width = max((len(row["stage"]) for row in rows), default=0)
+    for number, row in enumerate(rows, 1):
+        mark = f"{number:>4}" if row["action"] == "run" else "   »" if not args.ascii else "skip"
+        lines.append(f"{mark}  {row['stage']:<{width}}  {row['reason']}")
+    output.say(lines)
+    return 0
+
+
+def order(plan: Plan) -> list[int]:
+    """The stages that would start, in order, if every one took as long as every other."""
+    machine = Machine(plan)
+    found: list[int] = []
+    batch: list[Event] = [Began(0)]
+    while batch:
+        starts = [decision for decision in machine.feed(*batch) if isinstance(decision, Start)]
+        found += [start.stage for start in starts]
+        batch = [Exited(0, start.stage, start.attempt, "success", 0) for start in starts]
+    return found
+
+
+def _row(pipeline: Pipeline, plan: Plan, index: int) -> dict[str, Any]:
+    planned = plan.stages[index]
+    if planned.skip is not None:
+        return {"stage": planned.id, "action": "skip", "reason": planned.skip}
+    needs = [plan.stages[need].id for need in planned.needs]
+    reason = f"after {', '.join(needs)}" if needs else "needs nothing"
+    return {"stage": planned.id, "action": "run", "reason": reason, "needs": needs}

@@ -1,0 +1,268 @@
+"""`stagebook run`: reads the pipeline, makes the plan, starts or resumes the run, shows it, exits as it ended."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any, Iterator
+
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import InputError
+from stagebook.record import profile, runs, state
+from stagebook.record.story import Story
+from stagebook.scheduler.plan import Choice
+
+EXAMPLE = """\
+stagebook run stagebook.yaml -j 4
+stagebook run --sequential --only unit --json
+stagebook run --resume last
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="default: stagebook.yaml, found upward from here")
+    how = parser.add_argument_group("how it runs")
+    how.add_argument(
+        "-j", "--jobs", type=int, metavar="N", help="stages at once; default: the usable cores, at least 2"
+    )
+    how.add_argument("--sequential", action="store_true", help="one at a time, in file order where needs allow")
+    how.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="what a failure does to the rest")
+    how.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    how.add_argument("--force", action="store_true", help="nothing is up to date")
+    how.add_argument("--dry-run", action="store_true", help="say what would run, in which order, and start nothing")
+    which = parser.add_argument_group("which stages")
+    for option, text in (
+        ("--only", "exactly these; their needs are taken as done"),
+        ("--from", "these and all that need them"),
+        ("--until", "these and all that they need"),
+        ("--skip", "not these"),
+    ):
+        which.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
+    which.add_argument("--failed-of", metavar="RUN", help="what failed in that run, and all that needs it")
+    again = parser.add_argument_group("going on with a run")
+    again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
+    again.add_argument("--again", action="append", default=[], metavar="STAGE", help="run this interrupted stage again")
+    again.add_argument(
+        "--done", action="append", default=[], metavar="STAGE", help="take this interrupted stage as done"
+    )
+    again.add_argument("--accept-changes", action="store_true", help="run changed stages and their dependents again")
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument(
+        "--output", choices=("group", "interleave", "fail-only"), help="which output of stages; default: fail-only"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="exit 3 instead of waiting for a person")
+    parser.add_argument("--yes", action="store_true", help="trust an imported file")
+
+
+def execute(args: argparse.Namespace) -> int:
+    from stagebook.cli import pipelines
+
+    file = pipelines.find(args.file)
+    place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
+    if args.resume is not None:
+        run = _to_resume(place, args.resume, file)
+        if run is not None:
+            return _resume(args, place, run)
+    cache = os.path.join(place, "cache")
+    from stagebook.formats.native import read
+
+    loaded = read.load_plain(file, cache)
+    _refuse_unbuilt(loaded.pipeline)
+    choice = _choice(args, loaded.pipeline, place, cache)
+    from stagebook.scheduler.build import build
+
+    plan = build(loaded.pipeline, choice)
+    if args.dry_run:
+        from stagebook.cli import rehearsal
+
+        return rehearsal.show(args, loaded.pipeline, plan)
+    from stagebook.engine import launch
+
+    plain = loaded.plain.decode("ascii")
+    pipeline = loaded.pipeline
+    del loaded
+    with _Show(args) as show:
+        result = launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch)
+        return show.finish(result, cache)
+
+
+def _resume(args: argparse.Namespace, place: str, run: str) -> int:
+    directory = state.run_directory(place, run)
+    summary = runs.summarise(directory)
+    if summary is not None and summary["state"] == "ended" and "SIG" not in (summary["reason"] or ""):
+        return _show_again(args, runs.document(directory))
+    from stagebook.engine import resume
+
+    cache = os.path.join(place, "cache")
+    if summary is not None:
+        _refuse_changes(state.journal_path(directory), summary["file"], cache)
+    with _Show(args) as show:
+        asked = resume.Asked(tuple(args.again), tuple(args.done))
+        return show.finish(resume.resume(place, run, show.ways(), show.watch, asked), cache)
+
+
+def _refuse_changes(journal: str, file: str, cache: str) -> None:
+    """The journal holds the plan: going on by another one than was begun must be a decision."""
+    from stagebook.formats.native import read
+    from stagebook.model import changes
+    from stagebook.record import reader, retelling
+
+    head = retelling.header(next(reader.read(journal)), journal)
+    before = retelling.pipeline_of(head)
+    after = read.load(file, cache)
+    if after.digest == before.digest:
+        return
+    changed = changes.changed_stages(before, after) + changes.changed_settings(before, after)
+    if changed:
+        raise InputError(
+            f"{file} has changed since run {head.run} began: {', '.join(changed)}; put it back, or begin a new run"
+        )
+
+
+def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
+    """A run that is over is not run again: it is told as it was, and its exit code with it."""
+    from stagebook.cli import output
+    from stagebook.engine import launch
+    from stagebook.report import summary
+    from stagebook.scheduler.vocabulary import RunEnded
+
+    if args.json:
+        output.say_json(document)
+    elif not args.quiet:
+        output.say(summary.lines(document, output.style_for(sys.stdout, args)))
+    return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
+
+
+def _to_resume(place: str, wanted: str, file: str) -> str | None:
+    """The id of the run to go on with; None: there is none, so begin one."""
+    if wanted:
+        return os.path.basename(runs.resolve(place, wanted))
+    return runs.latest_to_resume(place, file)
+
+
+def _refuse_unbuilt(pipeline: Pipeline) -> None:
+    if pipeline.unbuilt:
+        problems = [problem._replace(level="error") for problem in pipeline.unbuilt]
+        raise InputError(f"{pipeline.file}: {len(problems)} keys are not built yet, nothing was run", problems)
+
+
+def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str) -> Choice:
+    from stagebook.observe import cores
+
+    starts = tuple(args.__dict__["from"])
+    if args.failed_of is not None:
+        starts += _failed_of(place, args.failed_of)
+    if args.jobs is not None and args.sequential:
+        raise InputError("--sequential is one job; leave out -j, or leave out --sequential")
+    return Choice(
+        cores=cores.usable(),
+        jobs=None if args.sequential else args.settings.jobs,
+        sequential=args.sequential,
+        policy=args.settings.policy,
+        only=tuple(args.only),
+        from_=starts,
+        until=tuple(args.until),
+        skip=tuple(args.skip),
+        params=_params(args.param, pipeline),
+        durations_ms=tuple(profile.load(cache, pipeline.file).items()),
+        seed=int.from_bytes(os.urandom(4), "big"),
+    )
+
+
+def _failed_of(place: str, wanted: str) -> tuple[str, ...]:
+    document = runs.document(runs.resolve(place, wanted))
+    failed = tuple(
+        stage["stage"] for stage in document["stages"] if stage["outcome"] in ("failure", "error", "timeout")
+    )
+    if not failed:
+        raise InputError(f"nothing failed in run {document['run']}")
+    return failed
+
+
+def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
+    values = {name: param.default for name, param in pipeline.params.items() if param.default is not None}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--param {text}: expected NAME=VALUE")
+        values[name] = value
+    return tuple(values.items())
+
+
+class _Show:
+    """Everything between a run and the people who watch it: chooses the watcher, lends it keys, tells the end."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from stagebook.cli import output
+        from stagebook.report import watch
+
+        self._args = args
+        stream = sys.stderr if args.json else sys.stdout
+        self._story: Story | None = None
+        self._terminal: list[Any] | None = None
+        self._watcher = watch.choose(
+            stream, output.style_for(stream, args), quiet=args.quiet, verbose=args.verbose,
+            output=args.settings.output, tail=self._tail,
+        )  # fmt: skip
+
+    def ways(self) -> Any:
+        from stagebook.engine.launch import Ways
+
+        keys = 0 if self._terminal is not None else None
+        return Ways(self._args.settings.accounting, self._args.settings.durability, keys)
+
+    def watch(self, story: Story) -> Any:
+        """The engine has a story to tell; the watcher hears of it from the beginning."""
+        self._story = story
+        if self._watcher.wants_keys:
+            self._watcher.began(story.document())
+        else:
+            self._watcher.began({
+                "run": story.run, "pipeline": story.pipeline.name, "file": story.pipeline.file, "jobs": story.jobs,
+                "mode": story.mode, "policy": story.policy, "total": len(story.ends),
+            })  # fmt: skip
+        return self._watcher
+
+    def finish(self, result: Any, cache: str) -> int:
+        from stagebook.cli import output
+        from stagebook.engine import launch
+
+        story: Story = result.story
+        document = story.document(result.waiting)
+        profile.update(cache, story.pipeline.file, dict(_durations(story)))
+        self._watcher.finished(document)
+        self._watcher.flush()
+        if self._args.json:
+            output.say_json(document)
+        return launch.exit_code(result.over)
+
+    def _tail(self, stage: str, attempt: int, lines: int) -> list[tuple[int, bytes]]:
+        from stagebook.record import logs
+
+        assert self._story is not None
+        path = os.path.join(self._story.logs_directory or "", state.log_name(stage, attempt))
+        return logs.tail(path, lines)
+
+    def __enter__(self) -> _Show:
+        if self._watcher.wants_keys and os.isatty(0):
+            import termios
+
+            self._terminal = termios.tcgetattr(0)
+            quiet = termios.tcgetattr(0)
+            quiet[3] &= ~(termios.ICANON | termios.ECHO)
+            termios.tcsetattr(0, termios.TCSADRAIN, quiet)
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        if self._terminal is not None:
+            import termios
+
+            termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
+
+
+def _durations(story: Story) -> Iterator[tuple[str, int]]:
+    """What each stage that succeeded took, in milliseconds: its last attempt, for that is the work there is to do."""
+    for stage, end, attempts in zip(story.pipeline.stages, story.ends, story.attempts):
+        if end is not None and end.outcome == "success" and attempts and attempts[-1].finished_us is not None:
+            yield stage.id, (attempts[-1].finished_us - attempts[-1].started_us) // 1000

@@ -1,0 +1,199 @@
+"""A pipeline's shape as the `map` document, and that document as text: levels, critical path, slack, needs.
+
+Pictures of other kinds come later; they take the same document.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any, Iterable, Mapping, NamedTuple
+
+from stagebook.graph.shape import shape
+from stagebook.model.pipeline import Pipeline
+from stagebook.report.durations import plural, span
+from stagebook.report.harmless import cells, harmless, pad, wrap
+from stagebook.report.rows import matrix_of
+from stagebook.report.style import Style
+
+STAGES_MAX = 200  #: with more, levels fold
+
+
+def document(pipeline: Pipeline) -> dict[str, Any]:
+    """The JSON of `map`; `…_s`, `slack_s`, `critical` and what sums them up are added to the door's keys.
+
+    Durations are those the file declares. Where only some are declared, the others count as their median; where none
+    are, a stage counts as 1 and `critical_path_s` and slack are null.
+    """
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
+    declared = [stage.duration_ms for stage in pipeline.stages if stage.duration_ms is not None]
+    middle = median(declared) if declared else 1
+    took = [middle if stage.duration_ms is None else stage.duration_ms for stage in pipeline.stages]
+    found = shape(needs, took)
+    path = frozenset(found.critical)
+    stages = [
+        {
+            "stage": stage.id,
+            "level": found.level[index],
+            "needs": list(stage.needs),
+            "line": stage.line,
+            "kind": stage.kind,
+            "condition": stage.more.get("when"),
+            "matrix": dict(stage.cell) if stage.cell else None,
+            "duration_s": None if stage.duration_ms is None else stage.duration_ms / 1000,
+            "slack_s": found.slack[index] / 1000 if declared else None,
+            "slack": found.slack[index] if not declared else None,
+            "critical": index in path,
+        }
+        for index, stage in enumerate(pipeline.stages)
+    ]
+    gates = {stage.id for stage in pipeline.stages if stage.kind == "gate"}
+    return {
+        "pipeline": pipeline.name,
+        "format": pipeline.format,
+        "stages": stages,
+        "edges": [
+            {"from": need, "to": stage.id, "kind": "gate" if need in gates else "needs"}
+            for stage in pipeline.stages
+            for need in stage.needs
+        ],
+        "width": found.width,
+        "depth": found.depth,
+        "critical_path": [pipeline.stages[index].id for index in found.critical],
+        "critical_path_s": found.length / 1000 if declared else None,
+        "sequential_s": sum(took) / 1000 if declared else None,
+        "declared": len(declared),
+        "notes": [
+            {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
+            for note in (*pipeline.problems, *pipeline.unbuilt)
+        ],
+    }
+
+
+class _Line(NamedTuple):
+    """One row: a stage, a folded matrix, or the rest of a level."""
+
+    level: int
+    name: str
+    critical: bool
+    duration: str
+    slack: str
+    needs: str
+
+
+def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
+    """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels."""
+    stages = map_document["stages"]
+    name = style.plain(harmless(map_document["pipeline"]))
+    lines = wrap(
+        f"{name}  {plural(len(stages), 'stage')}, {plural(len(map_document['edges']), 'edge')},"
+        f" {plural(map_document['depth'], 'level')}, at most {map_document['width']} at once",
+        style.width - 1,
+    )
+    lines += wrap(_second_line(map_document), style.width - 1)
+    if not stages:
+        return lines
+    rows = list(_rows(map_document, is_open))
+    return [style.plain(line) if style.ascii else line for line in [*lines, "", *_table(rows, style)]]
+
+
+def _second_line(found: Mapping[str, Any]) -> str:
+    if found["sequential_s"] is None:
+        chain = len(found["critical_path"])
+        return f"no durations declared; the longest chain has {plural(chain, 'stage')}"
+    text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
+    missing = len(found["stages"]) - found["declared"]
+    if missing:
+        text += f"; {missing} without a declared duration count as the median of the others"
+    return text
+
+
+def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
+    stages = found["stages"]
+    groups: dict[tuple[int, str, bool], list[Mapping[str, Any]]] = {}
+    is_large = len(stages) > STAGES_MAX and not is_open
+    for stage in stages:
+        matrix = "" if is_open else matrix_of(stage["stage"])
+        key = (stage["level"], matrix or stage["stage"], bool(matrix))
+        if is_large and not stage["critical"]:
+            key = (stage["level"], "", False)
+        groups.setdefault(key, []).append(stage)
+    order = {key: index for index, key in enumerate(groups)}
+    for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
+        yield _line(key[0], key[1], key[2], groups[key], found)
+
+
+def _line(level: int, name: str, is_matrix: bool, members: list[Mapping[str, Any]], found: Mapping[str, Any]) -> _Line:
+    durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
+    slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
+    needs: dict[str, None] = {}
+    for stage in members:
+        for need in stage["needs"]:
+            needs[matrix_of(need) or need if is_matrix or not matrix_of(need) else matrix_of(need)] = None
+    shown = harmless(name)
+    if not name:
+        shown, needs = f"{len(members)} more ▸", {}
+    elif is_matrix:
+        shown = f"{shown} ×{len(members)} ▸"
+    elif members[0]["kind"] not in ("run", "cmd", "python") and not durations:
+        durations = []
+    kind = members[0]["kind"]
+    duration = span(max(durations)) if durations else "gate" if kind == "gate" else "–"
+    if found["sequential_s"] is None:
+        slack_text = plural(int(slack), "stage") if slack else "–"
+    else:
+        slack_text = span(slack) if slack else "–"
+    return _Line(
+        level, shown, any(stage["critical"] for stage in members), duration, slack_text,
+        ", ".join(harmless(need) for need in needs),
+    )  # fmt: skip
+
+
+def _table(rows: list[_Line], style: Style) -> list[str]:
+    has_durations = any(row.duration != "–" for row in rows)
+    widest = max(cells(row.name) for row in rows)
+    name_width = max(24, min(widest + 4, style.width // 2))
+    columns = [8, 8 + name_width]
+    columns.append(columns[1] + (10 if has_durations else 0))
+    columns.append(columns[2] + 10)
+    head = "level   " + pad("stage", name_width)
+    if has_durations:
+        head += pad("duration", 10)
+    lines = [(head + pad("slack", 10) + "needs").rstrip()]
+    critical = [index for index, row in enumerate(rows) if row.critical]
+    first, last = (critical[0], critical[-1]) if critical else (-1, -1)
+    level = -1
+    for index, row in enumerate(rows):
+        number = f"{row.level:>5}" if row.level != level else " " * 5
+        level = row.level
+        if row.critical:
+            mark = "path-first" if index == first else "path-last" if index == last else "path"
+            head = f"{number}   {style.mark(mark)} {row.name}"
+        else:
+            inside = style.mark("path-past") if first < index < last else " "
+            head = f"{number}   {inside}  {row.name}"
+        painted = style.paint(head, "bold") if row.critical else head
+        lines += _with_columns(painted, cells(head), row, columns, has_durations, style)
+    if critical:
+        folded = any(row.name.endswith("▸") for row in rows)
+        legend = f"{style.mark('path-past')} critical path" + (f"   {style.mark('folded')} folded, -v opens" if folded else "")
+        lines += ["", legend]
+    return lines
+
+
+def _with_columns(
+    head: str, width: int, row: _Line, columns: list[int], has_durations: bool, style: Style
+) -> list[str]:
+    lines: list[str] = []
+    if width + 2 > columns[1]:
+        lines = wrap(head, style.width - 1) if width > style.width - 1 else [head]
+        head, width = "", 0
+    text = head + " " * (columns[1] - width)
+    if has_durations:
+        text += pad(row.duration, 10)
+    text += pad(row.slack, 10)
+    room = max(20, style.width - 1 - columns[3])
+    needs = wrap(row.needs, room)
+    lines.append((text + needs[0]).rstrip())
+    lines += [" " * columns[3] + part for part in needs[1:]]
+    return lines
