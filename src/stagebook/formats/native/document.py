@@ -1,0 +1,190 @@
+"""The whole document to a `Pipeline`: the keys beside `stages`, and what stages and they must agree on."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from stagebook.formats.native import grammar
+from stagebook.formats.native.check import BAD, Checker, env_name, found
+from stagebook.formats.native.expand import Expander, Stages
+from stagebook.formats.native.nodes import Node, shorten
+from stagebook.formats.native.stage import Defaults, Draft
+from stagebook.model.pipeline import Limits, Param, Pipeline
+
+_MORE = ("secrets", "billing", "notify")
+
+
+def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipeline | None:
+    """The pipeline, or None where an error was noted. `name` is used where the file gives none."""
+    if type(root[0]) is not dict:
+        check.error(root[1], "type", f"a pipeline is a mapping with `stages`, not {found(root)}")
+        return None
+    entries = root[0]
+    if "version" in entries:
+        version = check.value(entries["version"][1], grammar.PIPELINE_KEYS["version"].type, "version")
+        if version is BAD:
+            return None
+        check.newer = "." in version and int(version.partition(".")[2]) > 0
+    stages_entry = entries.pop("stages", None)
+    defaults_entry = entries.pop("defaults", None)
+    values = check.keys(root, grammar.PIPELINE_KEYS)
+    defaults = _defaults(check, defaults_entry)
+    if stages_entry is None:
+        check.error(root[1], "missing-key", "`stages` is missing")
+        return None
+    expander = Expander(check, defaults)
+    made = expander.expand(*stages_entry)
+    check.subject = ""
+    pools = _pools(check, entries, values)
+    params = _params(check, entries, values)
+    _environment(check, entries, values, params, expander.drafts)
+    limits = _limits(values)
+    _demands(check, expander.drafts, limits, pools, set(values.get("pools") or ()))
+    if check.errors:
+        return None
+    return _pipeline(check, values, made, name, digest, (limits, pools, params))
+
+
+def _pipeline(
+    check: Checker,
+    values: dict[str, Any],
+    made: Stages,
+    name: str,
+    digest: str,
+    parts: tuple[Limits, dict[str, int], dict[str, Param]],
+) -> Pipeline:
+    limits, pools, params = parts
+    more = {key: values[key] for key in _MORE if key in values}
+    beyond = {key: value for key, value in values.get("limits", {}).items() if key not in ("jobs", "cpu", "memory")}
+    if beyond:
+        more["limits"] = beyond
+    special = {name: pool for name, pool in values.get("pools", {}).items() if type(pool) is dict and len(pool) > 1}
+    if special:
+        more["pools"] = special
+    policy = values.get("policy", "strict")
+    if type(policy) is not str:
+        more["policy"] = policy
+        policy = "strict"
+    return Pipeline(
+        name=values.get("name", name),
+        file=check.file,
+        format="native",
+        digest=digest,
+        stages=made.stages,
+        params=params,
+        env=values.get("env", {}),
+        limits=limits,
+        pools=pools,
+        policy=policy,
+        timeout_ms=values.get("timeout"),
+        sla_ms=values.get("sla"),
+        groups=made.groups,
+        matrices=made.matrices,
+        problems=tuple(sorted(check.warnings)),
+        unbuilt=tuple(sorted(check.unbuilt)),
+        more=more,
+    )
+
+
+def _defaults(check: Checker, entry: Any) -> Defaults:
+    if entry is None:
+        return Defaults({})
+    check.subject = "`defaults`"
+    values = check.value(entry[1], grammar.DEFAULTS, "defaults")
+    check.subject = ""
+    return Defaults({} if values is BAD else values)
+
+
+def _limits(values: dict[str, Any]) -> Limits:
+    given = values.get("limits", {})
+    return Limits(given.get("jobs"), given.get("cpu"), given.get("memory"))
+
+
+def _pools(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, int]:
+    """Sizes by name; `in` names another pool and leads to no circle. A list as policy is said here as well."""
+    if type(values.get("policy")) is list:
+        check.not_built(entries["policy"][0], "policy")
+    pools = values.get("pools", {})
+    inside = {name: pool["in"] for name, pool in pools.items() if type(pool) is dict and "in" in pool}
+    for name, outer in inside.items():
+        place = entries["pools"][1][0][name][0]
+        if outer not in pools:
+            check.error(
+                place,
+                "unknown-pool",
+                f"pool `{shorten(name)}` is in an unknown pool '{shorten(outer)}'{check.nearest(outer, pools)}",
+            )
+            continue
+        steps = {name}
+        while outer in inside and outer not in steps:
+            steps.add(outer)
+            outer = inside[outer]
+        if outer in steps:
+            check.error(place, "cycle", f"pool `{shorten(name)}` is part of itself through `in`")
+    return {name: pool["size"] if type(pool) is dict else pool for name, pool in pools.items()}
+
+
+def _params(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Param]:
+    params = {}
+    seen: dict[str, str] = {}
+    for name, given in values.get("params", {}).items():
+        place = entries["params"][1][0][name][0]
+        variable = "PARAM_" + env_name(name)
+        other = seen.setdefault(variable, name)
+        if other != name:
+            message = f"params: `{shorten(other)}` and `{shorten(name)}` are both {variable} in the environment"
+            check.error(place, "env-clash", message)
+        default, choices = given.get("default"), tuple(given.get("choices", ()))
+        if default is not None and choices and default not in choices:
+            check.error(
+                place, "value", f"parameter `{shorten(name)}`: its default '{shorten(default)}' is none of its choices"
+            )
+        params[name] = Param(default, choices)
+    return params
+
+
+def _environment(
+    check: Checker, entries: Mapping[str, Any], values: dict[str, Any], params: dict[str, Param], drafts: list[Draft]
+) -> None:
+    """Variables that a parameter sets cannot stand in any `env`."""
+    set_by = {"PARAM_" + env_name(name): name for name in params}
+    if not set_by:
+        return
+    for variable in values.get("env", {}):
+        if variable in set_by:
+            place = entries["env"][1][0][variable][0]
+            check.error(place, "env-clash", f"env: {variable} is set by the parameter `{shorten(set_by[variable])}`")
+    for draft in drafts:
+        for variable in draft.env:
+            if variable in set_by:
+                by = f"is set by the parameter `{shorten(set_by[variable])}`"
+                check.error(draft.place, "env-clash", f"stage `{shorten(draft.name)}`: {variable} in its `env` {by}")
+
+
+def _demands(check: Checker, drafts: list[Draft], limits: Limits, pools: dict[str, int], known: set[str]) -> None:
+    """Demands that can never be met, said before anything runs instead of waiting for ever."""
+    for draft in drafts:
+        demand = draft.fields.get("resources")
+        if demand is None:
+            continue
+        place, name = draft.demand_place or draft.place, shorten(draft.name)
+        if limits.cpu_milli is not None and demand.cpu_milli > limits.cpu_milli:
+            has = f"{demand.cpu_milli / 1000:g} cores, the run has {limits.cpu_milli / 1000:g} (`limits.cpu`)"
+            check.error(place, "demand", f"stage `{name}` asks for {has}")
+        if limits.memory_bytes is not None and demand.memory_bytes > limits.memory_bytes:
+            has = f"{demand.memory_bytes} bytes of memory, the run has {limits.memory_bytes} (`limits.memory`)"
+            check.error(place, "demand", f"stage `{name}` asks for {has}")
+        for pool, units in demand.pools.items():
+            if pool in pools:
+                if units > pools[pool]:
+                    check.error(
+                        place,
+                        "demand",
+                        f"stage `{name}` asks for {units} of pool `{shorten(pool)}`, which has {pools[pool]}",
+                    )
+            elif pool not in known:
+                check.error(
+                    place,
+                    "unknown-pool",
+                    f"unknown pool '{shorten(pool)}' in stage `{name}`{check.nearest(pool, pools)}",
+                )

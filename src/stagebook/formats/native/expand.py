@@ -1,0 +1,346 @@
+"""Lists, groups and matrices to one flat tuple of stages with their needs. Reads no file and knows no other key.
+
+First a walk over the entries makes drafts and says which the place in a list makes wait for which; then, when all
+names are known, needs are resolved to places in the flat list, counted before they are made, and the stages built.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Mapping
+
+from stagebook.formats.native import grammar
+from stagebook.formats.native.check import Checker, found
+from stagebook.formats.native.nodes import Node, line_of, shorten
+from stagebook.formats.native.stage import Defaults, Draft, Shared, read_stage
+from stagebook.graph.cycles import find_cycle
+from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
+
+_NEEDS = list[tuple[str, int]]
+
+
+class Stages:
+    """What a file's `stages` became. `stages` is empty where something was wrong."""
+
+    __slots__ = ("stages", "groups", "matrices")
+
+    def __init__(
+        self, stages: tuple[Stage, ...], groups: dict[str, tuple[str, ...]], matrices: dict[str, Matrix]
+    ) -> None:
+        self.stages = stages
+        self.groups = groups
+        self.matrices = matrices
+
+
+class Expander:
+    """One pass over `stages`. `named` holds stages and groups, as they share their names."""
+
+    def __init__(self, check: Checker, defaults: Defaults) -> None:
+        self.check = check
+        self.defaults = defaults
+        self.shared: Shared = {}
+        self.drafts: list[Draft] = []
+        self.named: dict[str, Draft | list[Draft]] = {}
+        self.places: dict[str, int] = {}
+
+    def expand(self, place: int, node: Node) -> Stages:
+        held = node[0]
+        if type(held) is dict:
+            self.mapping(node)
+        elif type(held) is list:
+            self.entries(held, True, [], [], None)
+        else:
+            self.check.error(node[1], "type", f"stages: a mapping or a list expected, not {found(node)}")
+            return Stages((), {}, {})
+        if not held:
+            self.check.error(place, "empty", "stages: holds no stage")
+        return self.resolve(place)
+
+    # The walk
+
+    def mapping(self, node: Node) -> None:
+        """A mapping: order comes from `needs` alone. Entries are let go as they are read, for memory's sake."""
+        entries = node[0]
+        for name in list(entries):
+            place, value = entries[name]
+            self.entry(name, place, value, [], [], None)
+            entries[name] = None
+
+    def entries(
+        self, items: Iterable[Node], ordered: bool, implied: list[Draft], needs: _NEEDS, group: str | None
+    ) -> list[Draft]:
+        """The entries of a list. `implied` comes from where the list itself stands; in a sequence each entry's drafts
+        are implied for the next one."""
+        members: list[Draft] = []
+        for item in items:
+            made = self.item(item, implied, needs, group)
+            members += made
+            if ordered and made:
+                implied = made
+        return members
+
+    def item(self, item: Node, implied: list[Draft], needs: _NEEDS, group: str | None) -> list[Draft]:
+        check = self.check
+        if type(item[0]) is not dict or not item[0]:
+            check.error(item[1], "type", f"an entry is a stage as `NAME: COMMAND`, or a group, not {found(item)}")
+            return []
+        keys = list(item[0])
+        if "parallel" in keys or "sequence" in keys:
+            return self.group(None, item[1], item, implied, needs, group)
+        if len(keys) > 1:
+            place = item[0][keys[1]][0]
+            hint = (
+                "; its keys are indented below its name"
+                if keys[1] in grammar.STAGE_KEYS
+                else "; start the next one with `-`"
+            )
+            check.error(
+                place,
+                "entry",
+                f"an entry holds one stage, but `{shorten(keys[1])}` stands beside `{shorten(keys[0])}`{hint}",
+            )
+            return []
+        place, value = item[0][keys[0]]
+        return self.entry(keys[0], place, value, implied, needs, group)
+
+    def entry(
+        self, name: str, place: int, node: Node, implied: list[Draft], needs: _NEEDS, group: str | None
+    ) -> list[Draft]:
+        """A named stage or group."""
+        fine = self.name(name, place)
+        if type(node[0]) is dict and ("parallel" in node[0] or "sequence" in node[0]):
+            kinds = [key for key in node[0] if key in grammar.KINDS and key not in grammar.GROUPS]
+            if kinds:
+                self.check.error(place, "kind", f"stage `{shorten(name)}`: a group has no `{kinds[0]}`")
+            members = self.group(name, place, node, implied, needs, group)
+            if fine:
+                self.named[name] = members
+            return members
+        draft = read_stage(self.check, name, place, node, self.defaults, self.shared)
+        if draft is None:
+            if fine:
+                self.named[name] = []
+            return []
+        draft.group = group
+        draft.group_needs = needs
+        if draft.own_needs is None:
+            draft.implied = implied
+        self.drafts.append(draft)
+        if fine:
+            self.named[name] = draft
+        return [draft]
+
+    def group(
+        self, name: str | None, place: int, node: Node, implied: list[Draft], needs: _NEEDS, outer: str | None
+    ) -> list[Draft]:
+        check = self.check
+        label = f"group `{shorten(name)}`" if name is not None else "group"
+        there = [key for key in node[0] if key in grammar.GROUPS]
+        check.exactly_one(place, there, grammar.GROUPS, label)
+        for key, (key_place, _) in node[0].items():
+            if key not in grammar.GROUP_KEYS and key not in grammar.KINDS:
+                more = (
+                    " for a group; put it on its stages"
+                    if key in grammar.STAGE_KEYS
+                    else check.nearest(key, grammar.GROUP_KEYS)
+                )
+                check.error(key_place, "unknown-key", f"unknown key '{shorten(key)}'{more}")
+        if "needs" in node[0]:
+            value = node[0]["needs"][1]
+            check.value(value, grammar.GROUP_KEYS["needs"].type, "needs")
+            own = [value] if type(value[0]) is str else value[0] if type(value[0]) is list else []
+            needs = [*needs, *((each[0], each[1]) for each in own if type(each[0]) is str and each[0])]
+            implied = []
+        entries = node[0][there[0]][1]
+        if type(entries[0]) is not list:
+            check.error(entries[1], "type", f"{there[0]}: a list of entries expected, not {found(entries)}")
+            return []
+        if not entries[0]:
+            check.error(entries[1], "empty", f"{there[0]}: holds no entry")
+        return self.entries(entries[0], there[0] == "sequence", implied, needs, name if name is not None else outer)
+
+    def name(self, name: str, place: int) -> bool:
+        check = self.check
+        if name in grammar.GROUPS:
+            check.error(place, "name", f"`{name}` is reserved for groups and cannot name a stage")
+        elif not name or not name.isprintable() or "[" in name or "]" in name:
+            what = "is empty" if not name else "holds `[` or `]`" if name.isprintable() else "holds control characters"
+            check.error(place, "name", f"the stage name '{shorten(name)}' {what}")
+        elif name in self.named:
+            first = line_of(self.places[name])
+            check.error(
+                place,
+                "duplicate-name",
+                f"the name `{shorten(name)}` is taken, first on line {first}; names are unique in a file",
+            )
+        else:
+            self.places[name] = place
+            return True
+        return False
+
+    # Needs and stages
+
+    def resolve(self, place: int) -> Stages:
+        check = self.check
+        total = 0
+        for draft in self.drafts:
+            draft.first = total
+            total += draft.count
+        if total > grammar.STAGES_MAX:
+            check.error(place, "limit", f"stages: {total} stages, the limit is {grammar.STAGES_MAX}")
+            return Stages((), {}, {})
+        ids = self.ids()
+        cells = self.cell_index(ids)
+        flat, edges = [], 0
+        for draft in self.drafts:
+            needs = self.needs_of(draft, cells, grammar.EDGES_MAX - edges)
+            edges += len(needs) * draft.count
+            if edges > grammar.EDGES_MAX:
+                check.error(draft.place, "limit", f"stages: more than {grammar.EDGES_MAX} needs in all, the limit")
+                return Stages((), {}, {})
+            flat.append(needs)
+        if not check.errors:
+            self.cycle(flat)
+        if check.errors:
+            return Stages((), {}, {})
+        stages: list[Stage] = []
+        for draft, needs in zip(self.drafts, flat):
+            need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
+            for index in range(draft.count):
+                stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
+        groups = {
+            name: tuple(ids[each] for draft in members for each in range(draft.first, draft.first + draft.count))
+            for name, members in self.named.items()
+            if isinstance(members, list)
+        }
+        matrices = {
+            draft.name: Matrix(
+                tuple(ids[draft.first : draft.first + draft.count]), draft.cells.max_parallel, draft.cells.fail_fast
+            )
+            for draft in self.drafts
+            if draft.cells is not None
+        }
+        return Stages(tuple(stages), groups, matrices)
+
+    def ids(self) -> list[str]:
+        ids: list[str] = []
+        for draft in self.drafts:
+            if draft.cells is None:
+                ids.append(draft.name)
+            else:
+                ids += [f"{draft.name}[{label}]" for label in draft.cells.labels]
+        return ids
+
+    def cell_index(self, ids: list[str]) -> dict[str, int]:
+        return {
+            ids[draft.first + index]: draft.first + index
+            for draft in self.drafts
+            if draft.cells is not None
+            for index in range(draft.count)
+        }
+
+    def needs_of(self, draft: Draft, cells: Mapping[str, int], room: int) -> dict[int, int]:
+        """Places in the flat list to the line that makes each a need, in the user's order. Stops beyond `room`."""
+        needs: dict[int, int] = {}
+        for text, place in (*draft.group_needs, *(draft.own_needs or ())):
+            line = line_of(place)
+            target = self.named.get(text)
+            if target is None:
+                index = cells.get(text)
+                if index is None:
+                    self.unknown(text, place, cells)
+                else:
+                    needs.setdefault(index, line)
+                continue
+            for each in target if isinstance(target, list) else (target,):
+                if each is draft and isinstance(target, list):
+                    message = f"stage `{shorten(draft.name)}` needs the group `{shorten(text)}`, which it is part of"
+                    self.check.error(place, "cycle", f"cycle: {message}")
+                    break
+                for index in range(each.first, each.first + each.count):
+                    needs.setdefault(index, line)
+                if len(needs) > room:
+                    return needs
+        if draft.implied:
+            line = line_of(draft.place)
+            for each in draft.implied:
+                for index in range(each.first, each.first + each.count):
+                    needs.setdefault(index, line)
+                if len(needs) > room:
+                    return needs
+        return needs
+
+    def unknown(self, text: str, place: int, cells: Mapping[str, int]) -> None:
+        base = text.partition("[")[0]
+        target = self.named.get(base)
+        if "[" in text and isinstance(target, Draft):
+            near = self.check.nearest(text, [each for each in cells if each.startswith(base + "[")])
+            message = f"stage `{shorten(base)}` has no cell `{shorten(text[len(base) :])}`{near}"
+        else:
+            near = self.check.nearest(text, [*self.named, *cells])
+            message = f"unknown stage '{shorten(text)}' in needs{near}"
+        self.check.error(place, "unknown-need", message)
+
+    def cycle(self, flat: list[dict[int, int]]) -> None:
+        """Says a cycle over drafts: all cells of a matrix have the same needs, so none is lost by it."""
+        owner = [index for index, draft in enumerate(self.drafts) for _ in range(draft.count)]
+        needs = [list(dict.fromkeys([owner[each] for each in of])) for of in flat]
+        found = find_cycle(needs)
+        if found is None:
+            return
+        drafts = [self.drafts[index] for index in found]
+        names = [shorten(draft.name) for draft in drafts]
+        edges = []
+        for index, of in zip(found[1:] + found[:1], found):
+            line = next(line for each, line in flat[index].items() if owner[each] == of)
+            edges.append(f"{shorten(self.drafts[index].name)} needs {shorten(self.drafts[of].name)} on line {line}")
+        message = f"cycle: {' → '.join([*names, names[0]])} ({'; '.join(edges)})"
+        self.check.error(drafts[0].place, "cycle", message)
+
+
+_DEFAULT = Stage("", "", 0, 0, "run")
+
+
+def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...]) -> Stage:
+    fields = draft.fields
+    cell = draft.cells.cells[index] if draft.cells is not None else None
+    place = draft.place
+    if not fields:
+        return Stage(
+            id_, draft.name, place >> 32, place & 0xFFFFFFFF, draft.kind, draft.command, needs, lines,
+            group=draft.group, env=draft.env,
+        )  # fmt: skip
+    get = fields.get
+    ordering = get("ordering")
+    retry: Retry = get("retry", _DEFAULT.retry)
+    timeouts: Timeouts = get("timeout", _DEFAULT.timeouts)
+    resources: Resources = get("resources", _DEFAULT.resources)
+    return Stage(
+        id_,
+        draft.name,
+        place >> 32,
+        place & 0xFFFFFFFF,
+        draft.kind,
+        draft.command,
+        needs,
+        lines,
+        get("join", "all"),
+        get("always", False),
+        cell,
+        draft.group,
+        get("priority", 0),
+        resources,
+        get("locks", _DEFAULT.locks),
+        retry,
+        timeouts,
+        get("grace", 10_000),
+        get("duration"),
+        draft.env,
+        get("dir"),
+        get("shell", "auto"),
+        get("critical", False),
+        get("allow-failure", False),
+        get("retry-safe", True),
+        ordering["strict"] if ordering else None,
+        get("log-limit"),
+        draft.more,
+    )

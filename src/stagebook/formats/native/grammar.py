@@ -1,0 +1,436 @@
+"""The native format as one table: every key with its type, meaning and default. No checking, no reading.
+
+`check` reads the table to judge a file and `schema` to print it, so the two cannot disagree. A key with
+`built=False` is checked in shape, kept in `more`, and refused by `run` until a later part makes it work.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping, NamedTuple, Union
+
+#: The versions this reader knows: a newer minor one warns about keys it does not know, a newer major one is refused.
+VERSION = 1
+
+#: Limits, each named in the message that refuses a file. They stand far above real pipelines (the largest public
+#: ones have a few thousand jobs) and low enough that a hostile file is refused before it costs memory.
+BYTES_MAX = 16 * 2**20
+DEPTH_MAX = 100
+ENTRIES_MAX = 100_000
+NODES_MAX = 1_500_000
+ALIASED_MAX = 1_000_000
+STAGES_MAX = 100_000
+EDGES_MAX = 1_000_000
+
+
+class Scalar(NamedTuple):
+    """One value. `kind` names a converter in `check`; `low` and `high` bound a number, both ends included."""
+
+    kind: str
+    low: int | None = None
+    high: int | None = None
+
+
+class Word(NamedTuple):
+    choices: tuple[str, ...]
+
+
+class ListOf(NamedTuple):
+    item: Type
+    least: int = 0
+
+
+class MapOf(NamedTuple):
+    """A mapping with keys of the user's: `names` says what they are (`environment variable`, `pool` …)."""
+
+    value: Type
+    names: str
+
+
+class Record(NamedTuple):
+    """A mapping with known keys. `one_of`: exactly one of these must be there."""
+
+    what: str
+    keys: Mapping[str, Key]
+    required: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+
+
+class Either(NamedTuple):
+    """Which type holds is told by the shape that the user wrote."""
+
+    scalar: Type | None = None
+    list: Type | None = None
+    map: Type | None = None
+
+
+class Open(NamedTuple):
+    """A mapping that is not looked into yet."""
+
+
+Type = Union[Scalar, Word, ListOf, MapOf, Record, Either, Open]
+
+
+class Key(NamedTuple):
+    type: Type
+    about: str
+    default: str = ""
+    built: bool = True
+
+
+TEXT = Scalar("text")
+VALUE = Scalar("value")
+COMMAND = Scalar("command")
+BOOL = Scalar("bool")
+DURATION = Scalar("duration")
+POSITIVE_DURATION = Scalar("duration", 1)
+SIZE = Scalar("size")
+CPU = Scalar("cpu")
+UNITS = Scalar("int", 1, 1_000_000)
+TEXTS = ListOf(TEXT)
+SOME_TEXTS = ListOf(TEXT, 1)
+TEXT_OR_TEXTS = Either(TEXT, TEXTS)
+
+FROM = Record(
+    "value from elsewhere",
+    {"from": Key(TEXT, 'an output of an earlier stage, as `stages["build"].outputs.version`', built=False)},
+    ("from",),
+)
+
+ENV = MapOf(VALUE, "environment variable")
+STAGE_ENV = MapOf(Either(VALUE, map=FROM), "environment variable")
+
+RETRY = Record(
+    "retry",
+    {
+        "attempts": Key(Scalar("int", 1, 100), "attempts in total", "1"),
+        "backoff": Key(DURATION, "wait before the second attempt", "0s"),
+        "factor": Key(Scalar("number", 1, 100), "each later wait is the one before times this", "1"),
+        "max": Key(DURATION, "longest wait"),
+        "jitter": Key(Scalar("share"), "share by which a wait varies at random", "0%"),
+        "only": Key(
+            Either(Scalar("retry-reason"), ListOf(Scalar("retry-reason"))),
+            "what is tried again: failure, error, timeout or `exit N`",
+        ),
+    },
+)
+
+TIMEOUT = Either(
+    POSITIVE_DURATION,
+    map=Record(
+        "timeout",
+        {
+            "attempt": Key(POSITIVE_DURATION, "longest time of one attempt"),
+            "stage": Key(POSITIVE_DURATION, "longest time of all attempts and the waits between them"),
+            "queue": Key(POSITIVE_DURATION, "longest wait for capacity once the needs are done"),
+        },
+    ),
+)
+
+RESOURCES = Record(
+    "resources",
+    {
+        "cpu": Key(CPU, "cores reserved, down to thousandths"),
+        "memory": Key(SIZE, "memory reserved"),
+        "pools": Key(MapOf(UNITS, "pool"), "units taken from named pools, all at once"),
+    },
+)
+
+#: The keys of a matrix that are no axes.
+MATRIX_KEYS: Mapping[str, Key] = {
+    "exclude": Key(ListOf(MapOf(VALUE, "axis")), "cells left out"),
+    "include": Key(ListOf(MapOf(VALUE, "axis")), "values added to cells, or further cells"),
+    "max-parallel": Key(UNITS, "cells that run at once"),
+    "fail-fast": Key(BOOL, "a failed cell cancels the others", "true"),
+}
+AXIS = ListOf(VALUE, 1)
+
+READY = Record(
+    "ready check",
+    {
+        "tcp": Key(Scalar("port"), "ready when this port accepts"),
+        "http": Key(TEXT, "ready when this address answers with 2xx"),
+        "run": Key(COMMAND, "ready when this command succeeds"),
+        "interval": Key(POSITIVE_DURATION, "time between checks"),
+        "timeout": Key(POSITIVE_DURATION, "longest wait"),
+    },
+    one_of=("tcp", "http", "run"),
+)
+
+SERVICE = Record(
+    "service",
+    {
+        "run": Key(COMMAND, "the command"),
+        "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
+        "ready": Key(READY, "how to know that it can be used"),
+        "on-death": Key(Word(("fail", "restart", "ignore")), "what its early end means", "fail"),
+    },
+    one_of=("run", "cmd"),
+)
+
+GATE = Record(
+    "gate",
+    {
+        "prompt": Key(TEXT, "the question"),
+        "approvers": Key(TEXTS, "who may answer"),
+        "quorum": Key(Scalar("int", 1, 100), "approvals needed", "1"),
+        "timeout": Key(POSITIVE_DURATION, "how long to wait"),
+        "default": Key(Word(("approve", "reject")), "the answer after that time", "reject"),
+    },
+)
+
+GENERATE = Record(
+    "generate",
+    {
+        "run": Key(COMMAND, "a command that writes stages to the file $STAGEBOOK_GENERATE"),
+        "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
+        "python": Key(Scalar("function"), "a Python function"),
+    },
+    one_of=("run", "cmd", "python"),
+)
+
+STEP = Record(
+    "step",
+    {
+        "run": Key(COMMAND, "the command"),
+        "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
+        "python": Key(Scalar("function"), "a Python function"),
+        "workers": Key(Either(Scalar("workers")), "items worked on at once, or auto", "1"),
+        "buffer": Key(UNITS, "items that may wait for this step"),
+        "ordered": Key(BOOL, "items leave in the order in which they came", "false"),
+        "worker": Key(BOOL, "one long-lived process a slot", "false"),
+        "retry": Key(RETRY, "attempts for each item"),
+        "timeout": Key(POSITIVE_DURATION, "longest time of one item"),
+        "resources": Key(RESOURCES, "what each running item reserves"),
+        "env": Key(STAGE_ENV, "environment"),
+    },
+    one_of=("run", "cmd", "python"),
+)
+
+EACH = Record(
+    "each",
+    {
+        "items": Key(
+            Record(
+                "items",
+                {
+                    "glob": Key(TEXT, "files"),
+                    "lines": Key(TEXT, "lines that a stage printed"),
+                    "json": Key(TEXT, "a JSON list that a stage printed"),
+                    "range": Key(ListOf(Scalar("int"), 2), "whole numbers, both ends included"),
+                    "watch": Key(TEXT, "files closed or renamed into a directory"),
+                    "until": Key(TEXT, "ends a watch"),
+                },
+                one_of=("glob", "lines", "json", "range", "watch"),
+            ),
+            "what is worked on",
+        ),
+        "on-item-failure": Key(Word(("stop", "skip", "dead-letter")), "what an item's failure means", "stop"),
+        "steps": Key(ListOf(MapOf(Either(COMMAND, map=STEP), "step"), 1), "what is done with each item, in order"),
+    },
+    ("items", "steps"),
+)
+
+ISOLATE = Record(
+    "isolate",
+    {
+        "workspace": Key(Word(("shared", "copy", "reflink", "worktree", "overlay")), "where it works", "shared"),
+        "environment": Key(Word(("inherit", "clean")), "which variables it inherits", "inherit"),
+        "limits": Key(Word(("reserve", "enforce")), "whether resources are limits too", "reserve"),
+        "ports": Key(TEXTS, "free ports, handed down as STAGEBOOK_PORT_NAME"),
+        "database": Key(
+            Record(
+                "database",
+                {
+                    "url": Key(TEXT, "the server"),
+                    "per": Key(Word(("stage", "run")), "who gets one of its own", "stage"),
+                    "schema": Key(TEXT, "schema"),
+                },
+            ),
+            "a database or schema of its own",
+        ),
+        "container": Key(Either(TEXT, map=Open()), "a container image"),
+        "namespaces": Key(TEXTS, "Linux namespaces"),
+    },
+)
+
+KINDS = ("run", "cmd", "python", "gate", "service", "pipeline", "generate", "each", "split", "parallel", "sequence")
+GROUPS = ("parallel", "sequence")
+
+#: Keys that a stage and `defaults` share.
+SHARED: Mapping[str, Key] = {
+    "resources": Key(RESOURCES, "what it reserves"),
+    "retry": Key(RETRY, "attempts"),
+    "timeout": Key(TIMEOUT, "longest time of an attempt, or of attempt, stage and queue"),
+    "grace": Key(DURATION, "time from TERM to KILL", "10s"),
+    "priority": Key(Scalar("int", -1_000_000, 1_000_000), "a larger one starts first", "0"),
+    "env": Key(STAGE_ENV, "environment variables"),
+    "dir": Key(TEXT, "working directory, from the file's own"),
+    "shell": Key(Word(("auto", "always", "bash")), "when a shell runs the command", "auto"),
+    "allow-failure": Key(BOOL, "its failure is a warning", "false"),
+    "retry-safe": Key(BOOL, "false: never a second time without a person saying so", "true"),
+    "log-limit": Key(SIZE, "log kept; head and tail of anything longer"),
+    "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key", built=False),
+    "requires": Key(MapOf(VALUE, "tool"), "tools and versions, checked before the run starts", built=False),
+    "isolate": Key(ISOLATE, "what it may touch", built=False),
+    "secrets": Key(TEXTS, "secrets it is given", built=False),
+}
+
+STAGE_KEYS: Mapping[str, Key] = {
+    "run": Key(COMMAND, "a command"),
+    "cmd": Key(ListOf(Either(VALUE, map=FROM), 1), "a command as a list, without a shell"),
+    "python": Key(Scalar("function"), "a Python function, as module:function"),
+    "gate": Key(GATE, "waits for a person", built=False),
+    "service": Key(SERVICE, "runs while others need it", built=False),
+    "pipeline": Key(TEXT, "another pipeline's file", built=False),
+    "generate": Key(GENERATE, "makes stages at run time", built=False),
+    "each": Key(EACH, "works through items", built=False),
+    "split": Key(Open(), "a test suite in parts", built=False),
+    "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
+    "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),
+    "always": Key(BOOL, "runs after success, failure, timeout and cancel", "false"),
+    "matrix": Key(Open(), "one cell for each combination of values"),
+    "locks": Key(MapOf(Word(("exclusive", "shared")), "lock"), "named things it holds"),
+    "duration": Key(POSITIVE_DURATION, "how long it takes, until history knows better"),
+    "critical": Key(BOOL, "its failure fails a lenient run", "false"),
+    "ordering": Key(
+        Record("ordering", {"strict": Key(TEXT, "why this order must stay")}, ("strict",)),
+        "an order that advice must not touch",
+    ),
+    "when": Key(TEXT, "a condition", built=False),
+    "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed", built=False),
+    "inputs": Key(TEXTS, "files it reads", built=False),
+    "outputs": Key(TEXTS, "files it makes", built=False),
+    "quarantine": Key(
+        Record(
+            "quarantine",
+            {"owner": Key(TEXT, "who looks into it"), "until": Key(Scalar("date"), "last day")},
+            ("owner", "until"),
+        ),
+        "known to be flaky: does not fail the run",
+        built=False,
+    ),
+    **SHARED,
+}
+
+STAGE = Record("stage", STAGE_KEYS, one_of=KINDS)
+DEFAULTS = Record("defaults", SHARED)
+
+#: Built apart, as it holds stages: a group's entries are read by `expand`.
+GROUP_KEYS: Mapping[str, Key] = {
+    "parallel": Key(ListOf(Open(), 1), "entries that run side by side"),
+    "sequence": Key(ListOf(Open(), 1), "entries that run one after another"),
+    "needs": STAGE_KEYS["needs"],
+}
+GROUP = Record("group", GROUP_KEYS, one_of=GROUPS)
+
+PIPELINE_KEYS: Mapping[str, Key] = {
+    "version": Key(Scalar("version"), "version of the format", "1"),
+    "name": Key(TEXT, "the pipeline's name", "its folder's name"),
+    "params": Key(
+        MapOf(
+            Record(
+                "parameter",
+                {"default": Key(VALUE, "value when none is given"), "choices": Key(ListOf(VALUE, 1), "values allowed")},
+            ),
+            "parameter",
+        ),
+        "parameters, handed to stages as PARAM_NAME",
+    ),
+    "env": Key(ENV, "environment variables of all stages"),
+    "secrets": Key(
+        ListOf(
+            Either(
+                TEXT,
+                map=Record("secret", {"name": Key(TEXT, "name"), "file": Key(TEXT, "file that holds it")}, ("name",)),
+            )
+        ),
+        "values that are masked wherever text leaves Stagebook",
+        built=False,
+    ),
+    "limits": Key(
+        Record(
+            "limits",
+            {
+                "jobs": Key(UNITS, "stages at once", "usable cores, at least 2"),
+                "cpu": Key(CPU, "cores that stages reserve from"),
+                "memory": Key(SIZE, "memory that stages reserve from"),
+                "share": Key(Scalar("share"), "share of the limits that is used", "100%", built=False),
+                "stagger": Key(DURATION, "time between starts", built=False),
+                "starts": Key(Scalar("rate"), "starts in a time", built=False),
+                "provider": Key(TEXT, "a provider whose caps hold", built=False),
+            },
+        ),
+        "capacity of the run",
+    ),
+    "pools": Key(
+        MapOf(
+            Either(
+                UNITS,
+                map=Record(
+                    "pool",
+                    {
+                        "size": Key(UNITS, "units"),
+                        "rate": Key(Scalar("rate"), "units given out in a time", built=False),
+                        "machine": Key(BOOL, "holds across runs on this machine", "false", built=False),
+                        "in": Key(TEXT, "the pool that it is part of", built=False),
+                    },
+                    ("size",),
+                ),
+            ),
+            "pool",
+        ),
+        "named pools of units",
+    ),
+    "policy": Key(
+        Either(
+            Word(("strict", "lenient", "fail-fast")),
+            ListOf(
+                Record(
+                    "policy",
+                    {
+                        "when": Key(TEXT, "a condition"),
+                        "use": Key(Word(("strict", "lenient", "fail-fast")), "the policy"),
+                    },
+                    ("use",),
+                ),
+                1,
+            ),
+        ),
+        "what a failed stage means",
+        "strict",
+    ),
+    "timeout": Key(POSITIVE_DURATION, "longest time of the whole run"),
+    "sla": Key(POSITIVE_DURATION, "the time in which a run should be over"),
+    "defaults": Key(DEFAULTS, "keys for every stage that does not have its own"),
+    "billing": Key(
+        Record(
+            "billing",
+            {
+                "model": Key(TEXT, "what is paid for, as `per-minute-job`"),
+                "price": Key(Scalar("number", 0), "price of one unit"),
+                "currency": Key(TEXT, "currency"),
+                "provider": Key(TEXT, "a provider's table"),
+                "runner": Key(TEXT, "runner in that table"),
+            },
+        ),
+        "what running costs",
+    ),
+    "notify": Key(
+        ListOf(
+            Record(
+                "notification",
+                {
+                    "to": Key(TEXT, "address"),
+                    "on": Key(TEXTS, "events"),
+                    "name": Key(TEXT, "name"),
+                },
+                ("to",),
+            )
+        ),
+        "who is told",
+        built=False,
+    ),
+    "stages": Key(Open(), "the stages: a mapping is ordered by `needs`, a list runs in order"),
+}
+
+PIPELINE = Record("pipeline", PIPELINE_KEYS, ("stages",))

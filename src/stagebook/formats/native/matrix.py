@@ -1,0 +1,131 @@
+"""A matrix to its cells, by the rules that GitHub's matrix follows for `exclude` and `include`. No stages, no needs."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from stagebook.formats.native import grammar
+from stagebook.formats.native.check import BAD, Checker, env_name, found
+from stagebook.formats.native.nodes import Node, shorten
+
+Cell = dict[str, str]
+
+
+class Cells:
+    """The cells of one matrix with the values that go into their ids (an original cell's axes only)."""
+
+    __slots__ = ("cells", "labels", "max_parallel", "fail_fast")
+
+    def __init__(self, cells: list[Cell], labels: list[str], options: dict[str, Any]) -> None:
+        self.cells = cells
+        self.labels = labels
+        self.max_parallel: int | None = options.get("max-parallel")
+        self.fail_fast: bool = options.get("fail-fast", True)
+
+
+def read_matrix(check: Checker, place: int, node: Node) -> Cells | None:
+    """None where it is wrong; what is wrong has been noted."""
+    if type(node[0]) is not dict:
+        check.error(node[1], "type", f"matrix: a mapping expected, not {found(node)}")
+        return None
+    before = len(check.errors) + check.unsaid
+    axes: dict[str, list[str]] = {}
+    options: dict[str, Any] = {}
+    count = 1
+    for key, (key_place, value) in node[0].items():
+        known = grammar.MATRIX_KEYS.get(key)
+        result = check.value(value, known.type if known else grammar.AXIS, key)
+        if known is not None:
+            options[key] = result
+        elif not key or not key.isprintable() or "[" in key or "]" in key:
+            check.error(key_place, "name", f"matrix: '{shorten(key)}' is no name for an axis")
+        elif result is not BAD:
+            axes[key] = result
+            count *= len(result)
+            if len(set(result)) != len(result):
+                check.error(value[1], "duplicate-value", f"matrix: `{shorten(key)}` holds a value twice")
+    include, exclude = options.get("include") or [], options.get("exclude") or []
+    if count > grammar.STAGES_MAX or count * (len(include) + len(exclude)) > 20 * grammar.STAGES_MAX:
+        check.error(
+            place, "limit", f"matrix: {count} cells; a pipeline has at most {grammar.STAGES_MAX} stages, the limit"
+        )
+        return None
+    _clashes(check, place, [*axes, *(key for each in include for key in each)])
+    for each in exclude:
+        for key in each:
+            if key not in axes:
+                check.error(
+                    node[0]["exclude"][0], "unknown-axis", f"matrix: exclude names `{shorten(key)}`, which is no axis"
+                )
+    if len(check.errors) + check.unsaid > before:
+        return None
+    return _expand(check, place, axes, include, exclude, options)
+
+
+def _expand(
+    check: Checker,
+    place: int,
+    axes: dict[str, list[str]],
+    include: list[Cell],
+    exclude: list[Cell],
+    options: dict[str, Any],
+) -> Cells | None:
+    names = list(axes)
+    original = [dict(zip(names, values)) for values in product(*axes.values())] if axes else []
+    if exclude:
+        original = [cell for cell in original if not any(_fits(cell, each) for each in exclude)]
+    cells = [dict(cell) for cell in original]
+    labels = [label(cell) for cell in original]
+    for each in include:
+        bound = {key: value for key, value in each.items() if key in axes}
+        matched = False
+        for base, cell in zip(original, cells):
+            if _fits(base, bound):
+                cell.update(each)
+                matched = True
+        if not matched:
+            cells.append(dict(each))
+            labels.append(label(each))
+    if not cells or not all(cells):
+        check.error(
+            place,
+            "empty",
+            "matrix: no cell is left" if axes else 'matrix: needs an axis, as in `python: ["3.11", "3.13"]`',
+        )
+        return None
+    if len(set(labels)) < len(labels):
+        twice = next(each for index, each in enumerate(labels) if each in labels[:index])
+        check.error(place, "duplicate-name", f"matrix: cell [{shorten(twice)}] appears twice")
+        return None
+    return Cells(cells, labels, options)
+
+
+def label(cell: Cell) -> str:
+    """`python=3.11,os=linux`; characters that an id cannot hold are percent-encoded."""
+    return ",".join(f"{name}={_safe(value)}" for name, value in cell.items())
+
+
+def _safe(value: str) -> str:
+    if value.isprintable() and "[" not in value and "]" not in value:
+        return value
+    return "".join(
+        c if c.isprintable() and c not in "[]" else "".join(f"%{byte:02X}" for byte in c.encode()) for c in value
+    )
+
+
+def _fits(cell: Cell, part: Cell) -> bool:
+    return all(cell.get(key) == value for key, value in part.items())
+
+
+def _clashes(check: Checker, place: int, names: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        variable = "MATRIX_" + env_name(name)
+        other = seen.setdefault(variable, name)
+        if other != name:
+            check.error(
+                place,
+                "env-clash",
+                f"matrix: `{shorten(other)}` and `{shorten(name)}` are both {variable} in the environment",
+            )

@@ -1,0 +1,165 @@
+"""A pipeline as plain JSON values and back, for the plan cache and the first line of a journal. No files.
+
+Defaults are left out. What most stages share stands once, in `likes`: a stage names its entry there by number, so
+that ten thousand stages are small to keep and quick to read, and equal values come back as one object.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
+from stagebook.model.problem import Problem
+
+#: Fields that each stage has for itself; all others go to `likes`.
+_OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env")
+_LIKE = tuple(field for field in Stage._fields if field not in _OWN)
+_DEFAULTS: dict[str, Any] = Stage._field_defaults
+_PARTS: dict[str, Any] = {"resources": Resources, "retry": Retry, "timeouts": Timeouts}
+_PIPELINE_PARTS = ("stages", "params", "limits", "matrices", "groups", "problems", "unbuilt")
+_new = tuple.__new__
+
+
+def to_plain(pipeline: Pipeline) -> dict[str, Any]:
+    """`from_plain` undoes it, also after a trip through JSON."""
+    likes: list[dict[str, Any]] = []
+    numbers: dict[Any, int] = {}
+    stages = [_stage_out(stage, likes, numbers) for stage in pipeline.stages]
+    plain: dict[str, Any] = {
+        field: value
+        for field, value in zip(Pipeline._fields, pipeline)
+        if field not in _PIPELINE_PARTS and value != Pipeline._field_defaults.get(field, "")
+    }
+    plain["likes"] = likes
+    plain["stages"] = stages
+    if pipeline.params:
+        plain["params"] = {name: _sparse(param) for name, param in pipeline.params.items()}
+    if pipeline.limits != Limits():
+        plain["limits"] = _sparse(pipeline.limits)
+    if pipeline.matrices:
+        plain["matrices"] = {name: _sparse(matrix) for name, matrix in pipeline.matrices.items()}
+    if pipeline.groups:
+        plain["groups"] = {name: list(ids) for name, ids in pipeline.groups.items()}
+    for field in ("problems", "unbuilt"):
+        if getattr(pipeline, field):
+            plain[field] = [list(problem) for problem in getattr(pipeline, field)]
+    return plain
+
+
+def from_plain(plain: Mapping[str, Any]) -> Pipeline:
+    """KeyError, TypeError, ValueError, IndexError or AttributeError where it is not what `to_plain` made."""
+    likes = [_like_in(like) for like in plain["likes"]]
+    values = dict(plain)
+    del values["likes"]
+    values["stages"] = tuple(_stages_in(plain["stages"], likes))
+    if "params" in plain:
+        values["params"] = {name: Param(**_tuples(param)) for name, param in plain["params"].items()}
+    if "limits" in plain:
+        values["limits"] = Limits(**plain["limits"])
+    if "matrices" in plain:
+        values["matrices"] = {name: Matrix(**_tuples(matrix)) for name, matrix in plain["matrices"].items()}
+    if "groups" in plain:
+        values["groups"] = {name: tuple(ids) for name, ids in plain["groups"].items()}
+    for field in ("problems", "unbuilt"):
+        if field in plain:
+            values[field] = tuple(Problem(*problem) for problem in plain[field])
+    for field in ("name", "file", "format", "digest"):
+        values.setdefault(field, "")
+    return Pipeline(**values)
+
+
+def _sparse(value: Any) -> dict[str, Any]:
+    """A named tuple as a dict without the fields that have their default."""
+    defaults = value._field_defaults
+    return {
+        field: list(each) if type(each) is tuple else each
+        for field, each in zip(value._fields, value)
+        if field not in defaults or each != defaults[field]
+    }
+
+
+def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: tuple(each) if type(each) is list else each for field, each in plain.items()}
+
+
+def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int]) -> dict[str, Any]:
+    out: dict[str, Any] = {"id": stage.id, "line": stage.line, "col": stage.col}
+    if stage.name != stage.id:
+        out["name"] = stage.name
+    if stage.command:
+        out["command"] = stage.command
+    if stage.needs:
+        out["needs"] = stage.needs
+        lines = stage.need_lines
+        out["need_lines"] = lines[0] if lines == lines[:1] * len(stage.needs) else lines
+    if stage.cell is not None:
+        out["cell"] = stage.cell
+    if stage.env:
+        out["env"] = stage.env
+    like = {
+        field: _sparse(value) if field in _PARTS else value
+        for field, value in zip(Stage._fields, stage)
+        if field not in _OWN and (field == "kind" or value != _DEFAULTS[field])
+    }
+    key = repr(like)
+    number = numbers.get(key)
+    if number is None:
+        number = numbers[key] = len(likes)
+        likes.append(like)
+    if number:
+        out["like"] = number
+    return out
+
+
+def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The fields of `_LIKE` in their order."""
+    unknown = like.keys() - set(_LIKE)
+    if unknown:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    made = []
+    for field in _LIKE:
+        if field == "kind":
+            made.append(like[field])
+        elif field not in like:
+            made.append(_DEFAULTS[field])
+        elif field in _PARTS:
+            made.append(_PARTS[field](**_tuples(like[field])))
+        else:
+            made.append(like[field])
+    return tuple(made)
+
+
+def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> list[Stage]:
+    """Built past `Stage.__new__`, field by field in order: this loop is most of a cached read."""
+    made: list[Stage] = []
+    nothing: dict[str, str] = {}
+    for each in plain:
+        get = each.get
+        (
+            kind, join, always, group, priority, resources, locks, retry, timeouts, grace_ms, duration_ms, dir_, shell,
+            critical, allow_failure, retry_safe, ordering, log_limit, more,
+        ) = likes[get("like", 0)]  # fmt: skip
+        id_ = each["id"]
+        command = get("command", "")
+        needs = tuple(get("needs", ()))
+        lines = get("need_lines", ())
+        made.append(
+            _new(
+                Stage,
+                (
+                    id_, get("name", id_), each["line"], each["col"], kind,
+                    command if type(command) is str else tuple(command), needs,
+                    (lines,) * len(needs) if type(lines) is int else tuple(lines),
+                    join, always, get("cell"), group, priority, resources, locks, retry, timeouts, grace_ms,
+                    duration_ms, get("env", nothing), dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit, more,
+                ),
+            )
+        )  # fmt: skip
+    return made
+
+
+assert Stage._fields == (
+    "id", "name", "line", "col", "kind", "command", "needs", "need_lines", "join", "always", "cell", "group",
+    "priority", "resources", "locks", "retry", "timeouts", "grace_ms", "duration_ms", "env", "dir", "shell",
+    "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "more",
+)  # fmt: skip
