@@ -64,10 +64,12 @@ def execute(args: argparse.Namespace) -> int:
         run = _to_resume(place, args.resume, file)
         if run is not None:
             return _resume(args, place, run)
-    cache = os.path.join(place, "cache")
     from stagebook.formats.native import read
 
-    loaded = read.load_plain(file, cache)
+    if not args.dry_run:
+        state.make(place)
+    cache = os.path.join(place, "cache")
+    loaded = read.load_plain(file, cache if os.path.isdir(place) else None)
     _refuse_unbuilt(loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
     from stagebook.scheduler.build import build
@@ -130,7 +132,7 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     if args.json:
         output.say_json(document)
     elif not args.quiet:
-        output.say(summary.lines(document, output.style_for(sys.stdout, args)))
+        output.say(summary.render(document, output.style_for(sys.stdout, args)))
     return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
 
 

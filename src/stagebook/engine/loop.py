@@ -227,7 +227,9 @@ class Engine:
 
     def _record_start(self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int,
                       start: int) -> None:  # fmt: skip
-        wait_us = max(0, us - ready_us) if waited is not None else 0
+        if waited is None:
+            ready_us = us
+        wait_us = max(0, us - ready_us)
         text = "null" if waited is None else quote(waited)
         self.happened(
             Started(us // 1000, index, number, pid, start), "stage.started", us, index, number,

@@ -1,0 +1,126 @@
+"""Goes on with a run: lock, journal repaired and replayed, survivors of the dead engine ended, what was running
+reported as interrupted, loop. What is on record as ended is never repeated, what is unknown is called unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from time import monotonic, sleep, time_ns
+from typing import Callable, NamedTuple
+
+from stagebook.engine import kernel
+from stagebook.engine.clock import Clock
+from stagebook.engine.launch import Result, Ways, assemble, drive
+from stagebook.engine.loop import Engine, Watcher
+from stagebook.model.outcome import OUTCOMES
+from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.record import lock, reader, replay, retelling, state
+from stagebook.record.clock import boot_id
+from stagebook.record.line import members
+from stagebook.record.story import Story
+from stagebook.record.writer import Writer
+from stagebook.scheduler.vocabulary import Exited, RerunAnswered, Resumed
+
+SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
+
+
+class Asked(NamedTuple):
+    """What a person says of interrupted stages that are not safe to repeat: run again, or done."""
+
+    again: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+
+
+def resume(
+    state_directory: str, run: str, ways: Ways, watch: Callable[[Story], Watcher], asked: Asked = Asked()
+) -> Result:
+    """Go on with a run. Raises SurroundingsError, and InputError for a stage in `asked` that asks nothing."""
+    directory = state.run_directory(state_directory, run)
+    held = lock.take(directory)
+    path = state.journal_path(directory)
+    recording = reader.load(path)
+    told = replay.replay(recording)
+    answers = _answers(told, asked)
+    reader.repair(path, recording)
+    end_survivors(run)
+    story = retelling.retell(recording.records, path)
+    position = recording.position
+    clock = Clock(position.us)
+    epoch_us = time_ns() // 1000 - position.us
+    writer = Writer(path, run, epoch_us, position, ways.durability)
+    if recording.tail_text:
+        story.warn(recording.tail_text)
+    engine = assemble(
+        told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
+    )  # fmt: skip
+    engine.catch_up(told.owed, told.timers)
+    writer.next_batch()
+    us = clock.us()
+    again = _waits_again(recording, us // 1000)
+    names = [told.plan.stages[index].id for index in again]
+    engine.happened(
+        Resumed(us // 1000), "run.resumed", us, tail=members(boot=boot_id(), pid=os.getpid(), waits_again=names)
+    )
+    story.resumed(again, us, epoch_us)
+    _report_interrupted(engine, story, us)
+    for index, is_again in answers:
+        engine.happened(
+            RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, None, members(rerun=is_again)
+        )
+    return drive(engine, writer, clock, held, directory, story)
+
+
+def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
+    """Stages by index with what is to become of each. Only an interrupted stage can be answered for."""
+    places = {planned.id: index for index, planned in enumerate(told.plan.stages)}
+    found = []
+    for stage, is_again in [(stage, True) for stage in asked.again] + [(stage, False) for stage in asked.done]:
+        index = places.get(stage)
+        if index is None:
+            raise InputError(f"no stage `{stage}` in run {told.header.run}")
+        is_open = told.machine.state(index) in ("running", "killing", "asking")
+        if told.plan.stages[index].retry_safe or not is_open:
+            raise InputError(f"`{stage}` does not wait for an answer; it is {told.machine.state(index)}")
+        found.append((index, is_again))
+    return found
+
+
+def _report_interrupted(engine: Engine, story: Story, us: int) -> None:
+    """Attempts that the record has begun and not ended: how they ended will never be known."""
+    machine = engine.machine
+    for stage in machine.outstanding():
+        if machine.state(stage) in ("running", "killing"):
+            attempt = machine.attempt(stage)
+            engine.happened(
+                Exited(us // 1000, stage, attempt, "error", None, None, "interrupted"), "stage.exited", us, stage,
+                attempt, '"outcome":"error","reason":"interrupted","exit":null,"signal":null,"usage":null',
+            )  # fmt: skip
+            story.exited(stage, attempt, us, "error", "interrupted")
+
+
+def _waits_again(recording: reader.Recording, at_ms: int) -> list[int]:
+    """Stages whose recorded ends a resume takes back: tried out on a machine of its own, as the line that names them
+    is written before the real one is told."""
+    if not any(record["event"] == "run.cancel" for record in recording.records):
+        return []
+    machine = replay.replay(recording).machine
+    ended = [index for index in range(len(machine.plan.stages)) if machine.state(index) in OUTCOMES]
+    machine.feed(Resumed(at_ms))
+    return [index for index in ended if machine.state(index) not in OUTCOMES]
+
+
+def end_survivors(run: str) -> None:
+    """End what a dead engine's stages left alive, found by the run's mark, before anything of it starts again.
+
+    Raises SurroundingsError if something will not die: never two copies at once.
+    """
+    mark = b"STAGEBOOK_RUN=" + run.encode()
+    deadline = monotonic() + SURVIVORS_S
+    while alive := kernel.marked(mark):
+        for pid in alive:
+            kernel.send(pid, signal.SIGKILL)
+        if monotonic() > deadline:
+            names = ", ".join(f"{kernel.command_of(pid)} (pid {pid})" for pid in alive)
+            raise SurroundingsError(f"processes of run {run} still live and cannot be ended: {names}")
+        sleep(0.005)

@@ -1,0 +1,53 @@
+"""How long stages took lately: a small cache beside the journals, from which priorities and expected ends come.
+
+It can be lost or wrong without harm, so nothing here ever fails a run. Statistics over many runs are not kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Mapping
+
+#: The newest duration weighs this much against what was known before.
+WEIGHT = 0.5
+NAME = "durations.json"
+
+
+def load(cache: str, file: str) -> dict[str, int]:
+    """Known durations of a pipeline file's stages by id, in milliseconds; empty where nothing sound is known."""
+    known = _all(cache).get(file)
+    if not isinstance(known, dict):
+        return {}
+    return {stage: ms for stage, ms in known.items() if isinstance(ms, int) and not isinstance(ms, bool) and ms >= 0}
+
+
+def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
+    """Mix in what a run has measured (milliseconds by stage id). Replaced as a whole, so no reader sees half."""
+    if not durations:
+        return
+    everything = _all(cache)
+    known = load(cache, file)
+    for stage, ms in durations.items():
+        known[stage] = round(known[stage] * (1 - WEIGHT) + ms * WEIGHT) if stage in known else ms
+    everything[file] = known
+    draft = os.path.join(cache, f"{NAME}.{os.getpid()}.tmp")
+    try:
+        os.makedirs(cache, exist_ok=True)
+        with open(draft, "w", encoding="ascii") as out:
+            out.write(json.dumps(everything, separators=(",", ":")))
+        os.replace(draft, os.path.join(cache, NAME))
+    except OSError:
+        try:
+            os.unlink(draft)
+        except OSError:
+            pass
+
+
+def _all(cache: str) -> dict[str, object]:
+    try:
+        with open(os.path.join(cache, NAME), encoding="ascii") as file:
+            found = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
