@@ -46,5 +46,5 @@ def test_a_stamp_is_iso_8601_and_can_be_read_back(us: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "2026-01-31", "2026-01-31T08:15:59.204518Z", "2026-01-31 08:15:59.204518+00:00"])
 def test_what_no_stamp_wrote_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no|not"):
+    with pytest.raises(ValueError, match=r"is not a time stamp"):
         clock.epoch_us(text)

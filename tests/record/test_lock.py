@@ -1,4 +1,4 @@
-"""One engine a run, by the kernel: a killed holder leaves nothing to unlock, a second one is told who holds it (G12)."""
+"""One engine a run, by the kernel: a killed holder leaves nothing to unlock, a second is told who holds it (G12)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from stagebook.model.problem import SurroundingsError
 from stagebook.record import lock
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = "import sys\nfrom stagebook.record import lock\nlock.take(sys.argv[1])\nprint('held', flush=True)\nsys.stdin.read()"
+HOLD = (
+    "import sys\nfrom stagebook.record import lock\nlock.take(sys.argv[1])\nprint('held', flush=True)\nsys.stdin.read()"
+)
 TRY = (
     "import sys\nfrom stagebook.record import lock\nfrom stagebook.model.problem import SurroundingsError\n"
     "try:\n    lock.take(sys.argv[1])\nexcept SurroundingsError as error:\n    print(error)\n"
@@ -88,7 +90,9 @@ def test_of_twenty_engines_at_once_one_runs(run: Path, engines: list[subprocess.
 
 def test_the_lock_is_not_handed_down_to_a_stage(run: Path) -> None:
     fd = lock.take(str(run))
-    stage = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False)
+    stage = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
+    )
     try:
         lock.release(fd)
         lock.release(lock.take(str(run)))
@@ -111,6 +115,6 @@ def test_who_only_looks_is_not_in_the_way_of_an_engine(run: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SurroundingsError, match="cannot lock .*gone/lock: No such file or directory"):
+    with pytest.raises(SurroundingsError, match=r"cannot lock .*gone/lock: No such file or directory"):
         lock.take(str(tmp_path / "gone"))
     assert lock.holder(str(tmp_path / "gone")) is None

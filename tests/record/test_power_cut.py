@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
 import pytest
+from tests.record.scribe import EPOCH_US, Scribe
 
 from stagebook.record import reader, writer
 from stagebook.record.writer import Writer
-from tests.record.scribe import EPOCH_US, Scribe
 
 SEED = 20_260_101
 
@@ -145,9 +145,7 @@ def test_a_run_goes_on_from_every_torn_end(tmp_path: Path, calls: list[Call]) ->
         assert [record["event"] for record in after.records[-2:]] == ["run.resumed", "journal.synced"]
 
 
-def test_the_names_that_lead_to_the_file_are_durable_before_anything_is_told(
-    tmp_path: Path, calls: list[Call]
-) -> None:
+def test_the_names_that_lead_to_the_file_are_durable_before_anything_is_told(tmp_path: Path, calls: list[Call]) -> None:
     scribe = Scribe(tmp_path)
     perform(scribe, calls)
     first_told = next(index for index, call in enumerate(calls) if call.kind == "told")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.record.scribe import EPOCH_US, Scribe, journal_of
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import line as line_module
@@ -18,7 +19,6 @@ from stagebook.record import reader
 from stagebook.record.line import encode
 from stagebook.record.reader import DamagedJournal, Recording
 from stagebook.record.writer import Writer
-from tests.record.scribe import EPOCH_US, Scribe, journal_of
 
 RECORDS = 100
 SYNC_EVERY = 8
@@ -138,7 +138,7 @@ def test_records_out_of_order_are_refused_wherever_they_are(tmp_path: Path, line
 
 def test_a_record_of_another_run_is_refused(tmp_path: Path, lines: list[bytes]) -> None:
     foreign = encode(51, 40, "01M86ACQ6N2NG1B6NHNQHWE882", 10**6, EPOCH_US, "stage.ended", '"s"')
-    with pytest.raises(DamagedJournal, match="record 51 .*it belongs to run 01M86ACQ6N2NG1B6NHNQHWE882"):
+    with pytest.raises(DamagedJournal, match=r"record 51 .*it belongs to run 01M86ACQ6N2NG1B6NHNQHWE882"):
         load(tmp_path / "j", b"".join([*lines[:50], foreign, *lines[51:]]))
 
 
@@ -211,5 +211,5 @@ def test_a_run_that_goes_on_is_read_up_to_its_last_whole_line(tmp_path: Path) ->
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SurroundingsError, match="cannot read .*nowhere: No such file or directory"):
+    with pytest.raises(SurroundingsError, match=r"cannot read .*nowhere: No such file or directory"):
         reader.load(str(tmp_path / "nowhere"))

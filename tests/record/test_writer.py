@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
+from tests.record.conftest import Place
+from tests.record.scribe import EPOCH_US, Scribe, length
 
 from stagebook.model.problem import DefectError, SurroundingsError
 from stagebook.record import faults, reader
 from stagebook.record.writer import Position, Writer
-from tests.record.conftest import Place
-from tests.record.scribe import EPOCH_US, Scribe, length
 
 BATCHES = 12
 
@@ -86,7 +86,7 @@ def test_nothing_is_in_the_file_before_write_and_all_of_a_batch_after_it(tmp_pat
 def test_a_journal_is_never_begun_twice(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path)
     scribe.open().abandon()
-    with pytest.raises(SurroundingsError, match="journal.jsonl: File exists"):
+    with pytest.raises(SurroundingsError, match=r"journal\.jsonl: File exists"):
         scribe.open()
 
 
@@ -100,7 +100,7 @@ def test_a_position_that_does_not_fit_the_file_is_a_defect(tmp_path: Path) -> No
 def test_time_that_goes_back_is_a_defect(tmp_path: Path) -> None:
     writer = Scribe(tmp_path).open()
     writer.add("run.started", 5)
-    with pytest.raises(AssertionError, match="time goes on: stage.ended at 4 after 5"):
+    with pytest.raises(AssertionError, match=r"time goes on: stage.ended at 4 after 5"):
         writer.add("stage.ended", 4)
     writer.abandon()
 
@@ -190,9 +190,10 @@ def test_whichever_write_or_sync_fails_nothing_announced_is_lost(
         try:
             scene(scribe, scribe.open())
         except SurroundingsError as failure:
-            assert str(failure) == f"cannot write {scribe.path}: {words}"
+            said = str(failure)
         else:
             break
+        assert said == f"cannot write {scribe.path}: {words}"
         faults.arm(None)
         assert reader.load(scribe.path).clean
         if length(scribe.path) > 0:
@@ -287,6 +288,7 @@ def test_killed_at_every_write_and_sync_nothing_announced_is_lost(tmp_path: Path
         number += 1
         child = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(tmp_path / str(number)), f"{point}:{number}:KILL"],
+            check=False,
             env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
             capture_output=True,
             text=True,

@@ -82,7 +82,7 @@ def _frozen(value: Any) -> Any:
 class _Play:
     """The batch being gathered, and what the machine has decided that no line has told yet."""
 
-    __slots__ = ("at", "batch", "ends", "events", "last", "machine", "path", "run_end", "timers")
+    __slots__ = ("at", "batch", "ends", "events", "machine", "path", "run_end", "timers")
 
     def __init__(self, path: str, machine: Machine, at: dict[str, int]) -> None:
         self.path = path
@@ -90,7 +90,6 @@ class _Play:
         self.at = at
         self.events: list[Event] = []
         self.batch = 0
-        self.last: Record = {}
         self.ends: dict[int, Ended] = {}
         self.run_end: RunEnded | None = None
         self.timers: dict[str, SetTimer] = {}
@@ -101,9 +100,10 @@ class _Play:
             if record["batch"] != self.batch:
                 self.feed()
                 self.batch = record["batch"]
-            if name == "timer.fired":
-                self.timers.pop(record["timer"], None)
-            self.events.append(_EVENTS[name](record, time_us(record) // 1000, self._stage(record)))
+            event = _EVENTS[name](record, time_us(record) // 1000, self._stage(record))
+            self.events.append(event)
+            if type(event) is TimerFired:
+                self.timers.pop(event.timer, None)
         elif name == "stage.ended":
             self.feed()
             self._compare_stage(record)

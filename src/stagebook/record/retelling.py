@@ -61,10 +61,13 @@ def header(record: dict[str, Any], path: str) -> Header:
 
 
 def pipeline_of(head: Header) -> Pipeline:
-    """The pipeline as it was when the run began."""
+    """The pipeline as it was when the run began. Raises SurroundingsError if the header holds none."""
     from stagebook.model.plain import from_plain
 
-    return from_plain(head.plan)
+    try:
+        return from_plain(head.plan)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise SurroundingsError(f"the journal of run {head.run} holds no plan that this Stagebook can read") from error
 
 
 def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
@@ -116,6 +119,8 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.finished(us, record["outcome"], record.get("reason"))
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed":
-        story.resumed(us=us, epoch_us=epoch_us(record["at"]) - us)
+        again = record.get("waits_again")
+        stages = None if again is None else [at[stage] for stage in again]
+        story.resumed(stages, us, epoch_us(record["at"]) - us)
     elif event == "journal.synced" and "clock_jump_s" in record:
         story.clock_jumped(record["clock_jump_s"])

@@ -98,10 +98,11 @@ def resolve(state: str, text: str) -> str:
 
 
 def latest_to_resume(state: str, file: str) -> str | None:
-    """The directory of the latest run of a pipeline file that can go on, None where there is none."""
+    """The id of the latest run of a pipeline file that can go on, None where there is none."""
+    path = os.path.abspath(file)
     for summary in summaries(state):
-        if summary["file"] == file and can_go_on(summary):
-            return run_directory(state, summary["run"])
+        if summary["file"] == path and can_go_on(summary):
+            return str(summary["run"])
     return None
 
 
