@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from stagebook.cli import output, place, trouble
+from stagebook.cli import output, pipelines, trouble
 from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
@@ -26,7 +26,7 @@ def execute(args: Namespace) -> int:
     """0: nothing at error level; 1: a warning under `--strict`; 2: a file that `run` would refuse."""
     found: list[Problem] = []
     good: list[tuple[str, Pipeline]] = []
-    for file in args.files or [place.pipeline_file(None)]:
+    for file in args.files or [pipelines.find(None)]:
         try:
             pipeline = load(file, None)
         except InputError as refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from stagebook.cli import output, place, trouble
+from stagebook.cli import output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
 from stagebook.report import map as mapping
@@ -31,7 +31,7 @@ def execute(args: Namespace) -> int:
         raise usage_error(f"map --format {args.format} comes in a later version; text and json are here")
     if args.format not in FORMATS:
         raise usage_error(f"unknown format '{args.format}', one of {', '.join(FORMATS)}")
-    file = place.pipeline_file(args.file)
+    file = pipelines.find(args.file)
     pipeline = load(file, place.cache_directory(args, file))
     document = mapping.document(pipeline)
     if args.json or args.format == "json":

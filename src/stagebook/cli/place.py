@@ -1,31 +1,11 @@
-"""Where things are, as words on a command line mean them: the pipeline file, the state directory, a run."""
+"""Where records are, as words on a command line mean them: the state directory, a run, the short form of an id."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Callable
 
-from stagebook.model.problem import InputError, Problem
 from stagebook.record import state
-
-DEFAULT = state.NATIVE_FILE
-
-
-def pipeline_file(named: str | None) -> str:
-    """The file that was named, else the nearest `stagebook.yaml` upward. Raises InputError where there is none."""
-    if named is not None:
-        return named
-    folder = os.getcwd()
-    while True:
-        path = os.path.join(folder, DEFAULT)
-        if os.path.isfile(path):
-            return path
-        above = os.path.dirname(folder)
-        if above == folder:
-            break
-        folder = above
-    text = f"no {DEFAULT} here or in any directory above; name a file, or write one"
-    raise InputError(text, [Problem("", 0, 0, "no-file", "error", text)])
 
 
 def state_directory(args: Any, file: str | None = None, format: str | None = None) -> str:

@@ -80,5 +80,5 @@ def nearest(word: str, known: list[str]) -> str | None:
     """The known word that `word` was most likely meant to be."""
     import difflib
 
-    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
     return found[0] if found else None

@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 
 
 def span_us(us: int, gap: str = " ") -> str:
-    """A duration in microseconds with at most two units: `640 ms`, `9.4 s`, `38 s`, `6 m 01 s`, `1 h 04 m`, `2 d 3 h`."""
+    """Microseconds with two units at most: `640 ms`, `9.4 s`, `38 s`, `6 m 01 s`, `1 h 04 m`, `2 d 3 h`."""
     if us < 999_500:
         return f"{(us + 500) // 1000}{gap}ms"
     if us < 9_950_000:
@@ -113,11 +113,11 @@ def size(count: int | None, gap: str = " ") -> str:
         return NOTHING
     if count < 1024:
         return f"{count}{gap}B"
-    amount = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        amount /= 1024
+    amount, unit = count / 1024, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
         if amount < 1023.5:
             break
+        amount, unit = amount / 1024, larger
     return f"{amount:.1f}{gap}{unit}" if amount < 9.95 else f"{amount:.0f}{gap}{unit}"
 
 

@@ -12,7 +12,7 @@ _KEPT = frozenset("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\u200c\u200d")
 
 
 def harmless(text: str) -> str:
-    """`text` with each control, bidirectional mark and unassigned character written as an escape. One line stays one."""
+    """`text` with each control, bidirectional mark and unassigned character as an escape. One line stays one."""
     if text.isprintable():
         return text
     return "".join([ch if ch.isprintable() or ch in _KEPT else _escape(ch) for ch in text])

@@ -166,9 +166,7 @@ class Live(Watcher):
         self._painted = []
         size = self._size()
         self._style.width = max(40, size[0])
-        lines = summary.render(
-            document, self._style, excerpt=self._tail, short=self._short(str(document["run"]))
-        )
+        lines = summary.render(document, self._style, excerpt=self._tail, short=self._short(str(document["run"])))
         self._outlet.parts.append("\n".join([*self._above, *lines]) + "\n")
         self._above = []
         self._outlet.flush()
@@ -304,7 +302,9 @@ class Live(Watcher):
         )
         end = lane.open_us + lane.expected_us
         ahead = max(0, min(width, (2 * end * width + total_us) // (2 * total_us)) - now - 1) if lane.expected_us else 0
-        return text + self._style.paint(self._style.mark("expected") * ahead, "running") + " " * (width - now - 1 - ahead)
+        return (
+            text + self._style.paint(self._style.mark("expected") * ahead, "running") + " " * (width - now - 1 - ahead)
+        )
 
     def _last_line(self, lane: Lane, room: int) -> str:
         if lane.state == "running" and self._tail is not None:

@@ -176,7 +176,9 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
         lines += _with_columns(painted, cells(head), row, columns, has_durations, style)
     if critical:
         folded = any(row.name.endswith("▸") for row in rows)
-        legend = f"{style.mark('path-past')} critical path" + (f"   {style.mark('folded')} folded, -v opens" if folded else "")
+        legend = f"{style.mark('path-past')} critical path" + (
+            f"   {style.mark('folded')} folded, -v opens" if folded else ""
+        )
         lines += ["", legend]
     return lines
 

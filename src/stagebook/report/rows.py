@@ -125,9 +125,7 @@ def _latest(document: Mapping[str, Any], read: Callable[[str], int], begin: int)
 _ENDS = ("started", "finished")
 
 
-def _row(
-    stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: int, path: frozenset[str]
-) -> Row:
+def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: int, path: frozenset[str]) -> Row:
     wait_us = work_us = 0
     segments = []
     for kind, from_us, to_us in segments_of(stage, read, end):

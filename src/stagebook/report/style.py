@@ -101,7 +101,7 @@ def choose(
     ascii: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Style:
-    """The style for `stream`. `color` is auto, always or never; auto follows NO_COLOR, TERM and whether it is a terminal."""
+    """The style for `stream`. `color` is auto, always or never; auto asks NO_COLOR, TERM, and for a terminal."""
     environ = os.environ if environ is None else environ
     is_terminal = stream.isatty()
     if color == "auto":

@@ -114,7 +114,9 @@ def _parallelism(document: Document) -> list[str]:
             text += f": bound by {bound}" if bound else ""
         lines.append(text)
     if waits:
-        listed = [f"{'a free start' if name == 'start' else words.resource(name)} {span(s)}" for name, s in waits.items()]
+        listed = [
+            f"{'a free start' if name == 'start' else words.resource(name)} {span(s)}" for name, s in waits.items()
+        ]
         lines.append("waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else ""))
     return lines
 

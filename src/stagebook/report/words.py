@@ -1,4 +1,4 @@
-"""The sentences about stages that more than one view says: waits, ends, causes. One wording each, all names made safe."""
+"""What more than one view says about stages: waits, ends, causes. One wording each, all names made safe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def signal_name(number: int) -> str:
 
 
 def ending(outcome: str, reason: str | None, exit: int | None, signal: int | None = None) -> str:
-    """What makes that end clear, without the outcome word: `exit 1`, `signal 9 (SIGKILL)`, or the reason; may be empty."""
+    """What the outcome word leaves open: `exit 1`, `signal 9 (SIGKILL)`, or the reason; may be empty."""
     if reason:
         text = harmless(reason)
         if exit and "exit" not in text and outcome == "failure":

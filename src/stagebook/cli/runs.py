@@ -1,0 +1,36 @@
+"""`stagebook runs`: the runs on record, newest first."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from itertools import islice
+
+from stagebook.cli import output, place
+from stagebook.cli.words import usage_error
+from stagebook.record import runs
+from stagebook.report import listing
+
+EXAMPLE = """
+stagebook runs
+stagebook runs --limit 5 --json"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "--limit", type=int, metavar="N", help="the newest N only; default: 20 as text, all as JSON"
+    )
+
+
+def execute(args: Namespace) -> int:
+    if args.limit is not None and args.limit < 0:
+        raise usage_error(f"--limit {args.limit} is below 0")
+    state = place.state_directory(args)
+    limit = args.limit if args.limit is not None else None if args.json else 20
+    found = list(islice(runs.summaries(state), limit))
+    if args.json:
+        output.say_json({"runs": found})
+    else:
+        more = len(runs.ids(state)) - len(found) if limit is not None else 0
+        output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
+    return 0

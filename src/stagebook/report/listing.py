@@ -1,0 +1,55 @@
+"""Many runs as a table, one a line: which, how it ended, when, how long."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping, Sequence
+
+from stagebook.report.durations import plural, span
+from stagebook.report.harmless import cells, harmless, pad, wrap
+from stagebook.report.rows import instants
+from stagebook.report.style import Style
+
+_STATE = {"running": "running", "waiting": "gate", "interrupted": "needs", "damaged": "error"}
+
+
+def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0) -> list[str]:
+    """`runs` are documents without stages, newest first; `more` are left out of them."""
+    if not runs:
+        return ["no runs yet; `stagebook run` makes the first"]
+    read = instants()
+    rows = [_row(run, style, short, read) for run in runs]
+    widths = [max(cells(row[column]) for row in rows) for column in range(5)]
+    lines = []
+    for run, row in zip(runs, rows):
+        left = "  ".join(pad(text, width) for text, width in zip(row, widths))
+        room = style.width - 1 - cells(left) - 2
+        reason = harmless(run.get("reason") or "")
+        last = style.plain(reason) if reason else ""
+        if last and room >= cells(last):
+            left += "  " + last
+        lines += [left.rstrip()] if cells(left) < style.width else wrap(left, style.width - 1)
+    if more > 0:
+        lines.append(f"{plural(more, 'run')} more; --limit shows them")
+    return lines
+
+
+def _row(
+    run: Mapping[str, Any], style: Style, short: Callable[[str], str], read: Callable[[str], int]
+) -> tuple[str, str, str, str, str]:
+    outcome = run["outcome"]
+    state = outcome or _STATE.get(str(run.get("state")), "needs")
+    word = outcome or str(run.get("state") or "open")
+    started = run["started"]
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(read(started) // 1_000_000)) if started else ""
+    mode = run["mode"] or ""
+    if mode == "parallel":
+        mode = plural(run["jobs"] or 1, "job")
+    glyph = style.paint(style.glyph(state).ljust(style.glyph_width), state)
+    return (
+        short(str(run["run"])),
+        f"{glyph} {style.paint(word, state)}",
+        style.plain(harmless(run["pipeline"] or "")),
+        f"{when}  {style.plain(span(run['wall_s'])):>9}",
+        mode,
+    )

@@ -1,0 +1,136 @@
+"""One recorded run: the summary with the cause of every skip, or a table of what each attempt used."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from stagebook.report import rows as shapes
+from stagebook.report import summary, words
+from stagebook.report.durations import size, span
+from stagebook.report.harmless import cells, harmless, pad, wrap
+from stagebook.report.style import Style
+
+Document = Mapping[str, Any]
+
+_CHAINS_MAX = 30
+
+
+def render(document: Document, style: Style, excerpt: summary.Tail | None, short: str) -> list[str]:
+    """As after the run, with cause chains; for a run that goes on, what its stages wait for."""
+    lines = [style.plain(line) for line in wrap(_title(document, short), style.width - 1)]
+    lines += ["", *summary.picture(document, style), "", *summary.totals(document, style)]
+    waiting = _waiting(document, style)
+    if waiting:
+        lines += ["", *waiting]
+    chains = causes(document, style)
+    if chains:
+        lines += ["", *chains]
+    warned = summary.warnings(document, style)
+    if warned:
+        lines += ["", *warned]
+    block = summary.failure(document, style, excerpt, short)
+    if block:
+        lines += ["", *block]
+    return lines + summary.closing(document, style, short)
+
+
+def _title(document: Document, short: str) -> str:
+    mode = "sequential" if document["mode"] == "sequential" else f"parallel, {document['jobs']} jobs"
+    policy = f", policy {document['policy']}" if document.get("policy") else ""
+    return f"{harmless(document['pipeline'])} {short}  {mode}{policy}, started {document['started']}"
+
+
+def _waiting(document: Document, style: Style) -> list[str]:
+    lines: list[str] = []
+    open_ones = [stage for stage in document["stages"] if stage["outcome"] is None and stage.get("waiting")]
+    for stage in open_ones[:_CHAINS_MAX]:
+        reason = str(stage["waiting"])
+        if reason == "needs":
+            continue
+        lines += wrap(style.plain(f"{harmless(stage['stage'])} {words.waiting(reason)}"), style.width - 1)
+    return lines
+
+
+def causes(document: Document, style: Style) -> list[str]:
+    """`deploy skipped ← package skipped ← build failed (exit 2)`, a line for each stage skipped for another one."""
+    by_id = {stage["stage"]: stage for stage in document["stages"]}
+    lines: list[str] = []
+    skipped = [stage for stage in document["stages"] if stage["outcome"] == "skip" and words.cause(stage["reason"])]
+    for stage in skipped[:_CHAINS_MAX]:
+        lines += wrap(style.plain(words.chain(stage, by_id, style.mark("because"))), style.width - 1)
+    if len(skipped) > _CHAINS_MAX:
+        lines.append(f"{len(skipped) - _CHAINS_MAX} more were skipped; --json tells all")
+    return lines
+
+
+_COLUMNS = (
+    "stage",
+    "try",
+    "outcome",
+    "exit",
+    "wall",
+    "wait",
+    "for",
+    "user",
+    "system",
+    "rss",
+    "read",
+    "written",
+    "csw",
+    "by",
+)
+_LEFT = frozenset({"stage", "outcome", "for", "by"})
+
+
+def metrics(document: Document, style: Style) -> list[str]:
+    """One row an attempt; unknown is a dash, never 0. Where the table is too wide, each attempt takes two lines."""
+    read = shapes.instants()
+    table = [_metrics_row(stage, attempt, read) for stage in document["stages"] for attempt in stage["attempts"]]
+    if not table:
+        return ["no stage ran"]
+    table = [tuple(style.plain(text) for text in row) for row in [_COLUMNS, *table]]
+    widths = [max(cells(row[column]) for row in table) for column in range(len(_COLUMNS))]
+    if sum(widths) + 2 * len(widths) <= style.width:
+        return [_aligned(row, widths, range(len(_COLUMNS))) for row in table]
+    lines: list[str] = []
+    halves = (range(1, 7), range(7, len(_COLUMNS)))
+    for row in table:
+        lines += wrap(row[0], style.width - 1)
+        lines += ["    " + _aligned(row, widths, half) for half in halves]
+    return lines
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], columns: range) -> str:
+    parts = [
+        pad(row[column], widths[column])
+        if _COLUMNS[column] in _LEFT
+        else " " * (widths[column] - cells(row[column])) + row[column]
+        for column in columns
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _metrics_row(stage: Mapping[str, Any], attempt: Mapping[str, Any], read: Any) -> tuple[str, ...]:
+    used = attempt.get("usage") or {}
+    wall = None
+    if attempt["started"] and attempt["finished"]:
+        wall = (read(attempt["finished"]) - read(attempt["started"])) / 1e6
+    switches = [used.get(key) for key in ("ctx_voluntary", "ctx_involuntary")]
+    exit = attempt["exit"] if attempt["signal"] is None else f"sig {attempt['signal']}"
+    waited = attempt.get("waited")
+    return (
+        harmless(stage["stage"]),
+        str(attempt.get("attempt", 1)),
+        str(attempt["outcome"] or "running"),
+        "–" if exit is None else str(exit),
+        span(wall),
+        span(attempt.get("wait_s")) if attempt.get("wait_s") else "–",
+        words.resource(waited) if waited else "–",
+        span(used.get("cpu_user_s")),
+        span(used.get("cpu_system_s")),
+        size(used.get("max_rss_bytes")),
+        size(used.get("read_bytes")),
+        size(used.get("write_bytes")),
+        "–" if None in switches else str(sum(number for number in switches if number)),
+        str(used.get("method") or "–"),
+    )
