@@ -1,7 +1,12 @@
-"""What `wait4` says a process and the children it waited for have used. Reads no files."""
+"""What `wait4` says a process and the children it waited for have used. Reads no files.
+
+A process that was spawned begins its life in our own memory, and Linux counts that moment: a peak that is not above
+our own peak is therefore not known.
+"""
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 from stagebook.record.story import UNKNOWN, Usage
@@ -13,10 +18,11 @@ def of_rusage(rusage: Any) -> Usage:
     """Seconds and bytes of a `struct rusage`; None gives what is unknown."""
     if rusage is None:
         return UNKNOWN
+    peak_kib = rusage.ru_maxrss
     return Usage(
         rusage.ru_utime,
         rusage.ru_stime,
-        rusage.ru_maxrss * 1024,
+        peak_kib * 1024 if peak_kib > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else None,
         rusage.ru_inblock * BLOCK,
         rusage.ru_oublock * BLOCK,
         rusage.ru_nvcsw,
@@ -30,10 +36,11 @@ def encode(used: Usage | None) -> str:
     if used is None or used.method is None:
         return "null"
     user, system, rss, read, written, voluntary, involuntary, method = used
-    if user is None or rss is None or read is None or written is None or voluntary is None or involuntary is None:
+    if user is None or read is None or written is None or voluntary is None or involuntary is None:
         return _with_nulls(used)
+    peak = "null" if rss is None else rss
     return (
-        f'{{"cpu_user_s":{user:.6f},"cpu_system_s":{system:.6f},"max_rss_bytes":{rss},"read_bytes":{read},'
+        f'{{"cpu_user_s":{user:.6f},"cpu_system_s":{system:.6f},"max_rss_bytes":{peak},"read_bytes":{read},'
         f'"write_bytes":{written},"ctx_voluntary":{voluntary},"ctx_involuntary":{involuntary},"method":"{method}"}}'
     )
 

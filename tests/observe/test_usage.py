@@ -1,0 +1,46 @@
+"""What a process used, as the kernel counts it; unknown is null and never 0."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from stagebook.observe import usage
+from stagebook.record.story import UNKNOWN
+
+
+def waited(code: str) -> tuple[int, object]:
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)
+    _, status, rusage = os.wait4(pid, 0)
+    return status, rusage
+
+
+def test_memory_and_time_of_a_process_are_counted() -> None:
+    status, rusage = waited("x = bytearray(b'1') * (300 << 20)\nfor i in range(3_000_000): pass")
+    assert status == 0
+    used = usage.of_rusage(rusage)
+    assert used.max_rss_bytes is not None and 300 << 20 <= used.max_rss_bytes <= 1.1 * (300 << 20)
+    assert used.cpu_user_s is not None and used.cpu_user_s > 0.01
+    assert used.method == "wait4"
+
+
+def test_a_peak_below_our_own_is_unknown_since_the_child_began_in_our_memory() -> None:
+    ballast = bytearray(b"1") * (64 << 20)
+    _, rusage = waited("pass")
+    assert usage.of_rusage(rusage).max_rss_bytes is None
+    assert len(ballast) == 64 << 20
+
+
+def test_the_json_is_what_the_record_reads() -> None:
+    from stagebook.record.retelling import usage_of
+
+    _, rusage = waited("pass")
+    used = usage.of_rusage(rusage)
+    again = usage_of(json.loads(usage.encode(used)))
+    assert again is not None and again._replace(cpu_user_s=0, cpu_system_s=0) == used._replace(
+        cpu_user_s=0, cpu_system_s=0
+    )
+    assert usage.encode(UNKNOWN) == usage.encode(None) == "null"
+    partly = used._replace(read_bytes=None)
+    assert usage_of(json.loads(usage.encode(partly))) == partly
