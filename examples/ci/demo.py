@@ -14,6 +14,7 @@ from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILE = os.path.join(HERE, "stagebook.yaml")
+STATE = os.path.join(HERE, ".stagebook")
 BIN = os.path.dirname(os.path.abspath(sys.executable))
 SUITES = ("unit", "integration", "end-to-end")
 
@@ -36,7 +37,7 @@ def stagebook(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def ran(*words: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(stagebook("run", FILE, "--force", "--json", *words).stdout)
+    document: dict[str, Any] = json.loads(stagebook("run", FILE, "--force", "--json", "--quiet", *words).stdout)
     return document
 
 
@@ -57,6 +58,21 @@ def cpu(document: dict[str, Any]) -> float | None:
     return total
 
 
+def longest_chain(document: dict[str, Any]) -> tuple[float, list[str]]:
+    """The most work that must be done one after another, in seconds, and its stages: no number of cores beats it."""
+    seconds = walls(document)
+    needs = {stage["stage"]: stage["needs"] for stage in document["stages"]}
+    best: dict[str, tuple[float, list[str]]] = {}
+
+    def until(name: str) -> tuple[float, list[str]]:
+        if name not in best:
+            before, chain = max((until(need) for need in needs[name]), default=(0.0, []))
+            best[name] = (before + seconds[name], [*chain, name])
+        return best[name]
+
+    return max(until(name) for name in needs)
+
+
 def totals(name: str, document: dict[str, Any]) -> str:
     stages = walls(document)
     longest = max(SUITES, key=lambda suite: stages[suite])
@@ -72,11 +88,12 @@ def bound(document: dict[str, Any], cores: int) -> str:
     wall = document["wall_s"]
     lanes = min(document["jobs"], cores)
     work = cpu(document)
-    chain = document["critical_path_s"] or 0.0
+    chain, names = longest_chain(document)
+    chiefly = [name for name in names if walls(document)[name] > chain / 5]
     width = sum(walls(document).values()) / document["jobs"]
     on_cores = 0.0 if work is None else work / cores
     limits = [
-        (chain, f"its critical path ({chain:.1f} s: {' → '.join(document['critical_path'])})"),
+        (chain, f"its critical path ({chain:.1f} s, chiefly {', '.join(chiefly)})"),
         (on_cores, f"the {cores} cores ({work or 0.0:.1f} s of CPU time, {on_cores:.1f} s on each)"),
         (width, f"the {document['jobs']} jobs at a time ({width:.1f} s of work in each)"),
     ]
@@ -104,12 +121,10 @@ def main() -> None:
     began = time.monotonic()
     documents = {}
     for name, words in (("one by one", ["--sequential"]), ("parallel", [])):
-        print(f"\n── {name}: stagebook run examples/ci/stagebook.yaml --force {' '.join(words)}".rstrip(), flush=True)
+        print(" ".join([f"{name}: stagebook run examples/ci/stagebook.yaml --force", *words]), flush=True)
         documents[name] = ran(*words)
-    for name, document in documents.items():
-        print(f"\n── {name}: stagebook timeline {document['run']}\n", flush=True)
-        print(stagebook("timeline", document["run"], "--dir", os.path.join(HERE, ".stagebook")).stdout.rstrip())
-    print(f"\n── totals, {time.monotonic() - began:.0f} s after the start\n")
+        print("\n" + stagebook("timeline", documents[name]["run"], "--dir", STATE).stdout, flush=True)
+    print(f"both took {time.monotonic() - began:.0f} s together\n")
     for name, document in documents.items():
         print(totals(name, document))
     print()

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-REQUESTS = 5_000
+REQUESTS = 4_000
 
 
 class Customer:
