@@ -212,7 +212,6 @@ class Engine:
             spawned = self._spawner.start(index, stage, number, log)
         except CannotStart as error:
             us = self._clock.us()
-            self._record_start(index, number, us, ready * 1000, waited, name, 0, 0)
             self._record_exit(index, number, us, us, "error", str(error), None, None, None, "")
             return
         attempt = Attempt(index, number, spawned, log, us, stage)
@@ -222,18 +221,16 @@ class Engine:
             self._wakeup.watch(attempt.capture.pipe)
         if self._growth_next == FAR_US:
             self._growth_next = us + GROWTH_US
-        start = kernel.start_time_of(spawned.pid) or 0
-        self._record_start(index, number, us, ready * 1000, waited, name, spawned.pid, start)
+        self._record_start(index, number, us, ready * 1000, waited, name, spawned.pid)
 
-    def _record_start(self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int,
-                      start: int) -> None:  # fmt: skip
+    def _record_start(self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int) -> None:  # fmt: skip
         if waited is None:
             ready_us = us
         wait_us = max(0, us - ready_us)
         text = "null" if waited is None else quote(waited)
         self.happened(
-            Started(us // 1000, index, number, pid, start), "stage.started", us, index, number,
-            f'"pid":{pid},"start":{start},"ready":{ready_us / 1e6},"waited":{text},"log":{quote(log)}',
+            Started(us // 1000, index, number, pid, 0), "stage.started", us, index, number,
+            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{quote(log)}',
         )  # fmt: skip
         self._story.started(index, number, us, ready_us, waited, log)
         self._watcher.started(self._plan.stages[index].id, number, us, wait_us, waited)

@@ -15,6 +15,7 @@ from stagebook.engine.launch import Result, Ways, assemble, drive
 from stagebook.engine.loop import Engine, Watcher
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.observe.cgroup import Groups
 from stagebook.record import lock, reader, replay, retelling, state
 from stagebook.record.clock import boot_id
 from stagebook.record.line import members
@@ -116,6 +117,7 @@ def end_survivors(run: str) -> None:
     Raises SurroundingsError if something will not die: never two copies at once.
     """
     mark = b"STAGEBOOK_RUN=" + run.encode()
+    Groups.kill_left(run)
     deadline = monotonic() + SURVIVORS_S
     while alive := kernel.marked(mark):
         for pid in alive:

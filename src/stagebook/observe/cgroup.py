@@ -37,6 +37,15 @@ class Groups:
         except OSError:
             return None
 
+    @staticmethod
+    def kill_left(run: str) -> None:
+        """End what still lives in the groups of a run whose engine is dead, also what has shed the run's mark."""
+        home = _own_group()
+        if home is not None:
+            base = os.path.join(home, f"stagebook-{run}")
+            if os.path.isdir(base):
+                kill(base)
+
     def make(self, name: str) -> str | None:
         """A new group for one attempt, and move this process into it, so that the child is born there. None on
         failure; pair with `leave`."""

@@ -160,7 +160,7 @@ class _Play:
 
 
 def _started(record: Record, at: int, stage: int) -> Event:
-    return Started(at, stage, record["attempt"], record["pid"], record["start"])
+    return Started(at, stage, record["attempt"], record["pid"], record.get("start") or 0)
 
 
 def _exited(record: Record, at: int, stage: int) -> Event:
