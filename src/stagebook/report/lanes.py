@@ -7,6 +7,7 @@ from typing import Any, Iterable, Mapping
 from stagebook.report.rows import Row, Segment
 
 DONE = frozenset({"success", "flaky", "failure", "error", "timeout", "cancellation", "skip"})
+_PATIENCE_US = 50_000
 ACTIVE = frozenset({"running", "slot", "backoff", "gate"})
 
 
@@ -15,7 +16,7 @@ class Lane:
 
     __slots__ = (
         "name", "index", "state", "critical", "needs", "expected_us", "segments", "ready_us", "open_us", "attempt",
-        "reason", "holder", "wait_us", "work_us", "failed_before", "line",
+        "reason", "holder", "wait_us", "work_us", "failed_before", "unmet", "free_us",
     )  # fmt: skip
 
     def __init__(self, index: int, facts: Mapping[str, Any]) -> None:
@@ -35,7 +36,8 @@ class Lane:
         self.wait_us = 0
         self.work_us = 0
         self.failed_before = False
-        self.line = ""
+        self.unmet = len(self.needs)
+        self.free_us = -1  #: when the last of its needs was done; -1: not yet
 
     def row(self, now_us: int) -> Row:
         """As it stands; what is open goes on until now."""
@@ -59,6 +61,15 @@ class Lanes:
         self.by_name = {lane.name: lane for lane in self.all}
         self.shown: list[Lane] = []
         self.done = 0
+        self.running = 0
+        self._needed_by: dict[str, list[Lane]] = {}
+        self._free: list[Lane] = []  #: their needs are done, and nothing was heard of them since
+        for lane in self.all:
+            for need in lane.needs:
+                self._needed_by.setdefault(need, []).append(lane)
+            if not lane.needs:
+                lane.free_us = 0
+                self._free.append(lane)
 
     def _show(self, lane: Lane, ready_us: int) -> None:
         if lane.ready_us < 0:
@@ -76,7 +87,8 @@ class Lanes:
         if wait_us:
             lane.segments.append(Segment("wait", ready_us, us))
             lane.wait_us += wait_us
-        lane.state, lane.open_us, lane.attempt, lane.line = "running", us, attempt, ""
+        lane.state, lane.open_us, lane.attempt = "running", us, attempt
+        self.running += 1
 
     def waits(self, name: str, reason: str, holder: str | None, us: int) -> None:
         lane = self.by_name[name]
@@ -87,7 +99,10 @@ class Lanes:
 
     def exited(self, name: str, us: int, outcome: str, wall_us: int, again: bool) -> Lane:
         lane = self.by_name[name]
-        begun = lane.open_us if lane.state == "running" else us - wall_us
+        begun = us - wall_us
+        if lane.state == "running":
+            begun = lane.open_us
+            self.running -= 1
         self._show(lane, begun)
         lane.segments.append(Segment("failed" if again else "work", begun, us))
         lane.work_us += us - begun
@@ -99,7 +114,28 @@ class Lanes:
         lane = self.by_name[name]
         lane.state = _state(outcome, lane)
         self.done += 1
+        if outcome in ("success", "skip"):
+            for waiting in self._needed_by.get(name, ()):
+                waiting.unmet -= 1
+                if not waiting.unmet:
+                    waiting.free_us = us
+                    self._free.append(waiting)
         return lane
+
+    def settle(self, now_us: int, jobs: int | None) -> None:
+        """A stage whose needs were done a while ago, and which does not run, waits for a slot or a pool: nobody else
+        tells, as telling it of each stage would cost more than it is worth."""
+        still: list[Lane] = []
+        for lane in self._free:
+            if lane.state != "needs" or lane.ready_us >= 0:
+                continue
+            if now_us - lane.free_us < _PATIENCE_US:
+                still.append(lane)
+                continue
+            self._show(lane, lane.free_us)
+            is_full = jobs is not None and self.running >= jobs
+            lane.state, lane.open_us, lane.reason = "slot", lane.free_us, "slot" if is_full else "slot or pool"
+        self._free = still
 
     def blocked(self) -> tuple[int, Lane | None]:
         """How many wait for needs, and which of them has the fewest needs that are still open."""

@@ -151,6 +151,7 @@ class Live(Watcher):
         due_us = _REPAINT_US if self._is_stale else _GROW_US
         if us - self._painted_us < due_us - 5_000:  # timers may be a little early
             return
+        self._lanes.settle(us, self._jobs)
         self._read_load()
         self._paint(size)
         self._painted_us = us

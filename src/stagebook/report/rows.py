@@ -14,6 +14,7 @@ CELLS_SHOWN = 3  #: a matrix with more cells is one row
 ROWS_MAX = 60  #: beyond this, levels that passed fold
 _CRITICAL_MAX = 24  #: of the critical stages that passed, so many stay when there are too many for all
 _FAILURES_MAX = 24
+_TOGETHER = 200  #: what lies within this part of a run began together
 
 
 class Segment(NamedTuple):
@@ -110,7 +111,9 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
             end = max(end, begin + row.segments[-1].to_us)
         elif stage["outcome"] not in ("skip", None):
             drawn.append((end - begin, index, stage, Row(state_of(stage), stage["stage"], (), 0, 0, False)))
-    drawn.sort(key=lambda item: item[:2])
+    # What began together stays in the order of the file, though clocks tell microseconds apart.
+    grain = max(1, (end - begin) // _TOGETHER)
+    drawn.sort(key=lambda item: (item[0] // grain, item[1]))
     rows = _fold_matrices([(stage, row) for _, _, stage, row in drawn])
     if len(rows) > ROWS_MAX:
         rows = _fold_levels(rows)

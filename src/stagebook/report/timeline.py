@@ -15,6 +15,7 @@ from stagebook.report.style import Style
 _FIGURE = 8  #: cells of a duration, `59 m 59 s` aside
 _GAP = 2
 _BAR_MIN = 12
+_WORK = frozenset({"work", "failed"})
 
 LEGEND = {
     "critical": "critical path",
@@ -100,9 +101,9 @@ def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
     """One kind a cell, empty where nothing was. Work takes a cell at least; it lies over waiting."""
     bar = [""] * width
     work = "critical" if row.critical else "work"
-    for kind, from_us, to_us in row.segments:
+    for kind, from_us, to_us in sorted(row.segments, key=lambda segment: segment.kind in _WORK):
         first = min(width - 1, from_us * width // total_us)
-        if kind in ("work", "failed"):
+        if kind in _WORK:
             last = max(first + 1, (2 * to_us * width + total_us) // (2 * total_us))
             shown = work if kind == "work" else "failed"
         else:

@@ -29,6 +29,8 @@ def resource(name: str) -> str:
 
 def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> str:
     """`waits for pool db, held by migrate`; `waits for a slot, 4 of 4 in use`."""
+    if name == "slot or pool":
+        return "waits for a slot or pool"
     if name == "slot":
         text = "waits for a slot"
         return f"{text}, {jobs} of {jobs} in use" if jobs else text
