@@ -143,18 +143,14 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
         command = get("command", "")
         needs = tuple(get("needs", ()))
         lines = get("need_lines", ())
-        made.append(
-            _new(
-                Stage,
-                (
-                    id_, get("name", id_), each["line"], each["col"], kind,
-                    command if type(command) is str else tuple(command), needs,
-                    (lines,) * len(needs) if type(lines) is int else tuple(lines),
-                    join, always, get("cell"), group, priority, resources, locks, retry, timeouts, grace_ms,
-                    duration_ms, get("env", nothing), dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit, more,
-                ),
-            )
+        fields = (
+            id_, get("name", id_), each["line"], each["col"], kind,
+            command if type(command) is str else tuple(command), needs,
+            (lines,) * len(needs) if type(lines) is int else tuple(lines),
+            join, always, get("cell"), group, priority, resources, locks, retry, timeouts, grace_ms, duration_ms,
+            get("env", nothing), dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit, more,
         )  # fmt: skip
+        made.append(_new(Stage, fields))
     return made
 
 

@@ -81,11 +81,20 @@ def size_bytes(text: str) -> int:
     return value
 
 
+def size_text(size: int) -> str:
+    """Bytes in the largest binary unit that keeps them whole: 2147483648 is `2GiB`, 1000 is `1000B`."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{unit}"
+    return f"{size}B"
+
+
 def share(text: str) -> float:
     """`80%` to 0.8; ValueError for anything outside 0 % to 100 %."""
     if not _share.fullmatch(text):
         if _bare.fullmatch(text):
-            raise ValueError(f"`{text}` has no unit; write `{text}%`")
+            percent = f"{float(text) * 100:g}" if float(text) <= 1 else text
+            raise ValueError(f"`{text}` has no unit; write `{percent}%`")
         raise ValueError(f"`{_shorten(text)}` is no share such as `80%`, from 0% to 100%")
     return float(text[:-1]) / 100
 

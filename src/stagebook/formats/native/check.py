@@ -7,7 +7,7 @@ Values come out in the units of the model: durations in ms, sizes in bytes, core
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
@@ -28,11 +28,11 @@ PROBLEMS_MAX = 200
 #: Suggestions looked for: each compares with every known name.
 SUGGESTIONS_MAX = 20
 
-_trap_words = frozenset("yes no on off y n ~ null".split())
+_trap_words = frozenset("yes no on off ~ null".split())
 _trap_number = re.compile(
     r"[-+]?([0-9][0-9_]*\.[0-9]*0|0[0-9]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?|0x[0-9a-fA-F]+|[0-9]+_[0-9_]+)"
 )
-_integer = re.compile(r"[-+]?[0-9]{1,15}")
+_integer = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _number = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _function = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _reason = re.compile(r"failure|error|timeout|exit ([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])")
@@ -79,7 +79,7 @@ class Checker:
         import difflib
 
         near = [each for each in known if abs(len(each) - len(word)) <= 3][:20_000]
-        found = difflib.get_close_matches(word, near, 1, 0.6)
+        found = difflib.get_close_matches(word, near, 1, 0.6 if len(word) > 2 else 0.5)
         if not found:
             lowered = word.lower().replace("_", "-")
             found = [each for each in near if each.lower() == lowered]
@@ -106,6 +106,10 @@ class Checker:
         kind, low, high = type_
         if kind == "text" or kind == "command" or kind == "value":
             return self.text(node, kind, label)
+        if not plain and kind in _UNQUOTED:
+            said = f"{self.expected(type_)} expected, not text in quotes"
+            self.error(place, "value", f"{shorten(label)}: {said}")
+            return BAD
         memo = self._memo.get((kind, text), self)
         if memo is self:
             try:
@@ -188,26 +192,30 @@ class Checker:
             self.error(node[1], "type", f"{shorten(label)}: {self.expected(type_)} expected, not {found(node)}")
             return BAD
         checked = {}
-        inner, env = type_.value, type_.names == "environment variable"
         for key, (place, value) in items.items():
-            if not key or not key.isprintable():
-                self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' is no name for {_article(type_.names)}")
-                continue
-            if env and ("=" in key or key in RESERVED_ENV):
-                why = "holds `=`" if "=" in key else "is set by Stagebook itself"
-                self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' {why}")
-                continue
-            result = self.value(value, inner, key)
-            if result is not BAD:
-                checked[key] = result
+            if self.own_name(place, key, type_, label):
+                result = self.value(value, type_.value, key)
+                if result is not BAD:
+                    checked[key] = result
         return checked
+
+    def own_name(self, place: int, key: str, type_: MapOf, label: str) -> bool:
+        """Whether a key of the user's can be what `type_` says, as a variable's or a pool's name."""
+        if not key or not key.isprintable() or (type_.names == "axis" and ("[" in key or "]" in key)):
+            self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' is no name for {_article(type_.names)}")
+        elif type_.names == "environment variable" and ("=" in key or key in RESERVED_ENV):
+            why = "holds `=`" if "=" in key else "is set by Stagebook itself"
+            self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' {why}")
+        else:
+            return True
+        return False
 
     def record(self, node: Node, type_: Record, label: str) -> Any:
         if type(node[0]) is not dict:
             self.error(node[1], "type", f"{shorten(label)}: {self.expected(type_)} expected, not {found(node)}")
             return BAD
         bad = len(self.errors) + self.unsaid
-        checked = self.keys(node, type_.keys)
+        checked = self.keys(node, type_.keys, type_.others)
         items = node[0]
         for key in type_.required:
             if key not in items:
@@ -225,14 +233,17 @@ class Checker:
             self.error(place, "kind", f"{label}: one of {_listed(of, 'or')} is missing")
         return False
 
-    def keys(self, node: Node, keys: Any) -> dict[str, Any]:
-        """The values of a mapping with known keys, unknown ones said."""
+    def keys(self, node: Node, keys: Mapping[str, Key], others: MapOf | None = None) -> dict[str, Any]:
+        """The values of a mapping with known keys; unknown ones are said, or are values of `others`."""
         checked: dict[str, Any] = {}
         checks = _CHECKS
         for key, (place, value) in node[0].items():
-            spec: Key | None = keys.get(key)
+            spec = keys.get(key)
             if spec is None:
-                self.unknown_key(place, key, keys)
+                if others is None:
+                    self.unknown_key(place, key, keys)
+                elif self.own_name(place, key, others, "matrix"):
+                    checked[key] = self.value(value, others.value, key)
                 continue
             type_ = spec.type
             result = checks[type(type_)](self, value, type_, key)
@@ -385,6 +396,8 @@ def _version(text: str) -> str:
         )
     return text
 
+
+_UNQUOTED = frozenset(["bool", "int", "number", "version"])
 
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "bool": _bool,

@@ -8,7 +8,7 @@ from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.expand import Expander, Stages
 from stagebook.formats.native.nodes import Node, shorten
-from stagebook.formats.native.stage import Defaults, Draft
+from stagebook.formats.native.stage import Setting
 from stagebook.model.pipeline import Limits, Param, Pipeline
 
 _MORE = ("secrets", "billing", "notify")
@@ -28,18 +28,19 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
     stages_entry = entries.pop("stages", None)
     defaults_entry = entries.pop("defaults", None)
     values = check.keys(root, grammar.PIPELINE_KEYS)
-    defaults = _defaults(check, defaults_entry)
+    limits = _limits(values)
+    pools = _pools(check, entries, values)
+    params = _params(check, entries, values)
+    setting = Setting({}, limits, pools, tuple(_names(entries.get("pools"))), _variables(params))
+    if "env" in values:
+        setting.clash(check, "pipeline", entries["env"][1], values["env"])
+    if defaults_entry is not None:
+        defaults = _defaults(check, defaults_entry[1], setting)
+        setting = Setting(defaults, limits, pools, setting.known_pools, setting.variables)
     if stages_entry is None:
         check.error(root[1], "missing-key", "`stages` is missing")
         return None
-    expander = Expander(check, defaults)
-    made = expander.expand(*stages_entry)
-    check.subject = ""
-    pools = _pools(check, entries, values)
-    params = _params(check, entries, values)
-    _environment(check, entries, values, params, expander.drafts)
-    limits = _limits(values)
-    _demands(check, expander.drafts, limits, pools, set(values.get("pools") or ()))
+    made = Expander(check, setting).expand(*stages_entry)
     if check.errors:
         return None
     return _pipeline(check, values, made, name, digest, (limits, pools, params))
@@ -86,13 +87,27 @@ def _pipeline(
     )
 
 
-def _defaults(check: Checker, entry: Any) -> Defaults:
-    if entry is None:
-        return Defaults({})
+def _defaults(check: Checker, node: Node, setting: Setting) -> dict[str, Any]:
+    """What is wrong with `defaults` is said once here, not again for each stage."""
+    if type(node[0]) is not dict:
+        check.error(node[1], "type", f"defaults: a mapping expected, not {found(node)}")
+        return {}
     check.subject = "`defaults`"
-    values = check.value(entry[1], grammar.DEFAULTS, "defaults")
+    values = check.keys(node, grammar.SHARED)
+    if "resources" in values:
+        setting.demand(check, check.subject, node[0]["resources"][1], values["resources"])
+    if "env" in values:
+        setting.clash(check, check.subject, node[0]["env"][1], values["env"])
     check.subject = ""
-    return Defaults({} if values is BAD else values)
+    return values
+
+
+def _names(entry: Any) -> list[str]:
+    return list(entry[1][0]) if entry is not None and type(entry[1][0]) is dict else []
+
+
+def _variables(params: Mapping[str, Param]) -> dict[str, str]:
+    return {"PARAM_" + env_name(name): name for name in params}
 
 
 def _limits(values: dict[str, Any]) -> Limits:
@@ -141,50 +156,3 @@ def _params(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) 
             )
         params[name] = Param(default, choices)
     return params
-
-
-def _environment(
-    check: Checker, entries: Mapping[str, Any], values: dict[str, Any], params: dict[str, Param], drafts: list[Draft]
-) -> None:
-    """Variables that a parameter sets cannot stand in any `env`."""
-    set_by = {"PARAM_" + env_name(name): name for name in params}
-    if not set_by:
-        return
-    for variable in values.get("env", {}):
-        if variable in set_by:
-            place = entries["env"][1][0][variable][0]
-            check.error(place, "env-clash", f"env: {variable} is set by the parameter `{shorten(set_by[variable])}`")
-    for draft in drafts:
-        for variable in draft.env:
-            if variable in set_by:
-                by = f"is set by the parameter `{shorten(set_by[variable])}`"
-                check.error(draft.place, "env-clash", f"stage `{shorten(draft.name)}`: {variable} in its `env` {by}")
-
-
-def _demands(check: Checker, drafts: list[Draft], limits: Limits, pools: dict[str, int], known: set[str]) -> None:
-    """Demands that can never be met, said before anything runs instead of waiting for ever."""
-    for draft in drafts:
-        demand = draft.fields.get("resources")
-        if demand is None:
-            continue
-        place, name = draft.demand_place or draft.place, shorten(draft.name)
-        if limits.cpu_milli is not None and demand.cpu_milli > limits.cpu_milli:
-            has = f"{demand.cpu_milli / 1000:g} cores, the run has {limits.cpu_milli / 1000:g} (`limits.cpu`)"
-            check.error(place, "demand", f"stage `{name}` asks for {has}")
-        if limits.memory_bytes is not None and demand.memory_bytes > limits.memory_bytes:
-            has = f"{demand.memory_bytes} bytes of memory, the run has {limits.memory_bytes} (`limits.memory`)"
-            check.error(place, "demand", f"stage `{name}` asks for {has}")
-        for pool, units in demand.pools.items():
-            if pool in pools:
-                if units > pools[pool]:
-                    check.error(
-                        place,
-                        "demand",
-                        f"stage `{name}` asks for {units} of pool `{shorten(pool)}`, which has {pools[pool]}",
-                    )
-            elif pool not in known:
-                check.error(
-                    place,
-                    "unknown-pool",
-                    f"unknown pool '{shorten(pool)}' in stage `{name}`{check.nearest(pool, pools)}",
-                )

@@ -11,7 +11,7 @@ from typing import Iterable, Mapping
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, found
 from stagebook.formats.native.nodes import Node, line_of, shorten
-from stagebook.formats.native.stage import Defaults, Draft, Shared, read_stage
+from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
 
@@ -34,10 +34,9 @@ class Stages:
 class Expander:
     """One pass over `stages`. `named` holds stages and groups, as they share their names."""
 
-    def __init__(self, check: Checker, defaults: Defaults) -> None:
+    def __init__(self, check: Checker, setting: Setting) -> None:
         self.check = check
-        self.defaults = defaults
-        self.shared: Shared = {}
+        self.setting = setting
         self.drafts: list[Draft] = []
         self.named: dict[str, Draft | list[Draft]] = {}
         self.places: dict[str, int] = {}
@@ -107,6 +106,8 @@ class Expander:
     ) -> list[Draft]:
         """A named stage or group."""
         fine = self.name(name, place)
+        if name in grammar.GROUPS:
+            return []
         if type(node[0]) is dict and ("parallel" in node[0] or "sequence" in node[0]):
             kinds = [key for key in node[0] if key in grammar.KINDS and key not in grammar.GROUPS]
             if kinds:
@@ -115,7 +116,7 @@ class Expander:
             if fine:
                 self.named[name] = members
             return members
-        draft = read_stage(self.check, name, place, node, self.defaults, self.shared)
+        draft = read_stage(self.check, name, place, node, self.setting)
         if draft is None:
             if fine:
                 self.named[name] = []
@@ -161,11 +162,13 @@ class Expander:
     def name(self, name: str, place: int) -> bool:
         check = self.check
         if name in grammar.GROUPS:
-            check.error(place, "name", f"`{name}` is reserved for groups and cannot name a stage")
+            check.error(
+                place, "name", f"`{name}` is reserved; a group has its own name, as in `checks: {{{name}: [...]}}`"
+            )
         elif not name or not name.isprintable() or "[" in name or "]" in name:
             what = "is empty" if not name else "holds `[` or `]`" if name.isprintable() else "holds control characters"
             check.error(place, "name", f"the stage name '{shorten(name)}' {what}")
-        elif name in self.named:
+        elif name in self.places:
             first = line_of(self.places[name])
             check.error(
                 place,
@@ -272,6 +275,8 @@ class Expander:
     def unknown(self, text: str, place: int, cells: Mapping[str, int]) -> None:
         base = text.partition("[")[0]
         target = self.named.get(base)
+        if "[" in text and target == []:
+            return  # the stage itself is wrong, which has been said
         if "[" in text and isinstance(target, Draft):
             near = self.check.nearest(text, [each for each in cells if each.startswith(base + "[")])
             message = f"stage `{shorten(base)}` has no cell `{shorten(text[len(base) :])}`{near}"

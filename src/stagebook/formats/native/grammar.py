@@ -47,12 +47,13 @@ class MapOf(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A mapping with known keys. `one_of`: exactly one of these must be there."""
+    """A mapping with known keys. `one_of`: exactly one of these must be there. `others`: the user's own keys."""
 
     what: str
     keys: Mapping[str, Key]
     required: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
+    others: MapOf | None = None
 
 
 class Either(NamedTuple):
@@ -142,7 +143,7 @@ MATRIX_KEYS: Mapping[str, Key] = {
     "max-parallel": Key(UNITS, "cells that run at once"),
     "fail-fast": Key(BOOL, "a failed cell cancels the others", "true"),
 }
-AXIS = ListOf(VALUE, 1)
+MATRIX = Record("matrix", MATRIX_KEYS, others=MapOf(ListOf(VALUE, 1), "axis"))
 
 READY = Record(
     "ready check",
@@ -288,7 +289,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
     "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),
     "always": Key(BOOL, "runs after success, failure, timeout and cancel", "false"),
-    "matrix": Key(Open(), "one cell for each combination of values"),
+    "matrix": Key(MATRIX, "one cell for each combination of values"),
     "locks": Key(MapOf(Word(("exclusive", "shared")), "lock"), "named things it holds"),
     "duration": Key(POSITIVE_DURATION, "how long it takes, until history knows better"),
     "critical": Key(BOOL, "its failure fails a lenient run", "false"),

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from stagebook.formats.native import grammar
-from stagebook.formats.native.check import BAD, Checker, env_name, found
+from stagebook.formats.native.check import Checker, env_name
 from stagebook.formats.native.nodes import Node, shorten
 
 Cell = dict[str, str]
@@ -24,27 +24,16 @@ class Cells:
         self.fail_fast: bool = options.get("fail-fast", True)
 
 
-def read_matrix(check: Checker, place: int, node: Node) -> Cells | None:
-    """None where it is wrong; what is wrong has been noted."""
-    if type(node[0]) is not dict:
-        check.error(node[1], "type", f"matrix: a mapping expected, not {found(node)}")
-        return None
+def read_matrix(check: Checker, place: int, node: Node, values: dict[str, Any]) -> Cells | None:
+    """The cells of a matrix whose shape is sound: `values` is what `check` made of `node`. None where it has none."""
     before = len(check.errors) + check.unsaid
-    axes: dict[str, list[str]] = {}
-    options: dict[str, Any] = {}
+    options = {key: value for key, value in values.items() if key in grammar.MATRIX_KEYS}
+    axes: dict[str, list[str]] = {key: value for key, value in values.items() if key not in grammar.MATRIX_KEYS}
     count = 1
-    for key, (key_place, value) in node[0].items():
-        known = grammar.MATRIX_KEYS.get(key)
-        result = check.value(value, known.type if known else grammar.AXIS, key)
-        if known is not None:
-            options[key] = result
-        elif not key or not key.isprintable() or "[" in key or "]" in key:
-            check.error(key_place, "name", f"matrix: '{shorten(key)}' is no name for an axis")
-        elif result is not BAD:
-            axes[key] = result
-            count *= len(result)
-            if len(set(result)) != len(result):
-                check.error(value[1], "duplicate-value", f"matrix: `{shorten(key)}` holds a value twice")
+    for name, axis in axes.items():
+        count *= len(axis)
+        if len(set(axis)) != len(axis):
+            check.error(node[0][name][0], "duplicate-value", f"matrix: `{shorten(name)}` holds a value twice")
     include, exclude = options.get("include") or [], options.get("exclude") or []
     if count > grammar.STAGES_MAX or count * (len(include) + len(exclude)) > 20 * grammar.STAGES_MAX:
         check.error(
@@ -52,12 +41,10 @@ def read_matrix(check: Checker, place: int, node: Node) -> Cells | None:
         )
         return None
     _clashes(check, place, [*axes, *(key for each in include for key in each)])
-    for each in exclude:
-        for key in each:
-            if key not in axes:
-                check.error(
-                    node[0]["exclude"][0], "unknown-axis", f"matrix: exclude names `{shorten(key)}`, which is no axis"
-                )
+    for item in node[0]["exclude"][1][0] if exclude else ():
+        for name, (name_place, _) in item[0].items():
+            if name not in axes:
+                check.error(name_place, "unknown-axis", f"matrix: exclude names `{shorten(name)}`, which is no axis")
     if len(check.errors) + check.unsaid > before:
         return None
     return _expand(check, place, axes, include, exclude, options)

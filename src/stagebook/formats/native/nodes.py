@@ -97,6 +97,9 @@ def _yaml_error(error: Exception, text: str, file: str) -> Exception:
     if mark is not None:
         line, col = mark.line + 1, mark.column + 1
         said = getattr(error, "problem", None) or said
+        start = getattr(error, "context_mark", None)
+        if start is not None and "quoted" in str(getattr(error, "context", "")):  # where it opens is what the user looks for
+            line, col = start.line + 1, start.column + 1
         context = getattr(error, "context", None)
         if context:
             said = f"{said} {context}"

@@ -42,7 +42,7 @@ def load_plain(file: str, cache_dir: str | None) -> Loaded:
             return Loaded(known[0], known[1], True)
     pipeline, problems = parse(data, path)
     if pipeline is None:
-        raise InputError(_summary(file, problems), problems)
+        raise InputError(_summary(file, problems), [each for each in problems if each.level != "note"])
     plain = cache.encode(pipeline)
     if cache_dir is not None:
         cache.store(cache_dir, digest, path, plain)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from typing import Any, Collection, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.matrix import Cells, read_matrix
 from stagebook.formats.native.nodes import Node, shorten
-from stagebook.model.pipeline import Resources, Retry, Timeouts
+from stagebook.model.pipeline import Limits, Resources, Retry, Timeouts
+from stagebook.model.quantity import size_text
 
 _KINDS = frozenset(grammar.KINDS)
+_SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
 _MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
 _deploys = re.compile(r"(^|[^a-z])(deploy|deployment|release|publish|promote|rollout|upload)([^a-z]|$)", re.IGNORECASE)
 
@@ -31,7 +33,7 @@ class Draft:
 
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "more", "own_needs", "implied", "group_needs", "group",
-        "cells", "first", "count", "demand_place",
+        "cells", "first", "count",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -49,17 +51,57 @@ class Draft:
         self.cells: Cells | None = None
         self.first = 0
         self.count = 1
-        self.demand_place = 0
 
 
-class Defaults:
-    """The keys of `defaults`, checked. Told once, so that stages do not repeat what is wrong with them."""
+class Setting:
+    """What the file says beside its stages, as far as a stage is held against it.
 
-    __slots__ = ("values", "env", "more_env")
+    `defaults` are the checked keys of that name, with their `env` apart. `known_pools` also holds pools whose size
+    is wrong; `variables` maps an environment variable to the parameter that sets it.
+    """
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
-        self.env, self.more_env = split_env(values.get("env", {}))
+    __slots__ = ("defaults", "env", "more_env", "limits", "pools", "known_pools", "variables", "shared")
+
+    def __init__(
+        self,
+        defaults: dict[str, Any],
+        limits: Limits,
+        pools: Mapping[str, int],
+        known_pools: Collection[str],
+        variables: Mapping[str, str],
+    ) -> None:
+        self.defaults = defaults
+        self.env, self.more_env = split_env(defaults.get("env", {}))
+        self.limits = limits
+        self.pools = pools
+        self.known_pools = known_pools
+        self.variables = variables
+        self.shared: Shared = {}
+
+    def demand(self, check: Checker, subject: str, node: Node, demand: Mapping[str, Any]) -> None:
+        """A demand that can never be met is said now instead of waiting for ever. `node` is that of `resources`."""
+        limits, entries = self.limits, node[0]
+        if limits.cpu_milli is not None and demand.get("cpu", 0) > limits.cpu_milli:
+            has = f"{demand['cpu'] / 1000:g} cores, the run has {limits.cpu_milli / 1000:g} (`limits.cpu`)"
+            check.error(entries["cpu"][0], "demand", f"{subject} asks for {has}")
+        if limits.memory_bytes is not None and demand.get("memory", 0) > limits.memory_bytes:
+            has = f"{size_text(demand['memory'])}, the run has {size_text(limits.memory_bytes)} (`limits.memory`)"
+            check.error(entries["memory"][0], "demand", f"{subject} asks for {has}")
+        for pool, units in demand.get("pools", _NOTHING).items():
+            if units > self.pools.get(pool, units):
+                has = f"{units} of pool `{shorten(pool)}`, which has {self.pools[pool]}"
+                check.error(entries["pools"][1][0][pool][0], "demand", f"{subject} asks for {has}")
+            elif pool not in self.known_pools:
+                near = check.nearest(pool, self.known_pools)
+                place = entries["pools"][1][0][pool][0]
+                check.error(place, "unknown-pool", f"unknown pool '{shorten(pool)}' in {subject}{near}")
+
+    def clash(self, check: Checker, subject: str, node: Node, env: Mapping[str, Any]) -> None:
+        """A variable that a parameter sets as well. `node` is that of `env`."""
+        for variable in env:
+            if variable in self.variables:
+                by = f"is set by the parameter `{shorten(self.variables[variable])}`"
+                check.error(node[0][variable][0], "env-clash", f"{subject}: {shorten(variable)} in `env` {by}")
 
 
 def split_env(env: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -70,8 +112,8 @@ def split_env(env: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     return texts, {name: value for name, value in env.items() if name not in texts}
 
 
-def read_stage(check: Checker, name: str, place: int, node: Node, defaults: Defaults, shared: Shared) -> Draft | None:
-    """None where the stage has no usable command; what is wrong has been noted."""
+def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setting) -> Draft | None:
+    """None where the stage has no usable command or matrix; what is wrong has been noted."""
     draft = Draft(name, place)
     if type(node[0]) is str:
         if not node[0]:
@@ -82,32 +124,39 @@ def read_stage(check: Checker, name: str, place: int, node: Node, defaults: Defa
             return None
         draft.command = command
         values: dict[str, Any] = {}
-        _deploy_mark(check, draft, defaults.values)
     elif type(node[0]) is dict:
         check.subject = f"stage `{shorten(name)}`"
         values = check.keys(node, grammar.STAGE_KEYS)
-        if not _kind(check, draft, node, values):
-            return None
+        sound = _kind(check, draft, node, values)
         _needs(draft, node)
-        if "matrix" in values:
-            draft.cells = read_matrix(check, place, node[0]["matrix"][1])
-            if draft.cells is not None:
-                draft.count = len(draft.cells.cells)
-                _matrix_env(check, draft, values, node)
-        if "retry" in values and values.get("retry-safe") is False and values["retry"].get("attempts", 1) > 1:
-            message = (
-                f"stage `{shorten(name)}` is `retry-safe: false` and cannot have `retry` with more than one attempt"
-            )
-            check.error(node[0]["retry"][0], "retry-safe", message)
-        if "retry-safe" not in values:
-            _deploy_mark(check, draft, defaults.values)
-        if "resources" in values:
-            draft.demand_place = node[0]["resources"][0]
+        _agreements(check, draft, node, values, setting)
+        if not sound or ("matrix" in node[0] and draft.cells is None):
+            return None
     else:
         check.error(node[1], "type", f"stage `{shorten(name)}`: a command or a mapping expected, not {found(node)}")
         return None
-    _fill(draft, values, defaults, shared)
+    if "retry-safe" not in values and "retry-safe" not in setting.defaults:
+        _deploy_mark(check, draft)
+    _fill(draft, values, setting)
     return draft
+
+
+def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any], setting: Setting) -> None:
+    """What the keys of a stage, and they and the rest of the file, must agree on."""
+    entries, subject = node[0], check.subject
+    if "matrix" in values:
+        draft.cells = read_matrix(check, draft.place, entries["matrix"][1], values["matrix"])
+        if draft.cells is not None:
+            draft.count = len(draft.cells.cells)
+            if "env" in values:
+                _matrix_env(check, draft.cells, entries["env"][1], values["env"], subject)
+    if "retry" in values and values.get("retry-safe") is False and values["retry"].get("attempts", 1) > 1:
+        said = f"{subject} is `retry-safe: false` and cannot have `retry` with more than one attempt"
+        check.error(entries["retry"][0], "retry-safe", said)
+    if "resources" in values:
+        setting.demand(check, subject, entries["resources"][1], values["resources"])
+    if setting.variables and "env" in values:
+        setting.clash(check, subject, entries["env"][1], values["env"])
 
 
 def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> bool:
@@ -140,35 +189,32 @@ def _needs(draft: Draft, node: Node) -> None:
         draft.own_needs = [(each[0], each[1]) for each in needs[0] if type(each[0]) is str and each[0]]
 
 
-def _matrix_env(check: Checker, draft: Draft, values: dict[str, Any], node: Node) -> None:
+def _matrix_env(check: Checker, cells: Cells, node: Node, env: Mapping[str, Any], subject: str) -> None:
     """A variable that both `env` and the matrix set."""
-    assert draft.cells is not None
-    env = values.get("env", _NOTHING)
-    if not env:
-        return
-    for axis in {axis for cell in draft.cells.cells for axis in cell}:
+    for axis in dict.fromkeys(axis for cell in cells.cells for axis in cell):
         variable = "MATRIX_" + env_name(axis)
         if variable in env:
-            message = f"{shorten(variable)} is set by the matrix of stage `{shorten(draft.name)}`"
-            check.error(node[0]["env"][0], "env-clash", message)
+            said = f"{subject}: {shorten(variable)} in `env` is set by its matrix"
+            check.error(node[0][variable][0], "env-clash", said)
 
 
-def _deploy_mark(check: Checker, draft: Draft, defaults: Mapping[str, Any]) -> None:
-    if "retry-safe" not in defaults and _deploys.search(draft.name) and draft.kind in ("run", "cmd", "python"):
+def _deploy_mark(check: Checker, draft: Draft) -> None:
+    if _deploys.search(draft.name) and draft.kind in ("run", "cmd", "python"):
         hint = "say `retry-safe: false`, or true if it may run twice"
         message = f"stage `{shorten(draft.name)}` looks like a deployment; {hint}"
         check.warn(draft.place, "retry-safe", message)
 
 
-def _fill(draft: Draft, values: dict[str, Any], defaults: Defaults, shared: Shared) -> None:
-    """Defaults under the stage's own values, and both in the model's terms."""
+def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
+    """Defaults under the stage's own values, and both as the model has them."""
     env, more_env = split_env(values["env"]) if "env" in values else (_NOTHING, _NOTHING)
-    if defaults.values:
-        if values.get("retry-safe", defaults.values.get("retry-safe")) is False and "retry" not in values:
+    defaults, shared = setting.defaults, setting.shared
+    if defaults:
+        if values.get("retry-safe", defaults.get("retry-safe")) is False and "retry" not in values:
             values["retry"] = {}
-        values = {**defaults.values, **values}
-        env = {**defaults.env, **env} if env else defaults.env
-        more_env = {**defaults.more_env, **more_env}
+        values = {**defaults, **values}
+        env = {**setting.env, **env} if env else setting.env
+        more_env = {**setting.more_env, **more_env}
     draft.env = env
     if not values:
         return
@@ -186,6 +232,8 @@ def _fill(draft: Draft, values: dict[str, Any], defaults: Defaults, shared: Shar
         more["cmd"] = values["cmd"]
     if more:
         draft.more = dict(sorted(more.items()))
+    for key in _SAID:
+        values.pop(key, None)
 
 
 def _retry(value: Any, shared: Shared) -> Retry:
