@@ -1,0 +1,173 @@
+"""A run without processes: the real machine, writer and story, a virtual clock, and chance from a seed.
+
+It does what the engine does, in the order in which the engine does it, so that a journal comes to be that replays.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+from typing import Callable
+
+from tests.record.scribe import EPOCH_US, Scribe
+
+from stagebook.model.pipeline import Pipeline, Retry, Stage, Timeouts
+from stagebook.model.plain import to_plain
+from stagebook.record.line import members, quote
+from stagebook.record.replay import choice_to_plain
+from stagebook.record.story import Story, Usage
+from stagebook.scheduler import build
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Choice
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Decision,
+    Ended,
+    Event,
+    Exited,
+    Kill,
+    RunEnded,
+    SetTimer,
+    Start,
+    Started,
+    TimerFired,
+)
+
+USED = Usage(0.25, 0.5, 4096, 0, 512, 3, 1, "wait4")
+
+
+def pipeline(*stages: Stage, file: str = "/p/stagebook.yaml", **more: object) -> Pipeline:
+    return Pipeline("p", file, "native", "d1", stages, **more)  # type: ignore[arg-type]
+
+
+def stage(name: str, *needs: str, **more: object) -> Stage:
+    return Stage(name, name, 1, 1, "run", "true", needs, (1,) * len(needs), **more)  # type: ignore[arg-type]
+
+
+def some_pipeline(chance: random.Random, count: int) -> Pipeline:
+    stages = []
+    for index in range(count):
+        needs = [f"s{need}" for need in range(max(0, index - 4), index) if chance.random() < 0.4]
+        retry = Retry(chance.choice([1, 1, 2, 3]), chance.choice([0, 500]), 2.0)
+        timeout = Timeouts(attempt_ms=chance.choice([None, 400]))
+        safe, allow = chance.random() < 0.9, chance.random() < 0.2
+        stages.append(stage(f"s{index}", *needs, retry=retry, timeouts=timeout, retry_safe=safe, allow_failure=allow))
+    return pipeline(*stages, policy=chance.choice(["strict", "lenient", "fail-fast"]))
+
+
+class Play:
+    """One run, played batch by batch; `step` returns False when there is nothing more to come."""
+
+    def __init__(
+        self, scribe: Scribe, pipe: Pipeline, choice: Choice, seed: int, cancel_at_us: int | None = None,
+        fails: bool = True,
+    ) -> None:  # fmt: skip
+        self.chance = random.Random(seed)
+        self.outcomes = ["success", "success", "success", "failure" if fails else "success"]
+        self.plan = build.build(pipe, choice)
+        self.machine = Machine(self.plan)
+        self.names = [quote(planned.id) for planned in self.plan.stages]
+        critical = build.critical_planned(self.plan)
+        self.story = Story(
+            pipe, scribe.run, EPOCH_US, mode=build.mode(self.plan), jobs=build.jobs(self.plan), policy=self.plan.policy,
+            critical=critical, logs_directory=scribe.directory + "/logs",
+        )  # fmt: skip
+        self.writer = scribe.open()
+        self.us = 0
+        self.over: RunEnded | None = None
+        self.heap: list[tuple[int, int, Callable[[], None]]] = []
+        self.order = 0
+        self.running: dict[int, int] = {}
+        self.batch: list[Event] = []
+        header = members(
+            pipeline=pipe.name, mode=self.story.mode, jobs=self.story.jobs, policy=self.plan.policy, file=pipe.file,
+            boot=None, pid=7, digest=pipe.digest, params={}, critical=critical, choice=choice_to_plain(choice),
+        )  # fmt: skip
+        self.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
+        if cancel_at_us is not None:
+            self.later(cancel_at_us, self.cancel)
+
+    def step(self) -> bool:
+        """One batch: journal, feed, obey, then wait for what comes next."""
+        events, self.batch = self.batch, []
+        self.writer.write()
+        self.obey(self.machine.feed(*events))
+        while not self.batch:
+            if self.over is not None or not self.heap or self.machine.waits_for_person:
+                return False
+            at, _, act = heapq.heappop(self.heap)
+            self.us = max(self.us, at)
+            act()
+        return True
+
+    def finish(self) -> None:
+        while self.step():
+            pass
+        if self.over is not None:
+            self.story.finished(self.us, *self.over)
+            self.writer.add("run.ended", self.us, tail=self.story.closing())
+        self.writer.close(self.us)
+
+    def happened(
+        self, event: Event, name: str, stage: int | None = None, attempt: int | None = None, tail: str = ""
+    ) -> None:
+        self.batch.append(event)
+        self.writer.add(name, self.us, None if stage is None else self.names[stage], attempt, tail)
+
+    def later(self, at_us: int, act: Callable[[], None]) -> None:
+        self.order += 1
+        heapq.heappush(self.heap, (at_us, self.order, act))
+
+    def cancel(self) -> None:
+        self.happened(CancelAsked(self.us // 1000, "SIGINT"), "run.cancel", tail='"why":"SIGINT"')
+
+    def obey(self, decisions: list[Decision]) -> None:
+        starts = []
+        for decision in decisions:
+            if isinstance(decision, Start):
+                starts.append(decision)
+            elif isinstance(decision, Ended):
+                stage, outcome, reason, flaky = decision
+                tail = members(outcome=outcome, reason=reason, flaky=flaky)
+                self.writer.add("stage.ended", self.us, self.names[stage], None, tail)
+                self.story.ended(stage, self.us, outcome, reason, flaky)
+            elif isinstance(decision, SetTimer):
+                self.later(decision.at * 1000, lambda timer=decision.timer: self.fire(timer))
+            elif isinstance(decision, Kill):
+                number, why = decision.attempt, decision.why
+                act = lambda stage=decision.stage, number=number, why=why: self.exit(stage, number, _KILLED[why])  # noqa: E731
+                self.later(self.us + 3_000, act)
+            elif isinstance(decision, RunEnded):
+                self.over = decision
+        self.writer.next_batch()
+        for start in starts:
+            self.start(start)
+
+    def start(self, start: Start) -> None:
+        stage, number, ready, waited = start
+        self.us += 700
+        log = f"s{stage}.{number}.log"
+        self.running[stage] = number
+        tail = members(pid=100 + stage, start=9, ready=ready / 1e3, waited=waited, log=log)
+        self.happened(Started(self.us // 1000, stage, number, 100 + stage, 9), "stage.started", stage, number, tail)
+        self.story.started(stage, number, self.us, ready * 1000, waited, log)
+        outcome = self.chance.choice(self.outcomes)
+        self.later(self.us + self.chance.randrange(1_000, 900_000), lambda: self.exit(stage, number, outcome))
+
+    def fire(self, timer: str) -> None:
+        self.happened(TimerFired(self.us // 1000, timer), "timer.fired", tail=members(timer=timer))
+
+    def exit(self, stage: int, number: int, outcome: str) -> None:
+        if self.running.get(stage) != number:
+            return
+        del self.running[stage]
+        code = {"success": 0, "failure": 1}.get(outcome)
+        tail = members(outcome=outcome, reason=None, exit=code, signal=None, usage=USED._asdict())
+        event = Exited(self.us // 1000, stage, number, outcome, code, None, None)
+        self.happened(event, "stage.exited", stage, number, tail)
+        self.story.exited(stage, number, self.us, outcome, None, code, None, USED)
+
+
+_KILLED = {"timeout": "timeout", "cancelled": "cancellation"}
