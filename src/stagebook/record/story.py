@@ -250,7 +250,7 @@ class Story:
         chain = [max(ran, key=lambda stage: (self._last_us(stage), -stage))]
         while True:
             stage = chain[-1]
-            before = [need for need in self.needs[stage] if self.attempts[need]]
+            before = self._nearest_that_ran(stage)
             if not before:
                 break
             any_will_do = self.pipeline.stages[stage].join == "any"
@@ -258,6 +258,21 @@ class Story:
             chain.append(choose(before, key=lambda need: (self._last_us(need), need)))
         chain.reverse()
         return chain, sum(self.work_us(stage) for stage in chain)
+
+    def _nearest_that_ran(self, stage: int) -> list[int]:
+        """The needs that ran; in place of one that was skipped, those that it waited for in turn."""
+        found: list[int] = []
+        seen = set(self.needs[stage])
+        open_needs = list(seen)
+        while open_needs:
+            need = open_needs.pop()
+            if self.attempts[need]:
+                found.append(need)
+            else:
+                fresh = [above for above in self.needs[need] if above not in seen]
+                seen.update(fresh)
+                open_needs += fresh
+        return found
 
     def work_us(self, stage: int) -> int:
         """How long processes of the stage ran, all ended attempts together."""
