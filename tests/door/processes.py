@@ -6,8 +6,10 @@ Reads /proc only. A process of another user, or one that is just ending, counts 
 from __future__ import annotations
 
 import os
-import time
+import signal
 from typing import NamedTuple
+
+from tests.door import waiting
 
 
 class Found(NamedTuple):
@@ -39,9 +41,41 @@ def mark_processes(mark: str) -> list[Found]:
 
 def wait_until_gone(mark: str, within_s: float) -> list[Found]:
     """What is still left of `mark_processes(mark)` after at most that many seconds; empty is what a test hopes for."""
-    deadline = time.monotonic() + within_s
-    while True:
-        left = mark_processes(mark)
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.02)
+    left: list[Found] = []
+
+    def is_gone() -> bool:
+        left[:] = mark_processes(mark)
+        return not left
+
+    try:
+        waiting.until(is_gone, "no process with the mark", within_s)
+    except AssertionError:
+        pass
+    return left
+
+
+def end(found: list[Found]) -> None:
+    """KILL, for the sake of the tests that come after a failed one."""
+    for each in found:
+        try:
+            os.kill(each.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def children_of(pid: int) -> list[int]:
+    """The direct children of a process, as the kernel lists them; none if it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
