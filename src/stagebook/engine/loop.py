@@ -47,6 +47,7 @@ from stagebook.scheduler.vocabulary import (
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
 LOOK_US = 20_000  #: how often a tree that is being ended is looked at again
+TOLD_WAITS_MAX = 200  #: in a larger plan nobody reads a line for each stage that waits
 FAR_US = 3_600_000_000
 
 
@@ -56,6 +57,7 @@ class Watcher(Protocol):
     interval_us: int  #: how often `tick` is wanted; 0: never
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
+    def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
     def exited(
         self, stage: str, attempt: int, attempts: int, us: int, outcome: str, reason: str | None, exit: int | None,
         wall_us: int, retry_in_us: int | None,
@@ -98,6 +100,7 @@ class Engine:
         self._timers: list[tuple[int, str]] = []
         self._batch: list[Event] = []
         self._memory = Memory()
+        self._told_waits: set[int] = set()
         #: Ends of attempts that the watcher has not heard of: stage, attempt, us, outcome, reason, exit, wall_us.
         self._exits: list[tuple[int, int, int, str, str | None, int | None, int]] = []
         self._tick_next = FAR_US if not watcher.interval_us else 0
@@ -116,6 +119,8 @@ class Engine:
                 if self._exits:
                     self._tell_exits(decisions)
                 self._obey(decisions)
+                if decisions:
+                    self._tell_waits(decisions)
                 if self._batch:
                     continue
                 if self.over is None and self.machine.is_over:
@@ -138,6 +143,22 @@ class Engine:
                 self._owed_end = end
         for timer in timers:
             heapq.heappush(self._timers, (timer.at * 1000, timer.timer))
+
+    def _tell_waits(self, decisions: list[Decision]) -> None:
+        """Say of each stage whose needs have just ended, and that could not start, what it waits for and who has it."""
+        if len(self._plan.stages) > TOLD_WAITS_MAX:
+            return
+        ended = {decision.stage for decision in decisions if type(decision) is Ended}
+        for index, stage in enumerate(self._plan.stages):
+            if index in self._told_waits or self.machine.state(index) != "ready":
+                continue
+            if not stage.needs or not ended.isdisjoint(stage.needs):
+                self._told_waits.add(index)
+                reason = self.machine.waiting(index)
+                if reason is not None:
+                    holders = self.machine.holders(reason)
+                    holder = self._plan.stages[holders[0]].id if holders else None
+                    self._watcher.waits(stage.id, reason, holder)
 
     def happened(self, event: Event, name: str, us: int, stage: int | None = None, attempt: int | None = None,
                  tail: str = "") -> None:  # fmt: skip
