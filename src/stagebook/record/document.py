@@ -1,0 +1,241 @@
+"""What a story amounts to: the JSON document of `run` and `show`, its sums and its critical path. Changes no story.
+
+All times in a story are whole microseconds since the run began; in the document they are seconds and ISO 8601.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Callable, Sequence
+
+from stagebook.record.line import members
+from stagebook.record.story import WAITING, Attempt, Story
+
+Waiting = Callable[[int], str | None]
+
+
+def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
+    """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`)."""
+    sums = totals(story)
+    warnings = sums.pop("warnings")
+    critical = frozenset(story.critical)
+    levels = _levels(story.needs)
+    return {
+        "run": story.run,
+        "pipeline": story.pipeline.name,
+        "outcome": story.outcome,
+        "reason": story.reason,
+        "mode": story.mode,
+        "jobs": story.jobs,
+        "policy": story.policy,
+        "file": story.pipeline.file,
+        "started": story.stamp(0),
+        "finished": story.stamp(story.end_us) if story.end_us is not None else None,
+        "wall_s": story.end_us / 1e6 if story.end_us is not None else None,
+        "waiting": _run_waits(story, waiting),
+        "critical_planned": list(story.critical),
+        **sums,
+        "stages": [_stage(story, stage, critical, levels, waiting) for stage in range(len(story.ends))],
+        "warnings": warnings,
+    }
+
+
+def closing(story: Story) -> str:
+    """The tail of the line `run.ended`: the end and the totals, so that a list of runs need not read whole journals."""
+    assert story.end_us is not None, "a run is closed when it is over"
+    return members(outcome=story.outcome, reason=story.reason, wall_s=story.end_us / 1e6, **totals(story))
+
+
+def totals(story: Story) -> dict[str, Any]:
+    """What sums a run up, as members of the document."""
+    ids = story.pipeline.stages
+    chain, chain_us = critical_path(story)
+    sum_us = sum([_work_us(attempts) for attempts in story.attempts])
+    cpu_s = _cpu_s(story)
+    wall_us = story.end_us
+    return {
+        "critical_path": [ids[stage].id for stage in chain],
+        "critical_path_s": chain_us / 1e6,
+        "max_parallel": story.max_parallel,
+        "sum_s": sum_us / 1e6,
+        "cpu_s": cpu_s,
+        "effective_parallel": {
+            "stages": round(sum_us / wall_us, 3) if wall_us else None,
+            "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us and cpu_s is not None else None,
+        },
+        "waiting_by": {name: us / 1e6 for name, us in waiting_by(story).items()},
+        "clock_jump_s": story.clock_jump_s,
+        "warnings": list(story.warnings),
+    }
+
+
+def critical_path(story: Story) -> tuple[list[int], int]:
+    """The measured chain, first stage first, and its work in microseconds, waiting left out.
+
+    From the stage that ended last, back over the need that ended last (with `join: any` the first one to end), as
+    long as they ran.
+    """
+    last = [_last_us(attempts) for attempts in story.attempts]
+    ran = [stage for stage, attempts in enumerate(story.attempts) if attempts]
+    if not ran:
+        return [], 0
+    chain = [max(ran, key=lambda stage: (last[stage], -stage))]
+    while before := _nearest_that_ran(story, chain[-1]):
+        choose = min if story.pipeline.stages[chain[-1]].join == "any" else max
+        chain.append(choose(before, key=lambda need: (last[need], need)))
+    chain.reverse()
+    return chain, sum([_work_us(story.attempts[stage]) for stage in chain])
+
+
+def waiting_by(story: Story) -> dict[str, int]:
+    """Microseconds of waiting by what was waited for, longest first: a capacity or lock by its name, `backoff`
+    between attempts, `start` for what passed between being free to start and a process."""
+    waits: Counter[str] = Counter()
+    for attempts in story.attempts:
+        before_us = None
+        for attempt in attempts:
+            waits[attempt.waited or "start"] += attempt.started_us - attempt.ready_us
+            if before_us is not None and attempt.ready_us > before_us:
+                waits["backoff"] += attempt.ready_us - before_us
+            before_us = attempt.finished_us
+    return {name: us for name, us in waits.most_common() if us}
+
+
+def _stage(
+    story: Story, index: int, critical: frozenset[str], levels: list[int], waiting: Waiting | None
+) -> dict[str, Any]:
+    stage = story.pipeline.stages[index]
+    attempts = [_attempt(story, attempt) for attempt in story.attempts[index]]
+    end = story.ends[index]
+    started = finished = outcome = reason = wall_s = wait_s = waited = None
+    flaky = False
+    if end is not None:
+        outcome, reason, flaky = end.outcome, end.reason, end.flaky
+        finished = story.stamp(end.us)
+    if attempts:
+        known = story.attempts[index]
+        started = attempts[0]["started"]
+        wait_s = sum([attempt.started_us - attempt.ready_us for attempt in known]) / 1e6
+        waited = next((attempt.waited for attempt in known if attempt.waited), None)
+        if end is not None:
+            wall_s = (end.us - known[0].started_us) / 1e6
+    return {
+        "stage": stage.id,
+        "outcome": outcome,
+        "flaky": flaky,
+        "reason": reason,
+        "started": started,
+        "finished": finished,
+        "wall_s": wall_s,
+        "wait_s": wait_s,
+        "waiting": _waits(story, index, waiting),
+        "waited": waited,
+        "attempts": attempts,
+        "kind": stage.kind,
+        "needs": [story.pipeline.stages[need].id for need in story.needs[index]],
+        "level": levels[index],
+        "line": stage.line,
+        "critical": stage.id in critical,
+    }
+
+
+def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
+    user_s, system_s, rss, read, written, voluntary, involuntary, method = attempt.usage
+    return {
+        "attempt": attempt.number,
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "exit": attempt.exit,
+        "signal": attempt.signal,
+        "started": story.stamp(attempt.started_us),
+        "finished": story.stamp(attempt.finished_us) if attempt.finished_us is not None else None,
+        "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
+        "waited": attempt.waited,
+        "log": story.log_path(attempt),
+        "usage": {
+            "cpu_s": round(user_s + system_s, 6) if user_s is not None and system_s is not None else None,
+            "cpu_user_s": user_s,
+            "cpu_system_s": system_s,
+            "max_rss_bytes": rss,
+            "read_bytes": read,
+            "write_bytes": written,
+            "ctx_voluntary": voluntary,
+            "ctx_involuntary": involuntary,
+            "method": method,
+        },
+    }
+
+
+def _waits(story: Story, stage: int, waiting: Waiting | None) -> str | None:
+    """What a stage waits for, in the words of the document; None for one that runs or is over."""
+    if waiting is None or story.state[stage] != WAITING:
+        return None
+    reason = waiting(stage)
+    return "gate" if reason == "person" else reason
+
+
+def _run_waits(story: Story, waiting: Waiting | None) -> str | None:
+    """What the run as a whole waits for: nothing while something runs, else what its first stage waits for."""
+    if story.running or story.end_us is not None:
+        return None
+    reasons = (_waits(story, stage, waiting) for stage in range(len(story.state)))
+    return next((reason for reason in reasons if reason not in (None, "needs")), None)
+
+
+def _nearest_that_ran(story: Story, stage: int) -> list[int]:
+    """The needs that ran; in place of one that was skipped, those that it waited for in turn."""
+    found: list[int] = []
+    seen = set(story.needs[stage])
+    open_needs = list(seen)
+    while open_needs:
+        need = open_needs.pop()
+        if story.attempts[need]:
+            found.append(need)
+        else:
+            fresh = [above for above in story.needs[need] if above not in seen]
+            seen.update(fresh)
+            open_needs += fresh
+    return found
+
+
+def _last_us(attempts: tuple[Attempt, ...]) -> int:
+    """When the last attempt ended, or began if it runs; -1 where there is none."""
+    if not attempts:
+        return -1
+    last = attempts[-1]
+    return last.finished_us if last.finished_us is not None else last.started_us
+
+
+def _work_us(attempts: tuple[Attempt, ...]) -> int:
+    """How long processes of a stage ran, all ended attempts together."""
+    return sum([attempt.finished_us - attempt.started_us for attempt in attempts if attempt.finished_us is not None])
+
+
+def _cpu_s(story: Story) -> float | None:
+    """CPU seconds of all attempts whose use is known, None if no one's is."""
+    known = [
+        attempt.usage.cpu_user_s + attempt.usage.cpu_system_s
+        for attempts in story.attempts
+        for attempt in attempts
+        if attempt.usage.cpu_user_s is not None and attempt.usage.cpu_system_s is not None
+    ]
+    return round(sum(known), 6) if known else None
+
+
+def _levels(needs: Sequence[Sequence[int]]) -> list[int]:
+    """How many needs stand above each stage in its longest chain; a walk without recursion."""
+    levels = [-1] * len(needs)
+    for first in range(len(needs)):
+        stack = [first]
+        while stack:
+            stage = stack[-1]
+            if levels[stage] >= 0:
+                stack.pop()
+                continue
+            open_needs = [need for need in needs[stage] if levels[need] < 0]
+            if open_needs:
+                stack += open_needs
+            else:
+                levels[stage] = 1 + max([levels[need] for need in needs[stage]], default=-1)
+                stack.pop()
+    return levels
