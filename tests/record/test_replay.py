@@ -115,7 +115,7 @@ def test_a_journal_without_a_whole_line_is_said_to_be_one(tmp_path: Path) -> Non
 def test_a_first_line_that_is_none_is_said_to_be_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(encode(1, 1, "R", 0, 0, "stage.started", '"a"', 1))
-    with pytest.raises(SurroundingsError, match="is not the journal of a run: its first event is `stage.started`"):
+    with pytest.raises(SurroundingsError, match=r"is not the journal of a run: its first event is `stage.started`"):
         replayed(str(path))
     path.write_bytes(encode(1, 1, "R", 0, 0, "run.started", tail='"pipeline":"p"'))
     with pytest.raises(SurroundingsError, match="`mode` is missing"):

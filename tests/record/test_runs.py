@@ -143,7 +143,7 @@ def test_without_runs_that_is_said(tmp_path: Path) -> None:
     known = place(tmp_path)
     assert list(runs.summaries(known)) == []
     for word in ("last", "01"):
-        with pytest.raises(InputError, match="there is no run in .*stagebook yet"):
+        with pytest.raises(InputError, match=r"there is no run in .*stagebook yet"):
             runs.resolve(known, word)
 
 
