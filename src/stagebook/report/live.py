@@ -51,6 +51,7 @@ class Live(Watcher):
         self._short = short or short_id
         self._size = size or (lambda: os.get_terminal_size(stream.fileno()))
         self._lanes = Lanes(())
+        self._widest = 0  #: cells of the longest name, so that columns do not move
         self._head = ""
         self._jobs: int | None = None
         self._expected_us = 0
@@ -74,6 +75,7 @@ class Live(Watcher):
 
     def began(self, facts: Document) -> None:
         self._lanes = Lanes(facts["stages"])
+        self._widest = max([cells(self._style.plain(harmless(lane.name))) for lane in self._lanes.all], default=0)
         self._jobs = facts.get("jobs")
         sequential = facts.get("mode") == "sequential"
         mode = "sequential" if sequential else f"parallel, {plural(self._jobs or 1, 'job')}"
@@ -241,7 +243,7 @@ class Live(Watcher):
         names = [style.plain(harmless(row.name)) for row in rows]
         frame = timeline.Frame(
             style,
-            max(map(cells, names), default=0),
+            self._widest,
             max([len(text) for pair in figures for text in pair], default=0),
             width,
         )

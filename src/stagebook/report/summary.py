@@ -68,8 +68,8 @@ def skipped(document: Document, style: Style) -> list[str]:
     lines: list[str] = []
     for text, names in causes.items():
         head = f"{style.paint(style.glyph('skip').ljust(style.glyph_width), 'skip')} {len(names)} skipped"
-        indent = max(cells(head) + 2, 20 if not style.ascii else 23)
-        room = max(20, style.width - 1 - indent)
+        indent = max(cells(head) + 2, min(19 + style.glyph_width, style.width * 3 // 10))
+        room = style.width - 1 - indent
         body = wrap(style.plain(_listed(names, room) + text), room)
         lines.append(head + " " * (indent - cells(head)) + body[0])
         lines += [" " * indent + part for part in body[1:]]
@@ -88,17 +88,20 @@ def _listed(names: list[str], room: int) -> str:
 
 def totals(document: Document, style: Style) -> list[str]:
     """Wall against critical path and work; speed-up and effective parallelism; where waiting went; counts."""
-    width = style.width - 1
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     path_wait = sum(by_id[name]["wait_s"] or 0 for name in document["critical_path"] if name in by_id)
     path = f"critical path {span(document['critical_path_s'])}"
     if path_wait >= 0.0005:
         path += f" + {span(path_wait)} waiting"
     wall, work = document["wall_s"], document.get("sum_s")
-    lines = wrap(f"wall {span(wall)}, {path}" + (f", work {span(work)}" if work is not None else ""), width)
-    lines += [line for text in _parallelism(document) for line in wrap(text, width)]
-    lines += wrap_counts(document, style)
-    return [style.plain(line) for line in lines]
+    lines = _wrapped(f"wall {span(wall)}, {path}" + (f", work {span(work)}" if work is not None else ""), style)
+    lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
+    return lines + wrap_counts(document, style)
+
+
+def _wrapped(text: str, style: Style) -> list[str]:
+    """In the letters of the style first, since escapes are longer than what they stand for."""
+    return wrap(style.plain(text), style.width - 1)
 
 
 def _parallelism(document: Document) -> list[str]:
@@ -137,7 +140,7 @@ def wrap_counts(document: Document, style: Style) -> list[str]:
     for stage in document["stages"]:
         state = shapes.state_of(stage)
         if state == "flaky":
-            flaky.append(harmless(stage["stage"]))
+            flaky.append(style.plain(harmless(stage["stage"])))
             state = "success"
         counted[state] = counted.get(state, 0) + 1
     parts = []
@@ -181,13 +184,13 @@ def failure(document: Document, style: Style, excerpt: Tail | None, short: str) 
     if excerpt is not None and attempts:
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
-    lines += [style.plain(line) for line in _suspicion(document, stage, style)]
+    lines += _suspicion(document, stage, style)
+    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
     if attempts and attempts[-1].get("log"):
-        lines.append(f"  log    stagebook logs {short} {quoted(name)}")
-    lines.append(f"  again  stagebook run{_file_word(document)} --only {quoted(name)}")
+        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
     if document.get("coupling"):
-        lines.append(f"  why    stagebook diagnose {short}")
-    return lines
+        commands.append(f"why    stagebook diagnose {short}")
+    return lines + ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
 
 
 def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
@@ -195,7 +198,7 @@ def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
         return []
     shown = ", ".join(f"{harmless(stage['stage'])} ({_how(stage)})" for stage in failed[:4])
     more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
-    return wrap(style.plain(f"also failed: {shown}{more}"), style.width - 1)
+    return _wrapped(f"also failed: {shown}{more}", style)
 
 
 def _how(stage: Mapping[str, Any]) -> str:
@@ -231,13 +234,13 @@ def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
     bar = style.mark("bar")
     digits = max(4, len(str(found[-1][0])))
     for number, data in found:
-        text = line_of_output(data, style.color)
+        text = style.plain(line_of_output(data, style.color))
         head = f"  {number or ''!s:>{digits}} {bar} "
         room = style.width - 1 - cells(head)
         parts = [text] if cells(text) <= room else _hanging(text, room)
         for index, part in enumerate(parts[-_EXCERPT_LINES:]):
             first = head if index == 0 else " " * (digits + 3) + bar + " "
-            shown.append(style.plain(first + part) if style.ascii else first + part)
+            shown.append(first + part)
     return shown[-_EXCERPT_LINES:]
 
 
@@ -259,7 +262,8 @@ def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> li
         together = overlap_s(stage, other) if other is not None else 0.0
         if other is not None and together > 0:
             text = f"perhaps a race: {harmless(other['stage'])} ran at the same time for {span(together)}"
-            lines += wrap(f"{text}; both use {words.resource(str(pair['resource']))}", style.width - 3)
+            text += f"; both use {words.resource(str(pair['resource']))}"
+            lines += wrap(style.plain(text), style.width - 3)
     return ["  " + line for line in lines[:3]]
 
 
@@ -282,8 +286,10 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
     """The last line: what it came to, and which run took how long."""
     verdict = _verdict(document, short)
     name = harmless(document["pipeline"])
-    took = f" Run {short} took {span(document['wall_s'])}." if document["wall_s"] is not None else f" Run {short}."
-    lines = wrap(style.plain(f"{name} {verdict}.{took}"), style.width - 1)
+    took = f"Run {short} took {span(document['wall_s'])}." if document["wall_s"] is not None else f"Run {short}."
+    lines = _wrapped(f"{name} {verdict}. {took}", style)
+    if len(lines) > 1:  # what it came to stays the last thing said
+        lines = [*_wrapped(took, style), *_wrapped(f"{name} {verdict}.", style)]
     outcome = document["outcome"]
     token = "success" if outcome == "success" else "mute" if outcome in (None, "cancellation") else "failure"
     lines = [style.paint(line, token) for line in lines]

@@ -35,7 +35,7 @@ class Frame:
         self.figure = max(_FIGURE, figure)
         figures = 2 * self.figure + _GAP + 1
         name = max(widest_name, len("timeline") - style.glyph_width) + style.glyph_width + 2
-        self.name = max(8, min(name, self.width - figures - _BAR_MIN, max(20, self.width * 2 // 5)))
+        self.name = max(8 + style.glyph_width, min(name, self.width - figures - _BAR_MIN, max(20, self.width * 2 // 5)))
         self.bar = max(1, self.width - figures - self.name)
 
 
@@ -69,6 +69,7 @@ def header(frame: Frame, total_us: int, title: str = "") -> str:
         if first >= free:
             axis[first : first + len(label)] = label
             free = first + len(label) + 1
+    title = title[: frame.name - 1]
     return f"{title.ljust(frame.name)}{''.join(axis)} {'wait':>{frame.figure}}  {'work':>{frame.figure}}"
 
 

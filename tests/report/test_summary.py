@@ -1,0 +1,185 @@
+"""The text after a run: its order, its last lines, and that it never grows wider or slower than promised."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from stagebook.report import summary
+from stagebook.report.harmless import cells, without_color
+from stagebook.report.style import Style
+from tests.report import documents, golden
+
+SHORT = "01KYAK7Q"
+
+
+def render(document: dict[str, Any], width: int = 80, **style: bool) -> list[str]:
+    return summary.render(document, Style(width=width, **style), excerpt=documents.output, short=SHORT)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_summary_looks_as_designed(width: int) -> None:
+    golden.check(f"summary-{width}", render(documents.release(), width))
+
+
+def test_the_summary_in_ascii_has_only_ascii() -> None:
+    lines = render(documents.release(), ascii=True)
+    golden.check("summary-80-ascii", lines)
+    assert all(line.isascii() for line in lines)
+
+
+def test_colours_add_to_the_text_and_change_nothing_in_it() -> None:
+    colored = render(documents.release(), color=True)
+    golden.check("summary-80-color", colored)
+    assert [without_color(line) for line in colored] == render(documents.release())
+
+
+def test_the_last_fifteen_lines_say_where_to_look() -> None:
+    last = "\n".join(render(documents.release())[-15:])
+    assert "integration" in last
+    assert "exit 1" in last
+    assert "1 failed, 211 passed" in last
+    assert "stagebook run --only integration" in last
+    assert "stagebook.yaml:41" in last
+
+
+def test_the_first_stage_to_end_badly_is_the_one_told_of() -> None:
+    stages = [
+        documents.stage("late", documents.attempt(0, 9, outcome="failure", exit=2)),
+        documents.stage("early", documents.attempt(0, 3, outcome="timeout", exit=None, signal=15)),
+    ]
+    lines = render(documents.run(stages, 9.0, outcome="timeout"))
+    assert "also failed: late (exit 2)" in lines
+    assert any(line.startswith("◷ early: signal 15 (SIGTERM) after 3 s") for line in lines)
+    assert lines[-2:] == ["Run 01KYAK7Q took 9 s.", "release timed out: early, signal 15 (SIGTERM), and 1 more."]
+
+
+def test_a_race_is_only_suspected_where_the_record_holds_a_pair_that_overlapped() -> None:
+    assert any("perhaps a race" in line for line in render(documents.release()))
+    assert not any("race" in line for line in render(documents.release(coupling=[])))
+    apart = [{"stages": ["checkout", "integration"], "resource": "db:orders", "evidence": []}]
+    assert not any("race" in line for line in render(documents.release(coupling=apart)))
+
+
+def test_a_stage_with_a_name_that_a_shell_would_read_is_quoted_in_commands() -> None:
+    stages = [documents.stage("it's; rm -rf ~", documents.attempt(0, 1, outcome="failure", exit=1))]
+    lines = render(documents.run(stages, 1.0, outcome="failure"))
+    assert "  again  stagebook run --only 'it'\\''s; rm -rf ~'" in lines
+
+
+def test_another_file_than_the_usual_one_is_named_in_the_command() -> None:
+    stages = [documents.stage("a", documents.attempt(0, 1, outcome="failure", exit=1))]
+    lines = render(documents.run(stages, 1.0, outcome="failure", file="/x/my ci.yaml"))
+    assert "  again  stagebook run 'my ci.yaml' --only a" in lines
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"outcome": "success"}, "release passed. Run 01KYAK7Q took 2 s."),
+        (
+            {"outcome": "cancellation", "reason": "cancelled by SIGINT"},
+            "release cancelled by SIGINT. Run 01KYAK7Q took 2 s.",
+        ),
+        ({"outcome": None, "wall_s": None, "finished": None}, "release is not over. Run 01KYAK7Q."),
+        ({"outcome": "timeout", "reason": "timeout"}, "release timed out: timeout. Run 01KYAK7Q took 2 s."),
+    ],
+)
+def test_the_closing_line(facts: dict[str, Any], words: str) -> None:
+    stages = [documents.stage("a", documents.attempt(0, 2))]
+    assert render(documents.run(stages, 2.0, **facts))[-1] == words
+
+
+def test_a_run_of_skips_only_passed_and_says_so() -> None:
+    stages = documents.skipped(("a", "up to date"), ("b", "up to date"))
+    lines = render(documents.run(stages, 0.1))
+    assert any(line.startswith("» 2 skipped") and line.endswith("a, b: up to date") for line in lines)
+    assert lines[-1] == "release passed, 2 stages skipped. Run 01KYAK7Q took 100 ms."
+
+
+def test_failures_that_do_not_count_are_named_although_the_run_passed() -> None:
+    stages = [
+        documents.stage("build", documents.attempt(0, 2)),
+        documents.stage("docs", documents.attempt(0, 1, outcome="failure", exit=1)),
+    ]
+    lenient = documents.run(stages, 2.0, policy="lenient")
+    assert render(lenient)[-1] == "release passed with 1 failure off the critical path: docs."
+    strict = documents.run(stages, 2.0)
+    assert render(strict)[-1].startswith("release passed with 1 allowed failure: docs.")
+
+
+def test_parallel_that_is_not_effective_says_what_bound_it() -> None:
+    stages = [
+        documents.stage(f"s{i}", documents.attempt(i, i + 1, wait=i, waited="lock:db" if i else None))
+        for i in range(4)
+    ]
+    facts = {"sum_s": 4.0, "effective_parallel": {"stages": 1.0, "cpu": None}, "waiting_by": {"lock:db": 6.0}}
+    text = " ".join(render(documents.run(stages, 4.0, **facts)))
+    assert "declared parallel 4, effective 1.0: bound by lock:db" in text
+    assert "speed-up 1.00× against the sum of stages" in text
+    assert "waiting  lock db 6 s" in text
+
+
+def test_warnings_stand_before_the_closing_line_and_are_harmless() -> None:
+    stages = [documents.stage("a", documents.attempt(0, 2))]
+    lines = render(documents.run(stages, 2.0, warnings=["left behind: sleep\x1b]0;owned\x07"]))
+    assert "warning: left behind: sleep\\x1b]0;owned\\x07" in lines
+
+
+@pytest.mark.parametrize("width", [40, 57, 80, 120, 200])
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_no_line_is_wider_than_the_terminal(width: int, is_ascii: bool) -> None:
+    name = "ein sehr langer Name mit 漢字漢字漢字漢字漢字漢字漢字 und 👩‍🚀 darin, der kein Ende findet"
+    failing = documents.attempt(0, 5, outcome="failure", exit=1, wait=0, waited="pool:größer")
+    stages = [
+        documents.stage(name, failing, reason="x" * 300),
+        documents.stage("b", documents.attempt(0, 1)),
+        *documents.skipped(*((f"{name}{i}", f"needs {name} (failure)") for i in range(9))),
+    ]
+    document = documents.run(
+        stages, 5.0, outcome="failure", pipeline="名" * 60, warnings=["漢" * 90], waiting_by={"pool:größer": 3.0}
+    )
+    lines = summary.render(
+        document, Style(width=width, ascii=is_ascii), excerpt=lambda *_: [(1, "漢字".encode() * 99)], short=SHORT
+    )
+    assert [line for line in lines if cells(line) >= width] == []
+
+
+def test_a_thousand_stages_fold_to_a_screen_or_two_and_hide_neither_failures_nor_the_path() -> None:
+    lines = render(documents.wide(1000, failing=2))
+    golden.check("summary-1000", lines)
+    assert len(lines) < 70
+    text = "\n".join(lines)
+    assert "stage-0998" in text and "stage-0999" in text
+    assert all(f"stage-{level * 100:04d}" in text for level in range(10))
+    assert "level 0, 99 passed" in text
+
+
+def test_levels_without_anything_to_see_become_one_line() -> None:
+    document = documents.wide(300, levels=30)
+    document["critical_path"] = ["stage-0000"]
+    text = "\n".join(render(document))
+    assert "level 0 to 29, 299 passed" in text
+
+
+def test_a_matrix_is_one_row_with_what_failed_in_it_below() -> None:
+    cell = [documents.stage(f"test[n={i}]", documents.attempt(0, 1 + i)) for i in range(8)]
+    cell[3] = documents.stage("test[n=3]", documents.attempt(0, 4, outcome="failure", exit=1))
+    lines = render(documents.run(cell, 8.0, outcome="failure"))
+    assert lines[1].startswith("✗ test ×8")
+    assert lines[2].strip() == "1 of 8 failed"
+    assert lines[3].startswith("✗ test[n=3]")
+    assert not any("n=2" in line for line in lines)
+
+
+def test_the_whole_summary_of_a_thousand_stages_takes_a_moment() -> None:
+    document = documents.wide(1000, failing=3)
+    style = Style(width=80)
+    took = []
+    for _ in range(7):
+        begin = time.process_time()
+        summary.render(document, style, excerpt=documents.output, short=SHORT)
+        took.append(time.process_time() - begin)
+    assert min(took) <= 0.045  # 15 ms on a quiet machine; three times that is a change in kind
