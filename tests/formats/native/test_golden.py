@@ -34,9 +34,7 @@ def test_a_wrong_file_is_refused_with_all_its_mistakes(path: Path) -> None:
     assert any(each.level == "error" for each in problems)
     with pytest.raises(InputError) as refused:
         load(str(path), None)
-    assert refused.value.problems == tuple(
-        each._replace(file=str(path)) for each in problems if each.level != "note"
-    )
+    assert refused.value.problems == tuple(each._replace(file=str(path)) for each in problems if each.level != "note")
 
 
 @pytest.mark.parametrize("path", files("said"), ids=lambda path: path.stem)

@@ -309,11 +309,6 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
     fields = draft.fields
     cell = draft.cells.cells[index] if draft.cells is not None else None
     place = draft.place
-    if not fields:
-        return Stage(
-            id_, draft.name, place >> 32, place & 0xFFFFFFFF, draft.kind, draft.command, needs, lines,
-            group=draft.group, env=draft.env,
-        )  # fmt: skip
     get = fields.get
     ordering = get("ordering")
     retry: Retry = get("retry", _DEFAULT.retry)
