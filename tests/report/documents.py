@@ -168,9 +168,7 @@ def wide(count: int, *, levels: int = 10, failing: int = 0) -> dict[str, Any]:
         stages.append(
             stage(
                 f"stage-{index:04d}",
-                attempt(
-                    begin, begin + 0.010, outcome="failure" if fails else "success", exit=1 if fails else 0
-                ),
+                attempt(begin, begin + 0.010, outcome="failure" if fails else "success", exit=1 if fails else 0),
                 level=level,
                 needs=(f"stage-{index - per_level:04d}",) if level else (),
             )

@@ -53,7 +53,12 @@ def test_a_longer_time_never_reads_shorter(one: float, other: float) -> None:
 
 
 def test_a_column_has_one_form() -> None:
-    assert [Form(131_000_000).text(us) for us in (0, 400_000, 9_400_000, 131_000_000)] == ["–", "<1 s", "9 s", "2 m 11 s"]
+    assert [Form(131_000_000).text(us) for us in (0, 400_000, 9_400_000, 131_000_000)] == [
+        "–",
+        "<1 s",
+        "9 s",
+        "2 m 11 s",
+    ]
     assert [Form(2_500_000).text(us) for us in (0, 10_000, 640_000, 2_500_000)] == ["–", "<0.1 s", "0.6 s", "2.5 s"]
     assert [Form(640_000).text(us) for us in (0, 10, 640_000)] == ["–", "<1 ms", "640 ms"]
 

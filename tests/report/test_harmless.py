@@ -16,7 +16,7 @@ ATTACKS = {
     "title": "\x1b]0;owned\x07",
     "title, string terminator": "\x1b]2;owned\x1b\\",
     "hyperlink": "\x1b]8;;javascript:alert(1)\x07x\x1b]8;;\x07",
-    "device control": "\x1bP$q\"p\x1b\\",
+    "device control": '\x1bP$q"p\x1b\\',
     "application command": "\x1b_evil\x1b\\",
     "cursor": "\x1b[2A\x1b[2K",
     "clear": "\x1b[2J\x1b[H",

@@ -112,8 +112,7 @@ def test_failures_that_do_not_count_are_named_although_the_run_passed() -> None:
 
 def test_parallel_that_is_not_effective_says_what_bound_it() -> None:
     stages = [
-        documents.stage(f"s{i}", documents.attempt(i, i + 1, wait=i, waited="lock:db" if i else None))
-        for i in range(4)
+        documents.stage(f"s{i}", documents.attempt(i, i + 1, wait=i, waited="lock:db" if i else None)) for i in range(4)
     ]
     facts = {"sum_s": 4.0, "effective_parallel": {"stages": 1.0, "cpu": None}, "waiting_by": {"lock:db": 6.0}}
     text = " ".join(render(documents.run(stages, 4.0, **facts)))

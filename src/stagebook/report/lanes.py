@@ -138,16 +138,19 @@ class Lanes:
         self._free = still
 
     def blocked(self) -> tuple[int, Lane | None]:
-        """How many wait for needs, and which of them has the fewest needs that are still open."""
+        """How many wait for needs, and which of them is the nearest: it waits for the fewest that are not shown yet,
+        and of those for the fewest that are not done."""
         best: Lane | None = None
-        fewest = number = 0
+        least = (0, 0)
+        number = 0
         for lane in self.all:
             if lane.ready_us >= 0 or lane.state != "needs":
                 continue
             number += 1
-            left = sum(1 for need in lane.needs if need in self.by_name and self.by_name[need].state not in DONE)
-            if best is None or left < fewest:
-                best, fewest = lane, left
+            needs = [self.by_name[need] for need in lane.needs if need in self.by_name]
+            left = (sum(need.state == "needs" for need in needs), sum(need.state not in DONE for need in needs))
+            if best is None or left < least:
+                best, least = lane, left
         return number, best
 
 

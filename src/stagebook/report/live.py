@@ -22,6 +22,7 @@ _REPAINT_US = 100_000
 _GROW_US = 1_000_000  #: nothing having happened, bars grow once a second
 _LAST_LINE_AT = 120  #: from so many columns on, each running stage shows its last line
 _PANE_LINES = 6
+_HEAD_MIN = 20  #: cells for the pipeline and the run before the estimate has to go
 _SPARKS = "▁▂▃▄▅▆▇█"
 _KEYS = "[l] log  [w] waits  [f] fold  [c] cancel  [?] keys"
 _HELP = "l output of a running stage, again: the next · w waits only · f only what is active · c cancel · ? close"
@@ -213,10 +214,11 @@ class Live(Watcher):
 
     def _header(self, columns: int) -> str:
         done = f"{self._lanes.done} of {len(self._lanes.all)}"
-        time = span_us(self._now_us)
+        right = f"{span_us(self._now_us)}   {done}"
         if self._expected_us:
-            time += f" of about {span_us(self._expected_us)}"
-        right = f"{time}   {done}"
+            longer = f"{span_us(self._now_us)} of about {span_us(self._expected_us)}   {done}"
+            if cells(longer) + _HEAD_MIN <= columns:
+                right = longer
         left = cut(self._style.plain(self._head), max(0, columns - cells(right) - 2), self._style.mark("cut"))
         return f"{left}{' ' * max(2, columns - cells(left) - cells(right))}{right}"
 

@@ -13,7 +13,7 @@ from stagebook.report.durations import plural, span_us
 from stagebook.report.harmless import harmless, line_of_output
 from stagebook.report.style import Style
 from stagebook.report.watch import Document, More, Outlet, Tail, Watcher, short_id
-from stagebook.report.words import cause, ending, resource, waiting
+from stagebook.report.words import cause, ended_by, ending, resource, waiting
 
 _FAILED = frozenset({"failure", "error", "timeout"})
 _LINES_OF_FAILURE = 20
@@ -133,8 +133,7 @@ class Plain(Watcher):
             return
         origin = cause(reason)
         if origin is not None:
-            text = f": {outcome} {self._because} {harmless(origin[0])} "
-            text += {"failure": "failed", "skip": "skipped"}.get(origin[1], origin[1])
+            text = f": {outcome} {self._because} {harmless(origin[0])} {ended_by(origin[1])}"
         else:
             text = f": {outcome}, {harmless(reason)}" if reason else f": {outcome}"
         self._line(stage_id, self._style.plain(text))

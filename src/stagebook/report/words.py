@@ -65,9 +65,7 @@ def cause(reason: str | None) -> tuple[str, str] | None:
 
 def ended_by(outcome: str) -> str:
     """The past tense that follows a stage's name: `build failed`."""
-    return {"skip": "skipped", "success": "passed", "cancellation": "cancelled", "error": "error"}.get(
-        outcome, VERBS.get(outcome, outcome)
-    )
+    return {"skip": "skipped", "cancellation": "cancelled"}.get(outcome) or VERBS.get(outcome, outcome)
 
 
 def chain(stage: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], because: str = "←") -> str:
