@@ -60,7 +60,8 @@ def settled(lines: list[str]) -> list[str]:
     """Rows of a timeline by name: stages that began together may stand in either order."""
     done: list[str] = []
     for is_row, group in itertools.groupby(lines, lambda line: line.startswith(("✓ ", "✗ "))):
-        done += sorted(group, key=lambda line: line.split()[1]) if is_row else group
+        rows = list(group)
+        done += sorted(rows, key=lambda line: line.split()[1]) if is_row else rows
     return done
 
 
