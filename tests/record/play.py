@@ -12,11 +12,14 @@ from typing import Callable
 
 from tests.record.scribe import EPOCH_US, Scribe
 
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline, Retry, Stage, Timeouts
 from stagebook.model.plain import to_plain
+from stagebook.record import reader
 from stagebook.record.line import members, quote
-from stagebook.record.replay import choice_to_plain
+from stagebook.record.replay import choice_to_plain, replay
 from stagebook.record.story import Story, Usage
+from stagebook.record.writer import Writer
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice
@@ -28,6 +31,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Kill,
+    Resumed,
     RunEnded,
     SetTimer,
     Start,
@@ -60,34 +64,72 @@ def some_pipeline(chance: random.Random, count: int) -> Pipeline:
 class Play:
     """One run, played batch by batch; `step` returns False when there is nothing more to come."""
 
-    def __init__(
-        self, scribe: Scribe, pipe: Pipeline, choice: Choice, seed: int, cancel_at_us: int | None = None,
-        fails: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, scribe: Scribe, machine: Machine, story: Story, writer: Writer, seed: int, fails: bool) -> None:
+        self.scribe = scribe
+        self.machine = machine
+        self.plan = machine.plan
+        self.story = story
+        self.writer = writer
         self.chance = random.Random(seed)
         self.outcomes = ["success", "success", "success", "failure" if fails else "success"]
-        self.plan = build.build(pipe, choice)
-        self.machine = Machine(self.plan)
         self.names = [quote(planned.id) for planned in self.plan.stages]
-        critical = build.critical_planned(self.plan)
-        self.story = Story(
-            pipe, scribe.run, EPOCH_US, mode=build.mode(self.plan), jobs=build.jobs(self.plan), policy=self.plan.policy,
-            critical=critical, logs_directory=scribe.directory + "/logs",
-        )  # fmt: skip
-        self.writer = scribe.open()
         self.us = 0
         self.over: RunEnded | None = None
         self.heap: list[tuple[int, int, Callable[[], None]]] = []
         self.order = 0
         self.running: dict[int, int] = {}
         self.batch: list[Event] = []
-        header = members(
-            pipeline=pipe.name, mode=self.story.mode, jobs=self.story.jobs, policy=self.plan.policy, file=pipe.file,
-            boot=None, pid=7, digest=pipe.digest, params={}, critical=critical, choice=choice_to_plain(choice),
+
+    @classmethod
+    def begin(
+        cls, scribe: Scribe, pipe: Pipeline, choice: Choice, seed: int, cancel_at_us: int | None = None,
+        fails: bool = True,
+    ) -> Play:  # fmt: skip
+        plan = build.build(pipe, choice)
+        critical = build.critical_planned(plan)
+        mode, jobs = build.mode(plan), build.jobs(plan)
+        story = Story(
+            pipe, scribe.run, EPOCH_US, mode=mode, jobs=jobs, policy=plan.policy, critical=critical,
+            logs_directory=scribe.directory + "/logs",
         )  # fmt: skip
-        self.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
+        play = cls(scribe, Machine(plan), story, scribe.open(), seed, fails)
+        header = members(
+            pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, boot=None, pid=7,
+            digest=pipe.digest, params={}, critical=critical, choice=choice_to_plain(choice),
+        )  # fmt: skip
+        play.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
         if cancel_at_us is not None:
-            self.later(cancel_at_us, self.cancel)
+            play.later(cancel_at_us, play.cancel)
+        return play
+
+    @classmethod
+    def resume(cls, scribe: Scribe, seed: int, away_us: int, fails: bool = True) -> Play:
+        """As a new engine, some time after the old one was gone."""
+        recording = reader.load(scribe.path)
+        reader.repair(scribe.path, recording)
+        told = replay(recording)
+        story = Story.from_recording(recording)
+        epoch_us = EPOCH_US + away_us
+        writer = Writer(scribe.path, scribe.run, epoch_us, recording.position)
+        play = cls(scribe, told.machine, story, writer, seed, fails)
+        play.us = recording.us
+        for owed in told.owed:
+            if isinstance(owed, Ended):
+                play.ended(owed)
+        for timer in told.timers:
+            play.later(timer.at * 1000, lambda timer=timer.timer: play.fire(timer))
+        ended = [index for index, end in enumerate(story.ends) if end is not None]
+        play.happened(Resumed(play.us // 1000), "run.resumed", tail=members(boot=None, pid=8))
+        expected = story.waits_again()
+        story.resumed(us=play.us, epoch_us=epoch_us)
+        trial = replay(recording).machine
+        trial.feed(Resumed(play.us // 1000))
+        assert expected == [index for index in ended if trial.state(index) not in OUTCOMES]
+        for stage in told.machine.outstanding():
+            if told.machine.state(stage) in ("running", "killing"):
+                play.running[stage] = told.machine.attempt(stage)
+                play.exit(stage, told.machine.attempt(stage), "error", "interrupted")
+        return play
 
     def step(self) -> bool:
         """One batch: journal, feed, obey, then wait for what comes next."""
@@ -129,10 +171,7 @@ class Play:
             if isinstance(decision, Start):
                 starts.append(decision)
             elif isinstance(decision, Ended):
-                stage, outcome, reason, flaky = decision
-                tail = members(outcome=outcome, reason=reason, flaky=flaky)
-                self.writer.add("stage.ended", self.us, self.names[stage], None, tail)
-                self.story.ended(stage, self.us, outcome, reason, flaky)
+                self.ended(decision)
             elif isinstance(decision, SetTimer):
                 self.later(decision.at * 1000, lambda timer=decision.timer: self.fire(timer))
             elif isinstance(decision, Kill):
@@ -144,6 +183,12 @@ class Play:
         self.writer.next_batch()
         for start in starts:
             self.start(start)
+
+    def ended(self, end: Ended) -> None:
+        stage, outcome, reason, flaky = end
+        tail = members(outcome=outcome, reason=reason, flaky=flaky)
+        self.writer.add("stage.ended", self.us, self.names[stage], None, tail)
+        self.story.ended(stage, self.us, outcome, reason, flaky)
 
     def start(self, start: Start) -> None:
         stage, number, ready, waited = start
@@ -159,15 +204,17 @@ class Play:
     def fire(self, timer: str) -> None:
         self.happened(TimerFired(self.us // 1000, timer), "timer.fired", tail=members(timer=timer))
 
-    def exit(self, stage: int, number: int, outcome: str) -> None:
+    def exit(self, stage: int, number: int, outcome: str, reason: str | None = None) -> None:
         if self.running.get(stage) != number:
             return
         del self.running[stage]
         code = {"success": 0, "failure": 1}.get(outcome)
-        tail = members(outcome=outcome, reason=None, exit=code, signal=None, usage=USED._asdict())
-        event = Exited(self.us // 1000, stage, number, outcome, code, None, None)
+        used = None if reason == "interrupted" else USED
+        usage = None if used is None else used._asdict()
+        tail = members(outcome=outcome, reason=reason, exit=code, signal=None, usage=usage)
+        event = Exited(self.us // 1000, stage, number, outcome, code, None, reason)
         self.happened(event, "stage.exited", stage, number, tail)
-        self.story.exited(stage, number, self.us, outcome, None, code, None, USED)
+        self.story.exited(stage, number, self.us, outcome, reason, code, None, used)
 
 
 _KILLED = {"timeout": "timeout", "cancelled": "cancellation"}

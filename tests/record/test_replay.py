@@ -28,7 +28,7 @@ def test_after_every_batch_the_replayed_machine_equals_the_one_that_ran(tmp_path
     chance = random.Random(seed)
     scribe = Scribe(tmp_path)
     cancel_at = chance.choice([None, chance.randrange(3_000_000)])
-    play = Play(scribe, some_pipeline(chance, 12), TWO._replace(seed=seed), seed, cancel_at)
+    play = Play.begin(scribe, some_pipeline(chance, 12), TWO._replace(seed=seed), seed, cancel_at)
     while play.step():
         assert replayed(scribe.path).machine.snapshot() == play.machine.snapshot()
     play.finish()
@@ -42,16 +42,42 @@ def test_after_every_batch_the_replayed_machine_equals_the_one_that_ran(tmp_path
 def test_the_retold_story_equals_the_one_that_was_told(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     scribe = Scribe(tmp_path)
-    play = Play(scribe, some_pipeline(chance, 12), TWO, seed, chance.choice([None, 700_000]))
+    play = Play.begin(scribe, some_pipeline(chance, 12), TWO, seed, chance.choice([None, 700_000]))
     play.finish()
     recording = reader.load(scribe.path)
     machine = replay(recording).machine
     assert Story.from_recording(recording).document(machine.waiting) == play.story.document(play.machine.waiting)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_run_that_is_killed_or_stopped_again_and_again_replays_and_is_retold(tmp_path: Path, seed: int) -> None:
+    """Engines die after some batches, with a torn line left behind, or are stopped by a signal, until one ends it."""
+    chance = random.Random(seed)
+    scribe = Scribe(tmp_path)
+    play = Play.begin(scribe, some_pipeline(chance, 12), TWO, seed, chance.choice([None, 700_000]))
+    for life in range(1, 6):
+        steps = chance.randrange(1, 8) if life < 5 else 10_000
+        if steps == 7 or not all(play.step() for _ in range(steps)):
+            play.finish()
+            if play.over is None or play.over.outcome != "cancellation" or life == 5:
+                break
+        else:
+            play.writer.abandon()
+            with open(scribe.path, "ab") as file:
+                file.write(b'{"v":1,"seq":'[: chance.randrange(14)])
+        play = Play.resume(scribe, seed + life, 3_600_000_000 * life)
+    recording = reader.load(scribe.path)
+    assert replay(recording).machine.snapshot() == play.machine.snapshot()
+    waiting = play.machine.waiting
+    assert Story.from_recording(recording).document(waiting) == play.story.document(waiting)
+    done = [record["stage"] for record in recording.records
+            if record["event"] == "stage.exited" and record["outcome"] == "success"]  # fmt: skip
+    assert len(done) == len(set(done)), "what is on record as a success never runs again"
+
+
 def test_a_journal_cut_at_any_record_replays_and_owes_what_it_does_not_tell(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path)
-    play = Play(scribe, some_pipeline(random.Random(3), 10), TWO, 3)
+    play = Play.begin(scribe, some_pipeline(random.Random(3), 10), TWO, 3)
     play.finish()
     whole = reader.load(scribe.path)
     ends = {}
@@ -95,7 +121,7 @@ def test_a_journal_that_the_rules_disagree_with_is_no_ground_to_go_on(
     tmp_path: Path, event: str, change: dict[str, object], complaint: str
 ) -> None:
     scribe = Scribe(tmp_path)
-    play = Play(scribe, pipeline(stage("a")), TWO, 0, fails=False)
+    play = Play.begin(scribe, pipeline(stage("a")), TWO, 0, fails=False)
     play.finish()
     assert play.over is not None
     assert play.over.outcome == "success"

@@ -21,7 +21,7 @@ THREE = pipeline(stage("a"), stage("b", "a"), stage("c", "a"))
 
 def play(tmp_path: Path, pipe: Pipeline = THREE, **more: Any) -> tuple[Scribe, Play]:
     scribe = Scribe(tmp_path)
-    return scribe, Play(scribe, pipe, TWO, 0, fails=False, **more)
+    return scribe, Play.begin(scribe, pipe, TWO, 0, fails=False, **more)
 
 
 def ended(tmp_path: Path, pipe: Pipeline = THREE, **more: Any) -> Scribe:
@@ -106,8 +106,8 @@ def test_a_torn_tail_is_told(tmp_path: Path) -> None:
 def test_what_never_began_is_left_out_and_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     first = ended(tmp_path)
     Scribe(tmp_path)
-    empty = Scribe(tmp_path)
-    Path(empty.path).touch()
+    for torn in (b"", Path(first.path).read_bytes()[:-1].partition(b"\n")[0]):
+        Path(Scribe(tmp_path).path).write_bytes(torn)
     damaged = ended(tmp_path)
     data = Path(damaged.path).read_bytes()
     Path(damaged.path).write_bytes(b"\x00" * 30 + data[30:])
@@ -161,6 +161,7 @@ def test_the_run_to_resume_is_the_latest_of_the_file_that_can_go_on(tmp_path: Pa
     broken_off(tmp_path, other)
     assert runs.latest_to_resume(known, THREE.file) == stopped.run
     latest = broken_off(tmp_path)
+    Path(Scribe(tmp_path).path).write_bytes(b'{"v":1,"seq":1,"batch":1')
     assert runs.latest_to_resume(known, THREE.file) == latest.run
 
 

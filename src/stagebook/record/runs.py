@@ -18,7 +18,7 @@ from stagebook.record.state import journal_path, run_directory, runs_directory
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 4096
-_TAIL_BYTES_MAX = 1 << 24
+_TAIL_BYTES_MAX = 1 << 27
 _HEAD_BYTES_MAX = 1 << 20
 #: Members of the first line that a list needs; those after them are not read.
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical")
@@ -65,11 +65,13 @@ def summarise(directory: str) -> Summary | None:
     try:
         size = os.fstat(fd).st_size
         head = _head(fd)
-        last = _last_record(fd, size)
+        last, has_lines = _last_record(fd, size)
     finally:
         os.close(fd)
-    if head is None:
-        return None if size == 0 else _damaged(directory)
+    if not has_lines:
+        return None
+    if head is None or last is None:
+        return _damaged(directory)
     return _summary(directory, head, last)
 
 
@@ -137,9 +139,9 @@ def document(directory: str) -> dict[str, Any]:
     return {**story.document(waiting), "state": state}
 
 
-def _summary(directory: str, head: dict[str, Any], last: dict[str, Any] | None) -> Summary:
-    over = last is not None and last["event"] == "run.ended"
-    end: dict[str, Any] = last if last is not None and over else {}
+def _summary(directory: str, head: dict[str, Any], last: dict[str, Any]) -> Summary:
+    over = last["event"] == "run.ended"
+    end = last if over else {}
     state = "ended" if over else _state(directory, last)
     return {
         "run": head["run"],
@@ -171,11 +173,11 @@ def _damaged(directory: str) -> Summary:
     return {"run": os.path.basename(directory), **nothing, "state": "damaged", "warnings": [warning]}
 
 
-def _state(directory: str, last: dict[str, Any] | None) -> str:
+def _state(directory: str, last: dict[str, Any]) -> str:
     """What a run without an end is doing."""
     if lock.holder(directory) is not None:
         return "running"
-    return "waiting" if last is not None and last["event"] == "gate.asked" else "interrupted"
+    return "waiting" if last["event"] == "gate.asked" else "interrupted"
 
 
 def _head(fd: int) -> dict[str, Any] | None:
@@ -213,8 +215,9 @@ def _members(text: str) -> dict[str, Any]:
     return members
 
 
-def _last_record(fd: int, size: int) -> dict[str, Any] | None:
-    """The last whole record that says whether the run goes on, reading backwards as far as need be."""
+def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool]:
+    """The last whole record that says whether the run goes on, reading backwards as far as need be, and whether there
+    is any line at all."""
     window = TAIL_BYTES
     while True:
         start = max(0, size - window)
@@ -226,9 +229,9 @@ def _last_record(fd: int, size: int) -> dict[str, Any] | None:
             except BrokenLine:
                 continue
             if record["event"] not in _ASIDE:
-                return record
+                return record, True
         if start == 0 or window >= _TAIL_BYTES_MAX:
-            return None
+            return None, bool(lines)
         window *= 8
 
 
