@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -65,9 +65,16 @@ def test_a_column_has_one_form() -> None:
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(None, "–"), (0, "0 B"), (1023, "1023 B"), (4096, "4.0 KiB"), (int(3.8 * 2**30), "3.8 GiB"), (2**20 - 1, "1.0 MiB"),
-     (2**50, "1024 TiB")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (4096, "4.0 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (int(3.8 * 2**30), "3.8 GiB"),
+        (2**50, "1024 TiB"),
+    ],
+)
 def test_sizes_count_in_1024(number: int | None, text: str) -> None:
     assert size(number) == text
 
@@ -90,7 +97,7 @@ def test_labels_of_an_axis_never_touch(total_us: int, width: int) -> None:
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2199, 1, 1)), st.integers(-14 * 60, 14 * 60))
 def test_instants_are_read_as_datetime_reads_them(moment: datetime, offset: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
-    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
     for form in ("microseconds", "milliseconds", "seconds"):
         text = aware.isoformat(timespec=form)
         assert instant_us(text) == (datetime.fromisoformat(text) - epoch) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""The live view on a terminal that pyte plays: what stands on the screen, never more than the screen, whatever comes."""
+"""The live view on a terminal that pyte plays: what stands on the screen, and that it is never more than the screen."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pyte
 import pytest
+from tests.report import documents, golden
 
 from stagebook.report.live import Live
 from stagebook.report.style import Style
-from tests.report import documents, golden
 
 SECOND = 1_000_000
 NEEDS = {
@@ -203,7 +203,7 @@ def test_a_stage_whose_needs_are_done_and_that_does_not_run_waits() -> None:
     row = next(line for line in shown if line.startswith("◌ build"))
     assert "2.0 s" in row
     assert row.endswith("waits for a slot")
-    assert any("12 more wait for these" in line for line in shown)
+    assert any("11 more wait for these" in line for line in shown)
 
 
 def test_told_what_it_waits_for_it_says_so_and_who_has_it() -> None:

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 import pytest
+from tests.report import documents, golden
 
 from stagebook.report.plain import Plain
 from stagebook.report.style import Style
 from stagebook.report.watch import Outlet, Quiet, Watcher, choose
-from tests.report import documents, golden
 
 SECOND = 1_000_000
 FACTS: dict[str, Any] = {

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import pytest
+from tests.report import documents, golden
 
 from stagebook.report import summary
 from stagebook.report.harmless import cells, without_color
 from stagebook.report.style import Style
-from tests.report import documents, golden
 
 SHORT = "01KYAK7Q"
 
@@ -90,6 +90,35 @@ def test_another_file_than_the_usual_one_is_named_in_the_command() -> None:
 def test_the_closing_line(facts: dict[str, Any], words: str) -> None:
     stages = [documents.stage("a", documents.attempt(0, 2))]
     assert render(documents.run(stages, 2.0, **facts))[-1] == words
+
+
+@pytest.mark.parametrize(
+    ("facts", "commands"),
+    [
+        ({"outcome": "cancellation", "reason": "cancelled by SIGTERM"}, ["stagebook run --resume 01KYAK7Q"]),
+        ({"outcome": "cancellation", "reason": "cancelled by cancel"}, []),
+        ({"outcome": "error", "reason": "disk full"}, ["stagebook run --resume 01KYAK7Q"]),
+        ({"outcome": None, "state": "running"}, []),
+        ({"outcome": None, "state": "interrupted"}, ["stagebook run --resume 01KYAK7Q"]),
+        ({"outcome": "failure"}, []),
+    ],
+)
+def test_a_run_that_can_go_on_says_by_which_command(facts: dict[str, Any], commands: list[str]) -> None:
+    stages = [documents.stage("a", documents.attempt(0, 2))]
+    lines = render(documents.run(stages, 2.0, **facts))
+    assert [line.split("  ")[-1] for line in lines if "--resume" in line] == commands
+
+
+def test_a_person_is_asked_with_the_two_commands_that_answer() -> None:
+    interrupted = documents.attempt(0, 2, outcome="error", reason="interrupted", exit=None)
+    stages = [documents.stage("deploy", interrupted, outcome=None, waiting="gate")]
+    lines = render(documents.run(stages, None, outcome=None, waiting="gate"))
+    assert lines[-4:] == [
+        "  again  stagebook run --resume 01KYAK7Q --again deploy",
+        "  done   stagebook run --resume 01KYAK7Q --done deploy",
+        "Run 01KYAK7Q.",
+        "release waits for you: deploy was interrupted and is not retry-safe.",
+    ]
 
 
 def test_a_run_of_skips_only_passed_and_says_so() -> None:

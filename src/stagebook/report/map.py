@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Iterable, Mapping, NamedTuple
 
 from stagebook.graph.shape import shape
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import matrix_of
@@ -22,13 +22,13 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
     """The JSON of `map`; `…_s`, `slack_s`, `critical` and what sums them up are added to the door's keys.
 
     Durations are those the file declares. Where only some are declared, the others count as their median; where none
-    are, a stage counts as 1 and `critical_path_s` and slack are null.
+    are, a stage counts as 1 and `critical_path_s` and slack are null. A gate without one takes no time.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
     declared = [stage.duration_ms for stage in pipeline.stages if stage.duration_ms is not None]
     middle = median(declared) if declared else 1
-    took = [middle if stage.duration_ms is None else stage.duration_ms for stage in pipeline.stages]
+    took = [_duration(stage, middle if stage.kind != "gate" or not declared else 0) for stage in pipeline.stages]
     found = shape(needs, took)
     path = frozenset(found.critical)
     stages = [
@@ -62,12 +62,15 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if declared else None,
         "sequential_s": sum(took) / 1000 if declared else None,
-        "declared": len(declared),
         "notes": [
             {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
             for note in (*pipeline.problems, *pipeline.unbuilt)
         ],
     }
+
+
+def _duration(stage: Stage, otherwise: float) -> float:
+    return otherwise if stage.duration_ms is None else stage.duration_ms
 
 
 class _Line(NamedTuple):
@@ -102,9 +105,9 @@ def _second_line(found: Mapping[str, Any]) -> str:
         chain = len(found["critical_path"])
         return f"no durations declared; the longest chain has {plural(chain, 'stage')}"
     text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
-    missing = len(found["stages"]) - found["declared"]
+    missing = sum(stage["duration_s"] is None and stage["kind"] != "gate" for stage in found["stages"])
     if missing:
-        text += f"; {missing} without a declared duration count as the median of the others"
+        text += f"; {missing} without a declared duration taken as the median of the others"
     return text
 
 

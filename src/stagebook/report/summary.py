@@ -293,9 +293,29 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
     outcome = document["outcome"]
     token = "success" if outcome == "success" else "mute" if outcome in (None, "cancellation") else "failure"
     lines = [style.paint(line, token) for line in lines]
-    if outcome in ("cancellation", "error", None) and document.get("resumable", outcome is None):
-        lines.insert(0, f"  go on  stagebook run --resume {short}")
-    return lines
+    return _ways_on(document, style, short) + lines
+
+
+def _ways_on(document: Document, style: Style, short: str) -> list[str]:
+    """Commands that go on with a run that can go on: a signal stopped it, its surroundings gave way, its engine is gone
+    or a person has to say what an interrupted stage is."""
+    outcome = document["outcome"]
+    asked = [
+        stage["stage"]
+        for stage in document["stages"]
+        if stage["outcome"] is None and stage.get("waiting") == "gate" and stage["attempts"]
+    ]
+    if outcome is None and asked and document.get("state") != "running":
+        name = quoted(asked[0])
+        commands = [
+            f"again  stagebook run --resume {short} --again {name}",
+            f"done   stagebook run --resume {short} --done {name}",
+        ]
+    elif (outcome is None and document.get("state") != "running") or outcome == "error" or outcome == "cancellation" and "SIG" in (document.get("reason") or ""):
+        commands = [f"go on  stagebook run --resume {short}"]
+    else:
+        return []
+    return ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
 
 
 def _verdict(document: Document, short: str) -> str:
@@ -303,6 +323,9 @@ def _verdict(document: Document, short: str) -> str:
     stages = document["stages"]
     failed = failures(document)
     if outcome is None:
+        waiting = [stage for stage in stages if stage["outcome"] is None and stage.get("waiting") == "gate"]
+        if waiting and waiting[0]["attempts"]:
+            return f"waits for you: {harmless(waiting[0]['stage'])} was interrupted and is not retry-safe"
         return "is not over"
     if outcome == "success":
         if not failed:

@@ -1,0 +1,123 @@
+"""The map as document and text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.report import golden
+
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.problem import Problem
+from stagebook.report.harmless import cells
+from stagebook.report.map import document, render
+from stagebook.report.style import Style
+
+
+def stage(name: str, seconds: float | None, *needs: str, **more: Any) -> Stage:
+    cell = {"python": name[name.index("=") + 1 : -1]} if name.endswith("]") else None
+    return Stage(
+        id=name, name=name.split("[")[0], line=3, col=3, kind=more.pop("kind", "run"), needs=needs, cell=cell,
+        duration_ms=None if seconds is None else int(seconds * 1000), **more,
+    )  # fmt: skip
+
+
+def pipeline(*stages: Stage, **more: Any) -> Pipeline:
+    return Pipeline(name="release", file="/x/stagebook.yaml", format="native", digest="0", stages=stages, **more)
+
+
+RELEASE = pipeline(
+    stage("checkout", 9),
+    stage("lint", 38, "checkout"),
+    stage("unit[python=3.11]", 122, "checkout"),
+    stage("unit[python=3.13]", 131, "checkout"),
+    stage("build", 107, "checkout"),
+    stage("scan", 51, "checkout"),
+    stage("docs", 32, "checkout"),
+    stage("image", 58, "build"),
+    stage("migrate", 66, "build"),
+    stage("package", 23, "unit[python=3.11]", "unit[python=3.13]", "build"),
+    stage("integration", 158, "image", "lint"),
+    stage("e2e", 117, "image"),
+    stage("contract", 52, "image"),
+    stage("deploy-staging", 48, "integration", "e2e", "package"),
+    stage("smoke", 25, "deploy-staging"),
+    stage("approve", None, "smoke", kind="gate"),
+    stage("deploy", 61, "approve", more={"when": "params.channel == 'stable'"}),
+    stage("cleanup", 7, "deploy"),
+)
+
+
+def test_the_document_has_the_keys_of_the_door() -> None:
+    found = document(RELEASE)
+    assert (found["pipeline"], found["format"], found["depth"], found["width"]) == ("release", "native", 9, 6)
+    assert found["stages"][2] == {
+        "stage": "unit[python=3.11]", "level": 1, "needs": ["checkout"], "line": 3, "kind": "run", "condition": None,
+        "matrix": {"python": "3.11"}, "duration_s": 122.0, "slack_s": found["stages"][2]["slack_s"], "slack": None,
+        "critical": False,
+    }  # fmt: skip
+    assert found["stages"][16]["condition"] == "params.channel == 'stable'"
+    assert {"from": "checkout", "to": "lint", "kind": "needs"} in found["edges"]
+    assert {"from": "approve", "to": "deploy", "kind": "gate"} in found["edges"]
+    assert len(found["edges"]) == sum(len(one.needs) for one in RELEASE.stages)
+
+
+def test_notes_come_from_the_file_and_from_what_is_not_built() -> None:
+    found = document(
+        pipeline(
+            stage("a", None),
+            problems=(Problem("/x/stagebook.yaml", 3, 5, "trap", "warning", "quote it"),),
+            unbuilt=(Problem("/x/stagebook.yaml", 0, 0, "not-built", "note", "later"),),
+        )
+    )
+    assert found["notes"] == [
+        {"code": "trap", "level": "warning", "line": 3, "message": "quote it"},
+        {"code": "not-built", "level": "note", "line": None, "message": "later"},
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_map_looks_as_designed(width: int) -> None:
+    golden.check(f"map-{width}", render(document(RELEASE), Style(width=width)))
+
+
+def test_opened_it_shows_every_cell_and_in_ascii_it_has_only_ascii() -> None:
+    golden.check("map-80-open", render(document(RELEASE), Style(), is_open=True))
+    lines = render(document(RELEASE), Style(ascii=True))
+    golden.check("map-80-ascii", lines)
+    assert all(line.isascii() for line in lines)
+
+
+def test_without_durations_the_longest_chain_counts_stages() -> None:
+    chain = pipeline(stage("a", None), stage("b", None, "a"), stage("c", None, "b"), stage("d", None, "a"))
+    found = document(chain)
+    assert found["critical_path"] == ["a", "b", "c"]
+    assert found["critical_path_s"] is None
+    assert [one["slack_s"] for one in found["stages"]] == [None] * 4
+    golden.check("map-80-bare", render(found, Style()))
+
+
+def test_an_empty_pipeline_has_a_map_too() -> None:
+    assert render(document(pipeline()), Style())[0] == "release  0 stages, 0 edges, 0 levels, at most 0 at once"
+
+
+def test_a_large_map_folds_by_level_and_keeps_the_critical_path() -> None:
+    stages = [
+        stage(f"s{level}-{index}", 2 if index == 7 else 1, *([f"s{level - 1}-7"] if level else []))
+        for level in range(30)
+        for index in range(20)
+    ]
+    lines = render(document(pipeline(*stages)), Style())
+    assert len(lines) < 80
+    assert sum("s" + str(level) + "-7" in line for level in range(30) for line in lines if "┃  " not in line) >= 30
+    assert sum("19 more ▸" in line for line in lines) == 30
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_no_line_is_wider_than_the_terminal(width: int, is_ascii: bool) -> None:
+    long = "漢字" * 40
+    stages = [stage(long, 9), stage(long + "2", None, long), stage("z\x1b[2J", 5, long, long + "2")]
+    lines = render(document(pipeline(*stages)._replace(name=long)), Style(width=width, ascii=is_ascii))
+    assert [line for line in lines if cells(line) >= width] == []
+    assert not any("\x1b" in line for line in lines)
