@@ -90,7 +90,8 @@ def perform(scribe: Scribe, calls: list[Call]) -> None:
 def images(synced: bytes, loose: list[bytes], chance: random.Random) -> Iterator[bytes]:
     """What may be in the file after its last sync, given the writes since."""
     whole = synced + b"".join(loose)
-    for end in range(len(synced), len(whole) + 1):
+    newest = len(loose[-1]) if loose else 0  # where earlier writes were torn has been seen before this one
+    for end in range(len(whole) - newest, len(whole) + 1):
         yield whole[:end]
     for kept in itertools.product([True, False], repeat=len(loose)):
         parts = [data if keep else bytes(len(data)) for data, keep in zip(loose, kept)]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.record.scribe import EPOCH_US, Scribe, journal_of
 
 from stagebook.model.problem import SurroundingsError
@@ -151,6 +153,27 @@ def test_the_message_names_file_record_and_byte(tmp_path: Path, lines: list[byte
         f"{tmp_path / 'j'} is damaged at record 4 (byte {offset}): its checksum does not match; "
         "the file was left as it is"
     )
+
+
+@given(data=st.data())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_done_to_the_bytes_nothing_false_is_read(
+    tmp_path: Path, journal: bytes, data: st.DataObject
+) -> None:
+    """Any run of bytes replaced by any other, of any length: refused, or a beginning of what was written."""
+    begin = data.draw(st.integers(0, len(journal)))
+    end = data.draw(st.integers(begin, min(len(journal), begin + 600)))
+    put = data.draw(st.binary(max_size=600) | st.sampled_from([journal[end : end + 300], journal[begin - 300 : begin]]))
+    changed = journal[:begin] + put + journal[end:]
+    (tmp_path / "whole").write_bytes(journal)
+    original = reader.load(str(tmp_path / "whole")).records
+    try:
+        recording = load(tmp_path / "j", changed)
+    except DamagedJournal:
+        assert changed != journal
+        return
+    assert recording.records == original[: len(recording.records)]
+    assert recording.clean == (changed == journal[: len(changed)] and recording.length == len(changed))
 
 
 def test_zeros_after_the_last_write_are_a_tail(tmp_path: Path, journal: bytes) -> None:

@@ -75,9 +75,11 @@ def test_a_run_that_is_killed_or_stopped_again_and_again_replays_and_is_retold(t
     assert len(done) == len(set(done)), "what is on record as a success never runs again"
 
 
-def test_a_journal_cut_at_any_record_replays_and_owes_what_it_does_not_tell(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_a_journal_cut_at_any_record_replays_and_owes_what_it_does_not_tell(tmp_path: Path, seed: int) -> None:
     scribe = Scribe(tmp_path)
-    play = Play.begin(scribe, some_pipeline(random.Random(3), 10), TWO, 3)
+    chance = random.Random(seed)
+    play = Play.begin(scribe, some_pipeline(chance, 10), TWO, seed, chance.choice([None, 500_000]))
     play.finish()
     whole = reader.load(scribe.path)
     ends = {}

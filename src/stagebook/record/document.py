@@ -20,13 +20,14 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     warnings = sums.pop("warnings")
     critical = frozenset(story.critical)
     levels = _levels(story.needs)
+    is_measured = story.pipeline.format == "measured"
     return {
         "run": story.run,
         "pipeline": story.pipeline.name,
         "outcome": story.outcome,
         "reason": story.reason,
-        "mode": story.mode,
-        "jobs": story.jobs,
+        "mode": ("parallel" if story.max_parallel > 1 else "sequential") if is_measured else story.mode,
+        "jobs": max(1, story.max_parallel) if is_measured else story.jobs,
         "policy": story.policy,
         "file": story.pipeline.file,
         "started": story.stamp(0),
@@ -37,6 +38,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
         **sums,
         "stages": [_stage(story, stage, critical, levels, waiting) for stage in range(len(story.ends))],
         "warnings": warnings,
+        **({"measured": True, "resumable": False} if is_measured else {}),
     }
 
 
@@ -136,6 +138,7 @@ def _stage(
         "level": levels[index],
         "line": stage.line,
         "critical": stage.id in critical,
+        **({"edges": story.edges[index]} if index in story.edges else {}),
     }
 
 

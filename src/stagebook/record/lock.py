@@ -57,6 +57,47 @@ def release(fd: int) -> None:
     os.close(fd)
 
 
+def share(directory: str) -> int | None:
+    """Hold the run of this directory together with others who measure into it; None where that cannot be had.
+
+    The descriptor holds it until it is closed or the process ends.
+    """
+    try:
+        fd = os.open(os.path.join(directory, NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        while not _locked(fd, directory, fcntl.LOCK_SH):  # someone who looks is in the way for an instant
+            if time.monotonic() > deadline:
+                os.close(fd)
+                return None
+            time.sleep(0.001)
+    except SurroundingsError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def is_shared(directory: str) -> bool:
+    """Whether anybody holds this run by `share` now."""
+    path = os.path.join(directory, NAME)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _failure(path, error) from error
+    try:
+        while not _locked(fd, path, fcntl.LOCK_EX):
+            if _locked(fd, path, fcntl.LOCK_SH):
+                return True
+            time.sleep(0.001)  # another one who looks
+        return False
+    finally:
+        os.close(fd)
+
+
 def holder(directory: str) -> int | None:
     """The pid of the engine that holds this run now, 0 if it cannot be told, None if nobody does."""
     path = os.path.join(directory, NAME)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Iterable, NamedTuple
 
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import SurroundingsError
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
@@ -70,6 +70,18 @@ def pipeline_of(head: Header) -> Pipeline:
         raise SurroundingsError(f"the journal of run {head.run} holds no plan that this Stagebook can read") from error
 
 
+def _stages_of(record: dict[str, Any]) -> tuple[Stage, ...]:
+    """The stages that a line adds."""
+    from stagebook.model.plain import from_plain
+
+    try:
+        return from_plain(record["plan"]).stages
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise SurroundingsError(
+            f"record {record['seq']} of run {record['run']} adds no stages that this Stagebook can read"
+        ) from error
+
+
 def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
     """The story of a journal, fed record by record; `path` is the journal's, beside which the logs lie.
 
@@ -111,6 +123,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
             story.warn(text)
     elif event == "stage.ended":
         story.ended(at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False))
+    elif event == "stages.added":
+        stages = _stages_of(record)
+        at.update((stage.id, index) for index, stage in enumerate(stages, len(at)))
+        story.added(stages, record.get("edges", "needs"))
     elif event == "usage":
         used = usage_of(record)
         if used is not None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, reader
+from stagebook.record import lock, measured, reader
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.state import journal_path, run_directory, runs_directory
+
+if TYPE_CHECKING:
+    from stagebook.record.story import Story
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 4096
 _TAIL_BYTES_MAX = 1 << 27
 _HEAD_BYTES_MAX = 1 << 20
 #: Members of the first line that a list needs; those after them are not read.
-_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical")
+_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "format", "critical")
 _TOTALS = (
     "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "waiting_by",
     "clock_jump_s",
@@ -128,6 +131,8 @@ def document(directory: str) -> dict[str, Any]:
     recording = reader.load(path)
     reader.settle(path)
     story = Story.from_recording(recording)
+    if story.pipeline.format == measured.FORMAT:
+        return _measured_document(directory, story)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
     waiting = None
     if state in ("running", "waiting"):
@@ -139,8 +144,19 @@ def document(directory: str) -> dict[str, Any]:
     return {**story.document(waiting), "state": state}
 
 
+def _measured_document(directory: str, story: Story) -> dict[str, Any]:
+    """No engine says when a measured run is over: it is when nothing is being measured, until more is."""
+    if story.outcome is None and not lock.is_shared(directory):
+        measured.settle(story)
+    return {**story.document(), "state": "running" if story.outcome is None else "ended"}
+
+
 def _summary(directory: str, head: dict[str, Any], last: dict[str, Any]) -> Summary:
     over = last["event"] == "run.ended"
+    if head.get("format") == measured.FORMAT and not over:
+        whole = document(directory)
+        del whole["stages"]
+        return whole
     end = last if over else {}
     state = "ended" if over else _state(directory, last)
     return {

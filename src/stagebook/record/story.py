@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.record.clock import stamp
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Story:
         "attempts",
         "clock_jump_s",
         "critical",
+        "edges",
         "end_us",
         "ends",
         "epoch_us",
@@ -110,7 +111,8 @@ class Story:
         self.policy = policy or pipeline.policy
         self.critical = tuple(critical)
         self.logs_directory = logs_directory
-        self.needs = needs if needs is not None else _needs(pipeline)
+        self.needs = list(needs) if needs is not None else _needs(pipeline)
+        self.edges: dict[int, str] = {}  #: of stages that were added while the run went on, what their needs are
         count = len(pipeline.stages)
         self.state: list[str] = [WAITING] * count
         self.attempts: list[tuple[Attempt, ...]] = [()] * count
@@ -132,6 +134,20 @@ class Story:
         return retell(recording.records, recording.path)
 
     # What happens -----------------------------------------------------------------------------------------------
+
+    def added(self, stages: Sequence[Stage], edges: str) -> None:
+        """The run has more stages than it began with. `edges` says what their needs are: `needs` that somebody
+        declared, or the `order` that was measured."""
+        first = len(self.pipeline.stages)
+        self.pipeline = self.pipeline._replace(stages=(*self.pipeline.stages, *stages))
+        at = {stage.id: index for index, stage in enumerate(self.pipeline.stages)}
+        for index, stage in enumerate(stages, first):
+            self.log_names.append(log_stem(stage.id))
+            self.needs.append(tuple([at[need] for need in stage.needs]))
+            self.edges[index] = edges
+            self.state.append(WAITING)
+            self.attempts.append(())
+            self.ends.append(None)
 
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
