@@ -74,7 +74,7 @@ class Bench:
         compiler = self.find("cc") or self.find("gcc")
         if compiler is None:
             return None
-        target = self.folder / name
+        target = self.folder / f".{name}"
         if not target.exists():
             subprocess.run([compiler, "-O2", "-o", str(target), str(HERE / f"{name}.c")], check=True, env=self.env)
         return str(target)
