@@ -101,15 +101,22 @@ class Command:
             path.read_bytes().decode(errors="backslashreplace") for path in (self._out, self._err)
         )
 
-    def kill(self) -> int:
-        """KILL to engine and keeper at once, so that nobody is left to tidy up."""
+    def kill(self, victim: str = "both") -> int:
+        """KILL to the `engine`, to the `keeper` above it, or to `both` at once so that nobody is left to tidy up.
+
+        Returns the command's exit status when neither lives any more.
+        """
+        processes.signal_to(self.pid, signal.SIGSTOP)  # so that it does not fork while we look
+        waiting.until(lambda: processes.state_of(self.pid) in "TtZX", "a stopped command")
         below = processes.children_of(self.pid)
-        for pid in (*below, self.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return self.process.wait(waiting.PATIENCE_S)
+        for pid in below if victim != "keeper" else []:
+            processes.signal_to(pid, signal.SIGKILL)
+        if victim != "engine" or not below:
+            processes.signal_to(self.pid, signal.SIGKILL)
+        processes.signal_to(self.pid, signal.SIGCONT)
+        code = self.process.wait(waiting.PATIENCE_S)
+        waiting.until(lambda: not any(map(processes.is_alive, below)), "the end of the engine", 3)
+        return code
 
 
 class Place:

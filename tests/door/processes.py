@@ -57,10 +57,7 @@ def wait_until_gone(mark: str, within_s: float) -> list[Found]:
 def end(found: list[Found]) -> None:
     """KILL, for the sake of the tests that come after a failed one."""
     for each in found:
-        try:
-            os.kill(each.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        signal_to(each.pid, signal.SIGKILL)
 
 
 def children_of(pid: int) -> list[int]:
@@ -72,10 +69,23 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
+def state_of(pid: int) -> str:
+    """The kernel's letter for what a process is doing; `X` if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            return file.read().rpartition(b")")[2].split()[0].decode()
     except OSError:
-        return False
+        return "X"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    return state_of(pid) not in "ZX"
+
+
+def signal_to(pid: int, number: int) -> None:
+    """Send a signal; nothing happens if there is no such process any more."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
