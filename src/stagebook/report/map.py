@@ -15,6 +15,7 @@ from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
+_NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
 
 
@@ -96,8 +97,11 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     lines += wrap(_second_line(map_document), style.width - 1)
     if not stages:
         return lines
-    rows = list(_rows(map_document, is_open))
-    return [style.plain(line) if style.ascii else line for line in [*lines, "", *_table(rows, style)]]
+    rows = [
+        _Line(row.level, style.plain(row.name), row.critical, *map(style.plain, row[3:]))
+        for row in _rows(map_document, is_open)
+    ]
+    return [*lines, "", *_table(rows, style)]
 
 
 def _second_line(found: Mapping[str, Any]) -> str:
@@ -152,17 +156,47 @@ def _line(level: int, name: str, is_matrix: bool, members: list[Mapping[str, Any
     )  # fmt: skip
 
 
+class _Columns:
+    """Where the columns of the table begin. Where there is no room beside them, needs have lines of their own."""
+
+    __slots__ = ("duration", "needs", "needs_room", "slack", "width")
+
+    def __init__(self, rows: list[_Line], style: Style) -> None:
+        self.width = style.width - 1
+        figures = 20 if any(row.duration != style.mark("nothing") for row in rows) else 10
+        room = self.width - 8 - figures
+        widest = max(cells(row.name) for row in rows) + 4
+        is_narrow = room < 24 + _NEEDS_MIN
+        name = room if is_narrow else max(24, min(widest, room - _NEEDS_MIN))
+        self.duration = 8 + name
+        self.slack = self.duration + figures - 10
+        self.needs = 11 if is_narrow else self.slack + 10
+        self.needs_room = self.width - self.needs
+
+    def lines(self, head: str, row: _Line) -> list[str]:
+        """One row: `head` is level, mark and name."""
+        lines: list[str] = []
+        if cells(head) + 2 > self.duration:  # a name is never cut: it takes lines of its own
+            first, *rest = wrap(head[10:].lstrip(" "), self.width - 11)
+            lines = [head[:10] + first, *(" " * 11 + part for part in rest)]
+            head = ""
+        text = pad(head, self.duration)
+        if self.slack > self.duration:
+            text += pad(row.duration, 10)
+        text += pad(row.slack, 10)
+        needs = wrap(row.needs, self.needs_room) if row.needs else []
+        if self.needs >= self.slack + 10:
+            text += needs.pop(0) if needs else ""
+        return [*lines, text.rstrip(), *(" " * self.needs + part for part in needs)]
+
+
 def _table(rows: list[_Line], style: Style) -> list[str]:
-    has_durations = any(row.duration != "–" for row in rows)
-    widest = max(cells(row.name) for row in rows)
-    name_width = max(24, min(widest + 4, style.width // 2))
-    columns = [8, 8 + name_width]
-    columns.append(columns[1] + (10 if has_durations else 0))
-    columns.append(columns[2] + 10)
-    head = "level   " + pad("stage", name_width)
-    if has_durations:
-        head += pad("duration", 10)
-    lines = [(head + pad("slack", 10) + "needs").rstrip()]
+    columns = _Columns(rows, style)
+    title = "level   " + pad("stage", columns.duration - 8)
+    if columns.slack > columns.duration:
+        title += pad("duration", 10)
+    title += pad("slack", 10) + ("needs" if columns.needs > columns.slack else "")
+    lines = [title.rstrip()]
     critical = [index for index, row in enumerate(rows) if row.critical]
     first, last = (critical[0], critical[-1]) if critical else (-1, -1)
     level = -1
@@ -171,34 +205,14 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
         level = row.level
         if row.critical:
             mark = "path-first" if index == first else "path-last" if index == last else "path"
-            head = f"{number}   {style.mark(mark)} {row.name}"
+            text = f"{number}   {style.mark(mark)} {row.name}"
         else:
-            inside = style.mark("path-past") if first < index < last else " "
-            head = f"{number}   {inside}  {row.name}"
-        painted = style.paint(head, "bold") if row.critical else head
-        lines += _with_columns(painted, cells(head), row, columns, has_durations, style)
+            text = f"{number}   {style.mark('path-past') if first < index < last else ' '}  {row.name}"
+        found = columns.lines(text, row)
+        lines += [style.paint(line, "bold") if row.critical else line for line in found]
     if critical:
-        folded = any(row.name.endswith("▸") for row in rows)
-        legend = f"{style.mark('path-past')} critical path" + (
-            f"   {style.mark('folded')} folded, -v opens" if folded else ""
-        )
+        legend = f"{style.mark('path-past')} critical path"
+        if any(row.name.endswith(style.mark("folded")) for row in rows):
+            legend += f"   {style.mark('folded')} folded, -v opens"
         lines += ["", legend]
-    return lines
-
-
-def _with_columns(
-    head: str, width: int, row: _Line, columns: list[int], has_durations: bool, style: Style
-) -> list[str]:
-    lines: list[str] = []
-    if width + 2 > columns[1]:
-        lines = wrap(head, style.width - 1) if width > style.width - 1 else [head]
-        head, width = "", 0
-    text = head + " " * (columns[1] - width)
-    if has_durations:
-        text += pad(row.duration, 10)
-    text += pad(row.slack, 10)
-    room = max(20, style.width - 1 - columns[3])
-    needs = wrap(row.needs, room)
-    lines.append((text + needs[0]).rstrip())
-    lines += [" " * columns[3] + part for part in needs[1:]]
     return lines

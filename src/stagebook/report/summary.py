@@ -311,11 +311,18 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
             f"again  stagebook run --resume {short} --again {name}",
             f"done   stagebook run --resume {short} --done {name}",
         ]
-    elif (outcome is None and document.get("state") != "running") or outcome == "error" or outcome == "cancellation" and "SIG" in (document.get("reason") or ""):
+    elif _can_go_on(document):
         commands = [f"go on  stagebook run --resume {short}"]
     else:
         return []
     return ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
+
+
+def _can_go_on(document: Document) -> bool:
+    outcome = document["outcome"]
+    if outcome is None:
+        return document.get("state") != "running"
+    return outcome == "error" or (outcome == "cancellation" and "SIG" in (document.get("reason") or ""))
 
 
 def _verdict(document: Document, short: str) -> str:
