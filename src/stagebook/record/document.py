@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Callable, Sequence
 
+from stagebook.record import measured
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
@@ -20,7 +21,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     warnings = sums.pop("warnings")
     critical = frozenset(story.critical)
     levels = _levels(story.needs)
-    is_measured = story.pipeline.format == "measured"
+    is_measured = story.pipeline.format == measured.FORMAT
     return {
         "run": story.run,
         "pipeline": story.pipeline.name,

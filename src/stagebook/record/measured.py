@@ -147,13 +147,10 @@ class Turn:
         self._add("stage.ended", stage, None, f'"outcome":"{outcome}","reason":{why},"flaky":{is_flaky}', us)
 
     def end_run(self) -> None:
-        """Close the run: what was begun and has no end is unknown, the rest sums it up."""
+        """Close the run with what it came to."""
         from stagebook.record.retelling import retell
 
-        for stage, attempt in Past(self.recording.records).open_ones():
-            self.exited(stage, attempt, self.us(), "error", "interrupted", None, None, "null")
-        self.writer.write()
-        story = retell(reader.load(self.recording.path).records, self.recording.path)
+        story = retell(self.recording.records, self.recording.path)
         settle(story)
         self._add("run.ended", None, None, story.closing())
 

@@ -11,6 +11,7 @@ from typing import Any, Iterable, NamedTuple
 
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import SurroundingsError
+from stagebook.record import measured
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
@@ -132,7 +133,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         if used is not None:
             story.used(at[record["stage"]], record["attempt"], used)
     elif event == "run.ended":
-        story.finished(us, record["outcome"], record.get("reason"))
+        if story.pipeline.format == measured.FORMAT:
+            measured.settle(story)
+        else:
+            story.finished(us, record["outcome"], record.get("reason"))
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed":
         again = record.get("waits_again")

@@ -142,7 +142,6 @@ class Story:
         self.pipeline = self.pipeline._replace(stages=(*self.pipeline.stages, *stages))
         at = {stage.id: index for index, stage in enumerate(self.pipeline.stages)}
         for index, stage in enumerate(stages, first):
-            self.log_names.append(log_stem(stage.id))
             self.needs.append(tuple([at[need] for need in stage.needs]))
             self.edges[index] = edges
             self.state.append(WAITING)

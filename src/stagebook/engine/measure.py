@@ -1,0 +1,274 @@
+"""Runs one command of somebody else's script as the script would, and measures it. Ends nothing, holds nothing back.
+
+The command gets our terminal, streams, group and environment as they are; signals that a process sends us are passed
+on, those of the terminal reach it anyway. What it leaves running goes on. Recording is second to running: where it
+fails, `Measured.trouble` says why, and the command has run all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from typing import Any, Callable, NamedTuple
+
+from stagebook.engine import kernel
+from stagebook.engine.attempt import Attempt
+from stagebook.engine.ending import Memory, verdict
+from stagebook.engine.spawn import Spawned
+from stagebook.model.pipeline import Stage
+from stagebook.model.problem import StagebookError
+from stagebook.observe import cgroup
+from stagebook.observe import usage as usages
+from stagebook.record import lock, measured
+from stagebook.record.story import Usage
+
+NOT_FOUND, NOT_EXECUTABLE, OWN_TROUBLE = 127, 126, 125
+
+#: What a process may send us and means the command: passed on, once it runs.
+RELAYED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+#: Those that ask to stop: a command that fails after one of them was cancelled.
+STOPPING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+#: Python ignores these, the command must not.
+DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class Command(NamedTuple):
+    """`needs` None: what it comes after is measured. `is_out_moved`: its standard output goes to standard error."""
+
+    name: str
+    argv: tuple[str, ...]
+    needs: tuple[str, ...] | None = None
+    is_out_moved: bool = False
+
+
+class Measured(NamedTuple):
+    """How a command ended. `exit` is for the caller's caller; `by_terminal` is the signal that the terminal sent and
+    that ended it; `run` and `directory` are None where nothing was recorded; `warnings` are for people."""
+
+    exit: int
+    outcome: str
+    reason: str | None
+    stage: str
+    run: str | None
+    directory: str | None
+    by_terminal: int | None
+    trouble: str | None
+    warnings: tuple[str, ...]
+
+
+class Ended(NamedTuple):
+    """A process that was waited for. `asked` is the name of the first signal that asked it to stop."""
+
+    status: int
+    rusage: Any
+    asked: str | None
+    by_terminal: int | None
+
+
+class CannotRun(Exception):
+    """Why there is no process, and the exit status that says so."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def measure(
+    command: Command, state_directory: str, key: str | None, pipeline: str, accounting: str, durability: str
+) -> Measured:
+    """Run `command`, recorded as a stage of the run of `key` in `state_directory`, a new run of that pipeline's name
+    if there is none. Raises nothing for trouble of ours."""
+    notes = _Notes(state_directory, key, pipeline, durability)
+    notes.attempt(lambda: notes.begin(command))
+    groups = None
+    if accounting == "auto" and notes.run is not None:
+        groups = cgroup.Groups.open(f"{notes.run}-{os.getpid()}")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    watched = [number for number in RELAYED if signal.getsignal(number) is not signal.SIG_IGN]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    memory = Memory()
+    group = None
+    try:
+        group = groups.make("1") if groups is not None else None
+        try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (*watched, signal.SIGCHLD))
+            if signal.sigpending().intersection(watched):
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)  # it ends us, before there is a command
+            pid = _spawn(command, before)
+        finally:
+            if group is not None and groups is not None:
+                groups.leave()
+    except CannotRun as error:
+        notes.attempt(lambda: notes.could_not_start(str(error)))
+        return notes.result(error.code, "error", str(error), None)
+    notes.attempt(lambda: notes.started(pid))
+    ended = _wait(pid, (*watched, signal.SIGCHLD))
+    us = notes.now()
+    attempt = Attempt(0, notes.attempt_number, Spawned(pid, group, None, True), "", us, Stage("", "", 0, 0, "cmd"))
+    attempt.status = ended.status
+    if ended.asked is not None and ended.status:
+        attempt.why = f"cancelled by {ended.asked}"
+    used = _usage(ended, group)
+    outcome, reason, code, number = verdict(attempt, memory, notes.directory or state_directory)
+    if group is not None and groups is not None:
+        groups.send_home(group)
+        groups.close()
+    notes.attempt(lambda: notes.exited(us, outcome, reason, code, number, usages.encode(used)))
+    exit = code if code is not None else 128 + (number or 0)
+    return notes.result(exit, outcome, reason, ended.by_terminal if number == ended.by_terminal else None)
+
+
+class _Notes:
+    """The record of one command, as far as it can be kept. After the first trouble nothing more is tried."""
+
+    def __init__(self, state_directory: str, key: str | None, pipeline: str, durability: str) -> None:
+        self._place = (state_directory, key, pipeline, durability)
+        self._turn: measured.Turn | None = None
+        self._held: int | None = None
+        self.stage = ""
+        self.attempt_number = 1
+        self.run: str | None = None
+        self.directory: str | None = None
+        self.trouble: str | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Take one step; trouble is kept for the end, whatever it is: it must not become the command's."""
+        if self.trouble is not None:
+            return
+        try:
+            step()
+        except Exception as error:
+            self.trouble = str(error) if isinstance(error, StagebookError) else f"{type(error).__name__}: {error}"
+            self._give_up()
+
+    def begin(self, command: Command) -> None:
+        """Add the stage; the turn is kept until the process exists, so that its start is noted when it is."""
+        self.stage = command.name
+        turn = self._turn = measured.join(*self._place)
+        begun = turn.begin_stage(command.name, command.argv, command.needs)
+        self._held = lock.share(turn.directory)
+        self.run, self.directory = turn.run, turn.directory
+        self.stage, self.attempt_number = begun.stage, begun.attempt
+        self.warnings = tuple(f"no stage `{need}` in this run" for need in begun.unknown)
+
+    def started(self, pid: int) -> None:
+        assert self._turn is not None
+        self._turn.started(self.stage, self.attempt_number, pid, kernel.start_time_of(pid) or 0)
+        self._turn.close()
+
+    def could_not_start(self, why: str) -> None:
+        assert self._turn is not None
+        us = self._turn.started(self.stage, self.attempt_number, 0, 0)
+        self._turn.exited(self.stage, self.attempt_number, us, "error", why, None, None, "null")
+        self._turn.close(is_told=True)
+
+    def exited(
+        self, us: int, outcome: str, reason: str | None, code: int | None, number: int | None, usage: str
+    ) -> None:
+        assert self.directory is not None
+        turn = self._turn = measured.Turn(self.directory, self._place[3])
+        if turn.is_over:
+            raise StagebookError("the run was ended while this command ran")
+        turn.exited(self.stage, self.attempt_number, us, outcome, reason, code, number, usage)
+        turn.close(is_told=True)
+
+    def now(self) -> int:
+        """Microseconds since the run began; 0 where there is none."""
+        return self._turn.us() if self._turn is not None else 0
+
+    def result(self, exit: int, outcome: str, reason: str | None, by_terminal: int | None) -> Measured:
+        return Measured(
+            exit, outcome, reason, self.stage, self.run, self.directory, by_terminal, self.trouble, self.warnings
+        )
+
+    def _give_up(self) -> None:
+        self.run = self.directory = None
+        if self._turn is not None:
+            self._turn.abandon()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+def _spawn(command: Command, mask: set[signal.Signals]) -> int:
+    """The process; raises CannotRun."""
+    argv = command.argv
+    moves = [(os.POSIX_SPAWN_DUP2, 2, 1)] if command.is_out_moved else []
+    try:
+        try:
+            return os.posix_spawnp(
+                argv[0], argv, _environment(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED
+            )
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without a first line that says who reads it; shells run it themselves.
+            script = ("/bin/sh", _path_of(argv[0]), *argv[1:])
+            return os.posix_spawn(
+                script[0], script, _environment(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED
+            )
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise CannotRun(NOT_FOUND, f"program not found: {argv[0]}") from None
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):
+            raise CannotRun(OWN_TROUBLE, f"cannot start {argv[0]}: {error.strerror}") from None
+        raise CannotRun(NOT_EXECUTABLE, f"cannot execute {argv[0]}: {error.strerror}") from None
+
+
+def _environment() -> dict[bytes, bytes]:
+    """What we were given. In the C locale Python adds an `LC_CTYPE` of its own, which is nobody else's business."""
+    environment = dict(os.environb)
+    if b"LC_CTYPE" in environment:
+        own = kernel.environment_of(os.getpid())
+        if own and b"\0LC_CTYPE=" not in b"\0" + own:
+            del environment[b"LC_CTYPE"]
+    return environment
+
+
+def _path_of(program: str) -> str:
+    """Where a program that `PATH` led to lies."""
+    if "/" in program:
+        return program
+    for folder in os.get_exec_path():
+        path = os.path.join(folder or ".", program)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return program
+
+
+def _wait(pid: int, watched: tuple[signal.Signals, ...]) -> Ended:
+    """Until the process has ended; signals that a process sent us, itself aside, are passed on."""
+    asked: str | None = None
+    by_terminal: int | None = None
+    while True:
+        info = signal.sigwaitinfo(watched)
+        if info is None:
+            continue
+        if info.si_signo == signal.SIGCHLD:
+            ended, status, rusage = os.wait4(pid, os.WNOHANG)
+            if ended:
+                return Ended(status, rusage, asked, by_terminal)
+            continue
+        number = info.si_signo
+        if number in STOPPING and asked is None:
+            asked = signal.Signals(number).name
+        if info.si_code > 0:
+            by_terminal = number  # the kernel sends these to all that the terminal belongs to
+        elif info.si_pid != pid:
+            kernel.send(pid, number)
+
+
+def _usage(ended: Ended, group: str | None) -> Usage:
+    waited = usages.of_rusage(ended.rusage)
+    return waited if group is None else cgroup.usage(group, waited)
+
+
+def die_by(number: int) -> None:
+    """End as the command did, by the signal that the terminal sent, so that the shell above ends its script too."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
+    time.sleep(1)  # it ends us before that
