@@ -6,6 +6,7 @@ The order comes from the machine itself, told at once of each start that it went
 from __future__ import annotations
 
 import argparse
+from heapq import heappop, heappush
 from typing import Any
 
 from stagebook.cli import output
@@ -47,6 +48,24 @@ def order(plan: Plan) -> list[int]:
         found += [start.stage for start in starts]
         batch = [Exited(0, start.stage, start.attempt, "success", 0) for start in starts]
     return found
+
+
+def makespan_ms(plan: Plan, durations_ms: list[int | None]) -> int | None:
+    """How long a run would take if every stage took what is known of it; None if one that runs is not known."""
+    if any(known is None and stage.skip is None for known, stage in zip(durations_ms, plan.stages)):
+        return None
+    machine = Machine(plan)
+    ends: list[tuple[int, int, int]] = []
+    now, batch = 0, [Began(0)]  # type: int, list[Event]
+    while batch:
+        for decision in machine.feed(*batch):
+            if isinstance(decision, Start):
+                heappush(ends, (now + (durations_ms[decision.stage] or 0), decision.stage, decision.attempt))
+        batch = []
+        if ends:
+            now, stage, attempt = heappop(ends)
+            batch = [Exited(now, stage, attempt, "success", 0)]
+    return now
 
 
 def _row(pipeline: Pipeline, plan: Plan, index: int) -> dict[str, Any]:

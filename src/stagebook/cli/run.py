@@ -11,7 +11,7 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 from stagebook.record import profile, runs, state
 from stagebook.record.story import Story
-from stagebook.scheduler.plan import Choice
+from stagebook.scheduler.plan import Choice, Plan
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -84,9 +84,8 @@ def execute(args: argparse.Namespace) -> int:
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
     del loaded
-    with _Show(args) as show:
-        result = launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch)
-        return show.finish(result, cache)
+    with _Show(args, cache, plan) as show:
+        return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch))
 
 
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
@@ -99,9 +98,9 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     cache = os.path.join(place, "cache")
     if summary is not None:
         _refuse_changes(state.journal_path(directory), summary["file"], cache)
-    with _Show(args) as show:
+    with _Show(args, cache, None) as show:
         asked = resume.Asked(tuple(args.again), tuple(args.done))
-        return show.finish(resume.resume(place, run, show.ways(), show.watch, asked), cache)
+        return show.finish(resume.resume(place, run, show.ways(), show.watch, asked))
 
 
 def _refuse_changes(journal: str, file: str, cache: str) -> None:
@@ -195,11 +194,13 @@ def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]
 class _Show:
     """Everything between a run and the people who watch it: chooses the watcher, lends it keys, tells the end."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, cache: str, plan: Plan | None) -> None:
         from stagebook.cli import output
         from stagebook.report import watch
 
         self._args = args
+        self._cache = cache
+        self._plan = plan
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
         self._terminal: list[Any] | None = None
@@ -218,7 +219,7 @@ class _Show:
         """The engine has a story to tell; the watcher hears of it from the beginning."""
         self._story = story
         if self._watcher.wants_keys:
-            self._watcher.began(story.document())
+            self._watcher.began(self._expecting(story))
         else:
             self._watcher.began({
                 "run": story.run, "pipeline": story.pipeline.name, "file": story.pipeline.file, "jobs": story.jobs,
@@ -226,13 +227,25 @@ class _Show:
             })  # fmt: skip
         return self._watcher
 
-    def finish(self, result: Any, cache: str) -> int:
+    def _expecting(self, story: Story) -> dict[str, Any]:
+        """The document with what is expected of each stage, and of the run as a whole, from what they took before."""
+        from stagebook.cli import rehearsal
+
+        known = profile.load(self._cache, story.pipeline.file)
+        durations = [known.get(stage.id, stage.duration_ms) for stage in story.pipeline.stages]
+        document = story.document()
+        for stage, ms in zip(document["stages"], durations):
+            stage["expected_s"] = None if ms is None else ms / 1000
+        whole = None if self._plan is None else rehearsal.makespan_ms(self._plan, durations)
+        return {**document, "expected_s": None if whole is None else whole / 1000}
+
+    def finish(self, result: Any) -> int:
         from stagebook.cli import output
         from stagebook.engine import launch
 
         story: Story = result.story
         document = story.document(result.waiting)
-        profile.update(cache, story.pipeline.file, dict(_durations(story)))
+        profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
         self._watcher.finished(document)
         self._watcher.flush()
         if self._args.json:
