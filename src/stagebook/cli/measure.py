@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Mapping
 
@@ -38,8 +39,11 @@ CI_RUNS = (
 )
 
 
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9:_-]{0,29}", re.ASCII)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", metavar="KEY", help=f"joins commands into one run; default: {VARIABLE}, the CI's run id")
+    parser.add_argument("--run", metavar="KEY", help=f"joins commands into one run; default: {VARIABLE}, or the CI's")
     parser.add_argument("--name", metavar="N", help="what to call the stage; default: the command's first words")
     parser.add_argument(
         "--needs", nargs="*", action="extend", metavar="N", help="stages it needs; default: those that it came after"
@@ -90,8 +94,7 @@ def name_of(argv: list[str]) -> str:
     or nobody's business."""
     program = os.path.basename(argv[0]) or argv[0]
     word = argv[1] if len(argv) > 1 else ""
-    is_word = len(word) <= 30 and word[:1].isalpha() and word.replace("-", "").replace("_", "").replace(":", "").isalnum()
-    return f"{program} {word}" if is_word else program
+    return f"{program} {word}" if _WORD.fullmatch(word) else program
 
 
 def plain_name(name: str) -> str:

@@ -101,8 +101,11 @@ def measure(
             if group is not None and groups is not None:
                 groups.leave()
     except CannotRun as error:
-        notes.attempt(lambda: notes.could_not_start(str(error)))
-        return notes.result(error.code, "error", str(error), None)
+        why, exit = str(error), error.code
+        notes.attempt(lambda: notes.could_not_start(why))
+        if groups is not None:
+            groups.close()
+        return notes.result(exit, "error", why, None)
     notes.attempt(lambda: notes.started(pid))
     ended = _wait(pid, (*watched, signal.SIGCHLD))
     us = notes.now()
@@ -193,7 +196,7 @@ class _Notes:
             self._held = None
 
 
-def _spawn(command: Command, mask: set[signal.Signals]) -> int:
+def _spawn(command: Command, mask: set[int | signal.Signals]) -> int:
     """The process; raises CannotRun."""
     argv = command.argv
     moves = [(os.POSIX_SPAWN_DUP2, 2, 1)] if command.is_out_moved else []
@@ -245,8 +248,6 @@ def _wait(pid: int, watched: tuple[signal.Signals, ...]) -> Ended:
     by_terminal: int | None = None
     while True:
         info = signal.sigwaitinfo(watched)
-        if info is None:
-            continue
         if info.si_signo == signal.SIGCHLD:
             ended, status, rusage = os.wait4(pid, os.WNOHANG)
             if ended:

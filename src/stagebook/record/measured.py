@@ -274,9 +274,9 @@ def join(state_directory: str, key: str | None, name: str, durability: str = "no
     try:
         run = _noted(fd)
         if run is not None:
-            turn = _known_run(state.run_directory(state_directory, run), durability)
-            if turn is not None:
-                return turn
+            known = _known_run(state.run_directory(state_directory, run), durability)
+            if known is not None:
+                return known
         _forget_old_keys(os.path.dirname(path), path)
         run = new_run_id()
         os.pwrite(fd, run.encode(), 0)

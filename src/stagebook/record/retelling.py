@@ -125,9 +125,9 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     elif event == "stage.ended":
         story.ended(at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False))
     elif event == "stages.added":
-        stages = _stages_of(record)
-        at.update((stage.id, index) for index, stage in enumerate(stages, len(at)))
-        story.added(stages, record.get("edges", "needs"))
+        added = _stages_of(record)
+        at.update((stage.id, index) for index, stage in enumerate(added, len(at)))
+        story.added(added, record.get("edges", "needs"))
     elif event == "usage":
         used = usage_of(record)
         if used is not None:
