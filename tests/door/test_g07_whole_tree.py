@@ -44,7 +44,7 @@ def test_g07_r035_a_timeout_takes_the_whole_tree_and_no_neighbour(place: Place, 
     done = command.wait()
     assert done.code == 1
     stages = by_stage(done.json)
-    assert (stages["tree"]["outcome"], stages["tree"]["reason"]) == ("timeout", "timeout")
+    assert (stages["tree"]["outcome"], stages["tree"]["reason"]) == ("timeout", "attempt timeout")
     assert stages["tree"]["wall_s"] < 1.5 + 0.5 + 2
     assert stages["neighbour"]["outcome"] == "success"
     assert [line.word for line in place.ledger() if line.stage == "neighbour"] == ["begin", "end"]
@@ -90,13 +90,13 @@ def test_r036_a_cancelled_run_exits_1_and_leaves_nothing(place: Place) -> None:
 
 def test_r035_a_stage_that_heeds_term_gets_its_grace(place: Place) -> None:
     place.pipeline({"polite": {
-        "run": f"trap '{note('term').replace(chr(34), chr(34))}; exit 0' TERM\n{note('begin')}\nwhile :; do sleep 0.02; done",
+        "run": f"trap '{note('term')}; exit 0' TERM\n{note('begin')}\nwhile :; do sleep 0.02; done",
         "timeout": "500ms", "grace": "20s",
     }})  # fmt: skip
     done = place.run("run", "--json")
     assert done.code == 1
     stage = by_stage(done.json)["polite"]
-    assert (stage["outcome"], stage["reason"]) == ("timeout", "timeout")
+    assert (stage["outcome"], stage["reason"]) == ("timeout", "attempt timeout")
     assert [line.word for line in place.ledger()] == ["begin", "term"]
     assert stage["wall_s"] < 10
 

@@ -1,0 +1,250 @@
+"""G11: signals. The first INT, TERM or HUP stops in order, the second at once; nobody is left; the run can go on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+from tests.door import processes, waiting
+from tests.door.place import Place, by_stage, note, noted, outcomes
+
+EXITS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+
+#: A stage that runs until it is told to stop, takes a moment to tidy up, and says so.
+POLITE = f"""
+trap '{note("tidied")}; exit 0' TERM
+{note("begin")}
+while [ ! -e "$BASE/go" ]; do sleep 0.02; done
+{note("end")}
+"""
+DEAF = f"trap '' TERM INT HUP\n{note('begin')}\nwhile [ ! -e \"$BASE/go\" ]; do sleep 0.02; done\n{note('end')}"
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_r036_the_first_signal_stops_in_order_and_the_run_can_go_on(place: Place, name: str) -> None:
+    place.pipeline({
+        "done": noted(),
+        "running": {"run": POLITE, "needs": "done"},
+        "next": {"run": noted(), "needs": "running"},
+        "cleanup": {"run": noted(), "needs": "next", "always": True},
+    })  # fmt: skip
+    command = place.start("run", "--json")
+    place.wait_for("running")
+    command.send(getattr(signal, name))
+    done = command.wait()
+    assert done.code == EXITS[name]
+    assert place.left(0) == []
+    document = done.json
+    assert document["outcome"] == "cancellation"
+    assert f"cancelled by {name}" in (document["reason"] or "")
+    assert outcomes(document) == {
+        "done": "success", "running": "cancellation", "next": "cancellation", "cleanup": "success",
+    } or outcomes(document)["next"] == "skip"  # fmt: skip
+    assert ("running", "tidied") in [(line.stage, line.word) for line in place.ledger()]
+    assert place.began() == ["done", "running", "cleanup"]
+    # What the signal stopped waits again; what had ended stands. The cleanup of the stopped run has ended.
+    (place.base / "go").touch()
+    again = place.run("run", "--resume", "--json")
+    assert again.code == 0, again
+    assert again.json["run"] == document["run"]
+    assert outcomes(again.json) == dict.fromkeys(("done", "running", "next", "cleanup"), "success")
+    assert place.began()[3:5] == ["running", "next"]
+    assert place.began().count("done") == 1
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_r036_a_second_signal_kills_at_once_without_cleanup(place: Place, name: str) -> None:
+    place.pipeline({
+        "deaf": {"run": DEAF, "grace": "1h"},
+        "cleanup": {"run": noted(), "needs": "deaf", "always": True},
+    })  # fmt: skip
+    command = place.start("run", "--json")
+    place.wait_for("deaf")
+    command.send(getattr(signal, name))
+    waiting.until(lambda: place.events("run.cancel"), "the first signal in the journal")
+    command.send(getattr(signal, name))
+    done = command.wait()
+    assert done.code == EXITS[name]
+    assert place.left(0) == []
+    assert place.began() == ["deaf"]
+    assert by_stage(done.json)["deaf"]["attempts"][0]["signal"] == signal.SIGKILL
+    (place.base / "go").touch()
+    assert place.run("run", "--resume").code == 0
+    assert place.began() == ["deaf", "deaf", "cleanup"]
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_two_signals_10_ms_apart_are_two(place: Place, name: str) -> None:
+    place.pipeline({"deaf": {"run": DEAF, "grace": "1h"}})
+    command = place.start("run", "--json")
+    place.wait_for("deaf")
+    command.send(getattr(signal, name))
+    waiting.still(lambda: True, "", 0.01)
+    command.send(getattr(signal, name))
+    assert command.wait().code == EXITS[name]
+    assert place.left(0) == []
+
+
+def test_g11_different_signals_count_together_and_the_first_names_the_exit(place: Place) -> None:
+    place.pipeline({"deaf": {"run": DEAF, "grace": "1h"}})
+    command = place.start("run", "--json")
+    place.wait_for("deaf")
+    command.send(signal.SIGTERM)
+    waiting.until(lambda: place.events("run.cancel"), "the first signal in the journal")
+    command.send(signal.SIGINT)
+    done = command.wait()
+    assert done.code in (143, 130)
+    assert place.left(0) == []
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_a_signal_in_the_first_instants_never_leaves_a_process_or_a_wrong_exit(place: Place, name: str) -> None:
+    place.pipeline({"a": "sleep 601", "b": "sleep 602"})
+    number = getattr(signal, name)
+    for delay in (0.0, 0.02, 0.05, 0.08, 0.1, 0.13, 0.16, 0.2):
+        command = place.start("run", "--quiet")
+        try:
+            command.process.wait(delay)
+        except subprocess.TimeoutExpired:
+            pass
+        command.send(number)
+        done = command.wait()
+        # Before our first instruction Python's own answer to the signal counts.
+        assert done.code in (EXITS[name], -number), (delay, done)
+        assert "Traceback" not in done.err or done.code == -number, done
+        assert place.left(1) == []
+
+
+def test_g11_a_signal_during_cleanup_does_not_end_the_cleanup_a_second_does(place: Place) -> None:
+    place.pipeline({
+        "broken": "exit 1",
+        "cleanup": {"run": DEAF, "needs": "broken", "always": True, "grace": "1h"},
+    })  # fmt: skip
+    command = place.start("run", "--json")
+    place.wait_for("cleanup")
+    command.send(signal.SIGINT)
+    waiting.until(lambda: place.events("run.cancel"), "the first signal in the journal")
+    command.send(signal.SIGINT)
+    done = command.wait()
+    assert done.code == 130
+    assert place.left(0) == []
+
+
+def test_g11_the_terminals_ctrl_c_reaches_the_run_once(place: Place) -> None:
+    place.pipeline({"a": {"run": POLITE}, "cleanup": {"run": noted(), "needs": "a", "always": True}})
+    with Terminal(place, "run") as terminal:
+        place.wait_for("a")
+        terminal.type(b"\x03")
+        assert terminal.wait() == 130
+    assert place.began() == ["a", "cleanup"]
+    assert len(place.events("run.cancel")) == 1
+
+
+def test_g11_a_closed_terminal_stops_the_run_in_order(place: Place) -> None:
+    place.pipeline({"a": {"run": POLITE}, "cleanup": {"run": noted(), "needs": "a", "always": True}})
+    terminal = Terminal(place, "run")
+    place.wait_for("a")
+    terminal.close()
+    assert terminal.wait() in (129, -signal.SIGHUP)
+    assert place.left(3) == []
+    assert place.began() == ["a", "cleanup"]
+    assert place.show()["outcome"] == "cancellation"
+    (place.base / "go").touch()
+    assert place.run("run", "--resume").code == 0
+
+
+def test_g11_a_vanished_reader_does_not_stop_the_run(place: Place) -> None:
+    place.pipeline({f"s{i:02}": {"run": noted("sleep 0.01")} for i in range(20)})
+    reading, writing = os.pipe()
+    command = place.start("run", stdout=writing)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        assert file.readline()
+    assert command.wait().code == 0
+    assert len(place.began()) == 20
+    assert place.show()["outcome"] == "success"
+
+
+def test_g11_head_of_a_pipe_ends_the_pipe_not_the_run(place: Place) -> None:
+    place.pipeline({f"s{i:02}": {"run": noted("sleep 0.01")} for i in range(20)})
+    done = subprocess.run(
+        ["sh", "-c", f"({place.command} run; echo code $? >&2) | head -1"],
+        cwd=place.folder, env=place.env, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "code 0" in done.stderr
+    assert done.stdout.count("\n") == 1
+    assert len(place.began()) == 20
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "--json"), ("run", "--output", "interleave")])
+def test_g11_a_full_stdout_is_named_on_stderr_and_does_not_stop_the_run(place: Place, words: tuple[str, ...]) -> None:
+    place.pipeline({f"s{i}": {"run": noted("echo words")} for i in range(5)})
+    with open("/dev/full", "wb") as full:
+        done = place.run(*words, stdout=full)
+    assert len(place.began()) == 5
+    assert "No space left" in done.err
+    assert "Traceback" not in done.err
+    assert place.show()["outcome"] == "success"
+    assert done.code in (0, 4)
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
+def test_g11_closed_standard_streams_harm_nothing(place: Place, closed: str) -> None:
+    place.pipeline({"a": noted("echo a; echo b >&2; cat"), "b": {"run": noted(), "needs": "a"}})
+    redirections = " ".join(f"{number}{'<' if number == '0' else '>'}&-" for number in closed.split())
+    shell = subprocess.run(["sh", "-c", f"exec {place.command} run {redirections}"], cwd=place.folder, env=place.env)
+    assert shell.returncode == 0
+    assert place.began() == ["a", "b"]
+    assert place.events("run.ended")
+
+
+class Terminal:
+    """The command on a terminal of its own, as the leader of a session."""
+
+    def __init__(self, place: Place, *words: str) -> None:
+        pid, self._fd = pty.fork()
+        if pid == 0:
+            os.chdir(place.folder)
+            os.execve(place.command, [place.command, *words], {**place.env, "TERM": "xterm"})
+        self.pid = pid
+        self.seen = b""
+        os.set_blocking(self._fd, False)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def wait(self) -> int:
+        """The exit status; negative for a signal."""
+
+        def look() -> list[int]:
+            self._drain()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return [os.waitstatus_to_exitcode(status)] if pid else []
+
+        return waiting.until(look, "the command on the terminal ends")[0]
+
+    def _drain(self) -> None:
+        while self._fd >= 0:
+            try:
+                data = os.read(self._fd, 65536)
+            except (BlockingIOError, OSError):
+                return
+            if not data:
+                return
+            self.seen += data
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        if trouble[0] is not None:
+            processes.signal_to(self.pid, signal.SIGKILL)
+        self.close()
