@@ -84,7 +84,7 @@ def execute(args: argparse.Namespace) -> int:
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
     del loaded
-    with _Show(args, cache, plan) as show:
+    with Show(args, cache, plan) as show:
         return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch))
 
 
@@ -98,7 +98,7 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     cache = os.path.join(place, "cache")
     if summary is not None:
         _refuse_changes(state.journal_path(directory), summary["file"], cache)
-    with _Show(args, cache, None) as show:
+    with Show(args, cache, None) as show:
         asked = resume.Asked(tuple(args.again), tuple(args.done))
         return show.finish(resume.resume(place, run, show.ways(), show.watch, asked))
 
@@ -191,7 +191,7 @@ def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]
     return tuple(values.items())
 
 
-class _Show:
+class Show:
     """Everything between a run and the people who watch it: chooses the watcher, lends it keys, tells the end."""
 
     def __init__(self, args: argparse.Namespace, cache: str, plan: Plan | None) -> None:
@@ -259,7 +259,7 @@ class _Show:
         path = os.path.join(self._story.logs_directory or "", state.log_name(stage, attempt))
         return logs.tail(path, lines)
 
-    def __enter__(self) -> _Show:
+    def __enter__(self) -> Show:
         if self._watcher.wants_keys and os.isatty(0):
             import termios
 
