@@ -63,27 +63,33 @@ def main(argv: list[str] | None = None) -> int:
 
         keep()
     try:
-        try:
-            code = _answer(words)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _give_up_stdout()  # `| head -1`: whoever read has seen enough
-            return 0
-        except OSError as error:
-            if not _is_of_stdout(error):
-                raise
-            _give_up_stdout()
-            sys.stderr.write(f"error: standard output: {error.strerror}\n")
-            return 4
-        return code
+        return _printed(words)
     except KeyboardInterrupt:
         return 130
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 2
     except BaseException as error:
         from stagebook.cli import trouble
 
-        return trouble.explain(error, wants_json(words))
+        return trouble.explain(error, words)
+
+
+def _printed(words: list[str]) -> int:
+    """The exit code of a command whose answer has been written to its end, or of why it could not be."""
+    try:
+        try:
+            code = _answer(words)
+        except SystemExit as end:  # argparse has printed its help
+            code = end.code if isinstance(end.code, int) else 2
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()  # `| head -1`: whoever read has seen enough
+        return 0
+    except OSError as error:
+        if not _is_of_stdout(error):
+            raise
+        _give_up_stdout()
+        sys.stderr.write(f"error: standard output: {error.strerror}\n")
+        return 4
+    return code
 
 
 def wants_json(words: list[str]) -> bool:
@@ -138,14 +144,13 @@ def _open_closed_streams() -> None:
 
 
 def _is_of_stdout(error: OSError) -> bool:
-    """Whether writing our answer is what failed: such an error names no file, and a second try fails the same way."""
+    """Whether writing our answer is what failed: a command wrote, and to no file that has a name."""
     if error.filename is not None:
         return False
-    try:
-        sys.stdout.flush()
-    except OSError as again:
-        return again.errno == error.errno
-    return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("stagebook.cli.")
 
 
 def _give_up_stdout() -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Any, Iterable
+from typing import IO, Any, Iterable, Sequence
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.report.style import Style, choose
 
 
-def style_for(stream: IO[str], args: Any = None) -> Style:
-    """The style for `stream` as options and settings ask; without `args`, as the words of the command line say."""
+def style_for(stream: IO[str], args: Any = None, words: Sequence[str] = ()) -> Style:
+    """The style for `stream` as options and settings ask; where wrong words left no `args`, as `words` say."""
     if args is not None:
         return choose(stream, args.settings.color, args.ascii)
-    words = sys.argv[1:]
     color = "auto"
     for word, value in zip(words, [*words[1:], ""]):
         if word == "--color":

@@ -13,33 +13,36 @@ from typing import Iterable
 from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError
 
 
-def explain(error: BaseException, as_json: bool) -> int:
-    """Tell a user about `error`; gives the exit code."""
+def explain(error: BaseException, words: list[str]) -> int:
+    """Tell a user about `error`, in the way that the words of the command line ask for; gives the exit code."""
+    from stagebook.cli.main import wants_json
+
+    as_json = wants_json(words)
     if not isinstance(error, StagebookError):
-        text = f"Stagebook failed, your stages are safe; details: {keep_details(error)}"
-        return _say([Problem("", 0, 0, "defect", "error", text)], as_json, DEFECT, text)
+        text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
+        return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)
     found = error.problems
     if not found:
         code = {2: "input", 4: "surroundings"}.get(error.exit, "defect")
         found = (Problem("", 0, 0, code, "error", str(error)),)
     if not as_json and any(problem.file for problem in found):
-        return tell(found, error.exit)
-    return _say(found, as_json, error.exit)
+        return _tell(found, words, error.exit)
+    return _say(found, words, as_json, error.exit)
 
 
-def tell(found: Iterable[Problem], code: int) -> int:
+def _tell(found: Iterable[Problem], words: list[str], code: int) -> int:
     """All problems of a file on standard error, with the lines they are about, and the tally."""
     from stagebook.cli.output import style_for
     from stagebook.report import problems
 
     shown = [near(problem) for problem in found]
-    lines = problems.render(shown, style_for(sys.stderr), source_line)
+    lines = problems.render(shown, style_for(sys.stderr, words=words), source_line)
     tally = problems.tally(shown)
     sys.stderr.write("\n".join([*lines, "", f"{tally}, nothing was run"]) + "\n")
     return code
 
 
-def _say(found: Iterable[Problem], as_json: bool, code: int, text: str = "") -> int:
+def _say(found: Iterable[Problem], words: list[str], as_json: bool, code: int, text: str = "") -> int:
     from stagebook.report import problems
 
     if as_json:
@@ -51,7 +54,7 @@ def _say(found: Iterable[Problem], as_json: bool, code: int, text: str = "") -> 
     else:
         from stagebook.cli.output import style_for
 
-        sys.stderr.write("\n".join(problems.render(found, style_for(sys.stderr))) + "\n")
+        sys.stderr.write("\n".join(problems.render(found, style_for(sys.stderr, words=words))) + "\n")
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -101,7 +104,7 @@ def unknown_command(word: str) -> InputError:
     return usage_error(f"unknown command '{word}'", "stagebook --help lists all commands")
 
 
-def keep_details(error: BaseException) -> str:
+def keep_details(error: BaseException, words: list[str]) -> str:
     """Write the traceback where it can be found again; gives its path, or the error itself where nothing can be
     written."""
     import time
@@ -109,7 +112,7 @@ def keep_details(error: BaseException) -> str:
 
     from stagebook import __version__
 
-    text = f"stagebook {__version__}, Python {sys.version}\n{sys.argv!r}\n\n" + "".join(
+    text = f"stagebook {__version__}, Python {sys.version}\n{words!r}\n\n" + "".join(
         traceback.format_exception(error)
     )
     name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"

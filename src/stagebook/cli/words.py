@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any, NoReturn
 
 from stagebook.model.problem import InputError, Problem
@@ -21,6 +22,10 @@ class _Format(argparse.RawDescriptionHelpFormatter):
 
 class Parser(argparse.ArgumentParser):
     """Wrong words raise InputError, as every other mistake of a user does, instead of ending the process."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse's, which keeps silent about a full device."""
+        (file or sys.stdout).write(message)
 
     def error(self, message: str) -> NoReturn:
         raise usage_error(message, f"stagebook {self.prog.split(' ', 1)[-1]} --help shows what is possible")
