@@ -24,6 +24,7 @@ HARMLESS = {
     "operator",
     "re",
     "enum",
+    "difflib",
 }
 THIRD_PARTY = {"yaml": "formats"}
 
