@@ -5,13 +5,11 @@ Commands come from `--help`, keys from the grammar's table, the diagram of moves
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
-from stagebook.cli.main import COMMANDS
+from stagebook.cli import reference
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Record, Scalar, Type, Word
 from stagebook.scheduler import moves
@@ -27,17 +25,6 @@ SCALARS = {
     "retry-reason": "`failure`, `error`, `timeout`, `exit N`",
     "workers": "whole number, `auto`",
 }
-
-
-def commands() -> str:
-    """Every command's own help, as a user of 80 columns sees it."""
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-    parts = ["# Commands\n\nGenerated from `--help` by `make docs`.\n"]
-    for words in ([], *([name] for name in COMMANDS)):
-        command = [sys.executable, "-m", "stagebook", *words, "--help"]
-        said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-        parts.append(f"## {' '.join(['stagebook', *words])}\n\n```text\n{said.strip()}\n```\n")
-    return "\n".join(parts)
 
 
 def keys() -> str:
@@ -111,7 +98,7 @@ def diagram() -> str:
 
 #: page: (its maker, or None) and {marker: maker} for the parts between `<!-- MARKER -->` and `<!-- /MARKER -->`
 PAGES: dict[str, tuple[Callable[[], str] | None, dict[str, Callable[[], str]]]] = {
-    "reference/commands.md": (commands, {}),
+    "reference/commands.md": (reference.page, {}),
     "reference/keys.md": (keys, {}),
     "explanation/scheduler.md": (None, {"moves": diagram}),
 }

@@ -45,7 +45,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_stands_in_the_reference_with_an_example(command: str) -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text()
-    section = text.partition(f"## stagebook {command}\n")[2].partition("\n## ")[0]
+    section = text.partition(f"## {command}\n")[2].partition("\n## ")[0]
     assert "example:" in section
 
 
