@@ -16,12 +16,12 @@ from stagebook.engine.loop import Engine, Watcher
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.observe.cgroup import Groups
-from stagebook.record import lock, reader, replay, retelling, state
+from stagebook.record import lock, measured, reader, replay, retelling, state
 from stagebook.record.clock import boot_id
 from stagebook.record.line import members
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
-from stagebook.scheduler.vocabulary import Exited, RerunAnswered, Resumed
+from stagebook.scheduler.vocabulary import CancelAsked, Exited, RerunAnswered, Resumed
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
@@ -41,6 +41,7 @@ def resume(
     held = lock.take(directory)
     path = state.journal_path(directory)
     recording = reader.load(path)
+    measured.refuse(recording)
     told = replay.replay(recording)
     answers = _answers(told, asked)
     reader.repair(path, recording)
@@ -69,6 +70,8 @@ def resume(
         engine.happened(
             RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, None, members(rerun=is_again)
         )
+    for stage in told.cancels:
+        engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, None, '"why":"cancel"')
     return drive(engine, writer, clock, held, directory, story)
 
 

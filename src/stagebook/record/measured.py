@@ -21,6 +21,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, reader, state
 from stagebook.record.clock import boot_id, epoch_us, is_run_id, new_run_id
 from stagebook.record.line import members, quote, time_us
+from stagebook.record.reader import Recording
 from stagebook.record.writer import Writer
 
 if TYPE_CHECKING:
@@ -237,6 +238,12 @@ class Past:
     def open_ones(self) -> list[tuple[str, int]]:
         """Stages with an attempt that has no end, and which attempt."""
         return [(stage, self.attempts[stage]) for stage in self._begun if stage not in self._over]
+
+
+def refuse(recording: Recording) -> None:
+    """Raise InputError for the journal of a measured run: its commands belong to somebody else's script."""
+    if recording.records and recording.records[0].get("format") == FORMAT:
+        raise InputError(f"run {recording.run} was measured: only the script that its commands stand in can lead it")
 
 
 def settle(story: Story) -> None:

@@ -37,7 +37,8 @@ Record = dict[str, Any]
 
 class Replay(NamedTuple):
     """`owed` are ends that the machine has decided and that stand in no line: the engine died in between. `timers` are
-    those that have not fired; stale ones among them are ignored by the machine."""
+    those that have not fired; stale ones among them are ignored by the machine. `cancels` are stages (None: the run)
+    whose cancelling was decided while no engine held the run, and that no engine has been told of since."""
 
     header: Header
     pipeline: Pipeline
@@ -46,6 +47,7 @@ class Replay(NamedTuple):
     machine: Machine
     owed: list[Ended | RunEnded]
     timers: list[SetTimer]
+    cancels: list[int | None]
 
 
 def replay(recording: Recording) -> Replay:
@@ -62,7 +64,7 @@ def replay(recording: Recording) -> Replay:
     for record in records:
         play.take(record)
     play.feed()
-    return Replay(head, pipeline, choice, plan, machine, play.owed(), list(play.timers.values()))
+    return Replay(head, pipeline, choice, plan, machine, play.owed(), list(play.timers.values()), play.cancels)
 
 
 def choice_to_plain(choice: Choice) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _frozen(value: Any) -> Any:
 class _Play:
     """The batch being gathered, and what the machine has decided that no line has told yet."""
 
-    __slots__ = ("at", "batch", "ends", "events", "machine", "path", "run_end", "timers")
+    __slots__ = ("at", "batch", "cancels", "ends", "events", "machine", "path", "run_end", "timers")
 
     def __init__(self, path: str, machine: Machine, at: dict[str, int]) -> None:
         self.path = path
@@ -93,9 +95,12 @@ class _Play:
         self.ends: dict[int, Ended] = {}
         self.run_end: RunEnded | None = None
         self.timers: dict[str, SetTimer] = {}
+        self.cancels: list[int | None] = []
 
     def take(self, record: Record) -> None:
         name = record["event"]
+        if name == "run.cancel" and self._is_pending(record):
+            return
         if name in _EVENTS:
             if record["batch"] != self.batch:
                 self.feed()
@@ -110,6 +115,18 @@ class _Play:
         elif name == "run.ended":
             self.feed()
             self._compare_run(record)
+
+    def _is_pending(self, record: Record) -> bool:
+        """Whether this is a decision that waits for the next engine; one that an engine took up waits no longer."""
+        stage = self._stage(record)
+        asked = stage if stage >= 0 else None
+        if record.get("pending"):
+            if asked not in self.cancels:  # to decide it twice is not to ask for it at once
+                self.cancels.append(asked)
+            return True
+        if asked in self.cancels:
+            self.cancels.remove(asked)
+        return False
 
     def feed(self) -> None:
         """Give the machine the batch that was gathered."""
