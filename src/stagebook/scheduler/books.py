@@ -43,6 +43,7 @@ class Books:
         "_done_well",
         "_failed_before",
         "_failed_fast",
+        "_failed_groups",
         "_fast_cause",
         "_followers",
         "_granted",
@@ -130,6 +131,8 @@ class Books:
         self._cancel_for_good = False
         self._timed_out = False
         self._failed_fast = -1
+        #: The matrices (`fail_fast_group`) that have failed, and by which stage.
+        self._failed_groups: dict[int, int] = {}
         #: Stages that a cancel of the run has ended, in order: they wait again when it is lifted.
         self._stopped: list[int] = []
 
@@ -194,6 +197,7 @@ class Books:
             tuple(sorted(self._granted.items())),
             tuple(sorted(self._killing.items())),
             tuple(sorted(self._fast_cause.items())),
+            tuple(sorted(self._failed_groups.items())),
             tuple(sorted(self._failed_before)),
             tuple(sorted(self._may_rerun)),
             tuple(sorted(self._queue_timer.items())),

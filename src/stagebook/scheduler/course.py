@@ -26,6 +26,9 @@ from stagebook.scheduler.vocabulary import AskRerun, Ended, Kill, SetTimer
 #: `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
 ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT, RUN_CANCEL, STAGE_CANCEL, FAIL_FAST, LIFTED = range(8)
 
+#: A stage may go on: see `Course._verdict`.
+GO = -1
+
 record = tuple.__new__
 
 
@@ -40,6 +43,9 @@ class Course(Books):
             self._end_by_stop(stage)
             return
         plan = self.plan.stages[stage]
+        if plan.fail_fast_group in self._failed_groups and not plan.always:
+            self._end_unstarted(stage, FAIL_FAST)
+            return
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
             self._move(stage, ASKING)
             self._active += 1
@@ -64,7 +70,7 @@ class Course(Books):
         elif outcome != CANCELLATION:
             if plan.allow_failure:
                 self._done_well[stage] = 1
-            else:
+            elif stage not in self._stopped[-1:]:  # a cancel cut its attempts short: it may still pass
                 self._fail_fast(stage, plan.fail_fast_group)
         if self._timed[stage]:
             self._queue_timer.pop(stage, None)
@@ -96,23 +102,27 @@ class Course(Books):
                 elif not open_needs[stage]:
                     self._become_ready(stage)
 
-    def _reconsider(self, stage: int) -> None:
-        """Decide for a waiting stage from its needs as they stand."""
-        needs = self.plan.stages[stage].needs
-        open_needs = [need for need in needs if self._state[need] < SUCCESS]
-        self._open[stage] = len(open_needs)
+    def _verdict(self, stage: int) -> int | None:
+        """What the needs of a waiting stage say as they stand: `GO`, None for wait, or the need to skip it for."""
+        needs, state, well = self.plan.stages[stage].needs, self._state, self._done_well
+        ended = [need for need in needs if state[need] >= SUCCESS]
+        bad = [need for need in ended if not well[need]]
+        left = len(needs) - len(ended)
+        self._open[stage] = left
         kind = self._join[stage]
-        ended = [need for need in needs if self._state[need] >= SUCCESS]
-        bad = [need for need in ended if not self._done_well[need]]
         if kind == JOIN_ALL and bad:
-            self._skip(stage, bad[0])
-        elif kind == JOIN_ANY and len(bad) < len(ended):
+            return bad[0]
+        if kind == JOIN_ANY and len(bad) < len(ended):
+            return GO
+        if left:
+            return None
+        return bad[-1] if kind == JOIN_ANY and bad else GO
+
+    def _follow(self, stage: int, verdict: int | None) -> None:
+        if verdict == GO:
             self._become_ready(stage)
-        elif not open_needs:
-            if kind == JOIN_ANY and bad:
-                self._skip(stage, bad[-1])
-            else:
-                self._become_ready(stage)
+        elif verdict is not None:
+            self._skip(stage, verdict)
 
     def _skip(self, stage: int, need: int) -> None:
         self._cause[stage] = need
@@ -120,10 +130,11 @@ class Course(Books):
 
     def _fail_fast(self, stage: int, group: int) -> None:
         """A failure that counts: it may cancel its group, and under fail-fast the run."""
-        for other in self._groups.get(group, ()):
-            if other != stage and not self._always[other] and self._state[other] < SUCCESS:
-                self._fast_cause[other] = stage
-                self._stop_stage(other, FAIL_FAST)
+        if group >= 0 and group not in self._failed_groups:
+            self._failed_groups[group] = stage
+            for other in self._groups[group]:
+                if not self._always[other]:
+                    self._stop_stage(other, FAIL_FAST)
         if self.plan.policy == "fail-fast" and self._failed_fast < 0:
             self._failed_fast = stage
             self._stop_all(FAIL_FAST)
@@ -137,9 +148,12 @@ class Course(Books):
     def _cancel_reason(self) -> str:
         return "cancelled by stagebook cancel" if self._cancel_why == "cancel" else f"cancelled by {self._cancel_why}"
 
-    def _fast_reason(self, stage: int) -> str:
-        cause = self._fast_cause.get(stage, self._failed_fast)
-        return f"fail-fast: {self.plan.stages[cause].id} ({NAMES[self._state[cause]]})"
+    def _end_fast(self, stage: int) -> None:
+        """Cancelled because of a failure elsewhere: in its group, else in the run."""
+        cause = self._failed_groups.get(self.plan.stages[stage].fail_fast_group, self._failed_fast)
+        self._fast_cause[stage] = cause
+        reason = f"fail-fast: {self.plan.stages[cause].id} ({NAMES[self._state[cause]]})"
+        self._end(stage, CANCELLATION, reason)
 
     def _stop_all(self, cause: int) -> None:
         """End what has not started, kill what runs; `always` stages and those that wait for needs are left alone."""
@@ -157,7 +171,7 @@ class Course(Books):
         elif state == KILLING:
             if self._killing[stage] == LIFTED:
                 self._killing[stage] = cause
-            elif self._killing[stage] == ATTEMPT_TIMEOUT and cause == FAIL_FAST and stage in self._fast_cause:
+            elif self._killing[stage] == ATTEMPT_TIMEOUT and cause == FAIL_FAST:
                 self._killing[stage] = LAST_TIMEOUT
         else:
             self._end_unstarted(stage, cause)
@@ -180,20 +194,24 @@ class Course(Books):
 
     def _end_unstarted(self, stage: int, cause: int) -> None:
         """End a stage of which no attempt exists now."""
-        state = self._state[stage]
-        if state == READY:
-            self._line.withdraw(stage)
-        elif state in (BACKOFF, ASKING):
-            self._active -= 1
+        self._leave(stage)
         if cause == RUN_CANCEL:
             self._stopped.append(stage)
             self._end(stage, CANCELLATION, self._cancel_reason())
         elif cause == STAGE_CANCEL:
             self._end(stage, CANCELLATION, "cancelled")
         elif cause == FAIL_FAST:
-            self._end(stage, CANCELLATION, self._fast_reason(stage))
+            self._end_fast(stage)
         else:
             self._end(stage, TIMEOUT, "stage timeout" if cause == STAGE_TIMEOUT else "run timeout")
+
+    def _leave(self, stage: int) -> None:
+        """Take the stage out of what would have moved it on: the line, a backoff, a person's answer."""
+        state = self._state[stage]
+        if state == READY:
+            self._line.withdraw(stage)
+        elif state in (BACKOFF, ASKING):
+            self._active -= 1
 
     def _set_timer(self, name: str, delay_ms: int) -> str:
         self._timer_last += 1

@@ -20,15 +20,17 @@ def matches(only: tuple[str, ...], outcome: str, exit: int | None, signal: int |
     )
 
 
-def run_end(plan: Plan, state: bytearray, cause: dict[int, int], timed_out: bool) -> RunEnded:
+def run_end(
+    plan: Plan, state: bytearray, cause: dict[int, int], fast_cause: dict[int, int], timed_out: bool
+) -> RunEnded:
     """The worst outcome that counts: error over timeout over failure over the cancellation of a stage.
 
-    An allowed failure never counts. Under `lenient` only critical stages count, and a critical one that was skipped
-    counts as the need at the root of its skip.
+    An allowed failure never counts. Under `lenient` only critical stages count, and a critical one that never came
+    to its end because of a failure elsewhere (skipped for a need, cancelled with its group) counts as that failure.
     """
     worst, reason = ("timeout", "timeout") if timed_out else ("success", None)
     lenient = plan.policy == "lenient"
-    root = _roots(state, cause) if lenient and cause else {}
+    root = _roots(state, cause, fast_cause) if lenient and (cause or fast_cause) else {}
     for index, stage in enumerate(plan.stages):
         if lenient and not stage.critical:
             continue
@@ -43,15 +45,17 @@ def run_end(plan: Plan, state: bytearray, cause: dict[int, int], timed_out: bool
     return RunEnded(worst, reason)
 
 
-def _roots(state: bytearray, cause: dict[int, int]) -> dict[int, int]:
-    """For each stage skipped for a need, the stage at the root of the chain. Each link is walked once."""
+def _roots(state: bytearray, cause: dict[int, int], fast_cause: dict[int, int]) -> dict[int, int]:
+    """For each stage that ended because of another, the stage at the root of the chain. Each link is walked once."""
+    links = {stage: by for stage, by in fast_cause.items() if state[stage] == CANCELLATION}
+    links.update((stage, by) for stage, by in cause.items() if state[stage] == SKIP)
     root: dict[int, int] = {}
-    for skipped in cause:
+    for start in links:
         chain = []
-        at = skipped
-        while at not in root and state[at] == SKIP and at in cause:
+        at = start
+        while at not in root and at in links:
             chain.append(at)
-            at = cause[at]
+            at = links[at]
         end = root.get(at, at)
         for link in chain:
             root[link] = end

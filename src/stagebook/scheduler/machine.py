@@ -45,6 +45,7 @@ from stagebook.scheduler.vocabulary import (
     Began,
     CancelAsked,
     Decision,
+    Ended,
     Event,
     Exited,
     RerunAnswered,
@@ -90,7 +91,7 @@ class Machine(Course):
                 self._settle()
         for stage in self._line.choose(self._state):
             self._start(stage)
-        if not self._active and not self._over:
+        if not self._active and not self._over and self._began:
             if self._left:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
             self._close()
@@ -184,6 +185,8 @@ class Machine(Course):
             return
         if cause in (ATTEMPT_TIMEOUT, LAST_TIMEOUT):
             if self._cancels and cause == ATTEMPT_TIMEOUT and self._is_due(stage, "timeout", event):
+                # Only the cancel keeps it from another attempt, so a lifted cancel gives it back.
+                self._failed_before.add(stage)
                 self._stopped.append(stage)
             self._end(stage, TIMEOUT, "attempt timeout")
         elif cause == STAGE_TIMEOUT:
@@ -196,12 +199,12 @@ class Machine(Course):
         elif cause == STAGE_CANCEL:
             self._end(stage, CANCELLATION, "cancelled")
         elif cause == FAIL_FAST:
-            self._end(stage, CANCELLATION, self._fast_reason(stage))
+            self._end_fast(stage)
         else:
             self._move(stage, WAITING)
             self._stage_timer.pop(stage, None)
             self._grant(stage)
-            self._reconsider(stage)
+            self._follow(stage, self._verdict(stage))
 
     def _interrupted(self, stage: int) -> None:
         """The end of this attempt is unknown. It counts; where it was the last one, one more is granted."""
@@ -291,6 +294,7 @@ class Machine(Course):
         lifted, self._stopped = self._stopped, []
         self._over = False
         state = self._state
+        before = self._left
         while lifted:
             stage = lifted.pop()
             self._move(stage, WAITING)
@@ -304,27 +308,30 @@ class Machine(Course):
                     if self._cause[follower] == stage or self._join[follower] == JOIN_ANY:
                         self._cause.pop(follower)
                         lifted.append(follower)
+        if self._left > before:
+            # Ends of this very batch were never heard of.
+            self._out[:] = [said for said in self._out if type(said) is not Ended or state[said.stage] >= SUCCESS]
         self._line.rewind()
         self._wait_again()
         if self.plan.timeout_ms is not None and not self._timed_out:
             self._run_timer = self._set_timer("run", self.plan.timeout_ms)
 
     def _wait_again(self) -> None:
-        """Count the open needs anew, also of ready stages, then decide for all that wait as at the beginning."""
+        """Count the open needs anew, then decide for all that wait as at the beginning.
+
+        Clean-up that was about to go on goes back to waiting if one of its needs does; what runs is left to run.
+        """
         state = self._state
         for index, stage in enumerate(self.plan.stages):
-            if state[index] == READY and any(state[need] < SUCCESS for need in stage.needs):
-                self._line.withdraw(index)
+            if state[index] in (READY, BACKOFF, ASKING) and any(state[need] < SUCCESS for need in stage.needs):
+                self._leave(index)
                 self._queue_timer.pop(index, None)
                 self._move(index, WAITING)
+        # All verdicts before the first consequence: an end counts down what its followers wait for, once.
         waiting = [index for index, value in enumerate(state) if value == WAITING]
-        for index in waiting:
-            self._open[index] = sum(state[need] < SUCCESS for need in self.plan.stages[index].needs)
-        for index in waiting:
+        for index, verdict in [(index, self._verdict(index)) for index in waiting]:
             if state[index] == WAITING:
-                self._reconsider(index)
-            if self._settling:
-                self._settle()
+                self._follow(index, verdict)
 
     def _timer_fired(self, timer: str) -> None:
         kind, _, rest = timer.partition(":")
@@ -366,4 +373,4 @@ class Machine(Course):
         if self._cancels:
             self._out.append(RunEnded("cancellation", self._cancel_reason()))
             return
-        self._out.append(ends.run_end(self.plan, self._state, self._cause, self._timed_out))
+        self._out.append(ends.run_end(self.plan, self._state, self._cause, self._fast_cause, self._timed_out))

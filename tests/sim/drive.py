@@ -1,0 +1,201 @@
+"""A driver over a virtual clock: a heap of (time, order, event), one seeded generator, and the faults of a world.
+
+The clock jumps to the next event. First everything may go wrong; from `CALM_AFTER` batches on nothing new does, and
+then the run must come to its end: within a bound, and again after each `Resumed`.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Callable
+
+from tests.sim.watch import Watch
+from tests.sim.world import World
+
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import (
+    AskRerun,
+    Began,
+    CancelAsked,
+    Decision,
+    Event,
+    Exited,
+    Kill,
+    RerunAnswered,
+    Resumed,
+    SetTimer,
+    Start,
+    Started,
+    TimerFired,
+)
+
+CALM_AFTER = 120
+
+Make = Callable[[Plan], Machine]
+
+
+def play(seed: int, make: Make = Machine) -> Drive:
+    """Run the world of that seed to its end; AssertionError where a promise is broken."""
+    drive = Drive(World(seed), make)
+    try:
+        drive.run()
+    except Exception as trouble:
+        trouble.add_note(f"STAGEBOOK_SIM_SEED={seed} reproduces this; features and faults: {sorted(drive.world.on)}")
+        raise
+    return drive
+
+
+class Drive:
+    """One engine after another, over one journal."""
+
+    def __init__(self, world: World, make: Make) -> None:
+        self.world = world
+        self.draw = world.draw
+        self.make = make
+        self.machine = make(world.plan)
+        self.watch = Watch(world.plan)
+        self.heap: list[tuple[int, int, Event]] = []
+        self.order = 0
+        self.alive: dict[int, int] = {}  #: processes: stage to attempt
+        self.unanswered: set[int] = set()
+        self.journal: list[tuple[tuple[Event, ...], list[Decision]]] = []
+        self.resumes = 0
+        self.bound = CALM_AFTER + 60 * (len(world.plan.stages) + 2)
+
+    @property
+    def calm(self) -> bool:
+        return len(self.journal) > CALM_AFTER
+
+    def push(self, at: int, event: Event) -> None:
+        self.order += 1
+        heappush(self.heap, (at, self.order, event))
+
+    def run(self) -> None:
+        self.push(0, Began(0))
+        self._plan_cancels()
+        while True:
+            self._drain()
+            if self.machine.is_over:
+                if self.watch.cancels and not self.watch.for_good and self.resumes < 3 and self.world.has("resume", 1):
+                    self._crash(always=True)
+                    continue
+                break
+            assert self.machine.waits_for_person, "nothing is outstanding and the run is not over"
+            assert self.unanswered, "the machine waits for a person whom nobody asked"
+            for stage in sorted(self.unanswered):
+                self._answer(stage)
+        self.machine.check()
+        self._replayed()
+
+    def _plan_cancels(self) -> None:
+        draw = self.draw
+        if self.world.has("cancel", 0.5):
+            why = draw.choice(("SIGINT", "SIGTERM", "SIGHUP", "cancel"))
+            at = draw.randint(0, 60)
+            self.push(at, CancelAsked(at, why))
+            for _ in range(draw.randint(1, 2) if self.world.has("cancel_again", 0.6) else 0):
+                at += draw.randint(0, 15)
+                self.push(at, CancelAsked(at, draw.choice(("SIGINT", "SIGTERM", "cancel"))))
+        if self.world.has("cancel_stage", 0.5):
+            for _ in range(draw.randint(1, 3)):
+                at = draw.randint(0, 40)
+                self.push(at, CancelAsked(at, "cancel", draw.randrange(len(self.world.plan.stages))))
+
+    # ------------------------------------------------------------ the loop
+
+    def _drain(self) -> None:
+        while self.heap:
+            batch = self._gather()
+            if batch:
+                self._feed(batch)
+                cancelled = any(isinstance(event, CancelAsked) for event in batch)
+                if not self.calm and self.world.has(
+                    "crash", 0.4 if cancelled else 0.15 if self.watch.cancels else 0.03
+                ):
+                    self._crash()
+            assert len(self.journal) < self.bound, "the run does not come to an end"
+
+    def _gather(self) -> list[Event]:
+        size = self.draw.randint(1, 5) if self.world.has("big_batch", 0.5) else 1
+        batch: list[Event] = []
+        while self.heap and len(batch) < size:
+            at, _, event = heappop(self.heap)
+            if isinstance(event, Exited):
+                if self.alive.get(event.stage) != event.attempt:
+                    if not self.world.has("doubled_exit", 0.7):
+                        continue
+                else:
+                    del self.alive[event.stage]
+                    if self.world.has("doubled_exit", 0.2):
+                        self.push(at + self.draw.randint(0, 20), event)
+            elif isinstance(event, TimerFired) and not self.calm and self.world.has("stale_timer", 0.4):
+                self.push(at + self.draw.randint(0, 30), event)
+            elif isinstance(event, Started) and self.alive.get(event.stage) != event.attempt:
+                continue
+            if not isinstance(event, TimerFired) and self.world.has("clock_back", 0.1):
+                event = event._replace(at=max(0, at - self.draw.randint(1, 20)))
+            else:
+                event = event._replace(at=at)
+            batch.append(event)
+        return batch
+
+    def _feed(self, batch: list[Event]) -> None:
+        decisions = self.machine.feed(*batch)
+        self.journal.append((tuple(batch), decisions))
+        self.watch.see(batch, decisions, self.machine)
+        if self.draw.random() < 0.1:
+            self.machine.check()
+        now = max(self.watch.now, batch[-1].at)
+        for decision in decisions:
+            self._obey(decision, now)
+
+    def _obey(self, decision: Decision, now: int) -> None:
+        draw = self.draw
+        if isinstance(decision, Start):
+            stage, attempt = decision.stage, decision.attempt
+            self.alive[stage] = attempt
+            outcome, exit, reason = ("success", 0, None) if self.calm else self.world.end()
+            self.push(now, Started(now, stage, attempt, 1, 1))
+            self.push(now + self.world.duration(), Exited(now, stage, attempt, outcome, exit, None, reason))
+        elif isinstance(decision, Kill):
+            stage, attempt = decision.stage, decision.attempt
+            wait = draw.randint(10, 80) if not decision.now and self.world.has("deaf", 0.5) else draw.randint(0, 2)
+            self.push(now + wait, Exited(now, stage, attempt, "failure", None, 15))
+        elif isinstance(decision, SetTimer):
+            late = draw.randint(1, 30) if self.world.has("late_timer", 0.3) else 0
+            self.push(decision.at + late, TimerFired(decision.at + late, decision.timer))
+        elif isinstance(decision, AskRerun):
+            self.unanswered.add(decision.stage)
+            if not self.world.has("no_answer", 0.6):
+                self._answer(decision.stage, now + draw.randint(0, 20))
+
+    def _answer(self, stage: int, at: int | None = None) -> None:
+        if at is None:
+            self.unanswered.discard(stage)
+            at = self.watch.now
+        self.push(at, RerunAnswered(at, stage, self.draw.random() < 0.7))
+
+    # ------------------------------------------------------------ crash and replay
+
+    def _replayed(self) -> Machine:
+        """A new machine that has heard the journal: it must say the same again and be in the same state."""
+        again = self.make(self.world.plan)
+        for batch, decisions in self.journal:
+            assert again.feed(*batch) == decisions, "a replay decides otherwise"
+        assert again.snapshot() == self.machine.snapshot(), "a replay ends in another state"
+        return again
+
+    def _crash(self, always: bool = False) -> None:
+        """The engine dies, and its processes with it; a new one goes on from the journal."""
+        self.machine = self._replayed()
+        now = self.watch.now
+        alive = sorted(self.alive.items())
+        found: list[Event] = [Exited(now, *attempt, "error", None, None, "interrupted") for attempt in alive]
+        self.alive.clear()
+        resumed: list[Event] = [Resumed(now)] if always or self.world.has("resume", 0.9) else []
+        self.resumes += len(resumed)
+        batches = [found + resumed] if self.draw.random() < 0.5 else [resumed, found]
+        for batch in batches:
+            if batch:
+                self._feed(batch)

@@ -1,0 +1,485 @@
+"""The promises of the machine, checked from outside: from the plan, the events and the decisions only.
+
+Nothing here trusts the machine's books, with one exception: after `Resumed` it asks which stages wait again, and then
+checks that exactly those do which may.
+"""
+
+from __future__ import annotations
+
+from stagebook.model.outcome import SEVERITY
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan, PlannedStage
+from stagebook.scheduler.vocabulary import (
+    AskRerun,
+    CancelAsked,
+    Decision,
+    Ended,
+    Event,
+    Exited,
+    Kill,
+    RerunAnswered,
+    Resumed,
+    RunEnded,
+    SetTimer,
+    Start,
+    Started,
+    TimerFired,
+)
+
+
+class Watch:
+    """What an onlooker knows of one run."""
+
+    def __init__(self, plan: Plan) -> None:
+        count = len(plan.stages)
+        self.plan = plan
+        self.now = 0
+        self.batch_began = 0
+        self.free = [pool.size for pool in plan.pools]
+        self.running: dict[int, int] = {}  #: stage to attempt, until its exit is reported
+        self.killed: dict[int, str] = {}  #: running stages that were told to end, and why
+        self.attempts = [0] * count
+        self.extra = [0] * count  #: attempts granted: interruptions, and cancels that were lifted
+        self.ended: dict[int, Ended] = {}
+        self.asked: set[int] = set()
+        self.again: set[int] = set()  #: a person allows one more start
+        self.fresh = [True] * count  #: not started since it last began to wait
+        self.first_start = [0] * count
+        self.last_start = [0] * count
+        self.earliest = [0] * count  #: no later attempt before this
+        self.run_since = 0
+        self.asked_to_cancel: set[int] = set()
+        self.restart = [False] * count  #: the next start begins the stage's time anew
+        self.cancels = 0
+        self.for_good = False
+        self.stopping = False
+        self.over = False
+        self.lifted = False
+        self.batch = 0
+        self.ready: dict[int, tuple[int, int]] = {}  #: ready stages: batch in which they became so, rank
+        self.ready_at: dict[int, int] = {}
+        self.first = -1
+        self.passes = 0
+        self.timers: list[str] = []
+        self.exits: dict[int, Exited] = {}
+        #: The batch has one event, or nothing but starts and exits, so that it is plain what brought about what.
+        self.alone = self.plain = True
+
+    # ------------------------------------------------------------ one batch
+
+    def see(self, events: list[Event], decisions: list[Decision], machine: Machine) -> None:
+        self.batch += 1
+        self.timers = []
+        self.exits = {}
+        self.asked_to_cancel = set()
+        self.alone = len(events) == 1
+        self.plain = self.alone or all(isinstance(event, (Started, Exited)) for event in events)
+        self.batch_began = max(self.now, events[0].at)
+        for event in events:
+            self._event(event, machine)
+        self._starts_come_last(decisions)
+        starts = [decision for decision in decisions if type(decision) is Start]
+        for decision in decisions:
+            if type(decision) is not Start:
+                self._decision(decision)
+        self._queue(machine, starts)
+        for start in starts:
+            self._start(start)
+        for decision in decisions:
+            if type(decision) is SetTimer:
+                self._timer(decision, {start.stage for start in starts})
+        self._after(machine)
+
+    def _event(self, event: Event, machine: Machine) -> None:
+        self.now = max(self.now, event.at)
+        if isinstance(event, Exited):
+            if self.running.get(event.stage) == event.attempt:
+                del self.running[event.stage]
+                self.exits[event.stage] = event
+                for pool, units in self._demand(event.stage):
+                    self.free[pool] += units
+                self._expect_after_exit(event)
+        elif isinstance(event, TimerFired):
+            self.timers.append(event.timer)
+        elif isinstance(event, CancelAsked) and event.stage is not None:
+            self.asked_to_cancel.add(event.stage)
+        elif isinstance(event, CancelAsked) and not self.over:
+            self.cancels += 1
+            self.for_good |= event.why == "cancel"
+            self.stopping = True
+        elif isinstance(event, RerunAnswered) and event.stage in self.asked:
+            self.asked.discard(event.stage)
+            if event.again:
+                self.again.add(event.stage)
+                self.restart[event.stage] = True
+                self.extra[event.stage] += 1
+        elif isinstance(event, Resumed):
+            self._resumed(machine)
+
+    def _expect_after_exit(self, event: Exited) -> None:
+        stage = self.plan.stages[event.stage]
+        why = self.killed.get(event.stage)
+        if why is None and event.outcome == "error" and event.reason == "interrupted":
+            self.extra[event.stage] += 1
+            return
+        if why is None and event.outcome == "success":
+            return
+        if not self.plain:
+            return
+        delays = stage.delays_ms
+        attempt = event.attempt
+        self.earliest[event.stage] = self.now + (delays[min(attempt, len(delays)) - 1] if delays else 0)
+        if stage.retry_only:
+            words = ["timeout"] if why == "timeout" else [event.outcome, f"exit {event.exit}"]
+            if event.exit is not None and why == "timeout":
+                words.append(f"exit {event.exit}")
+            if not set(words) & set(stage.retry_only):
+                self.earliest[event.stage] = 1 << 60
+
+    def _resumed(self, machine: Machine) -> None:
+        if not self.cancels or self.for_good:
+            return
+        self.lifted = True
+        self.over = False
+        self.cancels = 0
+        self.earliest = [0] * len(self.earliest)  # who goes back to waiting has no backoff any more
+        self.stopping = False  # found again by `_decision`, where it still holds
+        for index, end in list(self.ended.items()):
+            reason = end.reason or ""
+            by_signal = end.outcome == "cancellation" and reason.startswith("cancelled by")
+            cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
+            if by_signal or cut_short:
+                self._wait_again(index)
+        changed = True
+        while changed:
+            changed = False
+            for index, end in list(self.ended.items()):
+                if end.outcome == "skip" and self.plan.stages[index].skip is None and not self._still_skipped(index):
+                    self._wait_again(index)
+                    changed = True
+        for index in [*self.running, *self.exits]:
+            if self.killed.get(index) == "cancelled":
+                self.extra[index] += 1
+                self.fresh[index] = True
+
+    def _still_skipped(self, stage: int) -> bool:
+        """Whether the need that it was skipped for still stands as it did."""
+        reason = self.ended[stage].reason or ""
+        plan = self.plan.stages[stage]
+        ended = [need for need in plan.needs if need in self.ended]
+        names = {f"needs {self.plan.stages[need].id} ({self.ended[need].outcome})" for need in ended}
+        if plan.join == "any":
+            return len(ended) == len(plan.needs)
+        return reason in names
+
+    def _wait_again(self, stage: int) -> None:
+        if self.attempts[stage]:
+            self.extra[stage] += 1
+        del self.ended[stage]
+        self.fresh[stage] = True
+        self.earliest[stage] = 0
+
+    # ------------------------------------------------------------ ends, kills, questions
+
+    def _starts_come_last(self, decisions: list[Decision]) -> None:
+        started = False
+        for decision in decisions:
+            if type(decision) is Start:
+                started = True
+            else:
+                assert not started or type(decision) is SetTimer, f"{decision} comes after a start"
+
+    def _decision(self, decision: Decision) -> None:
+        if isinstance(decision, Ended):
+            self._end(decision)
+        elif isinstance(decision, Kill):
+            self._kill(decision)
+        elif isinstance(decision, AskRerun):
+            stage = self.plan.stages[decision.stage]
+            assert not stage.retry_safe and self.attempts[decision.stage], f"nothing to ask about {stage.id}"
+            assert decision.stage not in self.ended and decision.stage not in self.running
+            exit = self.exits.get(decision.stage)
+            if self.alone and exit is not None and decision.stage not in self.killed:
+                assert exit.reason == "interrupted", f"{decision} after {exit}"
+            self.asked.add(decision.stage)
+            self.killed.pop(decision.stage, None)
+        elif isinstance(decision, RunEnded):
+            self._run_end(decision)
+
+    def _end(self, end: Ended) -> None:
+        index = end.stage
+        stage = self.plan.stages[index]
+        assert index not in self.ended, f"{stage.id} ended twice"
+        assert index not in self.running, f"{stage.id} ended while an attempt of it runs"
+        self.asked.discard(index)
+        killed = self.killed.pop(index, None)
+        exit = self.exits.get(index)
+        if not self.alone:
+            pass
+        elif killed is not None:
+            assert end.outcome == {"timeout": "timeout", "cancelled": "cancellation"}[killed], f"{end} after {killed}"
+        elif exit is not None and end.reason not in ("queue timeout", "stage timeout"):
+            assert end.outcome == exit.outcome, f"{end} after {exit}"
+        elif end.outcome == "success":
+            assert self.attempts[index] and not stage.retry_safe, f"{stage.id} succeeded without an attempt"
+        if self.alone and exit is not None and killed is None and not self.stopping:
+            assert exit.reason != "interrupted", f"{end}: an interrupted attempt is no end"
+        if self.alone and exit is not None and exit.outcome in ("failure", "error", "timeout") and not killed:
+            self._must_not_try_again(index, exit)
+        assert not end.flaky or (end.outcome == "success" and self.attempts[index] > 1), (
+            "flaky without a second attempt"
+        )
+        if end.outcome == "skip":
+            self._skip(index, end)
+        if end.reason == "queue timeout":
+            assert stage.queue_timeout_ms is not None
+            assert self.now - self.ready_at[index] >= stage.queue_timeout_ms, "ended by a stale queue timer"
+        if end.reason == "stage timeout":
+            assert stage.stage_timeout_ms is not None
+            assert self.now - self.first_start[index] >= stage.stage_timeout_ms, "ended by a stale stage timer"
+        if end.reason == "attempt timeout":
+            assert stage.attempt_timeout_ms is not None
+        if end.reason == "run timeout":
+            assert self.plan.timeout_ms is not None
+            assert self.now - self.run_since >= self.plan.timeout_ms, "ended by a stale run timer"
+        if end.outcome == "cancellation":
+            assert end.reason is not None
+            if end.reason.startswith("cancelled by"):
+                assert not stage.always or self.cancels > 1, f"{stage.id} cleans up and was cancelled"
+            if end.reason.startswith("fail-fast: "):
+                self._by_fail_fast(stage, end.reason)
+            assert self.cancels or not end.reason.startswith("cancelled by"), "cancelled though nobody asked"
+        self.ended[index] = end
+        cut_short = self.cancels and end.reason == "attempt timeout"
+        if self._counts(stage, end) and not cut_short and self.plan.policy == "fail-fast":
+            self.stopping = True
+        if end.reason == "run timeout":
+            self.stopping = True
+
+    def _by_fail_fast(self, stage: PlannedStage, reason: str) -> None:
+        name, _, outcome = reason[len("fail-fast: ") : -1].rpartition(" (")
+        cause = int(name[1:])
+        by = self.plan.stages[cause]
+        assert not stage.always
+        assert outcome in ("failure", "error", "timeout")
+        assert not by.allow_failure, f"{stage.id} was cancelled for an allowed failure"
+        grouped = by.fail_fast_group == stage.fail_fast_group >= 0
+        assert grouped or self.plan.policy == "fail-fast", f"{stage.id} was cancelled for {by.id}, and nothing says so"
+
+    def _must_not_try_again(self, index: int, exit: Exited) -> None:
+        stage = self.plan.stages[index]
+        if self.stopping or exit.reason == "interrupted" or self.earliest[index] >= 1 << 60:
+            return
+        assert not stage.retry_safe or self.attempts[index] >= stage.attempts, f"{stage.id} had attempts left"
+
+    def _counts(self, stage: PlannedStage, end: Ended) -> bool:
+        return end.outcome in ("failure", "error", "timeout") and not stage.allow_failure
+
+    def _well(self, index: int) -> bool:
+        end = self.ended.get(index)
+        stage = self.plan.stages[index]
+        if end is None:
+            return False
+        if end.outcome == "skip":
+            return stage.skip is not None
+        return end.outcome == "success" or (stage.allow_failure and end.outcome in ("failure", "error", "timeout"))
+
+    def _skip(self, index: int, end: Ended) -> None:
+        stage = self.plan.stages[index]
+        if stage.skip is not None:
+            assert end.reason == stage.skip
+            return
+        assert not stage.always, f"{stage.id} is always and was skipped"
+        assert stage.join != "done", f"{stage.id} takes any end of its needs and was skipped"
+        # The needs' own ends may come later in the same list only if they came first: ends are said in order.
+        bad = [need for need in stage.needs if need in self.ended and not self._well(need)]
+        reasons = {f"needs {self.plan.stages[need].id} ({self.ended[need].outcome})" for need in bad}
+        assert end.reason in reasons, f"{stage.id}: {end.reason!r}, but the bad needs are {sorted(reasons)}"
+        if stage.join == "any":
+            assert len(bad) == len(stage.needs), f"{stage.id} was skipped though a need may still do"
+
+    def _kill(self, kill: Kill) -> None:
+        index = kill.stage
+        stage = self.plan.stages[index]
+        exited = index in self.exits and self.exits[index].attempt == kill.attempt
+        assert exited or self.running.get(index) == kill.attempt, f"{kill}: no such attempt runs"
+        if kill.why == "timeout" and index not in self.killed:
+            own = (f"attempt:{index}:{kill.attempt}", f"stage:{index}:", "run:")
+            names = [name for name in self.timers if name.startswith(own)]
+            assert names, f"{kill} without its timer"
+            since = {
+                "attempt": (self.last_start[index], stage.attempt_timeout_ms),
+                "stage": (self.first_start[index], stage.stage_timeout_ms),
+                "run": (self.run_since, self.plan.timeout_ms),
+            }
+            held = [since[name.partition(":")[0]] for name in names]
+            assert any(limit is not None and self.now - start >= limit for start, limit in held), f"{kill} too early"
+            if all(name.startswith("run:") for name in names):
+                self.stopping = True
+        if kill.why == "cancelled" and stage.always:
+            assert self.cancels > 1 or index in self.asked_to_cancel, f"{kill}, though it is for cleaning up"
+        if kill.why == "cancelled" and index in self.killed:
+            assert kill.now or not self.killed[index], f"{kill} twice"
+        assert not kill.now or self.cancels > 1 or index in self.killed
+        self.killed[index] = self.killed.get(index, kill.why)
+
+    def _run_end(self, end: RunEnded) -> None:
+        assert not self.over, "the run ended twice"
+        self.over = True
+        assert not self.running and not self.asked
+        if self.cancels:
+            assert end.outcome == "cancellation" and (end.reason or "").startswith("cancelled by")
+            return
+        worst = "success"
+        for index, stage in enumerate(self.plan.stages):
+            if self.plan.policy == "lenient" and not stage.critical:
+                continue
+            outcome = self._root_outcome(index)
+            if SEVERITY[outcome] > SEVERITY[worst]:
+                worst = outcome
+        if end.reason == "timeout":
+            assert self.plan.timeout_ms is not None and end.outcome in ("timeout", "error")
+            return
+        assert end.outcome == worst, f"the run ended as {end.outcome}, the worst that counts is {worst}"
+
+    def _root_outcome(self, index: int) -> str:
+        """The outcome that a stage counts with."""
+        lenient = self.plan.policy == "lenient"
+        while True:
+            stage, end = self.plan.stages[index], self.ended[index]
+            by = None
+            if lenient and end.outcome == "skip" and stage.skip is None:
+                by = (end.reason or "")[len("needs ") :].rpartition(" (")[0]
+            elif lenient and (end.reason or "").startswith("fail-fast: "):
+                by = (end.reason or "")[len("fail-fast: ") :].rpartition(" (")[0]
+            if by is None:
+                break
+            index = int(by[1:])
+        if stage.allow_failure and end.outcome in ("failure", "error", "timeout"):
+            return "success"
+        return end.outcome
+
+    # ------------------------------------------------------------ starts
+
+    def _queue(self, machine: Machine, starts: list[Start]) -> None:
+        """Who is ready in this batch, before anything starts; ties of readiness break by rank."""
+        started = {start.stage for start in starts}
+        for index, stage in enumerate(self.plan.stages):
+            if index in started or (index not in self.ended and machine.state(index) == "ready"):
+                if index not in self.ready or index in self.exits:
+                    self.ready[index] = (self.batch, stage.rank)
+                    self.ready_at[index] = self.batch_began
+            else:
+                self.ready.pop(index, None)
+
+    def _start(self, start: Start) -> None:
+        index = start.stage
+        stage = self.plan.stages[index]
+        assert index not in self.running, f"{stage.id} starts while it runs"
+        assert index not in self.ended, f"{stage.id} starts after its end"
+        assert stage.skip is None, f"{stage.id} was to be skipped"
+        assert start.attempt == self.attempts[index] + 1, f"{start}: attempts are numbered one by one"
+        assert self._needs_are_done(index), f"{stage.id} starts before its needs are done"
+        assert start.attempt <= stage.attempts + self.extra[index], f"{start}: too many attempts"
+        assert self.now >= self.earliest[index] or self.extra[index], f"{start}: too early after a failure"
+        assert start.ready <= self.now
+        assert start.waited is None or start.waited in {pool.name for pool in self.plan.pools}
+        if start.attempt > 1 and not stage.retry_safe:
+            assert index in self.again, f"{stage.id} runs a second time and nobody said so"
+            self.again.discard(index)
+        if self.stopping:
+            assert stage.always and self.cancels < 2, f"{stage.id} starts in a run that is stopping"
+        if self.plan.in_order:
+            for other, planned in enumerate(self.plan.stages):
+                assert planned.rank >= stage.rank or other in self.ended, f"{stage.id} starts out of order"
+        self._not_past_a_claim(index)
+        for pool, units in self._demand(index):
+            self.free[pool] -= units
+            assert self.free[pool] >= 0, f"{self.plan.pools[pool].name} is over its capacity"
+        if self.fresh[index] or self.restart[index]:
+            self.first_start[index] = self.now
+            self.restart[index] = False
+        self.fresh[index] = False
+        self.killed.pop(index, None)
+        self.last_start[index] = self.now
+        self.attempts[index] = start.attempt
+        self.running[index] = start.attempt
+        self.ready.pop(index, None)
+
+    def _timer(self, timer: SetTimer, started: set[int]) -> None:
+        kind, _, rest = timer.timer.partition(":")
+        if kind == "run":
+            assert self.plan.timeout_ms is not None
+            assert self.batch_began <= timer.at - self.plan.timeout_ms <= self.now
+            self.run_since = self.batch_began
+            return
+        index = int(rest.partition(":")[0])
+        stage = self.plan.stages[index]
+        if kind == "attempt":
+            assert stage.attempt_timeout_ms is not None and index in started
+            assert timer.at == self.last_start[index] + stage.attempt_timeout_ms
+        elif kind == "stage":
+            assert stage.stage_timeout_ms is not None and index in started
+            assert timer.at == self.first_start[index] + stage.stage_timeout_ms, (
+                f"{timer} does not count from its start"
+            )
+        elif kind == "queue" and index in self.ready_at:
+            assert stage.queue_timeout_ms is not None and timer.at >= self.ready_at[index] + stage.queue_timeout_ms
+
+    def _needs_are_done(self, index: int) -> bool:
+        stage = self.plan.stages[index]
+        if not self.fresh[index]:
+            return True
+        if stage.always or stage.join == "done":
+            return all(need in self.ended for need in stage.needs)
+        if stage.join == "any":
+            return not stage.needs or any(self._well(need) for need in stage.needs)
+        return all(self._well(need) for need in stage.needs)
+
+    def _not_past_a_claim(self, index: int) -> None:
+        """The bound on being passed over, and that nothing takes what the claiming stage lacks."""
+        if self.lifted or self.plan.in_order:
+            return
+        first = min(self.ready, key=self.ready.__getitem__)
+        if first != self.first:
+            self.first, self.passes = first, 0
+        if index == first:
+            self.first = -1
+            return
+        if self.passes >= self.plan.passed_over_max:
+            wanted = dict(self._demand(first))
+            for pool, units in self._demand(index):
+                if pool in wanted:
+                    left = self.free[pool] - units
+                    assert left >= wanted[pool], f"s{index} takes {self.plan.pools[pool].name} before s{first}"
+        self.passes += 1
+
+    def _demand(self, index: int) -> tuple[tuple[int, int], ...]:
+        return self.plan.demands[self.plan.stages[index].demand]
+
+    # ------------------------------------------------------------ after the batch
+
+    def _after(self, machine: Machine) -> None:
+        for index in self.exits:
+            if index not in self.running:
+                self.killed.pop(index, None)
+        if self.stopping:
+            for index in self.running:
+                told = index in self.killed or self.plan.stages[index].always
+                assert told, f"s{index} runs on in a run that is stopping"
+        for end in [self.ended[index] for index in self.exits if index in self.ended]:
+            stage = self.plan.stages[end.stage]
+            if self._counts(stage, end) and stage.fail_fast_group >= 0 and not self.cancels:
+                self._group_is_stopped(stage.fail_fast_group)
+        if self.cancels > 1:
+            assert all(index in self.killed for index in self.running), "something runs on after a second cancel"
+        if self.over:
+            assert len(self.ended) == len(self.plan.stages), "the run is over, but not every stage"
+        assert machine.is_over == self.over
+        if self.ready and not self.running:
+            assert self.plan.in_order, "units are free, stages are ready, and nothing starts"
+
+    def _group_is_stopped(self, group: int) -> None:
+        for index, stage in enumerate(self.plan.stages):
+            if stage.fail_fast_group == group and not stage.always:
+                assert index in self.ended or index in self.killed, f"{stage.id} goes on, its group has failed"
