@@ -27,7 +27,7 @@ def memory(section: Section) -> None:
         laid = peers.stagebook("auto", "wait4").lay(folder, peers.graph("wide", count), 2, "/bin/true")
         state = folder / ".stagebook"
         for name, gone in (("first load", state), ("plan cached", state / "runs")):
-            prepare = partial(shutil.rmtree, gone, ignore_errors=True)
+            prepare = partial(section.bench.put_away, gone)
             cases[f"{count} wide, {name}"] = Case(laid.argv, folder, laid.env, prepare)
     section.bench.run(cases[f"{large} wide, first load"])
     section.bench.run(cases[f"{small} wide, first load"])

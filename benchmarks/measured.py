@@ -47,6 +47,7 @@ class Bench:
 
     def __init__(self, parent: str | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stagebook-bench-", dir=parent))
+        self._away = 0
         foreign = ("PYTHON", "STAGEBOOK_", "MAKE", "MFLAGS", "TRACEPARENT")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         #: doit, ninja and the command itself, where a virtual environment has them
@@ -65,6 +66,14 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def put_away(self, *paths: Path) -> None:
+        """Make way for a new round. Nothing is deleted before all is over: for minutes after it has deleted many files,
+        ext4 looks at each of their inodes again whenever it makes a file, which then costs more than a process."""
+        for path in paths:
+            if path.exists():
+                self._away += 1
+                path.rename(self.folder / f".away-{self._away}")
 
     def find(self, program: str) -> str | None:
         return shutil.which(program, path=self.env["PATH"])

@@ -6,7 +6,6 @@ The same program is started the same number of times by every tool, which is cou
 from __future__ import annotations
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def _one_shape(section: Section, shape: str, count: int) -> None:
         folder = bench.place("stages", str(number))
         try:
             _count_starts(section, tool, folder, needs)
-            cases[name] = _case(tool, folder, needs, is_first=name != CACHED)
+            cases[name] = _case(section, tool, folder, needs, is_first=name != CACHED)
             bench.run(cases[name])
             if name == CGROUP and not _has_used_cgroups(folder):
                 missing[name] = "no cgroup v2 that this user may write"
@@ -77,11 +76,19 @@ def _one_shape(section: Section, shape: str, count: int) -> None:
     section.show_goals()
 
 
-def _case(tool: Tool, folder: Path, needs: Graph, is_first: bool) -> Case:
-    """`is_first`: each round begins without a state directory; else only the runs before are taken away."""
+def _case(section: Section, tool: Tool, folder: Path, needs: Graph, is_first: bool) -> Case:
+    """`is_first`: each round begins without a state directory; else only the runs before are put away. Logs are made
+    anew by whoever writes some."""
     laid = tool.lay(folder, needs, JOBS, PROGRAM)
-    gone = folder / ".stagebook" if is_first else folder / ".stagebook" / "runs"
-    return Case(laid.argv, folder, laid.env, partial(shutil.rmtree, gone, ignore_errors=True))
+    state = folder / ".stagebook" if is_first else folder / ".stagebook" / "runs"
+    return Case(laid.argv, folder, laid.env, partial(_make_way, section, state, folder / "logs"))
+
+
+def _make_way(section: Section, state: Path, logs: Path) -> None:
+    has_logs = logs.exists()
+    section.bench.put_away(state, logs)
+    if has_logs:
+        logs.mkdir()
 
 
 def _count_starts(section: Section, tool: Tool, folder: Path, needs: Graph) -> None:
@@ -95,7 +102,7 @@ def _count_starts(section: Section, tool: Tool, folder: Path, needs: Graph) -> N
     started = marks.stat().st_size if marks.exists() else 0
     if started != len(needs):
         raise Failed(f"{started} starts of {len(needs)}")
-    shutil.rmtree(folder)
+    section.bench.put_away(folder)
     folder.mkdir()
 
 
@@ -118,7 +125,7 @@ def growth(section: Section) -> None:
     cases = {}
     for count in (1, few, many):
         folder = section.bench.place("growth", str(count))
-        cases[f"{count} stages"] = _case(tool, folder, peers.graph("layered", count), is_first=True)
+        cases[f"{count} stages"] = _case(section, tool, folder, peers.graph("layered", count), is_first=True)
     costs = section.costs("growth", cases)
     for count in (few, many):
         print(cost_rows({f"{count} stages": costs[f"{count} stages"]}, {}, count))
@@ -143,7 +150,7 @@ def durability(section: Section) -> None:
     cases = {}
     for word in ("normal", "full"):
         tool = peers.stagebook("auto", "wait4", durability=word)
-        cases[word] = _case(tool, section.bench.place("durability", word), needs, is_first=True)
+        cases[word] = _case(section, tool, section.bench.place("durability", word), needs, is_first=True)
     costs = section.costs("durability", cases)
     print(cost_rows(costs, {}, count))
     section.goals.ratio("durability: wall, full / normal", walls(costs, "full"), walls(costs, "normal"), 1.3)

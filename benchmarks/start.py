@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def one_stage(section: Section) -> None:
         folder = bench.place("one", str(number))
         laid = tool.lay(folder, needs, 2, "/bin/true")
         gone = folder / ".stagebook" if name == FIRST else folder / ".stagebook" / "runs"
-        cases[name] = Case(laid.argv, folder, laid.env, partial(shutil.rmtree, gone, ignore_errors=True))
+        cases[name] = Case(laid.argv, folder, laid.env, partial(section.bench.put_away, gone))
         bench.run(cases[name])
     cases[PASS] = Case([sys.executable, "-c", "pass"], bench.place("one", "pass"))
     costs = section.costs("one stage", cases, _many(section))
@@ -76,7 +75,7 @@ def imports(section: Section) -> None:
             f"imports of `{title}`, medians of {section.rounds} processes, without what `python -c pass` imports"
         )
         argv = peers.STAGEBOOK[1:] if len(peers.STAGEBOOK) > 1 else peers.STAGEBOOK
-        times = _import_times(section, [*argv, *words], folder, partial(shutil.rmtree, gone, ignore_errors=True))
+        times = _import_times(section, [*argv, *words], folder, partial(section.bench.put_away, gone))
         section.raw[f"imports {title}"] = times
         _print_imports({name: ms for name, ms in times.items() if name not in bare}, bare)
 
