@@ -113,9 +113,11 @@ def test_each_need_knows_its_line() -> None:
     assert [(each.line, each.col) for each in pipeline.stages] == [(2, 5), (3, 5), (4, 5)]
 
 
-@pytest.mark.parametrize("name", ["a b", "a/b", "ünit", "3.11", "on", "..", "-x", "a=b,c", "true"])
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b", "ünit", "全角\u3000名", "👩\u200d💻", "3.11", "on", "..", "-x", "a=b,c", "true"]
+)
 def test_a_name_is_any_text(name: str) -> None:
-    pipeline = read(f"stages: {{{name!r}: x, z: {{run: x, needs: [{name!r}]}}}}")
+    pipeline = read(f"stages: {{'{name}': x, z: {{run: x, needs: ['{name}']}}}}")
     assert [each.id for each in pipeline.stages] == [name, "z"]
     assert pipeline.stages[1].needs == (name,)
 

@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
+VALIDATOR = Draft202012Validator(schema())
+
+
 class CoreLoader(yaml.SafeLoader):
     """YAML 1.2's core: no `on`, no dates, no sexagesimals. What editors use; PyYAML alone speaks 1.1."""
 
@@ -39,7 +42,7 @@ def keys_as_text(value: Any) -> Any:
 
 def by_schema(data: bytes) -> list[str]:
     document = keys_as_text(yaml.load(data, CoreLoader))
-    return [each.message for each in Draft202012Validator(schema()).iter_errors(document)]
+    return [each.message for each in VALIDATOR.iter_errors(document)]
 
 
 def by_us(data: bytes) -> bool:

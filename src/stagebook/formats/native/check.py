@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
-from stagebook.formats.native.nodes import Node, col_of, line_of, shorten
+from stagebook.formats.native.nodes import Node, col_of, line_of, shorten, unnameable
 from stagebook.model import quantity
 from stagebook.model.problem import Problem
 
@@ -25,8 +25,9 @@ BAD: Any = _Bad()
 
 #: Messages kept; a file with more mistakes is not read by anyone, and each costs memory.
 PROBLEMS_MAX = 200
-#: Suggestions looked for: each compares with every known name.
+#: Suggestions looked for, and names compared for them in all: difflib takes up to half a millisecond for each.
 SUGGESTIONS_MAX = 20
+COMPARED_MAX = 2_000
 
 _trap_words = frozenset("yes no on off ~ null".split())
 _trap_number = re.compile(
@@ -49,6 +50,7 @@ class Checker:
         self.unbuilt: list[Problem] = []
         self.unsaid = 0
         self.suggested = 0
+        self.compared = 0
         self.subject = ""
         self.newer = False
         self._memo: dict[tuple[str, str], Any] = {}
@@ -78,7 +80,8 @@ class Checker:
         self.suggested += 1
         import difflib
 
-        near = [each for each in known if abs(len(each) - len(word)) <= 3][:20_000]
+        near = _promising(word, known, min(COMPARED_MAX - self.compared, 1_000))
+        self.compared += len(near)
         found = difflib.get_close_matches(word, near, 1, 0.6 if len(word) > 2 else 0.5)
         if not found:
             lowered = word.lower().replace("_", "-")
@@ -201,7 +204,7 @@ class Checker:
 
     def own_name(self, place: int, key: str, type_: MapOf, label: str) -> bool:
         """Whether a key of the user's can be what `type_` says, as a variable's or a pool's name."""
-        if not key or not key.isprintable() or (type_.names == "axis" and ("[" in key or "]" in key)):
+        if not key or unnameable.search(key) or (type_.names == "axis" and ("[" in key or "]" in key)):
             self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' is no name for {_article(type_.names)}")
         elif type_.names == "environment variable" and ("=" in key or key in RESERVED_ENV):
             why = "holds `=`" if "=" in key else "is set by Stagebook itself"
@@ -274,6 +277,16 @@ class Checker:
             forms = [self.expected(each) for each in type_ if each is not None]
             return " or ".join(dict.fromkeys(forms))
         return "a mapping"
+
+
+def _promising(word: str, known: Iterable[str], most: int) -> list[str]:
+    """Names of about the same length; where they are too many, those with a longer beginning in common."""
+    near = [each for each in known if abs(len(each) - len(word)) <= 3]
+    for length in range(1, len(word)):
+        if len(near) <= most:
+            break
+        near = [each for each in near if each.startswith(word[:length])] or near
+    return near[:most]
 
 
 def plain(node: Node) -> Any:

@@ -6,11 +6,12 @@ names are known, needs are resolved to places in the flat list, counted before t
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, found
-from stagebook.formats.native.nodes import Node, line_of, shorten
+from stagebook.formats.native.nodes import Node, line_of, shorten, unnameable
 from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
@@ -40,6 +41,7 @@ class Expander:
         self.drafts: list[Draft] = []
         self.named: dict[str, Draft | list[Draft]] = {}
         self.places: dict[str, int] = {}
+        self.told: set[int] = set()
 
     def expand(self, place: int, node: Node) -> Stages:
         held = node[0]
@@ -165,8 +167,14 @@ class Expander:
             check.error(
                 place, "name", f"`{name}` is reserved; a group has its own name, as in `checks: {{{name}: [...]}}`"
             )
-        elif not name or not name.isprintable() or "[" in name or "]" in name:
-            what = "is empty" if not name else "holds `[` or `]`" if name.isprintable() else "holds control characters"
+        elif not name or unnameable.search(name) or "[" in name or "]" in name:
+            what = (
+                "is empty"
+                if not name
+                else "holds control characters"
+                if unnameable.search(name)
+                else "holds `[` or `]`"
+            )
             check.error(place, "name", f"the stage name '{shorten(name)}' {what}")
         elif name in self.places:
             first = line_of(self.places[name])
@@ -273,15 +281,18 @@ class Expander:
         return needs
 
     def unknown(self, text: str, place: int, cells: Mapping[str, int]) -> None:
+        if place in self.told:
+            return  # a group's need is looked up for each of its stages
+        self.told.add(place)
         base = text.partition("[")[0]
         target = self.named.get(base)
         if "[" in text and target == []:
             return  # the stage itself is wrong, which has been said
         if "[" in text and isinstance(target, Draft):
-            near = self.check.nearest(text, [each for each in cells if each.startswith(base + "[")])
+            near = self.check.nearest(text, (each for each in cells if each.startswith(base + "[")))
             message = f"stage `{shorten(base)}` has no cell `{shorten(text[len(base) :])}`{near}"
         else:
-            near = self.check.nearest(text, [*self.named, *cells])
+            near = self.check.nearest(text, chain(self.named, cells))
             message = f"unknown stage '{shorten(text)}' in needs{near}"
         self.check.error(place, "unknown-need", message)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, env_name
-from stagebook.formats.native.nodes import Node, shorten
+from stagebook.formats.native.nodes import Node, shorten, unnameable
 
 Cell = dict[str, str]
 
@@ -94,11 +94,10 @@ def label(cell: Cell) -> str:
 
 
 def _safe(value: str) -> str:
-    if value.isprintable() and "[" not in value and "]" not in value:
+    if "[" not in value and "]" not in value and not unnameable.search(value):
         return value
-    return "".join(
-        c if c.isprintable() and c not in "[]" else "".join(f"%{byte:02X}" for byte in c.encode()) for c in value
-    )
+    kept = [c if c not in "[]" and not unnameable.match(c) else None for c in value]
+    return "".join(c or "".join(f"%{byte:02X}" for byte in value[at].encode()) for at, c in enumerate(kept))
 
 
 def _fits(cell: Cell, part: Cell) -> bool:

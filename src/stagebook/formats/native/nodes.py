@@ -18,7 +18,11 @@ Node = tuple[Any, int, bool]
 
 _STR, _SEQ, _MAP = ("tag:yaml.org,2002:" + word for word in ("str", "seq", "map"))
 _CONTROLS = bytes([*range(0, 9), 11, 12, *range(14, 32), 127])
-_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+#: What a name may not hold: control characters, and what ends a line for some readers.
+unnameable = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: What a message does not repeat: the same, and marks that turn the direction of the text around them.
+_unshown = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def place(line: int, col: int) -> int:
@@ -60,9 +64,10 @@ def _decoded(data: bytes, file: str) -> str:
             start = found.start()
             line, col = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
             name = "NUL" if found[0] == "\0" else f"U+{ord(found[0]):04X}"
-            _refuse(
-                file, line, col, "control-character", f"control character {name}; only tab and line ends may stand here"
-            )
+            hint = "only tab and line ends may stand here"
+            if found[0] in "\x85\u2028\u2029":
+                hint = "YAML ends a line there, editors do not; write it as an escape in double quotes"
+            _refuse(file, line, col, "control-character", f"control character {name}: {hint}")
     return text
 
 
@@ -98,7 +103,9 @@ def _yaml_error(error: Exception, text: str, file: str) -> Exception:
         line, col = mark.line + 1, mark.column + 1
         said = getattr(error, "problem", None) or said
         start = getattr(error, "context_mark", None)
-        if start is not None and "quoted" in str(getattr(error, "context", "")):  # where it opens is what the user looks for
+        if start is not None and "quoted" in str(
+            getattr(error, "context", "")
+        ):  # where it opens is what the user looks for
             line, col = start.line + 1, start.column + 1
         context = getattr(error, "context", None)
         if context:
@@ -308,5 +315,5 @@ class _Composer:
 
 def shorten(text: str) -> str:
     """Text of the user's for a message: one line, no control characters, at most 60 characters."""
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:200])
+    line = _unshown.sub("\N{REPLACEMENT CHARACTER}", text[:200])
     return line if len(line) <= 60 else line[:57] + "..."

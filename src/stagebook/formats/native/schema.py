@@ -141,6 +141,6 @@ def _scalar(type_: Scalar) -> dict[str, Any]:
             made["minimum"] = type_.low
         if type_.high is not None:
             made["maximum"] = type_.high
-    elif type_.kind == "duration" and type_.low:
-        made["allOf"] = [{"pattern": "[1-9]"}]  # longer than 0
+    elif type_.low:
+        made["allOf"] = [{"pattern": "[1-9]"}]  # more than 0
     return made

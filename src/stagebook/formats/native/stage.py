@@ -150,7 +150,8 @@ def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any]
             draft.count = len(draft.cells.cells)
             if "env" in values:
                 _matrix_env(check, draft.cells, entries["env"][1], values["env"], subject)
-    if "retry" in values and values.get("retry-safe") is False and values["retry"].get("attempts", 1) > 1:
+    unsafe = values.get("retry-safe", setting.defaults.get("retry-safe")) is False
+    if unsafe and "retry" in values and values["retry"].get("attempts", 1) > 1:
         said = f"{subject} is `retry-safe: false` and cannot have `retry` with more than one attempt"
         check.error(entries["retry"][0], "retry-safe", said)
     if "resources" in values:

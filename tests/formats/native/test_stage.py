@@ -1,0 +1,136 @@
+"""What each key of a stage and of the file becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from tests.formats.native.reading import read, refused, stage
+
+from stagebook.formats.native import cache
+from stagebook.formats.native.read import parse
+from stagebook.model.pipeline import Limits, Param, Resources, Retry, Timeouts
+
+HERE = Path(__file__).parent
+
+
+def test_text_is_short_for_run() -> None:
+    short, long = read("stages: {a: make all, b: {run: make all}}").stages
+    assert (short.kind, short.command) == (long.kind, long.command) == ("run", "make all")
+
+
+@pytest.mark.parametrize("word", ["true", "false", "5", "3.10", "yes"])
+def test_a_command_is_text_as_written(word: str) -> None:
+    assert stage(f"stages: {{a: {word}}}").command == word
+
+
+def test_the_three_kinds_of_command() -> None:
+    assert stage("stages: {a: {run: 'x | y'}}").command == "x | y"
+    assert stage("stages: {a: {cmd: [printf, '%s', 5, true, '']}}").command == ("printf", "%s", "5", "true", "")
+    assert stage("stages: {a: {python: 'work.jobs:main'}}").command == "work.jobs:main"
+    assert [stage(f"stages: {{a: {{{text}}}}}").kind for text in ("run: x", "cmd: [x]", "python: 'x:y'")] == [
+        "run",
+        "cmd",
+        "python",
+    ]
+
+
+def test_a_stage_that_says_everything() -> None:
+    text = (HERE / "ok" / "mapping.yaml").read_text()
+    unit = next(each for each in read(text).stages if each.id == "unit[python=3.13]")
+    assert unit.command == "pytest -q\n"
+    assert unit.cell == {"python": "3.13"}
+    assert unit.resources == Resources(2000, 2**30, {"db": 1})
+    assert unit.locks == {"orders-table": "exclusive", "fixtures": "shared"}
+    assert unit.retry == Retry(3, 2000, 2.0, 30_000, 0.2, ("timeout", "exit 75"))
+    assert unit.timeouts == Timeouts(600_000, 1_800_000, 3_600_000)
+    assert (unit.grace_ms, unit.duration_ms, unit.log_limit_bytes) == (5000, 180_000, 10 * 2**20)
+    assert unit.env == {"LANG": "C", "A": "b", "NUMBER": "5", "FLAG": "true"}
+    assert (unit.dir, unit.shell, unit.join, unit.critical) == ("work", "bash", "any", True)
+    assert unit.ordering == "validate before apply"
+    assert (unit.allow_failure, unit.retry_safe, unit.always) == (False, True, False)
+    assert unit.more == {}
+
+
+def test_a_stage_that_says_nothing() -> None:
+    made = stage("stages: {a: x}")
+    assert (made.timeouts, made.retry, made.resources) == (Timeouts(), Retry(), Resources())
+    assert (made.grace_ms, made.shell, made.join, made.retry_safe) == (10_000, "auto", "all", True)
+    assert (made.cell, made.group, made.env, made.needs) == (None, None, {}, ())
+
+
+def test_a_file_that_says_everything() -> None:
+    pipeline = read((HERE / "ok" / "mapping.yaml").read_text())
+    assert pipeline.params == {"channel": Param("beta", ("beta", "stable"))}
+    assert pipeline.limits == Limits(8, 4000, 8 * 2**30)
+    assert pipeline.pools == {"db": 4, "api": 2}
+    assert (pipeline.policy, pipeline.timeout_ms, pipeline.sla_ms) == ("lenient", 7_200_000, 900_000)
+    assert pipeline.env == {"PYTHONUNBUFFERED": "1"}
+    assert pipeline.more == {"billing": {"model": "per-minute-job", "price": 0.006, "currency": "USD"}}
+    assert pipeline.format == "native"
+    assert pipeline.unbuilt == ()
+
+
+def test_defaults_stand_below_what_a_stage_says() -> None:
+    made = read(
+        "defaults: {timeout: 30m, retry: {attempts: 2, backoff: 1s}, env: {A: a, B: b}, shell: bash}\n"
+        "stages: {a: x, b: {run: x, timeout: {stage: 1h}, retry: {attempts: 5}, env: {B: c}}}"
+    ).stages
+    assert [each.timeouts for each in made] == [Timeouts(1_800_000), Timeouts(None, 3_600_000)]
+    assert [each.retry for each in made] == [Retry(2, 1000), Retry(5)]
+    assert [each.env for each in made] == [{"A": "a", "B": "b"}, {"A": "a", "B": "c"}]
+    assert {each.shell for each in made} == {"bash"}
+
+
+def test_the_default_retry_is_not_for_what_must_not_run_twice() -> None:
+    text = "defaults: {retry: {attempts: 2}}\nstages: {a: {run: x, retry-safe: false}, b: x}"
+    assert [each.retry.attempts for each in read(text).stages] == [1, 2]
+    text = "defaults: {retry-safe: false, retry: {attempts: 2}}\nstages: {a: x, b: {run: x, retry-safe: true}}"
+    assert [each.retry.attempts for each in read(text).stages] == [1, 2]
+
+
+def test_a_default_that_forbids_retries_is_held_against_a_stage() -> None:
+    said = refused("defaults: {retry-safe: false}\nstages: {a: {run: x, retry: {attempts: 2}}}")
+    assert [(each.code, each.line) for each in said] == [("retry-safe", 2)]
+
+
+def test_anchors_and_merges_give_values_once_written() -> None:
+    base, other = read((HERE / "ok" / "anchors.yaml").read_text()).stages
+    assert base.env == other.env == {"A": "b", "C": "d"}
+    assert (other.command, other.timeouts.attempt_ms, other.needs) == ("make other", 300_000, ("base",))
+
+
+def test_what_is_not_built_is_kept_and_named() -> None:
+    pipeline, problems = parse((HERE / "said" / "door.yaml").read_bytes(), "/work/release/stagebook.yaml")
+    assert pipeline is not None
+    by_id = {each.id: each for each in pipeline.stages}
+    assert by_id["deploy"].more["secrets"] == ["API_TOKEN"]
+    assert by_id["deploy"].more["when"].startswith("params.channel")
+    assert by_id["approve"].kind == "gate"
+    assert by_id["approve"].more["gate"]["timeout"] == 172_800_000
+    assert by_id["unit[python=3.13]"].more["env"] == {"VERSION": {"from": 'stages["build"].outputs.version'}}
+    assert pipeline.more["limits"] == {"share": 0.8, "stagger": 200, "starts": [10, 1000]}
+    assert pipeline.more["pools"] == {"api": {"size": 4, "rate": [5, 1000], "machine": True}}
+    assert list(problems) == list(pipeline.unbuilt)
+    when = next(each for each in pipeline.unbuilt if "`when`" in each.message)
+    assert when.message == "`when` of stage `deploy` is checked but not built yet; `run` refuses it"
+    assert (when.line, when.col, when.level, when.code) == (46, 89, "note", "not-built")
+
+
+def test_many_mistakes_are_told_up_to_a_number() -> None:
+    said = refused("stages:\n" + "".join(f"  s{index}: {{run: x, neds: y}}\n" for index in range(1000)))
+    assert len(said) == 201
+    assert said[0].message == "unknown key 'neds', did you mean 'needs'?"
+    assert said[-1].message == "800 more errors are not shown"
+
+
+def test_the_number_of_the_cache_format_moves_with_what_is_kept() -> None:
+    """Where a file comes to mean something else, or is kept in another form: raise `cache.FORMAT`, then mend this."""
+    kept = hashlib.sha256(str(cache.FORMAT).encode())
+    for folder in ("ok", "said"):
+        for path in sorted((HERE / folder).glob("*.yaml")):
+            pipeline, _ = parse(path.read_bytes(), "/work/project/stagebook.yaml")
+            assert pipeline is not None
+            kept.update(cache.encode(pipeline))
+    assert kept.hexdigest()[:16] == "58ec44f1bad9d31f"
