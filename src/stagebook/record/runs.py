@@ -24,7 +24,7 @@ TAIL_BYTES = 4096
 _TAIL_BYTES_MAX = 1 << 27
 _HEAD_BYTES_MAX = 1 << 20
 #: Members of the first line that a list needs; those after them are not read.
-_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "format", "critical")
+_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical")
 _TOTALS = (
     "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "waiting_by",
     "clock_jump_s",
