@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "timeline": ("timeline", "draw the timeline of a run"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
-    "doctor": ("doctor", "tell what works on this machine and where settings come from"),
+    "doctor": ("doctor", "tell what works here and where each setting comes from"),
 }
 
 #: commands of the door that a later version brings

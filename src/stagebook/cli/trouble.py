@@ -112,9 +112,7 @@ def keep_details(error: BaseException, words: list[str]) -> str:
 
     from stagebook import __version__
 
-    text = f"stagebook {__version__}, Python {sys.version}\n{words!r}\n\n" + "".join(
-        traceback.format_exception(error)
-    )
+    text = f"stagebook {__version__}, Python {sys.version}\n{words!r}\n\n" + "".join(traceback.format_exception(error))
     name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     state = os.environ.get("STAGEBOOK_DIR") or ".stagebook"
     for folder in (state, os.environ.get("TMPDIR") or "/tmp"):

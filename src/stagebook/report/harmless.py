@@ -7,6 +7,8 @@ Also how many cells a text takes, since names may be wide.
 
 from __future__ import annotations
 
+#: What we draw with, one cell each; most texts are spared the tables of Unicode.
+_OURS = frozenset("●✓≈✗◷⊘»·◌‖░█▄▒▶╌–←→×│…┏┣┗┃▸▁▂▃▅▆▇")
 #: Not printable for Python, but a plain glyph or a joiner for a terminal.
 _KEPT = frozenset("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\u200c\u200d")
 
@@ -83,7 +85,7 @@ def without_color(text: str) -> str:
 
 
 def _cell(ch: str) -> int:
-    if ch.isascii():
+    if ch.isascii() or ch in _OURS:
         return 1
     import unicodedata  # only for text that needs it
 

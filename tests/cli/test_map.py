@@ -1,0 +1,73 @@
+"""`stagebook map`: text, JSON, files, and what comes later."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Call
+
+FILE = """\
+version: 1
+name: shop
+stages:
+  checkout: {run: git clone, duration: 9s}
+  lint: {run: ruff, needs: checkout, duration: 38s}
+  unit: {run: pytest, needs: checkout, matrix: {python: ["3.11", "3.13"]}, duration: 2m}
+  build: {run: make, needs: checkout, duration: 107s}
+  deploy: {run: ./deploy, needs: [lint, unit, build], retry-safe: false}
+"""
+
+
+@pytest.fixture(autouse=True)
+def file(here: Path) -> None:
+    (here / "stagebook.yaml").write_text(FILE)
+
+
+def test_the_text_shows_levels_and_the_critical_path(call: Call) -> None:
+    done = call("map")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("shop  6 stages, 8 edges, 3 levels, at most 4 at once\n")
+    assert "┣ unit ×2 ▸" in done.out
+    assert "unit[python=3.11]" in call("map", "-v").out
+
+
+def test_the_json_is_the_doors(call: Call) -> None:
+    done = call("map", "--json")
+    assert (done.code, done.err) == (0, "")
+    document = json.loads(done.out)
+    assert {"pipeline", "format", "stages", "edges", "width", "depth", "notes"} <= set(document)
+    assert document["stages"][2]["matrix"] == {"python": "3.11"}
+    assert json.loads(call("map", "--format", "json").out) == document
+
+
+def test_it_goes_to_a_file_when_asked(call: Call, here: Path) -> None:
+    done = call("map", "-o", "map.txt", "--ascii")
+    assert (done.code, done.out) == (0, "")
+    assert (here / "map.txt").read_text().isascii()
+    failed = call("map", "-o", "no/such/map.txt")
+    assert (failed.code, failed.err) == (4, "error: cannot write no/such/map.txt: No such file or directory\n")
+
+
+@pytest.mark.parametrize("name", ["mermaid", "dot", "svg", "html"])
+def test_pictures_that_come_later_say_so(call: Call, name: str) -> None:
+    done = call("map", "--format", name)
+    assert done.code == 2
+    assert "comes in a later version" in done.err
+
+
+def test_an_unknown_format_is_wrong_input(call: Call) -> None:
+    assert call("map", "--format", "png").code == 2
+
+
+def test_where_nothing_can_be_written_it_still_answers(call: Call, here: Path) -> None:
+    if os.geteuid() == 0:  # root writes anywhere: a file in the place of the directory refuses it as well
+        (here / ".stagebook").write_text("")
+    else:
+        here.chmod(0o500)
+    try:
+        assert call("map").code == 0
+    finally:
+        here.chmod(0o700)
