@@ -7,8 +7,8 @@ Also how many cells a text takes, since names may be wide.
 
 from __future__ import annotations
 
-#: What we draw with, one cell each; most texts are spared the tables of Unicode.
-_OURS = frozenset("●✓≈✗◷⊘»·◌‖░█▄▒▶╌–←→×│…┏┣┗┃▸▁▂▃▅▆▇")
+#: ASCII and what we draw with, one cell each: most texts are spared the tables of Unicode.
+_NARROW = frozenset(map(chr, range(32, 127))) | frozenset("●✓≈✗◷⊘»·◌‖░█▄▒▶╌–←→×│…┏┣┗┃▸▁▂▃▅▆▇")
 #: Not printable for Python, but a plain glyph or a joiner for a terminal.
 _KEPT = frozenset("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\u200c\u200d")
 
@@ -72,9 +72,9 @@ def _sgr_length(part: str) -> int:
 
 def cells(text: str) -> int:
     """How many cells of a terminal `text` takes. It must be harmless; colours in it count as nothing."""
-    if not text.isascii():
-        return sum(map(_cell, without_color(text)))
-    return len(text) if "\x1b" not in text else len(without_color(text))
+    if "\x1b" in text:
+        text = without_color(text)
+    return len(text) if text.isascii() or _NARROW.issuperset(text) else sum(map(_cell, text))
 
 
 def without_color(text: str) -> str:
@@ -85,7 +85,7 @@ def without_color(text: str) -> str:
 
 
 def _cell(ch: str) -> int:
-    if ch.isascii() or ch in _OURS:
+    if ch in _NARROW:
         return 1
     import unicodedata  # only for text that needs it
 

@@ -62,6 +62,7 @@ class Lanes:
         self.shown: list[Lane] = []
         self.done = 0
         self.running = 0
+        self._unseen = 0  #: ended without ever having been free to start
         self._needed_by: dict[str, list[Lane]] = {}
         self._free: list[Lane] = []  #: their needs are done, and nothing was heard of them since
         for lane in self.all:
@@ -114,6 +115,7 @@ class Lanes:
         lane = self.by_name[name]
         lane.state = _state(outcome, lane)
         self.done += 1
+        self._unseen += lane.ready_us < 0
         if outcome in ("success", "skip"):
             for waiting in self._needed_by.get(name, ()):
                 waiting.unmet -= 1
@@ -140,17 +142,18 @@ class Lanes:
     def blocked(self) -> tuple[int, Lane | None]:
         """How many wait for needs, and which of them is the nearest: it waits for the fewest that are not shown yet,
         and of those for the fewest that are not done."""
+        number = len(self.all) - len(self.shown) - self._unseen
         best: Lane | None = None
         least = (0, 0)
-        number = 0
-        for lane in self.all:
-            if lane.ready_us >= 0 or lane.state != "needs":
+        for active in self.shown:
+            if active.state not in ACTIVE:
                 continue
-            number += 1
-            needs = [self.by_name[need] for need in lane.needs if need in self.by_name]
-            left = (sum(need.state == "needs" for need in needs), sum(need.state not in DONE for need in needs))
-            if best is None or left < least:
-                best, least = lane, left
+            for lane in self._needed_by.get(active.name, ()):
+                if lane.ready_us < 0 and lane.state == "needs":
+                    needs = [self.by_name[need] for need in lane.needs if need in self.by_name]
+                    left = (sum(need.state == "needs" for need in needs), sum(need.state not in DONE for need in needs))
+                    if best is None or (left, lane.index) < (least, best.index):
+                        best, least = lane, left
         return number, best
 
 

@@ -205,7 +205,9 @@ class Live(Watcher):
         number, following = self._lanes.blocked()
         more = []
         if number:
-            text = f"{number} more wait for these; next: {harmless(following.name)}" if following else ""
+            text = f"{number} more wait for these"
+            if following is not None:
+                text += f"; next: {self._style.plain(harmless(following.name))}"
             more = [f"{self._style.paint(self._style.glyph('needs').ljust(self._style.glyph_width), 'mute')} {text}"]
         room = height - 2 - len(top) - len(bottom) - len(pane) - len(more) - 1
         body = self._body(columns, room) if room > 0 else []
