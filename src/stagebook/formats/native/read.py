@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import stat
-from typing import NamedTuple
+from typing import Callable, NamedTuple, TypeVar
 
 from stagebook.formats.native import cache
 from stagebook.model.pipeline import Pipeline
@@ -16,6 +16,9 @@ from stagebook.model.problem import InputError, Problem
 
 #: As `grammar.BYTES_MAX`, which is not imported where the cache answers.
 BYTES_MAX = 16 * 2**20
+
+
+Made = TypeVar("Made")
 
 
 class Loaded(NamedTuple):
@@ -37,7 +40,7 @@ def load_plain(file: str, cache_dir: str | None) -> Loaded:
     data = _bytes_of(file, path)
     digest = cache.digest(data)
     if cache_dir is not None:
-        known = cache.fetch(cache_dir, digest, path)
+        known = _uncollected(lambda: cache.fetch(cache_dir, digest, path))
         if known is not None:
             return Loaded(known[0], known[1], True)
     pipeline, problems = parse(data, path)
@@ -58,21 +61,32 @@ def parse(data: bytes, file: str) -> tuple[Pipeline | None, tuple[Problem, ...]]
 
     check = Checker(file)
     name = os.path.basename(os.path.dirname(os.path.abspath(file))) or "pipeline"
-    with_gc = gc.isenabled()
-    gc.disable()  # hundreds of thousands of tuples and no circles among them: collecting takes a third of the time
-    try:
+
+    def judge() -> Pipeline | None:
         root, problems = read_nodes(data, file)
         check.errors += problems
-        pipeline = read_document(check, root, name, cache.digest(data))
+        return read_document(check, root, name, cache.digest(data))
+
+    try:
+        pipeline = _uncollected(judge)
     except InputError as refused:
         return None, refused.problems
-    finally:
-        if with_gc:
-            gc.enable()
     errors = sorted(set(check.errors))
     if check.unsaid:
         errors.append(Problem(file, 0, 0, "limit", "error", f"{check.unsaid} more errors are not shown"))
     return pipeline, (*errors, *sorted(set(check.warnings)), *sorted(check.unbuilt))
+
+
+def _uncollected(work: Callable[[], Made]) -> Made:
+    """With the garbage collector off: hundreds of thousands of tuples come and none of them are circles, so that
+    looking for circles would only cost, a third of the time of `parse`."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return work()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _bytes_of(file: str, path: str) -> bytes:
