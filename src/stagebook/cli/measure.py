@@ -71,7 +71,6 @@ def execute(args: argparse.Namespace) -> int:
     )
     _tell(result, argv[0], args)
     if result.by_terminal is not None:
-        sys.stdout.flush()
         measure.die_by(result.by_terminal)
     return result.exit
 
@@ -118,7 +117,12 @@ def _tell(result: Measured, program: str, args: argparse.Namespace) -> None:
     if args.json:
         from stagebook.cli import output
 
-        output.say_json(_document(result))
+        try:
+            output.say_json(_document(result))
+            sys.stdout.flush()
+        except OSError as error:
+            _say(f"warning: standard output: {error.strerror}")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered must not fail again at our exit
 
 
 def _document(result: Measured) -> dict[str, Any]:

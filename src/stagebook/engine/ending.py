@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
-from stagebook.engine.attempt import Attempt
 from stagebook.observe import cgroup
+
+if TYPE_CHECKING:
+    from stagebook.engine.attempt import Attempt
+
+Verdict = tuple[str, str | None, int | None, int | None]  #: outcome, reason, exit code, signal number
 
 
 class Memory:
@@ -21,31 +26,31 @@ class Memory:
         return None if before is None or self._count is None else self._count > before
 
 
-def verdict(attempt: Attempt, memory: Memory, logs: str) -> tuple[str, str | None, int | None, int | None]:
+def verdict(attempt: Attempt, memory: Memory, logs: str) -> Verdict:
     """(outcome, reason, exit code, signal number) of an attempt whose main process has been reaped."""
-    status = attempt.status
+    return judge(attempt.status, attempt.why, attempt.tree.group, memory, logs)
+
+
+def judge(status: int, why: str | None, group: str | None, memory: Memory, folder: str) -> Verdict:
+    """The same from what was seen: a wait status, why we ended it if we did, its cgroup if it had one, and a folder
+    on the disk that it may have filled."""
     code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-    if attempt.why is not None:
-        return (
-            ("timeout", "timeout", code, number)
-            if attempt.why == "timeout"
-            else ("cancellation", attempt.why, code, number)
-        )
+    if why is not None:
+        return ("timeout" if why == "timeout" else "cancellation", why, code, number)
     if code == 0:
         return "success", None, code, None
     if code is not None:
-        if _is_full(logs):
-            return "error", f"exit {code}, disk full: {logs}", code, None
+        if _is_full(folder):
+            return "error", f"exit {code}, disk full: {folder}", code, None
         return "failure", f"exit {code}", code, None
     if number == signal.SIGKILL:
-        return _killed(attempt, memory)
+        return _killed(group, memory)
     return "failure", f"signal {number} ({_name(number or 0)})", None, number
 
 
-def _killed(attempt: Attempt, memory: Memory) -> tuple[str, str, None, int]:
+def _killed(group: str | None, memory: Memory) -> Verdict:
     """SIGKILL that we did not send: somebody else, or the kernel for want of memory."""
-    group = attempt.tree.group
     by_group = cgroup.was_out_of_memory(group) if group is not None else None
     by_system = memory.has_killed()
     if by_group:

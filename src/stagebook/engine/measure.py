@@ -14,10 +14,7 @@ import time
 from typing import Any, Callable, NamedTuple
 
 from stagebook.engine import kernel
-from stagebook.engine.attempt import Attempt
-from stagebook.engine.ending import Memory, verdict
-from stagebook.engine.spawn import Spawned
-from stagebook.model.pipeline import Stage
+from stagebook.engine.ending import Memory, judge
 from stagebook.model.problem import StagebookError
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
@@ -82,45 +79,72 @@ def measure(
     if there is none. Raises nothing for trouble of ours."""
     notes = _Notes(state_directory, key, pipeline, durability)
     notes.attempt(lambda: notes.begin(command))
-    groups = None
-    if accounting == "auto" and notes.run is not None:
-        groups = cgroup.Groups.open(f"{notes.run}-{os.getpid()}")
+    cage = _Group(notes.run if accounting == "auto" else None)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     watched = [number for number in RELAYED if signal.getsignal(number) is not signal.SIG_IGN]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     memory = Memory()
-    group = None
+    refused: CannotRun | None = None
+    pid = 0
+    cage.enter()
     try:
-        group = groups.make("1") if groups is not None else None
-        try:
-            signal.pthread_sigmask(signal.SIG_BLOCK, (*watched, signal.SIGCHLD))
-            if signal.sigpending().intersection(watched):
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)  # it ends us, before there is a command
-            pid = _spawn(command, before)
-        finally:
-            if group is not None and groups is not None:
-                groups.leave()
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*watched, signal.SIGCHLD))
+        if signal.sigpending().intersection(watched):
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # it ends us, before there is a command
+        pid = _spawn(command, before)
     except CannotRun as error:
-        why, exit = str(error), error.code
+        refused = error
+    finally:
+        cage.leave()
+        if not pid:
+            cage.close()
+    if refused is not None:
+        why = str(refused)
         notes.attempt(lambda: notes.could_not_start(why))
-        if groups is not None:
-            groups.close()
-        return notes.result(exit, "error", why, None)
+        return notes.result(refused.code, "error", why, None)
     notes.attempt(lambda: notes.started(pid))
     ended = _wait(pid, (*watched, signal.SIGCHLD))
     us = notes.now()
-    attempt = Attempt(0, notes.attempt_number, Spawned(pid, group, None, True), "", us, Stage("", "", 0, 0, "cmd"))
-    attempt.status = ended.status
-    if ended.asked is not None and ended.status:
-        attempt.why = f"cancelled by {ended.asked}"
-    used = _usage(ended, group)
-    outcome, reason, code, number = verdict(attempt, memory, notes.directory or state_directory)
-    if group is not None and groups is not None:
-        groups.send_home(group)
-        groups.close()
+    used = cage.usage(usages.of_rusage(ended.rusage))
+    why_ended = f"cancelled by {ended.asked}" if ended.asked is not None and ended.status else None
+    outcome, reason, code, number = judge(
+        ended.status, why_ended, cage.path, memory, notes.directory or state_directory
+    )  # fmt: skip
+    cage.close()
     notes.attempt(lambda: notes.exited(us, outcome, reason, code, number, usages.encode(used)))
     exit = code if code is not None else 128 + (number or 0)
-    return notes.result(exit, outcome, reason, ended.by_terminal if number == ended.by_terminal else None)
+    return notes.result(exit, outcome, reason, number if number == ended.by_terminal else None)
+
+
+class _Group:
+    """A cgroup for the command's tree, where one can be had. It is for counting only: nothing is ended by it, and what
+    the command leaves behind goes back to where it would be without us."""
+
+    def __init__(self, run: str | None) -> None:
+        """No run, no group."""
+        self._groups = None if run is None else cgroup.Groups.open(f"{run}-{os.getpid()}")
+        self.path: str | None = None
+
+    def enter(self) -> None:
+        """From now on our children are born in it."""
+        if self._groups is not None:
+            self.path = self._groups.make("1")
+
+    def leave(self) -> None:
+        if self.path is not None and self._groups is not None:
+            try:
+                self._groups.leave()
+            except OSError:
+                pass  # we are counted with the command then, which is little
+
+    def usage(self, waited: Usage) -> Usage:
+        return waited if self.path is None else cgroup.usage(self.path, waited)
+
+    def close(self) -> None:
+        if self._groups is not None:
+            if self.path is not None:
+                self._groups.send_home(self.path)
+            self._groups.close()
 
 
 class _Notes:
@@ -260,11 +284,6 @@ def _wait(pid: int, watched: tuple[signal.Signals, ...]) -> Ended:
             by_terminal = number  # the kernel sends these to all that the terminal belongs to
         elif info.si_pid != pid:
             kernel.send(pid, number)
-
-
-def _usage(ended: Ended, group: str | None) -> Usage:
-    waited = usages.of_rusage(ended.rusage)
-    return waited if group is None else cgroup.usage(group, waited)
 
 
 def die_by(number: int) -> None:
