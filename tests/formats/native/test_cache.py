@@ -145,6 +145,34 @@ def test_nothing_is_left_half_written(file: Path, folder: Path, monkeypatch: pyt
     assert entries(folder) == []
 
 
+def test_links_that_stand_in_the_way_are_not_followed(file: Path, folder: Path, tmp_path: Path) -> None:
+    load(str(file), str(folder))
+    entry = entries(folder)[0]
+    entry.unlink()
+    canary = tmp_path / "canary"
+    canary.write_text("mine")
+    os.symlink(canary, f"{entry}.{os.getpid()}.tmp")
+    load(str(file), str(folder))
+    assert canary.read_text() == "mine"
+    load(str(file), str(folder))
+    assert load_plain(str(file), str(folder)).cached
+
+
+def test_files_that_are_not_ours_are_never_pruned(file: Path, folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for index in range(cache.ENTRIES_MAX + 20):
+        (home / f"letter-{index}").write_text("mine")
+    folder.mkdir()
+    os.symlink(home, folder / "plans")
+    load(str(file), str(folder))
+    assert len(list(home.iterdir())) == cache.ENTRIES_MAX + 20
+    (folder / "plans").unlink()
+    home.rename(folder / "plans")
+    load(str(file), str(folder))
+    assert len(entries(folder)) == cache.ENTRIES_MAX + 21
+
+
 def test_the_number_of_entries_is_bounded_and_the_oldest_go(file: Path, folder: Path) -> None:
     for index in range(cache.ENTRIES_MAX + 5):
         file.write_text(f"stages: {{a: echo {index}}}")

@@ -19,7 +19,7 @@ except ImportError:  # an interpreter without the extension under that name
     from hashlib import blake2b
 
 #: Raised whenever the meaning of a file or the plain form changes.
-FORMAT = 1
+FORMAT = 2
 ENTRIES_MAX = 64
 _BYTES_MAX = 256 * 2**20
 
@@ -64,7 +64,11 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
     draft = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(folder, exist_ok=True)
-        with open(draft, "wb") as handle:
+        if os.path.islink(folder):  # a checkout may bring one that leads to the user's own files
+            return
+        # Exclusive, so that no link that stands there already is followed.
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "wb") as handle:
             handle.write(digest(body).encode("ascii") + b"\n" + body)
         os.replace(draft, path)
         _prune(folder)
@@ -76,8 +80,8 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
 
 
 def _prune(folder: str) -> None:
-    """Lets the oldest entries go, and drafts that a killed run left."""
-    names = os.listdir(folder)
+    """Lets the oldest entries go, and drafts that a killed run left. What does not look like ours stays."""
+    names = [name for name in os.listdir(folder) if name[:32].isalnum() and name[32:].startswith(".json")]
     if len(names) <= ENTRIES_MAX:
         return
     aged = []

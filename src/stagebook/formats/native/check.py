@@ -67,8 +67,8 @@ class Checker:
         if len(self.warnings) < PROBLEMS_MAX:
             self.warnings.append(Problem(self.file, line_of(place), col_of(place), code, "warning", message))
 
-    def not_built(self, place: int, key: str) -> None:
-        of = f" of {self.subject}" if self.subject else ""
+    def not_built(self, place: int, key: str, within: str = "") -> None:
+        of = f" of {self.subject}" if self.subject else f" of `{shorten(within)}`" if within else ""
         message = f"`{key}`{of} is checked but not built yet; `run` refuses it"
         if len(self.unbuilt) < PROBLEMS_MAX:
             self.unbuilt.append(Problem(self.file, line_of(place), col_of(place), "not-built", "note", message))
@@ -218,7 +218,7 @@ class Checker:
             self.error(node[1], "type", f"{shorten(label)}: {self.expected(type_)} expected, not {found(node)}")
             return BAD
         bad = len(self.errors) + self.unsaid
-        checked = self.keys(node, type_.keys, type_.others)
+        checked = self.keys(node, type_.keys, type_.others, label)
         items = node[0]
         for key in type_.required:
             if key not in items:
@@ -236,7 +236,9 @@ class Checker:
             self.error(place, "kind", f"{label}: one of {_listed(of, 'or')} is missing")
         return False
 
-    def keys(self, node: Node, keys: Mapping[str, Key], others: MapOf | None = None) -> dict[str, Any]:
+    def keys(
+        self, node: Node, keys: Mapping[str, Key], others: MapOf | None = None, within: str = ""
+    ) -> dict[str, Any]:
         """The values of a mapping with known keys; unknown ones are said, or are values of `others`."""
         checked: dict[str, Any] = {}
         checks = _CHECKS
@@ -253,7 +255,7 @@ class Checker:
             if result is not BAD:
                 checked[key] = result
             if not spec.built:
-                self.not_built(place, key)
+                self.not_built(place, key, within)
         return checked
 
     def unknown_key(self, place: int, key: str, keys: Iterable[str]) -> None:
