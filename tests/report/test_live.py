@@ -34,7 +34,7 @@ class Terminal:
         self.bytes = pyte.Stream(self.screen)
         self.out = io.StringIO()
         style = options.pop("style", Style(color=False, width=columns))
-        self.live = Live(self.out, style, size=lambda: (self.columns, self.lines), **options)
+        self.live = Live(self.out, style, size=lambda: (self.columns, self.lines), **{"keys": True, **options})
         self.us = 0
 
     def paint(self, us: int) -> list[str]:
@@ -275,6 +275,12 @@ def test_hostile_names_and_output_reach_the_terminal_as_letters() -> None:
     assert terminal.screen.title == ""
     assert not any(line.startswith("✓") for line in shown)
     assert any("\\x1b]52;c;aGk=" in line for line in shown)
+
+
+def test_keys_that_nobody_hears_are_not_offered() -> None:
+    terminal = Terminal(keys=False)
+    terminal.live.began(facts())
+    assert not any("[c] cancel" in line for line in terminal.paint(SECOND))
 
 
 def test_a_terminal_that_is_gone_does_not_stop_the_run() -> None:

@@ -6,7 +6,7 @@ Only as much is read as is shown, whatever the log's size; reports take what thi
 from __future__ import annotations
 
 import os
-from typing import Callable
+from typing import Callable, Iterator
 
 _CHUNK = 1 << 16
 _COUNT_MAX = 64 << 20  #: a log that is larger gets no line numbers
@@ -68,37 +68,35 @@ class Excerpts:
         self._counted[path] = (at, number)
         return number
 
-    def more(self, stage: str, attempt: int, is_over: bool) -> list[bytes]:
-        """Whole lines that were not given before; with `is_over` also the last one, whole or not."""
+    def more(self, stage: str, attempt: int, is_over: bool) -> Iterator[bytes]:
+        """Whole lines that were not given before; with `is_over` also the last one, whole or not. To be read to its
+        end; a line of more than a megabyte comes in parts."""
         key = (stage, attempt)
         offset, rest = self._given.get(key, (0, b""))
-        path = self._path_of(stage, attempt)
-        lines: list[bytes] = []
         try:
-            fd = os.open(path or "", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._path_of(stage, attempt) or "", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            return []
+            return
         try:
-            while True:
-                data = os.pread(fd, _BATCH, offset)
-                if not data:
-                    break
+            while data := os.pread(fd, _BATCH, offset):
                 offset += len(data)
                 *whole, rest = (rest + data).split(b"\n")
-                lines += whole
+                yield from whole
+                if len(rest) > _BATCH:
+                    yield rest
+                    rest = b""
                 if not is_over:
                     break
         except OSError:
             pass
         finally:
             os.close(fd)
-        if is_over:
-            if rest:
-                lines.append(rest)
-            self._given.pop(key, None)
-        else:
+        if not is_over:
             self._given[key] = (offset, rest)
-        return lines
+            return
+        self._given.pop(key, None)
+        if rest:
+            yield rest
 
 
 def shortened(line: bytes) -> bytes:

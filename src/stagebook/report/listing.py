@@ -43,7 +43,9 @@ def _row(
     started = run["started"]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(read(started) // 1_000_000)) if started else ""
     mode = run["mode"] or ""
-    if mode == "parallel":
+    if run.get("measured"):
+        mode = "measured"
+    elif mode == "parallel":
         mode = plural(run["jobs"] or 1, "job")
     glyph = style.paint(style.glyph(state).ljust(style.glyph_width), state)
     return (

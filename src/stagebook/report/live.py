@@ -30,7 +30,8 @@ _FAILED = frozenset({"failure", "error", "timeout"})
 
 
 class Live(Watcher):
-    """`cpu` gives cores in use and cores there are, or None. `size` gives columns and lines of the terminal."""
+    """`cpu` gives cores in use and cores there are, or None. `keys`: what a person types comes to `key`, so the footer
+    may offer it. `size` gives columns and lines of the terminal."""
 
     interval_us = _REPAINT_US
     wants_keys = True
@@ -43,12 +44,14 @@ class Live(Watcher):
         tail: Tail | None = None,
         cpu: Callable[[], tuple[float, float] | None] | None = None,
         short: Callable[[str], str] | None = None,
+        keys: bool = False,
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._outlet = Outlet(stream)
         self._style = style
         self._tail = tail
         self._cpu = cpu
+        self._has_keys = keys
         self._short = short or short_id
         self._size = size or (lambda: os.get_terminal_size(stream.fileno()))
         self._lanes = Lanes(())
@@ -228,7 +231,7 @@ class Live(Watcher):
         if self._asks_cancel:
             return ["cancel this run? [y] yes  [any other key] no"]
         lines = [self._style.plain(_HELP.replace("·", "-") if self._style.ascii else _HELP)] if self._shows_help else []
-        keys = _KEYS if self.wants_keys else ""
+        keys = _KEYS if self._has_keys else ""
         load = self._load_text
         if cells(load) + len(keys) + 1 > columns:
             load = ""

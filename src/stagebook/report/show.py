@@ -35,6 +35,8 @@ def render(document: Document, style: Style, excerpt: summary.Tail | None, short
 
 
 def _title(document: Document, short: str) -> str:
+    if document.get("measured"):
+        return f"{harmless(document['pipeline'])} {short}  measured, started {document['started']}"
     mode = "sequential" if document["mode"] == "sequential" else f"parallel, {document['jobs']} jobs"
     policy = f", policy {document['policy']}" if document.get("policy") else ""
     return f"{harmless(document['pipeline'])} {short}  {mode}{policy}, started {document['started']}"

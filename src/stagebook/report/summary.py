@@ -104,11 +104,21 @@ def _wrapped(text: str, style: Style) -> list[str]:
     return wrap(style.plain(text), style.width - 1)
 
 
+def _measured(document: Document) -> str:
+    """Nobody declared what may run at once, so only what did is told."""
+    most = document["max_parallel"]
+    effective = (document.get("effective_parallel") or {}).get("stages")
+    text = "measured: one at a time" if most < 2 else f"measured: at most {most} at once"
+    return text if effective is None else f"{text}, effective {effective:.1f}"
+
+
 def _parallelism(document: Document) -> list[str]:
     wall, work = document["wall_s"], document.get("sum_s")
     waits = {name: seconds for name, seconds in (document.get("waiting_by") or {}).items() if seconds >= 0.0005}
     lines: list[str] = []
-    if document["mode"] == "parallel" and wall and work is not None:
+    if document.get("measured"):
+        lines.append(_measured(document))
+    elif document["mode"] == "parallel" and wall and work is not None:
         effective = (document.get("effective_parallel") or {}).get("stages")
         text = f"speed-up {work / wall:.2f}× against the sum of stages"
         if effective is not None:
@@ -181,6 +191,8 @@ def failure(document: Document, style: Style, excerpt: Tail | None, short: str) 
     name = stage["stage"]
     attempts = stage["attempts"]
     lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
+    if document.get("measured"):
+        return lines  # what it printed went where the script wanted it, and only the script can run it again
     if excerpt is not None and attempts:
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")

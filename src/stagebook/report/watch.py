@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import IO, Any, Callable, Mapping
+from typing import IO, Any, Callable, Iterable, Mapping
 
 from stagebook.report.style import Style
 
 #: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
 Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
 #: (stage id, attempt, whether it has ended) to lines that were not yet given
-More = Callable[[str, int, bool], "list[bytes]"]
+More = Callable[[str, int, bool], "Iterable[bytes]"]
 Document = Mapping[str, Any]
 
 
@@ -135,12 +135,14 @@ def choose(
     tail: Tail | None = None,
     more: More | None = None,
     cpu: Callable[[], tuple[float, float] | None] | None = None,
+    keys: bool = False,
     short: Callable[[str], str] | None = None,
 ) -> Watcher:
     """The listener for `stream`: none if `quiet`, a live region on a terminal, else lines.
 
     `live` False asks for lines on a terminal too. `output` is group, interleave or fail-only. `cpu` gives cores in
-    use and cores there are. `short` shortens a run's id as far as it stays unambiguous.
+    use and cores there are. `keys` says whether what a person types is given to `key`. `short` shortens a run's id as
+    far as it stays unambiguous.
     """
     if quiet:
         return Quiet(stream, style, tail, short)
@@ -149,7 +151,7 @@ def choose(
     if live and output != "interleave":
         from stagebook.report.live import Live
 
-        return Live(stream, style, tail=tail, cpu=cpu, short=short)
+        return Live(stream, style, tail=tail, cpu=cpu, keys=keys, short=short)
     from stagebook.report.plain import Plain
 
     return Plain(stream, style, output=output, verbose=verbose, tail=tail, more=more, short=short)
