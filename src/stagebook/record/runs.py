@@ -153,7 +153,8 @@ def _measured_document(directory: str, story: Story) -> dict[str, Any]:
 
 def _summary(directory: str, head: dict[str, Any], last: dict[str, Any]) -> Summary:
     over = last["event"] == "run.ended"
-    if head.get("format") == measured.FORMAT and not over:
+    is_measured = head.get("format") == measured.FORMAT
+    if is_measured and not over:
         whole = document(directory)
         del whole["stages"]
         return whole
@@ -176,6 +177,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any]) -> Summ
         "critical_planned": head.get("critical"),
         **{name: end.get(name) for name in _TOTALS},
         "warnings": end.get("warnings", []),
+        **({"measured": True} if is_measured else {}),
     }
 
 
