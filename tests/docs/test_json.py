@@ -1,0 +1,55 @@
+"""Every key that a document has stands in the reference."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md").read_text()
+PIPELINE = """\
+version: 1
+stages:
+  first: "true"
+  again: {run: "test $STAGEBOOK_ATTEMPT = 2", needs: first, retry: {attempts: 2}}
+  cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
+"""
+#: keys under these are names of the user's
+NAMES = {"waiting_by", "matrix"}
+
+
+def keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            if key not in NAMES:
+                yield from keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys(inner)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "stagebook.yaml").write_text(PIPELINE)
+    (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
+    subprocess.run([stagebook, "run", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["show", "last"], ["runs"], ["map"], ["lint"], ["lint", "wrong.yaml"], ["show", "nosuchrun"]],
+    ids=" ".join,
+)
+def test_every_key_of_a_document_is_explained(words: list[str], folder: Path, stagebook: str) -> None:
+    done = subprocess.run([stagebook, *words, "--json"], cwd=folder, stdout=subprocess.PIPE, check=False)
+    found = set(keys(json.loads(done.stdout)))
+    assert found
+    explained = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
+    assert found - explained == set()
