@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 
+PYTHON = sys.executable or "python3"  # with no PATH at all Python cannot tell where it is
 WHEEL = b"Wheel-Version: 1.0\nGenerator: build_wheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 TIMELESS = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 
@@ -56,7 +57,7 @@ def verify(path):
         "assert shop.__file__.startswith(sys.argv[1]); print(shop.__version__)"
     )
     said = subprocess.run(
-        [sys.executable, "-I", "-c", check, os.path.abspath(path)],
+        [PYTHON, "-I", "-c", check, os.path.abspath(path)],
         cwd="/",
         stdout=subprocess.PIPE,
         text=True,

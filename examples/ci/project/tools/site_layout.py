@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+PYTHON = sys.executable or "python3"  # with no PATH at all Python cannot tell where it is
+
 
 def point(link, release):
     """Makes the link point at a release in one step: at no instant is there none."""
@@ -28,7 +30,7 @@ def served(link):
         release = file.read().strip()
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [sys.executable, "-m", "shop", "--database", os.path.join(folder, "shop.db"), "--release", release],
+            [PYTHON, "-m", "shop", "--database", os.path.join(folder, "shop.db"), "--release", release],
             cwd=link,
             env={**os.environ, "PYTHONPATH": link},
             stdout=subprocess.PIPE,

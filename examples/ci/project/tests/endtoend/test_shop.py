@@ -10,6 +10,7 @@ import tempfile
 import threading
 import unittest
 
+PYTHON = sys.executable or "python3"  # with no PATH at all Python cannot tell where it is
 REQUESTS = 4_000
 
 
@@ -34,7 +35,7 @@ class OverHttp(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "shop", "--database", os.path.join(folder.name, "shop.db"), "--release", "test"],
+            [PYTHON, "-m", "shop", "--database", os.path.join(folder.name, "shop.db"), "--release", "test"],
             stdout=subprocess.PIPE,
             text=True,
         )
