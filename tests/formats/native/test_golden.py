@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stagebook.formats.native.read import load, parse
 from stagebook.model.problem import InputError
@@ -62,6 +63,18 @@ def test_every_place_lies_in_its_file() -> None:
             assert 1 <= each.line <= len(lines) + 1, (path, each)
             if each.line <= len(lines):
                 assert 1 <= each.col <= len(lines[each.line - 1]) + 1, (path, each)
+
+
+def test_pyyaml_without_its_c_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = {path: parse(path.read_bytes(), path.name) for path in files("ok") + files("said") + files("err")}
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    for path, (pipeline, problems) in fast.items():
+        slow, said = parse(path.read_bytes(), path.name)
+        assert (slow is None) == (pipeline is None)
+        if slow is not None and pipeline is not None:
+            assert slow._replace(problems=()) == pipeline._replace(problems=())
+        if "yaml" not in {each.code for each in problems}:  # the two put their own errors, and nothing, differently
+            assert [each._replace(col=0) for each in said] == [each._replace(col=0) for each in problems], path
 
 
 if __name__ == "__main__":

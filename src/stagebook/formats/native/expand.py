@@ -16,6 +16,8 @@ from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
 
+#: Cycles said in one go; finding each costs a walk over the graph.
+_CYCLES_MAX = 10
 _NEEDS = list[tuple[str, int]]
 
 
@@ -164,25 +166,15 @@ class Expander:
     def name(self, name: str, place: int) -> bool:
         check = self.check
         if name in grammar.GROUPS:
-            check.error(
-                place, "name", f"`{name}` is reserved; a group has its own name, as in `checks: {{{name}: [...]}}`"
-            )
+            own = f"`checks: {{{name}: [...]}}`"
+            check.error(place, "name", f"`{name}` is reserved; a group has its own name, as in {own}")
         elif not name or unnameable.search(name) or "[" in name or "]" in name:
-            what = (
-                "is empty"
-                if not name
-                else "holds control characters"
-                if unnameable.search(name)
-                else "holds `[` or `]`"
-            )
-            check.error(place, "name", f"the stage name '{shorten(name)}' {what}")
+            holds = "holds control characters" if unnameable.search(name) else "holds `[` or `]`"
+            check.error(place, "name", f"the stage name '{shorten(name)}' {holds if name else 'is empty'}")
         elif name in self.places:
             first = line_of(self.places[name])
-            check.error(
-                place,
-                "duplicate-name",
-                f"the name `{shorten(name)}` is taken, first on line {first}; names are unique in a file",
-            )
+            said = f"the name `{shorten(name)}` is taken, first on line {first}; names are unique in a file"
+            check.error(place, "duplicate-name", said)
         else:
             self.places[name] = place
             return True
@@ -209,13 +201,18 @@ class Expander:
                 check.error(draft.place, "limit", f"stages: more than {grammar.EDGES_MAX} needs in all, the limit")
                 return Stages((), {}, {})
             flat.append(needs)
-        if not check.errors:
-            self.cycle(flat)
+        self.cycles(flat)
         if check.errors:
             return Stages((), {}, {})
+        return self.built(ids, flat)
+
+    def built(self, ids: list[str], flat: list[dict[int, int]]) -> Stages:
+        """The stages themselves. Those of a group wait for the same ones, so equal needs are kept once."""
         stages: list[Stage] = []
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for draft, needs in zip(self.drafts, flat):
             need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
+            need_ids = known.setdefault(need_ids, need_ids)
             for index in range(draft.count):
                 stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
         groups = {
@@ -296,13 +293,19 @@ class Expander:
             message = f"unknown stage '{shorten(text)}' in needs{near}"
         self.check.error(place, "unknown-need", message)
 
-    def cycle(self, flat: list[dict[int, int]]) -> None:
-        """Says a cycle over drafts: all cells of a matrix have the same needs, so none is lost by it."""
+    def cycles(self, flat: list[dict[int, int]]) -> None:
+        """Says cycles that share no stage, up to a number. Over drafts: the cells of a matrix have the same needs."""
         owner = [index for index, draft in enumerate(self.drafts) for _ in range(draft.count)]
         needs = [list(dict.fromkeys([owner[each] for each in of])) for of in flat]
-        found = find_cycle(needs)
-        if found is None:
-            return
+        for _ in range(_CYCLES_MAX):
+            found = find_cycle(needs)
+            if found is None:
+                return
+            self.cycle(found, flat, owner)
+            for index in found:
+                needs[index] = []
+
+    def cycle(self, found: list[int], flat: list[dict[int, int]], owner: list[int]) -> None:
         drafts = [self.drafts[index] for index in found]
         names = [shorten(draft.name) for draft in drafts]
         edges = []

@@ -98,21 +98,15 @@ def _yaml_error(error: Exception, text: str, file: str) -> Exception:
     if not isinstance(error, yaml.YAMLError):
         return error
     line, col, said = 0, 0, " ".join(str(error).split())
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is not None:
-        line, col = mark.line + 1, mark.column + 1
-        said = getattr(error, "problem", None) or said
-        start = getattr(error, "context_mark", None)
-        if start is not None and "quoted" in str(
-            getattr(error, "context", "")
-        ):  # where it opens is what the user looks for
-            line, col = start.line + 1, start.column + 1
-        context = getattr(error, "context", None)
-        if context:
-            said = f"{said} {context}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark, context = error.problem_mark, error.context or ""
+        said = " ".join(f"{error.problem} {context}".split())
         around = text.splitlines()[mark.line : mark.line + 1]
         if around and "\t" in around[0][: len(around[0]) - len(around[0].lstrip())]:
             said = "a tab cannot indent; use spaces"
+        elif "quoted" in context and error.context_mark is not None:
+            mark = error.context_mark  # where the quote opens, not where the file ends without it
+        line, col = mark.line + 1, mark.column + 1
     message = f"not valid YAML: {said}"
     return InputError(message, [Problem(file, line, col, "yaml", "error", message)])
 
