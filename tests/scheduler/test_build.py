@@ -1,0 +1,357 @@
+"""A pipeline and a choice become a plan: capacities, selection, ranks, the critical set, seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
+from stagebook.model.problem import InputError
+from stagebook.scheduler.build import build, critical_planned, jobs, mode
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Choice, Plan, Pool
+
+ONE = ((0, 1),)
+
+
+def stage(id: str, *needs: str, **more: Any) -> Stage:
+    fields: dict[str, Any] = {"name": id, "line": 7, "col": 3, "kind": "run", "command": "true", **more}
+    return Stage(id=id, needs=needs, **fields)
+
+
+def pipeline(*stages: Stage, **more: Any) -> Pipeline:
+    return Pipeline("p", "/x/stagebook.yaml", "native", "d", stages, **more)
+
+
+def plan(*stages: Stage, choice: Choice | None = None, **more: Any) -> Plan:
+    return build(pipeline(*stages, **more), choice or Choice(cores=4))
+
+
+def problems(*stages: Stage, choice: Choice | None = None, **more: Any) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        plan(*stages, choice=choice, **more)
+    assert all(problem.file == "/x/stagebook.yaml" and problem.level == "error" for problem in caught.value.problems)
+    return [problem.message for problem in caught.value.problems]
+
+
+def order(made: Plan) -> list[str]:
+    return [planned.id for planned in sorted(made.stages, key=lambda planned: planned.rank)]
+
+
+# ------------------------------------------------------------------ capacity
+
+
+@pytest.mark.parametrize(
+    ("choice", "limit", "expected"),
+    [
+        (Choice(cores=4), None, 4),
+        (Choice(cores=1), None, 2),
+        (Choice(cores=4), 8, 8),
+        (Choice(cores=4), 1, 1),
+        (Choice(cores=4, jobs=3), 8, 3),
+        (Choice(cores=4, jobs=3, sequential=True), 8, 1),
+    ],
+)
+def test_jobs_are_chosen_then_limited_then_the_cores(choice: Choice, limit: int | None, expected: int) -> None:
+    made = plan(stage("a"), choice=choice, limits=Limits(jobs=limit))
+    assert made.pools == (Pool("slot", expected),) and jobs(made) == expected
+
+
+def test_every_scarcity_becomes_a_pool_of_whole_units_in_one_order() -> None:
+    made = plan(
+        stage("a", resources=Resources(1500, 1 << 30, {"db": 2}), locks={"table": "exclusive"}),
+        stage("b", locks={"table": "shared"}),
+        stage("c"),
+        limits=Limits(2, 3000, 4 << 30),
+        pools={"unused": 1, "db": 3},
+    )
+    assert made.pools == (
+        Pool("slot", 2), Pool("cpu", 3000), Pool("memory", 4 << 30), Pool("pool:db", 3), Pool("lock:table", 2),
+    )  # fmt: skip
+    demands = [made.demands[planned.demand] for planned in made.stages]
+    assert demands == [((0, 1), (1, 1500), (2, 1 << 30), (3, 2), (4, 2)), ((0, 1), (4, 1)), ONE]
+
+
+def test_equal_demands_are_one() -> None:
+    made = plan(*(stage(f"s{i}", resources=Resources(cpu_milli=1000 * (1 + i % 2))) for i in range(9)))
+    assert len(made.demands) == 2
+
+
+def test_without_a_limit_memory_is_not_counted_and_cpu_is_that_of_the_machine() -> None:
+    made = plan(stage("a", resources=Resources(9000, 1 << 40)), choice=Choice(cores=4))
+    assert made.pools == (Pool("slot", 4), Pool("cpu", 4000))
+    assert made.demands == (((0, 1), (1, 4000)),)
+
+
+def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
+    with pytest.raises(InputError) as caught:
+        plan(
+            stage("a", resources=Resources(pools={"db": 5})),
+            stage("b", resources=Resources(cpu_milli=5000, memory_bytes=9)),
+            pools={"db": 4},
+            limits=Limits(None, 4000, 8),
+        )
+    assert [(problem.line, problem.col, problem.message) for problem in caught.value.problems] == [
+        (7, 3, "stage `a` asks 5 of `pool:db`, which has 4"),
+        (7, 3, "stage `b` asks 5000 of `cpu`, which has 4000"),
+        (7, 3, "stage `b` asks 9 of `memory`, which has 8"),
+    ]
+
+
+def test_an_unknown_pool_is_refused_with_the_nearest() -> None:
+    assert problems(stage("a", resources=Resources(pools={"datebase": 1})), pools={"database": 1}) == [
+        "stage `a` asks for unknown pool `datebase`, did you mean `database`?"
+    ]
+
+
+def test_max_parallel_of_a_matrix_is_a_pool_and_its_cells_fail_together() -> None:
+    cells = tuple(f"t[v={value}]" for value in "123")
+    stages = [stage(id, name="t", cell={"v": id[4]}) for id in cells]
+    made = plan(*stages, stage("x"), matrices={"t": Matrix(cells, 2), "u": Matrix(("x",), 1)})
+    assert made.pools == (Pool("slot", 4), Pool("matrix:t", 2))
+    assert [made.demands[planned.demand] for planned in made.stages] == [((0, 1), (1, 1))] * 3 + [ONE]
+    assert [planned.fail_fast_group for planned in made.stages] == [0, 0, 0, -1]
+    made = plan(*stages, matrices={"t": Matrix(cells, 3, fail_fast=False)})
+    assert made.pools == (Pool("slot", 4),) and made.stages[0].fail_fast_group == -1
+
+
+def test_an_exclusive_lock_keeps_readers_out_and_readers_share() -> None:
+    made = plan(*(stage(f"r{i}", locks={"l": "shared"}) for i in range(3)), stage("w", locks={"l": "exclusive"}))
+    machine = Machine(made)
+    assert made.demands == (((0, 1), (1, 1)), ((0, 1), (1, 4)))
+    assert machine.plan.pools[1] == Pool("lock:l", 4)
+
+
+# ------------------------------------------------------------------ what a stage brings along
+
+
+def test_a_stage_keeps_its_marks_and_limits() -> None:
+    made = plan(
+        stage("a"),
+        stage(
+            "b", "a", join="any", always=True, allow_failure=True, retry_safe=False, critical=True,
+            retry=Retry(3, 0, only=("timeout",)), timeouts=Timeouts(1, 2, 3),
+        ),
+        policy="fail-fast", timeout_ms=9,
+    )  # fmt: skip
+    planned = made.stages[1]
+    assert planned == planned._replace(
+        id="b", needs=(0,), join="any", always=True, allow_failure=True, retry_safe=False, critical=True, attempts=3,
+        delays_ms=(), retry_only=("timeout",), attempt_timeout_ms=1, stage_timeout_ms=2, queue_timeout_ms=3, skip=None,
+    )  # fmt: skip
+    assert made.policy == "fail-fast" and made.timeout_ms == 9 and not made.in_order
+
+
+def test_the_policy_chosen_wins_and_an_unknown_one_is_refused() -> None:
+    assert plan(stage("a"), policy="strict", choice=Choice(2, policy="lenient")).policy == "lenient"
+    assert problems(stage("a"), choice=Choice(2, policy="loose")) == [
+        "unknown policy `loose`, expected one of strict, lenient, fail-fast"
+    ]
+
+
+def test_fewer_than_one_job_is_refused() -> None:
+    assert problems(stage("a"), choice=Choice(2, jobs=0)) == ["jobs must be at least 1, not 0"]
+
+
+@pytest.mark.parametrize(
+    ("retry", "delays"),
+    [
+        (Retry(1, 1000), ()),
+        (Retry(3, 0), ()),
+        (Retry(4, 1000, 2.0), (1000, 2000, 4000)),
+        (Retry(5, 1000, 2.0, 3000), (1000, 2000, 3000)),
+        (Retry(5, 1000), (1000,)),
+        (Retry(10_000, 1000, 10.0), tuple(1000 * 10**k for k in range(8)) + (365 * 24 * 3600 * 1000,)),
+    ],
+)
+def test_delays_grow_by_the_factor_up_to_the_maximum(retry: Retry, delays: tuple[int, ...]) -> None:
+    assert plan(stage("a", retry=retry)).stages[0].delays_ms == delays
+
+
+def test_jitter_comes_from_the_seed_stays_in_bounds_and_is_each_stages_own() -> None:
+    retry = Retry(40, 1000, 1.0, None, 0.2)
+    first = plan(stage("a", retry=retry), stage("b", retry=retry), choice=Choice(2, seed=5))
+    again = plan(stage("x"), stage("b", retry=retry), stage("a", retry=retry), choice=Choice(2, seed=5))
+    other = plan(stage("a", retry=retry), choice=Choice(2, seed=6))
+    delays = first.stages[0].delays_ms
+    assert len(delays) == 39 and all(800 <= delay <= 1200 for delay in delays)
+    assert min(delays) < 880 and max(delays) > 1120
+    assert delays == again.stages[2].delays_ms != first.stages[1].delays_ms
+    assert delays != other.stages[0].delays_ms
+
+
+def test_jitter_never_goes_over_the_maximum() -> None:
+    delays = plan(stage("a", retry=Retry(40, 1000, 1.0, 1000, 0.5))).stages[0].delays_ms
+    assert max(delays) == 1000 and min(delays) >= 500
+
+
+# ------------------------------------------------------------------ order
+
+
+def test_the_longest_remaining_path_goes_first_by_declared_durations() -> None:
+    made = plan(stage("short", duration_ms=1), stage("long", duration_ms=5), stage("tail", "short", duration_ms=9))
+    assert order(made) == ["short", "tail", "long"]
+
+
+def test_known_durations_win_over_declared_ones() -> None:
+    made = plan(
+        stage("a", duration_ms=1), stage("b", duration_ms=9), choice=Choice(2, durations_ms=(("a", 50), ("gone", 3)))
+    )
+    assert order(made) == ["a", "b"]
+
+
+def test_paths_are_counted_in_stages_where_nothing_is_known() -> None:
+    assert order(plan(stage("a"), stage("b"), stage("c", "b"), stage("d", "c"))) == ["b", "c", "a", "d"]
+
+
+def test_an_unknown_duration_is_the_median_of_the_known() -> None:
+    made = plan(stage("a", duration_ms=1), stage("b"), stage("c", duration_ms=5), stage("d", duration_ms=9))
+    assert order(made) == ["d", "b", "c", "a"]
+
+
+def test_priority_comes_before_length() -> None:
+    made = plan(
+        stage("a", duration_ms=9), stage("b", duration_ms=1, priority=1), stage("c", duration_ms=2, priority=-1)
+    )
+    assert order(made) == ["b", "a", "c"]
+
+
+def test_stages_of_several_pools_stand_by_latest_finish_among_themselves() -> None:
+    """`m` and `n` claim two pools each; by remaining path `m` is first, by latest finish `n` is."""
+    both = Resources(1000, 1)
+    made = plan(
+        stage("m", duration_ms=10, resources=both), stage("n", duration_ms=2, resources=both),
+        stage("after", "n", duration_ms=5), stage("one", duration_ms=8), limits=Limits(2, 4000, 8),
+    )  # fmt: skip
+    assert order(made) == ["n", "one", "m", "after"]
+
+
+def test_sequential_is_topological_and_otherwise_in_file_order() -> None:
+    made = plan(stage("c", "a"), stage("b", priority=9), stage("a"), stage("d"), choice=Choice(4, sequential=True))
+    assert order(made) == ["b", "a", "c", "d"] and made.in_order and mode(made) == "sequential"
+    assert mode(plan(stage("a"), choice=Choice(4, jobs=1))) == "parallel"
+
+
+def test_ranks_are_the_places_from_0() -> None:
+    made = plan(*(stage(f"s{i}", duration_ms=i % 3) for i in range(20)))
+    assert sorted(planned.rank for planned in made.stages) == list(range(20))
+
+
+def test_a_cycle_and_an_unknown_need_are_refused() -> None:
+    assert problems(stage("a", "b"), stage("b", "a")) == ["the needs of stage `a` form a cycle or wait for one"]
+    assert problems(stage("a", "x")) == ["stage `a` needs unknown stage `x`"]
+
+
+# ------------------------------------------------------------------ the critical set
+
+
+def test_critical_are_those_without_slack_by_durations() -> None:
+    stages = [
+        stage("a", duration_ms=1),
+        stage("b", "a", duration_ms=9),
+        stage("c", "a", duration_ms=8),
+        stage("d", "b", "c"),
+    ]
+    assert critical_planned(plan(*stages)) == ("a", "b", "d")
+
+
+def test_critical_are_those_on_the_longest_chains_where_nothing_is_known() -> None:
+    assert critical_planned(plan(stage("a"), stage("b", "a"), stage("c", "a"), stage("d"))) == ("a", "b", "c")
+
+
+def test_marked_stages_are_the_critical_set_with_gates_and_what_must_not_run_twice() -> None:
+    stages = [stage("a", critical=True), stage("b", "a"), stage("g", kind="gate"), stage("deploy", retry_safe=False)]
+    assert critical_planned(plan(*stages)) == ("a", "g", "deploy")
+
+
+def test_what_is_not_selected_is_not_critical_and_weighs_nothing() -> None:
+    stages = [stage("a", duration_ms=99), stage("b", "a", duration_ms=1), stage("c", duration_ms=5)]
+    made = plan(*stages, choice=Choice(2, skip=("a",)))
+    assert critical_planned(made) == ("c",)
+    assert order(made)[0] == "c"
+
+
+# ------------------------------------------------------------------ selection
+
+GRAPH = (stage("a"), stage("b", "a"), stage("c", "b"), stage("d", "a"), stage("e", "c", "d"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "selected"),
+    [
+        (Choice(2), "abcde"),
+        (Choice(2, only=("b", "d")), "bd"),
+        (Choice(2, from_=("b",)), "bce"),
+        (Choice(2, until=("c",)), "abc"),
+        (Choice(2, skip=("d",)), "abce"),
+        (Choice(2, from_=("b",), until=("c",)), "bc"),
+        (Choice(2, from_=("d",), only=("a",)), "ade"),
+        (Choice(2, from_=("b", "d"), skip=("e",)), "bcd"),
+        (Choice(2, only=("b",), skip=("b",)), ""),
+        (Choice(2, only=("g",)), "cd"),
+    ],
+)
+def test_what_runs(choice: Choice, selected: str) -> None:
+    made = plan(*GRAPH, choice=choice, groups={"g": ("c", "d")})
+    assert "".join(planned.id for planned in made.stages if planned.skip is None) == selected
+    assert {planned.skip for planned in made.stages} <= {None, "not selected"}
+
+
+@pytest.mark.parametrize(
+    ("name", "selected"),
+    [("t", 4), ("t[os=linux,py=3]", 1), ("t[py=3, os=linux]", 1), ("t[py=3,os=linux]", 1)],
+)
+def test_a_matrix_and_its_cells_are_picked_by_name(name: str, selected: int) -> None:
+    cells = [
+        stage(f"t[py={py},os={os}]", name="t", cell={"py": py, "os": os})
+        for py in ("2", "3")
+        for os in ("linux", "mac")
+    ]
+    made = plan(*cells, stage("x"), choice=Choice(2, only=(name,)))
+    picked = [planned.id for planned in made.stages if planned.skip is None]
+    assert len(picked) == selected and (selected > 1 or picked == ["t[py=3,os=linux]"])
+
+
+def test_unknown_names_are_refused_all_at_once_with_the_nearest() -> None:
+    choice = Choice(2, only=("buidl",), from_=("t[py=9]",), until=("zzzzzz",), skip=("unti",))
+    assert problems(stage("build"), stage("unit"), choice=choice) == [
+        "--only: no stage `buidl`, did you mean `build`?",
+        "--from: no stage `t[py=9]`",
+        "--until: no stage `zzzzzz`",
+        "--skip: no stage `unti`, did you mean `unit`?",
+    ]
+
+
+def test_parameters_are_checked() -> None:
+    params = {"channel": Param("beta", ("beta", "stable")), "to": Param(None)}
+    assert problems(stage("a"), params=params, choice=Choice(2, params=(("chanel", "x"), ("channel", "gold")))) == [
+        "unknown parameter `chanel`, did you mean `channel`?",
+        "parameter `channel` cannot be `gold`, expected one of beta, stable",
+        "parameter `to` needs a value: --param to=VALUE",
+    ]
+    plan(stage("a"), params=params, choice=Choice(2, params=(("to", ""), ("channel", "stable"))))
+
+
+# ------------------------------------------------------------------ the same again
+
+
+def test_the_same_pipeline_and_choice_make_the_same_plan() -> None:
+    stages = [
+        stage(f"s{i}", *(f"s{j}" for j in range(max(0, i - 2), i)), retry=Retry(3, 10, 2.0, None, 0.5))
+        for i in range(50)
+    ]
+    choice = Choice(4, seed=3, durations_ms=tuple((f"s{i}", i * 7 % 13) for i in range(50)))
+    assert plan(*stages, choice=choice) == plan(*stages, choice=choice)
+
+
+def test_an_empty_pipeline_makes_an_empty_plan() -> None:
+    made = plan()
+    assert made.stages == () and made.demands == (ONE,)
+
+
+def test_ten_thousand_stages_in_a_chain_are_planned_without_recursion() -> None:
+    stages = [stage(f"s{i}", *([f"s{i + 1}"] if i < 9999 else [])) for i in range(10_000)]
+    made = plan(*stages)
+    assert made.stages[9999].rank == 0 and made.stages[0].rank == 9999
+    assert len(critical_planned(made)) == 10_000

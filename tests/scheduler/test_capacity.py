@@ -1,0 +1,164 @@
+"""Pools, locks and the claim against starvation (G16, R43, R44, R51, R52)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from tests.scheduler.plans import Run, plan_of, stage
+
+from stagebook.model.problem import DefectError
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan, Pool
+from stagebook.scheduler.vocabulary import Began, Exited, Start
+
+
+def test_never_more_than_a_pool_holds() -> None:
+    names = [f"s{index}" for index in range(5)]
+    run = Run(plan_of(*(stage(name, units={"pool:db": 1}) for name in names), pools={"pool:db": 2}))
+    assert run.said == ["start s0", "start s1"]
+    assert run.waiting("s2") == "pool:db"
+    assert run.machine.holders("pool:db") == [0, 1]
+    assert run.exit("s1") == ["s1: success", "start s2"]
+    assert run.decisions[-1].waited == "pool:db"  # type: ignore[union-attr]
+    assert run.machine.holders("pool:db") == [0, 2]
+    assert run.machine.holders("pool:web") == []
+
+
+def test_units_are_taken_all_or_none() -> None:
+    both = {"pool:fork": 1, "pool:knife": 1}
+    run = Run(
+        plan_of(
+            stage("a", units={"pool:fork": 1}), stage("b", units=both), stage("c", units={"pool:knife": 1}),
+            pools={"pool:fork": 1, "pool:knife": 1},
+        )
+    )  # fmt: skip
+    assert run.said == ["start a", "start c"]
+    assert run.exit("a") == ["a: success"]
+    assert run.waiting("b") == "pool:knife"
+    assert run.exit("c") == ["c: success", "start b"]
+
+
+def test_a_killed_stage_holds_its_units_until_its_exit() -> None:
+    run = Run(plan_of(stage("a", attempt_timeout_ms=5), stage("b"), slots=1))
+    assert run.fire("attempt") == ["kill a timeout"]
+    assert run.machine.holders("slot") == [0] and run.waiting("b") == "slot"
+    assert run.exit("a") == ["a: timeout", "start b"]
+
+
+def test_what_lacks_most_tellingly_is_named() -> None:
+    run = Run(plan_of(stage("a", units={"lock:l": 1}), stage("b", units={"lock:l": 1}), slots=1, pools={"lock:l": 1}))
+    assert run.waiting("b") == "lock:l"
+    assert run.exit("a")[-1] == "start b"
+    assert run.decisions[-1].waited == "lock:l"  # type: ignore[union-attr]
+
+
+def test_a_demand_over_capacity_is_a_defect_of_the_plan() -> None:
+    with pytest.raises(DefectError, match="2 units of `pool:db`, which has 1"):
+        Machine(plan_of(stage("a", units={"pool:db": 2}), pools={"pool:db": 1}))
+
+
+def test_a_stage_that_many_pass_claims_its_units() -> None:
+    """The big one needs all four; small ones keep two or three busy. After two have passed, the rest wait."""
+    small = [stage(f"s{index}", units={"cpu": 1}) for index in range(9)]
+    run = Run(plan_of(stage("big", "go", units={"cpu": 4}, rank=99), stage("go"), *small, slots=9, pools={"cpu": 3 + 1},
+                      passed_over_max=2))  # fmt: skip
+    assert run.said == ["start go", "start s0", "start s1", "start s2", "start s3"]
+    run.exit("go")
+    assert run.waiting("big") == "cpu"
+    run.exit("s0")
+    run.exit("s1")
+    run.exit("s2")
+    run.exit("s3")
+    started = []
+    while "start big" not in run.said:
+        name = next(name for name in (f"s{i}" for i in range(9)) if run.state(name) == "running")
+        run.exit(name)
+        started += [word for word in run.said if word.startswith("start ")]
+    assert run.state("big") == "running"
+    assert run.machine.holders("cpu") == [0]
+
+
+def test_claims_set_aside_only_what_is_lacking() -> None:
+    """The claimer waits for cpu, and one slot stays free for it: who takes none of these goes on."""
+    run = Run(plan_of(stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2}), *(stage(f"s{i}") for i in range(6)),
+                      stage("late", units={"cpu": 1}), slots=4, pools={"cpu": 2}, passed_over_max=1))  # fmt: skip
+    assert run.said == ["start hold", "start s0", "start s1"]
+    assert run.exit("s0") == ["s0: success", "start s2"]
+    assert run.waiting("big") == "cpu" and run.waiting("late") == "cpu"
+    for index in range(1, 5):
+        run.exit(f"s{index}")
+    assert run.state("late") == "ready"
+    assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def stream(passed_over_max: int, seed: int) -> tuple[int, int]:
+    """Twenty chains of small stages, and a large one that becomes ready among them.
+
+    Returns how many stages were ready before it when it became ready, and how many started before it did.
+    """
+    draw = random.Random(seed)
+    stages = [stage("go", rank=0), stage("large", "go", units={"cpu": 4}, rank=draw.choice((1, 999)))]
+    for chain in range(20):
+        for place in range(10):
+            needs = [f"c{chain}p{place - 1}"] if place else []
+            rank = 2 + chain * 10 + place
+            stages.append(stage(f"c{chain}p{place}", *needs, units={"cpu": draw.randint(1, 2)}, rank=rank))
+    machine = Machine(plan_of(*stages, slots=4, pools={"cpu": 4}, passed_over_max=passed_over_max))
+    running = [decision for decision in machine.feed(Began(0)) if isinstance(decision, Start)]
+    before = machine.outstanding()
+    machine.feed(Exited(1, 0, 1, "success"))
+    running = [start for start in running if start.stage] + [
+        Start(index, 1, 0, None) for index in machine.outstanding() if index not in before
+    ]
+    ahead = sum(machine.state(index) == "ready" for index in range(2, len(stages)))
+    passed = 0
+    while machine.state(1) == "ready":
+        done = running.pop(draw.randrange(len(running)))
+        starts = [d for d in machine.feed(Exited(1, done.stage, done.attempt, "success")) if isinstance(d, Start)]
+        running += starts
+        passed += sum(start.stage != 1 for start in starts)
+    return ahead, passed
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("passed_over_max", [1, 5, 64])
+def test_the_documented_bound_holds(passed_over_max: int, seed: int) -> None:
+    """Each of those ahead, and the large one itself, is first in line for at most `passed_over_max` starts of others."""
+    ahead, passed = stream(passed_over_max, seed)
+    assert passed <= ahead + (ahead + 1) * passed_over_max
+
+
+def test_without_ageing_the_large_one_would_wait_for_all() -> None:
+    assert max(stream(10_000, seed)[1] for seed in range(5)) > 150
+    assert max(stream(1, seed)[1] for seed in range(5)) < 60
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_crossed_pools_never_deadlock(seed: int) -> None:
+    """Dining philosophers with random forks (R51): every one of them eats."""
+    draw = random.Random(seed)
+    pools = {f"pool:{index}": draw.randint(1, 2) for index in range(5)}
+    stages = [
+        stage(
+            f"s{index}",
+            units={name: draw.randint(1, pools[name]) for name in draw.sample(sorted(pools), draw.randint(1, 4))},
+        )
+        for index in range(40)
+    ]
+    plan = plan_of(*stages, slots=draw.randint(1, 6), pools=pools, passed_over_max=draw.randint(1, 9))
+    machine = Machine(plan)
+    running = [d for d in machine.feed(Began(0)) if isinstance(d, Start)]
+    while running:
+        done = running.pop(draw.randrange(len(running)))
+        decisions = machine.feed(Exited(1, done.stage, done.attempt, "success"))
+        machine.check()
+        running += [d for d in decisions if isinstance(d, Start)]
+    assert machine.is_over
+
+
+def test_a_plan_without_a_slot_pool_of_its_own_still_runs() -> None:
+    plan = Plan(plan_of(stage("a"), stage("b", "a")).stages, (Pool("slot", 1),), ((),))
+    run = Run(plan)
+    assert run.said == ["start a"]
+    assert run.exit("a") == ["a: success", "start b"]
