@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 
 import pytest
-from tests.door import processes, waiting
+from tests.door import waiting
 from tests.door.place import Place, by_stage, note, noted, outcomes
+from tests.door.terminal import Terminal
 
 EXITS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
@@ -200,52 +200,3 @@ def test_g11_closed_standard_streams_harm_nothing(place: Place, closed: str) -> 
     assert shell.returncode == 0
     assert place.began() == ["a", "b"]
     assert place.events("run.ended")
-
-
-class Terminal:
-    """The command on a terminal of its own, as the leader of a session."""
-
-    def __init__(self, place: Place, *words: str) -> None:
-        pid, self._fd = pty.fork()
-        if pid == 0:
-            os.chdir(place.folder)
-            os.execve(place.command, [place.command, *words], {**place.env, "TERM": "xterm"})
-        self.pid = pid
-        self.seen = b""
-        os.set_blocking(self._fd, False)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._fd, keys)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def wait(self) -> int:
-        """The exit status; negative for a signal."""
-
-        def look() -> list[int]:
-            self._drain()
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            return [os.waitstatus_to_exitcode(status)] if pid else []
-
-        return waiting.until(look, "the command on the terminal ends")[0]
-
-    def _drain(self) -> None:
-        while self._fd >= 0:
-            try:
-                data = os.read(self._fd, 65536)
-            except (BlockingIOError, OSError):
-                return
-            if not data:
-                return
-            self.seen += data
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *trouble: object) -> None:
-        if trouble[0] is not None:
-            processes.signal_to(self.pid, signal.SIGKILL)
-        self.close()
