@@ -71,6 +71,8 @@ def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | 
     for name in KNOWN:
         variable = f"STAGEBOOK_{name.upper()}"
         text = environ.get(variable)
+        if variable == "STAGEBOOK_OUTPUT" and text and "/" in text:
+            continue  # we are called within a stage, for which this is a file
         if text:
             settings.take(name, _checked(name, text, "", 0, variable), Origin("environment", variable))
     for name in KNOWN:
