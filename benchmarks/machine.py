@@ -166,7 +166,8 @@ def graph_table(rounds: int) -> None:
     mine, peer = statistics.median(ours), statistics.median(theirs)
     print(f"\norder, slack and critical path of {STAGES} nodes, {rounds} rounds, medians")
     print(
-        f"stagebook {mine * 1e3:.1f} ms, networkx {networkx.__version__} {peer * 1e3:.1f} ms: ratio {mine / peer:.3f}; goal 0.25"
+        f"stagebook {mine * 1e3:.1f} ms, networkx {networkx.__version__} {peer * 1e3:.1f} ms: "
+        f"ratio {mine / peer:.3f}; goal 0.25"
     )
 
 

@@ -162,7 +162,7 @@ def test_fewer_than_one_job_is_refused() -> None:
         (Retry(4, 1000, 2.0), (1000, 2000, 4000)),
         (Retry(5, 1000, 2.0, 3000), (1000, 2000, 3000)),
         (Retry(5, 1000), (1000,)),
-        (Retry(10_000, 1000, 10.0), tuple(1000 * 10**k for k in range(8)) + (365 * 24 * 3600 * 1000,)),
+        (Retry(10_000, 1000, 10.0), (*(1000 * 10**k for k in range(8)), 365 * 24 * 3600 * 1000)),
     ],
 )
 def test_delays_grow_by_the_factor_up_to_the_maximum(retry: Retry, delays: tuple[int, ...]) -> None:

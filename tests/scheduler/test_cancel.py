@@ -248,10 +248,12 @@ def test_the_cells_of_a_matrix_that_failed_stay_cancelled_after_resume() -> None
     """Seed 6781: one cell failed for good while the others were dying of a signal."""
     run = Run(
         plan_of(
-            stage("a", fail_fast_group=0, attempt_timeout_ms=5), stage("b", fail_fast_group=0), stage("c", fail_fast_group=0),
+            stage("a", fail_fast_group=0, attempt_timeout_ms=5),
+            stage("b", fail_fast_group=0),
+            stage("c", fail_fast_group=0),
             slots=2,
         )
-    )  # fmt: skip
+    )
     run.fire("attempt")
     run.cancel()
     assert run.exit("a", "b")[-1] == "run: cancellation"

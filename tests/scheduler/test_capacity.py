@@ -81,8 +81,9 @@ def test_a_stage_that_many_pass_claims_its_units() -> None:
 
 def test_claims_set_aside_only_what_is_lacking() -> None:
     """The claimer waits for cpu, and one slot stays free for it: who takes none of these goes on."""
-    run = Run(plan_of(stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2}), *(stage(f"s{i}") for i in range(6)),
-                      stage("late", units={"cpu": 1}), slots=4, pools={"cpu": 2}, passed_over_max=1))  # fmt: skip
+    small = [stage(f"s{index}") for index in range(6)]
+    hold, big, late = (stage(name, units={"cpu": units}) for name, units in (("hold", 1), ("big", 2), ("late", 1)))
+    run = Run(plan_of(hold, big, *small, late, slots=4, pools={"cpu": 2}, passed_over_max=1))
     assert run.said == ["start hold", "start s0", "start s1"]
     assert run.exit("s0") == ["s0: success", "start s2"]
     assert run.waiting("big") == "cpu" and run.waiting("late") == "cpu"
@@ -124,9 +125,9 @@ def stream(passed_over_max: int, seed: int) -> tuple[int, int]:
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("passed_over_max", [1, 5, 64])
 def test_the_documented_bound_holds(passed_over_max: int, seed: int) -> None:
-    """Each of those ahead, and the large one itself, is first in line for at most `passed_over_max` starts of others."""
+    """Each of those ahead, and the large one itself, is first in line for at most `passed_over_max` starts."""
     ahead, passed = stream(passed_over_max, seed)
-    assert passed <= ahead + (ahead + 1) * passed_over_max
+    assert passed <= ahead + (ahead + 1) * passed_over_max  # docs/explanation/scheduler.md says the same
 
 
 def test_without_ageing_the_large_one_would_wait_for_all() -> None:

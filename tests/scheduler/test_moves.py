@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.scheduler.plans import Run, plan_of, stage
 
@@ -30,6 +32,12 @@ def test_no_stage_stays_where_it_is_and_ends_are_left_only_to_wait_again() -> No
 def test_the_flat_table_is_the_readable_one() -> None:
     legal = {(at // STATE_COUNT, at % STATE_COUNT) for at, value in enumerate(LEGAL) if value}
     assert legal == {(old, new) for old, row in MOVES.items() for new in row}
+
+
+def test_the_page_draws_every_move_and_no_other() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "scheduler.md"
+    drawn = [line.strip() for line in page.read_text().splitlines() if " --> " in line and "[*]" not in line]
+    assert drawn == [f"{NAMES[old]} --> {NAMES[new]}: {why}" for old, row in MOVES.items() for new, why in row.items()]
 
 
 def test_another_move_is_a_defect_that_names_stage_and_states() -> None:
