@@ -31,7 +31,7 @@ demo: $(READY)  ## one small project's pipeline, one by one and then in parallel
 
 test: lint  ## all checks and all tests
 	@$(PYTHON) -m compileall -q src
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/pytest --quiet --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(READY)  ## style, format, types, imports
 	$(BIN)/ruff check .
@@ -44,7 +44,7 @@ format: $(READY)  ## puts the code in form
 	$(BIN)/ruff format .
 
 nightly: $(READY)  ## the tests that are too long for every commit
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m nightly
+	$(BIN)/pytest --quiet --numprocesses $(WORKERS) --dist worksteal -m nightly
 
 bench: $(BENCH_READY)  ## figures against the peers, side by side
 	@$(PYTHON) -m compileall -q src
