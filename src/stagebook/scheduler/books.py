@@ -159,6 +159,10 @@ class Books:
         """The number of the latest attempt that was started; 0 if there is none."""
         return self._attempt[stage]
 
+    def ready_at(self, stage: int) -> int:
+        """When the stage could last have started, in milliseconds; 0 also if it never could."""
+        return self._ready_at[stage]
+
     def cause(self, stage: int) -> int | None:
         """The need that a skipped stage was skipped for, else None."""
         return self._cause.get(stage)

@@ -43,9 +43,6 @@ class Course(Books):
             self._end_by_stop(stage)
             return
         plan = self.plan.stages[stage]
-        if plan.fail_fast_group in self._failed_groups and not plan.always:
-            self._end_unstarted(stage, FAIL_FAST)
-            return
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
             self._move(stage, ASKING)
             self._active += 1
@@ -119,7 +116,10 @@ class Course(Books):
         return bad[-1] if kind == JOIN_ANY and bad else GO
 
     def _follow(self, stage: int, verdict: int | None) -> None:
-        if verdict == GO:
+        """Do as the verdict says, unless the matrix of a stage that waits again has failed meanwhile."""
+        if self.plan.stages[stage].fail_fast_group in self._failed_groups and not self._always[stage]:
+            self._end_unstarted(stage, FAIL_FAST)
+        elif verdict == GO:
             self._become_ready(stage)
         elif verdict is not None:
             self._skip(stage, verdict)
