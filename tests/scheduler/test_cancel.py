@@ -244,6 +244,16 @@ def test_a_timeout_cut_short_by_a_cancel_neither_fails_fast_nor_is_final() -> No
     assert run.ends["a"].flaky
 
 
+def test_a_timeout_that_the_end_of_the_run_made_final_stays_after_resume() -> None:
+    """Seed 49487: the run was over its time before the signal came."""
+    run = Run(plan_of(stage("a", attempts=2, attempt_timeout_ms=5), stage("b", "a"), timeout_ms=6))
+    run.fire("attempt")
+    run.fire("run")
+    run.cancel()
+    assert run.exit("a") == ["a: timeout", "b: skip", "run: cancellation"]
+    assert run.resume() == ["run: timeout"]
+
+
 def test_the_cells_of_a_matrix_that_failed_stay_cancelled_after_resume() -> None:
     """Seed 6781: one cell failed for good while the others were dying of a signal."""
     run = Run(

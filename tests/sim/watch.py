@@ -161,6 +161,8 @@ class Watch:
             if self.killed.get(index) == "cancelled":
                 self.extra[index] += 1
                 self.fresh[index] = True
+            elif index in self.killed and not self.plan.stages[index].always:
+                self.restart[index] = True
 
     def _still_skipped(self, stage: int) -> bool:
         """Whether the need that it was skipped for still stands as it did."""

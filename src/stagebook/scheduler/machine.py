@@ -184,8 +184,9 @@ class Machine(Course):
         if cause == ATTEMPT_TIMEOUT and self._try_again(stage, "timeout", event):
             return
         if cause in (ATTEMPT_TIMEOUT, LAST_TIMEOUT):
-            if self._cancels and cause == ATTEMPT_TIMEOUT and self._is_due(stage, "timeout", event):
-                # Only the cancel keeps it from another attempt, so a lifted cancel gives it back.
+            only_cancel = self._cancels and not self._timed_out and self._failed_fast < 0
+            if only_cancel and cause == ATTEMPT_TIMEOUT and self._is_due(stage, "timeout", event):
+                # Nothing but the cancel keeps it from another attempt, so a lifted cancel gives it back.
                 self._failed_before.add(stage)
                 self._stopped.append(stage)
             self._end(stage, TIMEOUT, "attempt timeout")
