@@ -91,6 +91,14 @@ def test_nothing_is_written_before_the_engine_is_about_to_wait(clock: Clock) -> 
     assert len(out.getvalue().splitlines()) == 2
 
 
+def test_a_lenient_run_says_at_its_start_which_stages_count(clock: Clock) -> None:
+    out = io.StringIO()
+    watcher = Plain(out, Style(), clock=clock)
+    watcher.began({**FACTS, "policy": "lenient", "critical_planned": ["checkout", "build"]})
+    watcher.flush()
+    assert out.getvalue().splitlines()[1] == "00:00:00 release: critical checkout, build"
+
+
 def test_a_burst_of_events_does_not_pile_up_without_bound(clock: Clock) -> None:
     out = io.StringIO()
     watcher = Plain(out, Style(), clock=clock)

@@ -133,7 +133,8 @@ def test_failures_that_do_not_count_are_named_although_the_run_passed() -> None:
         documents.stage("build", documents.attempt(0, 2)),
         documents.stage("docs", documents.attempt(0, 1, outcome="failure", exit=1)),
     ]
-    lenient = documents.run(stages, 2.0, policy="lenient")
+    lenient = documents.run(stages, 2.0, policy="lenient", critical_planned=["build"], critical_by="number of stages")
+    assert "critical build (by number of stages)" in render(lenient)
     assert render(lenient)[-1] == "release passed with 1 failure off the critical path: docs."
     strict = documents.run(stages, 2.0)
     assert render(strict)[-1].startswith("release passed with 1 allowed failure: docs.")

@@ -83,6 +83,10 @@ class Plain(Watcher):
         if facts.get("policy"):
             text += f", policy {facts['policy']}"
         self._line(str(facts["pipeline"]), text)
+        if facts.get("policy") == "lenient" and "critical_planned" in facts:
+            from stagebook.report.summary import critical_set
+
+            self._line(str(facts["pipeline"]), self._style.plain(": " + critical_set(facts)))
 
     def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
         text = ": started"

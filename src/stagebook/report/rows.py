@@ -72,14 +72,15 @@ def state_of(stage: Mapping[str, Any]) -> str:
 
 
 def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: int) -> tuple[Segment, ...]:
-    """What the stage did, in absolute microseconds; a running attempt goes on until `now_us`."""
+    """What the stage did, in microseconds on the clock of `shape`; a running attempt goes on until `now_us`."""
     segments: list[Segment] = []
     attempts = stage["attempts"]
     last = len(attempts) - 1
     before = 0
     for index, attempt in enumerate(attempts):
-        started = read(attempt["started"])
-        finished = read(attempt["finished"]) if attempt["finished"] is not None else now_us
+        started = _begin(attempt, read)
+        ended = _end(attempt, read)
+        finished = ended if ended is not None else now_us
         wait_us = round((attempt.get("wait_s") or 0) * 1e6)
         if not index and "wait_s" not in attempt:
             wait_us = round((stage["wait_s"] or 0) * 1e6)
@@ -95,11 +96,14 @@ def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: in
 
 
 def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
-    """The rows of a run, skipped stages left out. `now_us` (absolute) stands in for the end of what still runs."""
+    """The rows of a run, skipped stages left out. `now_us`, of the wall clock, ends what still runs."""
     read = instants()
-    begin = read(document["started"])
+    has_clock = any("from_s" in attempt for stage in document["stages"] for attempt in stage["attempts"][:1])
+    begin = 0 if has_clock else read(document["started"])
+    if now_us is not None:
+        now_us += begin - read(document["started"])
     if document["finished"] is not None:
-        end = read(document["finished"])
+        end = round(document["wall_s"] * 1e6) if has_clock else read(document["finished"])
     else:
         end = now_us if now_us is not None else _latest(document, read, begin)
     path = frozenset(document["critical_path"])
@@ -120,12 +124,30 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     return Shape([row for _, row in rows], max(1, end - begin))
 
 
+def spans(stage: Mapping[str, Any], read: Callable[[str], int]) -> list[tuple[int, int | None]]:
+    """From when to when each attempt ran, in microseconds on one clock; None where it still does."""
+    return [span_of(attempt, read) for attempt in stage["attempts"]]
+
+
+def span_of(attempt: Mapping[str, Any], read: Callable[[str], int]) -> tuple[int, int | None]:
+    return _begin(attempt, read), _end(attempt, read)
+
+
+def _begin(attempt: Mapping[str, Any], read: Callable[[str], int]) -> int:
+    """On the run's own clock where the document has it, else on the wall's."""
+    return round(attempt["from_s"] * 1e6) if "from_s" in attempt else read(attempt["started"])
+
+
+def _end(attempt: Mapping[str, Any], read: Callable[[str], int]) -> int | None:
+    if attempt["finished"] is None:
+        return None
+    return round(attempt["to_s"] * 1e6) if "to_s" in attempt else read(attempt["finished"])
+
+
 def _latest(document: Mapping[str, Any], read: Callable[[str], int], begin: int) -> int:
-    times = [attempt[key] for stage in document["stages"] for attempt in stage["attempts"] for key in _ENDS]
-    return max([read(time) for time in times if time is not None], default=begin)
-
-
-_ENDS = ("started", "finished")
+    attempts = [attempt for stage in document["stages"] for attempt in stage["attempts"]]
+    ends = [_end(attempt, read) for attempt in attempts]
+    return max([*[_begin(attempt, read) for attempt in attempts], *[end for end in ends if end is not None], begin])
 
 
 def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: int, path: frozenset[str]) -> Row:

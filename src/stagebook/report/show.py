@@ -115,8 +115,9 @@ def _aligned(row: Sequence[str], widths: Sequence[int], columns: range) -> str:
 def _metrics_row(stage: Mapping[str, Any], attempt: Mapping[str, Any], read: Any) -> tuple[str, ...]:
     used = attempt.get("usage") or {}
     wall = None
-    if attempt["started"] and attempt["finished"]:
-        wall = (read(attempt["finished"]) - read(attempt["started"])) / 1e6
+    begin, end = shapes.span_of(attempt, read)
+    if end is not None:
+        wall = (end - begin) / 1e6
     switches = [used.get(key) for key in ("ctx_voluntary", "ctx_involuntary")]
     exit = attempt["exit"] if attempt["signal"] is None else f"sig {attempt['signal']}"
     waited = attempt.get("waited")

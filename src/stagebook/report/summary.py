@@ -20,6 +20,7 @@ Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
 
 _EXCERPT_LINES = 5
 _LIST_LINES = 3
+_OTHERS_MAX = 20
 _ORDER = ("success", "failure", "timeout", "error", "cancellation", "skip")
 
 
@@ -96,6 +97,8 @@ def totals(document: Document, style: Style) -> list[str]:
     wall, work = document["wall_s"], document.get("sum_s")
     lines = _wrapped(f"wall {span(wall)}, {path}" + (f", work {span(work)}" if work is not None else ""), style)
     lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
+    if document.get("policy") == "lenient":
+        lines += _wrapped(critical_set(document), style)
     return lines + wrap_counts(document, style)
 
 
@@ -132,6 +135,16 @@ def _parallelism(document: Document) -> list[str]:
         ]
         lines.append("waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else ""))
     return lines
+
+
+def critical_set(document: Document) -> str:
+    """The stages whose failure fails a lenient run, as they were fixed at its start."""
+    names = [harmless(name) for name in document.get("critical_planned") or ()]
+    shown = ", ".join(names[:_OTHERS_MAX]) + (
+        f" and {len(names) - _OTHERS_MAX} more" if len(names) > _OTHERS_MAX else ""
+    )
+    by = document.get("critical_by")
+    return f"critical {shown or 'nothing'}" + (f" (by {harmless(by)})" if by else "")
 
 
 def _bound(document: Document, waits: Mapping[str, float], wall: float) -> str:
@@ -208,8 +221,8 @@ def failure(document: Document, style: Style, excerpt: Tail | None, short: str) 
 def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
     if not failed:
         return []
-    shown = ", ".join(f"{harmless(stage['stage'])} ({_how(stage)})" for stage in failed[:4])
-    more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
+    shown = ", ".join(f"{harmless(stage['stage'])} ({_how(stage)})" for stage in failed[:_OTHERS_MAX])
+    more = f" and {len(failed) - _OTHERS_MAX} more" if len(failed) > _OTHERS_MAX else ""
     return _wrapped(f"also failed: {shown}{more}", style)
 
 
@@ -223,10 +236,9 @@ def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str
     attempts = stage["attempts"]
     text = f"{style.glyph(stage['outcome'])} {harmless(stage['stage'])}: {_how(stage)}"
     if attempts:
-        last = attempts[-1]
-        if last["started"] and last["finished"]:
-            read = shapes.instants()
-            text += f" after {span((read(last['finished']) - read(last['started'])) / 1e6)}"
+        begin, end = shapes.spans(stage, shapes.instants())[-1]
+        if end is not None:
+            text += f" after {span((end - begin) / 1e6)}"
         allowed = stage.get("attempts_max")
         text += f", attempt {len(attempts)}" + (f" of {allowed}" if allowed else "")
     if stage.get("line") and document.get("file"):
@@ -281,15 +293,10 @@ def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> li
 
 def overlap_s(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     read = shapes.instants()
-    both = [
-        (read(attempt["started"]), read(attempt["finished"]))
-        for attempt in one["attempts"]
-        if attempt["started"] and attempt["finished"]
-    ]
+    both = [(begin, end) for begin, end in shapes.spans(one, read) if end is not None]
     total = 0
-    for attempt in other["attempts"]:
-        if attempt["started"] and attempt["finished"]:
-            begin, end = read(attempt["started"]), read(attempt["finished"])
+    for begin, end in shapes.spans(other, read):
+        if end is not None:
             total += sum(max(0, min(end, last) - max(begin, first)) for first, last in both)
     return total / 1e6
 
