@@ -64,7 +64,7 @@ def test_a_second_engine_is_told_the_pid_in_under_a_second(run: Path, engines: l
     before = time.monotonic()
     with pytest.raises(SurroundingsError, match=f"run {run.name} is held by pid {first.pid}$"):
         lock.take(str(run))
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 0.45, "who holds it is known at once, so nothing is waited for"
     assert lock.holder(str(run)) == first.pid
 
 

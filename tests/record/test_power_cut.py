@@ -151,6 +151,7 @@ def test_the_names_that_lead_to_the_file_are_durable_before_anything_is_told(tmp
     perform(scribe, calls)
     first_told = next(index for index, call in enumerate(calls) if call.kind == "told")
     named = [call.path for call in calls[:first_told] if call.kind == "names"]
+    assert not [call for call in calls[first_told:] if call.kind == "names"], "once is enough"
     run = Path(scribe.directory)
     assert named == [str(run), str(run.parent), str(run.parent.parent), str(run.parent.parent.parent)]
 

@@ -144,6 +144,12 @@ def test_a_record_of_another_run_is_refused(tmp_path: Path, lines: list[bytes]) 
         load(tmp_path / "j", b"".join([*lines[:50], foreign, *lines[51:]]))
 
 
+def test_a_batch_before_the_one_before_it_is_refused(tmp_path: Path) -> None:
+    made = [encode(seq, batch, "R", 0, EPOCH_US, "stage.ended", '"s"') for seq, batch in ((1, 1), (2, 3), (3, 2))]
+    with pytest.raises(DamagedJournal, match=r"record 3 .*it is of batch 2, after one of batch 3"):
+        load(tmp_path / "j", b"".join(made))
+
+
 def test_the_message_names_file_record_and_byte(tmp_path: Path, lines: list[bytes]) -> None:
     broken = b"".join([*lines[:3], lines[3].replace(b"stage", b"stagE", 1), *lines[4:]])
     with pytest.raises(SurroundingsError) as caught:

@@ -183,6 +183,14 @@ def test_a_list_reads_little_of_each_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert read < 100_000
 
 
+def test_what_is_shown_was_made_durable_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scribe = broken_off(tmp_path)
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    runs.document(scribe.directory)
+    assert synced == [scribe.path]
+
+
 def test_show_does_not_change_the_journal(tmp_path: Path) -> None:
     scribe = broken_off(tmp_path)
     before = Path(scribe.path).read_bytes()

@@ -92,6 +92,11 @@ def test_log_names_of_long_ids_that_differ_only_at_the_end_differ() -> None:
     assert max(map(len, names)) <= 120
 
 
+def test_no_stage_can_be_named_as_the_cut_name_of_another() -> None:
+    stem = state.log_stem("x" * 500)
+    assert state.log_stem(stem) != stem
+
+
 def test_log_names_can_be_read() -> None:
     assert state.log_name("unit[python=3.11]", 2) == "unit%5Bpython=3.11%5D.2.log"
     assert state.log_name("..", 1) == "%2E..1.log"

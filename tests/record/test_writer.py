@@ -97,6 +97,16 @@ def test_a_position_that_does_not_fit_the_file_is_a_defect(tmp_path: Path) -> No
         scribe.open(resume=Position(1, 1, 3, 0))
 
 
+def test_a_resume_never_adds_to_a_batch_that_a_crash_may_have_cut(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path)
+    scene(scribe, scribe.open())
+    before = reader.load(scribe.path)
+    writer = scribe.open(resume=before.position)
+    writer.add("run.resumed", before.us)
+    writer.close(before.us)
+    assert reader.load(scribe.path).records[-1]["batch"] > before.records[-1]["batch"]
+
+
 def test_time_that_goes_back_is_a_defect(tmp_path: Path) -> None:
     writer = Scribe(tmp_path).open()
     writer.add("run.started", 5)
