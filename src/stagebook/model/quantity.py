@@ -33,7 +33,7 @@ DURATION_PATTERN = (
     r"[0-9]{1,15}(d([0-9]{1,15}h)?([0-9]{1,15}m)?([0-9]{1,15}s)?|h([0-9]{1,15}m)?([0-9]{1,15}s)?|m([0-9]{1,15}s)?|s)"
     r"([0-9]{1,15}ms)?)$"
 )
-SIZE_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,15})?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+SIZE_PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,15})?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 SHARE_PATTERN = r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%$"
 RATE_PATTERN = r"^[1-9][0-9]{0,8}/(s|m|h|d)$"
 CPU_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3})?$"
@@ -119,5 +119,5 @@ def cpu_milli(text: str) -> int:
 
 def _shorten(text: str) -> str:
     """Text for a message: one line, at most 60 characters."""
-    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text[:200].split()))
     return line if len(line) <= 60 else line[:57] + "..."

@@ -7,7 +7,7 @@ Values come out in the units of the model: durations in ms, sizes in bytes, core
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Collection, Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
@@ -161,11 +161,11 @@ class Checker:
         elif len(text) < 30:
             if text.lower() in _trap_words:
                 read = "null" if text in ("~", "null", "Null", "NULL") else "a boolean"
-                self.warn(place, "yaml-trap", f"{label}: {text} is read as {read}; quote it ({_TOLD})")
+                self.warn(place, "yaml-trap", f"{shorten(label)}: {text} is read as {read}; quote it ({_TOLD})")
             elif _trap_number.fullmatch(text):
                 read = _as_number(text)
                 if read != text:
-                    self.warn(place, "yaml-trap", f"{label}: {text} is read as {read}; quote it ({_TOLD})")
+                    self.warn(place, "yaml-trap", f"{shorten(label)}: {text} is read as {read}; quote it ({_TOLD})")
 
     def word(self, node: Node, type_: Word, label: str) -> Any:
         text = node[0]
@@ -258,8 +258,10 @@ class Checker:
                 self.not_built(place, key, within)
         return checked
 
-    def unknown_key(self, place: int, key: str, keys: Iterable[str]) -> None:
-        message = f"unknown key '{shorten(key)}'{self.nearest(key, keys)}"
+    def unknown_key(self, place: int, key: str, keys: Collection[str]) -> None:
+        ours = grammar.ELSEWHERE.get(key.lower().replace("_", "-"))
+        near = f", did you mean '{ours}'?" if ours in keys else self.nearest(key, keys)
+        message = f"unknown key '{shorten(key)}'{near}"
         if self.newer:
             self.warn(place, "unknown-key", message)
         else:

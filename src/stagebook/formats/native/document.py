@@ -93,13 +93,20 @@ def _defaults(check: Checker, node: Node, setting: Setting) -> dict[str, Any]:
         check.error(node[1], "type", f"defaults: a mapping expected, not {found(node)}")
         return {}
     check.subject = "`defaults`"
-    values = check.keys(node, grammar.SHARED)
+    for key in [each for each in node[0] if each in grammar.STAGE_KEYS and each not in grammar.SHARED]:
+        check.error(node[0][key][0], "unknown-key", f"`{key}` cannot have a default; it stands with its stage")
+    values = check.keys((_without(node[0]), node[1], False), grammar.SHARED)
     if "resources" in values:
         setting.demand(check, check.subject, node[0]["resources"][1], values["resources"])
     if "env" in values:
         setting.clash(check, check.subject, node[0]["env"][1], values["env"])
     check.subject = ""
     return values
+
+
+def _without(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of `defaults` but for keys that only a stage has."""
+    return {key: entry for key, entry in entries.items() if key in grammar.SHARED or key not in grammar.STAGE_KEYS}
 
 
 def _names(entry: Any) -> list[str]:

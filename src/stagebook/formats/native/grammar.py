@@ -195,7 +195,7 @@ STEP = Record(
         "run": Key(COMMAND, "the command"),
         "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
         "python": Key(Scalar("function"), "a Python function"),
-        "workers": Key(Either(Scalar("workers")), "items worked on at once, or auto", "1"),
+        "workers": Key(Scalar("workers"), "items worked on at once, or auto", "1"),
         "buffer": Key(UNITS, "items that may wait for this step"),
         "ordered": Key(BOOL, "items leave in the order in which they came", "false"),
         "worker": Key(BOOL, "one long-lived process a slot", "false"),
@@ -315,6 +315,34 @@ STAGE_KEYS: Mapping[str, Key] = {
 
 STAGE = Record("stage", STAGE_KEYS, one_of=KINDS)
 DEFAULTS = Record("defaults", SHARED)
+
+#: What other systems call our keys: the nearest word by letters would mislead.
+ELSEWHERE: Mapping[str, str] = {
+    "after": "needs",
+    "command": "cmd",
+    "condition": "when",
+    "continue-on-error": "allow-failure",
+    "cwd": "dir",
+    "depends": "needs",
+    "depends-on": "needs",
+    "deps": "needs",
+    "environment": "env",
+    "if": "when",
+    "jobs": "stages",
+    "only-if": "when",
+    "parameters": "params",
+    "resource-group": "locks",
+    "retries": "retry",
+    "script": "run",
+    "sh": "run",
+    "strategy": "matrix",
+    "tasks": "stages",
+    "timeout-minutes": "timeout",
+    "variables": "env",
+    "vars": "env",
+    "working-directory": "dir",
+    "workdir": "dir",
+}
 
 #: Built apart, as it holds stages: a group's entries are read by `expand`.
 GROUP_KEYS: Mapping[str, Key] = {
