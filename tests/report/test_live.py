@@ -277,6 +277,22 @@ def test_hostile_names_and_output_reach_the_terminal_as_letters() -> None:
     assert any("\\x1b]52;c;aGk=" in line for line in shown)
 
 
+def test_a_resumed_run_begins_with_what_has_ended_before() -> None:
+    terminal = Terminal()
+    found = facts(jobs=1)
+    for stage in found["stages"]:
+        if stage["stage"] in ("checkout", "lint", "docs"):
+            stage["outcome"] = "success"
+    terminal.live.began(found)
+    terminal.live.started("build", 1, 60 * SECOND, 0, None)
+    terminal.paint(61 * SECOND)
+    shown = terminal.paint(63 * SECOND)
+    assert shown[0].endswith("3 of 18")
+    assert any(line.startswith("● build") for line in shown)
+    assert any(line.startswith("◌ scan") and "2.0 s" in line for line in shown)
+    assert any("11 more wait for these" in line for line in shown)
+
+
 def test_keys_that_nobody_hears_are_not_offered() -> None:
     terminal = Terminal(keys=False)
     terminal.live.began(facts())

@@ -57,7 +57,8 @@ class Lanes:
     """All stages of a run; every method is called as the event happens. `shown` are those that were free to start."""
 
     def __init__(self, stages: Iterable[Mapping[str, Any]]) -> None:
-        self.all = [Lane(index, facts) for index, facts in enumerate(stages)]
+        known = list(stages)
+        self.all = [Lane(index, facts) for index, facts in enumerate(known)]
         self.by_name = {lane.name: lane for lane in self.all}
         self.shown: list[Lane] = []
         self.done = 0
@@ -69,8 +70,10 @@ class Lanes:
             for need in lane.needs:
                 self._needed_by.setdefault(need, []).append(lane)
             if not lane.needs:
-                lane.free_us = 0
                 self._free.append(lane)
+        for facts, lane in zip(known, self.all):
+            if facts.get("outcome"):  # it ended before an engine went on with this run
+                self.ended(lane.name, facts["outcome"], -1)
 
     def _show(self, lane: Lane, ready_us: int) -> None:
         if lane.ready_us < 0:
@@ -131,6 +134,8 @@ class Lanes:
         for lane in self._free:
             if lane.state != "needs" or lane.ready_us >= 0:
                 continue
+            if lane.free_us < 0:
+                lane.free_us = now_us
             if now_us - lane.free_us < _PATIENCE_US:
                 still.append(lane)
                 continue

@@ -73,7 +73,7 @@ class Watcher:
 
 
 class Quiet(Watcher):
-    """Silent while it goes on; when it is over, only a failure is told."""
+    """Silent while it goes on; at the end all but a success is told."""
 
     def __init__(self, stream: IO[str], style: Style, tail: Tail | None, short: Callable[[str], str] | None) -> None:
         self._outlet = Outlet(stream)
@@ -82,7 +82,7 @@ class Quiet(Watcher):
         self._short = short or short_id
 
     def finished(self, document: Document) -> None:
-        if document["outcome"] in ("success", None):
+        if document["outcome"] == "success":
             return
         from stagebook.report import summary
 
