@@ -170,8 +170,8 @@ def test_ctrl_c_reaches_the_command_once_and_ends_the_script_too(script: Place) 
         " while :; do sleep 0.02; done'\necho next line"
     )
     process = subprocess.Popen(
-        ["bash", "-c", text], cwd=script.folder, env=script.env, stdin=below, stdout=below, stderr=below,
-        start_new_session=True, preexec_fn=lambda: _take_terminal(below),
+        ["setsid", "--ctty", "bash", "-c", text], cwd=script.folder, env=script.env,
+        stdin=below, stdout=below, stderr=below,
     )  # fmt: skip
     seen = b""
     while b"ready" not in seen:
@@ -188,13 +188,6 @@ def test_ctrl_c_reaches_the_command_once_and_ends_the_script_too(script: Place) 
     assert seen.count(b"tidied") == 1, "once, not by the terminal and by us"
     assert b"next line" not in seen, "bash ends a script whose command died of INT"
     assert script.show()["stages"][0]["reason"] == "cancelled by SIGINT"
-
-
-def _take_terminal(fd: int) -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
 
 
 @pytest.mark.parametrize("accounting", ["auto", "wait4"])
@@ -429,14 +422,13 @@ def test_a_run_is_closed_by_end_and_the_key_is_free_again(script: Place) -> None
 
 def test_end_refuses_while_a_command_runs(script: Place) -> None:
     command = script.start(
-        "measure", "--run", "K", "--name", "slow", "--", "sh", "-c", "read line", stdin=subprocess.PIPE
+        "measure", "--run", "K", "--name", "slow", "--", "sh", "-c", "while [ ! -e go ]; do sleep 0.02; done"
     )
     waiting.until(lambda: script.events("stage.started"), "a command that runs")
     done = measure(script, "--run", "K", "--end")
     assert done.code == 2
     assert "slow has not ended" in done.err
-    assert command.process.stdin is not None
-    command.process.stdin.close()
+    (script.folder / "go").touch()
     command.wait()
     assert measure(script, "--run", "K", "--end").code == 0
 
