@@ -11,8 +11,8 @@ from tests.cli.conftest import SOURCE
 
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "ctypes.util", "dataclasses", "datetime", "decimal", "difflib", "email",
-    "fractions", "html", "http", "importlib.metadata", "inspect", "logging", "multiprocessing", "pathlib", "pdb",
-    "platformdirs", "random", "rich", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess", "tempfile",
+    "fractions", "html", "http", "importlib.metadata", "inspect", "locale", "logging", "multiprocessing", "pathlib",
+    "pdb", "platformdirs", "random", "rich", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess", "tempfile",
     "textwrap", "threading", "tokenize", "tomllib", "traceback", "unicodedata", "unittest", "urllib", "uuid", "yaml",
     "zipfile",
 }  # fmt: skip
@@ -31,7 +31,12 @@ def modules(folder: Path, *words: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],
         cwd=folder,
-        env={"PYTHONPATH": f"{SOURCE}:{_site()}", "HOME": str(folder), "STAGEBOOK_ACCOUNTING": "wait4"},
+        env={
+            "PYTHONPATH": f"{SOURCE}:{_site()}",
+            "HOME": str(folder),
+            "LANG": "en_US.UTF-8",
+            "STAGEBOOK_ACCOUNTING": "wait4",
+        },
         capture_output=True,
         check=False,
         timeout=60,

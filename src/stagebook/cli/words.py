@@ -12,6 +12,9 @@ from typing import Any, NoReturn
 
 from stagebook.model.problem import InputError, Problem
 
+# For each of its phrases argparse asks gettext, which imports `locale`. Our words are English, so its may be too.
+vars(argparse)["_"] = str
+
 
 class _Format(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
