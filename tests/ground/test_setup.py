@@ -48,7 +48,10 @@ def test_what_cannot_be_done_is_said_with_the_line_to_type(tmp_path: Path) -> No
         (tmp_path / name).symlink_to(ROOT / name)
     bin = tmp_path / "bin"
     bin.mkdir()
-    for tool in ("sh", "dirname", "mkdir", "grep", "id", "cat", "git", "unshare", "flock", "touch", "rm"):
+    packages = [
+        line.split()[1] for line in (ROOT / "requirements/debian.txt").read_text().splitlines() if line[0] != "#"
+    ]
+    for tool in (*packages, "sh", "dirname", "mkdir", "grep", "id", "cat", "flock", "touch", "rm"):
         (bin / tool).symlink_to(f"/usr/bin/{tool}")
     (tmp_path / "setup.sh").write_text(
         (ROOT / "tools/setup.sh").read_text().replace("/..", "").replace("/usr/bin/python3", "")
