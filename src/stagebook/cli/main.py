@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
+
 #: command: (module, what its help says in one line), in the order of the help
 COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "find problems in pipeline files"),
@@ -74,22 +78,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def _printed(words: list[str]) -> int:
     """The exit code of a command whose answer has been written to its end, or of why it could not be."""
+    code: int | None = None
     try:
         try:
             code = _answer(words)
         except SystemExit as end:  # argparse has printed its help
             code = end.code if isinstance(end.code, int) else 2
         sys.stdout.flush()
+        return code
     except BrokenPipeError:
-        _give_up_stdout()  # `| head -1`: whoever read has seen enough
-        return 0
+        _give_up(sys.stdout)  # `| head -1`: whoever read has seen enough
+        return code or 0
     except OSError as error:
         if not _is_of_stdout(error):
             raise
-        _give_up_stdout()
-        sys.stderr.write(f"error: standard output: {error.strerror}\n")
-        return 4
-    return code
+        _give_up(sys.stdout)
+        _complain(f"error: standard output: {error.strerror}\n")
+        return code or 4
 
 
 def wants_json(words: list[str]) -> bool:
@@ -153,12 +158,20 @@ def _is_of_stdout(error: OSError) -> bool:
     return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("stagebook.cli.")
 
 
-def _give_up_stdout() -> None:
+def _complain(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)  # the terminal is gone, and with it everybody who could have read this
+
+
+def _give_up(stream: IO[str]) -> None:
     """What is still buffered goes nowhere, so that Python's own flush at exit has nothing to complain of."""
     try:
         sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, sys.stdout.fileno())
+        os.dup2(sink, stream.fileno())
         os.close(sink)
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError):
         pass

@@ -32,7 +32,7 @@ RUN_FUNCTION = (
 
 def is_direct(text: str) -> bool:
     """Whether a command line can be started without a shell."""
-    line = text.strip()
+    line = text.strip(" \t\n")
     return PLAIN.fullmatch(line) is not None and line.split(None, 1)[0] not in SHELL_WORDS
 
 

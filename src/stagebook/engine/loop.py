@@ -22,6 +22,7 @@ from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
+from stagebook.record import document
 from stagebook.record.growth import Growth
 from stagebook.record.line import quote
 from stagebook.record.state import log_name
@@ -47,6 +48,7 @@ from stagebook.scheduler.vocabulary import (
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
 LOOK_US = 20_000  #: how often a tree that is being ended is looked at again
+WAITED_IN_VAIN = ("timeout", "cancellation")  #: how a stage ends that could have started and never did
 TOLD_WAITS_MAX = 200  #: in a larger plan nobody reads a line for each stage that waits
 FAR_US = 3_600_000_000
 
@@ -193,11 +195,14 @@ class Engine:
         stage, outcome, reason, flaky = decision
         us = self._clock.us()
         text = "null" if reason is None else quote(reason)
-        self._writer.add(
-            "stage.ended", us, self._names[stage], None,
-            f'"outcome":"{outcome}","reason":{text},"flaky":{"true" if flaky else "false"}',
-        )  # fmt: skip
-        self._story.ended(stage, us, outcome, reason, flaky)
+        tail = f'"outcome":"{outcome}","reason":{text},"flaky":{"true" if flaky else "false"}'
+        ready_us = None
+        if outcome in WAITED_IN_VAIN and not self._story.attempts[stage]:
+            ready_us = self.machine.ready_at(stage) * 1000 or None
+            if ready_us is not None:
+                tail += f',"ready":{ready_us / 1e6}'
+        self._writer.add("stage.ended", us, self._names[stage], None, tail)
+        self._story.ended(stage, us, outcome, reason, flaky, ready_us)
         self._watcher.ended(self._plan.stages[stage].id, outcome, reason, us)
 
     def _kill(self, decision: Kill) -> None:
@@ -244,7 +249,9 @@ class Engine:
             self._growth_next = us + GROWTH_US
         self._record_start(index, number, us, ready * 1000, waited, name, spawned.pid)
 
-    def _record_start(self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int) -> None:  # fmt: skip
+    def _record_start(
+        self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int
+    ) -> None:
         if waited is None:
             ready_us = us
         wait_us = max(0, us - ready_us)
@@ -263,7 +270,7 @@ class Engine:
         while not self._batch:
             us = self._clock.us()
             if self._writer.sync_due(us):
-                self._writer.sync(us)
+                self._sync(us)
             if us >= self._growth_next:
                 self._note_growth(us)
             if us >= self._tick_next:
@@ -361,6 +368,13 @@ class Engine:
         capture.close()
         attempt.is_logged = attempt.is_logged and not capture.is_incomplete
         attempt.capture = None
+
+    def _sync(self, us: int) -> None:
+        """Make the record durable; the writer notices on the way if somebody has set the wall clock."""
+        jump_us = self._writer.clock_jump_us
+        self._writer.sync(us)
+        if self._writer.clock_jump_us != jump_us:
+            self._story.clock_jumped((self._writer.clock_jump_us - jump_us) / 1e6)
 
     # An attempt ends ------------------------------------------------------------------------------------------
 
@@ -493,11 +507,9 @@ class Engine:
             kernel.end_all_descendants(2.5)
         us = self._clock.us()
         if self.over is not None:
-            outcome, reason = self.over
-            text = "null" if reason is None else quote(reason)
-            self._writer.add("run.ended", us, None, None, f'"outcome":"{outcome}","reason":{text},"wall_s":{us / 1e6}')
-            self._story.finished(us, outcome, reason)
-        self._writer.sync(us)
+            self._story.finished(us, *self.over)
+            self._writer.add("run.ended", us, tail=document.closing(self._story))
+        self._sync(us)
         self._growth.close()
 
     def close(self) -> None:

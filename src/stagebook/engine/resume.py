@@ -21,7 +21,8 @@ from stagebook.record.clock import boot_id
 from stagebook.record.line import members
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
-from stagebook.scheduler.vocabulary import CancelAsked, Exited, RerunAnswered, Resumed
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.vocabulary import CancelAsked, Exited, RerunAnswered, Resumed, RunEnded
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
@@ -53,13 +54,15 @@ def resume(
     writer = Writer(path, run, epoch_us, position, ways.durability)
     if recording.tail_text:
         story.warn(recording.tail_text)
+    again, goes_on = _foreseen(recording)
+    if story.outcome is not None and not goes_on:
+        return _announce(writer, held, directory, story, told.machine)
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip
     engine.catch_up(told.owed, told.timers)
     writer.next_batch()
     us = clock.us()
-    again = _waits_again(recording, us // 1000)
     names = [told.plan.stages[index].id for index in again]
     engine.happened(
         Resumed(us // 1000), "run.resumed", us, tail=members(boot=boot_id(), pid=os.getpid(), waits_again=names)
@@ -73,6 +76,19 @@ def resume(
     for stage in told.cancels:
         engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, None, '"why":"cancel"')
     return drive(engine, writer, clock, held, directory, story)
+
+
+def _announce(writer: Writer, held: int, directory: str, story: Story, machine: Machine) -> Result:
+    """The run had ended, and its engine with it before the end was durable: make it so, nothing is run again."""
+    assert story.end_us is not None and story.outcome is not None
+    try:
+        reader.settle(writer.path)
+        writer.add("journal.synced", story.end_us)
+        writer.close(story.end_us)
+    finally:
+        writer.abandon()
+        lock.release(held)
+    return Result(story.run, directory, story, RunEnded(story.outcome, story.reason), machine.waiting)
 
 
 def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
@@ -103,15 +119,14 @@ def _report_interrupted(engine: Engine, story: Story, us: int) -> None:
             story.exited(stage, attempt, us, "error", "interrupted")
 
 
-def _waits_again(recording: reader.Recording, at_ms: int) -> list[int]:
-    """Stages whose recorded ends a resume takes back: tried out on a machine of its own, as the line that names them
-    is written before the real one is told."""
-    if not any(record["event"] == "run.cancel" for record in recording.records):
-        return []
+def _foreseen(recording: reader.Recording) -> tuple[list[int], bool]:
+    """Stages whose recorded ends a resume takes back, and whether it moves anything at all: tried out on a machine of
+    its own, as the line that names them is written before the real one is told."""
     machine = replay.replay(recording).machine
     ended = [index for index in range(len(machine.plan.stages)) if machine.state(index) in OUTCOMES]
-    machine.feed(Resumed(at_ms))
-    return [index for index in ended if machine.state(index) not in OUTCOMES]
+    decisions = machine.feed(Resumed(recording.us // 1000))
+    again = [index for index in ended if machine.state(index) not in OUTCOMES]
+    return again, bool(decisions) or not machine.is_over
 
 
 def end_survivors(run: str) -> None:

@@ -1,6 +1,8 @@
 """What a story amounts to: the JSON document of `run` and `show`, its sums and its critical path. Changes no story.
 
 All times in a story are whole microseconds since the run began; in the document they are seconds and ISO 8601.
+`from_s` and `to_s` of an attempt are on the run's own clock, which nobody can set and which stands still between two
+engines: a picture is drawn from these.
 """
 
 from __future__ import annotations
@@ -122,6 +124,8 @@ def _stage(
         waited = next((attempt.waited for attempt in known if attempt.waited), None)
         if end is not None:
             wall_s = (end.us - known[0].started_us) / 1e6
+    elif end is not None and end.ready_us is not None:
+        wait_s = (end.us - end.ready_us) / 1e6
     return {
         "stage": stage.id,
         "outcome": outcome,
@@ -153,6 +157,8 @@ def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
         "signal": attempt.signal,
         "started": story.stamp(attempt.started_us),
         "finished": story.stamp(attempt.finished_us) if attempt.finished_us is not None else None,
+        "from_s": attempt.started_us / 1e6,
+        "to_s": attempt.finished_us / 1e6 if attempt.finished_us is not None else None,
         "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
         "waited": attempt.waited,
         "log": story.log_path(attempt),

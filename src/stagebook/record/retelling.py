@@ -123,7 +123,11 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         for text in record.get("warnings", ()):
             story.warn(text)
     elif event == "stage.ended":
-        story.ended(at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False))
+        ready = record.get("ready")
+        story.ended(
+            at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False),
+            None if ready is None else round(ready * 1_000_000),
+        )  # fmt: skip
     elif event == "stages.added":
         added = _stages_of(record)
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))

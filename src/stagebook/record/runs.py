@@ -68,14 +68,14 @@ def summarise(directory: str) -> Summary | None:
     try:
         size = os.fstat(fd).st_size
         head = _head(fd)
-        last, has_lines = _last_record(fd, size)
+        last, has_lines, is_synced = _last_record(fd, size)
     finally:
         os.close(fd)
     if not has_lines:
         return None
     if head is None or last is None:
         return _damaged(directory)
-    return _summary(directory, head, last)
+    return _summary(directory, head, last, is_synced)
 
 
 def resolve(state: str, text: str) -> str:
@@ -151,8 +151,9 @@ def _measured_document(directory: str, story: Story) -> dict[str, Any]:
     return {**story.document(), "state": "running" if story.outcome is None else "ended"}
 
 
-def _summary(directory: str, head: dict[str, Any], last: dict[str, Any]) -> Summary:
-    over = last["event"] == "run.ended"
+def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_synced: bool) -> Summary:
+    """An end that was written and never made durable was never announced either: such a run is not over."""
+    over = last["event"] == "run.ended" and is_synced
     is_measured = head.get("format") == measured.FORMAT
     if is_measured and not over:
         whole = document(directory)
@@ -233,12 +234,13 @@ def _members(text: str) -> dict[str, Any]:
     return members
 
 
-def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool]:
-    """The last whole record that says whether the run goes on, reading backwards as far as need be, and whether there
-    is any line at all."""
+def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool, bool]:
+    """The last whole record that says whether the run goes on, reading backwards as far as need be; whether there
+    is any line at all; and whether the record is known to be durable."""
     window = TAIL_BYTES
     while True:
         start = max(0, size - window)
+        is_synced = False
         data = os.pread(fd, size - start, start)
         lines = data.split(b"\n")[:-1]
         for line in reversed(lines if start == 0 else lines[1:]):
@@ -247,9 +249,10 @@ def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool]:
             except BrokenLine:
                 continue
             if record["event"] not in _ASIDE:
-                return record, True
+                return record, True, is_synced
+            is_synced = is_synced or record["event"] == "journal.synced"
         if start == 0 or window >= _TAIL_BYTES_MAX:
-            return None, bool(lines)
+            return None, bool(lines), False
         window *= 8
 
 

@@ -52,10 +52,13 @@ class Attempt(NamedTuple):
 
 
 class End(NamedTuple):
+    """`ready_us` is since when a stage that never ran could have started; None if it ran, or never could."""
+
     us: int
     outcome: str
     reason: str | None
     flaky: bool
+    ready_us: int | None = None
 
 
 class Story:
@@ -187,9 +190,12 @@ class Story:
             known._replace(usage=usage) if known.number == attempt else known for known in self.attempts[stage]
         )
 
-    def ended(self, stage: int, us: int, outcome: str, reason: str | None = None, flaky: bool = False) -> None:
+    def ended(
+        self, stage: int, us: int, outcome: str, reason: str | None = None, flaky: bool = False,
+        ready_us: int | None = None,
+    ) -> None:  # fmt: skip
         """The stage is over."""
-        self.ends[stage] = End(us, outcome, reason, flaky)
+        self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
         self.state[stage] = outcome
 
     def resumed(
@@ -238,6 +244,7 @@ class Story:
     def clock_jumped(self, seconds: float) -> None:
         """Somebody set the wall clock. Times stay those of the clock with which the run began."""
         self.clock_jump_s = (self.clock_jump_s or 0.0) + seconds
+        self.warn(f"clock_jump: the wall clock was set by {seconds:+.1f} s meanwhile; durations are not touched by it")
 
     def finished(self, us: int, outcome: str, reason: str | None = None) -> None:
         """The run is over."""
