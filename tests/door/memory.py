@@ -10,12 +10,16 @@ from typing import Mapping, NamedTuple
 
 
 class Measured(NamedTuple):
-    """`peak_bytes` is of the largest single process below the command, itself included; `wall_s` of all of it."""
+    """`peak_bytes` is of the largest single process below the command, itself included; the rest of all of them.
+
+    `cpu_s` is what a time bound is held against: it does not grow when somebody else has the cores.
+    """
 
     code: int
     out: str
     err: str
     wall_s: float
+    cpu_s: float
     peak_bytes: int
 
 
@@ -39,8 +43,9 @@ def measured(words: list[str], cwd: Path, env: Mapping[str, str], folder: Path, 
     )
     os.waitpid(pid, 0)
     wall_s = time.monotonic() - begin
-    code, peak = map(int, usage.read_text().split())
-    return Measured(code, out.read_text(errors="replace"), err.read_text(errors="replace"), wall_s, peak)
+    code, peak, cpu_ms = map(int, usage.read_text().split())
+    said = (path.read_text(errors="replace") for path in (out, err))
+    return Measured(code, *said, wall_s, cpu_ms / 1000, peak)
 
 
 _RUNNER = """
@@ -51,7 +56,8 @@ pid = os.posix_spawn(words[0], words, dict(os.environ))
 signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
 signal.alarm(within)
 _, status = os.waitpid(pid, 0)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
 with open(usage, "w") as file:
-    file.write(f"{os.waitstatus_to_exitcode(status)} {peak}")
+    cpu_ms = round((used.ru_utime + used.ru_stime) * 1000)
+    file.write(f"{os.waitstatus_to_exitcode(status)} {used.ru_maxrss * 1024} {cpu_ms}")
 """
