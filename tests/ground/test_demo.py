@@ -92,8 +92,8 @@ def test_the_example_runs_again_and_again_and_promotes_what_it_built(stagebook: 
     here = tmp_path / "ci"
     shutil.copytree(EXAMPLE, here, ignore=shutil.ignore_patterns(".work", ".stagebook", "__pycache__"))
     for suite, many, few in (
-        ("endtoend/test_shop", "4_000", "50"),
-        ("integration/test_store", "32_000", "200"),
+        ("endtoend/test_shop", "3_200", "50"),
+        ("integration/test_store", "24_000", "200"),
         ("unit/test_money", "600_000", "600"),
     ):
         path = here / "project" / "tests" / f"{suite}.py"

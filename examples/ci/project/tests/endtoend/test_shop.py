@@ -11,7 +11,7 @@ import threading
 import unittest
 
 PYTHON = sys.executable or "python3"  # with no PATH at all Python cannot tell where it is
-REQUESTS = 4_000
+REQUESTS = 3_200
 
 
 class Customer:

@@ -11,7 +11,7 @@ from collections import Counter
 from shop.store import OutOfStock, Store, Unknown
 
 PRODUCTS = [(f"product {i:04}", 50 + i * 7 % 4_000, 10**6) for i in range(2_000)]
-ORDERS = 32_000
+ORDERS = 24_000
 
 
 class OnDisk(unittest.TestCase):
