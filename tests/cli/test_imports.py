@@ -12,9 +12,9 @@ from tests.cli.conftest import SOURCE
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "ctypes.util", "dataclasses", "datetime", "decimal", "difflib", "email",
     "fractions", "html", "http", "importlib.metadata", "inspect", "locale", "logging", "multiprocessing", "pathlib",
-    "pdb", "platformdirs", "random", "rich", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess", "tempfile",
-    "textwrap", "threading", "tokenize", "tomllib", "traceback", "unicodedata", "unittest", "urllib", "uuid", "yaml",
-    "zipfile",
+    "pdb", "platformdirs", "random", "rich", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess",
+    "tempfile", "textwrap", "threading", "tokenize", "tomllib", "traceback", "unicodedata", "unittest", "urllib",
+    "uuid", "yaml", "zipfile",
 }  # fmt: skip
 
 

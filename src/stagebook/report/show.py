@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from stagebook.report import failure, summary, words
 from stagebook.report import rows as shapes
-from stagebook.report import summary, words
 from stagebook.report.durations import size, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
@@ -15,7 +15,7 @@ Document = Mapping[str, Any]
 _CHAINS_MAX = 30
 
 
-def render(document: Document, style: Style, excerpt: summary.Tail | None, short: str) -> list[str]:
+def render(document: Document, style: Style, excerpt: failure.Tail | None, short: str) -> list[str]:
     """As after the run, with cause chains; for a run that goes on, what its stages wait for."""
     lines = [style.plain(line) for line in wrap(_title(document, short), style.width - 1)]
     lines += ["", *summary.picture(document, style), "", *summary.totals(document, style)]
@@ -28,7 +28,7 @@ def render(document: Document, style: Style, excerpt: summary.Tail | None, short
     warned = summary.warnings(document, style)
     if warned:
         lines += ["", *warned]
-    block = summary.failure(document, style, excerpt, short)
+    block = failure.block(document, style, excerpt, short)
     if block:
         lines += ["", *block]
     return lines + summary.closing(document, style, short)

@@ -6,30 +6,29 @@ failed, how, the end of its output, and the command that runs it alone.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
+from stagebook.report import failure, timeline, words
 from stagebook.report import rows as shapes
-from stagebook.report import timeline, words
 from stagebook.report.durations import plural, span
-from stagebook.report.harmless import cells, harmless, line_of_output, wrap
+from stagebook.report.harmless import cells, harmless, wrap
 from stagebook.report.style import Style
 
 Document = Mapping[str, Any]
-#: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output
-Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
 
-_EXCERPT_LINES = 5
 _LIST_LINES = 3
-_OTHERS_MAX = 20
+_NAMES_MAX = 20
 _ORDER = ("success", "failure", "timeout", "error", "cancellation", "skip")
 
 
-def render(document: Document, style: Style, *, excerpt: Tail | None = None, short: str | None = None) -> list[str]:
+def render(
+    document: Document, style: Style, *, excerpt: failure.Tail | None = None, short: str | None = None
+) -> list[str]:
     """All of it, as lines. `short` is the run's id as it may be typed."""
     short = short or str(document["run"])[:8]
     lines = picture(document, style)
     lines += ["", *totals(document, style), *warnings(document, style)]
-    block = failure(document, style, excerpt, short)
+    block = failure.block(document, style, excerpt, short)
     if block:
         lines += ["", *block]
     lines += closing(document, style, short)
@@ -140,9 +139,7 @@ def _parallelism(document: Document) -> list[str]:
 def critical_set(document: Document) -> str:
     """The stages whose failure fails a lenient run, as they were fixed at its start."""
     names = [harmless(name) for name in document.get("critical_planned") or ()]
-    shown = ", ".join(names[:_OTHERS_MAX]) + (
-        f" and {len(names) - _OTHERS_MAX} more" if len(names) > _OTHERS_MAX else ""
-    )
+    shown = ", ".join(names[:_NAMES_MAX]) + (f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else "")
     by = document.get("critical_by")
     return f"critical {shown or 'nothing'}" + (f" (by {harmless(by)})" if by else "")
 
@@ -189,118 +186,6 @@ def warnings(document: Document, style: Style) -> list[str]:
     return lines
 
 
-def failures(document: Document) -> list[Mapping[str, Any]]:
-    """Stages that failed, first to end first; those that ended without a time come last."""
-    found = [stage for stage in document["stages"] if stage["outcome"] in shapes.FAILED]
-    return sorted(found, key=lambda stage: stage["finished"] or "~")
-
-
-def failure(document: Document, style: Style, excerpt: Tail | None, short: str) -> list[str]:
-    """The failure block, at most fourteen lines; empty where nothing failed."""
-    failed = failures(document)
-    if not failed:
-        return []
-    stage = failed[0]
-    name = stage["stage"]
-    attempts = stage["attempts"]
-    lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
-    if document.get("measured"):
-        return lines  # what it printed went where the script wanted it, and only the script can run it again
-    if excerpt is not None and attempts:
-        lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
-    lines.append("")
-    lines += _suspicion(document, stage, style)
-    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
-    if attempts and attempts[-1].get("log"):
-        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
-    if document.get("coupling"):
-        commands.append(f"why    stagebook diagnose {short}")
-    return lines + ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
-
-
-def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
-    if not failed:
-        return []
-    shown = ", ".join(f"{harmless(stage['stage'])} ({_how(stage)})" for stage in failed[:_OTHERS_MAX])
-    more = f" and {len(failed) - _OTHERS_MAX} more" if len(failed) > _OTHERS_MAX else ""
-    return _wrapped(f"also failed: {shown}{more}", style)
-
-
-def _how(stage: Mapping[str, Any]) -> str:
-    last = stage["attempts"][-1] if stage["attempts"] else {}
-    reason = stage["reason"] or last.get("reason")
-    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
-
-
-def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:
-    attempts = stage["attempts"]
-    text = f"{style.glyph(stage['outcome'])} {harmless(stage['stage'])}: {_how(stage)}"
-    if attempts:
-        begin, end = shapes.spans(stage, shapes.instants())[-1]
-        if end is not None:
-            text += f" after {span((end - begin) / 1e6)}"
-        allowed = stage.get("attempts_max")
-        text += f", attempt {len(attempts)}" + (f" of {allowed}" if allowed else "")
-    if stage.get("line") and document.get("file"):
-        text += f", {harmless(_short_path(document['file']))}:{stage['line']}"
-    return style.plain(text)
-
-
-def _short_path(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
-
-
-def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
-    """The last lines that were printed, numbered; long ones are broken, not cut, and five rows are shown in all."""
-    if not found:
-        return ["  printed nothing"]
-    shown: list[str] = []
-    bar = style.mark("bar")
-    digits = max(4, len(str(found[-1][0])))
-    for number, data in found:
-        text = style.plain(line_of_output(data, style.color))
-        head = f"  {number or ''!s:>{digits}} {bar} "
-        room = style.width - 1 - cells(head)
-        parts = [text] if cells(text) <= room else _hanging(text, room)
-        for index, part in enumerate(parts[-_EXCERPT_LINES:]):
-            first = head if index == 0 else " " * (digits + 3) + bar + " "
-            shown.append(first + part)
-    return shown[-_EXCERPT_LINES:]
-
-
-def _hanging(text: str, room: int) -> list[str]:
-    """Broken at spaces, all but the first part four cells in, so that a new line of output is told from a long one."""
-    first, *rest = wrap(text, room)
-    return [first, *("    " + part for part in wrap(" ".join(rest), room - 4))]
-
-
-def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> list[str]:
-    """`perhaps a race`, only where a pair of this stage is on record and both ran at the same time."""
-    lines: list[str] = []
-    by_id = {one["stage"]: one for one in document["stages"]}
-    for pair in document.get("coupling") or ():
-        names = list(pair["stages"])
-        if stage["stage"] not in names or len(names) != 2:
-            continue
-        other = by_id.get(names[0] if names[1] == stage["stage"] else names[1])
-        together = overlap_s(stage, other) if other is not None else 0.0
-        if other is not None and together > 0:
-            text = f"perhaps a race: {harmless(other['stage'])} ran at the same time for {span(together)}"
-            text += f"; both use {words.resource(str(pair['resource']))}"
-            lines += wrap(style.plain(text), style.width - 3)
-    return ["  " + line for line in lines[:3]]
-
-
-def overlap_s(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    read = shapes.instants()
-    both = [(begin, end) for begin, end in shapes.spans(one, read) if end is not None]
-    total = 0
-    for begin, end in shapes.spans(other, read):
-        if end is not None:
-            total += sum(max(0, min(end, last) - max(begin, first)) for first, last in both)
-    return total / 1e6
-
-
 def closing(document: Document, style: Style, short: str) -> list[str]:
     """The last line: what it came to, and which run took how long."""
     verdict = _verdict(document, short)
@@ -325,7 +210,7 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
         if stage["outcome"] is None and stage.get("waiting") == "gate" and stage["attempts"]
     ]
     if outcome is None and asked and document.get("state") != "running":
-        name = quoted(asked[0])
+        name = failure.quoted(asked[0])
         commands = [
             f"again  stagebook run --resume {short} --again {name}",
             f"done   stagebook run --resume {short} --done {name}",
@@ -347,7 +232,7 @@ def _can_go_on(document: Document) -> bool:
 def _verdict(document: Document, short: str) -> str:
     outcome = document["outcome"]
     stages = document["stages"]
-    failed = failures(document)
+    failed = failure.failures(document)
     if outcome is None:
         waiting = [stage for stage in stages if stage["outcome"] is None and stage.get("waiting") == "gate"]
         if waiting and waiting[0]["attempts"]:
@@ -371,20 +256,4 @@ def _verdict(document: Document, short: str) -> str:
     if not failed:
         return f"{verb}: {reason}" if reason else verb
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return f"{verb}: {harmless(failed[0]['stage'])}, {_how(failed[0])}{more}"
-
-
-_UNQUOTED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%")
-
-
-def quoted(name: str) -> str:
-    """A name as a shell takes it as one word, and as a terminal shows it without acting."""
-    shown = harmless(name)
-    if shown and _UNQUOTED.issuperset(shown) and not shown.startswith("-"):
-        return shown
-    return "'" + shown.replace("'", "'\\''") + "'"
-
-
-def _file_word(document: Document) -> str:
-    name = _short_path(str(document.get("file") or ""))
-    return "" if name in ("", "stagebook.yaml") else f" {quoted(name)}"
+    return f"{verb}: {harmless(failed[0]['stage'])}, {failure.how(failed[0])}{more}"

@@ -84,10 +84,10 @@ class Quiet(Watcher):
     def finished(self, document: Document) -> None:
         if document["outcome"] == "success":
             return
-        from stagebook.report import summary
+        from stagebook.report import failure, summary
 
         short = self._short(str(document["run"]))
-        block = summary.failure(document, self._style, self._tail, short)
+        block = failure.block(document, self._style, self._tail, short)
         self._outlet.parts += [line + "\n" for line in block + summary.closing(document, self._style, short)]
         self._outlet.flush()
 

@@ -1,0 +1,149 @@
+"""The failure block: which stage failed first and how, the end of what it printed, and the commands that go on.
+
+At most fourteen lines, so that with the closing line it stands in the last fifteen of a terminal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from stagebook.report import rows as shapes
+from stagebook.report import words
+from stagebook.report.durations import span
+from stagebook.report.harmless import cells, harmless, line_of_output, wrap
+from stagebook.report.style import Style
+
+Document = Mapping[str, Any]
+#: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output
+Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
+
+_EXCERPT_LINES = 5
+_OTHERS_MAX = 20
+
+
+def failures(document: Document) -> list[Mapping[str, Any]]:
+    """Stages that failed, first to end first; those that ended without a time come last."""
+    found = [stage for stage in document["stages"] if stage["outcome"] in shapes.FAILED]
+    return sorted(found, key=lambda stage: stage["finished"] or "~")
+
+
+def block(document: Document, style: Style, excerpt: Tail | None, short: str) -> list[str]:
+    """The failure block, at most fourteen lines; empty where nothing failed."""
+    failed = failures(document)
+    if not failed:
+        return []
+    stage = failed[0]
+    name = stage["stage"]
+    attempts = stage["attempts"]
+    lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
+    if document.get("measured"):
+        return lines  # what it printed went where the script wanted it, and only the script can run it again
+    if excerpt is not None and attempts:
+        lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
+    lines.append("")
+    lines += _suspicion(document, stage, style)
+    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
+    if attempts and attempts[-1].get("log"):
+        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
+    if document.get("coupling"):
+        commands.append(f"why    stagebook diagnose {short}")
+    return lines + ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
+
+
+def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
+    if not failed:
+        return []
+    shown = ", ".join(f"{harmless(stage['stage'])} ({how(stage)})" for stage in failed[:_OTHERS_MAX])
+    more = f" and {len(failed) - _OTHERS_MAX} more" if len(failed) > _OTHERS_MAX else ""
+    return wrap(style.plain(f"also failed: {shown}{more}"), style.width - 1)
+
+
+def how(stage: Mapping[str, Any]) -> str:
+    last = stage["attempts"][-1] if stage["attempts"] else {}
+    reason = stage["reason"] or last.get("reason")
+    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:
+    attempts = stage["attempts"]
+    text = f"{style.glyph(stage['outcome'])} {harmless(stage['stage'])}: {how(stage)}"
+    if attempts:
+        begin, end = shapes.spans(stage, shapes.instants())[-1]
+        if end is not None:
+            text += f" after {span((end - begin) / 1e6)}"
+        allowed = stage.get("attempts_max")
+        text += f", attempt {len(attempts)}" + (f" of {allowed}" if allowed else "")
+    if stage.get("line") and document.get("file"):
+        text += f", {harmless(_short_path(document['file']))}:{stage['line']}"
+    return style.plain(text)
+
+
+def _short_path(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
+    """The last lines that were printed, numbered; long ones are broken, not cut, and five rows are shown in all."""
+    if not found:
+        return ["  printed nothing"]
+    shown: list[str] = []
+    bar = style.mark("bar")
+    digits = max(4, len(str(found[-1][0])))
+    for number, data in found:
+        text = style.plain(line_of_output(data, style.color))
+        head = f"  {number or ''!s:>{digits}} {bar} "
+        room = style.width - 1 - cells(head)
+        parts = [text] if cells(text) <= room else _hanging(text, room)
+        for index, part in enumerate(parts[-_EXCERPT_LINES:]):
+            first = head if index == 0 else " " * (digits + 3) + bar + " "
+            shown.append(first + part)
+    return shown[-_EXCERPT_LINES:]
+
+
+def _hanging(text: str, room: int) -> list[str]:
+    """Broken at spaces, all but the first part four cells in, so that a new line of output is told from a long one."""
+    first, *rest = wrap(text, room)
+    return [first, *("    " + part for part in wrap(" ".join(rest), room - 4))]
+
+
+def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> list[str]:
+    """`perhaps a race`, only where a pair of this stage is on record and both ran at the same time."""
+    lines: list[str] = []
+    by_id = {one["stage"]: one for one in document["stages"]}
+    for pair in document.get("coupling") or ():
+        names = list(pair["stages"])
+        if stage["stage"] not in names or len(names) != 2:
+            continue
+        other = by_id.get(names[0] if names[1] == stage["stage"] else names[1])
+        together = overlap_s(stage, other) if other is not None else 0.0
+        if other is not None and together > 0:
+            text = f"perhaps a race: {harmless(other['stage'])} ran at the same time for {span(together)}"
+            text += f"; both use {words.resource(str(pair['resource']))}"
+            lines += wrap(style.plain(text), style.width - 3)
+    return ["  " + line for line in lines[:3]]
+
+
+def overlap_s(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    read = shapes.instants()
+    both = [(begin, end) for begin, end in shapes.spans(one, read) if end is not None]
+    total = 0
+    for begin, end in shapes.spans(other, read):
+        if end is not None:
+            total += sum(max(0, min(end, last) - max(begin, first)) for first, last in both)
+    return total / 1e6
+
+
+_UNQUOTED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%")
+
+
+def quoted(name: str) -> str:
+    """A name as a shell takes it as one word, and as a terminal shows it without acting."""
+    shown = harmless(name)
+    if shown and _UNQUOTED.issuperset(shown) and not shown.startswith("-"):
+        return shown
+    return "'" + shown.replace("'", "'\\''") + "'"
+
+
+def _file_word(document: Document) -> str:
+    name = _short_path(str(document.get("file") or ""))
+    return "" if name in ("", "stagebook.yaml") else f" {quoted(name)}"
