@@ -30,7 +30,7 @@ def run_end(
     """
     worst, reason = ("timeout", "timeout") if timed_out else ("success", None)
     lenient = plan.policy == "lenient"
-    root = _roots(state, cause, fast_cause) if lenient and (cause or fast_cause) else {}
+    root = _roots(state, cause, fast_cause)
     for index, stage in enumerate(plan.stages):
         if lenient and not stage.critical:
             continue
