@@ -94,7 +94,7 @@ def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.parametrize("page", ["tutorial.md"])
+@pytest.mark.parametrize("page", ["tutorial.md", "how-to/measure-an-existing-script.md"])
 def test_a_page_says_what_happens(page: str, tmp_path: Path, stagebook: str) -> None:
     todo = steps(DOCS / page)
     assert len(todo) > 3

@@ -195,8 +195,9 @@ class _Notes:
     def exited(
         self, us: int, outcome: str, reason: str | None, code: int | None, number: int | None, usage: str
     ) -> None:
-        assert self.directory is not None
-        turn = self._turn = measured.Turn(self.directory, self._place[3])
+        assert self._turn is not None
+        turn = self._turn
+        turn.again()
         if turn.is_over:
             raise StagebookError("the run was ended while this command ran")
         turn.exited(self.stage, self.attempt_number, us, outcome, reason, code, number, usage)

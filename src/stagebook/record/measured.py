@@ -22,7 +22,7 @@ from stagebook.record import lock, reader, state
 from stagebook.record.clock import boot_id, epoch_us, is_run_id, new_run_id
 from stagebook.record.line import members, quote, time_us
 from stagebook.record.reader import Recording
-from stagebook.record.writer import Writer
+from stagebook.record.writer import Position, Writer
 
 if TYPE_CHECKING:
     from stagebook.record.story import Attempt, Story
@@ -48,22 +48,40 @@ class Turn:
     Raises SurroundingsError, here and in every method; `close` or `abandon` gives the turn to the next one.
     """
 
-    __slots__ = ("_boot_zero_us", "_fd", "_last_us", "directory", "recording", "run", "writer")
+    __slots__ = ("_boot_zero_us", "_durability", "_fd", "_last_us", "directory", "recording", "run", "writer")
 
     def __init__(self, directory: str, durability: str = "normal") -> None:
         self.directory = directory
         self.run = os.path.basename(directory)
+        self._durability = durability
         self._boot_zero_us: int | None = None
         path = state.journal_path(directory)
         self._fd = _locked(path, os.O_RDWR | os.O_CREAT)
         try:
-            self.recording = reader.load(path)
-            reader.repair(path, self.recording)
-            self._last_us = self.recording.us
-            epoch = self._clock()
-            self.writer = Writer(path, self.run, epoch, self.recording.position, durability)
+            self._read(path)
         except BaseException:
             os.close(self._fd)
+            raise
+
+    def _read(self, path: str) -> None:
+        self.recording = reader.load(path)
+        reader.repair(path, self.recording)
+        self._last_us = self.recording.us
+        self.writer = Writer(path, self.run, self._clock(), self.recording.position, self._durability)
+
+    def again(self) -> None:
+        """Take the turn once more after `close`. The journal is read again only if somebody has written meanwhile."""
+        path = state.journal_path(self.directory)
+        self._fd = _locked(path, os.O_RDWR)
+        try:
+            before = self.writer
+            if os.fstat(self._fd).st_size == before.offset:
+                position = Position(before.seq, before.batch, before.offset, self._last_us)
+                self.writer = Writer(path, self.run, before.epoch_us, position, self._durability)
+            else:
+                self._read(path)
+        except BaseException:
+            self.abandon()
             raise
 
     def _clock(self) -> int:
@@ -253,6 +271,7 @@ def settle(story: Story) -> None:
     for stage, attempts in enumerate(story.attempts):
         if attempts and attempts[-1].finished_us is None:
             story.exited(stage, attempts[-1].number, last_us, "error", "interrupted")
+        if story.ends[stage] is None:
             story.ended(stage, last_us, "error", "interrupted")
     outcomes = [word for word in story.state if word in SEVERITY]
     story.finished(last_us, max(outcomes, key=SEVERITY.__getitem__, default="success"))
