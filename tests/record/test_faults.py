@@ -49,10 +49,10 @@ def test_a_plus_fails_every_later_hit_too() -> None:
 
 
 def test_several_faults_count_each_point_apart() -> None:
-    faults.arm("spawn:1:EAGAIN;rename:2:EIO;spawn:4:ENOMEM")
+    faults.arm("spawn:1:EAGAIN;log.open:2:EIO;spawn:4:ENOMEM")
     assert failing("spawn", 5) == [1, 4]
-    assert failing("rename", 5) == [2]
-    assert faults.counts() == {"spawn": 5, "rename": 5}
+    assert failing("log.open", 5) == [2]
+    assert faults.counts() == {"spawn": 5, "log.open": 5}
 
 
 def test_the_error_is_the_one_that_was_named() -> None:

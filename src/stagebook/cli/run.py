@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
+    if args.resume and args.file is None and os.path.isfile(args.resume):
+        args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
@@ -195,7 +197,8 @@ class Show:
     """Everything between a run and the people who watch it: chooses the watcher, lends it keys, tells the end."""
 
     def __init__(self, args: argparse.Namespace, cache: str, plan: Plan | None) -> None:
-        from stagebook.cli import output
+        from stagebook.cli import output, place
+        from stagebook.cli.excerpt import Excerpts
         from stagebook.report import watch
 
         self._args = args
@@ -204,9 +207,16 @@ class Show:
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
         self._terminal: list[Any] | None = None
+        excerpts = Excerpts(self._log)
+        cpu = None
+        if watch.is_live(stream):
+            from stagebook.cli.pulse import Pulse
+
+            cpu = Pulse()
         self._watcher = watch.choose(
             stream, output.style_for(stream, args), quiet=args.quiet, verbose=args.verbose,
-            output=args.settings.output, tail=self._tail,
+            output=args.settings.output, tail=excerpts.tail, more=excerpts.more, cpu=cpu, keys=os.isatty(0),
+            short=place.short_ids(os.path.dirname(cache)),
         )  # fmt: skip
 
     def ways(self) -> Any:
@@ -252,12 +262,10 @@ class Show:
             output.say_json(document)
         return launch.exit_code(result.over)
 
-    def _tail(self, stage: str, attempt: int, lines: int) -> list[tuple[int, bytes]]:
-        from stagebook.record import logs
-
-        assert self._story is not None
-        path = os.path.join(self._story.logs_directory or "", state.log_name(stage, attempt))
-        return logs.tail(path, lines)
+    def _log(self, stage: str, attempt: int) -> str | None:
+        if self._story is None:
+            return None
+        return os.path.join(self._story.logs_directory or "", state.log_name(stage, attempt))
 
     def __enter__(self) -> Show:
         if self._watcher.wants_keys and os.isatty(0):
@@ -273,7 +281,10 @@ class Show:
         if self._terminal is not None:
             import termios
 
-            termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
+            except termios.error:
+                pass  # the terminal is gone
 
 
 def _durations(story: Story) -> Iterator[tuple[str, int]]:

@@ -22,6 +22,15 @@ class _Format(argparse.RawDescriptionHelpFormatter):
         width = int(said) if said.isdigit() and int(said) >= 40 else 80
         super().__init__(prog, max_help_position=30, width=width)
 
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """The same words on every Python: from 3.13 on the value is named once, after all spellings of an option."""
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        spellings = ", ".join(action.option_strings)
+        if action.nargs == 0:
+            return spellings
+        return f"{spellings} {self._format_args(action, self._get_default_metavar_for_optional(action))}"
+
 
 class Parser(argparse.ArgumentParser):
     """Wrong words raise InputError, as every other mistake of a user does, instead of ending the process."""

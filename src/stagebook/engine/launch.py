@@ -111,21 +111,12 @@ def assemble(
     names = [quote(stage.id) for stage in plan.stages]
     control = Control(directory, {stage.id: index for index, stage in enumerate(plan.stages)})
     growth = Growth(state.logs_directory(directory))
+    wakeup = Wakeup()
+    if ways.keys is not None:
+        wakeup.watch(ways.keys)
     return Engine(
-        pipeline,
-        plan,
-        machine,
-        story,
-        writer,
-        spawner,
-        clock,
-        watch(story),
-        control,
-        growth,
-        directory,
-        Wakeup(),
-        names,
-    )
+        pipeline, plan, machine, story, writer, spawner, clock, watch(story), control, growth, directory, wakeup, names
+    )  # fmt: skip
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -103,6 +103,8 @@ class Spawner:
         for _ in range(2):
             try:
                 faults.hit("spawn")
+                if is_logged:
+                    faults.hit("log.open")
                 pid = os.posix_spawn(
                     program,
                     argv,
@@ -127,6 +129,7 @@ class Spawner:
 def _can_open(log: str) -> bool:
     """A failed spawn does not say whether the log or the program was at fault."""
     try:
+        faults.hit("log.open")
         os.close(os.open(log, LOG_FLAGS | os.O_CLOEXEC, 0o600))
     except OSError:
         return False

@@ -16,7 +16,7 @@ from typing import Mapping, NamedTuple
 from stagebook.model.problem import InputError
 
 VARIABLE = "STAGEBOOK_FAULT"
-POINTS = ("journal.append", "journal.sync", "spawn", "log.open", "rename")
+POINTS = ("journal.append", "journal.sync", "spawn", "log.open")
 
 
 class Fault(NamedTuple):

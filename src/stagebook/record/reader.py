@@ -1,9 +1,8 @@
 """Reads a journal and judges it: whole, whole up to a torn tail, or damaged. What the lines mean is not known here.
 
-What stands after the last `journal.synced` is the tail: a crash may have torn it, so it ends at its first broken
-line, and how much was left out is said. Before that line nothing can have been torn: there a broken line is damage,
-and so is, anywhere, a whole line that does not follow the one before it. Damage is refused, never guessed around,
-and no file is changed but by `repair`.
+What stands after the last `journal.synced` is the tail: a crash may have torn it, so it ends at its first line that
+is broken or does not follow the one before it, and how much was left out is said. Before that line nothing can have
+been torn: there such a line is damage. Damage is refused, never guessed around, and no file is changed but by `repair`.
 """
 
 from __future__ import annotations
@@ -93,28 +92,29 @@ class _Scan:
                 if not line.endswith(b"\n"):
                     raise BrokenLine("it is not whole")
                 record = decode(line)
+                self._check(record)
             except BrokenLine as broken:
                 self.tail_why = str(broken)
-                if _holds_sync(line, self.run) or any(_is_sync(later, self.run) for later in file):
+                here = _is_sync(line, self.run) or _holds_sync(line, self.run)
+                if here or any(_is_sync(later, self.run) for later in file):
                     raise self._damaged(str(broken)) from broken
                 return
-            self._check(record)
             self.length += len(line)
             yield record
 
     def _check(self, record: Record) -> None:
-        """That a whole line follows the one before it."""
+        """That a whole line follows the one before it. Raises BrokenLine."""
         if record.get("v") != VERSION:
             raise SurroundingsError(f"{self.path} is of version {record.get('v')}; this Stagebook reads {VERSION}")
         seq, batch, run = record.get("seq"), record.get("batch"), record.get("run")
         if self.run is None and self.number == 0:
             self.run = run
         if run != self.run:
-            raise self._damaged(f"it belongs to run {run}, not to {self.run}")
+            raise BrokenLine(f"it belongs to run {run}, not to {self.run}")
         if seq != self.number + 1:
-            raise self._damaged(f"its number is {seq}")
+            raise BrokenLine(f"its number is {seq}")
         if not isinstance(batch, int) or batch < self._batch:
-            raise self._damaged(f"it is of batch {batch}, after one of batch {self._batch}")
+            raise BrokenLine(f"it is of batch {batch}, after one of batch {self._batch}")
         self.number += 1
         self._batch = batch
 

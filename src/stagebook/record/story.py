@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WAITING = "waiting"
 RUNNING = "running"
+FAILED = ("failure", "error", "timeout")
 BY_SIGNAL = "cancelled by SIG"  #: so begins the reason of what INT, TERM or HUP ended
 
 
@@ -196,7 +197,17 @@ class Story:
     ) -> None:  # fmt: skip
         """The stage is over."""
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
+        if outcome in FAILED:
+            self._warn_of_tolerated(stage, outcome)
         self.state[stage] = outcome
+
+    def _warn_of_tolerated(self, stage: int, outcome: str) -> None:
+        """A failure that does not fail the run stays visible."""
+        planned = self.pipeline.stages[stage]
+        if planned.allow_failure:
+            self.warn(f"{planned.id}: {outcome}, allowed")
+        elif self.policy == "lenient" and planned.id not in self.critical:
+            self.warn(f"{planned.id}: {outcome}, off the critical path")
 
     def resumed(
         self, waits_again: Iterable[int] | None = None, us: int | None = None, epoch_us: int | None = None

@@ -115,13 +115,26 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
             end = max(end, begin + row.segments[-1].to_us)
         elif stage["outcome"] not in ("skip", None):
             drawn.append((end - begin, index, stage, Row(state_of(stage), stage["stage"], (), 0, 0, False)))
-    # What began together stays in the order of the file, though clocks tell microseconds apart.
-    grain = max(1, (end - begin) // _TOGETHER)
-    drawn.sort(key=lambda item: (item[0] // grain, item[1]))
+    drawn = _settled(drawn, max(1, (end - begin) // _TOGETHER))
     rows = _fold_matrices([(stage, row) for _, _, stage, row in drawn])
     if len(rows) > ROWS_MAX:
         rows = _fold_levels(rows)
     return Shape([row for _, row in rows], max(1, end - begin))
+
+
+Drawn = tuple[int, int, Mapping[str, Any], Row]
+
+
+def _settled(drawn: list[Drawn], grain: int) -> list[Drawn]:
+    """By when they began; what began together stays in the order of the file, though clocks tell microseconds apart."""
+    found: list[Drawn] = []
+    together: list[Drawn] = []
+    for item in sorted(drawn, key=lambda item: item[0]):
+        if together and item[0] - together[0][0] > grain:
+            found += sorted(together, key=lambda item: item[1])
+            together = []
+        together.append(item)
+    return found + sorted(together, key=lambda item: item[1])
 
 
 def spans(stage: Mapping[str, Any], read: Callable[[str], int]) -> list[tuple[int, int | None]]:
