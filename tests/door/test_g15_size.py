@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.door import waiting
 from tests.door.memory import measured
 from tests.door.place import Place
 
@@ -55,7 +57,7 @@ def test_g15_ten_thousand_stages_side_by_side(place: Place, count: int) -> None:
 def test_g15_a_chain_of_five_thousand_runs_in_order_without_recursion(place: Place, noter: str) -> None:
     # Named so that neither file order nor name order is the order of the chain.
     names = [f"s{i * 7919 % 5000}" for i in range(5000)]
-    needs = dict(zip(names[1:], names))
+    needs = {later: earlier for earlier, later in pairwise(names)}
     place.pipeline(
         {name: {"cmd": [noter], **({"needs": needs[name]} if name in needs else {})} for name in sorted(names)}
     )
@@ -72,7 +74,7 @@ def test_g15_a_chain_of_five_thousand_runs_in_order_without_recursion(place: Pla
 def test_g15_two_hundred_thousand_edges(place: Place) -> None:
     layers = [[f"l{layer}-{i}" for i in range(200)] for layer in range(6)]
     stages: dict[str, Any] = dict.fromkeys(layers[0], "true")
-    for before, layer in zip(layers, layers[1:]):
+    for before, layer in pairwise(layers):
         stages.update({name: {"run": "true", "needs": before} for name in layer})
     place.pipeline(stages)
     judge(place)
@@ -98,8 +100,6 @@ def test_g15_a_cycle_through_five_thousand_stages_is_printed_and_refused(place: 
 def test_g15_a_killed_run_of_ten_thousand_resumes(place: Place, noter: str) -> None:
     place.pipeline({f"s{i}": {"cmd": [noter]} for i in range(10_000)})
     command = place.start("run", "--quiet", "-j", "2")
-    from tests.door import waiting
-
     waiting.until(lambda: place.ledger_path.stat().st_size > 8_000, "some hundred stages")
     command.kill()
     recorded = {record["stage"] for record in place.events("stage.ended")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_r033_backoff_grows_by_its_factor_up_to_its_maximum(place: Place) -> Non
     })  # fmt: skip
     assert place.run("run").code == 1
     at = starts(place, "fails")
-    gaps = [later - earlier for earlier, later in zip(at, at[1:])]
+    gaps = [later - earlier for earlier, later in pairwise(at)]
     for gap, wanted in zip(gaps, (0.1, 0.3, 0.4, 0.4)):
         assert wanted - 0.002 <= gap < wanted + 1.0, gaps
 
