@@ -7,7 +7,6 @@ No command's work is here, and nothing is imported at the top but what Python ha
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -65,8 +64,11 @@ example:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit code: 0 to 5 as documented, 130 where an interrupt ended it."""
     words = sys.argv[1:] if argv is None else list(argv)
-    gc.set_threshold(GARBAGE_MIN)
     _open_closed_streams()
+    if words and words[0] in COMMANDS:
+        import gc
+
+        gc.set_threshold(GARBAGE_MIN)
     if words[:1] == ["run"] and not {"--help", "-h", "--dry-run"}.intersection(words):
         # The pair that ends all stages should this process die is made first, while the process is still small.
         from stagebook.engine.keeper import keep
