@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 from stagebook.record import profile, runs, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
+
+if TYPE_CHECKING:
+    from stagebook.engine import resume
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -98,29 +101,37 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     from stagebook.engine import resume
 
     cache = os.path.join(place, "cache")
+    change = None
     if summary is not None:
-        _refuse_changes(state.journal_path(directory), summary["file"], cache)
+        change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
     with Show(args, cache, None) as show:
         asked = resume.Asked(tuple(args.again), tuple(args.done))
-        return show.finish(resume.resume(place, run, show.ways(), show.watch, asked))
+        return show.finish(resume.resume(place, run, show.ways(), show.watch, asked, change))
 
 
-def _refuse_changes(journal: str, file: str, cache: str) -> None:
-    """The journal holds the plan: going on by another one than was begun must be a decision."""
+def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Change | None:
+    """What has changed in the file since the run began. The journal holds the plan, so to go on by another one must
+    be a decision: InputError where it was not taken."""
+    from stagebook.engine import resume
     from stagebook.formats.native import read
     from stagebook.model import changes
     from stagebook.record import reader, retelling
 
-    head = retelling.header(next(reader.read(journal)), journal)
-    before = retelling.pipeline_of(head)
-    after = read.load(file, cache)
-    if after.digest == before.digest:
-        return
-    changed = changes.changed_stages(before, after) + changes.changed_settings(before, after)
-    if changed:
+    before = retelling.retell(reader.read(journal), journal)
+    loaded = read.load_plain(file, cache)
+    if loaded.pipeline.digest == before.pipeline.digest:
+        return None
+    stages = changes.changed_stages(before.pipeline, loaded.pipeline)
+    named = stages + changes.changed_settings(before.pipeline, loaded.pipeline)
+    if not named:
+        return None
+    if not is_accepted:
         raise InputError(
-            f"{file} has changed since run {head.run} began: {', '.join(changed)}; put it back, or begin a new run"
+            f"{file} has changed since run {before.run} began: {', '.join(named)}; "
+            "put it back, or --accept-changes to run what changed, and all that needs it, again"
         )
+    _refuse_unbuilt(loaded.pipeline)
+    return resume.Change(loaded.pipeline, loaded.plain.decode("ascii"), tuple(stages))
 
 
 def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:

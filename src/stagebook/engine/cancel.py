@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 from stagebook.engine import control
 from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, measured, reader, state
+from stagebook.record import lock, measured, reader, runs, state
 from stagebook.record.line import BrokenLine, decode, quote
 from stagebook.record.retelling import retell
 from stagebook.record.story import Story
@@ -48,6 +48,7 @@ def cancel(directory: str, stage: str | None) -> bool:
             except SurroundingsError:
                 continue  # an engine has just begun to go on with it
             try:
+                _check(directory, stage)
                 _record(directory, stage)
             finally:
                 lock.release(held)
@@ -64,7 +65,8 @@ def _check(directory: str, stage: str | None) -> None:
     recording = reader.load(path)
     measured.refuse(recording)
     story = retell(recording.records, path)
-    if story.outcome is not None:
+    summary = runs.summarise(directory)
+    if summary is not None and summary["state"] == "ended":
         raise InputError(f"run {story.run} is over: {story.reason or story.outcome}")
     if stage is not None:
         _check_stage(story, stage)

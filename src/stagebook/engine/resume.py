@@ -14,6 +14,7 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive
 from stagebook.engine.loop import Engine, Watcher
 from stagebook.model.outcome import OUTCOMES
+from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.observe.cgroup import Groups
 from stagebook.record import lock, measured, reader, replay, retelling, state
@@ -21,8 +22,9 @@ from stagebook.record.clock import boot_id
 from stagebook.record.line import members
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
+from stagebook.scheduler import build, replan
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.vocabulary import CancelAsked, Exited, RerunAnswered, Resumed, RunEnded
+from stagebook.scheduler.vocabulary import Began, CancelAsked, Exited, RerunAnswered, Resumed, RunEnded
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
@@ -34,8 +36,21 @@ class Asked(NamedTuple):
     done: tuple[str, ...] = ()
 
 
+class Change(NamedTuple):
+    """A pipeline that takes the place of the one a run began with; `plain` is it as JSON text, `changed` are ids."""
+
+    pipeline: Pipeline
+    plain: str
+    changed: tuple[str, ...]
+
+
 def resume(
-    state_directory: str, run: str, ways: Ways, watch: Callable[[Story], Watcher], asked: Asked = Asked()
+    state_directory: str,
+    run: str,
+    ways: Ways,
+    watch: Callable[[Story], Watcher],
+    asked: Asked = Asked(),
+    change: Change | None = None,
 ) -> Result:
     """Go on with a run. Raises SurroundingsError, and InputError for a stage in `asked` that asks nothing."""
     directory = state.run_directory(state_directory, run)
@@ -48,15 +63,16 @@ def resume(
     reader.repair(path, recording)
     end_survivors(run)
     story = retelling.retell(recording.records, path)
-    position = recording.position
-    clock = Clock(position.us)
-    epoch_us = time_ns() // 1000 - position.us
-    writer = Writer(path, run, epoch_us, position, ways.durability)
+    clock = Clock(recording.us)
+    epoch_us = time_ns() // 1000 - recording.us
+    writer = Writer(path, run, epoch_us, recording.position, ways.durability)
     if recording.tail_text:
         story.warn(recording.tail_text)
     again, goes_on = _foreseen(recording)
     if story.outcome is not None and not goes_on:
         return _announce(writer, held, directory, story, told.machine)
+    if change is not None:
+        return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again)
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip
@@ -75,6 +91,39 @@ def resume(
         )
     for stage in told.cancels:
         engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, None, '"why":"cancel"')
+    return drive(engine, writer, clock, held, directory, story)
+
+
+def _go_on_changed(
+    told: replay.Replay, story: Story, change: Change, writer: Writer, clock: Clock, held: int, directory: str,
+    ways: Ways, watch: Callable[[Story], Watcher], again: list[int],
+) -> Result:  # fmt: skip
+    """Go on by another plan: first the old one's account is closed, then a new machine begins with what stands."""
+    old = assemble(told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch)
+    old.catch_up(told.owed, [])
+    writer.next_batch()
+    us = clock.us()
+    _report_interrupted(old, story, us)
+    writer.write()
+    old.close()
+    story.resumed(again)
+    ends = {
+        planned.id: (end.outcome, end.reason)
+        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
+        if end is not None and attempts
+    }
+    begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
+    fresh = build.build(change.pipeline, told.choice)
+    kept = replan.standing(fresh, change.changed, ends)
+    plan = replan.keep(fresh, kept, begun)
+    critical = build.critical_planned(plan)
+    story.replanned(change.pipeline, critical, kept, us, writer.epoch_us)
+    engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
+    writer.next_batch()
+    tail = members(
+        boot=boot_id(), pid=os.getpid(), digest=change.pipeline.digest, critical=critical, kept=kept, begun=begun
+    )
+    engine.happened(Began(us // 1000), "run.resumed", us, tail=f'{tail},"plan":{change.plain}')
     return drive(engine, writer, clock, held, directory, story)
 
 

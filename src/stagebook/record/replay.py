@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple
 
 from stagebook.model.pipeline import Pipeline
+from stagebook.model.plain import from_plain
 from stagebook.model.problem import DefectError, SurroundingsError
 from stagebook.record.line import time_us
 from stagebook.record.reader import Recording
 from stagebook.record.retelling import Header, header, pipeline_of
+from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
@@ -60,11 +62,24 @@ def replay(recording: Recording) -> Replay:
     choice = choice_from_plain(head.choice)
     plan = build(pipeline, choice)
     machine = Machine(plan)
-    play = _Play(recording.path, machine, {stage.id: index for index, stage in enumerate(plan.stages)})
+    play = _Play(recording.path, machine)
     for record in records:
+        if record["event"] == "run.resumed" and "plan" in record:
+            play.feed()
+            pipeline, plan = changed_plan(record, choice)
+            play = _Play(recording.path, Machine(plan))
         play.take(record)
     play.feed()
-    return Replay(head, pipeline, choice, plan, machine, play.owed(), list(play.timers.values()), play.cancels)
+    return Replay(
+        head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels
+    )  # fmt: skip
+
+
+def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:
+    """The pipeline and plan with which a run went on after its file was changed, from the line `run.resumed`."""
+    pipeline = from_plain(record["plan"])
+    kept = {stage: (outcome, reason) for stage, (outcome, reason) in record["kept"].items()}
+    return pipeline, replan.keep(build(pipeline, choice), kept, record["begun"])
 
 
 def choice_to_plain(choice: Choice) -> dict[str, Any]:
@@ -86,10 +101,10 @@ class _Play:
 
     __slots__ = ("at", "batch", "cancels", "ends", "events", "machine", "path", "run_end", "timers")
 
-    def __init__(self, path: str, machine: Machine, at: dict[str, int]) -> None:
+    def __init__(self, path: str, machine: Machine) -> None:
         self.path = path
         self.machine = machine
-        self.at = at
+        self.at = {stage.id: index for index, stage in enumerate(machine.plan.stages)}
         self.events: list[Event] = []
         self.batch = 0
         self.ends: dict[int, Ended] = {}
@@ -142,7 +157,8 @@ class _Play:
 
     def _note(self, decision: Decision) -> None:
         if type(decision) is Ended:
-            self.ends[decision.stage] = decision
+            if self.machine.plan.stages[decision.stage].kept is None:
+                self.ends[decision.stage] = decision
         elif type(decision) is RunEnded:
             self.run_end = decision
         elif type(decision) is SetTimer:
@@ -192,7 +208,7 @@ def _cancel(record: Record, at: int, stage: int) -> Event:
 
 _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "run.started": lambda record, at, stage: Began(at),
-    "run.resumed": lambda record, at, stage: Resumed(at),
+    "run.resumed": lambda record, at, stage: Began(at) if "plan" in record else Resumed(at),
     "run.cancel": _cancel,
     "stage.started": _started,
     "stage.exited": _exited,

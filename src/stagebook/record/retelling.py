@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Iterable, NamedTuple
 
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import measured
 from stagebook.record.clock import epoch_us
@@ -71,15 +71,15 @@ def pipeline_of(head: Header) -> Pipeline:
         raise SurroundingsError(f"the journal of run {head.run} holds no plan that this Stagebook can read") from error
 
 
-def _stages_of(record: dict[str, Any]) -> tuple[Stage, ...]:
-    """The stages that a line adds."""
+def _pipeline_in(record: dict[str, Any]) -> Pipeline:
+    """The pipeline that a later line holds: stages that it adds, or the whole that takes the place of the first."""
     from stagebook.model.plain import from_plain
 
     try:
-        return from_plain(record["plan"]).stages
+        return from_plain(record["plan"])
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise SurroundingsError(
-            f"record {record['seq']} of run {record['run']} adds no stages that this Stagebook can read"
+            f"record {record['seq']} of run {record['run']} holds no plan that this Stagebook can read"
         ) from error
 
 
@@ -129,7 +129,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
             None if ready is None else round(ready * 1_000_000),
         )  # fmt: skip
     elif event == "stages.added":
-        added = _stages_of(record)
+        added = _pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))
         story.added(added, record.get("edges", "needs"))
     elif event == "usage":
@@ -142,6 +142,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         else:
             story.finished(us, record["outcome"], record.get("reason"))
         story.warnings = list(record.get("warnings", story.warnings))
+    elif event == "run.resumed" and "plan" in record:
+        story.replanned(_pipeline_in(record), record["critical"], record["kept"], us, epoch_us(record["at"]) - us)
+        at.clear()
+        at.update((stage.id, index) for index, stage in enumerate(story.pipeline.stages))
     elif event == "run.resumed":
         again = record.get("waits_again")
         stages = None if again is None else [at[stage] for stage in again]

@@ -132,7 +132,7 @@ def document(directory: str) -> dict[str, Any]:
     reader.settle(path)
     story = Story.from_recording(recording)
     if story.pipeline.format == measured.FORMAT:
-        return _measured_document(directory, story)
+        return _measured_document(directory, story, recording)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
     waiting = None
     if state in ("running", "waiting"):
@@ -144,10 +144,12 @@ def document(directory: str) -> dict[str, Any]:
     return {**story.document(waiting), "state": state}
 
 
-def _measured_document(directory: str, story: Story) -> dict[str, Any]:
+def _measured_document(directory: str, story: Story, recording: reader.Recording) -> dict[str, Any]:
     """No engine says when a measured run is over: it is when nothing is being measured, until more is."""
     if story.outcome is None and not lock.is_shared(directory):
         measured.settle(story)
+        if recording.tail_text is not None:
+            story.warn(recording.tail_text)
     return {**story.document(), "state": "running" if story.outcome is None else "ended"}
 
 
@@ -156,7 +158,10 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
     over = last["event"] == "run.ended" and is_synced
     is_measured = head.get("format") == measured.FORMAT
     if is_measured and not over:
-        whole = document(directory)
+        try:
+            whole = document(directory)
+        except SurroundingsError as error:
+            return _damaged(directory, str(error))
         del whole["stages"]
         return whole
     end = last if over else {}
@@ -182,12 +187,12 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
     }
 
 
-def _damaged(directory: str) -> Summary:
+def _damaged(directory: str, why: str = "its first record cannot be read") -> Summary:
     names = (
         "pipeline", "outcome", "reason", "mode", "jobs", "policy", "file", "started", "finished", "wall_s", "waiting",
         "critical_planned", *_TOTALS,
     )  # fmt: skip
-    warning = f"{journal_path(directory)}: its first record cannot be read"
+    warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
     nothing = dict.fromkeys(names)
     return {"run": os.path.basename(directory), **nothing, "state": "damaged", "warnings": [warning]}
 

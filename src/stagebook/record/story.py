@@ -6,7 +6,7 @@ Stages are indices of the plan; times are whole microseconds since the run began
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Container, Iterable, NamedTuple, Sequence
 
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.record.clock import stamp
@@ -222,6 +222,23 @@ class Story:
         self.end_us = self.outcome = self.reason = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
+
+    def replanned(
+        self, pipeline: Pipeline, critical: Sequence[str], kept: Container[str], us: int, epoch_us: int
+    ) -> None:
+        """A new engine goes on by another plan. What was attempted stays told; only the ends of `kept` stages hold."""
+        before = {stage.id: index for index, stage in enumerate(self.pipeline.stages)}
+        attempts, ends, states = self.attempts, self.ends, self.state
+        self.pipeline, self.critical, self.needs = pipeline, tuple(critical), _needs(pipeline)
+        count = len(pipeline.stages)
+        self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
+        for index, stage in enumerate(pipeline.stages):
+            known = before.get(stage.id)
+            if known is not None:
+                self.attempts[index] = attempts[known]
+                if stage.id in kept:
+                    self.ends[index], self.state[index] = ends[known], states[known]
+        self.resumed((), us, epoch_us)
 
     def waits_again(self) -> list[int]:
         """The stages whose ends a resume takes back: those that a signal ended, and those skipped for them."""

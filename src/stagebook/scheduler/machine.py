@@ -128,7 +128,12 @@ class Machine(Course):
             self._run_timer = self._set_timer("run", self.plan.timeout_ms)
         state = self._state
         for index, stage in enumerate(self.plan.stages):
-            if stage.skip is not None:
+            self._attempt[index] = stage.begun
+            if stage.begun:
+                self._granted[index] = stage.begun
+            if stage.kept is not None:
+                self._end(index, STATES[stage.kept[0]], stage.kept[1])
+            elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
         for index, needs in enumerate(self._open):
             if not needs and state[index] == WAITING:

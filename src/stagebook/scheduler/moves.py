@@ -36,6 +36,9 @@ MOVES: dict[int, dict[int, str]] = {
         SKIP: "a need failed, or the plan says so",
         CANCELLATION: "cancelled",
         TIMEOUT: "run timeout",
+        SUCCESS: "kept from before a change",
+        FAILURE: "kept from before a change",
+        ERROR: "kept from before a change",
     },
     READY: {
         RUNNING: "units taken",

@@ -35,6 +35,8 @@ class PlannedStage(NamedTuple):
     queue_timeout_ms: int | None = None
     fail_fast_group: int = -1  #: stages of one number are cancelled when one of them fails; -1: none
     skip: str | None = None  #: ended as `skip` with this reason at the start, and counted as done
+    kept: tuple[str, str | None] | None = None  #: (outcome, reason) it has from before the plan was changed
+    begun: int = 0  #: attempts from before the plan was changed
 
 
 class Plan(NamedTuple):

@@ -1,0 +1,51 @@
+"""A changed plan: what stands of what was done, and what is done again."""
+
+from __future__ import annotations
+
+from tests.scheduler.plans import plan_of, stage
+
+from stagebook.scheduler import replan
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import Began, Ended, RunEnded, Start
+
+CHAIN = plan_of(stage("a"), stage("b", "a"), stage("c", "b"), stage("side", "a"))
+DONE = {"a": ("success", None), "b": ("success", None), "side": ("failure", "exit 1")}
+
+
+def begin(plan: Plan) -> tuple[list[str], list[object]]:
+    decisions = Machine(plan).feed(Began(1000))
+    starts = [plan.stages[one.stage].id for one in decisions if isinstance(one, Start)]
+    return starts, [one for one in decisions if isinstance(one, (Ended, RunEnded))]
+
+
+def test_a_changed_stage_and_all_that_depends_on_it_are_done_again() -> None:
+    assert set(replan.standing(CHAIN, {"b"}, {**DONE, "c": ("success", None)})) == {"a", "side"}
+    assert set(replan.standing(CHAIN, {"a"}, DONE)) == set()
+    assert set(replan.standing(CHAIN, {"gone"}, DONE)) == {"a", "b", "side"}
+
+
+def test_what_stands_is_not_started_and_its_followers_are() -> None:
+    plan = replan.keep(CHAIN, DONE, {"a": 1, "b": 1, "c": 0, "side": 1})
+    starts, _ = begin(plan)
+    assert starts == ["c"]
+
+
+def test_a_failure_that_stands_still_fails_the_run() -> None:
+    plan = replan.keep(CHAIN, {**DONE, "c": ("success", None)}, dict.fromkeys("abc", 1) | {"side": 1})
+    starts, ends = begin(plan)
+    assert starts == []
+    assert ends[-1] == RunEnded("failure", None)
+
+
+def test_a_failure_that_stands_skips_its_followers() -> None:
+    plan = replan.keep(CHAIN, {"a": ("error", "interrupted")}, {"a": 2})
+    starts, ends = begin(plan)
+    assert starts == []
+    assert Ended(1, "skip", "needs a (error)", False) in ends
+
+
+def test_attempts_are_numbered_on_and_granted_anew() -> None:
+    plan = replan.keep(plan_of(stage("a", attempts=2)), {}, {"a": 3})
+    machine = Machine(plan)
+    assert [one.attempt for one in machine.feed(Began(0)) if isinstance(one, Start)] == [4]
