@@ -25,3 +25,12 @@ def find(named: str | None) -> str:
             text = f"no {NATIVE_FILE} in {here} or above it; name a file, or write one"
             raise InputError(text, [Problem(NATIVE_FILE, 0, 0, "file", "error", text)])
         folder = above
+
+
+def known_in(folder: str) -> list[str]:
+    """The pipeline files of a folder that are known by name. Raises InputError if there is none."""
+    file = os.path.join(os.path.abspath(folder), NATIVE_FILE)
+    if os.path.isfile(file):
+        return [file]
+    text = f"no pipeline file in {folder}: there is no {NATIVE_FILE}, and other formats are not read yet"
+    raise InputError(text, [Problem(folder, 0, 0, "file", "error", text)])
