@@ -1,0 +1,223 @@
+"""R41 and DOOR's "Resume": what goes on, what stands, what waits again, what is shown again."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from tests.door.place import Place, by_stage, noted, outcomes
+
+#: Sleeps on its first attempt only.
+FIRST_SLEEPS = noted('[ "$STAGEBOOK_ATTEMPT" != 1 ] || sleep 961')
+
+
+def killed(place: Place) -> str:
+    """A run of a → b → c that was killed in b."""
+    place.pipeline([{"a": noted()}, {"b": FIRST_SLEEPS}, {"c": noted()}])
+    command = place.start("run")
+    place.wait_for("b")
+    command.kill("engine")
+    return place.run_ids()[-1]
+
+
+def test_r041_resume_by_last_by_prefix_and_without_a_name(place: Place) -> None:
+    for how in ([], ["last"], ["prefix"], ["full"]):
+        run = killed(place)
+        word = {"prefix": run[:-3], "full": run}.get(how[0], how[0]) if how else ""
+        done = place.run("run", "--resume", *([word] if word else []), "--json")
+        assert done.code == 0, (how, done)
+        assert done.json["run"] == run
+
+
+def test_where_nothing_can_go_on_resume_begins_a_new_run(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    assert place.run("run", "--resume").code == 0
+    assert place.run("run", "--resume").code == 0
+    assert place.began() == ["a", "a"]
+    assert len(place.run_ids()) == 2
+
+
+def test_resume_takes_the_latest_run_of_this_file_only(place: Place) -> None:
+    run = killed(place)
+    other = place.write('stages: {z: "true"}\n', "other.yaml")
+    assert place.run("run", str(other)).code == 0
+    done = place.run("run", "--resume", "--json")
+    assert (done.code, done.json["run"]) == (0, run)
+
+
+def test_a_run_that_ended_otherwise_is_shown_again_and_exits_as_it_did(place: Place) -> None:
+    place.pipeline({"a": noted("exit 1")})
+    assert place.run("run").code == 1
+    again = place.run("run", "--resume", "last", "--json")
+    assert (again.code, again.json["outcome"]) == (1, "failure")
+    place.pipeline({"a": noted()})
+    assert place.run("run").code == 0
+    again = place.run("run", "--resume", "last")
+    assert again.code == 0
+    assert place.began() == ["a", "a"]
+
+
+def test_a_run_cancelled_by_a_person_stays_cancelled(place: Place) -> None:
+    place.pipeline([{"a": noted("sleep 962")}, {"b": noted()}])
+    command = place.start("run")
+    place.wait_for("a")
+    assert place.run("cancel", "last").code == 0
+    assert command.wait().code == 1
+    again = place.run("run", "--resume", "last", "--json")
+    assert (again.code, again.json["outcome"]) == (1, "cancellation")
+    assert place.began() == ["a"]
+
+
+def test_what_a_signal_stopped_and_what_was_skipped_for_it_wait_again(place: Place) -> None:
+    place.pipeline({
+        "ok": noted(),
+        "failed": noted("exit 3"),
+        "skipped-for-failed": {"run": noted(), "needs": "failed"},
+        "stopped": {"run": FIRST_SLEEPS, "needs": "ok"},
+        "later": {"run": noted(), "needs": "stopped"},
+    }, limits={"jobs": 3})  # fmt: skip
+    command = place.start("run")
+    place.wait_for("stopped")
+    place.wait_for("failed")
+    command.send(signal.SIGTERM)
+    assert command.wait().code == 143
+    before = place.began()
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 1
+    assert place.began()[len(before) :] == ["stopped", "later"]
+    assert outcomes(done.json) == {
+        "ok": "success", "failed": "failure", "skipped-for-failed": "skip", "stopped": "success", "later": "success",
+    }  # fmt: skip
+
+
+def test_signal_after_signal_it_can_still_go_on(place: Place) -> None:
+    place.pipeline([{"a": noted()}, {"b": noted('[ "$STAGEBOOK_ATTEMPT" -gt 3 ] || sleep 963')}])
+    for times in (1, 2, 3):
+        command = place.start("run", "--resume")
+        place.wait_for("b", times=times)
+        command.send(signal.SIGINT)
+        assert command.wait().code == 130
+    assert place.run("run", "--resume").code == 0
+    assert place.began() == ["a", "b", "b", "b", "b"]
+    assert len(place.run_ids()) == 1
+
+
+def test_kill_after_kill_it_can_still_go_on(place: Place) -> None:
+    place.pipeline([{"a": noted()}, {"b": noted('[ "$STAGEBOOK_ATTEMPT" -gt 3 ] || sleep 964')}])
+    for times in (1, 2, 3):
+        command = place.start("run", "--resume")
+        place.wait_for("b", times=times)
+        command.kill()
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 0
+    assert place.began() == ["a", "b", "b", "b", "b"]
+    reasons = [attempt["reason"] for attempt in by_stage(done.json)["b"]["attempts"]]
+    assert reasons == ["interrupted", "interrupted", "interrupted", None]
+
+
+def test_a_changed_file_is_refused_with_the_names_of_the_changed_stages(place: Place) -> None:
+    killed(place)
+    place.pipeline([{"a": noted()}, {"b": FIRST_SLEEPS}, {"c": noted("echo changed")}])
+    done = place.run("run", "--resume")
+    assert done.code == 2, done
+    assert re.search(r"\bc\b", done.err)
+    assert place.began() == ["a", "b"]
+
+
+def test_a_file_whose_meaning_did_not_change_goes_on(place: Place) -> None:
+    killed(place)
+    path = place.folder / "stagebook.yaml"
+    path.write_text("# a remark\n" + path.read_text() + "\n")
+    assert place.run("run", "--resume").code == 0
+
+
+def test_with_accept_changes_changed_stages_and_their_dependents_run_again_and_all_else_stands(place: Place) -> None:
+    stages = {
+        "a": noted(), "other": noted(),
+        "b": {"run": noted(), "needs": "a"}, "c": {"run": noted(), "needs": "b"},
+        "slow": {"run": FIRST_SLEEPS, "needs": ["c", "other"]},
+    }  # fmt: skip
+    place.pipeline(stages)
+    command = place.start("run")
+    place.wait_for("slow")
+    command.kill("engine")
+    stages["b"]["run"] = noted("echo changed")
+    place.pipeline(stages)
+    before = len(place.began())
+    assert place.run("run", "--resume").code == 2
+    done = place.run("run", "--resume", "--accept-changes", "--json")
+    assert done.code == 0, done
+    assert place.began()[before:] == ["b", "c", "slow"]
+    assert set(outcomes(done.json).values()) == {"success"}
+
+
+def test_the_file_may_be_gone_or_broken_and_the_plan_is_in_the_journal(place: Place) -> None:
+    run = killed(place)
+    (place.folder / "stagebook.yaml").write_text("stages: [")
+    done = place.run("run", "--resume", run)
+    assert done.code in (0, 2), done
+    assert "Traceback" not in done.said
+
+
+def test_resume_keeps_the_choice_that_the_run_began_with(place: Place) -> None:
+    place.pipeline({
+        "a": noted(),
+        "b": {"run": FIRST_SLEEPS, "needs": "a"},
+        "c": {"run": noted('echo "$PARAM_X" > "$BASE/x"'), "needs": "b"},
+        "d": noted(),
+    }, params={"x": {"default": "no"}})  # fmt: skip
+    command = place.start("run", "--sequential", "--param", "x=yes", "--skip", "d")
+    place.wait_for("b")
+    command.kill()
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 0
+    assert (done.json["mode"], outcomes(done.json)["d"]) == ("sequential", "skip")
+    assert (place.base / "x").read_text() == "yes\n"
+
+
+def test_times_go_on_after_a_resume(place: Place) -> None:
+    killed(place)
+    assert place.run("run", "--resume").code == 0
+    records = place.journal()
+    assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
+    times = [record["t"] for record in records]
+    assert times == sorted(times)
+    assert [record["event"] for record in records].count("run.resumed") == 1
+    assert {record["run"] for record in records} == {place.run_ids()[-1]}
+
+
+def test_run_ids_sort_by_time_and_any_unambiguous_prefix_works(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    runs = []
+    for _ in range(4):
+        runs.append(place.run("run", "--json").json["run"])
+    assert runs == sorted(runs)
+    assert [each["run"] for each in place.run("runs", "--json").json["runs"]] == runs[::-1]
+    prefixes = [runs[2][:length] for length in range(1, 27)]
+    unique = [prefix for prefix in prefixes if sum(run.startswith(prefix) for run in runs) == 1]
+    assert place.show(unique[0])["run"] == place.show(unique[0].lower())["run"] == runs[2]
+    assert place.run("show", prefixes[0]).code == 2
+    assert place.run("show", "zzz").code == 2
+
+
+def test_the_state_directory_holds_what_the_door_says_and_ignores_itself(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    assert place.run("run").code == 0
+    state = place.folder / ".stagebook"
+    assert (state / ".gitignore").read_text().strip() == "*"
+    run = state / "runs" / place.run_ids()[0]
+    assert (run / "journal.jsonl").is_file()
+    assert (run / "logs" / "a.1.log").is_file()
+    assert {path.name for path in state.iterdir()} <= {"runs", "cache", "history.db", "workspaces", ".gitignore"}
+    for path in (run / "journal.jsonl", run / "logs" / "a.1.log"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_file_is_found_upward_and_stages_run_in_its_folder(place: Place) -> None:
+    place.pipeline({"a": 'pwd > "$BASE/where"'})
+    below = place.folder / "deep" / "down"
+    below.mkdir(parents=True)
+    assert place.run("run", cwd=below).code == 0
+    assert (place.base / "where").read_text().strip() == str(place.folder)
+    assert not (below / ".stagebook").exists()
+    assert place.run("show", "last", cwd=below).code == 0
