@@ -233,6 +233,9 @@ def test_a_damaged_journal_does_not_keep_the_command_from_running_and_is_left_as
     assert (done.code, done.out) == (9, "ran\n")
     assert "warning: not recorded: " in done.err and "damaged" in done.err
     assert script.journal_path().read_bytes() == before
+    assert script.run("show", "last").code == 4
+    listed = script.run("runs", "--json")
+    assert (listed.code, [run["state"] for run in listed.json["runs"]]) == (0, ["damaged"])
 
 
 @pytest.mark.parametrize("fault", [f"journal.append:{n}+:ENOSPC" for n in range(1, 6)] + ["journal.sync:1:EIO"])
