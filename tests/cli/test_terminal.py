@@ -122,3 +122,17 @@ def test_with_json_progress_goes_to_standard_error_and_one_document_to_standard_
     done = finish(start("run", "--json", stdin=subprocess.DEVNULL, env={"STAGEBOOK_ACCOUNTING": "wait4"}))
     assert json.loads(done.out)["outcome"] == "failure"
     assert "evil: started" in done.err
+
+
+def test_two_chatty_stages_side_by_side_leave_every_line_whole(start: Start, here: Path) -> None:
+    (here / "stagebook.yaml").write_text(
+        "version: 1\nstages:\n"
+        "  a: {run: 'for i in $(seq 300); do echo a-$i-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done; sleep 0.2'}\n"
+        "  b: {run: 'for i in $(seq 300); do echo b-$i-yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done; sleep 0.2'}\n"
+    )
+    words = ("run", "-j", "2", "--output", "interleave")
+    done = finish(start(*words, stdin=subprocess.DEVNULL, env={"STAGEBOOK_ACCOUNTING": "wait4"}))
+    assert done.code == 0
+    for name, fill in (("a", "x"), ("b", "y")):
+        lines = [line[9:] for line in done.out.splitlines() if line[9:].startswith(f"{name} | ")]
+        assert lines == [f"{name} | {name}-{number}-{fill * 31}" for number in range(1, 301)]

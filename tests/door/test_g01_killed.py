@@ -151,13 +151,40 @@ def fault_run(place: Place, fault: str, *words: str) -> int:
 
 @pytest.mark.parametrize("part", range(6))
 def test_g01_killed_at_every_journal_record_until_none_is_left(part: int, killed_place: Callable[[], Place]) -> None:
-    at = 1 + part
+    assert loop_of_kills(killed_place, "journal.append", 1 + part, 6) > 30
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_g01_killed_at_every_start_until_none_is_left(part: int, killed_place: Callable[[], Place]) -> None:
+    assert loop_of_kills(killed_place, "spawn", 1 + part, 3) > 30
+
+
+def test_g01_killed_at_every_sync_until_none_is_left(killed_place: Callable[[], Place]) -> None:
+    assert loop_of_kills(killed_place, "journal.sync", 1, 1) > 1
+
+
+def loop_of_kills(killed_place: Callable[[], Place], point: str, first: int, step: int) -> int:
+    """Killed at the `first` passage of a fault point, then `step` later, and so on; the passage that never came."""
+    at = first
     while True:
         place = killed_place()
-        fault_run(place, f"journal.append:{at}:KILL")
+        fault_run(place, f"{point}:{at}:KILL")
         events = [record["event"] for record in place.journal()]
-        if "run.ended" in events and events[-1] == "journal.synced":
-            break  # the run came to its end without meeting the fault
-        check_finished_run(place, resume(place, at), at)
-        at += 6
-    assert at > 30
+        if events[-2:] == ["run.ended", "journal.synced"]:
+            return at
+        check_finished_run(place, resume(place, (point, at)), (point, at))
+        at += step
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_g01_killed_again_at_every_record_of_the_resume(part: int, killed_place: Callable[[], Place]) -> None:
+    """Compound: what a resume writes may be cut short as well."""
+    for again in range(1 + part, 200, 4):
+        place = killed_place()
+        fault_run(place, "journal.append:16:KILL")
+        fault_run(place, f"journal.append:{again}:KILL", "--resume")
+        events = [record["event"] for record in place.journal()]
+        if events[-2:] == ["run.ended", "journal.synced"]:
+            break
+        check_finished_run(place, resume(place, again), again)
+    assert again > 10

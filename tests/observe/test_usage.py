@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 from stagebook.observe import usage
 from stagebook.record.story import UNKNOWN
@@ -30,6 +32,18 @@ def test_a_peak_below_our_own_is_unknown_since_the_child_began_in_our_memory() -
     _, rusage = waited("pass")
     assert usage.of_rusage(rusage).max_rss_bytes is None
     assert len(ballast) == 64 << 20
+
+
+def test_memory_is_known_also_below_a_large_process_that_started_us() -> None:
+    """`ru_maxrss` is handed down over fork and exec, so our own must not be taken from there."""
+    count = "import os, sys; sys.path.insert(0, sys.argv[1]); from stagebook.observe import usage\n"
+    count += "pid = os.posix_spawn(sys.executable, ['python', '-c', 'x = bytearray(64 << 20)'], {})\n"
+    count += "print(usage.of_rusage(os.wait4(pid, 0)[2]).max_rss_bytes)"
+    ballast = bytearray(b"1") * (128 << 20)
+    source = str(Path(usage.__file__).parents[2])
+    said = subprocess.run([sys.executable, "-c", count, source], capture_output=True, text=True, check=True).stdout
+    assert 64 << 20 <= int(said) <= 90 << 20
+    assert len(ballast) == 128 << 20
 
 
 def test_the_json_is_what_the_record_reads() -> None:

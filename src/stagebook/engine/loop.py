@@ -199,8 +199,9 @@ class Engine:
         tail = f'"outcome":"{outcome}","reason":{text},"flaky":{"true" if flaky else "false"}'
         ready_us = None
         if outcome in WAITED_IN_VAIN and not self._story.attempts[stage]:
-            ready_us = self.machine.ready_at(stage) * 1000 or None
-            if ready_us is not None:
+            ready_ms = self.machine.ready_at(stage)
+            if ready_ms is not None:
+                ready_us = ready_ms * 1000
                 tail += f',"ready":{ready_us / 1e6}'
         self._writer.add("stage.ended", us, self._names[stage], None, tail)
         self._story.ended(stage, us, outcome, reason, flaky, ready_us)

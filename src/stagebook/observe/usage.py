@@ -6,11 +6,11 @@ our own peak is therefore not known.
 
 from __future__ import annotations
 
-import resource
 from typing import Any
 
 from stagebook.record.story import UNKNOWN, Usage
 
+NEAR_KIB = 32 * 1024  #: only a peak this near to ours is worth a fresh look at ours
 BLOCK = 512  #: getrusage counts blocks of this size, whatever the file system's is
 
 
@@ -20,15 +20,35 @@ def of_rusage(rusage: Any) -> Usage:
         return UNKNOWN
     peak_kib = rusage.ru_maxrss
     return Usage(
-        rusage.ru_utime,
-        rusage.ru_stime,
-        peak_kib * 1024 if peak_kib > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else None,
+        round(rusage.ru_utime, 6),
+        round(rusage.ru_stime, 6),
+        peak_kib * 1024 if _is_own_memory(peak_kib) is False else None,
         rusage.ru_inblock * BLOCK,
         rusage.ru_oublock * BLOCK,
         rusage.ru_nvcsw,
         rusage.ru_nivcsw,
         "wait4",
     )
+
+
+_own_peak_kib = 0
+
+
+def _is_own_memory(peak_kib: int) -> bool | None:
+    """Whether a peak can be our own, in which a spawned process began; None where ours is not known.
+
+    `ru_maxrss` of this process is of no use: by the same effect it holds the memory of whoever started us.
+    """
+    global _own_peak_kib
+    if peak_kib <= _own_peak_kib:
+        return True
+    if peak_kib <= _own_peak_kib + NEAR_KIB or not _own_peak_kib:
+        try:
+            with open("/proc/self/status", "rb") as file:
+                _own_peak_kib = next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
+        except OSError:
+            return None
+    return peak_kib <= _own_peak_kib
 
 
 def encode(used: Usage | None) -> str:

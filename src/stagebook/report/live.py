@@ -149,9 +149,15 @@ class Live(Watcher):
             running = running[running.index(self._pane) + 1 :]
         return running[0] if running else None
 
+    def _measured(self) -> tuple[int, int]:
+        try:
+            return self._size()
+        except OSError:
+            return self._columns, self._height  # the terminal is gone
+
     def tick(self, us: int) -> None:
         self._now_us = us
-        size = self._size()
+        size = self._measured()
         if size != (self._columns, self._height):
             self._is_stale = True
         due_us = _REPAINT_US if self._is_stale else _GROW_US
@@ -171,7 +177,7 @@ class Live(Watcher):
 
         self._outlet.parts.append(self._erase(self._columns))
         self._painted = []
-        size = self._size()
+        size = self._measured()
         self._style.width = max(40, size[0])
         lines = summary.render(document, self._style, excerpt=self._tail, short=self._short(str(document["run"])))
         self._outlet.parts.append("\n".join([*self._above, *lines]) + "\n")

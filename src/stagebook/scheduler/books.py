@@ -97,7 +97,7 @@ class Books:
         )
         #: Ended so that its dependents may go on.
         self._done_well = bytearray(count)
-        self._ready_at = [0] * count
+        self._ready_at = [-1] * count
         self._line = SequentialLine(plan) if plan.in_order else Line(plan)
         self._now = 0
         self._began = False
@@ -159,9 +159,10 @@ class Books:
         """The number of the latest attempt that was started; 0 if there is none."""
         return self._attempt[stage]
 
-    def ready_at(self, stage: int) -> int:
-        """When the stage could last have started, in milliseconds; 0 also if it never could."""
-        return self._ready_at[stage]
+    def ready_at(self, stage: int) -> int | None:
+        """When the stage could last have started, in milliseconds; None if it never could."""
+        at = self._ready_at[stage]
+        return at if at >= 0 else None
 
     def cause(self, stage: int) -> int | None:
         """The need that a skipped stage was skipped for, else None."""
