@@ -10,7 +10,6 @@ from typing import Any
 
 from stagebook.record.story import UNKNOWN, Usage
 
-NEAR_KIB = 32 * 1024  #: only a peak this near to ours is worth a fresh look at ours
 BLUR_KIB = 1024  #: the kernel gathers its count of pages in batches, so two views of one peak differ a little
 BLOCK = 512  #: getrusage counts blocks of this size, whatever the file system's is
 
@@ -43,12 +42,11 @@ def _is_own_memory(peak_kib: int) -> bool | None:
     global _own_peak_kib
     if peak_kib <= _own_peak_kib + BLUR_KIB and _own_peak_kib:
         return True
-    if peak_kib <= _own_peak_kib + NEAR_KIB or not _own_peak_kib:
-        try:
-            with open("/proc/self/status", "rb") as file:
-                _own_peak_kib = next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
-        except OSError:
-            return None
+    try:
+        with open("/proc/self/status", "rb") as file:
+            _own_peak_kib = next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
+    except OSError:
+        return None
     return peak_kib <= _own_peak_kib + BLUR_KIB
 
 
