@@ -14,25 +14,13 @@ class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
     __slots__ = (
-        "capture",
-        "ended_us",
-        "force_at",
-        "is_logged",
-        "left",
-        "log",
-        "look_at",
-        "number",
-        "rusage",
-        "size",
-        "stage",
-        "started_us",
-        "status",
-        "tree",
-        "why",
+        "capture", "force_at", "is_logged", "left", "log", "look_at", "name", "number", "rusage",
+        "size", "stage", "started_us", "status", "tree", "why",
     )  # fmt: skip
 
     def __init__(self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage) -> None:
         self.stage = index
+        self.name = stage.id
         self.number = number
         self.tree = Tree(spawned.pid, spawned.group, stage.id, number)
         self.capture: Capture | None = None
@@ -44,17 +32,16 @@ class Attempt:
         self.size = 0
         self.status = 0
         self.rusage: Any = None
-        self.ended_us = 0
         self.why: str | None = None
         self.force_at: int | None = None
         self.look_at = 0
         self.left: list[str] = []
 
-    def warnings(self, stage: str) -> list[str]:
+    def warnings(self) -> tuple[str, ...]:
         """What a person should know beside the outcome."""
         found = []
         if self.left and self.why is None:
-            found.append(f"{stage} left processes behind, which were ended: {', '.join(self.left)}")
+            found.append(f"{self.name} left processes behind, which were ended: {', '.join(self.left)}")
         if not self.is_logged:
-            found.append(f"{stage}: log_incomplete, {self.log} could not be written")
-        return found
+            found.append(f"{self.name}: log_incomplete, {self.log} could not be written")
+        return tuple(found)

@@ -9,10 +9,12 @@ import os
 from time import time_ns
 from typing import Callable, NamedTuple
 
+from stagebook.engine.account import Account, Watcher
+from stagebook.engine.attempts import Attempts
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
 from stagebook.engine.environment import Environment, trace_of
-from stagebook.engine.loop import Engine, Watcher
+from stagebook.engine.loop import Engine
 from stagebook.engine.spawn import Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
@@ -20,7 +22,6 @@ from stagebook.model.problem import DEFECT, FAILED, OK, SIGNAL_EXITS, SURROUNDIN
 from stagebook.observe.cgroup import Groups
 from stagebook.record import lock, replay, state
 from stagebook.record.clock import boot_id, new_run_id
-from stagebook.record.growth import Growth
 from stagebook.record.line import members, quote
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
@@ -110,13 +111,12 @@ def assemble(
     spawner = Spawner(environment, folder, groups, outputs)
     names = [quote(stage.id) for stage in plan.stages]
     control = Control(directory, {stage.id: index for index, stage in enumerate(plan.stages)})
-    growth = Growth(state.logs_directory(directory))
     wakeup = Wakeup()
     if ways.keys is not None:
         wakeup.watch(ways.keys)
-    return Engine(
-        pipeline, plan, machine, story, writer, spawner, clock, watch(story), control, growth, directory, wakeup, names
-    )  # fmt: skip
+    account = Account(plan, machine, story, writer, clock, watch(story), names)
+    attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory))
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

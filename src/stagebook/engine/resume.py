@@ -10,9 +10,10 @@ from time import monotonic, sleep, time_ns
 from typing import Callable, NamedTuple
 
 from stagebook.engine import kernel
+from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive
-from stagebook.engine.loop import Engine, Watcher
+from stagebook.engine.loop import Engine
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
@@ -24,7 +25,7 @@ from stagebook.record.story import Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build, replan
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.vocabulary import Began, CancelAsked, Exited, RerunAnswered, Resumed, RunEnded
+from stagebook.scheduler.vocabulary import Began, CancelAsked, RerunAnswered, Resumed, RunEnded
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
@@ -84,13 +85,11 @@ def resume(
         Resumed(us // 1000), "run.resumed", us, tail=members(boot=boot_id(), pid=os.getpid(), waits_again=names)
     )
     story.resumed(again, us, epoch_us)
-    _report_interrupted(engine, story, us)
+    _report_interrupted(engine, us)
     for index, is_again in answers:
-        engine.happened(
-            RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, None, members(rerun=is_again)
-        )
+        engine.happened(RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, members(rerun=is_again))
     for stage in told.cancels:
-        engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, None, '"why":"cancel"')
+        engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, '"why":"cancel"')
     return drive(engine, writer, clock, held, directory, story)
 
 
@@ -103,7 +102,7 @@ def _go_on_changed(
     old.catch_up(told.owed, [])
     writer.next_batch()
     us = clock.us()
-    _report_interrupted(old, story, us)
+    _report_interrupted(old, us)
     writer.write()
     old.close()
     story.resumed(again)
@@ -155,17 +154,11 @@ def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
     return found
 
 
-def _report_interrupted(engine: Engine, story: Story, us: int) -> None:
-    """Attempts that the record has begun and not ended: how they ended will never be known."""
-    machine = engine.machine
-    for stage in machine.outstanding():
-        if machine.state(stage) in ("running", "killing"):
-            attempt = machine.attempt(stage)
-            engine.happened(
-                Exited(us // 1000, stage, attempt, "error", None, None, "interrupted"), "stage.exited", us, stage,
-                attempt, '"outcome":"error","reason":"interrupted","exit":null,"signal":null,"usage":null',
-            )  # fmt: skip
-            story.exited(stage, attempt, us, "error", "interrupted")
+def _report_interrupted(engine: Engine, us: int) -> None:
+    """Attempts that the record has begun and not ended."""
+    for stage in engine.machine.outstanding():
+        if engine.machine.state(stage) in ("running", "killing"):
+            engine.interrupted(stage, us)
 
 
 def _foreseen(recording: reader.Recording) -> tuple[list[int], bool]:

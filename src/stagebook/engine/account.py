@@ -1,0 +1,157 @@
+"""Tells the journal, the story and whoever watches the same thing about each step of a run. Decides and starts nothing.
+
+A line is in the journal's buffer before anybody else hears of it; when the buffer is written is the loop's business.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stagebook.engine.attempts import Finished
+from stagebook.engine.clock import Clock
+from stagebook.observe import usage as usages
+from stagebook.record import document
+from stagebook.record.line import quote
+from stagebook.record.story import Story
+from stagebook.record.writer import Writer
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import Decision, Ended, RunEnded, SetTimer
+
+WAITED_IN_VAIN = ("timeout", "cancellation")  #: how a stage ends that could have started and never did
+TOLD_WAITS_MAX = 200  #: in a larger plan nobody reads a line for each stage that waits
+
+
+class Watcher(Protocol):
+    """Whoever shows the run while it goes on. Must be cheap and never raise."""
+
+    interval_us: int  #: how often `tick` is wanted; 0: never
+
+    def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
+    def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
+    def exited(
+        self, stage: str, attempt: int, attempts: int, us: int, outcome: str, reason: str | None, exit: int | None,
+        wall_us: int, retry_in_us: int | None,
+    ) -> None: ...  # fmt: skip
+    def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
+    def tick(self, us: int) -> None: ...
+    def key(self, char: str) -> str | None: ...
+    def flush(self) -> None: ...
+
+
+class Account:
+    """The account of one run. `names` are the stages' ids as JSON text."""
+
+    def __init__(
+        self, plan: Plan, machine: Machine, story: Story, writer: Writer, clock: Clock, watcher: Watcher,
+        names: list[str],
+    ) -> None:  # fmt: skip
+        self.writer = writer
+        self.watcher = watcher
+        self._plan = plan
+        self._machine = machine
+        self._story = story
+        self._clock = clock
+        self._names = names
+        self._told_waits: set[int] = set()
+        #: Ends of attempts that the watcher has not heard of: (stage, attempt, us, outcome, reason, exit, wall_us).
+        self._exits: list[tuple[int, int, int, str, str | None, int | None, int]] = []
+
+    def line(self, name: str, us: int, stage: int | None = None, attempt: int | None = None, tail: str = "") -> None:
+        """Add a line to the journal's buffer."""
+        self.writer.add(name, us, None if stage is None else self._names[stage], attempt, tail)
+
+    def started(
+        self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int
+    ) -> None:  # fmt: skip
+        """An attempt has a process. `log` is the name of its log."""
+        if waited is None:
+            ready_us = us
+        text = "null" if waited is None else quote(waited)
+        self.line(
+            "stage.started", us, index, number,
+            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{quote(log)}',
+        )  # fmt: skip
+        self._story.started(index, number, us, ready_us, waited, log)
+        self.watcher.started(self._plan.stages[index].id, number, us, max(0, us - ready_us), waited)
+
+    def exited(self, index: int, number: int, us: int, started_us: int, end: Finished) -> None:
+        """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`)."""
+        outcome, reason, code, signalled, used, warnings = end
+        text = "null" if reason is None else quote(reason)
+        extra = ""
+        if warnings:
+            extra = ',"warnings":[' + ",".join(map(quote, warnings)) + "]"
+            for warning in warnings:
+                self._story.warn(warning)
+        self.line(
+            "stage.exited", us, index, number,
+            f'"outcome":"{outcome}","reason":{text},"exit":{"null" if code is None else code},'
+            f'"signal":{"null" if signalled is None else signalled},"usage":{usages.encode(used)}{extra}',
+        )  # fmt: skip
+        self._story.exited(index, number, us, outcome, reason, code, signalled, used)
+        self._exits.append((index, number, us, outcome, reason, code, us - started_us))
+
+    def ended(self, decision: Ended) -> None:
+        """A stage has its final outcome."""
+        stage, outcome, reason, flaky = decision
+        us = self._clock.us()
+        text = "null" if reason is None else quote(reason)
+        tail = f'"outcome":"{outcome}","reason":{text},"flaky":{"true" if flaky else "false"}'
+        ready_us = None
+        if outcome in WAITED_IN_VAIN and not self._story.attempts[stage]:
+            ready_ms = self._machine.ready_at(stage)
+            if ready_ms is not None:
+                ready_us = ready_ms * 1000
+                tail += f',"ready":{ready_us / 1e6}'
+        self.line("stage.ended", us, stage, None, tail)
+        self._story.ended(stage, us, outcome, reason, flaky, ready_us)
+        self.watcher.ended(self._plan.stages[stage].id, outcome, reason, us)
+
+    def decided(self, decisions: list[Decision]) -> None:
+        """What the decisions tell about attempts that have just ended: whether each is followed by another."""
+        if not self._exits:
+            return
+        delays = {}
+        for decision in decisions:
+            if type(decision) is SetTimer and decision.timer.startswith("backoff:"):
+                delays[int(decision.timer.split(":")[1])] = decision.at * 1000
+        for stage, number, us, outcome, reason, code, wall_us in self._exits:
+            planned = self._plan.stages[stage]
+            retry_in_us = max(0, delays[stage] - us) if stage in delays else None
+            self.watcher.exited(
+                planned.id, number, planned.attempts, us, outcome, reason, code, wall_us, retry_in_us
+            )  # fmt: skip
+        self._exits.clear()
+
+    def waits(self, decisions: list[Decision]) -> None:
+        """Say of each stage whose needs have just ended, and that could not start, what it waits for and who has it."""
+        if len(self._plan.stages) > TOLD_WAITS_MAX:
+            return
+        ended = {decision.stage for decision in decisions if type(decision) is Ended}
+        for index, stage in enumerate(self._plan.stages):
+            if index in self._told_waits or self._machine.state(index) != "ready":
+                continue
+            if not stage.needs or not ended.isdisjoint(stage.needs):
+                self._told_waits.add(index)
+                reason = self._machine.waiting(index)
+                if reason is not None:
+                    holders = self._machine.holders(reason)
+                    holder = self._plan.stages[holders[0]].id if holders else None
+                    self.watcher.waits(stage.id, reason, holder)
+
+    def sync(self, us: int) -> None:
+        """Make the record durable; the writer notices on the way if somebody has set the wall clock."""
+        jump_us = self.writer.clock_jump_us
+        self.writer.sync(us)
+        if self.writer.clock_jump_us != jump_us:
+            self._story.clock_jumped((self.writer.clock_jump_us - jump_us) / 1e6)
+
+    def finished(self, us: int, over: RunEnded | None, left: list[str]) -> None:
+        """The run is over, or (None) waits for a person; `left` are processes that no stage could be named for."""
+        if left:
+            self._story.warn(f"left behind by stages of this run, and ended: {', '.join(left)}")
+        if over is not None:
+            self._story.finished(us, *over)
+            self.line("run.ended", us, tail=document.closing(self._story))
+        self.sync(us)
