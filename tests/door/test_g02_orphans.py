@@ -51,7 +51,7 @@ def test_g02_nothing_lives_3_s_after_the_engine_or_its_keeper_was_killed(
     place.pipeline({"wild": WILD, "calm": "sleep 308"})
     command = place.start("run", env={"STAGEBOOK_ACCOUNTING": accounting})
     place.wait_for("wild", "ready")
-    assert len(place.left(0)) >= 8
+    waiting.until(lambda: len(place.left(0)) >= 8, "keeper, engine, and all that the stages start")
     command.kill(victim)
     assert place.left(3) == []
     assert is_untouched(bystander)

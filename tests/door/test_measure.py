@@ -318,9 +318,12 @@ def test_r072_a_six_line_script_becomes_one_run_with_a_timeline_and_a_critical_p
 def test_what_ran_side_by_side_is_seen_and_what_follows_needs_both(script: Place) -> None:
     text = """
     stagebook measure --name first -- true
-    stagebook measure --name a -- sleep 0.6 &
+    stagebook measure --name a -- sh -c 'while ! [ -s seen ]; do sleep 0.01; done; sleep 0.5' &
     stagebook measure --name b -- sh -c 'while ! [ -s seen ]; do sleep 0.01; done' &
-    while ! grep -q '"stage.started","stage":"b"' .stagebook/runs/*/journal.jsonl; do sleep 0.01; done; echo y > seen
+    for name in a b; do
+        while ! grep -q '"stage.started","stage":"'$name'"' .stagebook/runs/*/journal.jsonl; do sleep 0.01; done
+    done
+    echo y > seen
     wait
     stagebook measure --name last -- true
     """

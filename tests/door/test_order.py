@@ -142,9 +142,11 @@ def test_r021_a_named_group_is_needed_as_a_whole(place: Place) -> None:
 
 
 def test_a_list_is_a_sequence_and_an_own_need_replaces_the_one_before(place: Place) -> None:
-    place.pipeline(
-        [{"a": noted("sleep 0.05")}, {"b": noted()}, {"free": {"run": noted(), "needs": []}}, {"d": noted()}]
-    )
+    meet = "touch $BASE/{}; while ! [ -e $BASE/{} ]; do sleep 0.01; done"
+    place.pipeline([
+        {"a": noted(meet.format("a", "free"))}, {"b": noted()},
+        {"free": {"run": noted(meet.format("free", "a")), "needs": []}}, {"d": noted()},
+    ])  # fmt: skip
     edges = {(edge["from"], edge["to"]) for edge in place.run("map", "--json").json["edges"]}
     assert edges == {("a", "b"), ("free", "d")}
     assert place.run("run", "-j", "2").code == 0
