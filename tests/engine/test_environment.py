@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,14 @@ def test_a_program_that_an_earlier_stage_installs_is_found(tmp_path: Path) -> No
 )
 def test_variable_names(name: str, made: str) -> None:
     assert variable("MATRIX_", name) == made
+
+
+def test_what_python_adds_to_its_own_environment_does_not_reach_a_stage(tmp_path: Path) -> None:
+    code = (
+        "from stagebook.engine.environment import inherited; import os; print(os.environ.get('LC_CTYPE'), inherited())"
+    )
+    source = str(Path(__file__).parents[2] / "src")
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": source}, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith("C.UTF-8 ") and "LC_CTYPE" not in said

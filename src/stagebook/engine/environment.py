@@ -9,6 +9,7 @@ import os
 import re
 from typing import Mapping
 
+from stagebook.engine import kernel
 from stagebook.model.pipeline import Pipeline, Stage
 
 _NOT_NAME = re.compile(r"[^A-Z0-9_]")
@@ -19,13 +20,23 @@ def variable(prefix: str, name: str) -> str:
     return prefix + _NOT_NAME.sub("_", name.upper())
 
 
+def inherited() -> dict[bytes, bytes]:
+    """What we were given. In the C locale Python adds an `LC_CTYPE` of its own, which is no stage's business."""
+    environment = dict(os.environb)
+    if b"LC_CTYPE" in environment:
+        given = kernel.environment_of(os.getpid())
+        if given and b"\0LC_CTYPE=" not in b"\0" + given:
+            del environment[b"LC_CTYPE"]
+    return environment
+
+
 class Environment:
     """Makes the environments of one run's stages."""
 
     def __init__(self, pipeline: Pipeline, run: str, params: Mapping[str, str], trace: str | None) -> None:
         """`run` is the run's id, and with it the mark by which its processes are found again; `trace` is the
         `TRACEPARENT` of whoever started the run, whose trace the stages then join."""
-        common = dict(os.environb)
+        common = inherited()
         common.update(_encoded(pipeline.env))
         common.update(_encoded({variable("PARAM_", name): value for name, value in params.items()}))
         common[b"STAGEBOOK_RUN"] = run.encode()

@@ -15,6 +15,7 @@ from typing import Any, Callable, NamedTuple
 
 from stagebook.engine import kernel
 from stagebook.engine.ending import Memory, judge
+from stagebook.engine.environment import inherited
 from stagebook.model.problem import StagebookError
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
@@ -227,16 +228,14 @@ def _spawn(command: Command, mask: set[int | signal.Signals]) -> int:
     moves = [(os.POSIX_SPAWN_DUP2, 2, 1)] if command.is_out_moved else []
     try:
         try:
-            return os.posix_spawnp(
-                argv[0], argv, _environment(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED
-            )
+            return os.posix_spawnp(argv[0], argv, inherited(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             # A script without a first line that says who reads it; shells run it themselves.
             script = ("/bin/sh", _path_of(argv[0]), *argv[1:])
             return os.posix_spawn(
-                script[0], script, _environment(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED
+                script[0], script, inherited(), file_actions=moves, setsigmask=mask, setsigdef=DEFAULTED
             )
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -244,16 +243,6 @@ def _spawn(command: Command, mask: set[int | signal.Signals]) -> int:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
             raise CannotRun(OWN_TROUBLE, f"cannot start {argv[0]}: {error.strerror}") from None
         raise CannotRun(NOT_EXECUTABLE, f"cannot execute {argv[0]}: {error.strerror}") from None
-
-
-def _environment() -> dict[bytes, bytes]:
-    """What we were given. In the C locale Python adds an `LC_CTYPE` of its own, which is nobody else's business."""
-    environment = dict(os.environb)
-    if b"LC_CTYPE" in environment:
-        own = kernel.environment_of(os.getpid())
-        if own and b"\0LC_CTYPE=" not in b"\0" + own:
-            del environment[b"LC_CTYPE"]
-    return environment
 
 
 def _path_of(program: str) -> str:
