@@ -54,6 +54,7 @@ def test_the_document_has_every_key_of_the_door() -> None:
     assert only["attempts"][0]["usage"] == {
         "cpu_s": 0.75, "cpu_user_s": 0.25, "cpu_system_s": 0.5, "max_rss_bytes": 4096, "read_bytes": 10,
         "write_bytes": 20, "ctx_voluntary": 3, "ctx_involuntary": 4, "method": "wait4",
+        "max_rss_method": None,
     }  # fmt: skip
 
 

@@ -96,7 +96,12 @@ def _cgroup(args: Namespace) -> Finding:
     groups = Groups.open("doctor") if args.settings.accounting == "auto" else None
     if groups is not None:
         groups.close()
-        return Finding("cgroup", "ok", "a group for each stage: usage of the whole tree is exact")
+        if groups.has_memory:
+            return Finding("cgroup", "ok", "a group for each stage: usage of the whole tree is exact")
+        return Finding(
+            "cgroup", "degraded", "a group for each stage, without a memory controller: CPU of the whole tree is exact",
+            "peak memory is that of the largest single process",
+        )  # fmt: skip
     if args.settings.accounting != "auto":
         return Finding("cgroup", "ok", f"not used: accounting is {args.settings.accounting}")
     return Finding(

@@ -73,6 +73,7 @@ class Attempts:
         spawned = self._spawner.start(index, stage, number, path)
         attempt = Attempt(index, number, spawned, path, us, stage)
         self._running[index] = self._by_pid[spawned.pid] = attempt
+        self._wakeup.watch_child(spawned.pid)
         if attempt.capture is not None:
             self._by_pipe[attempt.capture.pipe] = attempt
             self._wakeup.watch(attempt.capture.pipe)
@@ -116,21 +117,26 @@ class Attempts:
         return True
 
     def reap(self) -> None:
-        """Take every child that has ended: main processes, and orphans that came to us."""
-        while True:
-            try:
-                pid, status, rusage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            attempt = self._by_pid.pop(pid, None)
-            if attempt is None:
-                continue
+        """Take every main process that has ended."""
+        for pid in self._wakeup.ended():
+            self._reap(pid, 0)
+        if self._wakeup.has_children():
+            while self._reap(-1, os.WNOHANG):
+                pass
+
+    def _reap(self, which: int, how: int) -> bool:
+        """Wait for one child; False where there is none to wait for."""
+        try:
+            pid, status, rusage = os.wait4(which, how)
+        except ChildProcessError:
+            return False
+        attempt = self._by_pid.pop(pid, None)
+        if attempt is not None:
             attempt.status = status
             attempt.rusage = rusage
             attempt.tree.is_main_gone = True
             self._look_behind(attempt)
+        return pid != 0
 
     def finished(self) -> list[tuple[Attempt, Finished]]:
         """The attempts that have ended since the last call."""
@@ -183,11 +189,11 @@ class Attempts:
         attempt.look_at = us + LOOK_US
 
     def _orphans(self) -> list[int]:
-        """Children that are no main process: left behind by some attempt, and adopted by us."""
+        """Children that are no main process: left behind by some attempt, and adopted by us. The dead are reaped."""
         children = self._wakeup.children()
         if len(children) <= len(self._by_pid):
             return []
-        return [pid for pid in children if pid not in self._by_pid]
+        return [pid for pid in children if pid not in self._by_pid and not _has_ended(pid)]
 
     def _alive(self, attempt: Attempt) -> list[int]:
         is_alone = len(self._running) == 1
@@ -229,4 +235,12 @@ class Attempts:
                 attempt.size = size
                 self._growth.add(us, attempt.stage, attempt.number, size)
         self._growth.write()
+        self._orphans()  # so that the dead do not gather while stages run for long
         self._growth_at = us + GROWTH_US if self._running else FAR_US
+
+
+def _has_ended(orphan: int) -> bool:
+    try:
+        return os.waitpid(orphan, os.WNOHANG)[0] == orphan
+    except ChildProcessError:
+        return True

@@ -203,8 +203,7 @@ class Engine:
                 self._hear_key(fd)
         for number in self._wakeup.signals():
             self._signalled(number)
-        if self._wakeup.has_children():
-            self._attempts.reap()
+        self._attempts.reap()
 
     def _hear_keeper(self, fd: int) -> None:
         numbers = os.read(fd, 64)

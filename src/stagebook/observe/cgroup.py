@@ -138,6 +138,7 @@ def usage(group: str, waited: Usage) -> Usage:
         read_bytes=waited.read_bytes if read is None else read,
         write_bytes=waited.write_bytes if written is None else written,
         method="cgroup",
+        max_rss_method=waited.max_rss_method if peak is None else "cgroup",
     )
 
 

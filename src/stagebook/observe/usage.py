@@ -19,15 +19,17 @@ def of_rusage(rusage: Any) -> Usage:
     if rusage is None:
         return UNKNOWN
     peak_kib = rusage.ru_maxrss
+    is_known = _is_own_memory(peak_kib) is False
     return Usage(
         round(rusage.ru_utime, 6),
         round(rusage.ru_stime, 6),
-        peak_kib * 1024 if _is_own_memory(peak_kib) is False else None,
+        peak_kib * 1024 if is_known else None,
         rusage.ru_inblock * BLOCK,
         rusage.ru_oublock * BLOCK,
         rusage.ru_nvcsw,
         rusage.ru_nivcsw,
         "wait4",
+        "wait4" if is_known else None,
     )
 
 
@@ -54,13 +56,15 @@ def encode(used: Usage | None) -> str:
     """The JSON object of a journal line; `null` where nothing is known."""
     if used is None or used.method is None:
         return "null"
-    user, system, rss, read, written, voluntary, involuntary, method = used
+    user, system, rss, read, written, voluntary, involuntary, method, rss_method = used
     if user is None or read is None or written is None or voluntary is None or involuntary is None:
         return _with_nulls(used)
     peak = "null" if rss is None else rss
+    how = "null" if rss_method is None else f'"{rss_method}"'
     return (
         f'{{"cpu_user_s":{user:.6f},"cpu_system_s":{system:.6f},"max_rss_bytes":{peak},"read_bytes":{read},'
-        f'"write_bytes":{written},"ctx_voluntary":{voluntary},"ctx_involuntary":{involuntary},"method":"{method}"}}'
+        f'"write_bytes":{written},"ctx_voluntary":{voluntary},"ctx_involuntary":{involuntary},"method":"{method}",'
+        f'"max_rss_method":{how}}}'
     )
 
 

@@ -38,6 +38,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
         "wall_s": story.end_us / 1e6 if story.end_us is not None else None,
         "waiting": _run_waits(story, waiting),
         "critical_planned": list(story.critical),
+        "critical_by": story.critical_by,
         **sums,
         "stages": [_stage(story, stage, critical, levels, waiting) for stage in range(len(story.ends))],
         "warnings": warnings,
@@ -148,7 +149,7 @@ def _stage(
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
-    user_s, system_s, rss, read, written, voluntary, involuntary, method = attempt.usage
+    user_s, system_s, rss, read, written, voluntary, involuntary, method, rss_method = attempt.usage
     return {
         "attempt": attempt.number,
         "outcome": attempt.outcome,
@@ -172,6 +173,7 @@ def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
             "ctx_voluntary": voluntary,
             "ctx_involuntary": involuntary,
             "method": method,
+            "max_rss_method": rss_method,
         },
     }
 

@@ -21,7 +21,10 @@ BY_SIGNAL = "cancelled by SIG"  #: so begins the reason of what INT, TERM or HUP
 
 
 class Usage(NamedTuple):
-    """What an attempt used, with how it was counted: `cgroup`, `wait4` or `sampled`. None is unknown."""
+    """What an attempt used, with how it was counted: `cgroup`, `wait4` or `sampled`. None is unknown.
+
+    By `wait4` a peak of memory is that of the largest single process, so it has a method of its own.
+    """
 
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
@@ -31,6 +34,7 @@ class Usage(NamedTuple):
     ctx_voluntary: int | None = None
     ctx_involuntary: int | None = None
     method: str | None = None
+    max_rss_method: str | None = None
 
 
 UNKNOWN = Usage()
@@ -75,6 +79,7 @@ class Story:
         "attempts",
         "clock_jump_s",
         "critical",
+        "critical_by",
         "edges",
         "end_us",
         "ends",
@@ -106,6 +111,7 @@ class Story:
         critical: Sequence[str] = (),
         needs: Sequence[Sequence[int]] | None = None,
         logs_directory: str | None = None,
+        critical_by: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run = run
@@ -114,6 +120,7 @@ class Story:
         self.jobs = jobs
         self.policy = policy or pipeline.policy
         self.critical = tuple(critical)
+        self.critical_by = critical_by  #: what chose them; None: not on record
         self.logs_directory = logs_directory
         self.needs = list(needs) if needs is not None else _needs(pipeline)
         self.edges: dict[int, str] = {}  #: of stages that were added while the run went on, what their needs are
@@ -224,12 +231,14 @@ class Story:
             self._epochs.append((us, epoch_us))
 
     def replanned(
-        self, pipeline: Pipeline, critical: Sequence[str], kept: Container[str], us: int, epoch_us: int
-    ) -> None:
+        self, pipeline: Pipeline, critical: Sequence[str], kept: Container[str], us: int, epoch_us: int,
+        critical_by: str | None = None,
+    ) -> None:  # fmt: skip
         """A new engine goes on by another plan. What was attempted stays told; only the ends of `kept` stages hold."""
         before = {stage.id: index for index, stage in enumerate(self.pipeline.stages)}
         attempts, ends, states = self.attempts, self.ends, self.state
         self.pipeline, self.critical, self.needs = pipeline, tuple(critical), _needs(pipeline)
+        self.critical_by = critical_by
         count = len(pipeline.stages)
         self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
         for index, stage in enumerate(pipeline.stages):
