@@ -106,8 +106,19 @@ def test_lenient_without_marks_the_longest_chain_is_critical_and_the_summary_say
     done = place.run("run", "--json")
     assert done.code == 0
     assert done.json["critical_planned"] == ["a", "b", "c"]
-    text = place.run("show", "last").out
-    assert "critical" in text
+    assert done.json["critical_by"] == "number of stages"
+    assert "critical a, b, c (by number of stages)" in place.run("show", "last").out
+    assert "by known durations" in place.run("show", place.run("run", "--json").json["run"]).out
+
+
+def test_lenient_says_at_the_start_and_at_the_end_what_chose_the_critical_set(place: Place) -> None:
+    place.pipeline({
+        "long": {"run": noted(), "duration": "3m"}, "short": {"run": noted(), "duration": "3s"},
+    }, policy="lenient")  # fmt: skip
+    done = place.run("run")
+    assert done.out.count("critical long (by declared durations)") == 2
+    place.pipeline({"a": {"run": noted(), "critical": True}, "b": noted()}, policy="lenient")
+    assert place.run("run").out.count("critical a (marked)") == 2
 
 
 @pytest.mark.parametrize(("policy", "word"), [("strict", 1), ("lenient", 0), ("fail-fast", 1)])

@@ -90,12 +90,12 @@ class Play:
         mode, jobs = build.mode(plan), build.jobs(plan)
         story = Story(
             pipe, scribe.run, EPOCH_US, mode=mode, jobs=jobs, policy=plan.policy, critical=critical,
-            logs_directory=scribe.directory + "/logs",
+            logs_directory=scribe.directory + "/logs", critical_by=plan.critical_by,
         )  # fmt: skip
         play = cls(scribe, Machine(plan), story, scribe.open(), seed, fails)
         header = members(
             pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, boot=None, pid=7,
-            digest=pipe.digest, params={}, critical=critical, choice=choice_to_plain(choice),
+            digest=pipe.digest, params={}, critical=critical, critical_by=plan.critical_by, choice=choice_to_plain(choice),
         )  # fmt: skip
         play.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
         if cancel_at_us is not None:

@@ -307,3 +307,9 @@ def test_a_terminal_that_is_gone_does_not_stop_the_run() -> None:
     terminal.live.flush()
     terminal.live.tick(3 * SECOND)
     assert terminal.live.failed is not None
+
+
+def test_a_lenient_run_says_above_the_region_which_stages_decide_it() -> None:
+    terminal = Terminal()
+    terminal.live.began(facts(policy="lenient", critical_planned=["checkout", "build"], critical_by="known durations"))
+    assert terminal.paint(SECOND)[0] == "critical checkout, build (by known durations)"

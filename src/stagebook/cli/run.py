@@ -245,6 +245,7 @@ class Show:
             self._watcher.began({
                 "run": story.run, "pipeline": story.pipeline.name, "file": story.pipeline.file, "jobs": story.jobs,
                 "mode": story.mode, "policy": story.policy, "total": len(story.ends),
+                "critical_planned": story.critical, "critical_by": story.critical_by,
             })  # fmt: skip
         return self._watcher
 

@@ -72,7 +72,7 @@ def start(
         pipeline=pipeline.name, mode=story.mode, jobs=story.jobs, policy=plan.policy, stages=len(plan.stages),
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
-        choice=replay.choice_to_plain(choice),
+        critical_by=story.critical_by, choice=replay.choice_to_plain(choice),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()
@@ -95,6 +95,7 @@ def _story(pipeline: Pipeline, plan: Plan, run: str, epoch_us: int, logs: str) -
     return Story(
         pipeline, run, epoch_us, mode=build.mode(plan), jobs=plan.pools[0].size, policy=plan.policy,
         critical=build.critical_planned(plan), needs=[stage.needs for stage in plan.stages], logs_directory=logs,
+        critical_by=plan.critical_by,
     )  # fmt: skip
 
 

@@ -116,12 +116,13 @@ def _go_on_changed(
     kept = replan.standing(fresh, change.changed, ends)
     plan = replan.keep(fresh, kept, begun)
     critical = build.critical_planned(plan)
-    story.replanned(change.pipeline, critical, kept, us, writer.epoch_us)
+    story.replanned(change.pipeline, critical, kept, us, writer.epoch_us, plan.critical_by)
     engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
     writer.next_batch()
     tail = members(
-        boot=boot_id(), pid=os.getpid(), digest=change.pipeline.digest, critical=critical, kept=kept, begun=begun
-    )
+        boot=boot_id(), pid=os.getpid(), digest=change.pipeline.digest, critical=critical,
+        critical_by=plan.critical_by, kept=kept, begun=begun,
+    )  # fmt: skip
     engine.happened(Began(us // 1000), "run.resumed", us, tail=f'{tail},"plan":{change.plain}')
     return drive(engine, writer, clock, held, directory, story)
 

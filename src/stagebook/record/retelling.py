@@ -34,6 +34,7 @@ class Header(NamedTuple):
     critical: tuple[str, ...]
     choice: dict[str, Any]
     plan: dict[str, Any]
+    critical_by: str | None = None
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -55,6 +56,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             tuple(record.get("critical", ())),
             record["choice"],
             record["plan"],
+            record.get("critical_by"),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -95,7 +97,7 @@ def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
     head = header(first, path)
     story = Story(
         pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
-        critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)),
+        critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
     )  # fmt: skip
     at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
     for record in lines:
@@ -143,7 +145,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
             story.finished(us, record["outcome"], record.get("reason"))
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed" and "plan" in record:
-        story.replanned(_pipeline_in(record), record["critical"], record["kept"], us, epoch_us(record["at"]) - us)
+        story.replanned(
+            _pipeline_in(record), record["critical"], record["kept"], us, epoch_us(record["at"]) - us,
+            record.get("critical_by"),
+        )  # fmt: skip
         at.clear()
         at.update((stage.id, index) for index, stage in enumerate(story.pipeline.stages))
     elif event == "run.resumed":

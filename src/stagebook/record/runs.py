@@ -24,7 +24,7 @@ TAIL_BYTES = 4096
 _TAIL_BYTES_MAX = 1 << 27
 _HEAD_BYTES_MAX = 1 << 20
 #: Members of the first line that a list needs; those after them are not read.
-_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical")
+_HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
     "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "waiting_by",
     "clock_jump_s",
@@ -181,6 +181,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         "wall_s": end.get("wall_s"),
         "waiting": "gate" if state == "waiting" else None,
         "critical_planned": head.get("critical"),
+        "critical_by": head.get("critical_by"),
         **{name: end.get(name) for name in _TOTALS},
         "warnings": end.get("warnings", []),
         **({"measured": True} if is_measured else {}),
@@ -190,7 +191,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
 def _damaged(directory: str, why: str = "its first record cannot be read") -> Summary:
     names = (
         "pipeline", "outcome", "reason", "mode", "jobs", "policy", "file", "started", "finished", "wall_s", "waiting",
-        "critical_planned", *_TOTALS,
+        "critical_planned", "critical_by", *_TOTALS,
     )  # fmt: skip
     warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
     nothing = dict.fromkeys(names)
@@ -228,7 +229,10 @@ def _members(text: str) -> dict[str, Any]:
     try:
         while text[at - 1] in "{,":
             name, at = scan(text, at)
-            if text[at] != ":" or name in ("choice", "plan"):
+            if text[at] != ":":
+                break
+            if name in ("choice", "plan"):
+                members[name] = None
                 break
             value, at = scan(text, at + 1)
             text[at]  # a number that the cut may have shortened is not whole

@@ -85,6 +85,10 @@ class Live(Watcher):
         mode = "sequential" if sequential else f"parallel, {plural(self._jobs or 1, 'job')}"
         self._head = f"{harmless(str(facts['pipeline']))} {self._short(str(facts['run']))}  {mode}"
         self._expected_us = round((facts.get("expected_s") or 0) * 1e6)
+        if facts.get("policy") == "lenient" and "critical_planned" in facts:
+            from stagebook.report.summary import critical_set
+
+            self._above.append(self._style.plain(critical_set(facts)))
 
     def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
         self._lanes.started(stage_id, attempt, us, wait_us)

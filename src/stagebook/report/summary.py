@@ -141,7 +141,8 @@ def critical_set(document: Document) -> str:
     names = [harmless(name) for name in document.get("critical_planned") or ()]
     shown = ", ".join(names[:_NAMES_MAX]) + (f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else "")
     by = document.get("critical_by")
-    return f"critical {shown or 'nothing'}" + (f" (by {harmless(by)})" if by else "")
+    how = "" if not by else " (marked)" if by == "marked" else f" (by {harmless(by)})"
+    return f"critical {shown or 'nothing'}{how}"
 
 
 def _bound(document: Document, waits: Mapping[str, float], wall: float) -> str:

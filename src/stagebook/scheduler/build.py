@@ -72,6 +72,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
         policy=policy,
         in_order=choice.sequential,
         timeout_ms=pipeline.timeout_ms,
+        critical_by=order.critical_by(pipeline, choice),
     )
 
 

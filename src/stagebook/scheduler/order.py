@@ -83,6 +83,19 @@ class Shape:
         ]
 
 
+def critical_by(pipeline: Pipeline, choice: Choice) -> str:
+    """What chose the critical set: `marked`, or of which weights its paths are the longest."""
+    stages = pipeline.stages
+    if any(stage.critical for stage in stages):
+        return "marked"
+    known = dict(choice.durations_ms)
+    if any(stage.id in known for stage in stages):
+        return "known durations"
+    if any(stage.duration_ms is not None for stage in stages):
+        return "declared durations"
+    return "number of stages"
+
+
 def measure(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]], selected: list[bool]) -> Shape:
     """Raises `InputError` if the needs form a cycle; the graph room says which."""
     known = dict(choice.durations_ms)

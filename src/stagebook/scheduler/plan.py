@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     in_order: bool = False  #: sequential: a stage starts only when all of smaller rank have ended
     timeout_ms: int | None = None
     passed_over_max: int = 64  #: starts that may pass a ready stage before it claims its pools
+    critical_by: str = "number of stages"  #: what chose the critical stages: `order.critical_by`
 
 
 class Choice(NamedTuple):
