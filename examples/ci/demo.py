@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -24,21 +25,45 @@ NOISE = 0.05
 NEAR = 1.15
 
 
-def stagebook(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command; its progress goes to this terminal, its answer is kept. Ends this program if it fails."""
-    # The stages call `python3`: let it be the one that runs this.
-    environment = {**os.environ, "PATH": BIN + os.pathsep + os.environ.get("PATH", os.defpath)}
-    command = [os.path.join(BIN, "stagebook"), *words]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        print(done.stdout, file=sys.stderr)
-        sys.exit(done.returncode)
-    return done
+def command(*words: str) -> list[str]:
+    return [os.path.join(BIN, "stagebook"), *words]
+
+
+def environment() -> dict[str, str]:
+    """Ours; the stages call `python3`, and that is to be the one that runs this."""
+    return {**os.environ, "PATH": BIN + os.pathsep + os.environ.get("PATH", os.defpath)}
+
+
+def is_progress(line: str) -> bool:
+    """Whether a plain line of a run says how a stage ended, as in `12:00:00 unit: success, 2 s`."""
+    time_of_day, _, said = line.partition(" ")
+    return time_of_day.count(":") == 2 and not any(word in said for word in (": started", ": waits for", ": run "))
 
 
 def ran(*words: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(stagebook("run", FILE, "--force", "--json", "--quiet", *words).stdout)
+    """The document of a run; meanwhile one line a stage goes to standard error. Ends this program if the run fails."""
+    with tempfile.TemporaryFile("w+") as answer:
+        run = subprocess.Popen(
+            command("run", FILE, "--force", "--json", *words),
+            env=environment(), stdout=answer, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert run.stderr is not None
+        said = []
+        for line in run.stderr:
+            said.append(line)
+            if is_progress(line):
+                print(line, end="", file=sys.stderr, flush=True)
+        if run.wait():
+            print("".join(said), file=sys.stderr)
+            sys.exit(run.returncode)
+        answer.seek(0)
+        document: dict[str, Any] = json.load(answer)
     return document
+
+
+def timeline(document: dict[str, Any]) -> str:
+    words = command("timeline", document["run"], "--dir", STATE)
+    return subprocess.run(words, env=environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def walls(document: dict[str, Any]) -> dict[str, float]:
@@ -123,8 +148,8 @@ def main() -> None:
     for name, words in (("one by one", ["--sequential"]), ("parallel", [])):
         print(" ".join([f"{name}: stagebook run examples/ci/stagebook.yaml --force", *words]), flush=True)
         documents[name] = ran(*words)
-        print("\n" + stagebook("timeline", documents[name]["run"], "--dir", STATE).stdout, flush=True)
-    print(f"both took {time.monotonic() - began:.0f} s together\n")
+        print("\n" + timeline(documents[name]), flush=True)
+    print(f"both took {time.monotonic() - began:.0f} s together, with start-up\n")
     for name, document in documents.items():
         print(totals(name, document))
     print()

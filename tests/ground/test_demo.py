@@ -87,6 +87,20 @@ def test_unknown_cpu_time_bounds_nothing(demo: ModuleType) -> None:
     assert "cores" not in said
 
 
+def test_one_line_a_stage_is_progress(demo: ModuleType) -> None:
+    said = [
+        "10:00:08 shop: run 01M86FZ7, 11 stages, 2 jobs, policy strict",
+        "10:00:08 unit: waits for a slot, 2 of 2 in use",
+        "10:00:08 lint: started, waited 56 ms",
+        "10:00:09 lint: success, 118 ms",
+        "10:00:10 unit: failure, exit 1, 2 s",
+        "",
+        "✓ lint        ▄                                                    –     0.1 s",
+        "shop failed: unit, exit 1. Run 01M86FZ7 took 2 s.",
+    ]
+    assert [line for line in said if demo.is_progress(line)] == said[3:5]
+
+
 def test_the_example_runs_again_and_again_and_promotes_what_it_built(stagebook: str, tmp_path: Path) -> None:
     """Twice, as the second run finds what the first left; smaller suites, as their size is the demo's business."""
     here = tmp_path / "ci"
