@@ -7,10 +7,9 @@ engines: a picture is drawn from these.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Callable, Sequence
 
-from stagebook.record import measured
+from stagebook.record import measured, reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
@@ -23,6 +22,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     warnings = sums.pop("warnings")
     critical = frozenset(story.critical)
     levels = _levels(story.needs)
+    tolerated = reasons.tolerated(story)
     is_measured = story.pipeline.format == measured.FORMAT
     return {
         "run": story.run,
@@ -40,7 +40,10 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
         "critical_planned": list(story.critical),
         "critical_by": story.critical_by,
         **sums,
-        "stages": [_stage(story, stage, critical, levels, waiting) for stage in range(len(story.ends))],
+        "stages": [
+            {**_stage(story, stage, levels, waiting), "critical": name.id in critical, "tolerated": stage in tolerated}
+            for stage, name in enumerate(story.pipeline.stages)
+        ],
         "warnings": warnings,
         **({"measured": True, "resumable": False} if is_measured else {}),
     }
@@ -69,6 +72,7 @@ def totals(story: Story) -> dict[str, Any]:
             "stages": round(sum_us / wall_us, 3) if wall_us else None,
             "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us and cpu_s is not None else None,
         },
+        "bound_by": reasons.bound_by(story, chain, chain_us),
         "waiting_by": {name: us / 1e6 for name, us in waiting_by(story).items()},
         "clock_jump_s": story.clock_jump_s,
         "warnings": list(story.warnings),
@@ -94,22 +98,11 @@ def critical_path(story: Story) -> tuple[list[int], int]:
 
 
 def waiting_by(story: Story) -> dict[str, int]:
-    """Microseconds of waiting by what was waited for, longest first: a capacity or lock by its name, `backoff`
-    between attempts, `start` for what passed between being free to start and a process."""
-    waits: Counter[str] = Counter()
-    for attempts in story.attempts:
-        before_us = None
-        for attempt in attempts:
-            waits[attempt.waited or "start"] += attempt.started_us - attempt.ready_us
-            if before_us is not None and attempt.ready_us > before_us:
-                waits["backoff"] += attempt.ready_us - before_us
-            before_us = attempt.finished_us
-    return {name: us for name, us in waits.most_common() if us}
+    """Microseconds of waiting by what was waited for, longest first: see `reasons.waiting_by`."""
+    return {name: us for name, us in reasons.waiting_by(story.attempts).most_common() if us}
 
 
-def _stage(
-    story: Story, index: int, critical: frozenset[str], levels: list[int], waiting: Waiting | None
-) -> dict[str, Any]:
+def _stage(story: Story, index: int, levels: list[int], waiting: Waiting | None) -> dict[str, Any]:
     stage = story.pipeline.stages[index]
     attempts = [_attempt(story, attempt) for attempt in story.attempts[index]]
     end = story.ends[index]
@@ -143,7 +136,6 @@ def _stage(
         "needs": [story.pipeline.stages[need].id for need in story.needs[index]],
         "level": levels[index],
         "line": stage.line,
-        "critical": stage.id in critical,
         **({"edges": story.edges[index]} if index in story.edges else {}),
     }
 
@@ -219,8 +211,12 @@ def _last_us(attempts: tuple[Attempt, ...]) -> int:
 
 
 def _work_us(attempts: tuple[Attempt, ...]) -> int:
-    """How long processes of a stage ran, all ended attempts together."""
-    return sum([attempt.finished_us - attempt.started_us for attempt in attempts if attempt.finished_us is not None])
+    """How long processes of a stage ran, all attempts together that ended and that nobody stopped."""
+    return sum([
+        attempt.finished_us - attempt.started_us
+        for attempt in attempts
+        if attempt.finished_us is not None and not reasons.is_stopped(attempt)
+    ])  # fmt: skip
 
 
 def _cpu_s(story: Story) -> float | None:

@@ -26,7 +26,7 @@ _HEAD_BYTES_MAX = 1 << 20
 #: Members of the first line that a list needs; those after them are not read.
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
-    "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "waiting_by",
+    "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "bound_by", "waiting_by",
     "clock_jump_s",
 )  # fmt: skip
 #: Lines that say nothing about whether a run goes on.
@@ -141,7 +141,12 @@ def document(directory: str) -> dict[str, Any]:
         waiting = replay(recording).machine.waiting
     if recording.tail_text is not None and state != "running":
         story.warn(recording.tail_text)
-    return {**story.document(waiting), "state": state}
+    whole = {**story.document(waiting), "state": state}
+    if state != "running":
+        for stage in whole["stages"]:
+            if stage["attempts"] and stage["attempts"][-1]["finished"] is None:
+                stage["interrupted"] = True
+    return whole
 
 
 def _measured_document(directory: str, story: Story, recording: reader.Recording) -> dict[str, Any]:
@@ -202,7 +207,25 @@ def _state(directory: str, last: dict[str, Any]) -> str:
     """What a run without an end is doing."""
     if lock.holder(directory) is not None:
         return "running"
-    return "waiting" if last["event"] == "gate.asked" else "interrupted"
+    asks = last["event"] == "gate.asked" or _asks_a_person(journal_path(directory))
+    return "waiting" if asks else "interrupted"
+
+
+def _asks_a_person(path: str) -> bool:
+    """Whether nothing more can happen before a person answers for an interrupted stage: the machine says so, which is
+    asked only where the journal holds such a stage at all."""
+    from stagebook.model.problem import DefectError
+    from stagebook.record.replay import replay
+
+    try:
+        with open(path, "rb") as file:
+            if b'"reason":"interrupted"' not in file.read():
+                return False
+        machine = replay(reader.load(path)).machine
+    except (OSError, SurroundingsError, DefectError):
+        return False  # the list goes on; who asks for this run by name is told
+    states = [machine.state(stage) for stage in range(len(machine.plan.stages))]
+    return "asking" in states and not any(state in ("running", "killing") for state in states)
 
 
 def _head(fd: int) -> dict[str, Any] | None:

@@ -1,0 +1,106 @@
+"""What a run's document concludes: what kept the run from being shorter, and which failures it put up with.
+
+Pure: a story goes in, names and indices come out. The words around them are the reports' business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Iterable, Sequence
+
+from stagebook.record import measured
+from stagebook.record.story import FAILED, Attempt, Story
+
+CRITICAL_PATH = "critical path"
+#: A chain that fills so much of the run leaves no other reason for its length.
+_FILLS = 0.9
+_NEARLY_FILLS = 0.8
+#: Waiting below this share of the run is not what made it long.
+_MATTERS = 0.05
+
+
+def is_stopped(attempt: Attempt) -> bool:
+    """Whether somebody ended the attempt, so that what it did is no work of the run."""
+    return attempt.outcome == "cancellation"
+
+
+def is_retried(attempt: Attempt) -> bool:
+    """Whether what follows the attempt is a retry, not a resume that takes it up again."""
+    return attempt.outcome in FAILED and attempt.reason != "interrupted"
+
+
+def waiting_by(attempts: Iterable[Sequence[Attempt]]) -> Counter[str]:
+    """Microseconds of waiting of some stages by what was waited for: a capacity or lock by its name, `backoff` between
+    attempts, `start` for what passed between being free to start and a process."""
+    waits: Counter[str] = Counter()
+    for known in attempts:
+        before: Attempt | None = None
+        for attempt in known:
+            waits[attempt.waited or "start"] += attempt.started_us - attempt.ready_us
+            if before is not None and before.finished_us is not None and is_retried(before):
+                waits["backoff"] += max(0, attempt.ready_us - before.finished_us)
+            before = attempt
+    return waits
+
+
+def bound_by(story: Story, chain: Sequence[int], chain_us: int) -> str | None:
+    """What a parallel run could not be shorter for: `critical path`, or the name of what was waited for.
+
+    The work of the critical path where it is nearly all of the run; else what the stages on that path waited for
+    longest; else what all stages did. None where nothing stands out, or the run was stopped or sequential.
+    """
+    wall_us = story.end_us
+    if not wall_us or story.mode == "sequential" or story.outcome == "cancellation":
+        return None
+    if story.pipeline.format == measured.FORMAT:
+        return None
+    if chain_us >= _FILLS * wall_us:
+        return CRITICAL_PATH
+    on_path = waiting_by([story.attempts[stage] for stage in chain])
+    everywhere = waiting_by(story.attempts)
+    del everywhere["backoff"]
+    for waits in (on_path, everywhere):
+        del waits["start"]
+        name, us = next(iter(waits.most_common(1)), ("", 0))
+        if us >= _MATTERS * wall_us:
+            return name
+    return CRITICAL_PATH if chain_us >= _NEARLY_FILLS * wall_us else None
+
+
+def tolerated(story: Story) -> frozenset[int]:
+    """Stages that failed and do not fail the run: allowed ones, and under `lenient` those off the critical set that no
+    critical stage was skipped or cancelled for."""
+    failed = [stage for stage, end in enumerate(story.ends) if end is not None and end.outcome in FAILED]
+    if not failed:
+        return frozenset()
+    counting = _counting(story) if story.policy == "lenient" else None
+    return frozenset(
+        stage
+        for stage in failed
+        if story.pipeline.stages[stage].allow_failure or (counting is not None and stage not in counting)
+    )
+
+
+def _counting(story: Story) -> set[int]:
+    """The critical stages, and those to whose ends the ends of critical ones go back."""
+    at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
+    found: set[int] = set()
+    open_ones = [at[name] for name in story.critical if name in at]
+    while open_ones:
+        stage = open_ones.pop()
+        if stage in found:
+            continue
+        found.add(stage)
+        end = story.ends[stage]
+        origin = at.get(_origin(end.reason)) if end is not None and end.reason else None
+        if origin is not None:
+            open_ones.append(origin)
+    return found
+
+
+def _origin(reason: str) -> str:
+    """The stage that `needs X (failure)` or `fail-fast: X (failure)` names; empty for any other reason."""
+    for head in ("needs ", "fail-fast: "):
+        if reason.startswith(head):
+            return reason[len(head) :].rpartition(" (")[0]
+    return ""
