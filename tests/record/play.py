@@ -95,7 +95,8 @@ class Play:
         play = cls(scribe, Machine(plan), story, scribe.open(), seed, fails)
         header = members(
             pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, boot=None, pid=7,
-            digest=pipe.digest, params={}, critical=critical, critical_by=plan.critical_by, choice=choice_to_plain(choice),
+            digest=pipe.digest, params={}, critical=critical, critical_by=plan.critical_by,
+            choice=choice_to_plain(choice),
         )  # fmt: skip
         play.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
         if cancel_at_us is not None:

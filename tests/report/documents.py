@@ -85,6 +85,7 @@ def stage(
         "level": level,
         "line": line,
         "critical": False,
+        "tolerated": False,
     }
 
 
@@ -110,6 +111,7 @@ def run(stages: list[dict[str, Any]], wall: float | None, **more: Any) -> dict[s
         "sum_s": 0.0,
         "cpu_s": None,
         "effective_parallel": {"stages": None, "cpu": None},
+        "bound_by": None,
         "waiting_by": {},
         "clock_jump_s": None,
         "stages": stages,
@@ -147,6 +149,7 @@ def release(**more: Any) -> dict[str, Any]:
         "critical_path_s": 332.0,
         "sum_s": 1009.0,
         "effective_parallel": {"stages": 2.795, "cpu": 2.5},
+        "bound_by": "critical path",
         "waiting_by": {"slot": 143.0, "pool:db": 22.0, "backoff": 2.0},
         "coupling": [{"stages": ["e2e", "integration"], "resource": "db:orders", "evidence": [], "level": "possible"}],
     }

@@ -313,3 +313,13 @@ def test_a_lenient_run_says_above_the_region_which_stages_decide_it() -> None:
     terminal = Terminal()
     terminal.live.began(facts(policy="lenient", critical_planned=["checkout", "build"], critical_by="known durations"))
     assert terminal.paint(SECOND)[0] == "critical checkout, build (by known durations)"
+
+
+def test_what_was_stopped_is_drawn_as_such_and_a_start_is_no_waiting() -> None:
+    terminal = Terminal()
+    terminal.live.began(facts({"a": ()}))
+    terminal.live.started("a", 1, SECOND, SECOND, None)
+    terminal.live.exited("a", 1, 1, 9 * SECOND, "cancellation", None, None, 8 * SECOND, None)
+    (line,) = [line for line in terminal.paint(10 * SECOND) if line.startswith("⊘ a")]
+    assert "▒" in line and "▄" not in line and "░" not in line
+    assert line.split()[-2:] == ["–", "–"]

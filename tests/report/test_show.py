@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Iterator
 
 import pytest
 from tests.report import documents, golden
@@ -11,6 +12,16 @@ from stagebook.report import listing, show, words
 from stagebook.report.harmless import cells
 from stagebook.report.rows import ROWS_MAX, Segment, shape
 from stagebook.report.style import Style
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs are dated by the reader's clock."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def test_a_shown_run_names_the_chain_of_each_skip() -> None:
@@ -50,6 +61,19 @@ def test_a_run_that_goes_on_shows_what_runs_and_what_waits_for_what() -> None:
     assert lines[-1] == "release is not over. Run 01KYAK7Q."
 
 
+def test_a_stage_that_waits_for_a_person_is_no_gate() -> None:
+    interrupted = documents.attempt(0, 2, outcome="error", reason="interrupted", exit=None)
+    stages = [documents.stage("deploy", interrupted, outcome=None, waiting="gate")]
+    asked = documents.run(stages, None, outcome=None, state="waiting", waiting="gate")
+    lines = show.render(asked, Style(), None, "01KYAK7Q")
+    assert "‖ 1 waiting for you" in lines
+    assert "deploy waits for a person" in lines
+    assert "  again  stagebook run --resume 01KYAK7Q --again deploy" in lines
+    assert "  done   stagebook run --resume 01KYAK7Q --done deploy" in lines
+    (line,) = listing.render([asked], Style(width=120), lambda run: run[:8])
+    assert "‖ waiting" in line and line.endswith("for you: stagebook show 01KYAK7Q")
+
+
 def test_a_chain_that_leads_in_a_circle_or_to_nobody_ends() -> None:
     one = documents.stage("a", outcome="skip", reason="needs b (skip)")
     two = documents.stage("b", outcome="skip", reason="needs a (skip)")
@@ -81,11 +105,7 @@ def runs(**more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_many_runs_are_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+def test_many_runs_are_one_line_each() -> None:
     lines = listing.render(runs(), Style(), lambda run: run[:8], more=3)
     golden.check("runs-80", lines)
     assert not any("\x1b" in line for line in lines)

@@ -84,6 +84,10 @@ def test_another_file_than_the_usual_one_is_named_in_the_command() -> None:
             "release cancelled by SIGINT. Run 01KYAK7Q took 2 s.",
         ),
         ({"outcome": None, "wall_s": None, "finished": None}, "release is not over. Run 01KYAK7Q."),
+        (
+            {"outcome": None, "wall_s": None, "finished": None, "state": "interrupted"},
+            "release was interrupted. Run 01KYAK7Q.",
+        ),
         ({"outcome": "timeout", "reason": "timeout"}, "release timed out: timeout. Run 01KYAK7Q took 2 s."),
     ],
 )
@@ -133,6 +137,7 @@ def test_failures_that_do_not_count_are_named_although_the_run_passed() -> None:
         documents.stage("build", documents.attempt(0, 2)),
         documents.stage("docs", documents.attempt(0, 1, outcome="failure", exit=1)),
     ]
+    stages[1]["tolerated"] = True
     lenient = documents.run(stages, 2.0, policy="lenient", critical_planned=["build"], critical_by="number of stages")
     assert "critical build (by number of stages)" in render(lenient)
     assert render(lenient)[-1] == "release passed with 1 failure off the critical path: docs."
@@ -140,15 +145,87 @@ def test_failures_that_do_not_count_are_named_although_the_run_passed() -> None:
     assert render(strict)[-1].startswith("release passed with 1 allowed failure: docs.")
 
 
+def test_a_failure_that_counts_is_told_of_before_one_that_is_allowed() -> None:
+    stages = [
+        documents.stage("flaky-docs", documents.attempt(0, 1, outcome="failure", exit=9)),
+        documents.stage("unit", documents.attempt(0, 2, outcome="failure", exit=1)),
+    ]
+    stages[0]["tolerated"] = True
+    lines = render(documents.run(stages, 2.0, outcome="failure"))
+    assert "also failed: flaky-docs (exit 9, tolerated)" in lines
+    assert "  again  stagebook run --only unit" in lines
+    assert lines[-1] == "release failed: unit, exit 1. Run 01KYAK7Q took 2 s."
+
+
+def test_a_lenient_run_tells_allowed_failures_from_those_off_the_critical_path() -> None:
+    stages = [
+        documents.stage(name, documents.attempt(0, 1, outcome="failure", exit=1)) for name in ("docs", "spelling")
+    ]
+    stages[1]["critical"] = True
+    lines = render(documents.run(stages, 2.0, policy="lenient", critical_planned=["spelling"]))
+    assert "with 1 failure off the critical path: docs, and 1 allowed failure: spelling." in " ".join(lines[-2:])
+
+
+def test_a_run_whose_engine_is_gone_has_nothing_running() -> None:
+    open_one = documents.attempt(0, None, outcome=None, exit=None)
+    stages = [documents.stage("a", documents.attempt(0, 3)), documents.stage("b", open_one, outcome=None)]
+    stages[1]["interrupted"] = True
+    lines = render(documents.run(stages, None, outcome=None, state="interrupted"))
+    assert "✓ 1 success  ! 1 interrupted" in lines
+    assert any(line.startswith("! b") and "▒" in line for line in lines)
+    assert "  go on  stagebook run --resume 01KYAK7Q" in lines
+    assert lines[-1] == "release was interrupted: its engine is gone, 1 stage had no end. Run 01KYAK7Q."
+
+
+def test_an_attempt_that_was_stopped_is_neither_work_nor_followed_by_a_retry() -> None:
+    stopped = documents.attempt(0, 5, outcome="cancellation", exit=None, signal=15, reason="cancelled by SIGTERM")
+    stages = [documents.stage("a", stopped, documents.attempt(7, 10, number=2))]
+    lines = render(documents.run(stages, 10.0))
+    assert "▒" in lines[1] and "░" not in lines[1] and lines[1].endswith("–     3.0 s")
+    assert lines[2] == "▄ work  ▒ stopped attempt"
+
+
+def test_a_run_that_was_stopped_claims_no_speed_up() -> None:
+    facts = {"sum_s": 6.0, "effective_parallel": {"stages": 3.0, "cpu": None}, "outcome": "cancellation"}
+    text = "\n".join(render(documents.run([documents.stage("a", documents.attempt(0, 2))], 2.0, **facts)))
+    assert "speed-up" not in text and "effective" not in text
+
+
+def test_a_sequential_run_has_work_one_after_another_and_no_critical_path() -> None:
+    stages = [documents.stage(f"s{i}", documents.attempt(i, i + 1, wait=i, waited="slot")) for i in range(4)]
+    facts = {"mode": "sequential", "sum_s": 4.0, "critical_path": ["s3"], "critical_path_s": 1.0}
+    lines = render(documents.run(stages, 4.1, waiting_by={"slot": 6.0}, **facts))
+    assert "one after another: 4 s of work in 4.1 s" in lines
+    text = "\n".join(lines)
+    assert "critical path" not in text and "█" not in text and "waiting  slot" not in text
+    measured = "\n".join(render(documents.run(stages, 4.1, measured=True, **facts)))
+    assert "critical path 1 s" in measured, "the order of what was measured is its own"
+
+
+def test_the_legend_names_what_was_waited_for() -> None:
+    for waited, words in (("lock:db", "lock"), ("cpu", "cpu"), ("matrix:test", "matrix")):
+        stages = [documents.stage("a", documents.attempt(4, 9, wait=4, waited=waited))]
+        assert render(documents.run(stages, 9.0))[2] == f"▄ work  ░ waiting for {words}"
+    stages.append(documents.stage("b", documents.attempt(4, 9, wait=4, waited="pool:db")))
+    stages.append(documents.stage("c", documents.attempt(4, 9, wait=4, waited="slot")))
+    assert render(documents.run(stages, 9.0))[4] == "▄ work  ░ waiting for slot, pool or matrix"
+
+
+def test_a_folded_matrix_shows_its_waiting() -> None:
+    cell = [documents.stage(f"t[n={i}]", documents.attempt(4, 8, wait=4, waited="slot")) for i in range(5)]
+    assert "░" in render(documents.run(cell, 8.0))[1]
+
+
 def test_parallel_that_is_not_effective_says_what_bound_it() -> None:
     stages = [
         documents.stage(f"s{i}", documents.attempt(i, i + 1, wait=i, waited="lock:db" if i else None)) for i in range(4)
     ]
-    facts = {"sum_s": 4.0, "effective_parallel": {"stages": 1.0, "cpu": None}, "waiting_by": {"lock:db": 6.0}}
+    facts: dict[str, Any] = {"sum_s": 4.0, "effective_parallel": {"stages": 1.0, "cpu": None}, "bound_by": "lock:db"}
+    facts["waiting_by"] = {"lock:db": 6.0, "start": 0.4}
     text = " ".join(render(documents.run(stages, 4.0, **facts)))
-    assert "declared parallel 4, effective 1.0: bound by lock:db" in text
+    assert "declared parallel 4, effective 1.0: bound by lock db" in text
     assert "speed-up 1.00× against the sum of stages" in text
-    assert "waiting  lock db 6 s" in text
+    assert "waiting  lock db 6 s ✓" in text, "what a start takes is no wait"
 
 
 def test_warnings_stand_before_the_closing_line_and_are_harmless() -> None:

@@ -22,9 +22,10 @@ _OTHERS_MAX = 20
 
 
 def failures(document: Document) -> list[Mapping[str, Any]]:
-    """Stages that failed, first to end first; those that ended without a time come last."""
+    """Stages that failed: those that count before those that the run puts up with, and of each the first to end first;
+    those that ended without a time come last."""
     found = [stage for stage in document["stages"] if stage["outcome"] in shapes.FAILED]
-    return sorted(found, key=lambda stage: stage["finished"] or "~")
+    return sorted(found, key=lambda stage: (stage.get("tolerated", False), stage["finished"] or "~"))
 
 
 def block(document: Document, style: Style, excerpt: Tail | None, short: str) -> list[str]:
@@ -53,7 +54,10 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
 def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
     if not failed:
         return []
-    shown = ", ".join(f"{harmless(stage['stage'])} ({how(stage)})" for stage in failed[:_OTHERS_MAX])
+    shown = ", ".join(
+        f"{harmless(stage['stage'])} ({how(stage)}{', tolerated' if stage.get('tolerated') else ''})"
+        for stage in failed[:_OTHERS_MAX]
+    )
     more = f" and {len(failed) - _OTHERS_MAX} more" if len(failed) > _OTHERS_MAX else ""
     return wrap(style.plain(f"also failed: {shown}{more}"), style.width - 1)
 

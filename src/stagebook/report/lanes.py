@@ -108,8 +108,10 @@ class Lanes:
             begun = lane.open_us
             self.running -= 1
         self._show(lane, begun)
-        lane.segments.append(Segment("failed" if again else "work", begun, us))
-        lane.work_us += us - begun
+        kind = "failed" if again else "stopped" if outcome == "cancellation" else "work"
+        lane.segments.append(Segment(kind, begun, us))
+        if kind != "stopped":
+            lane.work_us += us - begun
         lane.failed_before = lane.failed_before or again
         lane.state, lane.open_us = ("backoff" if again else _state(outcome, lane)), us
         return lane

@@ -10,7 +10,7 @@ from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import instants
 from stagebook.report.style import Style
 
-_STATE = {"running": "running", "waiting": "gate", "interrupted": "needs", "damaged": "error"}
+_STATE = {"running": "running", "waiting": "gate", "interrupted": "interrupted", "damaged": "error"}
 
 
 def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0) -> list[str]:
@@ -25,6 +25,8 @@ def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str
         left = "  ".join(pad(text, width) for text, width in zip(row, widths))
         room = style.width - 1 - cells(left) - 2
         reason = harmless(run.get("reason") or "")
+        if run.get("state") == "waiting":
+            reason = f"for you: stagebook show {short(str(run['run']))}"
         last = style.plain(reason) if reason else ""
         if last and room >= cells(last):
             left += "  " + last

@@ -91,7 +91,7 @@ class Live(Watcher):
             self._above.append(self._style.plain(critical_set(facts)))
 
     def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
-        self._lanes.started(stage_id, attempt, us, wait_us)
+        self._lanes.started(stage_id, attempt, us, wait_us if waited else 0)
         self._is_stale = True
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:

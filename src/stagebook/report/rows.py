@@ -18,7 +18,8 @@ _TOGETHER = 200  #: what lies within this part of a run began together
 
 
 class Segment(NamedTuple):
-    """`kind` is wait, backoff, work or failed (an attempt that another one followed)."""
+    """`kind` is wait, backoff, work, failed (an attempt that another one followed) or stopped (one that somebody or
+    something ended before it was done)."""
 
     kind: str
     from_us: int
@@ -65,10 +66,17 @@ def state_of(stage: Mapping[str, Any]) -> str:
     if outcome is None:
         attempts = stage["attempts"]
         if attempts and attempts[-1]["finished"] is None:
-            return "running"
+            return "interrupted" if stage.get("interrupted") else "running"
         waits = stage.get("waiting")
-        return "needs" if waits in (None, "needs") else "gate" if waits == "gate" else "slot"
+        if waits == "gate":
+            return "person" if attempts else "gate"
+        return "needs" if waits in (None, "needs") else "slot"
     return "flaky" if stage["flaky"] and outcome == "success" else str(outcome)
+
+
+def waited_us(attempt: Mapping[str, Any]) -> int:
+    """How long the attempt waited for something that has a name; what a start itself takes is no waiting."""
+    return round((attempt.get("wait_s") or 0) * 1e6) if attempt.get("waited") else 0
 
 
 def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: int) -> tuple[Segment, ...]:
@@ -76,22 +84,22 @@ def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: in
     segments: list[Segment] = []
     attempts = stage["attempts"]
     last = len(attempts) - 1
-    before = 0
+    before = -1  #: when an attempt failed that this one retries
     for index, attempt in enumerate(attempts):
         started = _begin(attempt, read)
         ended = _end(attempt, read)
         finished = ended if ended is not None else now_us
-        wait_us = round((attempt.get("wait_s") or 0) * 1e6)
-        if not index and "wait_s" not in attempt:
-            wait_us = round((stage["wait_s"] or 0) * 1e6)
-        ready = started - wait_us
-        if before and ready > before:
+        wait_us = waited_us(attempt)
+        ready = started - round((attempt.get("wait_s") or 0) * 1e6)
+        if 0 <= before < ready:
             segments.append(Segment("backoff", before, ready))
         if wait_us:
             segments.append(Segment("wait", ready, started))
         kind = "failed" if index < last and attempt["outcome"] in FAILED else "work"
+        if attempt["outcome"] == "cancellation" or (ended is None and stage.get("interrupted")):
+            kind = "stopped"
         segments.append(Segment(kind, started, max(started, finished)))
-        before = finished
+        before = finished if kind == "failed" and attempt["reason"] != "interrupted" else -1
     return tuple(segments)
 
 
@@ -106,7 +114,7 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
         end = round(document["wall_s"] * 1e6) if has_clock else read(document["finished"])
     else:
         end = now_us if now_us is not None else _latest(document, read, begin)
-    path = frozenset(document["critical_path"])
+    path = frozenset(() if is_one_by_one(document) else document["critical_path"])
     drawn: list[tuple[int, int, Mapping[str, Any], Row]] = []
     for index, stage in enumerate(document["stages"]):
         if stage["attempts"]:
@@ -120,6 +128,11 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     if len(rows) > ROWS_MAX:
         rows = _fold_levels(rows)
     return Shape([row for _, row in rows], max(1, end - begin))
+
+
+def is_one_by_one(document: Mapping[str, Any]) -> bool:
+    """Whether the run was asked to be sequential, so that no chain in it is longer than the others."""
+    return document["mode"] == "sequential" and not document.get("measured")
 
 
 Drawn = tuple[int, int, Mapping[str, Any], Row]
@@ -207,9 +220,9 @@ def _fold_matrices(rows: list[Pair]) -> list[Pair]:
 def _folded(name: str, cells: list[Pair]) -> list[Pair]:
     rows = [row for _, row in cells]
     failed = [pair for pair in cells if pair[1].state in FAILED]
-    open_ones = [row for row in rows if row.state in ("running", "slot")]
+    open_ones = [row for row in rows if row.state in ("running", "interrupted", "slot")]
     state = failed[0][1].state if failed else open_ones[0].state if open_ones else _commonest(rows)
-    segments = tuple(segment for row in rows for segment in row.segments if segment.kind == "work")
+    segments = tuple(segment for row in rows for segment in row.segments)
     whole = Row(
         state,
         f"{name} ×{len(rows)}",
@@ -222,7 +235,7 @@ def _folded(name: str, cells: list[Pair]) -> list[Pair]:
     if failed:
         note = f"{len(failed)} of {len(rows)} failed"
         result.append((cells[0][0], Row("", "", (), 0, 0, False, note)))
-    return result + [pair for pair in cells if pair[1].state in FAILED or pair[1].state == "running"]
+    return result + [pair for pair in cells if pair[1].state in FAILED or pair[1].state in ("running", "interrupted")]
 
 
 def _commonest(rows: list[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Mapping, Sequence
 
 from stagebook.report import failure, summary, words
@@ -36,10 +37,15 @@ def render(document: Document, style: Style, excerpt: failure.Tail | None, short
 
 def _title(document: Document, short: str) -> str:
     if document.get("measured"):
-        return f"{harmless(document['pipeline'])} {short}  measured, started {document['started']}"
+        return f"{harmless(document['pipeline'])} {short}  measured, started {_when(document)}"
     mode = "sequential" if document["mode"] == "sequential" else f"parallel, {document['jobs']} jobs"
     policy = f", policy {document['policy']}" if document.get("policy") else ""
-    return f"{harmless(document['pipeline'])} {short}  {mode}{policy}, started {document['started']}"
+    return f"{harmless(document['pipeline'])} {short}  {mode}{policy}, started {_when(document)}"
+
+
+def _when(document: Document) -> str:
+    """The second, by the reader's clock, as the list of runs gives it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(shapes.instants()(document["started"]) // 1_000_000))
 
 
 def _waiting(document: Document, style: Style) -> list[str]:

@@ -18,6 +18,8 @@ _SGR = {
     "flaky": "33",
     "warning": "33",
     "gate": "35",
+    "person": "35",
+    "interrupted": "35",
     "mute": "90",
     "cancellation": "90",
     "skip": "90",
@@ -39,6 +41,8 @@ GLYPHS = {
     "needs": ("·", "."),
     "slot": ("◌", ":"),
     "gate": ("‖", "gate"),
+    "person": ("‖", "gate"),
+    "interrupted": ("!", "ERR"),
     "backoff": ("░", ":"),
 }
 
@@ -47,6 +51,7 @@ MARKS = {
     "critical": ("█", "#"),
     "work": ("▄", "="),
     "failed": ("▒", "x"),
+    "stopped": ("▒", "x"),
     "wait": ("░", ":"),
     "now": ("▶", ">"),
     "expected": ("╌", "-"),

@@ -19,6 +19,7 @@ Document = Mapping[str, Any]
 _LIST_LINES = 3
 _NAMES_MAX = 20
 _ORDER = ("success", "failure", "timeout", "error", "cancellation", "skip")
+_COUNTED = {"slot": "waiting", "needs": "waiting for needs", "person": "waiting for you"}
 
 
 def render(
@@ -38,12 +39,28 @@ def render(
 def picture(document: Document, style: Style) -> list[str]:
     """Timeline, the skipped in one line a cause, legend."""
     rows, total_us = shapes.shape(document)
-    drawn = timeline.draw(rows, total_us, style)
+    drawn = timeline.draw(rows, total_us, style, waited_kinds(document))
     skips = skipped(document, style)
     if not skips:
         return drawn
     legend = 1 + max((index for index, line in enumerate(drawn) if index <= _last_row(drawn, rows)), default=0)
     return drawn[:legend] + skips + drawn[legend:]
+
+
+_CAPACITIES = ("slot", "cpu", "memory", "pool", "lock", "matrix")
+
+
+def waited_kinds(document: Document) -> list[str]:
+    """What kinds of things attempts waited for; a retry only where there was nothing else."""
+    kinds: set[str] = set()
+    retried = False
+    for stage in document["stages"]:
+        for attempt in stage["attempts"]:
+            if attempt.get("waited"):
+                kinds.add(str(attempt["waited"]).partition(":")[0])
+            retried = retried or attempt.get("attempt", 1) > 1
+    found = [kind for kind in _CAPACITIES if kind in kinds] + sorted(kinds.difference(_CAPACITIES))
+    return found or (["retry"] if retried else [])
 
 
 def _last_row(drawn: list[str], rows: list[shapes.Row]) -> int:
@@ -88,17 +105,26 @@ def _listed(names: list[str], room: int) -> str:
 
 def totals(document: Document, style: Style) -> list[str]:
     """Wall against critical path and work; speed-up and effective parallelism; where waiting went; counts."""
-    by_id = {stage["stage"]: stage for stage in document["stages"]}
-    path_wait = sum(by_id[name]["wait_s"] or 0 for name in document["critical_path"] if name in by_id)
-    path = f"critical path {span(document['critical_path_s'])}"
-    if path_wait >= 0.0005:
-        path += f" + {span(path_wait)} waiting"
-    wall, work = document["wall_s"], document.get("sum_s")
-    lines = _wrapped(f"wall {span(wall)}, {path}" + (f", work {span(work)}" if work is not None else ""), style)
+    lines = _wrapped(_extent(document), style)
     lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
     if document.get("policy") == "lenient":
         lines += _wrapped(critical_set(document), style)
     return lines + wrap_counts(document, style)
+
+
+def _extent(document: Document) -> str:
+    """How long it took, and why at least so long: its critical path, or all of its work where it was asked to be
+    sequential."""
+    wall, work = document["wall_s"], document.get("sum_s")
+    if shapes.is_one_by_one(document):
+        return f"one after another: {span(work)} of work" + (f" in {span(wall)}" if wall is not None else "")
+    by_id = {stage["stage"]: stage for stage in document["stages"]}
+    path = [attempt for name in document["critical_path"] if name in by_id for attempt in by_id[name]["attempts"]]
+    path_wait = sum(map(shapes.waited_us, path)) / 1e6
+    text = f"wall {span(wall)}, critical path {span(document['critical_path_s'])}"
+    if path_wait >= 0.0005:
+        text += f" + {span(path_wait)} waiting"
+    return text + (f", work {span(work)}" if work is not None else "")
 
 
 def _wrapped(text: str, style: Style) -> list[str]:
@@ -116,22 +142,26 @@ def _measured(document: Document) -> str:
 
 def _parallelism(document: Document) -> list[str]:
     wall, work = document["wall_s"], document.get("sum_s")
-    waits = {name: seconds for name, seconds in (document.get("waiting_by") or {}).items() if seconds >= 0.0005}
+    unsaid = ("start", "slot") if shapes.is_one_by_one(document) else ("start",)
+    waits = {
+        name: seconds
+        for name, seconds in (document.get("waiting_by") or {}).items()
+        if seconds >= 0.0005 and name not in unsaid
+    }
     lines: list[str] = []
     if document.get("measured"):
         lines.append(_measured(document))
-    elif document["mode"] == "parallel" and wall and work is not None:
+    elif document["mode"] == "parallel" and wall and work is not None and document["outcome"] != "cancellation":
         effective = (document.get("effective_parallel") or {}).get("stages")
         text = f"speed-up {work / wall:.2f}× against the sum of stages"
         if effective is not None:
             text += f"; declared parallel {document['jobs']}, effective {effective:.1f}"
-            bound = _bound(document, waits, wall)
-            text += f": bound by {bound}" if bound else ""
+            bound = document.get("bound_by")
+            if bound:
+                text += f": bound by {'the critical path' if bound == 'critical path' else words.resource(bound)}"
         lines.append(text)
     if waits:
-        listed = [
-            f"{'a free start' if name == 'start' else words.resource(name)} {span(s)}" for name, s in waits.items()
-        ]
+        listed = [f"{words.resource(name)} {span(seconds)}" for name, seconds in waits.items()]
         lines.append("waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else ""))
     return lines
 
@@ -145,15 +175,6 @@ def critical_set(document: Document) -> str:
     return f"critical {shown or 'nothing'}{how}"
 
 
-def _bound(document: Document, waits: Mapping[str, float], wall: float) -> str:
-    """What kept more from running at once: the needs where the chain fills the run, else the longest waiting."""
-    capacities = {name: s for name, s in waits.items() if name not in ("start", "backoff")}
-    longest = max(capacities, key=lambda name: capacities[name], default="")
-    if longest and capacities[longest] >= 0.05 * wall:
-        return harmless(longest)
-    return "the critical path" if document["critical_path_s"] >= 0.8 * wall else ""
-
-
 def wrap_counts(document: Document, style: Style) -> list[str]:
     """`✓ 13 success (≈ 1 flaky: e2e)  ✗ 1 failure  » 4 skip`; what runs or waits is counted too."""
     counted: dict[str, int] = {}
@@ -165,10 +186,10 @@ def wrap_counts(document: Document, style: Style) -> list[str]:
             state = "success"
         counted[state] = counted.get(state, 0) + 1
     parts = []
-    for state in (*_ORDER, "running", "slot", "gate", "needs"):
+    for state in (*_ORDER, "running", "interrupted", "slot", "gate", "person", "needs"):
         number = counted.get(state)
         if number:
-            word = {"slot": "waiting", "needs": "waiting for needs"}.get(state, state)
+            word = _COUNTED.get(state, state)
             text = f"{style.paint(style.glyph(state), state)} {number} {word}"
             if state == "success" and flaky:
                 names = ", ".join(flaky[:5]) + (f" and {len(flaky) - 5} more" if len(flaky) > 5 else "")
@@ -205,11 +226,7 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     """Commands that go on with a run that can go on: a signal stopped it, its surroundings gave way, its engine is gone
     or a person has to say what an interrupted stage is."""
     outcome = document["outcome"]
-    asked = [
-        stage["stage"]
-        for stage in document["stages"]
-        if stage["outcome"] is None and stage.get("waiting") == "gate" and stage["attempts"]
-    ]
+    asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
     if outcome is None and asked and document.get("state") != "running":
         name = failure.quoted(asked[0])
         commands = [
@@ -232,29 +249,49 @@ def _can_go_on(document: Document) -> bool:
 
 def _verdict(document: Document, short: str) -> str:
     outcome = document["outcome"]
-    stages = document["stages"]
     failed = failure.failures(document)
     if outcome is None:
-        waiting = [stage for stage in stages if stage["outcome"] is None and stage.get("waiting") == "gate"]
-        if waiting and waiting[0]["attempts"]:
-            return f"waits for you: {harmless(waiting[0]['stage'])} was interrupted and is not retry-safe"
-        return "is not over"
+        return _open_verdict(document)
     if outcome == "success":
-        if not failed:
-            if stages and all(stage["outcome"] == "skip" for stage in stages):
-                return f"passed, {plural(len(stages), 'stage')} skipped"
-            flaky = sum(1 for stage in stages if stage["flaky"])
-            return "passed" + (f", {flaky} flaky" if flaky else "")
-        names = ", ".join(harmless(stage["stage"]) for stage in failed[:5])
-        names += f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-        if document.get("policy") == "lenient":
-            return f"passed with {plural(len(failed), 'failure')} off the critical path: {names}"
-        return f"passed with {plural(len(failed), 'allowed failure')}: {names}"
+        return _tolerant_verdict(document, failed) if failed else _clean_verdict(document)
     verb = words.VERBS.get(outcome, str(outcome))
     reason = harmless(document.get("reason") or "")
     if outcome == "cancellation":
         return reason if reason.startswith("cancelled") else f"{verb}: {reason}" if reason else verb
-    if not failed:
+    counting = [stage for stage in failed if not stage.get("tolerated")]
+    if not counting:
         return f"{verb}: {reason}" if reason else verb
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return f"{verb}: {harmless(failed[0]['stage'])}, {failure.how(failed[0])}{more}"
+    more = f", and {len(counting) - 1} more" if len(counting) > 1 else ""
+    return f"{verb}: {harmless(counting[0]['stage'])}, {failure.how(counting[0])}{more}"
+
+
+def _open_verdict(document: Document) -> str:
+    stages = document["stages"]
+    asked = next((stage for stage in stages if shapes.state_of(stage) == "person"), None)
+    if asked is not None:
+        return f"waits for you: {harmless(asked['stage'])} was interrupted and is not retry-safe"
+    if document.get("state") != "interrupted":
+        return "is not over"
+    cut_off = sum(1 for stage in stages if shapes.state_of(stage) == "interrupted")
+    return "was interrupted" + (f": its engine is gone, {plural(cut_off, 'stage')} had no end" if cut_off else "")
+
+
+def _clean_verdict(document: Document) -> str:
+    stages = document["stages"]
+    if stages and all(stage["outcome"] == "skip" for stage in stages):
+        return f"passed, {plural(len(stages), 'stage')} skipped"
+    flaky = sum(1 for stage in stages if stage["flaky"])
+    return "passed" + (f", {flaky} flaky" if flaky else "")
+
+
+def _tolerant_verdict(document: Document, failed: list[Mapping[str, Any]]) -> str:
+    """It passed although stages failed: those off the critical path, and those whose failure was allowed."""
+    off = [stage for stage in failed if document.get("policy") == "lenient" and not stage.get("critical")]
+    allowed = [stage for stage in failed if stage not in off]
+    parts = []
+    for some, what, where in ((off, "failure", " off the critical path"), (allowed, "allowed failure", "")):
+        if some:
+            names = ", ".join(harmless(stage["stage"]) for stage in some[:5])
+            names += f" and {len(some) - 5} more" if len(some) > 5 else ""
+            parts.append(f"{plural(len(some), what)}{where}: {names}")
+    return "passed with " + ", and ".join(parts)

@@ -15,14 +15,7 @@ from stagebook.report.style import Style
 _FIGURE = 8  #: cells of a duration, `59 m 59 s` aside
 _GAP = 2
 _BAR_MIN = 12
-_WORK = frozenset({"work", "failed"})
-
-LEGEND = {
-    "critical": "critical path",
-    "work": "other work",
-    "failed": "failed attempt",
-    "wait": "waiting for slot or pool",
-}
+_WORK = frozenset({"work", "failed", "stopped"})
 
 
 class Frame:
@@ -39,8 +32,10 @@ class Frame:
         self.bar = max(1, self.width - figures - self.name)
 
 
-def draw(rows: Sequence[Row], total_us: int, style: Style, title: str = "timeline") -> list[str]:
-    """Header, rows and legend."""
+def draw(
+    rows: Sequence[Row], total_us: int, style: Style, waited: Iterable[str] = (), title: str = "timeline"
+) -> list[str]:
+    """Header, rows and legend. `waited` are the kinds of what was waited for: slot, pool, lock and others."""
     names = [style.plain(harmless(row.name)) for row in rows]
     form_wait = Form(max([row.wait_us for row in rows], default=0))
     form_work = Form(max([row.work_us for row in rows], default=0))
@@ -55,7 +50,7 @@ def draw(rows: Sequence[Row], total_us: int, style: Style, title: str = "timelin
     used: set[str] = set()
     for row, name, wait, work in zip(rows, names, waits, works):
         lines.extend(_row_lines(row, name, wait, work, frame, total_us, style, used))
-    lines.extend(legend(used, style))
+    lines.extend(legend(used, style, waited))
     return lines
 
 
@@ -106,7 +101,7 @@ def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
         first = min(width - 1, from_us * width // total_us)
         if kind in _WORK:
             last = max(first + 1, (2 * to_us * width + total_us) // (2 * total_us))
-            shown = work if kind == "work" else "failed"
+            shown = work if kind == "work" else kind
         else:
             last = to_us * width // total_us
             shown = "wait"
@@ -115,7 +110,7 @@ def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
     return bar
 
 
-_TOKEN = {"wait": "mute", "failed": "flaky"}
+_TOKEN = {"wait": "mute", "failed": "flaky", "stopped": "mute"}
 
 
 def paint_bar(bar: Iterable[str], row: Row, style: Style, used: set[str]) -> str:
@@ -142,7 +137,15 @@ def _run(kind: str, count: int, row: Row, style: Style) -> str:
     return style.paint(style.mark(kind) * count, token)
 
 
-def legend(used: set[str], style: Style) -> list[str]:
+def legend(used: set[str], style: Style, waited: Iterable[str] = ()) -> list[str]:
     """One line under a picture, only with symbols that occur."""
-    text = "  ".join(f"{style.mark(kind)} {words}" for kind, words in LEGEND.items() if kind in used)
+    *kinds, last = waited or ("",)
+    entries = {
+        "critical": "critical path",
+        "work": "other work" if "critical" in used else "work",
+        "failed": "failed or stopped attempt" if "stopped" in used else "failed attempt",
+        "stopped": "" if "failed" in used else "stopped attempt",
+        "wait": "waiting" + (f" for {', '.join(kinds)} or {last}" if kinds else f" for {last}" if last else ""),
+    }
+    text = "  ".join(f"{style.mark(kind)} {words}" for kind, words in entries.items() if words and kind in used)
     return wrap(text, style.width - 1) if text else []

@@ -31,6 +31,8 @@ def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> st
     """`waits for pool db, held by migrate`; `waits for a slot, 4 of 4 in use`."""
     if name == "slot or pool":
         return "waits for a slot or pool"
+    if name == "gate":
+        return "waits for a person"
     if name == "slot":
         text = "waits for a slot"
         return f"{text}, {jobs} of {jobs} in use" if jobs else text
