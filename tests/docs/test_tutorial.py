@@ -1,4 +1,5 @@
-"""The tutorial is run as it stands: every console block in order, in one empty directory, with the installed command.
+"""Pages that show commands are run as they stand, README among them: every console block in order, in one empty
+directory, with the installed command.
 
 A block's lines after `$ ` are typed into one bash; what follows is what must appear. `…` stands for anything within a
 line, a line of `…` alone for any lines. Figures differ from run to run: where a page shows a duration, a percentage, a
@@ -16,7 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(?:<!-- exit (?P<exit>\d+) -->\n+)?```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 SHAPES = (
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b|\b0[0-9A-HJKMNP-TV-Z]{7,12}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "RUN"),
@@ -89,22 +91,46 @@ def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=60,
         check=False,
     )
 
 
-@pytest.mark.parametrize("page", ["tutorial.md", "how-to/measure-an-existing-script.md"])
-def test_a_page_says_what_happens(page: str, tmp_path: Path, stagebook: str) -> None:
-    todo = steps(DOCS / page)
-    assert len(todo) > 3
-    folder = tmp_path / "release"
-    folder.mkdir()
+def follow(page: Path, folder: Path, stagebook: str) -> int:
+    """Type everything that the page says into the folder; the number of blocks. Fails where the page is wrong."""
+    todo = steps(page)
     for step in todo:
         done = say(step, folder, stagebook)
-        place = f"docs/{page}:{step.line}: {step.commands}\n--- said (exit {done.returncode}):\n{done.stdout}"
+        place = f"{page.relative_to(ROOT)}:{step.line}: {step.commands}"
         if done.returncode != step.exit or not matches(step.shown, done.stdout.splitlines()):
-            pytest.fail(f"{place}\n--- shown (exit {step.exit}):\n" + "\n".join(step.shown), pytrace=False)
+            said = f"--- said (exit {done.returncode}):\n{done.stdout}"
+            shown = "\n".join([f"--- shown (exit {step.exit}):", *step.shown])
+            pytest.fail("\n".join([place, said, shown]), pytrace=False)
+    return len(todo)
+
+
+PAGES = ["tutorial.md", *(str(page.relative_to(DOCS)) for page in sorted((DOCS / "how-to").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_happens(page: str, tmp_path: Path, stagebook: str) -> None:
+    folder = tmp_path / "release"
+    folder.mkdir()
+    assert follow(DOCS / page, folder, stagebook) > 2
+
+
+def test_the_first_ten_lines_work_in_an_empty_folder_and_again(tmp_path: Path, stagebook: str) -> None:
+    for _ in range(2):
+        assert follow(ROOT / "README.md", tmp_path, stagebook) == 1
+
+
+def test_what_readme_calls_not_built_is_marked_so_in_the_reference() -> None:
+    said = (ROOT / "README.md").read_text().partition("do nothing yet:")[2].partition("marks *later*")[0]
+    keys = (DOCS / "reference" / "keys.md").read_text()
+    names = re.findall(r"`([a-z]+)`", said)
+    assert len(names) > 8
+    for name in names:
+        assert re.search(rf"^\| `{name}` \|.*\*\(later\)\*", keys, re.MULTILINE), name
 
 
 def test_lines_match_by_shape() -> None:
