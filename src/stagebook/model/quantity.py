@@ -25,7 +25,6 @@ _BYTES = {
 #: The longest duration, about ten years: beyond it stands a slip of the pen, and clocks would overflow.
 DURATION_MAX_MS = 3_650 * 86_400_000
 SIZE_MAX_BYTES = 2**60
-CPU_MAX_MILLI = 1_000_000_000
 
 #: Patterns that also stand in the JSON Schema, so they keep to what every dialect of regular expressions knows.
 DURATION_PATTERN = (

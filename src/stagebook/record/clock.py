@@ -34,14 +34,6 @@ def is_run_id(text: str) -> bool:
     return len(text) == RUN_ID_LENGTH and all(letter in _DIGITS for letter in text)
 
 
-def run_id_epoch_us(run: str) -> int:
-    """The wall-clock time of a run id, in microseconds since 1970, exact to a millisecond."""
-    number = 0
-    for letter in run:
-        number = number << 5 | _DIGITS.index(letter)
-    return (number >> _RANDOM_BITS) * 1000
-
-
 def stamp(epoch_us: int) -> str:
     """ISO 8601 in UTC with microseconds and offset: `2026-01-31T08:15:59.204518+00:00`."""
     global _stamp_second, _stamp_prefix
