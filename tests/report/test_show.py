@@ -78,9 +78,9 @@ def test_a_chain_that_leads_in_a_circle_or_to_nobody_ends() -> None:
     one = documents.stage("a", outcome="skip", reason="needs b (skip)")
     two = documents.stage("b", outcome="skip", reason="needs a (skip)")
     both = {"a": one, "b": two}
-    assert words.chain(one, both) == "a skipped ← b skipped ← a skipped"
-    assert words.chain(one, {"a": one}) == "a skipped ← b skipped"
-    assert words.root(one, both) is not None
+    assert words.chain(one, both, words.roots_of(both)) == "a skipped ← b skipped ← a skipped"
+    assert words.chain(one, {"a": one}, words.roots_of({"a": one})) == "a skipped ← b skipped"
+    assert set(words.roots_of(both)) == {"a", "b"}
 
 
 def test_names_with_brackets_and_arrows_are_found_in_reasons() -> None:
@@ -152,3 +152,19 @@ def test_a_long_chain_of_critical_stages_keeps_its_longest() -> None:
     rows, _ = shape(documents.run(stages, 202.0, critical_path=[one["stage"] for one in stages]))
     assert len(rows) <= ROWS_MAX
     assert "s40" in [row.name for row in rows]
+
+
+def test_a_long_chain_names_its_ends_and_is_walked_once() -> None:
+    count = 30_000
+    names = [f"s{index}" for index in range(count)]
+    by_id = {
+        name: {"stage": name, "outcome": "skip" if index else "failure", "attempts": [],
+               "reason": f"needs {names[index - 1]} ({'skip' if index > 1 else 'failure'})" if index else "exit 1"}
+        for index, name in enumerate(names)
+    }  # fmt: skip
+    roots = words.roots_of(by_id)
+    assert len(roots) == count - 1 and set(roots.values()) == {("s0", "failure")}
+    text = words.chain(by_id["s20000"], by_id, roots)
+    assert text.startswith("s20000 skipped ← s19999 skipped ← ")
+    assert text.endswith(" ← … ← s0 failed (exit 1)")
+    assert words.chain(by_id["s6"], by_id, roots).count("←") == 6

@@ -64,8 +64,9 @@ def causes(document: Document, style: Style) -> list[str]:
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     lines: list[str] = []
     skipped = [stage for stage in document["stages"] if stage["outcome"] == "skip" and words.cause(stage["reason"])]
+    roots = words.roots_of(by_id) if skipped else {}
     for stage in skipped[:_CHAINS_MAX]:
-        lines += wrap(style.plain(words.chain(stage, by_id, style.mark("because"))), style.width - 1)
+        lines += wrap(style.plain(words.chain(stage, by_id, roots, style.mark("because"))), style.width - 1)
     if len(skipped) > _CHAINS_MAX:
         lines.append(f"{len(skipped) - _CHAINS_MAX} more were skipped; --json tells all")
     return lines

@@ -74,9 +74,10 @@ def skipped(document: Document, style: Style) -> list[str]:
     if not stages:
         return []
     by_id = {stage["stage"]: stage for stage in document["stages"]}
+    roots = words.roots_of(by_id)
     causes: dict[str, list[str]] = {}
     for stage in stages:
-        root = words.root(stage, by_id)
+        root = roots.get(stage["stage"])
         if root is not None:
             text = f" {style.mark('because')} {harmless(root[0])} {words.ended_by(root[1])}"
         else:

@@ -70,39 +70,57 @@ def ended_by(outcome: str) -> str:
     return {"skip": "skipped", "cancellation": "cancelled"}.get(outcome) or VERBS.get(outcome, outcome)
 
 
-def chain(stage: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], because: str = "←") -> str:
+Stages = Mapping[str, Mapping[str, Any]]
+
+LINKS_MAX = 6  #: of a longer chain the middle is left out
+
+
+def chain(stage: Mapping[str, Any], by_id: Stages, roots: Mapping[str, tuple[str, str]], because: str = "←") -> str:
     """`deploy skipped ← package skipped ← build failed (exit 2)`: from a skipped stage to what began it."""
     parts: list[str] = []
-    seen: set[str] = set()
     current: Mapping[str, Any] | None = stage
-    while current is not None:
-        name = str(current["stage"])
-        parts.append(f"{harmless(name)} {ended_by(str(current['outcome']))}" + _detail(current))
-        seen.add(name)
+    while current is not None and len(parts) < LINKS_MAX:
+        parts.append(_link(current))
         origin = cause(current.get("reason"))
         if origin is None:
-            break
-        following = by_id.get(origin[0])
-        if following is None or origin[0] in seen:
+            return f" {because} ".join(parts)
+        current = by_id.get(origin[0])
+        if current is None:
             parts.append(f"{harmless(origin[0])} {ended_by(origin[1])}")
-            break
-        current = following
+    if current is not None:
+        first = by_id.get(roots[str(stage["stage"])][0], current)
+        parts += ["…", _link(first)] if first is not current else [_link(current)]
     return f" {because} ".join(parts)
 
 
-def root(stage: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Name and outcome of the stage that a skip goes back to; None where the reason is another one."""
-    found: tuple[str, str] | None = None
-    seen: set[str] = set()
-    current: Mapping[str, Any] | None = stage
-    while current is not None:
-        origin = cause(current.get("reason"))
-        if origin is None or origin[0] in seen:
-            break
-        found = origin
-        seen.add(origin[0])
-        current = by_id.get(origin[0])
+def roots_of(by_id: Stages) -> dict[str, tuple[str, str]]:
+    """For each stage that was skipped for a need: name and outcome of the stage that the skip goes back to. Each link
+    is walked once, however long the chains are."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in by_id:
+        path: list[str] = []
+        at: str | None = name
+        end: tuple[str, str] | None = None
+        walked: set[str] = set()
+        while at is not None and at not in walked:
+            if at in found:
+                end = found[at]
+                break
+            walked.add(at)
+            stage = by_id.get(at)
+            origin = cause(stage.get("reason")) if stage is not None else None
+            if origin is None:
+                break
+            path.append(at)
+            end = origin
+            at = origin[0]
+        if end is not None:
+            found.update(dict.fromkeys(path, end))
     return found
+
+
+def _link(stage: Mapping[str, Any]) -> str:
+    return f"{harmless(str(stage['stage']))} {ended_by(str(stage['outcome']))}" + _detail(stage)
 
 
 def _detail(stage: Mapping[str, Any]) -> str:
