@@ -21,8 +21,6 @@ SUITES = ("unit", "integration", "end-to-end")
 
 #: Differences smaller than this share of a run are not told from chance by one run of each.
 NOISE = 0.05
-#: A run within this share of its bound is said to be held by it.
-NEAR = 1.15
 
 
 def command(*words: str) -> list[str]:
@@ -71,33 +69,6 @@ def walls(document: dict[str, Any]) -> dict[str, float]:
     return {stage["stage"]: stage["wall_s"] or 0.0 for stage in document["stages"]}
 
 
-def cpu(document: dict[str, Any]) -> float | None:
-    """CPU seconds of all attempts; None when some are unknown."""
-    total = 0.0
-    for stage in document["stages"]:
-        for attempt in stage["attempts"]:
-            seconds = (attempt["usage"] or {}).get("cpu_s")
-            if seconds is None:
-                return None
-            total += seconds
-    return total
-
-
-def longest_chain(document: dict[str, Any]) -> tuple[float, list[str]]:
-    """The most work that must be done one after another, in seconds, and its stages: no number of cores beats it."""
-    seconds = walls(document)
-    needs = {stage["stage"]: stage["needs"] for stage in document["stages"]}
-    best: dict[str, tuple[float, list[str]]] = {}
-
-    def until(name: str) -> tuple[float, list[str]]:
-        if name not in best:
-            before, chain = max((until(need) for need in needs[name]), default=(0.0, []))
-            best[name] = (before + seconds[name], [*chain, name])
-        return best[name]
-
-    return max(until(name) for name in needs)
-
-
 def totals(name: str, document: dict[str, Any]) -> str:
     stages = walls(document)
     longest = max(SUITES, key=lambda suite: stages[suite])
@@ -108,31 +79,24 @@ def totals(name: str, document: dict[str, Any]) -> str:
     )
 
 
-def bound(document: dict[str, Any], cores: int) -> str:
-    """What the parallel run cannot beat, in words: its critical path, the cores, the jobs, or none of them."""
-    wall = document["wall_s"]
-    lanes = min(document["jobs"], cores)
-    work = cpu(document)
-    chain, names = longest_chain(document)
-    chiefly = [name for name in names if walls(document)[name] > chain / 5]
-    width = sum(walls(document).values()) / document["jobs"]
-    on_cores = 0.0 if work is None else work / cores
-    limits = [
-        (chain, f"its critical path ({chain:.1f} s, chiefly {', '.join(chiefly)})"),
-        (on_cores, f"the {cores} cores ({work or 0.0:.1f} s of CPU time, {on_cores:.1f} s on each)"),
-        (width, f"the {document['jobs']} jobs at a time ({width:.1f} s of work in each)"),
-    ]
-    limit, words = max(limits, key=lambda pair: pair[0])
-    if wall <= limit * NEAR:
-        return f"bound by {words}"
-    return f"bound by how the stages fit into {lanes} lanes ({limit:.1f} s would be the least: {words})"
+def bound(document: dict[str, Any]) -> str:
+    """What the parallel run could not beat, as its document says, with the figures that show it."""
+    name = document["bound_by"]
+    if name == "critical path":
+        seconds = walls(document)
+        chiefly = [stage for stage in document["critical_path"] if seconds[stage] > document["critical_path_s"] / 5]
+        return f"bound by the critical path ({document['critical_path_s']:.1f} s, chiefly {', '.join(chiefly)})"
+    if name is None:
+        return "bound by nothing that stands out"
+    waited = document["waiting_by"].get(name, 0.0)
+    return f"bound by {name.replace(':', ' ', 1)} (all stages together waited {waited:.1f} s for it)"
 
 
-def verdict(one_by_one: dict[str, Any], parallel: dict[str, Any], cores: int) -> str:
+def verdict(one_by_one: dict[str, Any], parallel: dict[str, Any]) -> str:
     """The one sentence: faster by how much, bound by what, is it worth it."""
     before, after = one_by_one["wall_s"], parallel["wall_s"]
     saved, took = before - after, f"{after:.1f} s instead of {before:.1f} s"
-    why = bound(parallel, cores)
+    why = bound(parallel)
     slower = sum(walls(parallel).values()) / sum(walls(one_by_one).values()) - 1
     price = f", although side by side the stages themselves took {slower:.0%} longer" if slower > NOISE else ""
     if after > before * (1 + NOISE):
@@ -153,7 +117,7 @@ def main() -> None:
     for name, document in documents.items():
         print(totals(name, document))
     print()
-    print(verdict(documents["one by one"], documents["parallel"], len(os.sched_getaffinity(0))))
+    print(verdict(documents["one by one"], documents["parallel"]))
 
 
 if __name__ == "__main__":

@@ -25,66 +25,58 @@ def demo() -> ModuleType:
     return module
 
 
-def document(wall: float, stages: dict[str, float], jobs: int = 2, cpu: float | None = 0.0) -> dict[str, Any]:
+def document(wall: float, stages: dict[str, float], bound_by: str | None = "critical path") -> dict[str, Any]:
     """A run of `build`, the suites that need it, and nothing else."""
+    longest = max(stages, key=lambda name: stages[name])
     return {
         "wall_s": wall,
-        "jobs": jobs,
-        "stages": [
-            {
-                "stage": name,
-                "needs": [] if name == "build" else ["build"],
-                "wall_s": seconds,
-                "attempts": [{"usage": {"cpu_s": cpu}}],
-            }
-            for name, seconds in {"build": 0.0, **stages}.items()
-        ],
+        "critical_path": ["build", longest],
+        "critical_path_s": stages[longest],
+        "bound_by": bound_by,
+        "waiting_by": {"slot": 3.0, "pool:db": 1.5},
+        "stages": [{"stage": name, "wall_s": seconds} for name, seconds in {"build": 0.0, **stages}.items()],
     }
 
 
 THREE = {"unit": 2.0, "integration": 4.0, "end-to-end": 3.0}
 
 
-def test_faster_and_bound_by_the_critical_path(demo: ModuleType) -> None:
-    said = demo.verdict(document(9.0, THREE), document(5.0, THREE), 2)
+def test_faster_by_how_much(demo: ModuleType) -> None:
+    said = demo.verdict(document(9.0, THREE), document(5.0, THREE))
     assert said.startswith("Parallel is 1.80 × as fast here, 4.0 s less (5.0 s instead of 9.0 s), ")
     assert said.endswith(": worth it.")
-    said = demo.verdict(document(9.0, THREE), document(4.1, THREE, jobs=3), 4)
-    assert "bound by its critical path (4.0 s, chiefly integration)" in said
 
 
-def test_bound_by_the_cores(demo: ModuleType) -> None:
-    said = demo.verdict(document(9.0, THREE), document(4.8, THREE, jobs=9, cpu=2.25), 2)
-    assert "bound by the 2 cores (9.0 s of CPU time, 4.5 s on each)" in said
-
-
-def test_bound_by_the_jobs(demo: ModuleType) -> None:
-    said = demo.verdict(document(9.0, THREE), document(4.6, THREE), 64)
-    assert "bound by the 2 jobs at a time (4.5 s of work in each)" in said
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("critical path", "bound by the critical path (4.0 s, chiefly integration)"),
+        ("slot", "bound by slot (all stages together waited 3.0 s for it)"),
+        ("pool:db", "bound by pool db (all stages together waited 1.5 s for it)"),
+        (None, "bound by nothing that stands out"),
+    ],
+)
+def test_what_bound_it_is_what_the_run_itself_says(demo: ModuleType, name: str | None, words: str) -> None:
+    assert words in demo.verdict(document(9.0, THREE), document(4.6, THREE, name))
 
 
 def test_slower_is_called_slower(demo: ModuleType) -> None:
     longer = {name: seconds * 2.5 for name, seconds in THREE.items()}
-    said = demo.verdict(document(9.0, THREE), document(11.0, longer), 2)
+    said = demo.verdict(document(9.0, THREE), document(11.0, longer))
     assert said.startswith("Parallel is slower here, by 2.0 s (11.0 s instead of 9.0 s), ")
     assert said.endswith(": not worth it.")
 
 
 def test_a_gain_within_chance_is_none(demo: ModuleType) -> None:
-    said = demo.verdict(document(9.0, THREE), document(8.8, THREE), 2)
+    said = demo.verdict(document(9.0, THREE), document(8.8, THREE))
     assert said.startswith("Parallel is as fast as one by one here (8.8 s instead of 9.0 s), ")
     assert said.endswith(": not worth it.")
 
 
 def test_stages_that_slow_each_other_down_are_named_as_the_price(demo: ModuleType) -> None:
     longer = {name: seconds * 1.2 for name, seconds in THREE.items()}
-    said = demo.verdict(document(9.0, THREE), document(6.0, longer), 2)
+    said = demo.verdict(document(9.0, THREE), document(6.0, longer))
     assert "although side by side the stages themselves took 20% longer: worth it." in said
-
-
-def test_unknown_cpu_time_bounds_nothing(demo: ModuleType) -> None:
-    said = demo.verdict(document(9.0, THREE), document(4.6, THREE, cpu=None), 1)
-    assert "cores" not in said
 
 
 def test_one_line_a_stage_is_progress(demo: ModuleType) -> None:

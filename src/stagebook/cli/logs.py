@@ -40,6 +40,9 @@ def execute(args: Namespace) -> int:
     if args.json:
         output.say_json({"run": document["run"], "logs": [_facts(*one) for one in attempts(document, args.stage)]})
         return 0
+    if document.get("measured"):
+        output.say(["measure does not keep what commands print: it went where the script wanted it"], sys.stderr)
+        return 0
     write = _writer(args)
     if args.follow:
         Follower(directory, document, args.stage, write).run()

@@ -63,6 +63,9 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
+    if args.resume and args.file is None:  # which file it is of stands in its journal
+        place = state.locate(None, None, os.getcwd(), args.settings.dir, os.environ)
+        return _resume(args, place, os.path.basename(runs.resolve(place, args.resume)))
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
@@ -76,6 +79,7 @@ def execute(args: argparse.Namespace) -> int:
     cache = os.path.join(place, "cache")
     loaded = read.load_plain(file, cache if os.path.isdir(place) else None)
     _refuse_unbuilt(loaded.pipeline)
+    _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
     from stagebook.scheduler.build import build
 
@@ -104,7 +108,7 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     change = None
     if summary is not None:
         change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
-    with Show(args, cache, None) as show:
+    with Show(args, cache, None, is_replanned=change is not None) as show:
         asked = resume.Asked(tuple(args.again), tuple(args.done))
         return show.finish(resume.resume(place, run, show.ways(), show.watch, asked, change))
 
@@ -161,6 +165,18 @@ def _refuse_unbuilt(pipeline: Pipeline) -> None:
         raise InputError(f"{pipeline.file}: {len(problems)} keys are not built yet, nothing was run", problems)
 
 
+def _tell_problems(args: argparse.Namespace, pipeline: Pipeline) -> None:
+    """What `lint` and `map` find and what does not keep the pipeline from running."""
+    if not pipeline.problems or args.quiet:
+        return
+    from stagebook.cli import output, trouble
+    from stagebook.report import problems
+
+    found = [trouble.near(problem) for problem in pipeline.problems]
+    output.say(problems.render(found, output.style_for(sys.stderr, args), trouble.source_line), sys.stderr)
+    sys.stderr.flush()
+
+
 def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str) -> Choice:
     from stagebook.observe import cores
 
@@ -207,7 +223,9 @@ def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]
 class Show:
     """Everything between a run and the people who watch it: chooses the watcher, lends it keys, tells the end."""
 
-    def __init__(self, args: argparse.Namespace, cache: str, plan: Plan | None) -> None:
+    def __init__(
+        self, args: argparse.Namespace, cache: str, plan: Plan | None, is_replanned: bool = False
+    ) -> None:  # fmt: skip
         from stagebook.cli import output, place
         from stagebook.cli.excerpt import Excerpts
         from stagebook.report import watch
@@ -215,6 +233,7 @@ class Show:
         self._args = args
         self._cache = cache
         self._plan = plan
+        self._is_replanned = is_replanned  #: the engine tells two stories: how the old plan stood, then the new one
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
         self._terminal: list[Any] | None = None
@@ -238,10 +257,11 @@ class Show:
 
     def watch(self, story: Story) -> Any:
         """The engine has a story to tell; the watcher hears of it from the beginning."""
+        is_prelude = self._is_replanned and self._story is None
         self._story = story
         if self._watcher.wants_keys:
             self._watcher.began(self._expecting(story))
-        else:
+        elif not is_prelude:
             self._watcher.began({
                 "run": story.run, "pipeline": story.pipeline.name, "file": story.pipeline.file, "jobs": story.jobs,
                 "mode": story.mode, "policy": story.policy, "total": len(story.ends),

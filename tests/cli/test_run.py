@@ -1,0 +1,42 @@
+"""What `run` says beside the run itself: warnings of the file, and of the run that a resume means."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from tests.cli.conftest import Done, finish
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Say = Callable[..., Done]
+
+
+@pytest.fixture
+def say(start: Start, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """As processes: an engine forks, which no test should."""
+    monkeypatch.setenv("STAGEBOOK_ACCOUNTING", "wait4")
+    return lambda *words: finish(start(*words))
+
+
+def test_a_resume_of_a_run_looks_for_the_run_before_the_file(say: Say) -> None:
+    done = say("run", "--resume", "n1")
+    assert done.code == 2
+    assert "no run `n1`" in done.err
+    assert "stagebook.yaml" not in done.err
+
+
+def test_logs_of_a_measured_run_say_why_there_are_none(say: Say) -> None:
+    assert say("measure", "--run", "k", "--name", "one", "--", "echo", "hello").code == 0
+    done = say("logs", "last")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "measure does not keep what commands print: it went where the script wanted it\n"
+
+
+def test_warnings_of_the_file_are_said_on_standard_error_unless_quiet(say: Say, here: Path) -> None:
+    (here / "stagebook.yaml").write_text("stages: {deploy: 'true'}\n")
+    done = say("run", "--json")
+    assert done.code == 0
+    assert "warning: stage `deploy` looks like a deployment" in done.err
+    assert "looks like" not in say("run", "--quiet").err
