@@ -79,8 +79,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = 130
     except BaseException as error:
-        from stagebook.cli import trouble
-
+        try:
+            from stagebook.cli import trouble
+        except OSError as another:  # not even a descriptor is left to read our own files
+            complain(f"error: the system gave way: {another.strerror}\n")
+            return 4
         code = trouble.explain(error, words)
     if argv is None and words[:1] == ["run"] and sys.gettrace() is None and sys.getprofile() is None:
         _leave_at_once(code)
@@ -109,13 +112,13 @@ def _printed(words: list[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _give_up(sys.stdout)  # `| head -1`: whoever read has seen enough
+        give_up(sys.stdout)  # `| head -1`: whoever read has seen enough
         return code or 0
     except OSError as error:
         if not _is_of_stdout(error):
             raise
-        _give_up(sys.stdout)
-        _complain(f"error: standard output: {error.strerror}\n")
+        give_up(sys.stdout)
+        complain(f"error: standard output: {error.strerror}\n")
         return code or 4
 
 
@@ -140,6 +143,12 @@ def _answer(words: list[str]) -> int:
         return 0
     if first == "help":
         first, words = words[1], [words[1], "--help"]
+    try:
+        os.getcwd()
+    except OSError as error:
+        from stagebook.model.problem import SurroundingsError
+
+        raise SurroundingsError(f"the current directory cannot be used: {error.strerror}") from None
     if first not in COMMANDS:
         from stagebook.cli import trouble
 
@@ -179,15 +188,15 @@ def _is_of_stdout(error: OSError) -> bool:
     return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("stagebook.cli.")
 
 
-def _complain(text: str) -> None:
+def complain(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        _give_up(sys.stderr)  # the terminal is gone, and with it everybody who could have read this
+        give_up(sys.stderr)  # the terminal is gone, and with it everybody who could have read this
 
 
-def _give_up(stream: IO[str]) -> None:
+def give_up(stream: IO[str]) -> None:
     """What is still buffered goes nowhere, so that Python's own flush at exit has nothing to complain of."""
     try:
         sink = os.open(os.devnull, os.O_WRONLY)

@@ -11,6 +11,7 @@ from typing import Any
 
 from stagebook.cli import output
 from stagebook.model.pipeline import Pipeline
+from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
@@ -29,11 +30,14 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> int:
         })  # fmt: skip
         return 0
     count = sum(row["action"] == "run" for row in rows)
-    lines = [f"{pipeline.name}: would run {count} of {len(rows)} stages, {jobs} at once, policy {plan.policy}"]
-    width = max((len(row["stage"]) for row in rows), default=0)
-    for number, row in enumerate(rows, 1):
+    lines = [
+        f"{harmless(pipeline.name)}: would run {count} of {len(rows)} stages, {jobs} at once, policy {plan.policy}"
+    ]
+    names = [harmless(row["stage"]) for row in rows]
+    width = max(map(len, names), default=0)
+    for number, (row, name) in enumerate(zip(rows, names), 1):
         mark = f"{number:>4}" if row["action"] == "run" else "   »" if not args.ascii else "skip"
-        lines.append(f"{mark}  {row['stage']:<{width}}  {row['reason']}")
+        lines.append(f"{mark}  {name:<{width}}  {harmless(row['reason'])}")
     output.say(lines)
     return 0
 

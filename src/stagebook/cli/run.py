@@ -100,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     directory = state.run_directory(place, run)
     summary = runs.summarise(directory)
-    if summary is not None and summary["state"] == "ended" and "SIG" not in (summary["reason"] or ""):
+    if summary is not None and summary["state"] == "ended" and not runs.can_go_on(summary):
         return _show_again(args, runs.document(directory))
     from stagebook.engine import resume
 

@@ -6,11 +6,15 @@ traceback goes to a file, since it helps us and nobody else.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Iterable
 
-from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError
+from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError, SurroundingsError
+
+#: What a system says that has no more of something to give: nobody's mistake, and no defect of ours.
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EAGAIN)
 
 
 def explain(error: BaseException, words: list[str]) -> int:
@@ -18,6 +22,8 @@ def explain(error: BaseException, words: list[str]) -> int:
     from stagebook.cli.main import wants_json
 
     as_json = wants_json(words)
+    if isinstance(error, OSError) and error.errno in SCARCE:
+        error = SurroundingsError(f"the system gave way: {error.strerror}")
     if not isinstance(error, StagebookError):
         text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)
@@ -32,34 +38,36 @@ def explain(error: BaseException, words: list[str]) -> int:
 
 def _tell(found: Iterable[Problem], words: list[str], code: int) -> int:
     """All problems of a file on standard error, with the lines they are about, and the tally."""
+    from stagebook.cli.main import complain
     from stagebook.cli.output import style_for
     from stagebook.report import problems
 
     shown = [near(problem) for problem in found]
     lines = problems.render(shown, style_for(sys.stderr, words=words), source_line)
     tally = problems.tally(shown)
-    sys.stderr.write("\n".join([*lines, "", f"{tally}, nothing was run"]) + "\n")
+    complain("\n".join([*lines, "", f"{tally}, nothing was run"]) + "\n")
     return code
 
 
 def _say(found: Iterable[Problem], words: list[str], as_json: bool, code: int, text: str = "") -> int:
+    from stagebook.cli.main import complain, give_up
     from stagebook.report import problems
 
     if as_json:
         import json
 
-        sys.stdout.write(json.dumps({"errors": problems.document(found)}) + "\n")
+        try:
+            sys.stdout.write(json.dumps({"errors": problems.document(found)}) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            give_up(sys.stdout)
+            complain(f"error: standard output: {error.strerror}\n")
     elif text:
-        sys.stderr.write(text + "\n")
+        complain(text + "\n")
     else:
         from stagebook.cli.output import style_for
 
-        sys.stderr.write("\n".join(problems.render(found, style_for(sys.stderr, words=words))) + "\n")
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        pass
+        complain("\n".join(problems.render(found, style_for(sys.stderr, words=words))) + "\n")
     return code
 
 

@@ -7,6 +7,7 @@ each, in the order in which they ended. Times are microseconds since the run beg
 from __future__ import annotations
 
 import os
+import resource  # noqa: F401  # `os.wait4` loads it at its first call, when no descriptor may be left to open it with
 from typing import NamedTuple
 
 from stagebook.engine import kernel

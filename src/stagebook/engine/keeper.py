@@ -3,7 +3,8 @@
 `keep()` forks before anything heavy is imported. The parent becomes the keeper: it forwards signals, waits, and when
 the engine is gone kills whatever is left below it. The child returns and goes on as the engine, in a session of its
 own, so that Ctrl-C reaches it once, through the keeper. The engine learns of the keeper's death by the end of a pipe.
-So neither can be killed without the stages being ended by the other.
+So neither can be killed without the stages being ended by the other. Signals are passed on as signals, so that they
+are obeyed whatever the engine is doing, also before and after its loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 
 from stagebook.engine import kernel
 
-#: In the engine: the pipe from its keeper, on which each byte is a signal number; its end means the keeper is dead.
+#: In the engine: the pipe from its keeper, on which nothing is ever written; its end means the keeper is dead.
 channel: int | None = None
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,22 +29,19 @@ def keep() -> None:
     pid = os.fork()
     if pid:
         os.close(listen)
-        _stand_by(pid, tell)
+        _stand_by(pid)
     os.close(tell)
     os.setsid()
     kernel.become_subreaper()
     channel = listen
 
 
-def _stand_by(engine: int, tell: int) -> None:
-    """Wait for the engine, end what it left, and exit as it did."""
+def _stand_by(engine: int) -> None:
+    """Wait for the engine, end what it left, and exit as it did. The pipe stays open for as long as we live."""
     terminal = _terminal_settings()
 
     def forward(number: int, frame: object) -> None:
-        try:
-            os.write(tell, bytes((number,)))
-        except OSError:
-            pass
+        kernel.send(engine, number)
 
     for number in FORWARDED:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -55,6 +53,8 @@ def _stand_by(engine: int, tell: int) -> None:
     if os.WIFEXITED(status):
         os._exit(os.WEXITSTATUS(status))
     _restore(terminal)
+    if os.WTERMSIG(status) in FORWARDED:
+        os._exit(128 + os.WTERMSIG(status))
     ended = f"{len(left)} processes would not end" if left else "its stages were ended"
     os.write(
         2,

@@ -196,7 +196,7 @@ class Engine:
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
             if fd == keeper.channel:
-                self._hear_keeper(fd)
+                keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
             elif not self._attempts.pump(fd):
@@ -204,13 +204,6 @@ class Engine:
         for number in self._wakeup.signals():
             self._signalled(number)
         self._attempts.reap()
-
-    def _hear_keeper(self, fd: int) -> None:
-        numbers = os.read(fd, 64)
-        if not numbers:
-            keeper.die_with_keeper()
-        for number in numbers:
-            self._signalled(number)
 
     def _hear_control(self) -> None:
         """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""

@@ -61,7 +61,10 @@ class Spawner:
         program = self._environment.find(argv[0], env, directory)
         if program is None:
             raise CannotStart(f"program not found: {argv[0]}")
-        pipe = os.pipe2(os.O_CLOEXEC) if stage.log_limit_bytes is not None else None
+        try:
+            pipe = os.pipe2(os.O_CLOEXEC) if stage.log_limit_bytes is not None else None
+        except OSError as error:
+            raise CannotStart(f"no pipe for its output: {error.strerror}") from None
         if stage.dir is not None:
             self._step_into(directory)
         group = self._groups.make(f"{index}.{attempt}") if self._groups is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import Any, BinaryIO, Iterator, NamedTuple
 
 from stagebook.model.problem import SurroundingsError
@@ -194,7 +195,11 @@ def _holds_sync(line: bytes, run: str | None) -> bool:
 
 def _opened(path: str) -> BinaryIO:
     try:
-        return open(path, "rb", buffering=1 << 16)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO in its place must not block
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise SurroundingsError(f"cannot read {path}: it is not a regular file")
+        return open(fd, "rb", buffering=1 << 16)
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any, Iterator
 
 from stagebook.model.problem import InputError, SurroundingsError
@@ -60,12 +61,14 @@ def summaries(state: str) -> Iterator[Summary]:
 def summarise(directory: str) -> Summary | None:
     """One run's summary; None if nothing of it was ever recorded."""
     try:
-        fd = os.open(journal_path(directory), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(journal_path(directory), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise SurroundingsError(f"cannot read {journal_path(directory)}: {error.strerror}") from error
+    except OSError:
+        return _damaged(directory)  # of somebody else, perhaps; one such must not hide all others
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return _damaged(directory)
         size = os.fstat(fd).st_size
         head = _head(fd)
         last, has_lines, is_synced = _last_record(fd, size)

@@ -177,11 +177,20 @@ class Writer:
             os.fdatasync(self._fd)
             if not self._directories_synced:
                 self._sync_directories()
+            self._check_place()
         except OSError as error:
             # After a failed sync the kernel may have dropped the pages and call the next one a success.
             self._broken = _failure(self.path, error)
             raise self._broken from error
         self._unsynced_us = None
+
+    def _check_place(self) -> None:
+        """What somebody has deleted or cut while we wrote is no record of anything."""
+        found = os.fstat(self._fd)
+        if found.st_nlink == 0:
+            raise OSError(errno.ENOENT, "it was deleted while the run went on")
+        if found.st_size != self.offset:
+            raise OSError(errno.EIO, f"it has {found.st_size} bytes where {self.offset} were written")
 
     def _sync_directories(self) -> None:
         """Make the names durable that lead to the file: of the run, of `runs`, of the state directory."""
@@ -220,4 +229,4 @@ def _wall_offset_us() -> int:
 
 
 def _failure(path: str, error: OSError) -> SurroundingsError:
-    return SurroundingsError(f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}")
+    return SurroundingsError(f"cannot write {path}: {error.strerror or os.strerror(error.errno or errno.EIO)}")

@@ -79,7 +79,7 @@ MOVES: dict[int, dict[int, str]] = {
     },
     SUCCESS: {},
     FAILURE: {},
-    ERROR: {},
+    ERROR: {WAITING: "resumed"},
     TIMEOUT: {WAITING: "resumed"},
     CANCELLATION: {WAITING: "resumed"},
     SKIP: {WAITING: "resumed"},
