@@ -115,12 +115,11 @@ def latest_to_resume(state: str, file: str) -> str | None:
 
 
 def can_go_on(summary: Summary) -> bool:
-    """Whether `run --resume` goes on with a run: it has no end, a signal stopped it, or its surroundings gave way."""
+    """Whether `run --resume` goes on with a run: it has no recorded end, as its engine was killed or gave way, or a
+    signal stopped it. An end that is on record, `error` too, is never repeated, so there is nothing to go on with."""
     if summary["state"] != "ended":
         return bool(summary["state"] != "damaged")
-    if summary["outcome"] == "cancellation":
-        return "SIG" in (summary["reason"] or "")
-    return bool(summary["outcome"] == "error")
+    return summary["outcome"] == "cancellation" and "SIG" in (summary["reason"] or "")
 
 
 def document(directory: str) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
 
 
 def _ways_on(document: Document, style: Style, short: str) -> list[str]:
-    """Commands that go on with a run that can go on: a signal stopped it, its surroundings gave way, its engine is gone
+    """Commands that go on with a run that can go on: a signal stopped it, its engine is gone
     or a person has to say what an interrupted stage is."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
@@ -245,7 +245,7 @@ def _can_go_on(document: Document) -> bool:
     outcome = document["outcome"]
     if outcome is None:
         return document.get("state") != "running"
-    return outcome == "error" or (outcome == "cancellation" and "SIG" in (document.get("reason") or ""))
+    return outcome == "cancellation" and "SIG" in (document.get("reason") or "")
 
 
 def _verdict(document: Document, short: str) -> str:

@@ -288,11 +288,8 @@ class Machine(Course):
             self._kill(stage, STAGE_CANCEL if cause == RUN_CANCEL else cause, now=True)
 
     def _resumed(self) -> None:
-        """Lift a cancel that came by signal, or the end of a run whose surroundings gave way: what was ended by the
-        one or is an `error` by the other, and what was skipped for that, waits again."""
-        if self._over and not self._cancels:
-            self._lift_errors()
-        if not self._stopped and not self._cancels or self._cancel_for_good:
+        """Lift a cancel that came by signal: what it ended, and what was skipped for that, waits again."""
+        if not self._cancels or self._cancel_for_good:
             return
         self._cancels = 0
         self._cancel_why = ""
@@ -324,14 +321,6 @@ class Machine(Course):
         self._wait_again()
         if self.plan.timeout_ms is not None and not self._timed_out:
             self._run_timer = self._set_timer("run", self.plan.timeout_ms)
-
-    def _lift_errors(self) -> None:
-        """Stages that could not be run as they should. Of a fail-fast run also those that such a one cancelled."""
-        state = self._state
-        self._stopped += [stage for stage, value in enumerate(state) if value == ERROR]
-        if self._failed_fast >= 0 and state[self._failed_fast] == ERROR:
-            self._stopped += [stage for stage, value in enumerate(state) if value == CANCELLATION]
-            self._failed_fast = -1
 
     def _wait_again(self) -> None:
         """Count the open needs anew, then decide for all that wait as at the beginning.

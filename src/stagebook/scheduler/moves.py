@@ -79,7 +79,7 @@ MOVES: dict[int, dict[int, str]] = {
     },
     SUCCESS: {},
     FAILURE: {},
-    ERROR: {WAITING: "resumed"},
+    ERROR: {},
     TIMEOUT: {WAITING: "resumed"},
     CANCELLATION: {WAITING: "resumed"},
     SKIP: {WAITING: "resumed"},
