@@ -1,0 +1,70 @@
+"""Surroundings that give way in unusual places: each is told in one line, with the right exit code, and hides nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.door.place import Place, noted
+
+
+def test_a_journal_that_is_deleted_meanwhile_is_no_success(place: Place) -> None:
+    place.pipeline(
+        {"a": noted('while ! [ -e "$BASE/gone" ]; do sleep 0.01; done'), "b": {"run": noted(), "needs": "a"}}
+    )
+    command = place.start("run")
+    place.wait_for("a")
+    (run,) = place.run_ids()
+    (place.folder / ".stagebook" / "runs" / run / "journal.jsonl").unlink()
+    (place.base / "gone").touch()
+    done = command.wait()
+    assert done.code == 4
+    assert "deleted while the run went on" in done.err
+
+
+def test_one_bad_run_directory_hides_no_other(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    assert place.run("run").code == 0
+    runs = place.folder / ".stagebook" / "runs"
+    (runs / "01XX").mkdir()
+    os.mkfifo(runs / "01XX" / "journal.jsonl")
+    (runs / "01YY" / "journal.jsonl").mkdir(parents=True)
+    listed = place.run("runs", "--json", within_s=20)
+    assert listed.code == 0
+    assert [one["state"] for one in listed.json["runs"]] == ["damaged", "damaged", "ended"]
+    assert place.run("run", "--resume", within_s=20).code == 0
+
+
+def test_a_current_directory_that_is_gone_is_named_in_one_document(place: Place) -> None:
+    file = place.pipeline({"a": noted()})
+    here = place.base / "here"
+    here.mkdir()
+    script = f'cd "{here}" && rmdir "{here}" && exec "{place.command}" run "{file}" --json'
+    done = place.start(prefix=("sh", "-c", script, "sh")).wait()
+    assert done.code == 4
+    assert "the current directory cannot be used" in done.json["errors"][0]["message"]
+    assert place.began() == []
+
+
+def test_an_error_document_that_cannot_be_written_is_named(place: Place) -> None:
+    place.pipeline({"a": {"run": "true", "needs": ["zz"]}})
+    with open("/dev/full", "wb") as full:
+        done = place.run("run", "--json", stdout=full)
+    assert done.code == 2
+    assert done.err == "error: standard output: No space left on device\n"
+
+
+def test_too_few_descriptors_are_the_systems_fault(place: Place) -> None:
+    place.pipeline({f"s{index}": {"run": "sleep 0.2", "log-limit": "1KiB"} for index in range(60)})
+    for limit in (10, 50):
+        done = place.run("run", "-j", "60", "--json", prefix=("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"))
+        assert done.code == 4, (limit, done)
+        assert "Traceback" not in done.err
+    assert "Too many open files" in json.dumps(done.json)
+
+
+def test_a_dry_run_prints_no_escape(place: Place) -> None:
+    place.write('name: "n\\e]0;t\\a"\nstages: {"a\\u202eb": "true"}\n')
+    done = place.run("run", "--dry-run")
+    assert done.code == 0
+    assert not {"\x1b", "\x07", "\u202e"}.intersection(done.out)
