@@ -1,4 +1,4 @@
-"""Surroundings that give way in unusual places: each is told in one line, with the right exit code, and hides nothing."""
+"""Surroundings that give way in unusual places: each is told in one line, with the right exit code, hiding nothing."""
 
 from __future__ import annotations
 

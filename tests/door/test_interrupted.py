@@ -1,4 +1,4 @@
-"""What is said of a run whose engine is gone: nothing runs, who is asked is named, what goes on is said once."""
+"""What is said of a run whose engine is gone: nothing runs, who is asked is named, what goes on is announced once."""
 
 from __future__ import annotations
 
