@@ -111,7 +111,7 @@ def test_r074_stages_behind_one_lock_are_told_as_bound_by_it(place: Place) -> No
     assert done.code == 0
     assert place.overlaps() == set()
     assert "declared parallel 4, effective 1.0" in " ".join(done.out.split())
-    assert "lock:db" in done.out
+    assert "bound by lock db" in " ".join(done.out.split())
 
 
 def test_shared_locks_overlap_and_exclusive_ones_do_not(place: Place) -> None:
