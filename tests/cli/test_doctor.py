@@ -51,7 +51,7 @@ def test_a_state_directory_that_cannot_be_written_is_exit_4(call: Call, monkeypa
 def test_a_wrong_setting_is_wrong_input_even_here(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEBOOK_JOBS", "none")
     done = call("doctor")
-    assert (done.code, done.err) == (2, "error: STAGEBOOK_JOBS: 'none' is not a whole number from 1\n")
+    assert (done.code, done.err) == (2, "error: STAGEBOOK_JOBS: 'none' is not a whole number from 1 to 1000000\n")
 
 
 def test_looking_changes_nothing(call: Call, here: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stagebook.cli import run, words
 from stagebook.cli.settings import KNOWN, Settings, load, project_file, user_file
 from stagebook.model.problem import InputError
 
@@ -80,9 +81,9 @@ def test_the_users_file_is_where_linux_has_it() -> None:
     ("text", "line", "message"),
     [
         ("\njob = 2\n", 2, "unknown setting 'job', did you mean 'jobs'?"),
-        ("jobs = 0\n", 1, "jobs: 0 is not a whole number from 1"),
-        ("jobs = true\n", 1, "jobs: True is not a whole number from 1"),
-        ("jobs = 1.5\n", 1, "jobs: 1.5 is not a whole number from 1"),
+        ("jobs = 0\n", 1, "jobs: 0 is not a whole number from 1 to 1000000"),
+        ("jobs = true\n", 1, "jobs: True is not a whole number from 1 to 1000000"),
+        ("jobs = 1.5\n", 1, "jobs: 1.5 is not a whole number from 1 to 1000000"),
         ("color = 'pink'\n", 1, "color: 'pink' is not one of auto, always, never"),
         ("dir = 3\n", 1, "dir: 3 is not text"),
         ("jobs = \n", 0, "not TOML: Invalid value (at line 1, column 8)"),
@@ -99,13 +100,21 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path: Path, home: Path, text
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"STAGEBOOK_JOBS": "many"}, "STAGEBOOK_JOBS: 'many' is not a whole number from 1"),
+        ({"STAGEBOOK_JOBS": "many"}, "STAGEBOOK_JOBS: 'many' is not a whole number from 1 to 1000000"),
         ({"STAGEBOOK_ACCOUNTING": "magic"}, "STAGEBOOK_ACCOUNTING: 'magic' is not one of auto, wait4"),
     ],
 )
 def test_a_wrong_variable_is_named(tmp_path: Path, environ: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(tmp_path, environ)
+
+
+@pytest.mark.parametrize("jobs", ["0", "-3", "1.5", "x", "1000001", "999999999999", "9" * 5000])
+def test_jobs_out_of_range_are_refused_with_the_range(tmp_path: Path, jobs: str) -> None:
+    args = words.parser_of("run", "run a pipeline", run).parse_args(["-j", jobs])
+    with pytest.raises(InputError) as caught:
+        resolve(tmp_path, jobs=args.jobs)
+    assert str(caught.value) == f"--jobs: '{jobs}' is not a whole number from 1 to 1000000"
 
 
 def test_an_empty_variable_is_no_variable(tmp_path: Path) -> None:

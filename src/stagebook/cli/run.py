@@ -26,9 +26,7 @@ stagebook run --resume last
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="default: stagebook.yaml, found upward from here")
     how = parser.add_argument_group("how it runs")
-    how.add_argument(
-        "-j", "--jobs", type=int, metavar="N", help="stages at once; default: the usable cores, at least 2"
-    )
+    how.add_argument("-j", "--jobs", metavar="N", help="stages at once; default: the usable cores, at least 2")
     how.add_argument("--sequential", action="store_true", help="one at a time, in file order where needs allow")
     how.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="what a failure does to the rest")
     how.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")

@@ -10,7 +10,9 @@ from typing import Any, Mapping, NamedTuple
 
 from stagebook.model.problem import InputError, Problem
 
-#: name: (default, allowed words; () for any text, None for a whole number from 1)
+UNITS_MAX = 1_000_000  #: as in a pipeline file
+
+#: name: (default, allowed words; () for any text, None for a whole number from 1 to UNITS_MAX)
 KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
     "jobs": (None, None),
     "policy": (None, ("strict", "lenient", "fail-fast")),
@@ -153,10 +155,11 @@ def _unknown(name: str, path: str, line: int) -> InputError:
 def _checked(name: str, value: Any, path: str, line: int, said: str) -> Any:
     allowed = KNOWN[name][1]
     if allowed is None:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 1_000_000:
+        is_short = isinstance(value, str) and value.isdecimal() and len(value) < 20  # Python refuses very long ones
+        number = int(value) if is_short else value
+        if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= UNITS_MAX:
             return number
-        wanted = "a whole number from 1"
+        wanted = f"a whole number from 1 to {UNITS_MAX}"
     elif isinstance(value, str) and (value in allowed or not allowed):
         return value
     else:
