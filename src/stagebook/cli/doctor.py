@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import Callable, NamedTuple
 
 from stagebook.cli import output, place, settings
+from stagebook.model.value import NamedTuple
 from stagebook.report.durations import size
 from stagebook.report.harmless import harmless
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 EXAMPLE = """
 stagebook doctor

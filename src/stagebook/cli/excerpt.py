@@ -6,7 +6,10 @@ Only as much is read as is shown, whatever the log's size; reports take what thi
 from __future__ import annotations
 
 import os
-from typing import Callable, Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterator
 
 _CHUNK = 1 << 16
 _COUNT_MAX = 64 << 20  #: a log that is larger gets no line numbers

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import Any, Callable, Iterable
 
 from stagebook.cli import merge, output, place
 from stagebook.cli.words import nearest, usage_error
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import runs
 from stagebook.report.harmless import harmless, line_of_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable
 
 EXAMPLE = """
 stagebook logs last unit

@@ -6,12 +6,14 @@ import argparse
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Mapping
 
 from stagebook.cli import place
 from stagebook.cli.words import usage_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Mapping
+
     from stagebook.engine.measure import Measured
 
 EXAMPLE = """\

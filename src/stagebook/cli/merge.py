@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Iterator, NamedTuple
 
+from stagebook.model.value import NamedTuple
 from stagebook.record import growth
 from stagebook.report.rows import instants
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
 
 _CHUNK = 1 << 18
 _LINE_MAX = 1 << 20  #: a longer line is given in parts

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Any, Iterable, Sequence
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.report.style import Style, choose
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, Iterable, Sequence
 
 
 def style_for(stream: IO[str], args: Any = None, words: Sequence[str] = ()) -> Style:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable
 
 from stagebook.record import state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 
 def state_directory(args: Any, file: str | None = None, format: str | None = None) -> str:

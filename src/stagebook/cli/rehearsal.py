@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from heapq import heappop, heappush
-from typing import Any
 
 from stagebook.cli import output
 from stagebook.model.pipeline import Pipeline
@@ -16,6 +15,10 @@ from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import Began, Event, Exited, Start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> int:

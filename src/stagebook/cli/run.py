@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Iterator
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
@@ -13,7 +12,10 @@ from stagebook.record import profile, runs, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Iterator
+
     from stagebook.engine import resume
 
 EXAMPLE = """\

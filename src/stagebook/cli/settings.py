@@ -6,9 +6,13 @@ Files are TOML and read only if they are there. Nothing here acts on a value.
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, NamedTuple
 
 from stagebook.model.problem import InputError, Problem
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 UNITS_MAX = 1_000_000  #: as in a pipeline file
 

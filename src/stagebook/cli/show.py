@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import Any
 
 from stagebook.cli import output, place
 from stagebook.cli.excerpt import Excerpts
 from stagebook.record import runs
 from stagebook.report import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 EXAMPLE = """
 stagebook show last

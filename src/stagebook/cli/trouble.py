@@ -9,9 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Iterable
 
 from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError, SurroundingsError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
 
 #: What a system says that has no more of something to give: nobody's mistake, and no defect of ours.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EAGAIN)

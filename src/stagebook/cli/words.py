@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, NoReturn
 
 from stagebook.model.problem import InputError, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 # For each of its phrases argparse asks gettext, which imports `locale`. Our words are English, so its may be too.
 vars(argparse)["_"] = str

@@ -5,8 +5,6 @@ A line is in the journal's buffer before anybody else hears of it; when the buff
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
 from stagebook.observe import usage as usages
@@ -17,6 +15,10 @@ from stagebook.record.writer import Writer
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import Decision, Ended, RunEnded, SetTimer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
 WAITED_IN_VAIN = ("timeout", "cancellation")  #: how a stage ends that could have started and never did
 TOLD_WAITS_MAX = 200  #: in a larger plan nobody reads a line for each stage that waits

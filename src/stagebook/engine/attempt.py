@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stagebook.engine.capture import Capture
 from stagebook.engine.spawn import Spawned
 from stagebook.engine.tree import Tree
 from stagebook.model.pipeline import Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Attempt:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource  # noqa: F401  # `os.wait4` loads it at its first call, when no descriptor may be left to open it with
-from typing import NamedTuple
 
 from stagebook.engine import kernel
 from stagebook.engine.attempt import Attempt
@@ -17,6 +16,7 @@ from stagebook.engine.ending import Memory, verdict
 from stagebook.engine.spawn import Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage
+from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
 from stagebook.record.growth import Growth

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 from time import monotonic, time_ns
-from typing import Any, Iterator
 
 from stagebook.engine import control
 from stagebook.model.problem import InputError, SurroundingsError
@@ -18,6 +17,10 @@ from stagebook.record.line import BrokenLine, decode, quote
 from stagebook.record.retelling import retell
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
 
 ANSWER_S = 5.0  #: how long an engine may take to put the request into its journal
 _LOOK_S = 0.01

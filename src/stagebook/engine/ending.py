@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from stagebook.observe import cgroup
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.engine.attempt import Attempt
 

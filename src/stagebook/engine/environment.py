@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Mapping
 
 from stagebook.engine import kernel
 from stagebook.model.pipeline import Pipeline, Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 _NOT_NAME = re.compile(r"[^A-Z0-9_]")
 

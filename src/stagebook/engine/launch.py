@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from time import time_ns
-from typing import Callable, NamedTuple
 
 from stagebook.engine.account import Account, Watcher
 from stagebook.engine.attempts import Attempts
@@ -19,6 +18,7 @@ from stagebook.engine.spawn import Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import DEFECT, FAILED, OK, SIGNAL_EXITS, SURROUNDINGS, WAITING
+from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
 from stagebook.record import lock, replay, state
 from stagebook.record.clock import boot_id, new_run_id
@@ -29,6 +29,10 @@ from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
 from stagebook.scheduler.vocabulary import Began, RunEnded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 

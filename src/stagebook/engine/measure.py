@@ -11,16 +11,20 @@ import errno
 import os
 import signal
 import time
-from typing import Any, Callable, NamedTuple
 
 from stagebook.engine import kernel
 from stagebook.engine.ending import Memory, judge
 from stagebook.engine.environment import inherited
 from stagebook.model.problem import StagebookError
+from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
 from stagebook.record import lock, measured
 from stagebook.record.story import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 NOT_FOUND, NOT_EXECUTABLE, OWN_TROUBLE = 127, 126, 125
 

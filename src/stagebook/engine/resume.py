@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import signal
 from time import monotonic, sleep, time_ns
-from typing import Callable, NamedTuple
 
 from stagebook.engine import kernel
 from stagebook.engine.account import Watcher
@@ -17,6 +16,7 @@ from stagebook.engine.loop import Engine
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
 from stagebook.record import lock, measured, reader, replay, retelling, state
 from stagebook.record.clock import boot_id
@@ -26,6 +26,10 @@ from stagebook.record.writer import Writer
 from stagebook.scheduler import build, replan
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Began, CancelAsked, RerunAnswered, Resumed, RunEnded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 

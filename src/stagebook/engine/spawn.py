@@ -10,13 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from typing import Mapping, NamedTuple
 
 from stagebook.engine import command
 from stagebook.engine.environment import Environment
 from stagebook.model.pipeline import Stage
+from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
 from stagebook.record import faults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 DEFAULTED = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ, signal.SIGCHLD]
 LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND

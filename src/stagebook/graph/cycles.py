@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
 
 
 def find_cycle(needs: Sequence[Sequence[int]]) -> list[int] | None:

@@ -6,9 +6,13 @@ numbers of any one unit. Everything costs O(nodes + needs), but for `order`, who
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from stagebook.model.value import NamedTuple
 
-Needs = Sequence[Sequence[int]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence, TypeAlias
+
+Needs: TypeAlias = "Sequence[Sequence[int]]"
 
 
 class CycleError(ValueError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
 
-Outcome = Literal["success", "failure", "error", "timeout", "cancellation", "skip"]
+Outcome: TypeAlias = 'Literal["success", "failure", "error", "timeout", "cancellation", "skip"]'
 
 OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "error", "timeout", "cancellation", "skip")
 

@@ -8,9 +8,12 @@ and listed in `Pipeline.unbuilt` with its place.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple
-
 from stagebook.model.problem import Problem
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 
 class Retry(NamedTuple):

@@ -6,10 +6,12 @@ that ten thousand stages are small to keep and quick to read, and equal values c
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
 from stagebook.model.problem import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 #: Fields that each stage has for itself; all others go to `likes`.
 _OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env")

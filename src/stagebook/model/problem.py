@@ -6,7 +6,11 @@ different exit codes and need different words.
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
 
 OK = 0
 FAILED = 1

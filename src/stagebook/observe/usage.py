@@ -6,9 +6,11 @@ our own peak is therefore not known.
 
 from __future__ import annotations
 
-from typing import Any
-
 from stagebook.record.story import UNKNOWN, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BLUR_KIB = 1024  #: the kernel gathers its count of pages in batches, so two views of one peak differ a little
 BLOCK = 512  #: getrusage counts blocks of this size, whatever the file system's is

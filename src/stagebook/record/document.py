@@ -7,13 +7,15 @@ engines: a picture is drawn from these.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
-
 from stagebook.record import measured, reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
-Waiting = Callable[[int], str | None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence, TypeAlias
+
+Waiting: TypeAlias = "Callable[[int], str | None]"
 
 
 def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:

@@ -11,9 +11,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from typing import Mapping, NamedTuple
 
 from stagebook.model.problem import InputError
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 VARIABLE = "STAGEBOOK_FAULT"
 POINTS = ("journal.append", "journal.sync", "spawn", "log.open")

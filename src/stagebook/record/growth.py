@@ -8,7 +8,12 @@ it is never synced, and what cannot be written is counted as lost and does not d
 from __future__ import annotations
 
 import os
-from typing import Iterator, NamedTuple
+
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
 
 NAME = "growth"
 

@@ -7,10 +7,13 @@ the CRC-32 (zlib) of the bytes before `,"crc"`, in eight lower-case hex digits. 
 from __future__ import annotations
 
 import json
-from typing import Any
 from zlib import crc32
 
 from stagebook.record.clock import stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = 1
 _SEAL = b',"crc":"'

@@ -12,19 +12,22 @@ import errno
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stagebook.model.outcome import SEVERITY
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.plain import to_plain
 from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.record import lock, reader, state
 from stagebook.record.clock import boot_id, epoch_us, is_run_id, new_run_id
 from stagebook.record.line import members, quote, time_us
 from stagebook.record.reader import Recording
 from stagebook.record.writer import Position, Writer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from stagebook.record.story import Attempt, Story
 
 FORMAT = "measured"

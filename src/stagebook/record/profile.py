@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 #: The newest duration weighs this much against what was known before.
 WEIGHT = 0.5

@@ -10,13 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Any, BinaryIO, Iterator, NamedTuple
 
 from stagebook.model.problem import SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.record.line import VERSION, BrokenLine, decode, time_us
 from stagebook.record.writer import Position
 
-Record = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, Iterator, TypeAlias
+
+Record: TypeAlias = "dict[str, Any]"
 _SYNCED = "journal.synced"
 _LINE_BEGIN = b'{"v":'
 

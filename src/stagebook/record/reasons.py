@@ -6,10 +6,13 @@ Pure: a story goes in, names and indices come out. The words around them are the
 from __future__ import annotations
 
 from collections import Counter
-from typing import Iterable, Sequence
 
 from stagebook.record import measured
 from stagebook.record.story import FAILED, Attempt, Story
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Sequence
 
 CRITICAL_PATH = "critical path"
 #: A chain that fills so much of the run leaves no other reason for its length.

@@ -7,11 +7,10 @@ never were what it says: then nothing can be concluded from it.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
-
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.plain import from_plain
 from stagebook.model.problem import DefectError, SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.record.line import time_us
 from stagebook.record.reader import Recording
 from stagebook.record.retelling import Header, header, pipeline_of
@@ -34,7 +33,11 @@ from stagebook.scheduler.vocabulary import (
     TimerFired,
 )
 
-Record = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeAlias
+
+Record: TypeAlias = "dict[str, Any]"
 
 
 class Replay(NamedTuple):

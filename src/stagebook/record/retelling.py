@@ -7,15 +7,19 @@ The line `run.started` carries all that the other lines refer to; its keys that 
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable, NamedTuple
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.record import measured
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
 from stagebook.record.story import Story, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable
 
 
 class Header(NamedTuple):

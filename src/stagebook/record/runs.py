@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Iterator
 
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader
@@ -17,7 +16,10 @@ from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.state import journal_path, run_directory, runs_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Iterator, TypeAlias
+
     from stagebook.record.story import Story
 
 HEAD_BYTES = 4096
@@ -33,7 +35,7 @@ _TOTALS = (
 #: Lines that say nothing about whether a run goes on.
 _ASIDE = frozenset(["journal.synced", "usage"])
 
-Summary = dict[str, Any]
+Summary: TypeAlias = "dict[str, Any]"
 
 
 def ids(state: str) -> list[str]:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Mapping
 
 from stagebook.model.problem import SurroundingsError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"

@@ -6,12 +6,14 @@ Stages are indices of the plan; times are whole microseconds since the run began
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Container, Iterable, NamedTuple, Sequence
-
 from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.value import NamedTuple
 from stagebook.record.clock import stamp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Callable, Container, Iterable, Sequence
+
     from stagebook.record.reader import Recording
 
 WAITING = "waiting"

@@ -13,9 +13,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import NamedTuple
 
 from stagebook.model.problem import DefectError, SurroundingsError
+from stagebook.model.value import NamedTuple
 from stagebook.record import faults
 from stagebook.record.line import encode
 

@@ -5,17 +5,19 @@ At most fourteen lines, so that with the closing line it stands in the last fift
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
-
 from stagebook.report import rows as shapes
 from stagebook.report import words
 from stagebook.report.durations import span
 from stagebook.report.harmless import cells, harmless, line_of_output, wrap
 from stagebook.report.style import Style
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, TypeAlias
+
+Document: TypeAlias = "Mapping[str, Any]"
 #: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output
-Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
+Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
 
 _EXCERPT_LINES = 5
 _OTHERS_MAX = 20

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
-
 from stagebook.report.rows import Row, Segment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Mapping
 
 DONE = frozenset({"success", "flaky", "failure", "error", "timeout", "cancellation", "skip"})
 _PATIENCE_US = 50_000

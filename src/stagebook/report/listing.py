@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Mapping, Sequence
 
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import instants
 from stagebook.report.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, Sequence
 
 _STATE = {"running": "running", "waiting": "gate", "interrupted": "interrupted", "damaged": "error"}
 

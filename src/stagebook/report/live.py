@@ -7,7 +7,6 @@ header, a row for each stage that is free to start, and a footer with keys. All 
 from __future__ import annotations
 
 import os
-from typing import IO, Callable
 
 from stagebook.report import timeline
 from stagebook.report.durations import Form, plural, span_us
@@ -17,6 +16,10 @@ from stagebook.report.rows import Row
 from stagebook.report.style import Style
 from stagebook.report.watch import Document, Outlet, Tail, Watcher, short_id
 from stagebook.report.words import ending, waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Callable
 
 _REPAINT_US = 100_000
 _GROW_US = 1_000_000  #: nothing having happened, bars grow once a second

@@ -6,14 +6,18 @@ Pictures of other kinds come later; they take the same document.
 from __future__ import annotations
 
 from statistics import median
-from typing import Any, Iterable, Mapping, NamedTuple
 
 from stagebook.graph.shape import shape
 from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Mapping
 
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold

@@ -7,13 +7,16 @@ event costs a few string joins, and nothing is written before `flush`.
 from __future__ import annotations
 
 import time
-from typing import IO, Callable
 
 from stagebook.report.durations import plural, span_us
 from stagebook.report.harmless import harmless, line_of_output
 from stagebook.report.style import Style
 from stagebook.report.watch import Document, More, Outlet, Tail, Watcher, short_id
 from stagebook.report.words import cause, ended_by, ending, resource, waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Callable
 
 _FAILED = frozenset({"failure", "error", "timeout"})
 _LINES_OF_FAILURE = 20

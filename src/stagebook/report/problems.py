@@ -5,15 +5,17 @@ Takes source lines from whoever has them; reads no file.
 
 from __future__ import annotations
 
-from typing import Callable, Iterable
-
 from stagebook.model.problem import Problem
 from stagebook.report.durations import plural
 from stagebook.report.harmless import cells, harmless
 from stagebook.report.style import Style
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterable, TypeAlias
+
 #: (file, line) to the text of that line, or None where it is not to be had
-Source = Callable[[str, int], "str | None"]
+Source: TypeAlias = "Callable[[str, int], str | None]"
 
 _WITHOUT_EXCERPT = frozenset({"cycle"})  #: the message shows every line that matters by itself
 _EXCERPT_MAX = 200

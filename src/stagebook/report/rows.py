@@ -5,9 +5,12 @@ No drawing here, and no text but names: `timeline` draws, `live` keeps rows of i
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple
-
+from stagebook.model.value import NamedTuple
 from stagebook.report.durations import instant_us
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, TypeAlias
 
 FAILED = frozenset({"failure", "error", "timeout"})
 CELLS_SHOWN = 3  #: a matrix with more cells is one row
@@ -135,7 +138,7 @@ def is_one_by_one(document: Mapping[str, Any]) -> bool:
     return document["mode"] == "sequential" and not document.get("measured")
 
 
-Drawn = tuple[int, int, Mapping[str, Any], Row]
+Drawn: TypeAlias = "tuple[int, int, Mapping[str, Any], Row]"
 
 
 def _settled(drawn: list[Drawn], grain: int) -> list[Drawn]:
@@ -189,7 +192,7 @@ def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: 
     return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path)
 
 
-Pair = tuple[Mapping[str, Any], Row]
+Pair: TypeAlias = "tuple[Mapping[str, Any], Row]"
 
 
 def matrix_of(stage_id: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Mapping, Sequence
 
 from stagebook.report import failure, summary, words
 from stagebook.report import rows as shapes
@@ -11,7 +10,11 @@ from stagebook.report.durations import size, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping, Sequence, TypeAlias
+
+Document: TypeAlias = "Mapping[str, Any]"
 
 _CHAINS_MAX = 30
 

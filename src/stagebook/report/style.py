@@ -7,7 +7,10 @@ state has a glyph and a word of its own.
 from __future__ import annotations
 
 import os
-from typing import IO, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Mapping
 
 _SGR = {
     "success": "36",

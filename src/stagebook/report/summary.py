@@ -6,15 +6,17 @@ failed, how, the end of its output, and the command that runs it alone.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from stagebook.report import failure, timeline, words
 from stagebook.report import rows as shapes
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, wrap
 from stagebook.report.style import Style
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping, TypeAlias
+
+Document: TypeAlias = "Mapping[str, Any]"
 
 _LIST_LINES = 3
 _NAMES_MAX = 20

@@ -5,12 +5,14 @@ Takes rows, gives lines; knows nothing of documents or of the words around a tim
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
-
 from stagebook.report.durations import Form, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.rows import Row
 from stagebook.report.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Sequence
 
 _FIGURE = 8  #: cells of a duration, `59 m 59 s` aside
 _GAP = 2

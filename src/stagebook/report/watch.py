@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import IO, Any, Callable, Iterable, Mapping
 
 from stagebook.report.style import Style
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, Callable, Iterable, Mapping, TypeAlias
+
 #: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
-Tail = Callable[[str, int, int], "list[tuple[int, bytes]]"]
+Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
 #: (stage id, attempt, whether it has ended) to lines that were not yet given
-More = Callable[[str, int, bool], "Iterable[bytes]"]
-Document = Mapping[str, Any]
+More: TypeAlias = "Callable[[str, int, bool], Iterable[bytes]]"
+Document: TypeAlias = "Mapping[str, Any]"
 
 
 class Watcher:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from stagebook.report.harmless import harmless
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping, TypeAlias
 
 #: run outcome: verb in `release failed`
 VERBS = {
@@ -70,7 +72,7 @@ def ended_by(outcome: str) -> str:
     return {"skip": "skipped", "cancellation": "cancelled"}.get(outcome) or VERBS.get(outcome, outcome)
 
 
-Stages = Mapping[str, Mapping[str, Any]]
+Stages: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 
 LINKS_MAX = 6  #: of a longer chain the middle is left out
 

@@ -7,7 +7,7 @@ So the machine knows one kind of scarcity only.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from stagebook.model.value import NamedTuple
 
 
 class Pool(NamedTuple):

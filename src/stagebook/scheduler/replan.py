@@ -6,12 +6,14 @@ keeps its end; its number of attempts goes on in any case, so that no log is wri
 
 from __future__ import annotations
 
-from typing import Collection, Mapping
-
 from stagebook.scheduler.plan import Plan
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Collection, Mapping, TypeAlias
+
 #: (outcome, reason) by stage id
-Ends = Mapping[str, "tuple[str, str | None]"]
+Ends: TypeAlias = "Mapping[str, tuple[str, str | None]]"
 
 
 def standing(plan: Plan, changed: Collection[str], ends: Ends) -> dict[str, tuple[str, str | None]]:

@@ -6,11 +6,13 @@ stays in the plan as skipped, `not selected`, and counts as done.
 
 from __future__ import annotations
 
-from typing import Iterable
-
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import Problem
 from stagebook.scheduler.plan import Choice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
 
 
 def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> tuple[list[bool], list[Problem]]:

@@ -6,7 +6,7 @@ two of these together with their type: as tuples, different kinds with equal val
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from stagebook.model.value import NamedTuple
 
 
 class Began(NamedTuple):
@@ -66,7 +66,7 @@ class RerunAnswered(NamedTuple):
     again: bool
 
 
-Event = Union[Began, Started, Exited, TimerFired, CancelAsked, Resumed, RerunAnswered]
+Event = Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
 
 
 class Start(NamedTuple):
@@ -118,4 +118,4 @@ class RunEnded(NamedTuple):
     reason: str | None
 
 
-Decision = Union[Start, Kill, SetTimer, AskRerun, Ended, RunEnded]
+Decision = Start | Kill | SetTimer | AskRerun | Ended | RunEnded

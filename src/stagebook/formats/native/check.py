@@ -7,13 +7,16 @@ Values come out in the units of the model: durations in ms, sizes in bytes, core
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Collection, Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
 from stagebook.formats.native.nodes import Node, col_of, line_of, shorten, unnameable
 from stagebook.model import quantity
 from stagebook.model.problem import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Collection, Iterable, Mapping
 
 
 class _Bad:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.expand import Expander, Stages
 from stagebook.formats.native.nodes import Node, shorten
 from stagebook.formats.native.stage import Setting
 from stagebook.model.pipeline import Limits, Param, Pipeline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 _MORE = ("secrets", "billing", "notify")
 

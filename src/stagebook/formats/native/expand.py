@@ -7,7 +7,6 @@ names are known, needs are resolved to places in the flat list, counted before t
 from __future__ import annotations
 
 from itertools import chain
-from typing import Iterable, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, found
@@ -15,6 +14,10 @@ from stagebook.formats.native.nodes import Node, line_of, shorten, unnameable
 from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Mapping
 
 #: Cycles said in one go; finding each costs a walk over the graph.
 _CYCLES_MAX = 10

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple, Union
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 #: The versions this reader knows: a newer minor one warns about keys it does not know, a newer major one is refused.
 VERSION = 1
@@ -68,7 +72,7 @@ class Open(NamedTuple):
     """A mapping that is not looked into yet."""
 
 
-Type = Union[Scalar, Word, ListOf, MapOf, Record, Either, Open]
+Type = Scalar | Word | ListOf | MapOf | Record | Either | Open
 
 
 class Key(NamedTuple):

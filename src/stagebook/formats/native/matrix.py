@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, env_name
 from stagebook.formats.native.nodes import Node, shorten, unnameable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Cell = dict[str, str]
 

@@ -9,12 +9,15 @@ depth, aliases, tags and duplicate keys are judged on the way, before they cost 
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
 
 from stagebook.formats.native import grammar
 from stagebook.model.problem import InputError, Problem
 
-Node = tuple[Any, int, bool]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias
+
+Node: TypeAlias = "tuple[Any, int, bool]"
 
 _STR, _SEQ, _MAP = ("tag:yaml.org,2002:" + word for word in ("str", "seq", "map"))
 _CONTROLS = bytes([*range(0, 9), 11, 12, *range(14, 32), 127])

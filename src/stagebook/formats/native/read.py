@@ -8,17 +8,20 @@ from __future__ import annotations
 import gc
 import os
 import stat
-from typing import Callable, NamedTuple, TypeVar
 
 from stagebook.formats.native import cache
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, Problem
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, TypeVar
+
+    Made = TypeVar("Made")
 
 #: As `grammar.BYTES_MAX`, which is not imported where the cache answers.
 BYTES_MAX = 16 * 2**20
-
-
-Made = TypeVar("Made")
 
 
 class Loaded(NamedTuple):

@@ -5,11 +5,13 @@ A schema sees one value at a time: unknown needs, cycles, clashing names and dem
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Record, Scalar, Type, Word
 from stagebook.model import quantity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 _FILLED = {"type": "string", "pattern": r"\S"}
 _PORT = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": ":[0-9]{1,5}$"}]}

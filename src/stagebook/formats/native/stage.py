@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Mapping
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
@@ -12,13 +11,17 @@ from stagebook.formats.native.nodes import Node, shorten
 from stagebook.model.pipeline import Limits, Resources, Retry, Timeouts
 from stagebook.model.quantity import size_text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Collection, Mapping, TypeAlias
+
 _KINDS = frozenset(grammar.KINDS)
 _SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
 _MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
 _deploys = re.compile(r"(^|[^a-z])(deploy|deployment|release|publish|promote|rollout|upload)([^a-z]|$)", re.IGNORECASE)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.
-Shared = dict[Any, Any]
+Shared: TypeAlias = "dict[Any, Any]"
 
 _NO_RETRY, _NO_TIMEOUTS, _NO_RESOURCES = Retry(), Timeouts(), Resources()
 _NOTHING: Mapping[str, Any] = {}
