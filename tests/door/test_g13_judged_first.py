@@ -63,6 +63,7 @@ MISTAKES = {
     ),
     "unknown-policy": Mistake(f"policy: failfast\nstages:\n  a: {RAN}\n", ((1, 9),), ("failfast", "fail-fast")),
     "newer-version": Mistake(f"version: 9\nstages:\n  a: {RAN}\n", ((1, 10),), ("9",)),
+    "a-version-in-quotes": Mistake(f"version: \"1\"\nstages:\n  a: {RAN}\n", ((1, 10),), ("version 1",)),
     "no-stages": Mistake("name: nothing\n", (), ("stages",)),
     "empty-stages": Mistake("stages: {}\n", (), ("stage",)),
     "matrix-without-axes": Mistake(f"stages:\n  a: {{run: {RAN}, matrix: {{fail-fast: true}}}}\n", (), ("matrix",)),

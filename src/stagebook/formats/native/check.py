@@ -38,6 +38,7 @@ _trap_number = re.compile(
 )
 _integer = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _number = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?")
+_decimal = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?")
 _function = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _reason = re.compile(r"failure|error|timeout|exit ([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])")
 _date = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
@@ -55,7 +56,6 @@ class Checker:
         self.suggested = 0
         self.compared = 0
         self.subject = ""
-        self.newer = False
         self._memo: dict[tuple[str, str], Any] = {}
 
     # Noting
@@ -264,11 +264,7 @@ class Checker:
     def unknown_key(self, place: int, key: str, keys: Collection[str]) -> None:
         ours = grammar.ELSEWHERE.get(key.lower().replace("_", "-"))
         near = f", did you mean '{ours}'?" if ours in keys else self.nearest(key, keys)
-        message = f"unknown key '{shorten(key)}'{near}"
-        if self.newer:
-            self.warn(place, "unknown-key", message)
-        else:
-            self.error(place, "unknown-key", message)
+        self.error(place, "unknown-key", f"unknown key '{shorten(key)}'{near}")
 
     def open(self, node: Node, type_: Open, label: str) -> Any:
         return plain(node)
@@ -408,13 +404,18 @@ def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text):
-        raise ValueError(f"version {grammar.VERSION} expected, not '{shorten(text)}'")
-    if int(text.partition(".")[0]) != grammar.VERSION:
+    if is_newer(text):
         raise ValueError(
             f"this file is of version {text} and needs another Stagebook; this one reads version {grammar.VERSION}"
         )
+    if text != str(grammar.VERSION):
+        raise ValueError(f"version {grammar.VERSION} expected, not '{shorten(text)}'")
     return text
+
+
+def is_newer(text: Any) -> bool:
+    """Whether a scalar is a version after the one known here."""
+    return type(text) is str and bool(_decimal.fullmatch(text)) and float(text) > grammar.VERSION
 
 
 _UNQUOTED = frozenset(["bool", "int", "number", "version"])

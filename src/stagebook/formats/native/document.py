@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stagebook.formats.native import grammar
-from stagebook.formats.native.check import BAD, Checker, env_name, found
+from stagebook.formats.native.check import BAD, Checker, env_name, found, is_newer
 from stagebook.formats.native.expand import Expander, Stages
 from stagebook.formats.native.nodes import Node, shorten
 from stagebook.formats.native.stage import Setting
@@ -22,11 +22,11 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         check.error(root[1], "type", f"a pipeline is a mapping with `stages`, not {found(root)}")
         return None
     entries = root[0]
-    if "version" in entries:
-        version = check.value(entries["version"][1], grammar.PIPELINE_KEYS["version"].type, "version")
-        if version is BAD:
-            return None
-        check.newer = "." in version and int(version.partition(".")[2]) > 0
+    version_entry = entries.pop("version", None)
+    if version_entry is not None:
+        version = check.value(version_entry[1], grammar.PIPELINE_KEYS["version"].type, "version")
+        if version is BAD and is_newer(version_entry[1][0]):
+            return None  # all else in it may have another meaning
     stages_entry = entries.pop("stages", None)
     defaults_entry = entries.pop("defaults", None)
     values = check.keys(root, grammar.PIPELINE_KEYS)

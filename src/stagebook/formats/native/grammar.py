@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
-#: The versions this reader knows: a newer minor one warns about keys it does not know, a newer major one is refused.
+#: The version this reader knows; every other one is refused.
 VERSION = 1
 
 #: Limits, each named in the message that refuses a file. They stand far above real pipelines (the largest public

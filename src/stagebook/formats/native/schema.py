@@ -38,7 +38,7 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "function": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$"},
     "retry-reason": {"type": "string", "pattern": "^(failure|error|timeout|exit [1-9][0-9]{0,2})$"},
     "date": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
-    "version": {"type": "number", "minimum": grammar.VERSION, "exclusiveMaximum": grammar.VERSION + 1},
+    "version": {"const": grammar.VERSION},
 }
 
 #: Names of stages and groups.
