@@ -13,8 +13,8 @@ HEAVY = {
     "asyncio", "click", "concurrent.futures", "ctypes.util", "dataclasses", "datetime", "decimal", "difflib", "email",
     "fractions", "html", "http", "importlib.metadata", "inspect", "locale", "logging", "multiprocessing", "pathlib",
     "pdb", "platformdirs", "random", "rich", "shutil", "socket", "sqlite3", "ssl", "statistics", "subprocess",
-    "tempfile", "textwrap", "threading", "tokenize", "tomllib", "traceback", "unicodedata", "unittest", "urllib",
-    "uuid", "yaml", "zipfile",
+    "tempfile", "textwrap", "threading", "tokenize", "tomllib", "traceback", "typing", "unicodedata", "unittest",
+    "urllib", "uuid", "yaml", "zipfile",
 }  # fmt: skip
 
 

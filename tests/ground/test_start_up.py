@@ -13,7 +13,8 @@ import pytest
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "ctypes", "dataclasses", "datetime", "decimal", "email", "hashlib.blake3",
     "inspect", "importlib.metadata", "logging", "msgspec", "multiprocessing", "pathlib", "pydantic", "random", "rich",
-    "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "unittest", "urllib.request", "uuid",
+    "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "typing", "unittest", "urllib.request",
+    "uuid",
 }  # fmt: skip
 
 PIPELINE = "version: 1\nstages:\n  - one: 'true'\n  - two: 'true'\n"
