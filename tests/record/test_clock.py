@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 
@@ -51,3 +52,15 @@ def test_a_stamp_is_iso_8601_and_can_be_read_back(us: int) -> None:
 def test_what_no_stamp_wrote_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time stamp"):
         clock.epoch_us(text)
+
+
+def test_a_process_is_told_from_every_other_by_when_it_began() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    ours = clock.start_time_of(os.getpid())
+    child = clock.start_time_of(pid)
+    os.waitpid(pid, 0)
+    assert 0 < ours <= child
+    assert clock.start_time_of(os.getpid()) == ours
+    assert clock.start_time_of(pid) == 0

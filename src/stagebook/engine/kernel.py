@@ -54,15 +54,6 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def start_time_of(pid: int) -> int | None:
-    """When a process started, in the kernel's ticks since boot; with the pid and the boot it identifies a process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return int(file.read(1024).rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
 def is_zombie(pid: int) -> bool:
     """Whether a process has ended and only waits to be reaped; a process that is gone counts as one."""
     try:

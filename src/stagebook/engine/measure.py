@@ -20,6 +20,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
 from stagebook.record import lock, measured
+from stagebook.record.clock import start_time_of
 from stagebook.record.story import Usage
 
 TYPE_CHECKING = False
@@ -188,7 +189,7 @@ class _Notes:
 
     def started(self, pid: int) -> None:
         assert self._turn is not None
-        self._turn.started(self.stage, self.attempt_number, pid, kernel.start_time_of(pid) or 0)
+        self._turn.started(self.stage, self.attempt_number, pid, start_time_of(pid))
         self._turn.close()
 
     def could_not_start(self, why: str) -> None:

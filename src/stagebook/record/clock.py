@@ -1,4 +1,4 @@
-"""What a record needs to know of time and identity: run ids, time stamps as text, and which boot this is.
+"""What a record needs to know of time and identity: run ids, time stamps as text, which boot and which process it is.
 
 Measuring durations is not here: times since a run began come from the engine's monotonic clock.
 """
@@ -60,6 +60,16 @@ def boot_id() -> str | None:
             return file.read().strip()
     except OSError:
         return None
+
+
+def start_time_of(pid: int) -> int:
+    """When a process began, in the kernel's ticks since boot: with pid and boot it identifies a process. 0 if there is
+    none, or no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read(1024).rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _days(year: int, month: int, day: int) -> int:

@@ -12,6 +12,7 @@ import os
 import time
 
 from stagebook.model.problem import SurroundingsError
+from stagebook.record.clock import start_time_of
 
 NAME = "lock"
 _WIDTH = 40  #: what the file holds is always as long, so that nobody reads half of it
@@ -38,7 +39,7 @@ def take(directory: str) -> int:
                 raise SurroundingsError(f"run {os.path.basename(directory)} is held by {who}")
             time.sleep(0.002)
         pid = os.getpid()
-        os.pwrite(fd, f"{pid} {_start_time(pid)}".ljust(_WIDTH - 1).encode() + b"\n", 0)
+        os.pwrite(fd, f"{pid} {start_time_of(pid)}".ljust(_WIDTH - 1).encode() + b"\n", 0)
     except OSError as error:
         os.close(fd)
         raise _failure(path, error) from error
@@ -129,16 +130,7 @@ def _noted(fd: int) -> int | None:
     if len(words) != 2 or not (words[0].isdigit() and words[1].isdigit()):
         return None
     pid = int(words[0])
-    return pid if _start_time(pid) == int(words[1]) else None
-
-
-def _start_time(pid: int) -> int:
-    """When a process began, as the kernel counts it; 0 if there is none, or no /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
+    return pid if start_time_of(pid) == int(words[1]) else None
 
 
 def _failure(path: str, error: OSError) -> SurroundingsError:
