@@ -24,7 +24,7 @@ def test_a_stage_sees_run_stage_attempt_parameters_cells_and_env() -> None:
     stage = Stage(
         "unit[os=a b]", "unit", 1, 1, "run", "x", cell={"os": "a b", "py-v": "3.10"}, env={"A": "stage", "B": "2"}
     )
-    env = environment({"A": "pipeline", "C": "3"}, channel="beta $(x)").of(4, stage, 2, "/w", "/o")
+    env = environment({"A": "pipeline", "C": "3"}, channel="beta $(x)").of(4, stage, 2, b"/w", b"/o")
     wanted = {
         "STAGEBOOK_RUN": RUN, "STAGEBOOK_STAGE": "unit[os=a b]", "STAGEBOOK_ATTEMPT": "2", "STAGEBOOK_WORKSPACE": "/w",
         "STAGEBOOK_OUTPUT": "/o", "MATRIX_OS": "a b", "MATRIX_PY_V": "3.10", "PARAM_CHANNEL": "beta $(x)",
@@ -36,7 +36,7 @@ def test_a_stage_sees_run_stage_attempt_parameters_cells_and_env() -> None:
 def test_each_attempt_has_a_span_of_its_own_in_one_trace() -> None:
     made = environment()
     stage = Stage("s", "s", 1, 1, "run", "x")
-    spans = {made.of(index, stage, attempt, "/", "/o")[b"TRACEPARENT"] for index in range(3) for attempt in (1, 2)}
+    spans = {made.of(index, stage, attempt, b"/", b"/o")[b"TRACEPARENT"] for index in range(3) for attempt in (1, 2)}
     assert len(spans) == 6
     assert len({span.split(b"-")[1] for span in spans}) == 1
     assert all(trace_of({"TRACEPARENT": span.decode()}) for span in spans)
@@ -44,7 +44,7 @@ def test_each_attempt_has_a_span_of_its_own_in_one_trace() -> None:
 
 def test_a_run_joins_the_trace_of_its_caller() -> None:
     caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    env = environment(trace=trace_of({"TRACEPARENT": caller})).of(0, Stage("s", "s", 1, 1, "run", "x"), 1, "/", "/o")
+    env = environment(trace=trace_of({"TRACEPARENT": caller})).of(0, Stage("s", "s", 1, 1, "run", "x"), 1, b"/", b"/o")
     assert env[b"TRACEPARENT"].split(b"-")[1] == b"0af7651916cd43dd8448eb211c80319c"
     assert trace_of({"TRACEPARENT": "nonsense"}) is None
 
@@ -56,19 +56,19 @@ def test_programs_are_found_by_the_stages_own_path_and_directory(tmp_path: Path)
     program.chmod(0o755)
     (tmp_path / "bin" / "folder").mkdir()
     made = environment()
-    assert made.find("prog", {b"PATH": b"/nowhere:bin"}, str(tmp_path)) == os.fsencode(program)
-    assert made.find("prog", {b"PATH": b"/nowhere"}, str(tmp_path)) is None
-    assert made.find("folder", {b"PATH": os.fsencode(program.parent)}, "/") is None
-    assert made.find("./x", {}, "/") == b"./x"
+    assert made.find("prog", {b"PATH": b"/nowhere:bin"}, os.fsencode(tmp_path)) == os.fsencode(program)
+    assert made.find("prog", {b"PATH": b"/nowhere"}, os.fsencode(tmp_path)) is None
+    assert made.find("folder", {b"PATH": os.fsencode(program.parent)}, b"/") is None
+    assert made.find("./x", {}, b"/") == b"./x"
 
 
 def test_a_program_that_an_earlier_stage_installs_is_found(tmp_path: Path) -> None:
     made = environment()
     path = {b"PATH": os.fsencode(tmp_path)}
-    assert made.find("late", path, "/") is None
+    assert made.find("late", path, b"/") is None
     (tmp_path / "late").write_text("#!/bin/sh\n")
     (tmp_path / "late").chmod(0o755)
-    assert made.find("late", path, "/") == os.fsencode(tmp_path / "late")
+    assert made.find("late", path, b"/") == os.fsencode(tmp_path / "late")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.record.scribe import EPOCH_US, Scribe, length
 
 from stagebook.model.problem import DefectError, SurroundingsError
 from stagebook.record import faults, reader
-from stagebook.record.writer import Position, Writer
+from stagebook.record.writer import NEVER_US, Position, Writer
 
 BATCHES = 12
 
@@ -117,18 +117,15 @@ def test_time_that_goes_back_is_a_defect(tmp_path: Path) -> None:
 
 def test_a_sync_is_due_a_tenth_of_a_second_after_the_first_line_that_needs_it(tmp_path: Path) -> None:
     writer = Scribe(tmp_path).open()
-    assert not writer.sync_due(10**9)
-    assert writer.sync_at_us is None
+    assert writer.sync_at_us == NEVER_US
     writer.add("run.started", 1000)
     writer.add("stage.started", 90_000)
     writer.write()
     assert writer.sync_at_us == 101_000
-    assert not writer.sync_due(100_999)
-    assert writer.sync_due(101_000)
     writer.sync(101_000)
-    assert not writer.sync_due(10**9)
+    assert writer.sync_at_us == NEVER_US
     writer.write()
-    assert not writer.sync_due(10**9), "the line that tells of a sync asks for none"
+    assert writer.sync_at_us == NEVER_US, "the line that tells of a sync asks for none"
     writer.abandon()
 
 

@@ -65,7 +65,9 @@ class Attempts:
     @property
     def look_at_us(self) -> int:
         """When `look` has something to do."""
-        return min([self._growth_at, *[attempt.look_at for attempt in self._ending]])
+        if not self._ending:
+            return self._growth_at
+        return min(self._growth_at, *[attempt.look_at for attempt in self._ending])
 
     def start(self, index: int, number: int, stage: Stage, log: str) -> int:
         """Start an attempt, with the name of its log; its pid. Raises CannotStart."""

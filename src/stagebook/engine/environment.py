@@ -45,11 +45,11 @@ class Environment:
         common[b"STAGEBOOK_RUN"] = run.encode()
         self._common = common
         number = int.from_bytes(run.encode()[-8:], "big")
-        self._trace = trace.split("-")[1] if trace else _trace_id(run)
+        self._trace = (trace.split("-")[1] if trace else _trace_id(run)).encode()
         self._span = number & 0xFFFF_FFFF
-        self._found: dict[tuple[bytes, bytes, str], bytes | None] = {}
+        self._found: dict[tuple[str, bytes, bytes], bytes | None] = {}
 
-    def of(self, index: int, stage: Stage, attempt: int, directory: str, output: str) -> dict[bytes, bytes]:
+    def of(self, index: int, stage: Stage, attempt: int, directory: bytes, output: bytes) -> dict[bytes, bytes]:
         """The whole environment of one attempt. `output` is the path of its `STAGEBOOK_OUTPUT` file."""
         env = self._common.copy()
         if stage.env:
@@ -58,29 +58,25 @@ class Environment:
             env.update(_encoded({variable("MATRIX_", name): value for name, value in stage.cell.items()}))
         env[b"STAGEBOOK_STAGE"] = os.fsencode(stage.id)
         env[b"STAGEBOOK_ATTEMPT"] = b"%d" % attempt
-        env[b"STAGEBOOK_WORKSPACE"] = os.fsencode(directory)
-        env[b"STAGEBOOK_OUTPUT"] = os.fsencode(output)
+        env[b"STAGEBOOK_WORKSPACE"] = directory
+        env[b"STAGEBOOK_OUTPUT"] = output
         span = (self._span << 32 | index << 8 | attempt & 0xFF) or 1
-        env[b"TRACEPARENT"] = b"00-%s-%016x-01" % (self._trace.encode(), span)
+        env[b"TRACEPARENT"] = b"00-%b-%016x-01" % (self._trace, span)
         return env
 
-    def find(self, program: str, env: Mapping[bytes, bytes], directory: str) -> bytes | None:
+    def find(self, program: str, env: Mapping[bytes, bytes], directory: bytes) -> bytes | None:
         """The path of a program, by the stage's own PATH and from its own directory; None where there is none."""
+        if "/" in program:
+            return os.fsencode(program)
         path = env.get(b"PATH", b"/usr/local/bin:/usr/bin:/bin")
-        key = (os.fsencode(program), path, directory)
-        if key not in self._found:
-            self._found[key] = _search(key[0], path, os.fsencode(directory))
-        found = self._found[key]
-        if found is not None or "/" in program:
-            return found
-        # A stage before this one may have installed it.
-        self._found[key] = _search(key[0], path, os.fsencode(directory))
-        return self._found[key]
+        key = (program, path, directory)
+        found = self._found.get(key)
+        if found is None:  # also where it was missing before: a stage may have installed it
+            found = self._found[key] = _search(os.fsencode(program), path, directory)
+        return found
 
 
 def _search(program: bytes, path: bytes, directory: bytes) -> bytes | None:
-    if b"/" in program:
-        return program
     for folder in path.split(b":"):
         candidate = os.path.join(folder or b".", program)
         if not candidate.startswith(b"/"):

@@ -167,12 +167,14 @@ class Engine:
         account, attempts = self._account, self._attempts
         while not self._batch:
             us = self._clock.us()
-            if account.writer.sync_due(us):
+            if us >= account.writer.sync_at_us:
                 account.sync(us)
             if us >= self._tick_next:
                 self._tick_next = us + account.watcher.interval_us
+                account.tell()
                 account.watcher.tick(us)
-            account.watcher.flush()
+            elif us >= account.tell_at_us:
+                account.tell()
             account.writer.write()
             self._listen(self._timeout(us))
             us = self._clock.us()
@@ -185,12 +187,10 @@ class Engine:
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
-        due = min(self._attempts.look_at_us, self._tick_next)
+        account = self._account
+        due = min(self._attempts.look_at_us, self._tick_next, account.tell_at_us, account.writer.sync_at_us)
         if self._timers:
             due = min(due, self._timers[0][0])
-        sync_at = self._account.writer.sync_at_us
-        if sync_at is not None:
-            due = min(due, sync_at)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:

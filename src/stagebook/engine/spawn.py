@@ -46,21 +46,19 @@ class Spawner:
     def __init__(self, environment: Environment, directory: str, groups: Groups | None, output_folder: str) -> None:
         """`directory` is where stages run; `output_folder` holds the `STAGEBOOK_OUTPUT` files."""
         self._environment = environment
-        self._directory = directory
+        self._directory = os.fsencode(directory)
         self._groups = groups
-        self._output_folder = output_folder
+        self._output_folder = os.fsencode(output_folder)
         self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self._here)
-
-    def output_of(self, index: int, attempt: int) -> str:
-        return f"{self._output_folder}/{index}.{attempt}"
 
     def start(self, index: int, stage: Stage, attempt: int, log: str) -> Spawned:
         """Start one attempt; raises CannotStart."""
         directory = self._directory
         if stage.dir is not None:
-            directory = os.path.join(directory, stage.dir)
-        env = self._environment.of(index, stage, attempt, directory, self.output_of(index, attempt))
+            directory = os.path.join(directory, os.fsencode(stage.dir))
+        output = b"%b/%d.%d" % (self._output_folder, index, attempt)
+        env = self._environment.of(index, stage, attempt, directory, output)
         argv = command.argv_of(stage)
         program = self._environment.find(argv[0], env, directory)
         if program is None:
@@ -94,11 +92,11 @@ class Spawner:
         if self._groups is not None:
             self._groups.close()
 
-    def _step_into(self, directory: str) -> None:
+    def _step_into(self, directory: bytes) -> None:
         try:
             os.chdir(directory)
         except OSError as error:
-            raise CannotStart(f"directory {directory}: {error.strerror}") from None
+            raise CannotStart(f"directory {os.fsdecode(directory)}: {error.strerror}") from None
 
     def _spawn(
         self, program: bytes, argv: tuple[str, ...], env: Mapping[bytes, bytes], log: str, pipe: int | None

@@ -17,13 +17,14 @@ from stagebook.observe import cgroup
 class Tree:
     """The processes of one attempt. `main` is the process that was started."""
 
-    __slots__ = ("_mark", "group", "is_main_gone", "main")
+    __slots__ = ("_attempt", "_stage", "group", "is_main_gone", "main")
 
     def __init__(self, main: int, group: str | None, stage: str, attempt: int) -> None:
         self.main = main
         self.group = group
         self.is_main_gone = False
-        self._mark = b"\0STAGEBOOK_STAGE=%s\0" % os.fsencode(stage), b"\0STAGEBOOK_ATTEMPT=%d\0" % attempt
+        self._stage = stage
+        self._attempt = attempt
 
     def alive(self, orphans: list[int], is_alone: bool) -> list[int]:
         """Everything of it that still runs. `orphans` are the engine's children that are no main process; with
@@ -44,7 +45,9 @@ class Tree:
         except OSError:
             return False
         environment = b"\0" + kernel.environment_of(pid)
-        return self._mark[0] in environment and self._mark[1] in environment
+        stage = b"\0STAGEBOOK_STAGE=%s\0" % os.fsencode(self._stage)
+        attempt = b"\0STAGEBOOK_ATTEMPT=%d\0" % self._attempt
+        return stage in environment and attempt in environment
 
     def ask(self, pids: list[int]) -> None:
         """TERM, to all at once."""

@@ -7,6 +7,7 @@ the CRC-32 (zlib) of the bytes before `,"crc"`, in eight lower-case hex digits. 
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring_ascii
 from zlib import crc32
 
 from stagebook.record.clock import stamp
@@ -27,7 +28,7 @@ class BrokenLine(ValueError):
 def quote(text: str) -> str:
     """`text` as JSON that is safe in UTF-8 and on a terminal: what does not print is escaped, lone surrogates too."""
     if text.isascii():
-        return json.dumps(text)
+        return encode_basestring_ascii(text)
     plain = json.dumps(text, ensure_ascii=False)
     if plain.isprintable():
         return plain

@@ -20,6 +20,7 @@ from stagebook.record import faults
 from stagebook.record.line import encode
 
 SYNC_WITHIN_US = 100_000
+NEVER_US = 1 << 62
 CLOCK_JUMP_US = 1_000_000
 
 
@@ -48,7 +49,6 @@ class Writer:
         "_fd",
         "_last_us",
         "_lines",
-        "_unsynced_us",
         "_wall_offset_us",
         "batch",
         "clock_jump_us",
@@ -58,6 +58,7 @@ class Writer:
         "path",
         "run",
         "seq",
+        "sync_at_us",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +74,7 @@ class Writer:
         self.clock_jump_us = 0  #: how far the wall clock was set forward since this writer was made
         self._wall_offset_us = _wall_offset_us()
         self._lines: list[bytes] = []
-        self._unsynced_us: int | None = None  #: when the oldest line that is not durable yet was written
+        self.sync_at_us = NEVER_US  #: when the oldest line that is not durable yet will have waited long enough
         self._directories_synced = False
         self._broken: SurroundingsError | None = None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
@@ -99,13 +100,13 @@ class Writer:
         self._last_us = us
         self.seq += 1
         self._lines.append(encode(self.seq, self.batch, self.run, us, self.epoch_us, event, stage, attempt, tail))
-        if self._unsynced_us is None:
-            self._unsynced_us = us
+        if self.sync_at_us == NEVER_US:
+            self.sync_at_us = us + SYNC_WITHIN_US
 
     def write(self) -> None:
         """Put out all lines that were added; when it returns, they survive the end of this process."""
         self._put()
-        if self.durability == "full" and self._unsynced_us is not None:
+        if self.durability == "full" and self.sync_at_us != NEVER_US:
             self._make_durable()
             self._note_sync(self._last_us)
 
@@ -115,19 +116,10 @@ class Writer:
         Does nothing if all of them are. The line that tells of the sync goes out with the next write.
         """
         self._put()
-        if self._unsynced_us is None:
+        if self.sync_at_us == NEVER_US:
             return
         self._make_durable()
         self._note_sync(us)
-
-    def sync_due(self, now_us: int) -> bool:
-        """Whether the oldest line that is not durable has waited for 100 ms."""
-        return self._unsynced_us is not None and now_us - self._unsynced_us >= SYNC_WITHIN_US
-
-    @property
-    def sync_at_us(self) -> int | None:
-        """When `sync_due` will say yes, or None."""
-        return None if self._unsynced_us is None else self._unsynced_us + SYNC_WITHIN_US
 
     def close(self, us: int) -> None:
         """Sync, write the line that tells of it, and close. The file is closed also when this raises."""
@@ -182,7 +174,7 @@ class Writer:
             # After a failed sync the kernel may have dropped the pages and call the next one a success.
             self._broken = _failure(self.path, error)
             raise self._broken from error
-        self._unsynced_us = None
+        self.sync_at_us = NEVER_US
 
     def _check_place(self) -> None:
         """What somebody has deleted or cut while we wrote is no record of anything."""
@@ -220,7 +212,7 @@ class Writer:
             self.clock_jump_us += jump
             tail = f'"clock_jump_s":{jump / 1_000_000}'
         self.add("journal.synced", max(us, self._last_us), tail=tail)
-        self._unsynced_us = None
+        self.sync_at_us = NEVER_US
 
 
 def _wall_offset_us() -> int:

@@ -75,22 +75,26 @@ class Machine(Course):
     def feed(self, *events: Event) -> list[Decision]:
         """One batch: all moves run to rest, then what can start is started. Batch borders belong to the journal."""
         out = self._out = []
+        is_news = False
         for event in events:
             kind = type(event)
             if kind is not Began and not self._began:
                 raise DriverError(f"`{kind.__name__}` came before `Began`")
             if event.at > self._now:
                 self._now = event.at
+            if kind is Started:
+                self._started(event)  # type: ignore[arg-type]
+                continue
+            is_news = True
             if kind is Exited:
                 self._exited(event)  # type: ignore[arg-type]
-            elif kind is Started:
-                self._started(event)  # type: ignore[arg-type]
             else:
                 self._seldom(event)
             if self._settling:
                 self._settle()
-        for stage in self._line.choose(self._state):
-            self._start(stage)
+        if is_news:
+            for stage in self._line.choose(self._state):
+                self._start(stage)
         if not self._active and not self._over and self._began:
             if self._left:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
