@@ -7,6 +7,7 @@ engines: a picture is drawn from these.
 
 from __future__ import annotations
 
+from stagebook.graph.shape import order
 from stagebook.record import measured, reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
@@ -22,9 +23,6 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`)."""
     sums = totals(story)
     warnings = sums.pop("warnings")
-    critical = frozenset(story.critical)
-    levels = _levels(story.needs)
-    tolerated = reasons.tolerated(story)
     is_measured = story.pipeline.format == measured.FORMAT
     return {
         "run": story.run,
@@ -42,10 +40,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
         "critical_planned": list(story.critical),
         "critical_by": story.critical_by,
         **sums,
-        "stages": [
-            {**_stage(story, stage, levels, waiting), "critical": name.id in critical, "tolerated": stage in tolerated}
-            for stage, name in enumerate(story.pipeline.stages)
-        ],
+        "stages": _stages(story, waiting),
         "warnings": warnings,
         **({"measured": True, "resumable": False} if is_measured else {}),
     }
@@ -61,8 +56,9 @@ def totals(story: Story) -> dict[str, Any]:
     """What sums a run up, as members of the document."""
     ids = story.pipeline.stages
     chain, chain_us = critical_path(story)
-    sum_us = sum([_work_us(attempts) for attempts in story.attempts])
+    sum_us = sum(map(_work_us, story.attempts))
     cpu_s = _cpu_s(story)
+    waits = reasons.waiting_by(story.attempts)
     wall_us = story.end_us
     return {
         "critical_path": [ids[stage].id for stage in chain],
@@ -74,8 +70,8 @@ def totals(story: Story) -> dict[str, Any]:
             "stages": round(sum_us / wall_us, 3) if wall_us else None,
             "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us and cpu_s is not None else None,
         },
-        "bound_by": reasons.bound_by(story, chain, chain_us),
-        "waiting_by": {name: us / 1e6 for name, us in waiting_by(story).items()},
+        "bound_by": reasons.bound_by(story, chain, chain_us, waits),
+        "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
         "clock_jump_s": story.clock_jump_s,
         "warnings": list(story.warnings),
     }
@@ -99,63 +95,68 @@ def critical_path(story: Story) -> tuple[list[int], int]:
     return chain, sum([_work_us(story.attempts[stage]) for stage in chain])
 
 
-def waiting_by(story: Story) -> dict[str, int]:
-    """Microseconds of waiting by what was waited for, longest first: see `reasons.waiting_by`."""
-    return {name: us for name, us in reasons.waiting_by(story.attempts).most_common() if us}
-
-
-def _stage(story: Story, index: int, levels: list[int], waiting: Waiting | None) -> dict[str, Any]:
-    stage = story.pipeline.stages[index]
-    attempts = [_attempt(story, attempt) for attempt in story.attempts[index]]
-    end = story.ends[index]
-    started = finished = outcome = reason = wall_s = wait_s = waited = None
-    flaky = False
-    if end is not None:
-        outcome, reason, flaky = end.outcome, end.reason, end.flaky
-        finished = story.stamp(end.us)
-    if attempts:
-        known = story.attempts[index]
-        started = attempts[0]["started"]
-        wait_s = sum([attempt.started_us - attempt.ready_us for attempt in known]) / 1e6
-        waited = next((attempt.waited for attempt in known if attempt.waited), None)
+def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
+    ids = [stage.id for stage in story.pipeline.stages]
+    levels, critical, tolerated = _levels(story.needs), frozenset(story.critical), reasons.tolerated(story)
+    told = []
+    for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends)):
+        attempts = [_attempt(story, attempt) for attempt in known]
+        started = finished = outcome = reason = wall_s = wait_s = waited = None
+        flaky = False
         if end is not None:
-            wall_s = (end.us - known[0].started_us) / 1e6
-    elif end is not None and end.ready_us is not None:
-        wait_s = (end.us - end.ready_us) / 1e6
-    return {
-        "stage": stage.id,
-        "outcome": outcome,
-        "flaky": flaky,
-        "reason": reason,
-        "started": started,
-        "finished": finished,
-        "wall_s": wall_s,
-        "wait_s": wait_s,
-        "waiting": _waits(story, index, waiting),
-        "waited": waited,
-        "attempts": attempts,
-        "kind": stage.kind,
-        "needs": [story.pipeline.stages[need].id for need in story.needs[index]],
-        "level": levels[index],
-        "line": stage.line,
-        **({"edges": story.edges[index]} if index in story.edges else {}),
-    }
+            end_us, outcome, reason, flaky, ready_us = end
+            if known:
+                wall_s = (end_us - known[0].started_us) / 1e6
+            elif ready_us is not None:
+                wait_s = (end_us - ready_us) / 1e6
+            finished = story.stamp(end_us)
+        if known:
+            started = attempts[0]["started"]
+            wait_us = 0
+            for attempt in known:
+                wait_us += attempt.started_us - attempt.ready_us
+                waited = waited or attempt.waited
+            wait_s = wait_us / 1e6
+        each = {
+            "stage": stage.id,
+            "outcome": outcome,
+            "flaky": flaky,
+            "reason": reason,
+            "started": started,
+            "finished": finished,
+            "wall_s": wall_s,
+            "wait_s": wait_s,
+            "waiting": _waits(story, index, waiting),
+            "waited": waited,
+            "attempts": attempts,
+            "kind": stage.kind,
+            "needs": [ids[need] for need in story.needs[index]],
+            "level": levels[index],
+            "line": stage.line,
+        }
+        if index in story.edges:
+            each["edges"] = story.edges[index]
+        each["critical"] = stage.id in critical
+        each["tolerated"] = index in tolerated
+        told.append(each)
+    return told
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
-    user_s, system_s, rss, read, written, voluntary, involuntary, method, rss_method = attempt.usage
+    number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage = attempt
+    user_s, system_s, rss, read, written, voluntary, involuntary, method, rss_method = usage
     return {
-        "attempt": attempt.number,
-        "outcome": attempt.outcome,
-        "reason": attempt.reason,
-        "exit": attempt.exit,
-        "signal": attempt.signal,
-        "started": story.stamp(attempt.started_us),
-        "finished": story.stamp(attempt.finished_us) if attempt.finished_us is not None else None,
-        "from_s": attempt.started_us / 1e6,
-        "to_s": attempt.finished_us / 1e6 if attempt.finished_us is not None else None,
-        "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
-        "waited": attempt.waited,
+        "attempt": number,
+        "outcome": outcome,
+        "reason": reason,
+        "exit": exit,
+        "signal": signal,
+        "started": story.stamp(started_us),
+        "finished": story.stamp(finished_us) if finished_us is not None else None,
+        "from_s": started_us / 1e6,
+        "to_s": finished_us / 1e6 if finished_us is not None else None,
+        "wait_s": (started_us - ready_us) / 1e6,
+        "waited": waited,
         "log": story.log_path(attempt),
         "usage": {
             "cpu_s": round(user_s + system_s, 6) if user_s is not None and system_s is not None else None,
@@ -233,19 +234,9 @@ def _cpu_s(story: Story) -> float | None:
 
 
 def _levels(needs: Sequence[Sequence[int]]) -> list[int]:
-    """How many needs stand above each stage in its longest chain; a walk without recursion."""
-    levels = [-1] * len(needs)
-    for first in range(len(needs)):
-        stack = [first]
-        while stack:
-            stage = stack[-1]
-            if levels[stage] >= 0:
-                stack.pop()
-                continue
-            open_needs = [need for need in needs[stage] if levels[need] < 0]
-            if open_needs:
-                stack += open_needs
-            else:
-                levels[stage] = 1 + max([levels[need] for need in needs[stage]], default=-1)
-                stack.pop()
+    """How many needs stand above each stage in its longest chain."""
+    levels = [0] * len(needs)
+    for stage in order(needs):
+        if above := needs[stage]:
+            levels[stage] = 1 + max([levels[need] for need in above])
     return levels

@@ -12,7 +12,7 @@ from stagebook.record.story import FAILED, Attempt, Story
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Sequence
+    from typing import Iterable, Mapping, Sequence
 
 CRITICAL_PATH = "critical path"
 #: A chain that fills so much of the run leaves no other reason for its length.
@@ -46,11 +46,12 @@ def waiting_by(attempts: Iterable[Sequence[Attempt]]) -> Counter[str]:
     return waits
 
 
-def bound_by(story: Story, chain: Sequence[int], chain_us: int) -> str | None:
+def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[str, int]) -> str | None:
     """What a parallel run could not be shorter for: `critical path`, or the name of what was waited for.
 
     The work of the critical path where it is nearly all of the run; else what the stages on that path waited for
-    longest; else what all stages did. None where nothing stands out, or the run was stopped or sequential.
+    longest; else what all stages did, which is `waits`. None where nothing stands out, or the run was stopped or
+    sequential.
     """
     wall_us = story.end_us
     if not wall_us or story.mode == "sequential" or story.outcome == "cancellation":
@@ -60,11 +61,11 @@ def bound_by(story: Story, chain: Sequence[int], chain_us: int) -> str | None:
     if chain_us >= _FILLS * wall_us:
         return CRITICAL_PATH
     on_path = waiting_by([story.attempts[stage] for stage in chain])
-    everywhere = waiting_by(story.attempts)
+    everywhere = Counter(waits)
     del everywhere["backoff"]
-    for waits in (on_path, everywhere):
-        del waits["start"]
-        name, us = next(iter(waits.most_common(1)), ("", 0))
+    for waited in (on_path, everywhere):
+        del waited["start"]
+        name, us = next(iter(waited.most_common(1)), ("", 0))
         if us >= _MATTERS * wall_us:
             return name
     return CRITICAL_PATH if chain_us >= _NEARLY_FILLS * wall_us else None

@@ -82,30 +82,6 @@ def waited_us(attempt: Mapping[str, Any]) -> int:
     return round((attempt.get("wait_s") or 0) * 1e6) if attempt.get("waited") else 0
 
 
-def segments_of(stage: Mapping[str, Any], read: Callable[[str], int], now_us: int) -> tuple[Segment, ...]:
-    """What the stage did, in microseconds on the clock of `shape`; a running attempt goes on until `now_us`."""
-    segments: list[Segment] = []
-    attempts = stage["attempts"]
-    last = len(attempts) - 1
-    before = -1  #: when an attempt failed that this one retries
-    for index, attempt in enumerate(attempts):
-        started = _begin(attempt, read)
-        ended = _end(attempt, read)
-        finished = ended if ended is not None else now_us
-        wait_us = waited_us(attempt)
-        ready = started - round((attempt.get("wait_s") or 0) * 1e6)
-        if 0 <= before < ready:
-            segments.append(Segment("backoff", before, ready))
-        if wait_us:
-            segments.append(Segment("wait", ready, started))
-        kind = "failed" if index < last and attempt["outcome"] in FAILED else "work"
-        if attempt["outcome"] == "cancellation" or (ended is None and stage.get("interrupted")):
-            kind = "stopped"
-        segments.append(Segment(kind, started, max(started, finished)))
-        before = finished if kind == "failed" and attempt["reason"] != "interrupted" else -1
-    return tuple(segments)
-
-
 def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     """The rows of a run, skipped stages left out. `now_us`, of the wall clock, ends what still runs."""
     read = instants()
@@ -180,14 +156,33 @@ def _latest(document: Mapping[str, Any], read: Callable[[str], int], begin: int)
 
 
 def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: int, path: frozenset[str]) -> Row:
+    """What the stage did, in microseconds since `begin`; a running attempt goes on until `end`."""
+    segments: list[Segment] = []
     wait_us = work_us = 0
-    segments = []
-    for kind, from_us, to_us in segments_of(stage, read, end):
-        if kind in ("work", "failed"):
-            work_us += to_us - from_us
-        elif kind == "wait":
-            wait_us += to_us - from_us
-        segments.append(Segment(kind, from_us - begin, to_us - begin))
+    failed_us: int | None = None  #: when an attempt failed that this one retries
+    attempts = stage["attempts"]
+    for number, attempt in enumerate(attempts, 1):
+        started = _begin(attempt, read) - begin
+        ended = _end(attempt, read)
+        finished = max(started, (end if ended is None else ended) - begin)
+        outcome = attempt["outcome"]
+        ready = started - round((attempt.get("wait_s") or 0) * 1e6)
+        if failed_us is not None and failed_us < ready:
+            segments.append(Segment("backoff", failed_us, ready))
+        if ready < started and attempt.get("waited"):
+            segments.append(Segment("wait", ready, started))
+            wait_us += started - ready
+        failed_us = None
+        if outcome == "cancellation" or (ended is None and stage.get("interrupted")):
+            kind = "stopped"
+        else:
+            kind = "work"
+            if outcome in FAILED and number < len(attempts):
+                kind = "failed"
+                if attempt["reason"] != "interrupted":
+                    failed_us = finished
+            work_us += finished - started
+        segments.append(Segment(kind, started, finished))
     name = stage["stage"]
     return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path)
 
