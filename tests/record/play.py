@@ -17,7 +17,7 @@ from stagebook.model.pipeline import Pipeline, Retry, Stage, Timeouts
 from stagebook.model.plain import to_plain
 from stagebook.record import reader
 from stagebook.record.line import members, quote
-from stagebook.record.replay import choice_to_plain, replay
+from stagebook.record.replay import replay
 from stagebook.record.story import Story, Usage
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build
@@ -96,7 +96,7 @@ class Play:
         header = members(
             pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, boot=None, pid=7,
             digest=pipe.digest, params={}, critical=critical, critical_by=plan.critical_by,
-            choice=choice_to_plain(choice),
+            choice=choice._asdict(),
         )  # fmt: skip
         play.happened(Began(0), "run.started", tail=f'{header},"plan":{json.dumps(to_plain(pipe))}')
         if cancel_at_us is not None:

@@ -8,7 +8,7 @@ import sys
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
-from stagebook.record import profile, runs, state
+from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
 
@@ -64,6 +64,8 @@ def execute(args: argparse.Namespace) -> int:
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     if args.resume and args.file is None:  # which file it is of stands in its journal
+        from stagebook.record import runs
+
         place = state.locate(None, None, os.getcwd(), args.settings.dir, os.environ)
         return _resume(args, place, os.path.basename(runs.resolve(place, args.resume)))
     file = pipelines.find(args.file)
@@ -98,6 +100,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
+    from stagebook.record import runs
+
     directory = state.run_directory(place, run)
     summary = runs.summarise(directory)
     if summary is not None and summary["state"] == "ended" and not runs.can_go_on(summary):
@@ -154,6 +158,8 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
 
 def _to_resume(place: str, wanted: str, file: str) -> str | None:
     """The id of the run to go on with; None: there is none, so begin one."""
+    from stagebook.record import runs
+
     if wanted:
         return os.path.basename(runs.resolve(place, wanted))
     return runs.latest_to_resume(place, file)
@@ -201,6 +207,8 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
 
 
 def _failed_of(place: str, wanted: str) -> tuple[str, ...]:
+    from stagebook.record import runs
+
     document = runs.document(runs.resolve(place, wanted))
     failed = tuple(
         stage["stage"] for stage in document["stages"] if stage["outcome"] in ("failure", "error", "timeout")

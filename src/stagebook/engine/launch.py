@@ -20,7 +20,7 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import DEFECT, FAILED, OK, SIGNAL_EXITS, SURROUNDINGS, WAITING
 from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
-from stagebook.record import lock, replay, state
+from stagebook.record import lock, state
 from stagebook.record.clock import boot_id, new_run_id
 from stagebook.record.line import members, quote
 from stagebook.record.story import Story
@@ -76,7 +76,7 @@ def start(
         pipeline=pipeline.name, mode=story.mode, jobs=story.jobs, policy=plan.policy, stages=len(plan.stages),
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
-        critical_by=story.critical_by, choice=replay.choice_to_plain(choice),
+        critical_by=story.critical_by, choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()

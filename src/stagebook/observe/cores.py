@@ -19,7 +19,7 @@ def _quota() -> float | None:
     """Cores' worth of time that cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`) grants; None: no limit."""
     for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="utf-8") as file:
                 words = file.read().split()
         except OSError:
             continue
@@ -32,7 +32,7 @@ def _quota() -> float | None:
 
 def _words(path: str) -> list[str]:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return file.read().split()
     except OSError:
         return []

@@ -56,7 +56,7 @@ def epoch_us(text: str) -> int:
 def boot_id() -> str | None:
     """What tells this boot of this machine from every other one; None where the system does not say."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return None

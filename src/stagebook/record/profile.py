@@ -37,7 +37,7 @@ def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
     draft = os.path.join(cache, f"{NAME}.{os.getpid()}.tmp")
     try:
         os.makedirs(cache, exist_ok=True)
-        with open(draft, "w", encoding="ascii") as out:
+        with open(draft, "w", encoding="utf-8") as out:
             out.write(json.dumps(everything, separators=(",", ":")))
         os.replace(draft, os.path.join(cache, NAME))
     except OSError:
@@ -49,7 +49,7 @@ def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
 
 def _all(cache: str) -> dict[str, object]:
     try:
-        with open(os.path.join(cache, NAME), encoding="ascii") as file:
+        with open(os.path.join(cache, NAME), encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}

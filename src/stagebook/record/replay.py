@@ -85,11 +85,6 @@ def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:
     return pipeline, replan.keep(build(pipeline, choice), kept, record["begun"])
 
 
-def choice_to_plain(choice: Choice) -> dict[str, Any]:
-    """A choice as JSON values, one key a field."""
-    return choice._asdict()
-
-
 def choice_from_plain(plain: dict[str, Any]) -> Choice:
     """The inverse, also of a choice that went through JSON; keys that are not known any more are left out."""
     return Choice(**{name: _frozen(value) for name, value in plain.items() if name in Choice._fields})
