@@ -84,6 +84,16 @@ def test_no_command_and_unknown_options_are_usage_errors_and_nothing_is_recorded
     assert script.run_ids() == []
 
 
+@pytest.mark.parametrize("words", [("--", "true"), ("--json", "--run", "K", "--", "true"), ("--run", "K", "--end")])
+def test_trouble_of_its_own_is_125_as_with_env(script: Place, words: tuple[str, ...]) -> None:
+    here = script.base / "here"
+    here.mkdir()
+    done = script.run("measure", *words, cwd=here, prefix=("sh", "-c", f'rmdir "{here}"; exec "$@"', "sh"))
+    assert done.code == 125
+    assert "the current directory cannot be used: No such file or directory" in done.said
+    assert "Traceback" not in done.said
+
+
 def test_a_script_without_an_interpreter_line_is_run_by_sh_as_a_shell_would(script: Place) -> None:
     path = script.folder / "plain"
     path.write_text('echo "$0 got $1"\n')

@@ -83,11 +83,16 @@ def main(argv: list[str] | None = None) -> int:
             from stagebook.cli import trouble
         except OSError as another:  # not even a descriptor is left to read our own files
             complain(f"error: the system gave way: {another.strerror}\n")
-            return 4
-        code = trouble.explain(error, words)
+            return _own_trouble(4, words)
+        code = _own_trouble(trouble.explain(error, words), words)
     if argv is None and words[:1] == ["run"] and sys.gettrace() is None and sys.getprofile() is None:
         _leave_at_once(code)
     return code
+
+
+def _own_trouble(code: int, words: list[str]) -> int:
+    """The code for trouble of ours: that of `measure` must be told from its command's, so it is what `env` has."""
+    return 125 if words[:1] == ["measure"] and code > 2 else code
 
 
 def _leave_at_once(code: int) -> NoReturn:
