@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
+MEASURED = "measured"  #: the format of a pipeline that no file holds: its stages add themselves when they begin
+
 
 class Retry(NamedTuple):
     """`attempts` is the total. `jitter` is a share (0.2 = ±20 %). `only` holds `timeout`, `exit N`, …; empty: any."""

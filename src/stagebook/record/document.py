@@ -8,7 +8,8 @@ engines: a picture is drawn from these.
 from __future__ import annotations
 
 from stagebook.graph.shape import order
-from stagebook.record import measured, reasons
+from stagebook.model.pipeline import MEASURED
+from stagebook.record import reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
@@ -23,7 +24,7 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`)."""
     sums = totals(story)
     warnings = sums.pop("warnings")
-    is_measured = story.pipeline.format == measured.FORMAT
+    is_measured = story.pipeline.format == MEASURED
     return {
         "run": story.run,
         "pipeline": story.pipeline.name,

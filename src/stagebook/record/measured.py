@@ -14,7 +14,7 @@ import os
 import time
 
 from stagebook.model.outcome import SEVERITY
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import MEASURED, Pipeline, Stage
 from stagebook.model.plain import to_plain
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from stagebook.record.story import Attempt, Story
 
-FORMAT = "measured"
 IDLE_S = 6 * 3600  #: a key that nothing was measured under for so long begins another run
 PATIENCE_S = 2.0  #: how long a turn is waited for, as whoever has it needs a few milliseconds
 _LOOK_S = 0.002
@@ -93,7 +92,7 @@ class Turn:
             self._boot_zero_us = _boot_us()
             return time.time_ns() // 1000
         first = self.recording.records[0]
-        if first.get("format") != FORMAT:
+        if first.get("format") != MEASURED:
             raise SurroundingsError(f"{self.recording.path} is not the journal of a measured run")
         if first.get("boot") == boot_id():
             self._boot_zero_us = first.get("boottime_us")
@@ -117,9 +116,9 @@ class Turn:
 
     def begin_run(self, name: str) -> None:
         """The first line."""
-        empty = Pipeline(name, "", FORMAT, "", ())
+        empty = Pipeline(name, "", MEASURED, "", ())
         self.writer.add("run.started", 0, tail=members(
-            pipeline=name, mode="parallel", jobs=1, policy=empty.policy, stages=0, file="", format=FORMAT,
+            pipeline=name, mode="parallel", jobs=1, policy=empty.policy, stages=0, file="", format=MEASURED,
             boot=boot_id(), pid=os.getpid(), digest="", boottime_us=self._boot_zero_us, critical=[], choice={},
             plan=to_plain(empty),
         ))  # fmt: skip
@@ -263,7 +262,7 @@ class Past:
 
 def refuse(recording: Recording) -> None:
     """Raise InputError for the journal of a measured run: its commands belong to somebody else's script."""
-    if recording.records and recording.records[0].get("format") == FORMAT:
+    if recording.records and recording.records[0].get("format") == MEASURED:
         raise InputError(f"run {recording.run} was measured: only the script that its commands stand in can lead it")
 
 
@@ -379,14 +378,14 @@ def _by_id(state_directory: str, key: str) -> str | None:
     directory = state.run_directory(state_directory, key)
     try:
         with open(state.journal_path(directory), "rb") as file:
-            is_measured = f'"format":"{FORMAT}"'.encode() in file.read(4096)
+            is_measured = f'"format":"{MEASURED}"'.encode() in file.read(4096)
     except OSError:
         return None
     return directory if is_measured else None
 
 
 def _key_path(state_directory: str, key: str) -> str:
-    return os.path.join(state_directory, "cache", FORMAT, state.log_stem(key))
+    return os.path.join(state_directory, "cache", MEASURED, state.log_stem(key))
 
 
 def _lock_key(state_directory: str, key: str) -> tuple[int, str]:

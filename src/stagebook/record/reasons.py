@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from stagebook.record import measured
+from stagebook.model.pipeline import MEASURED
 from stagebook.record.story import FAILED, Attempt, Story
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[s
     wall_us = story.end_us
     if not wall_us or story.mode == "sequential" or story.outcome == "cancellation":
         return None
-    if story.pipeline.format == measured.FORMAT:
+    if story.pipeline.format == MEASURED:
         return None
     if chain_us >= _FILLS * wall_us:
         return CRITICAL_PATH

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import MEASURED, Pipeline
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import measured
@@ -143,7 +143,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         if used is not None:
             story.used(at[record["stage"]], record["attempt"], used)
     elif event == "run.ended":
-        if story.pipeline.format == measured.FORMAT:
+        if story.pipeline.format == MEASURED:
             measured.settle(story)
         else:
             story.finished(us, record["outcome"], record.get("reason"))

@@ -10,6 +10,7 @@ import json
 import os
 import stat
 
+from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader
 from stagebook.record.clock import epoch_us, stamp
@@ -135,7 +136,7 @@ def document(directory: str) -> dict[str, Any]:
     recording = reader.load(path)
     reader.settle(path)
     story = Story.from_recording(recording)
-    if story.pipeline.format == measured.FORMAT:
+    if story.pipeline.format == MEASURED:
         return _measured_document(directory, story, recording)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
     waiting = None
@@ -165,7 +166,7 @@ def _measured_document(directory: str, story: Story, recording: reader.Recording
 def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_synced: bool) -> Summary:
     """An end that was written and never made durable was never announced either: such a run is not over."""
     over = last["event"] == "run.ended" and is_synced
-    is_measured = head.get("format") == measured.FORMAT
+    is_measured = head.get("format") == MEASURED
     if is_measured and not over:
         try:
             whole = document(directory)
