@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from tests.door.place import Place, by_stage, note, reasons
+import pytest
+from tests.door.place import Place, by_stage, note, noted, reasons
 
 HOLD = "while :; do sleep 0.02; done"
 
@@ -63,6 +64,24 @@ def test_a_file_that_may_not_be_executed_is_an_error_that_says_so(place: Place) 
     done = place.run("run", "--json")
     assert (done.code, by_stage(done.json)["a"]["outcome"]) == (4, "error")
     assert "ermission denied" in by_stage(done.json)["a"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [({"run": "true", "dir": "missing"}, "directory "), ({"cmd": ["no-such-program"]}, "program not found: ")],
+)
+def test_a_stage_that_cannot_start_has_waited_all_the_same(
+    place: Place, broken: dict[str, object], reason: str
+) -> None:
+    place.pipeline({"first": noted(), "broken": broken})
+    done = place.run("run", "--sequential", "--json")
+    assert done.code == 4
+    for document in (done.json, place.show()):
+        first, second = (by_stage(document)[name] for name in ("first", "broken"))
+        assert second["outcome"] == "error" and second["reason"].startswith(reason)
+        assert second["waited"] == second["attempts"][0]["waited"] == "slot"
+        assert second["wait_s"] == second["attempts"][0]["wait_s"] >= first["wall_s"] > 0
+        assert document["waiting_by"]["slot"] == second["wait_s"]
 
 
 def test_r038_a_skipped_stage_names_its_whole_chain_of_causes(place: Place) -> None:

@@ -85,8 +85,12 @@ class Account:
         self._later(us, self._story.started, (index, number, us, ready_us, waited, log))
         self._later(us, self.watcher.started, (self._plan.stages[index].id, number, us, max(0, us - ready_us), waited))
 
-    def exited(self, index: int, number: int, us: int, started_us: int, end: Finished) -> None:
-        """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`)."""
+    def exited(
+        self, index: int, number: int, us: int, started_us: int, end: Finished,
+        never_began: tuple[int, str] | None = None,
+    ) -> None:  # fmt: skip
+        """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`).
+        `never_began` is for one that waited and then never had a process: since when, and for what."""
         outcome, reason, code, signalled, used, warnings = end
         text = "null" if reason is None else quote(reason)
         extra = ""
@@ -94,12 +98,18 @@ class Account:
             extra = ',"warnings":[' + ",".join(map(quote, warnings)) + "]"
             for warning in warnings:
                 self._later(us, self._story.warn, (warning,))
+        ready_us = waited = None
+        if never_began is not None:
+            ready_us, waited = never_began
+            extra += f',"ready":{ready_us / 1e6},"waited":{quote(waited)}'
         self.writer.add(
             "stage.exited", us, self._names[index], number,
             f'"outcome":"{outcome}","reason":{text},"exit":{"null" if code is None else code},'
             f'"signal":{"null" if signalled is None else signalled},"usage":{usages.encode(used)}{extra}',
         )  # fmt: skip
-        self._later(us, self._story.exited, (index, number, us, outcome, reason, code, signalled, used))
+        self._later(
+            us, self._story.exited, (index, number, us, outcome, reason, code, signalled, used, ready_us, waited)
+        )  # fmt: skip
         self._exits.append((index, number, us, outcome, reason, code, us - started_us))
 
     def ended(self, decision: Ended) -> None:

@@ -151,13 +151,17 @@ class Engine:
             pid = self._attempts.start(index, number, stage, log)
         except CannotStart as error:
             us = self._clock.us()
-            self._exited(index, number, us, us, Finished("error", str(error)))
+            never_began = None if waited is None else (ready * 1000, waited)
+            self._exited(index, number, us, us, Finished("error", str(error)), never_began)
             return
         self._account.started(index, number, us, ready * 1000, waited, log, pid)
         self._batch.append(Started(us // 1000, index, number, pid, 0))
 
-    def _exited(self, index: int, number: int, us: int, started_us: int, end: Finished) -> None:
-        self._account.exited(index, number, us, started_us, end)
+    def _exited(
+        self, index: int, number: int, us: int, started_us: int, end: Finished,
+        never_began: tuple[int, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._account.exited(index, number, us, started_us, end, never_began)
         self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
 
     # Waiting --------------------------------------------------------------------------------------------------

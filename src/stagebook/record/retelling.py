@@ -114,6 +114,10 @@ def usage_of(plain: dict[str, Any] | None) -> Usage | None:
     return None if plain is None else Usage(*map(plain.get, Usage._fields))
 
 
+def _us(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1_000_000)
+
+
 def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     event = record["event"]
     us = time_us(record)
@@ -124,15 +128,14 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     elif event == "stage.exited":
         story.exited(
             at[record["stage"]], record["attempt"], us, record["outcome"], record.get("reason"), record.get("exit"),
-            record.get("signal"), usage_of(record.get("usage")),
+            record.get("signal"), usage_of(record.get("usage")), _us(record.get("ready")), record.get("waited"),
         )  # fmt: skip
         for text in record.get("warnings", ()):
             story.warn(text)
     elif event == "stage.ended":
-        ready = record.get("ready")
         story.ended(
             at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False),
-            None if ready is None else round(ready * 1_000_000),
+            _us(record.get("ready")),
         )  # fmt: skip
     elif event == "stages.added":
         added = _pipeline_in(record).stages

@@ -182,14 +182,17 @@ class Story:
         exit: int | None = None,
         signal: int | None = None,
         usage: Usage | None = None,
+        ready_us: int | None = None,
+        waited: str | None = None,
     ) -> None:
-        """That attempt is over. One that never had a process (a missing program) counts as begun at its end."""
+        """That attempt is over. One that never had a process (a missing program) counts as begun at its end; since
+        when it could have begun, and what it waited for, is given here and for no other."""
         known = self.attempts[stage]
         if known and known[-1].number == attempt and known[-1].finished_us is None:
             begun, earlier = known[-1], known[:-1]
             self.running -= 1
         else:
-            begun, earlier = Attempt(attempt, us, us, None, None), known
+            begun, earlier = Attempt(attempt, us if ready_us is None else min(ready_us, us), us, waited, None), known
         over = Attempt(*begun[:5], us, outcome, reason, exit, signal, usage if usage is not None else UNKNOWN)
         self.attempts[stage] = (*earlier, over)
         self.state[stage] = WAITING
