@@ -15,6 +15,8 @@ def find_cycle(needs: Sequence[Sequence[int]]) -> list[int] | None:
     `needs[i]` are the indices that `i` needs. The answer starts with its smallest index and goes the way work would
     flow: each stage is needed by the next one, and the last one by the first. Costs O(stages + needs).
     """
+    if all(not each or max(each) < index for index, each in enumerate(needs)):
+        return None  # as most files are written: what is needed stands above
     dependents: list[list[int]] = [[] for _ in needs]
     waiting = [len(each) for each in needs]
     for index, each in enumerate(needs):

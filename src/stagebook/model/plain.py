@@ -6,6 +6,8 @@ that ten thousand stages are small to keep and quick to read, and equal values c
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
 from stagebook.model.problem import Problem
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 #: Fields that each stage has for itself; all others go to `likes`.
 _OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env")
 _LIKE = tuple(field for field in Stage._fields if field not in _OWN)
+_shared = itemgetter(*map(Stage._fields.index, _LIKE))
 _DEFAULTS: dict[str, Any] = Stage._field_defaults
 _PARTS: dict[str, Any] = {"resources": Resources, "retry": Retry, "timeouts": Timeouts}
 _PIPELINE_PARTS = ("stages", "params", "limits", "matrices", "groups", "problems", "unbuilt")
@@ -98,19 +101,29 @@ def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int
         out["cell"] = stage.cell
     if stage.env:
         out["env"] = stage.env
+    shared = _shared(stage)
+    objects = tuple(map(id, shared))  # mostly the very ones of a stage before, which is quicker to see than to compare
+    number = numbers.get(objects)
+    if number is None:
+        number = numbers[objects] = _number(shared, likes, numbers)
+    if number:
+        out["like"] = number
+    return out
+
+
+def _number(shared: tuple[Any, ...], likes: list[dict[str, Any]], numbers: dict[Any, int]) -> int:
+    """The place in `likes` of these fields of a stage."""
     like = {
         field: _sparse(value) if field in _PARTS else value
-        for field, value in zip(Stage._fields, stage)
-        if field not in _OWN and (field == "kind" or value != _DEFAULTS[field])
+        for field, value in zip(_LIKE, shared)
+        if field == "kind" or value != _DEFAULTS[field]
     }
     key = repr(like)
     number = numbers.get(key)
     if number is None:
         number = numbers[key] = len(likes)
         likes.append(like)
-    if number:
-        out["like"] = number
-    return out
+    return number
 
 
 def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:

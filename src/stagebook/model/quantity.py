@@ -37,13 +37,9 @@ SHARE_PATTERN = r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%$"
 RATE_PATTERN = r"^[1-9][0-9]{0,8}/(s|m|h|d)$"
 CPU_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3})?$"
 
-_duration = re.compile(DURATION_PATTERN)
-_size = re.compile(SIZE_PATTERN)
-_share = re.compile(SHARE_PATTERN)
-_rate = re.compile(RATE_PATTERN)
-_cpu = re.compile(CPU_PATTERN)
-_part = re.compile(r"([0-9.]+)([a-z]+)")
-_bare = re.compile(r"^[0-9]+(\.[0-9]+)?$")
+#: Patterns stay text until something is held against them: to make them ready costs more than to read most files.
+_PART = r"([0-9.]+)([a-z]+)"
+_BARE = r"^[0-9]+(\.[0-9]+)?$"
 
 
 def _whole(number: str, unit: int, text: str, of: str) -> int:
@@ -57,11 +53,11 @@ def _whole(number: str, unit: int, text: str, of: str) -> int:
 
 def duration_ms(text: str) -> int:
     """`200ms`, `90s`, `1.5m`, `1h30m`, `2d` to milliseconds; ValueError for anything else, a bare number included."""
-    if not _duration.fullmatch(text):
-        if _bare.fullmatch(text):
+    if not re.fullmatch(DURATION_PATTERN, text):
+        if re.fullmatch(_BARE, text):
             raise ValueError(f"`{text}` has no unit; write `{text}s` or `{text}m`")
         raise ValueError(f"`{_shorten(text)}` is no duration such as `200ms`, `90s`, `10m`, `1h30m` or `2d`")
-    total = sum(_whole(number, _MS[unit], text, "milliseconds") for number, unit in _part.findall(text))
+    total = sum(_whole(number, _MS[unit], text, "milliseconds") for number, unit in re.findall(_PART, text))
     if total > DURATION_MAX_MS:
         raise ValueError(f"`{text}` is longer than 3650d")
     return total
@@ -69,8 +65,8 @@ def duration_ms(text: str) -> int:
 
 def size_bytes(text: str) -> int:
     """`512MiB`, `2GB`, `1.5GiB` to bytes; ValueError for anything else, a bare number included."""
-    if not _size.fullmatch(text):
-        if _bare.fullmatch(text):
+    if not re.fullmatch(SIZE_PATTERN, text):
+        if re.fullmatch(_BARE, text):
             raise ValueError(f"`{text}` has no unit; write `{text}MiB` or `{text}GB`")
         raise ValueError(f"`{_shorten(text)}` is no size such as `512MiB` or `2GB`")
     number = text.rstrip("BKMGTik")
@@ -90,8 +86,8 @@ def size_text(size: int) -> str:
 
 def share(text: str) -> float:
     """`80%` to 0.8; ValueError for anything outside 0 % to 100 %."""
-    if not _share.fullmatch(text):
-        if _bare.fullmatch(text):
+    if not re.fullmatch(SHARE_PATTERN, text):
+        if re.fullmatch(_BARE, text):
             percent = f"{float(text) * 100:g}" if float(text) <= 1 else text
             raise ValueError(f"`{text}` has no unit; write `{percent}%`")
         raise ValueError(f"`{_shorten(text)}` is no share such as `80%`, from 0% to 100%")
@@ -100,7 +96,7 @@ def share(text: str) -> float:
 
 def rate(text: str) -> tuple[int, int]:
     """`10/s` to (10, 1000): how many, in how many milliseconds; ValueError for anything else."""
-    if not _rate.fullmatch(text):
+    if not re.fullmatch(RATE_PATTERN, text):
         raise ValueError(f"`{_shorten(text)}` is no rate such as `10/s`, `5/m` or `100/h`")
     count, _, unit = text.partition("/")
     return int(count), _MS[unit]
@@ -108,7 +104,7 @@ def rate(text: str) -> tuple[int, int]:
 
 def cpu_milli(text: str) -> int:
     """`2` or `0.5` cores to thousandths of a core, above 0; ValueError for anything else."""
-    if not _cpu.fullmatch(text):
+    if not re.fullmatch(CPU_PATTERN, text):
         raise ValueError(f"`{_shorten(text)}` is no number of cores such as `2` or `0.5`, down to thousandths")
     value = _whole(text, 1_000, text, "thousandths of a core")
     if value == 0:

@@ -19,10 +19,7 @@ NAME = "durations.json"
 
 def load(cache: str, file: str) -> dict[str, int]:
     """Known durations of a pipeline file's stages by id, in milliseconds; empty where nothing sound is known."""
-    known = _all(cache).get(file)
-    if not isinstance(known, dict):
-        return {}
-    return {stage: ms for stage, ms in known.items() if isinstance(ms, int) and not isinstance(ms, bool) and ms >= 0}
+    return _known(_all(cache), file)
 
 
 def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
@@ -30,7 +27,7 @@ def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
     if not durations:
         return
     everything = _all(cache)
-    known = load(cache, file)
+    known = _known(everything, file)
     for stage, ms in durations.items():
         known[stage] = round(known[stage] * (1 - WEIGHT) + ms * WEIGHT) if stage in known else ms
     everything[file] = known
@@ -54,3 +51,10 @@ def _all(cache: str) -> dict[str, object]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _known(everything: Mapping[str, object], file: str) -> dict[str, int]:
+    known = everything.get(file)
+    if not isinstance(known, dict):
+        return {}
+    return {stage: ms for stage, ms in known.items() if isinstance(ms, int) and not isinstance(ms, bool) and ms >= 0}

@@ -10,7 +10,7 @@ import re
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
-from stagebook.formats.native.nodes import Node, col_of, line_of, shorten, unnameable
+from stagebook.formats.native.nodes import Node, col_of, is_nameable, line_of, shorten
 from stagebook.model import quantity
 from stagebook.model.problem import Problem
 
@@ -33,15 +33,14 @@ SUGGESTIONS_MAX = 20
 COMPARED_MAX = 2_000
 
 _trap_words = frozenset("yes no on off ~ null".split())
-_trap_number = re.compile(
-    r"[-+]?([0-9][0-9_]*\.[0-9]*0|0[0-9]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?|0x[0-9a-fA-F]+|[0-9]+_[0-9_]+)"
-)
-_integer = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
-_number = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?")
-_decimal = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?")
-_function = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_reason = re.compile(r"failure|error|timeout|exit ([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])")
-_date = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+#: Patterns stay text until something is held against them: to make them ready costs more than to check most files.
+_TRAP_NUMBER = r"[-+]?([0-9][0-9_]*\.[0-9]*0|0[0-9]+|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?|0x[0-9a-fA-F]+|[0-9]+_[0-9_]+)"
+_INTEGER = r"[-+]?(0|[1-9][0-9]{0,14})"
+_NUMBER = r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?"
+_DECIMAL = r"[0-9]{1,4}(\.[0-9]{1,4})?"
+_FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+_REASON = r"failure|error|timeout|exit ([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])"
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
 
 class Checker:
@@ -165,7 +164,7 @@ class Checker:
             if text.lower() in _trap_words:
                 read = "null" if text in ("~", "null", "Null", "NULL") else "a boolean"
                 self.warn(place, "yaml-trap", f"{shorten(label)}: {text} is read as {read}; quote it ({_TOLD})")
-            elif _trap_number.fullmatch(text):
+            elif re.fullmatch(_TRAP_NUMBER, text):
                 read = _as_number(text)
                 if read != text:
                     self.warn(place, "yaml-trap", f"{shorten(label)}: {text} is read as {read}; quote it ({_TOLD})")
@@ -189,7 +188,9 @@ class Checker:
         if len(items) < type_.least:
             self.error(node[1], "empty", f"{shorten(label)}: needs at least {type_.least} in its list")
             return BAD
-        checked = [self.value(item, type_.item, label) for item in items]
+        inner = type_.item
+        check = _CHECKS[type(inner)]
+        checked = [check(self, item, inner, label) for item in items]
         return [each for each in checked if each is not BAD]
 
     def map_of(self, node: Node, type_: MapOf, label: str) -> Any:
@@ -207,7 +208,7 @@ class Checker:
 
     def own_name(self, place: int, key: str, type_: MapOf, label: str) -> bool:
         """Whether a key of the user's can be what `type_` says, as a variable's or a pool's name."""
-        if not key or unnameable.search(key) or (type_.names == "axis" and ("[" in key or "]" in key)):
+        if not key or not is_nameable(key) or (type_.names == "axis" and ("[" in key or "]" in key)):
             self.error(place, "name", f"{shorten(label)}: '{shorten(key)}' is no name for {_article(type_.names)}")
         elif type_.names == "environment variable" and ("=" in key or key in RESERVED_ENV):
             why = "holds `=`" if "=" in key else "is set by Stagebook itself"
@@ -362,13 +363,13 @@ def _bool(text: str) -> bool:
 
 
 def _int(text: str) -> int:
-    if not _integer.fullmatch(text):
+    if not re.fullmatch(_INTEGER, text):
         raise ValueError(f"a whole number expected, not '{shorten(text)}'")
     return int(text)
 
 
 def _float(text: str) -> float:
-    if not _number.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         raise ValueError(f"a number expected, not '{shorten(text)}'")
     return float(text)
 
@@ -394,9 +395,9 @@ def _rate(text: str) -> list[int]:
     return list(quantity.rate(text))
 
 
-def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
     def convert(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not re.fullmatch(pattern, text):
             raise ValueError(f"{expected} expected, not '{shorten(text)}'")
         return text
 
@@ -415,7 +416,7 @@ def _version(text: str) -> str:
 
 def is_newer(text: Any) -> bool:
     """Whether a scalar is a version after the one known here."""
-    return type(text) is str and bool(_decimal.fullmatch(text)) and float(text) > grammar.VERSION
+    return type(text) is str and bool(re.fullmatch(_DECIMAL, text)) and float(text) > grammar.VERSION
 
 
 _UNQUOTED = frozenset(["bool", "int", "number", "version"])
@@ -431,9 +432,9 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "rate": _rate,
     "port": _port,
     "workers": _workers,
-    "function": _matching(_function, "module:function"),
-    "retry-reason": _matching(_reason, "failure, error, timeout or `exit N`"),
-    "date": _matching(_date, "a date such as 2027-01-31"),
+    "function": _matching(_FUNCTION, "module:function"),
+    "retry-reason": _matching(_REASON, "failure, error, timeout or `exit N`"),
+    "date": _matching(_DATE, "a date such as 2027-01-31"),
     "version": _version,
 }
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, found
-from stagebook.formats.native.nodes import Node, line_of, shorten, unnameable
+from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
@@ -171,8 +171,8 @@ class Expander:
         if name in grammar.GROUPS:
             own = f"`checks: {{{name}: [...]}}`"
             check.error(place, "name", f"`{name}` is reserved; a group has its own name, as in {own}")
-        elif not name or unnameable.search(name) or "[" in name or "]" in name:
-            holds = "holds control characters" if unnameable.search(name) else "holds `[` or `]`"
+        elif not name or not is_nameable(name) or "[" in name or "]" in name:
+            holds = "holds `[` or `]`" if is_nameable(name) else "holds control characters"
             check.error(place, "name", f"the stage name '{shorten(name)}' {holds if name else 'is empty'}")
         elif name in self.places:
             first = line_of(self.places[name])
@@ -299,7 +299,7 @@ class Expander:
     def cycles(self, flat: list[dict[int, int]]) -> None:
         """Says cycles that share no stage, up to a number. Over drafts: the cells of a matrix have the same needs."""
         owner = [index for index, draft in enumerate(self.drafts) for _ in range(draft.count)]
-        needs = [list(dict.fromkeys([owner[each] for each in of])) for of in flat]
+        needs = [list({owner[each]: None for each in of}) for of in flat]
         for _ in range(_CYCLES_MAX):
             found = find_cycle(needs)
             if found is None:

@@ -6,7 +6,7 @@ from itertools import product
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, env_name
-from stagebook.formats.native.nodes import Node, shorten, unnameable
+from stagebook.formats.native.nodes import Node, is_nameable, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def label(cell: Cell) -> str:
 
 
 def _safe(value: str) -> str:
-    if "[" not in value and "]" not in value and not unnameable.search(value):
+    if "[" not in value and "]" not in value and is_nameable(value):
         return value
-    kept = [c if c not in "[]" and not unnameable.match(c) else None for c in value]
+    kept = [c if c not in "[]" and is_nameable(c) else None for c in value]
     return "".join(c or "".join(f"%{byte:02X}" for byte in value[at].encode()) for at, c in enumerate(kept))
 
 

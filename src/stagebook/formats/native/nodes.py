@@ -9,6 +9,7 @@ depth, aliases, tags and duplicate keys are judged on the way, before they cost 
 from __future__ import annotations
 
 import re
+from sys import intern
 
 from stagebook.formats.native import grammar
 from stagebook.model.problem import InputError, Problem
@@ -21,11 +22,15 @@ Node: TypeAlias = "tuple[Any, int, bool]"
 
 _STR, _SEQ, _MAP = ("tag:yaml.org,2002:" + word for word in ("str", "seq", "map"))
 _CONTROLS = bytes([*range(0, 9), 11, 12, *range(14, 32), 127])
-_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+#: Patterns stay text until one is needed, which a file in plain ASCII never does.
+_CONTROL = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]"
 #: What a name may not hold: control characters, and what ends a line for some readers.
-unnameable = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNNAMEABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 #: What a message does not repeat: the same, and marks that turn the direction of the text around them.
-_unshown = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSHOWN = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+
+#: Keys that are none without quotes, or mean something else.
+_ODD = ("", "<<")
 
 
 def place(line: int, col: int) -> int:
@@ -62,7 +67,7 @@ def _decoded(data: bytes, file: str) -> str:
         hint = "; save the file as UTF-8" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         _refuse(file, line, col, "encoding", f"byte 0x{data[error.start]:02x} is not UTF-8{hint}")
     if len(data.translate(None, _CONTROLS)) != len(data) or not data.isascii():
-        found = _control.search(text)
+        found = re.search(_CONTROL, text)
         if found:
             start = found.start()
             line, col = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
@@ -202,26 +207,25 @@ class _Composer:
                 frame = frames[-1] if frames else None
             if frame is None:
                 return node
-            items = frame.items
+            items, key = frame.items, frame.key
             if type(items) is list:
                 items.append(node)
-            elif frame.key is None:
-                self.key(frame, node)
+            elif key is None:
+                text = node[0]
+                frame.key = intern(text) if type(text) is str and text not in _ODD else self.odd_key(frame, node)
+                frame.key_place = node[1]
                 continue
-            elif frame.key == "<<":
+            elif key == "<<":
                 self.merge(frame, node)
                 frame.key = None
                 continue
             else:
-                if frame.key in items:
-                    first = line_of(items[frame.key][0])
-                    self.note(
-                        frame.key_place,
-                        "duplicate-key",
-                        f"`{shorten(frame.key)}` is given twice, first on line {first}",
-                    )
+                if key in items:
+                    first = line_of(items[key][0])
+                    said = f"`{shorten(key)}` is given twice, first on line {first}"
+                    self.note(frame.key_place, "duplicate-key", said)
                 else:
-                    items[frame.key] = (frame.key_place, node)
+                    items[key] = (frame.key_place, node)
                 frame.key = None
             if len(items) > grammar.ENTRIES_MAX or self.count > limit:
                 self.too_many(frame)
@@ -244,8 +248,9 @@ class _Composer:
             shown = "!!" + tag[18:] if tag.startswith("tag:yaml.org,2002:") else tag
             self.note(here, "tag", f"tag `{shorten(shown)}`: values have no tags here; nothing was made from it")
 
-    def key(self, frame: _Frame, node: Node) -> None:
-        """The key of the entry that follows. A key that is no text is said, and its entry read past."""
+    def odd_key(self, frame: _Frame, node: Node) -> str:
+        """The key of the entry that follows, where it is not plainly one. A key that is no text is said, and its entry
+        read past."""
         text = node[0]
         if type(text) is not str:
             self.note(node[1], "key", "a key must be text, not a list or a mapping")
@@ -256,10 +261,9 @@ class _Composer:
         elif text == "<<" and not node[2]:
             self.note(node[1], "key", "`<<` merges mappings and cannot be a key")
             text = "\0"
-        frame.key = text
-        frame.key_place = node[1]
         if text == "\0":
             frame.items.pop("\0", None)
+        return str(text)
 
     def alias(self, event: Any, frames: list[_Frame]) -> Node:
         mark = event.start_mark
@@ -310,7 +314,14 @@ class _Composer:
         self.refuse(frame.place, "limit", f"more than {grammar.ENTRIES_MAX} entries in one list or mapping, the limit")
 
 
+def is_nameable(text: str) -> bool:
+    """Whether `text` can be, or be in, a name."""
+    return (text.isascii() and text.isprintable()) or not re.search(_UNNAMEABLE, text)
+
+
 def shorten(text: str) -> str:
     """Text of the user's for a message: one line, no control characters, at most 60 characters."""
-    line = _unshown.sub("\N{REPLACEMENT CHARACTER}", text[:200])
+    if len(text) <= 60 and text.isascii() and text.isprintable():
+        return text
+    line = re.sub(_UNSHOWN, "\N{REPLACEMENT CHARACTER}", text[:200])
     return line if len(line) <= 60 else line[:57] + "..."

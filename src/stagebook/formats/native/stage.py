@@ -165,7 +165,7 @@ def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any]
 
 def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> bool:
     there = [key for key in node[0] if key in _KINDS]
-    if not check.exactly_one(draft.place, there, grammar.KINDS, f"stage `{shorten(draft.name)}`"):
+    if not check.exactly_one(draft.place, there, grammar.KINDS, check.subject):
         return False
     kind = there[0]
     draft.kind = kind
