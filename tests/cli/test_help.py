@@ -11,7 +11,7 @@ from tests.cli.conftest import Call
 
 from stagebook.cli import reference
 from stagebook.cli.main import COMMANDS
-from stagebook.cli.words import parser_of
+from stagebook.cli.parser import parser_of
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "commands.md"
 

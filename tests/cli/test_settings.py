@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.cli import run, words
+from stagebook.cli import parser, run
 from stagebook.cli.settings import KNOWN, Settings, load, project_file, user_file
 from stagebook.model.problem import InputError
 
@@ -111,7 +111,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, environ: dict[str, str], mess
 
 @pytest.mark.parametrize("jobs", ["0", "-3", "1.5", "x", "1000001", "999999999999", "9" * 5000])
 def test_jobs_out_of_range_are_refused_with_the_range(tmp_path: Path, jobs: str) -> None:
-    args = words.parser_of("run", "run a pipeline", run).parse_args(["-j", jobs])
+    args = parser.parser_of("run", "run a pipeline", run).parse_args(["-j", jobs])
     with pytest.raises(InputError) as caught:
         resolve(tmp_path, jobs=args.jobs)
     assert str(caught.value) == f"--jobs: '{jobs}' is not a whole number from 1 to 1000000"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from stagebook.cli import output, place
 from stagebook.record import runs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 EXAMPLE = """\
 stagebook cancel last

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import output, place, settings
 from stagebook.model.value import NamedTuple
@@ -13,6 +12,7 @@ from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from typing import Callable
 
 EXAMPLE = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import output, pipelines, trouble
 from stagebook.formats.native.read import load
@@ -11,6 +10,10 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import problems
 from stagebook.report.durations import plural
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 EXAMPLE = """
 stagebook lint stagebook.yaml

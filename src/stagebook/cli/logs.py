@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import merge, output, place
 from stagebook.cli.words import nearest, usage_error
@@ -14,6 +13,7 @@ from stagebook.report.harmless import harmless, line_of_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from typing import Any, Callable, Iterable
 
 EXAMPLE = """

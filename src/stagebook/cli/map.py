@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
@@ -12,6 +11,10 @@ from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Pipeline
 from stagebook.report import map as mapping
 from stagebook.report import problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 EXAMPLE = """
 stagebook map

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from stagebook.cli.words import usage_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any, Mapping
 
     from stagebook.engine.measure import Measured
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--needs", nargs="*", action="extend", metavar="N", help="stages it needs; default: those that it came after"
     )
     parser.add_argument("--end", action="store_true", help="close the run instead of running a command")
-    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
+    parser.add_argument("argv", nargs="...", metavar="-- CMD", help="the command and its arguments")
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 from stagebook.cli.main import COMMANDS
-from stagebook.cli.words import parser_of
+from stagebook.cli.parser import parser_of
 
 _HEAD = """\
 # Commands

@@ -5,7 +5,6 @@ The order comes from the machine itself, told at once of each start that it went
 
 from __future__ import annotations
 
-import argparse
 from heapq import heappop, heappush
 
 from stagebook.cli import output
@@ -18,6 +17,7 @@ from stagebook.scheduler.vocabulary import Began, Event, Exited, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
 

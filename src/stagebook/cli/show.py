@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import output, place
 from stagebook.cli.excerpt import Excerpts
@@ -12,6 +11,7 @@ from stagebook.report import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from typing import Any
 
 EXAMPLE = """

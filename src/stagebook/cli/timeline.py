@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 
 from stagebook.cli import output, place
 from stagebook.cli.words import usage_error
 from stagebook.record import runs
 from stagebook.report import summary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 EXAMPLE = """
 stagebook timeline last

@@ -1,62 +1,28 @@
-"""The words of a command line: the options that every command has, and how wrong words are answered.
+"""The words of a command line: what every command takes, and how wrong words are answered.
 
-`argparse` is imported here and nowhere else. It is told its width, since asking it to find out imports `shutil`.
+Words that are just as a command declares them are read here. All else, `--help`, `--name=value`, a mistake, is left
+to `parser`, which has the last word on what is right, and which takes a tenth of a short run to import, as it is
+argparse. That both read the same is held by tests/cli/test_words.py.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
+from types import SimpleNamespace
 
 from stagebook.model.problem import InputError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
-
-# For each of its phrases argparse asks gettext, which imports `locale`. Our words are English, so its may be too.
-vars(argparse)["_"] = str
+    from typing import Any, Callable
 
 
-class _Format(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        said = os.environ.get("COLUMNS", "")
-        width = int(said) if said.isdigit() and int(said) >= 40 else 80
-        super().__init__(prog, max_help_position=30, width=width)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        """The same words on every Python: from 3.13 on the value is named once, after all spellings of an option."""
-        if not action.option_strings:
-            return super()._format_action_invocation(action)
-        spellings = ", ".join(action.option_strings)
-        if action.nargs == 0:
-            return spellings
-        return f"{spellings} {self._format_args(action, self._get_default_metavar_for_optional(action))}"
-
-
-class Parser(argparse.ArgumentParser):
-    """Wrong words raise InputError, as every other mistake of a user does, instead of ending the process."""
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """As argparse's, which keeps silent about a full device."""
-        (file or sys.stdout).write(message)
-
-    def error(self, message: str) -> NoReturn:
-        raise usage_error(message, f"stagebook {self.prog.split(' ', 1)[-1]} --help shows what is possible")
-
-
-def usage_error(message: str, hint: str = "") -> InputError:
-    text = f"{message}; {hint}" if hint else message
-    return InputError(text, [Problem("", 0, 0, "usage", "error", text)])
-
-
-def parse(command: str, purpose: str, module: Any, words: list[str]) -> argparse.Namespace:
+def parse(command: str, purpose: str, module: Any, words: list[str]) -> Any:
     """The arguments of `command`, with `command`, and `settings` resolved. Raises InputError for words it lacks."""
-    parser = parser_of(command, purpose, module)
-    args, unknown = parser.parse_known_args(words)
-    if unknown:
-        raise _unknown_words(unknown, parser)
+    args = as_declared(module, words)
+    if args is None:
+        from stagebook.cli import parser
+
+        args = parser.parse(command, purpose, module, words)
     from stagebook.cli import settings
 
     args.command = command
@@ -64,15 +30,15 @@ def parse(command: str, purpose: str, module: Any, words: list[str]) -> argparse
     return args
 
 
-def parser_of(command: str, purpose: str, module: Any) -> Parser:
-    parser = Parser(
-        prog=f"stagebook {command}",
-        description=purpose[0].upper() + purpose[1:] + ".",
-        epilog="example:\n" + "\n".join("  " + line for line in module.EXAMPLE.strip().splitlines()),
-        formatter_class=_Format,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
+def as_declared(module: Any, words: list[str]) -> Any:
+    """The arguments of a command's module, or None where to read them takes more than is known here."""
+    declared = Declared()
+    module.add_arguments(declared)
+    declare_common(declared)
+    return declared.read(words)
+
+
+def declare_common(parser: Any) -> None:
     common = parser.add_argument_group("options of every command")
     common.add_argument("--json", action="store_true", help="one JSON document on standard output, nothing else there")
     common.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
@@ -80,20 +46,74 @@ def parser_of(command: str, purpose: str, module: Any) -> Parser:
     common.add_argument("--color", choices=("auto", "always", "never"), help="default: auto; NO_COLOR is honoured")
     common.add_argument("--ascii", action="store_true", help="no character beyond ASCII")
     common.add_argument("--dir", metavar="DIR", help="the state directory, instead of .stagebook")
-    return parser
 
 
-def _unknown_words(unknown: list[str], parser: Parser) -> InputError:
-    options = [word for word in unknown if word.startswith("-")]
-    hint = f"{parser.prog} --help shows what is possible"
-    if not options:
-        return usage_error(f"unexpected argument '{unknown[0]}'", hint)
-    word = options[0].split("=", 1)[0]
-    known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
-    near = nearest(word, known)
-    return usage_error(
-        f"unknown option '{word}', did you mean '{near}'?" if near else f"unknown option '{word}'; {hint}"
-    )
+class Declared:
+    """Stands where argparse's parser does while a command declares its arguments, and reads words that fit them."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._options: dict[str, tuple[str, str, Callable[[str], Any], tuple[str, ...] | None]] = {}
+        self._positionals: list[str] = []
+        self._needed = 0
+        self._is_simple = True
+
+    def add_argument_group(self, title: str) -> Declared:
+        return self
+
+    def add_argument(
+        self, *names: str, action: str = "store", nargs: str | None = None, const: Any = None, default: Any = None,
+        type: Callable[[str], Any] = str, choices: tuple[str, ...] | None = None, metavar: str = "", help: str = "",
+    ) -> None:  # fmt: skip
+        name = next((name for name in names if name.startswith("--")), names[0])
+        name = name.lstrip("-").replace("-", "_")
+        self._values[name] = False if action == "store_true" else default
+        if names[0].startswith("-"):
+            if nargs is None:
+                self._options.update((spelling, (name, action, type, choices)) for spelling in names)
+        elif nargs in (None, "?"):
+            self._positionals.append(name)
+            self._needed += nargs is None
+        else:
+            self._is_simple = False
+
+    def read(self, words: list[str]) -> SimpleNamespace | None:
+        if not self._is_simple:
+            return None
+        values = dict(self._values)
+        found: list[str] = []
+        is_split = False  #: options stand between positionals, which not every Python's argparse takes
+        rest = iter(words)
+        for word in rest:
+            if not word.startswith("-"):
+                if is_split:
+                    return None
+                found.append(word)
+                continue
+            is_split = bool(found)
+            if word not in self._options:
+                return None
+            name, action, kind, choices = self._options[word]
+            if action == "store_true":
+                values[name] = True
+                continue
+            text = next(rest, "-")
+            if text.startswith("-") or (choices is not None and text not in choices):
+                return None
+            try:
+                value = kind(text)
+            except ValueError:
+                return None
+            values[name] = [*values[name], value] if action == "append" else value
+        if not self._needed <= len(found) <= len(self._positionals):
+            return None
+        values.update(zip(self._positionals, found))
+        return SimpleNamespace(**values)
+
+
+def usage_error(message: str, hint: str = "") -> InputError:
+    text = f"{message}; {hint}" if hint else message
+    return InputError(text, [Problem("", 0, 0, "usage", "error", text)])
 
 
 def nearest(word: str, known: list[str]) -> str | None:
