@@ -135,7 +135,11 @@ def test_a_field_without_a_default_behind_one_with_is_refused() -> None:
             right: int
 
 
-def test_a_pattern_of_thirty_fields() -> None:
-    body: dict[str, Any] = {"__annotations__": {f"field_{number}": "int" for number in range(30)}}
-    kind: Any = type(value.NamedTuple)("Wide", (value.NamedTuple,), {**body, "__qualname__": "Wide"})
-    assert kind(*range(30)).field_29 == 29
+@pytest.mark.parametrize("count", [*range(13), 30])
+def test_each_number_of_fields_keeps_its_order(count: int) -> None:
+    names = [f"field_{number}" for number in range(count)]
+    body = {"__annotations__": dict.fromkeys(names, "int"), "__qualname__": "Wide"}
+    kind: Any = type(value.NamedTuple)("Wide", (value.NamedTuple,), body)
+    by_name = dict(zip(names, range(count)))
+    assert kind(*range(count)) == kind(**by_name) == tuple(range(count))
+    assert kind(**by_name)._asdict() == by_name

@@ -55,14 +55,29 @@ else:
             body["__new__"] = _new(f"{body['__qualname__']}.__new__", fields, tuple(defaults.values()))
             return type(name, (_Named,), body)
 
-    _made = {}  #: number of fields: a function that makes tuples of so many, whose arguments have no names yet
+    new = tuple.__new__
+
+    #: Number of fields: a function that makes tuples of so many, its arguments as yet without their names. Those of few
+    #: fields are written down, so that they are compiled together with this module and not on each start.
+    _patterns = {
+        0: lambda _cls: new(_cls, ()),
+        1: lambda _cls, a: new(_cls, (a,)),
+        2: lambda _cls, a, b: new(_cls, (a, b)),
+        3: lambda _cls, a, b, c: new(_cls, (a, b, c)),
+        4: lambda _cls, a, b, c, d: new(_cls, (a, b, c, d)),
+        5: lambda _cls, a, b, c, d, e: new(_cls, (a, b, c, d, e)),
+        6: lambda _cls, a, b, c, d, e, f: new(_cls, (a, b, c, d, e, f)),
+        7: lambda _cls, a, b, c, d, e, f, g: new(_cls, (a, b, c, d, e, f, g)),
+        8: lambda _cls, a, b, c, d, e, f, g, h: new(_cls, (a, b, c, d, e, f, g, h)),
+        9: lambda _cls, a, b, c, d, e, f, g, h, i: new(_cls, (a, b, c, d, e, f, g, h, i)),
+    }
 
     def _new(name, fields, defaults):
-        """A function with these arguments, by source only once for each number of them: to compile is what costs."""
-        pattern = _made.get(len(fields))
+        """`__new__` with these arguments."""
+        pattern = _patterns.get(len(fields))
         if pattern is None:
             words = "".join(f"_{number}, " for number in range(len(fields)))
-            pattern = _made[len(fields)] = eval(f"lambda _cls, {words}: new(_cls, ({words}))", {"new": tuple.__new__})
+            pattern = _patterns[len(fields)] = eval(f"lambda _cls, {words}: new(_cls, ({words}))")
         code = pattern.__code__.replace(co_name="__new__", co_qualname=name, co_varnames=("_cls", *fields))
         return type(pattern)(code, pattern.__globals__, "__new__", defaults)
 
