@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.record.play import Play, pipeline, some_pipeline, stage
+from tests.record.scribe import Scribe
 from tests.report import documents, golden
 
+from stagebook.record.story import Story
 from stagebook.report import summary
 from stagebook.report.harmless import cells, without_color
 from stagebook.report.style import Style
+from stagebook.scheduler.plan import Choice
 
 SHORT = "01KYAK7Q"
 
@@ -289,3 +295,37 @@ def test_the_whole_summary_of_a_thousand_stages_takes_a_moment() -> None:
         summary.render(document, style, excerpt=documents.output, short=SHORT)
         took.append(time.process_time() - begin)
     assert min(took) <= 0.045  # 15 ms on a quiet machine; three times that is a change in kind
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_outline_gives_the_same_summary_as_the_whole_document(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    cancel_at_us = chance.choice([None, 2_000_000])
+    play = Play.begin(Scribe(tmp_path), some_pipeline(chance, 70), Choice(cores=2, jobs=3), seed, cancel_at_us)
+    for _ in range(60):
+        play.step()
+    for is_over in (False, True):
+        if is_over:
+            play.finish()
+        whole, outline = play.story.document(play.machine.waiting), play.story.outline(play.machine.waiting)
+        assert render(outline) == render(whole)
+        for some, all_of_it in zip(outline.pop("stages"), whole.pop("stages"), strict=True):
+            for one, other in zip(some.pop("attempts"), all_of_it["attempts"], strict=True):
+                assert one == {key: other[key] for key in one}
+            assert some == {key: all_of_it[key] for key in some}
+        assert outline == whole
+
+
+def test_what_a_document_sums_up_is_counted_again_after_a_resume() -> None:
+    told = Story(pipeline(stage("a")), "R", 0, mode="parallel", jobs=1)
+    told.started(0, 1, 0, 0)
+    told.exited(0, 1, 1_000_000, "cancellation", "cancelled by SIGINT")
+    told.ended(0, 1_000_000, "cancellation", "cancelled by SIGINT")
+    told.finished(1_000_000, "cancellation", "cancelled by SIGINT")
+    assert '"sum_s":0.0' in told.closing()
+    told.resumed(us=1_000_000, epoch_us=0)
+    told.started(0, 2, 1_000_000, 1_000_000)
+    told.exited(0, 2, 3_000_000, "success")
+    told.ended(0, 3_000_000, "success")
+    told.finished(3_000_000, "success")
+    assert told.document()["sum_s"] == 2.0

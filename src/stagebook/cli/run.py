@@ -294,7 +294,7 @@ class Show:
         from stagebook.engine import launch
 
         story: Story = result.story
-        document = story.document(result.waiting)
+        document = (story.document if self._args.json else story.outline)(result.waiting)
         profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
         self._watcher.finished(document)
         self._watcher.flush()

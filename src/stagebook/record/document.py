@@ -22,8 +22,17 @@ Waiting: TypeAlias = "Callable[[int], str | None]"
 
 def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
     """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`)."""
-    sums = totals(story)
-    warnings = sums.pop("warnings")
+    return _run(story, waiting, _stages(story, waiting))
+
+
+def outline(story: Story, waiting: Waiting | None) -> dict[str, Any]:
+    """The document, but of its stages only what a summary reads: no wall clock, nothing of what they used."""
+    return _run(story, waiting, _outlines(story, waiting))
+
+
+def _run(story: Story, waiting: Waiting | None, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    sums = {**(story.sums or totals(story)), "clock_jump_s": story.clock_jump_s}
+    del sums["warnings"]
     is_measured = story.pipeline.format == MEASURED
     return {
         "run": story.run,
@@ -41,8 +50,8 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
         "critical_planned": list(story.critical),
         "critical_by": story.critical_by,
         **sums,
-        "stages": _stages(story, waiting),
-        "warnings": warnings,
+        "stages": stages,
+        "warnings": list(story.warnings),
         **({"measured": True, "resumable": False} if is_measured else {}),
     }
 
@@ -50,7 +59,8 @@ def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
 def closing(story: Story) -> str:
     """The tail of the line `run.ended`: the end and the totals, so that a list of runs need not read whole journals."""
     assert story.end_us is not None, "a run is closed when it is over"
-    return members(outcome=story.outcome, reason=story.reason, wall_s=story.end_us / 1e6, **totals(story))
+    story.sums = totals(story)
+    return members(outcome=story.outcome, reason=story.reason, wall_s=story.end_us / 1e6, **story.sums)
 
 
 def totals(story: Story) -> dict[str, Any]:
@@ -141,6 +151,40 @@ def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
         each["tolerated"] = index in tolerated
         told.append(each)
     return told
+
+
+def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
+    levels, critical, tolerated = _levels(story.needs), frozenset(story.critical), reasons.tolerated(story)
+    return [
+        {
+            "stage": stage.id,
+            "outcome": end.outcome if end is not None else None,
+            "flaky": end is not None and end.flaky,
+            "reason": end.reason if end is not None else None,
+            "finished": story.stamp(end.us) if end is not None else None,
+            "waiting": _waits(story, index, waiting),
+            "attempts": [
+                {
+                    "attempt": attempt.number,
+                    "outcome": attempt.outcome,
+                    "reason": attempt.reason,
+                    "exit": attempt.exit,
+                    "signal": attempt.signal,
+                    "from_s": attempt.started_us / 1e6,
+                    "to_s": attempt.finished_us / 1e6 if attempt.finished_us is not None else None,
+                    "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
+                    "waited": attempt.waited,
+                    "log": story.log_path(attempt),
+                }
+                for attempt in known
+            ],
+            "level": levels[index],
+            "line": stage.line,
+            "critical": stage.id in critical,
+            "tolerated": index in tolerated,
+        }
+        for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends))
+    ]
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:

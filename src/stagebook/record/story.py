@@ -98,6 +98,7 @@ class Story:
         "run",
         "running",
         "state",
+        "sums",
         "warnings",
     )  # fmt: skip
 
@@ -137,6 +138,7 @@ class Story:
         self.outcome: str | None = None
         self.reason: str | None = None
         self.clock_jump_s: float | None = None
+        self.sums: dict[str, Any] | None = None  #: what the document says of all stages together, once it is closed
         self._epochs = [(0, epoch_us)]  # from when on which wall clock belongs to time 0; one more a resume
 
     @classmethod
@@ -231,7 +233,7 @@ class Story:
         for stage in self.waits_again() if waits_again is None else waits_again:
             self.ends[stage] = None
             self.state[stage] = WAITING
-        self.end_us = self.outcome = self.reason = None
+        self.end_us = self.outcome = self.reason = self.sums = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
 
@@ -300,6 +302,12 @@ class Story:
         from stagebook.record.document import document  # which reads stories
 
         return document(self, waiting)
+
+    def outline(self, waiting: Callable[[int], str | None] | None = None) -> dict[str, Any]:
+        """What a summary reads of the document, at half the price."""
+        from stagebook.record.document import outline
+
+        return outline(self, waiting)
 
     def closing(self) -> str:
         """The tail of the line `run.ended`, once `finished` was called."""

@@ -68,7 +68,7 @@ def state_of(stage: Mapping[str, Any]) -> str:
     outcome = stage["outcome"]
     if outcome is None:
         attempts = stage["attempts"]
-        if attempts and attempts[-1]["finished"] is None:
+        if attempts and attempts[-1]["outcome"] is None:
             return "interrupted" if stage.get("interrupted") else "running"
         waits = stage.get("waiting")
         if waits == "gate":
@@ -144,9 +144,10 @@ def _begin(attempt: Mapping[str, Any], read: Callable[[str], int]) -> int:
 
 
 def _end(attempt: Mapping[str, Any], read: Callable[[str], int]) -> int | None:
-    if attempt["finished"] is None:
-        return None
-    return round(attempt["to_s"] * 1e6) if "to_s" in attempt else read(attempt["finished"])
+    if "to_s" in attempt:
+        to_s = attempt["to_s"]
+        return round(to_s * 1e6) if to_s is not None else None
+    return read(attempt["finished"]) if attempt["finished"] is not None else None
 
 
 def _latest(document: Mapping[str, Any], read: Callable[[str], int], begin: int) -> int:
