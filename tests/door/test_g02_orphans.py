@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Iterator
 
 import pytest
@@ -55,6 +56,32 @@ def test_g02_nothing_lives_3_s_after_the_engine_or_its_keeper_was_killed(
     command.kill(victim)
     assert place.left(3) == []
     assert is_untouched(bystander)
+
+
+def group_of(pid: int) -> Path | None:
+    """The directory of the run's control group that a stage's process is in, if it has one of its own."""
+    below = next(line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line]
+    return Path(mounts[0][4] + below).parent if "/stagebook-" in below else None
+
+
+@pytest.mark.parametrize("victim", ["engine", "keeper"])
+def test_g02_no_control_group_outlives_engine_or_keeper_but_those_of_other_runs(place: Place, victim: str) -> None:
+    place.pipeline({"wild": WILD})
+    commands, groups = [], []
+    for count in (1, 2):
+        commands.append(place.start("run"))
+        groups.append(group_of(place.wait_for("wild", "ready", count).pid))
+    first, second = groups
+    if first is None or second is None:
+        # Not every machine lets a user make groups; then there is nothing to leave behind.
+        pytest.skip("no writable cgroup v2 here")
+    assert first.name != second.name and first.is_dir() and second.is_dir()
+    commands[0].kill(victim)
+    assert not first.exists()
+    assert second.is_dir() and commands[1].process.poll() is None
+    commands[1].kill(victim)
+    assert not second.exists()
 
 
 def test_g02_what_survives_engine_and_keeper_is_ended_before_anything_starts_again(

@@ -2,9 +2,10 @@
 
 `keep()` forks before anything heavy is imported. The parent becomes the keeper: it forwards signals, waits, and when
 the engine is gone kills whatever is left below it. The child returns and goes on as the engine, in a session of its
-own, so that Ctrl-C reaches it once, through the keeper. The engine learns of the keeper's death by the end of a pipe.
-So neither can be killed without the stages being ended by the other. Signals are passed on as signals, so that they
-are obeyed whatever the engine is doing, also before and after its loop.
+own, so that Ctrl-C reaches it once, through the keeper. The engine learns of the keeper's death by the end of a pipe;
+by another it has told the keeper its run, whose groups must go with it. So neither can be killed without the stages
+being ended by the other. Signals are passed on as signals, so that they are obeyed whatever the engine is doing, also
+before and after its loop.
 """
 
 from __future__ import annotations
@@ -17,26 +18,45 @@ from stagebook.engine import kernel
 #: In the engine: the pipe from its keeper, on which nothing is ever written; its end means the keeper is dead.
 channel: int | None = None
 
+_mouth: int | None = None  #: In the engine: the pipe to its keeper.
+_run = ""  #: In the engine: the run whose groups there may be.
+
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def keep() -> None:
     """Fork; only the engine returns. Does nothing where a process cannot adopt orphans."""
-    global channel
+    global channel, _mouth
     if not kernel.become_subreaper():
         return
     listen, tell = os.pipe()
+    ear, _mouth = os.pipe()
     pid = os.fork()
     if pid:
         os.close(listen)
-        _stand_by(pid)
+        os.close(_mouth)
+        _stand_by(pid, ear)
     os.close(tell)
+    os.close(ear)
     os.setsid()
     kernel.become_subreaper()
     channel = listen
 
 
-def _stand_by(engine: int) -> None:
+def note(run: str) -> None:
+    """In the engine, before the first group of its run is made: whose groups to remove should it die."""
+    global _run
+    if run == _run:
+        return
+    _run = run
+    if _mouth is not None:
+        try:
+            os.write(_mouth, run.encode())
+        except OSError:
+            pass  # the keeper is dead, which `channel` tells
+
+
+def _stand_by(engine: int, ear: int) -> None:
     """Wait for the engine, end what it left, and exit as it did. The pipe stays open for as long as we live."""
     terminal = _terminal_settings()
 
@@ -52,6 +72,7 @@ def _stand_by(engine: int) -> None:
     left = kernel.end_all_descendants(10.0)
     if os.WIFEXITED(status):
         os._exit(os.WEXITSTATUS(status))
+    _remove_groups(_heard(ear))
     _restore(terminal)
     if os.WTERMSIG(status) in FORWARDED:
         os._exit(128 + os.WTERMSIG(status))
@@ -62,6 +83,27 @@ def _stand_by(engine: int) -> None:
         "go on with `stagebook run --resume`\n".encode(),
     )
     os._exit(4)
+
+
+def _heard(ear: int) -> str:
+    """The run that the dead engine has named, if it came to that."""
+    os.set_blocking(ear, False)  # what would not end may hold the other end
+    try:
+        return os.read(ear, 64).decode()
+    except OSError:
+        return ""
+
+
+def _remove_groups(run: str) -> None:
+    """Nothing lives in them any more; an import that fails leaves them to the next engine."""
+    if not run:
+        return
+    try:
+        from stagebook.observe.cgroup import Groups
+
+        Groups.remove_left(run)
+    except (ImportError, OSError):
+        pass
 
 
 def _terminal_settings() -> list[object] | None:
@@ -94,4 +136,5 @@ def die_with_keeper() -> None:
     What was running is then found `interrupted` by the next engine, just as if both had been killed.
     """
     kernel.end_all_descendants(2.5)
+    _remove_groups(_run)
     os._exit(128 + signal.SIGKILL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from time import time_ns
 
+from stagebook.engine import keeper
 from stagebook.engine.account import Account, Watcher
 from stagebook.engine.attempts import Attempts
 from stagebook.engine.clock import Clock
@@ -109,7 +110,10 @@ def assemble(
 ) -> Engine:  # fmt: skip
     """The engine of a run whose directory is there and held."""
     environment = Environment(pipeline, story.run, dict(choice.params), trace_of(os.environ))
-    groups = Groups.open(story.run) if ways.accounting == "auto" else None
+    groups = None
+    if ways.accounting == "auto":
+        keeper.note(story.run)
+        groups = Groups.open(story.run)
     outputs = os.path.join(directory, "outputs")
     os.makedirs(outputs, 0o700, exist_ok=True)
     folder = os.path.dirname(pipeline.file)

@@ -46,6 +46,13 @@ class Groups:
             if os.path.isdir(base):
                 kill(base)
 
+    @staticmethod
+    def remove_left(run: str) -> None:
+        """Remove the groups of a run whose engine is dead; those that hold a process stay."""
+        home = _own_group()
+        if home is not None:
+            _clear(os.path.join(home, f"stagebook-{run}"))
+
     def make(self, name: str) -> str | None:
         """A new group for one attempt, and move this process into it, so that the child is born there. None on
         failure; pair with `leave`."""
@@ -85,13 +92,7 @@ class Groups:
     def close(self) -> None:
         """Remove the run's group; groups that would not empty stay and are named by nobody, as they hold nothing."""
         os.close(self._home)
-        try:
-            for entry in os.scandir(self._base):
-                if entry.is_dir():
-                    os.rmdir(entry.path)
-            os.rmdir(self._base)
-        except OSError:
-            pass
+        _clear(self._base)
 
 
 def processes(group: str) -> list[int]:
@@ -116,6 +117,16 @@ def remove(group: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _clear(base: str) -> None:
+    """Remove a run's group, and before it all groups below that are empty."""
+    try:
+        below = [entry.path for entry in os.scandir(base) if entry.is_dir()]
+    except OSError:
+        return
+    for group in (*below, base):
+        remove(group)
 
 
 def was_out_of_memory(group: str) -> bool | None:
