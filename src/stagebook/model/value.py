@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
 else:
     from collections import _tuplegetter as getter
+    from collections import namedtuple
 
     class _Named(tuple):
         """What all values can do, under the names that `collections.namedtuple` gave it."""
@@ -76,8 +77,8 @@ else:
         """`__new__` with these arguments."""
         pattern = _patterns.get(len(fields))
         if pattern is None:
-            words = "".join(f"_{number}, " for number in range(len(fields)))
-            pattern = _patterns[len(fields)] = eval(f"lambda _cls, {words}: new(_cls, ({words}))")
+            names = [f"field_{number}" for number in range(len(fields))]
+            pattern = _patterns[len(fields)] = namedtuple("Many", names).__new__
         code = pattern.__code__.replace(co_name="__new__", co_qualname=name, co_varnames=("_cls", *fields))
         return type(pattern)(code, pattern.__globals__, "__new__", defaults)
 
