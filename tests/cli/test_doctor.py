@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Call
 
 from stagebook.cli import settings
+from stagebook.engine import kernel
 
 
 def test_each_setting_says_where_it_comes_from(call: Call, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,19 +27,16 @@ def test_each_setting_says_where_it_comes_from(call: Call, here: Path, monkeypat
 
 def test_each_lack_says_what_it_costs(call: Call) -> None:
     found = json.loads(call("doctor", "--json").out)["probes"]
-    assert {"python", "system", "cores", "pidfd", "cgroup", "state"} <= {one["name"] for one in found}
+    assert {"python", "system", "cores", "signalfd", "cgroup", "state"} <= {one["name"] for one in found}
     assert all(one["state"] in ("ok", "degraded", "missing") for one in found)
     assert all(one["cost"] for one in found if one["state"] != "ok")
 
 
-def test_without_pidfd_it_is_degraded_and_not_silent(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(pid: int) -> int:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(os, "pidfd_open", refuse)
+def test_without_signalfd_it_is_degraded_and_not_silent(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "signal_descriptor", lambda number: None)
     done = call("doctor")
     assert done.code == 0
-    assert any(line.split()[:2] == ["degraded", "pidfd"] for line in done.out.splitlines())
+    assert any(line.split()[:2] == ["degraded", "signalfd"] for line in done.out.splitlines())
 
 
 def test_a_state_directory_that_cannot_be_written_is_exit_4(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the engine sleeps on: the end of a child is heard of with a pidfd, and without one."""
+"""What the engine sleeps on: the end of a child is heard of by a signalfd, and without one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Iterator
 
 import pytest
 
+from stagebook.engine import kernel
 from stagebook.engine.wakeup import Wakeup
 
 
@@ -22,37 +23,29 @@ def spawn(*argv: str) -> int:
     return os.posix_spawn(argv[0], argv, os.environ)
 
 
-def test_children_that_end_are_told_once_each(wakeup: Wakeup) -> None:
-    pids = {spawn("/bin/true") for _ in range(5)}
-    for pid in pids:
-        wakeup.watch_child(pid)
-    ended: list[int] = []
-    while len(ended) < 5:
+def reap_all(wakeup: Wakeup, pids: set[int]) -> None:
+    """Sleep and reap until all have ended; every sleep ends because one of them did."""
+    while pids:
         assert wakeup.wait(20) == []
-        ended += wakeup.ended()
-    assert sorted(ended) == sorted(pids)
-    for pid in pids:
-        os.waitpid(pid, 0)
-    assert wakeup.ended() == [] and not wakeup.has_children()
+        assert wakeup.has_children()
+        while pids and (pid := os.waitpid(-1, os.WNOHANG)[0]):
+            pids.remove(pid)
+    assert not wakeup.has_children()
 
 
-def test_without_pidfds_a_signal_says_that_some_child_has_ended(
-    wakeup: Wakeup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_left(pid: int) -> int:
-        raise OSError(24, "Too many open files")
-
-    monkeypatch.setattr(os, "pidfd_open", none_left)
+@pytest.mark.parametrize("is_there", [True, False], ids=["signalfd", "handler"])
+def test_the_end_of_every_child_ends_a_sleep(is_there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_there:
+        monkeypatch.setattr(kernel, "signal_descriptor", lambda number: None)
+    wakeup = Wakeup()
     reading, writing = os.pipe()
-    pid = os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
-    wakeup.watch_child(pid)
-    assert wakeup.has_children(), "it may have ended before the handler was there"
-    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    late = os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
     os.close(reading)
+    reap_all(wakeup, {spawn("/bin/true") for _ in range(5)})
     os.close(writing)
-    wakeup.wait(20)
-    assert wakeup.has_children()
-    assert os.waitpid(pid, 0)[0] == pid
+    reap_all(wakeup, {late})
+    wakeup.close()
+    assert signal.SIGCHLD not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_children_are_heard_of_though_who_started_us_ignores_them() -> None:
@@ -60,9 +53,8 @@ def test_children_are_heard_of_though_who_started_us_ignores_them() -> None:
     try:
         wakeup = Wakeup()
         pid = spawn("/bin/false")
-        wakeup.watch_child(pid)
         wakeup.wait(20)
-        assert wakeup.ended() == [pid]
+        assert wakeup.has_children()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
         wakeup.close()
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN

@@ -80,12 +80,16 @@ def _cores(args: Namespace) -> Finding:
     return Finding("cores", "ok", f"{usable()} of {there} usable, so {max(2, usable())} jobs unless told otherwise")
 
 
-def _pidfd(args: Namespace) -> Finding:
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError) as error:
-        return Finding("pidfd", "degraded", f"no ({error})", "the end of a stage is noticed by signal, a little later")
-    return Finding("pidfd", "ok", "ends of processes are noticed at once")
+def _signalfd(args: Namespace) -> Finding:
+    import signal
+
+    from stagebook.engine import kernel
+
+    fd = kernel.signal_descriptor(signal.SIGCHLD)
+    if fd is None:
+        return Finding("signalfd", "degraded", "no", "the end of a stage is noticed by a handler, which costs more")
+    os.close(fd)
+    return Finding("signalfd", "ok", "ends of processes are noticed at once")
 
 
 def _subreaper(args: Namespace) -> Finding:
@@ -147,5 +151,5 @@ def _runtime(args: Namespace) -> Finding:
 
 
 PROBES: tuple[Callable[[Namespace], Finding], ...] = (
-    _python, _system, _cores, _pidfd, _subreaper, _cgroup, _pressure, _state, _runtime,
+    _python, _system, _cores, _signalfd, _subreaper, _cgroup, _pressure, _state, _runtime,
 )  # fmt: skip

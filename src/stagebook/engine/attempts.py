@@ -76,7 +76,6 @@ class Attempts:
         spawned = self._spawner.start(index, stage, number, path)
         attempt = Attempt(index, number, spawned, path, us, stage)
         self._running[index] = self._by_pid[spawned.pid] = attempt
-        self._wakeup.watch_child(spawned.pid)
         if attempt.capture is not None:
             self._by_pipe[attempt.capture.pipe] = attempt
             self._wakeup.watch(attempt.capture.pipe)
@@ -121,16 +120,14 @@ class Attempts:
 
     def reap(self) -> None:
         """Take every main process that has ended."""
-        for pid in self._wakeup.ended():
-            self._reap(pid, 0)
         if self._wakeup.has_children():
-            while self._reap(-1, os.WNOHANG):
+            while self._by_pid and self._reap():
                 pass
 
-    def _reap(self, which: int, how: int) -> bool:
-        """Wait for one child; False where there is none to wait for."""
+    def _reap(self) -> bool:
+        """Take one child that has ended; False where there is none."""
         try:
-            pid, status, rusage = os.wait4(which, how)
+            pid, status, rusage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return False
         attempt = self._by_pid.pop(pid, None)

@@ -1,6 +1,5 @@
-"""The few kernel facilities that Python does not wrap: subreaper, children, process identity, marks. Linux only.
-
-Nothing here knows a stage. `prctl` is reached through `_ctypes`, as `ctypes` itself costs start-up on every run.
+"""The few kernel facilities that Python does not wrap: subreaper, signalfd, children, process identity, marks. Linux
+only. Nothing here knows a stage. `prctl` is reached through `_ctypes`, as `ctypes` itself costs start-up on every run.
 """
 
 from __future__ import annotations
@@ -25,6 +24,22 @@ def become_subreaper() -> bool:
     except OSError:
         return False
     return result == 0
+
+
+def signal_descriptor(number: int) -> int | None:
+    """A descriptor that can be read while a signal is pending (signalfd), once it is blocked; None where there is no
+    such thing. It is closed in programs that are started."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import _ctypes
+
+    mask = (1 << (number - 1)).to_bytes(8, sys.byteorder) + bytes(120)  # a sigset_t is of whole words
+    try:
+        itself = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        fd: int = _ctypes.call_function(_ctypes.dlsym(itself, "signalfd"), (-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError:
+        return None
+    return fd if fd >= 0 else None
 
 
 def children_of(pid: int) -> list[int]:

@@ -1,7 +1,7 @@
 """What the engine sleeps on: children, signals, and file descriptors, with one system call. Knows no stage.
 
-A child is watched by a pidfd, which costs a fiftieth of a small stage less than SIGCHLD with its handler. Where there
-is none, as the kernel is old or descriptors have run out, SIGCHLD tells that some child has ended.
+That some child has ended is read from a signalfd, which costs neither a handler nor a descriptor for each child. Where
+there is none, a handler for SIGCHLD tells it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import select
 import signal
 
-from stagebook.engine import keeper
+from stagebook.engine import keeper, kernel
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -24,13 +24,15 @@ class Wakeup:
         self._mouth = mouth
         self._noted: list[int] = []
         self._has_children = False
-        self._children: dict[int, int] = {}  # pidfd to pid
-        self._ended: list[int] = []
         self._poll.register(self._ear, select.EPOLLIN)
         if keeper.channel is not None:
             self._poll.register(keeper.channel, select.EPOLLIN)
         self._before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGCHLD)}
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who started us may ignore it, and children would be lost
+        signal.signal(signal.SIGCHLD, self._child)  # who started us may ignore it, and children would be lost
+        self._bell = kernel.signal_descriptor(signal.SIGCHLD)
+        if self._bell is not None:
+            self._poll.register(self._bell, select.EPOLLIN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
         for number in STOPPING:
             if self._before[number] is not signal.SIG_IGN:
                 signal.signal(number, self._note)
@@ -51,17 +53,6 @@ class Wakeup:
     def watch(self, fd: int) -> None:
         self._poll.register(fd, select.EPOLLIN)
 
-    def watch_child(self, pid: int) -> None:
-        """Wake up when this child ends."""
-        try:
-            fd = os.pidfd_open(pid)
-        except (OSError, AttributeError):
-            signal.signal(signal.SIGCHLD, self._child)
-            self._has_children = True  # it may have ended before the handler was there
-            return
-        self._poll.register(fd, select.EPOLLIN)
-        self._children[fd] = pid
-
     def forget(self, fd: int) -> None:
         self._poll.unregister(fd)
 
@@ -71,11 +62,9 @@ class Wakeup:
             timeout = 0
         ready = []
         for fd, _ in self._poll.poll(timeout):
-            if fd in self._children:
-                # Closing alone is not enough: a child that is just being spawned still has the descriptor.
-                self._poll.unregister(fd)
-                os.close(fd)
-                self._ended.append(self._children.pop(fd))
+            if fd == self._bell:
+                os.read(fd, 4096)
+                self._has_children = True
             elif fd == self._ear:
                 os.read(self._ear, 4096)
             else:
@@ -87,13 +76,8 @@ class Wakeup:
         noted, self._noted = self._noted, []
         return noted
 
-    def ended(self) -> list[int]:
-        """Watched children that have ended since the last call, to be reaped."""
-        ended, self._ended = self._ended, []
-        return ended
-
     def has_children(self) -> bool:
-        """Whether a child that has no pidfd may have ended since the last call."""
+        """Whether a child may have ended since the last call."""
         had, self._has_children = self._has_children, False
         return had
 
@@ -109,8 +93,9 @@ class Wakeup:
         signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        for fd in self._children:
-            os.close(fd)
+        if self._bell is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+            os.close(self._bell)
         self._poll.close()
         os.close(self._ear)
         os.close(self._mouth)
