@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -117,6 +118,43 @@ def test_g11_a_signal_in_the_first_instants_never_leaves_a_process_or_a_wrong_ex
             assert done.code == EXITS[name], (delay, done)
             assert "Traceback" not in done.err, done
         assert place.left(1) == []
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_a_signal_while_the_pipeline_is_loaded_ends_all_and_nothing_has_run(place: Place, name: str) -> None:
+    place.pipeline({f"s{i}": noted() for i in range(20_000)})
+    command = place.start("run")
+    waiting.until((place.folder / ".stagebook").exists, "the state directory, which is made before the file is read")
+    command.send(getattr(signal, name))
+    done = command.wait()
+    assert place.run_ids() == [], "the file is so large that the signal comes before there is a run"
+    assert done.code == EXITS[name]
+    assert "Traceback" not in done.err
+    assert place.left(0) == []
+    assert place.began() == []
+
+
+@pytest.mark.parametrize("name", EXITS)
+@pytest.mark.parametrize(("words", "begin"), [(("--json",), b"{"), ((), b"timeline")])
+def test_g11_a_signal_during_the_summary_ends_all_and_the_record_is_whole(
+    place: Place, name: str, words: tuple[str, ...], begin: bytes
+) -> None:
+    place.pipeline({f"s{i}": {"run": "false", "allow-failure": True} for i in range(150)})  # each with a warning
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # the summary is longer, so that it is not over while nobody reads
+    command = place.start("run", *words, stdout=writing)
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as file:
+        seen = b""
+        while begin not in seen:
+            seen += file.read(1024)
+        command.send(getattr(signal, name))
+        done = command.wait()
+    assert done.code == EXITS[name]
+    assert "Traceback" not in done.err
+    assert place.left(0) == []
+    assert place.show()["outcome"] == "success"
+    assert place.run("run", "--resume", place.run_ids()[-1], "--quiet").code == 0
 
 
 def test_g11_a_signal_during_cleanup_does_not_end_the_cleanup_a_second_does(place: Place) -> None:
