@@ -9,6 +9,7 @@ import pyte
 import pytest
 from tests.report import documents, golden
 
+from stagebook.model.outcome import AttemptEnd
 from stagebook.report.live import Live
 from stagebook.report.style import Style
 
@@ -88,7 +89,7 @@ def tell_of_the_release(live: Live) -> None:
         if is_start:
             live.started(name, 1, us, length * SECOND, "slot" if length else None)
         else:
-            live.exited(name, 1, 1, us, "success", None, 0, length * SECOND, None)
+            live.exited(AttemptEnd(name, 1, 1, us, "success", None, 0, length * SECOND, None))
             live.ended(name, "success", None, us)
 
 
@@ -127,7 +128,7 @@ def test_the_region_is_never_larger_than_the_screen(columns: int, lines: int) ->
     for number, name in enumerate(names):
         terminal.live.started(name, 1, number * 1000, 0, None)
         if number % 3 == 0:
-            terminal.live.exited(name, 1, 1, number * 1000, "success", None, 0, 1000, None)
+            terminal.live.exited(AttemptEnd(name, 1, 1, number * 1000, "success", None, 0, 1000, None))
             terminal.live.ended(name, "success", None, number * 1000)
     for second in range(1, 6):
         terminal.paint(second * SECOND)
@@ -143,7 +144,7 @@ def test_when_the_screen_is_too_low_what_passed_goes_first_and_what_runs_or_fail
         terminal.live.started(name, 1, 0, 0, None)
         if number < 26:
             outcome = "failure" if number == 3 else "success"
-            terminal.live.exited(name, 1, 1, SECOND, outcome, None, number == 3, SECOND, None)
+            terminal.live.exited(AttemptEnd(name, 1, 1, SECOND, outcome, None, number == 3, SECOND, None))
             terminal.live.ended(name, outcome, None, SECOND)
     shown = "\n".join(terminal.paint(2 * SECOND))
     for name in ("✗ s03", "● s26", "● s27", "● s28", "● s29"):
@@ -186,7 +187,7 @@ def test_a_failed_attempt_is_told_above_at_once() -> None:
     terminal = Terminal()
     terminal.live.began(facts())
     terminal.live.started("e2e", 1, 0, 0, None)
-    terminal.live.exited("e2e", 1, 2, SECOND, "failure", None, 1, SECOND, 2 * SECOND)
+    terminal.live.exited(AttemptEnd("e2e", 1, 2, SECOND, "failure", None, 1, SECOND, 2 * SECOND))
     shown = terminal.paint(2 * SECOND)
     assert shown[0] == "✗ e2e: exit 1, 1 s; attempt 2 of 2 in 2 s"
     assert any(line.startswith("░ e2e") for line in shown)
@@ -196,7 +197,7 @@ def test_a_stage_whose_needs_are_done_and_that_does_not_run_waits() -> None:
     terminal = Terminal(120)
     terminal.live.began(facts(jobs=1))
     terminal.live.started("checkout", 1, 0, 0, None)
-    terminal.live.exited("checkout", 1, 1, SECOND, "success", None, 0, SECOND, None)
+    terminal.live.exited(AttemptEnd("checkout", 1, 1, SECOND, "success", None, 0, SECOND, None))
     terminal.live.ended("checkout", "success", None, SECOND)
     terminal.live.started("lint", 1, SECOND, 0, None)
     shown = terminal.paint(3 * SECOND)
@@ -269,7 +270,7 @@ def test_hostile_names_and_output_reach_the_terminal_as_letters() -> None:
     terminal.live.began(facts({evil: ()}, pipeline=evil))
     terminal.live.started(evil, 1, 0, 0, None)
     terminal.live.note(evil)
-    terminal.live.exited(evil, 1, 2, SECOND, "failure", evil, 1, SECOND, SECOND)
+    terminal.live.exited(AttemptEnd(evil, 1, 2, SECOND, "failure", evil, 1, SECOND, SECOND))
     terminal.live.started(evil, 2, 2 * SECOND, 0, None)
     shown = terminal.paint(2 * SECOND)
     assert terminal.screen.title == ""
@@ -319,7 +320,7 @@ def test_what_was_stopped_is_drawn_as_such_and_a_start_is_no_waiting() -> None:
     terminal = Terminal()
     terminal.live.began(facts({"a": ()}))
     terminal.live.started("a", 1, SECOND, SECOND, None)
-    terminal.live.exited("a", 1, 1, 9 * SECOND, "cancellation", None, None, 8 * SECOND, None)
+    terminal.live.exited(AttemptEnd("a", 1, 1, 9 * SECOND, "cancellation", None, None, 8 * SECOND, None))
     (line,) = [line for line in terminal.paint(10 * SECOND) if line.startswith("⊘ a")]
     assert "▒" in line and "▄" not in line and "░" not in line
     assert line.split()[-2:] == ["–", "–"]

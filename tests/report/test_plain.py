@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.report import documents, golden
 
+from stagebook.model.outcome import AttemptEnd
 from stagebook.report.plain import Plain
 from stagebook.report.style import Style
 from stagebook.report.watch import Outlet, Quiet, Watcher, choose
@@ -50,12 +51,12 @@ def tell_of_the_release(watcher: Watcher, clock: Clock) -> None:
     watcher.began(FACTS)
     watcher.started("checkout", 1, 0, 0, None)
     clock.at("07:12:12")
-    watcher.exited("checkout", 1, 1, 9 * SECOND, "success", None, 0, 9 * SECOND, None)
+    watcher.exited(AttemptEnd("checkout", 1, 1, 9 * SECOND, "success", None, 0, 9 * SECOND, None))
     watcher.ended("checkout", "success", None, 9 * SECOND)
     watcher.started("lint", 1, 9 * SECOND, 0, None)
     watcher.waits("scan", "slot", None)
     clock.at("07:12:50")
-    watcher.exited("lint", 1, 1, 47 * SECOND, "success", None, 0, 38 * SECOND, None)
+    watcher.exited(AttemptEnd("lint", 1, 1, 47 * SECOND, "success", None, 0, 38 * SECOND, None))
     watcher.ended("lint", "success", None, 47 * SECOND)
     watcher.started("scan", 1, 47 * SECOND, 38 * SECOND, "slot")
     clock.at("07:14:57")
@@ -63,9 +64,9 @@ def tell_of_the_release(watcher: Watcher, clock: Clock) -> None:
     clock.at("07:15:19")
     watcher.started("integration", 1, 196 * SECOND, 22 * SECOND, "pool:db")
     clock.at("07:15:35")
-    watcher.exited("e2e", 1, 2, 212 * SECOND, "failure", None, 1, 38 * SECOND, 2 * SECOND)
+    watcher.exited(AttemptEnd("e2e", 1, 2, 212 * SECOND, "failure", None, 1, 38 * SECOND, 2 * SECOND))
     clock.at("07:17:57")
-    watcher.exited("integration", 1, 1, 354 * SECOND, "failure", None, 1, 158 * SECOND, None)
+    watcher.exited(AttemptEnd("integration", 1, 1, 354 * SECOND, "failure", None, 1, 158 * SECOND, None))
     watcher.ended("integration", "failure", None, 354 * SECOND)
     watcher.ended("deploy-staging", "skip", "needs integration (failure)", 354 * SECOND)
     watcher.flush()
@@ -112,7 +113,7 @@ def test_a_fake_line_of_ours_in_a_name_or_in_output_stays_one_line(clock: Clock)
     fake = "a\n00:00:00 deploy: success, 1 s"
     tail = lambda *_: [(1, b"x\r00:00:00 deploy: success\x1b[2K")]  # noqa: E731
     watcher = Plain(out, Style(), tail=tail, clock=clock)
-    watcher.exited(fake, 1, 1, 1, "failure", "no\x1b[2Jgood", 1, 1, None)
+    watcher.exited(AttemptEnd(fake, 1, 1, 1, "failure", "no\x1b[2Jgood", 1, 1, None))
     watcher.ended("b", "skip", f"needs {fake} (failure)", 1)
     watcher.flush()
     lines = out.getvalue().splitlines()
@@ -138,7 +139,7 @@ def test_each_end_says_how_and_how_long(
 ) -> None:
     out = io.StringIO()
     watcher = Plain(out, Style(), clock=clock)
-    watcher.exited("a", 1, 1, 0, outcome, reason, exit, 3 * SECOND, None)
+    watcher.exited(AttemptEnd("a", 1, 1, 0, outcome, reason, exit, 3 * SECOND, None))
     watcher.ended("a", outcome, reason, 0)
     watcher.flush()
     assert out.getvalue() == f"00:00:00 {text}\n"
@@ -181,7 +182,7 @@ def test_interleaved_output_comes_as_it_grows_and_each_line_is_whole(clock: Cloc
     logs.fresh = {"a": [b"one " * 50], "b": [b"two"]}
     watcher.tick(100_000)
     logs.fresh = {"a": [b"three"]}
-    watcher.exited("a", 1, 1, 200_000, "success", None, 0, 200_000, None)
+    watcher.exited(AttemptEnd("a", 1, 1, 200_000, "success", None, 0, 200_000, None))
     watcher.flush()
     shown = [line[9:] for line in out.getvalue().splitlines()]
     assert shown == ["a: started", "b: started", "a | " + "one " * 50, "b | two", "a | three", "a: success, 200 ms"]
@@ -193,7 +194,7 @@ def test_grouped_output_comes_with_the_end_of_its_stage(clock: Clock) -> None:
     watcher.started("a", 1, 0, 0, None)
     logs.fresh = {"a": [b"one", b"two"]}
     watcher.tick(100_000)
-    watcher.exited("a", 1, 1, 200_000, "success", None, 0, 200_000, None)
+    watcher.exited(AttemptEnd("a", 1, 1, 200_000, "success", None, 0, 200_000, None))
     watcher.flush()
     assert [line[9:] for line in out.getvalue().splitlines()][1:] == ["a: success, 200 ms", "a | one", "a | two"]
 
@@ -258,7 +259,7 @@ def test_an_event_costs_a_few_microseconds(clock: Clock) -> None:
             begin = time.process_time()
             for name in names:
                 watcher.started(name, 1, 0, 5000, "slot")
-                watcher.exited(name, 1, 1, 0, "success", None, 0, 3500, None)
+                watcher.exited(AttemptEnd(name, 1, 1, 0, "success", None, 0, 3500, None))
                 watcher.ended(name, "success", None, 0)
             watcher.flush()
             best = min(best, (time.process_time() - begin) / (3 * len(names)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
+from stagebook.model.outcome import AttemptEnd
 from stagebook.observe import usage as usages
 from stagebook.record import document
 from stagebook.record.line import quote
@@ -37,10 +38,7 @@ class Watcher(Protocol):
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
-    def exited(
-        self, stage: str, attempt: int, attempts: int, us: int, outcome: str, reason: str | None, exit: int | None,
-        wall_us: int, retry_in_us: int | None,
-    ) -> None: ...  # fmt: skip
+    def exited(self, end: AttemptEnd) -> None: ...
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
     def key(self, char: str) -> str | None: ...
@@ -139,10 +137,10 @@ class Account:
         for stage, number, us, outcome, reason, code, wall_us in self._exits:
             planned = self._plan.stages[stage]
             retry_in_us = max(0, delays[stage] - us) if stage in delays else None
-            self._later(
-                us, self.watcher.exited,
-                (planned.id, number, planned.attempts, us, outcome, reason, code, wall_us, retry_in_us),
+            end = AttemptEnd(
+                planned.id, number, planned.attempts, us, outcome, reason, code, wall_us, retry_in_us
             )  # fmt: skip
+            self._later(us, self.watcher.exited, (end,))
         self._exits.clear()
 
     def waits(self, decisions: list[Decision]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stagebook.model.value import NamedTuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
@@ -12,3 +14,18 @@ OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "error", "timeout", "canc
 
 #: How bad an outcome is for the run; the worst that counts is the run's. Cancellation of a whole run is told apart.
 SEVERITY: dict[str, int] = {"success": 0, "skip": 0, "cancellation": 1, "failure": 2, "timeout": 3, "error": 4}
+
+
+class AttemptEnd(NamedTuple):
+    """What is said of an attempt that is over, one of at most `attempts`. It ended at `us` of the run; another follows
+    in `retry_in_us`, or none where that is None."""
+
+    stage: str
+    attempt: int
+    attempts: int
+    us: int
+    outcome: str
+    reason: str | None
+    exit: int | None
+    wall_us: int
+    retry_in_us: int | None

@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Callable
 
+    from stagebook.model.outcome import AttemptEnd
+
 _REPAINT_US = 100_000
 _GROW_US = 1_000_000  #: nothing having happened, bars grow once a second
 _LAST_LINE_AT = 120  #: from so many columns on, each running stage shows its last line
@@ -101,18 +103,8 @@ class Live(Watcher):
         self._lanes.waits(stage_id, reason, holder, self._now_us)
         self._is_stale = True
 
-    def exited(
-        self,
-        stage_id: str,
-        attempt: int,
-        attempts: int,
-        us: int,
-        outcome: str,
-        reason: str | None,
-        exit: int | None,
-        wall_us: int,
-        retry_in_us: int | None,
-    ) -> None:
+    def exited(self, end: AttemptEnd) -> None:
+        stage_id, attempt, attempts, us, outcome, reason, exit, wall_us, retry_in_us = end
         self._lanes.exited(stage_id, us, outcome, wall_us, retry_in_us is not None)
         if outcome in _FAILED:
             glyph = self._style.paint(self._style.glyph(outcome), outcome)

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Callable
 
+    from stagebook.model.outcome import AttemptEnd
+
 _FAILED = frozenset({"failure", "error", "timeout"})
 _LINES_OF_FAILURE = 20
 #: Lines kept back before they are written in any case, so that a burst does not grow without bound.
@@ -106,18 +108,8 @@ class Plain(Watcher):
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._line(stage_id, ": " + waiting(reason, holder, self._jobs))
 
-    def exited(
-        self,
-        stage_id: str,
-        attempt: int,
-        attempts: int,
-        us: int,
-        outcome: str,
-        reason: str | None,
-        exit: int | None,
-        wall_us: int,
-        retry_in_us: int | None,
-    ) -> None:
+    def exited(self, end: AttemptEnd) -> None:
+        stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end
         if self._running.pop(stage_id, 0):
             self._print_more(stage_id, attempt, True)
         if outcome == "success" and reason is None:

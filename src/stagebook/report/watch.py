@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, Callable, Iterable, Mapping, TypeAlias
 
+    from stagebook.model.outcome import AttemptEnd
+
 #: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
 Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
 #: (stage id, attempt, whether it has ended) to lines that were not yet given
@@ -41,19 +43,8 @@ class Watcher:
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         """Its needs are done, and it waits for `reason`, which the stage `holder` has."""
 
-    def exited(
-        self,
-        stage_id: str,
-        attempt: int,
-        attempts: int,
-        us: int,
-        outcome: str,
-        reason: str | None,
-        exit: int | None,
-        wall_us: int,
-        retry_in_us: int | None,
-    ) -> None:
-        """An attempt of at most `attempts` is over; another follows in `retry_in_us`, or none where that is None."""
+    def exited(self, end: AttemptEnd) -> None:
+        """An attempt is over."""
 
     def ended(self, stage_id: str, outcome: str, reason: str | None, us: int) -> None:
         """A stage has its final outcome."""
