@@ -107,7 +107,9 @@ def test_the_closing_line(facts: dict[str, Any], words: str) -> None:
     [
         ({"outcome": "cancellation", "reason": "cancelled by SIGTERM"}, ["stagebook run --resume 01KYAK7Q"]),
         ({"outcome": "cancellation", "reason": "cancelled by cancel"}, []),
-        ({"outcome": "error", "reason": "disk full"}, []),
+        ({"outcome": "error"}, ["stagebook run --resume 01KYAK7Q"]),
+        ({"outcome": "error", "reason": "timeout"}, []),
+        ({"outcome": "error", "measured": True}, []),
         ({"outcome": None, "state": "running"}, []),
         ({"outcome": None, "state": "interrupted"}, ["stagebook run --resume 01KYAK7Q"]),
         ({"outcome": "failure"}, []),
@@ -323,7 +325,7 @@ def test_what_a_document_sums_up_is_counted_again_after_a_resume() -> None:
     told.ended(0, 1_000_000, "cancellation", "cancelled by SIGINT")
     told.finished(1_000_000, "cancellation", "cancelled by SIGINT")
     assert '"sum_s":0.0' in told.closing()
-    told.resumed(us=1_000_000, epoch_us=0)
+    told.resumed((0,), us=1_000_000, epoch_us=0)
     told.started(0, 2, 1_000_000, 1_000_000)
     told.exited(0, 2, 3_000_000, "success")
     told.ended(0, 3_000_000, "success")

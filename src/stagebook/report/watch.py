@@ -63,7 +63,7 @@ class Watcher:
         """What was said so far must now be seen: the engine is about to wait."""
 
     def finished(self, document: Document) -> None:
-        """The run is over and on record. `document` is as `run --json` prints it, or as much of it as a summary reads."""
+        """The run is over and on record. `document` is as `run --json` prints it, or what a summary reads of it."""
 
 
 class Quiet(Watcher):
