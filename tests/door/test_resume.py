@@ -90,6 +90,28 @@ def test_what_a_signal_stopped_and_what_was_skipped_for_it_wait_again(place: Pla
     }  # fmt: skip
 
 
+def test_once_the_program_is_there_a_run_that_ended_as_error_goes_on(place: Place) -> None:
+    place.pipeline({
+        "ok": noted(),
+        "tool": {"cmd": ["./tool"], "needs": "ok"},
+        "later": {"run": noted(), "needs": "tool"},
+        "clean": {"run": noted(), "needs": ["tool", "ok"], "always": True},
+        "apart": {"run": noted(), "needs": "ok", "always": True},
+    })  # fmt: skip
+    first = place.run("run", "--json")
+    assert (first.code, first.json["outcome"]) == (4, "error")
+    assert sorted(place.began()) == ["apart", "clean", "ok"]
+    tool = place.write(f"#!/bin/sh\n{noted()}\n", "tool")
+    tool.chmod(0o755)
+    done = place.run("run", "--resume", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "success"), done
+    assert done.json["run"] == first.json["run"]
+    assert sorted(place.began()) == sorted(["apart", "clean", "ok", "tool", "later", "clean"])
+    assert not by_stage(done.json)["tool"]["flaky"]
+    again = place.run("run", "--resume", first.json["run"], "--json")
+    assert (again.code, again.json["outcome"]) == (0, "success")
+
+
 def test_signal_after_signal_it_can_still_go_on(place: Place) -> None:
     place.pipeline([{"a": noted()}, {"b": noted('[ "$STAGEBOOK_ATTEMPT" -gt 3 ] || sleep 963')}])
     for times in (1, 2, 3):

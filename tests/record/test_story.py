@@ -175,6 +175,15 @@ def test_a_stage_that_never_had_a_process_still_has_its_attempt() -> None:
     assert (told.running, only["wall_s"]) == (0, 0.0)
 
 
+def test_a_warning_of_an_end_that_a_resume_takes_back_goes_with_it() -> None:
+    told = story(stage("a", allow_failure=True), stage("b"))
+    ran(told, 1, 0, 10)
+    told.ended(0, 10, "failure")
+    assert told.warnings == ["a: failure, allowed"]
+    told.resumed([0])
+    assert told.warnings == []
+
+
 def test_a_resume_takes_back_what_a_signal_ended_and_what_was_skipped_for_it() -> None:
     told = story(stage("a"), stage("b", "a"), stage("c", "b"), stage("d"), stage("e", "d"), stage("f"))
     told.started(0, 1, 0, 0)
@@ -186,8 +195,7 @@ def test_a_resume_takes_back_what_a_signal_ended_and_what_was_skipped_for_it() -
     told.ended(4, 10, "skip", "needs d (failure)")
     told.ended(5, 10, "cancellation", "cancelled")
     told.finished(10, "cancellation", "cancelled by SIGINT")
-    assert told.waits_again() == [0, 1, 2]
-    told.resumed(us=10, epoch_us=EPOCH_US + 3_600_000_000)
+    told.resumed([0, 1, 2], us=10, epoch_us=EPOCH_US + 3_600_000_000)
     assert told.state == [WAITING, WAITING, WAITING, "failure", "skip", "cancellation"]
     assert told.document()["outcome"] is None
     told.started(0, 2, 20, 20)

@@ -121,7 +121,7 @@ def test_resume_grants_an_attempt_to_those_that_were_stopped() -> None:
 
 
 def test_ends_of_their_own_are_not_repeated_by_resume() -> None:
-    run = Run(plan_of(stage("a"), stage("b"), stage("c", "a"), stage("clean", "b", always=True)))
+    run = Run(plan_of(stage("a"), stage("b"), stage("c", "a"), stage("clean", "a", always=True)))
     run.fail("a")
     run.cancel()
     run.exit("b")
@@ -215,6 +215,47 @@ def test_clean_up_waits_again_when_its_needs_do() -> None:
     assert run.state("clean") == "waiting"
     assert run.answer("clean", again=True) == []
     assert run.exit("a") == ["a: success", "ask clean"]
+
+
+def test_clean_up_that_ended_runs_again_after_what_it_cleans_up_after() -> None:
+    run = Run(
+        plan_of(
+            stage("a"), stage("b", "a"), stage("clean", "b", always=True), stage("report", "clean", always=True),
+            stage("other", always=True), stage("after", "clean", join="done"),
+        )
+    )  # fmt: skip
+    run.exit("other")
+    run.cancel()
+    assert run.exit("a") == ["a: cancellation", "b: skip", "start clean"]
+    assert run.exit("clean") == ["clean: success", "after: cancellation", "start report"]
+    assert run.fail("report") == ["report: failure", "run: cancellation"]
+    assert run.resume() == ["start a 2"]
+    assert run.exit("a") == ["a: success", "start b"]
+    assert run.exit("b") == ["b: success", "start clean 2"]
+    assert run.exit("clean") == ["clean: success", "start report 2", "start after"]
+    assert not run.ends["clean"].flaky
+    run.exit("report")
+    assert run.exit("after") == ["after: success", "run: success"]
+
+
+def test_clean_up_that_a_person_cancelled_stays_so() -> None:
+    run = Run(plan_of(stage("a"), stage("clean", "a", always=True)))
+    run.cancel()
+    run.exit("a")
+    run.cancel("cancel", "clean")
+    assert run.exit("clean")[-1] == "run: cancellation"
+    assert run.resume() == ["start a 2"]
+    assert run.exit("a") == ["a: success", "run: cancellation"]
+
+
+def test_clean_up_that_was_interrupted_waits_for_what_it_cleans_up_after() -> None:
+    """The engine was killed after a signal, while the clean-up ran."""
+    run = Run(plan_of(stage("a"), stage("clean", "a", always=True)))
+    run.cancel()
+    assert run.exit("a")[-1] == "start clean"
+    assert run.feed(Resumed(0), run.exited("clean", "error", reason="interrupted")) == ["start a 2"]
+    assert run.state("clean") == "waiting"
+    assert run.exit("a") == ["a: success", "start clean 2"]
 
 
 def test_any_with_a_good_need_is_not_skipped_when_another_ends_as_the_run_is_resumed() -> None:

@@ -1,7 +1,8 @@
 """A driver over a virtual clock: a heap of (time, order, event), one seeded generator, and the faults of a world.
 
 The clock jumps to the next event. First everything may go wrong; from `CALM_AFTER` batches on nothing new does, and
-then the run must come to its end: within a bound, and again after each `Resumed`.
+then the run must come to its end: within a bound, and again after each `Resumed`. Where it ends as `error`, somebody
+may mend what was in the way, and a new engine goes on.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Drive:
         self.unanswered: set[int] = set()
         self.journal: list[tuple[tuple[Event, ...], list[Decision]]] = []
         self.resumes = 0
+        self.mended = False  #: no attempt ends as `error` any more
         self.bound = CALM_AFTER + 60 * (len(world.plan.stages) + 2)
 
     @property
@@ -77,16 +79,26 @@ class Drive:
         while True:
             self._drain()
             if self.machine.is_over:
-                if self.watch.cancels and not self.watch.for_good and self.resumes < 3 and self.world.has("resume", 1):
+                if self._may_go_on() and self.resumes < 3 and self.world.has("resume", 1):
+                    self.mended |= not self.watch.cancels
                     self._crash(always=True)
+                    assert not self.machine.is_over or not self.mended, "a run that ended as `error` does not go on"
                     continue
                 break
             assert self.machine.waits_for_person, "nothing is outstanding and the run is not over"
             assert self.unanswered, "the machine waits for a person whom nobody asked"
             for stage in sorted(self.unanswered):
                 self._answer(stage)
+        assert not self.mended or self.watch.outcome != "error", "an error of before stands"
         self.machine.check()
         self._replayed()
+
+    def _may_go_on(self) -> bool:
+        """Whether a resume takes up a run that is over: a signal stopped it, or it ended as `error` within its time."""
+        watch = self.watch
+        may = not watch.for_good if watch.cancels else watch.outcome == "error" and watch.reason != "timeout"
+        assert self.machine.can_go_on == may, "the machine takes another run for one that can go on"
+        return may
 
     def _plan_cancels(self) -> None:
         draw = self.draw
@@ -141,9 +153,12 @@ class Drive:
         return batch
 
     def _feed(self, batch: list[Event]) -> None:
+        foreseen = self.machine.waits_again() if isinstance(batch[0], Resumed) else []
         decisions = self.machine.feed(*batch)
         self.journal.append((tuple(batch), decisions))
         self.watch.see(batch, decisions, self.machine)
+        if isinstance(batch[0], Resumed):
+            assert foreseen == self.watch.taken_back, f"foreseen were {foreseen}, not {self.watch.taken_back}"
         if self.draw.random() < 0.1:
             self.machine.check()
         now = max(self.watch.now, batch[-1].at)
@@ -156,6 +171,8 @@ class Drive:
             stage, attempt = decision.stage, decision.attempt
             self.alive[stage] = attempt
             outcome, exit, reason = ("success", 0, None) if self.calm else self.world.end()
+            if self.mended and outcome == "error" and reason != "interrupted":
+                outcome, exit, reason = "success", 0, None
             self.push(now, Started(now, stage, attempt, 1, 1))
             self.push(now + self.world.duration(), Exited(now, stage, attempt, outcome, exit, None, reason))
         elif isinstance(decision, Kill):

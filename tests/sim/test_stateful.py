@@ -63,7 +63,14 @@ class MachineRules(RuleBasedStateMachine):
         target=exits,
         pick=st.integers(0, 99),
         wait=st.integers(0, 20),
-        end=st.sampled_from([("success", 0, None), ("failure", 75, None), ("error", None, "interrupted")]),
+        end=st.sampled_from(
+            [
+                ("success", 0, None),
+                ("failure", 75, None),
+                ("error", None, "missing program"),
+                ("error", None, "interrupted"),
+            ]
+        ),
     )
     def exit(self, pick: int, wait: int, end: tuple[str, int | None, str | None]) -> tuple[int, int]:
         stage = sorted(self.running)[pick % len(self.running)]

@@ -1,7 +1,7 @@
 """The promises of the machine, checked from outside: from the plan, the events and the decisions only.
 
-Nothing here trusts the machine's books, with one exception: after `Resumed` it asks which stages wait again, and then
-checks that exactly those do which may.
+Nothing here trusts the machine's books, with two exceptions after `Resumed`: whether the timeout of an attempt was cut
+short by the cancel, and whether errors of a run that may be out of time were taken back.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Watch:
         self.running: dict[int, int] = {}  #: stage to attempt, until its exit is reported
         self.killed: dict[int, str] = {}  #: running stages that were told to end, and why
         self.attempts = [0] * count
-        self.extra = [0] * count  #: attempts granted: interruptions, and cancels that were lifted
+        self.extra = [0] * count  #: attempts granted: interruptions, and ends that a resume took back
         self.ended: dict[int, Ended] = {}
         self.asked: set[int] = set()
         self.again: set[int] = set()  #: a person allows one more start
@@ -49,12 +49,17 @@ class Watch:
         self.earliest = [0] * count  #: no later attempt before this
         self.run_since = 0
         self.asked_to_cancel: set[int] = set()
+        self.may_wait_again: set[int] = set()  #: a resume found a need of it open: its time may begin anew
         self.restart = [False] * count  #: the next start begins the stage's time anew
         self.cancels = 0
         self.for_good = False
         self.stopping = False
         self.over = False
+        self.outcome = ""  #: of the run, with its reason, while it is over
+        self.reason: str | None = None
+        self.maybe_timed_out = False
         self.lifted = False
+        self.taken_back: list[int] = []  #: the stages whose ends the latest `Resumed` took back
         self.batch = 0
         self.ready: dict[int, tuple[int, int]] = {}  #: ready stages: batch in which they became so, rank
         self.ready_at: dict[int, int] = {}
@@ -101,6 +106,7 @@ class Watch:
                 self._expect_after_exit(event)
         elif isinstance(event, TimerFired):
             self.timers.append(event.timer)
+            self.maybe_timed_out |= event.timer.startswith("run:") and not self.over
         elif isinstance(event, CancelAsked) and event.stage is not None:
             self.asked_to_cancel.add(event.stage)
         elif isinstance(event, CancelAsked) and not self.over:
@@ -137,32 +143,58 @@ class Watch:
                 self.earliest[event.stage] = 1 << 60
 
     def _resumed(self, machine: Machine) -> None:
-        if not self.cancels or self.for_good:
+        self.taken_back = []
+        if self.for_good:
+            return
+        ended = set(self.ended)
+        for index, end in list(self.ended.items()):
+            reason = end.reason or ""
+            by_signal = end.outcome == "cancellation" and reason.startswith("cancelled by")
+            cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
+            if by_signal or (self.cancels and cut_short) or self._is_error_taken_back(end, machine):
+                self._wait_again(index)
+        while more := [index for index, end in self.ended.items() if self._goes_with_its_needs(end)]:
+            for index in more:
+                self._wait_again(index)
+        self.taken_back = sorted(ended - set(self.ended))
+        if not self.taken_back and not self.cancels:
             return
         self.lifted = True
         self.over = False
         self.cancels = 0
         self.earliest = [0] * len(self.earliest)  # who goes back to waiting has no backoff any more
         self.stopping = False  # found again by `_decision`, where it still holds
-        for index, end in list(self.ended.items()):
-            reason = end.reason or ""
-            by_signal = end.outcome == "cancellation" and reason.startswith("cancelled by")
-            cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
-            if by_signal or cut_short:
-                self._wait_again(index)
-        changed = True
-        while changed:
-            changed = False
-            for index, end in list(self.ended.items()):
-                if end.outcome == "skip" and self.plan.stages[index].skip is None and not self._still_skipped(index):
-                    self._wait_again(index)
-                    changed = True
         for index in [*self.running, *self.exits]:
             if self.killed.get(index) == "cancelled":
                 self.extra[index] += 1
                 self.fresh[index] = True
             elif index in self.killed and not self.plan.stages[index].always:
                 self.restart[index] = True
+            elif index in self.exits and any(need not in self.ended for need in self.plan.stages[index].needs):
+                self.extra[index] += 1  # it may have ended in this batch
+        for index, stage in enumerate(self.plan.stages):
+            if index not in self.ended and any(need not in self.ended for need in stage.needs):
+                self.may_wait_again.add(index)
+
+    def _is_error_taken_back(self, end: Ended, machine: Machine) -> bool:
+        """An error that stopped something, unless the run has come to another end, or is out of time."""
+        if end.outcome != "error" or self.plan.stages[end.stage].allow_failure:
+            return False
+        if self.over and not self.cancels and self.outcome != "error":
+            return False
+        return not self.maybe_timed_out or machine.state(end.stage) != "error"
+
+    def _goes_with_its_needs(self, end: Ended) -> bool:
+        """Whether it ended because of a stage that waits again, or cleans up after one."""
+        plan = self.plan.stages[end.stage]
+        reason = end.reason or ""
+        if plan.skip is not None:
+            return False
+        if end.outcome == "skip":
+            return not self._still_skipped(end.stage)
+        if reason.startswith("fail-fast: "):
+            return int(reason[len("fail-fast: s") :].partition(" ")[0]) not in self.ended
+        return plan.always and end.outcome != "cancellation" and any(need not in self.ended for need in plan.needs)
 
     def _still_skipped(self, stage: int) -> bool:
         """Whether the need that it was skipped for still stands as it did."""
@@ -328,6 +360,7 @@ class Watch:
     def _run_end(self, end: RunEnded) -> None:
         assert not self.over, "the run ended twice"
         self.over = True
+        self.outcome, self.reason = end
         assert not self.running and not self.asked
         if self.cancels:
             assert end.outcome == "cancellation" and (end.reason or "").startswith("cancelled by")
@@ -340,7 +373,8 @@ class Watch:
             if SEVERITY[outcome] > SEVERITY[worst]:
                 worst = outcome
         if end.reason == "timeout":
-            assert self.plan.timeout_ms is not None and end.outcome in ("timeout", "error")
+            assert self.plan.timeout_ms is not None and self.maybe_timed_out
+            assert end.outcome == ("error" if worst == "error" else "timeout")
             return
         assert end.outcome == worst, f"the run ended as {end.outcome}, the worst that counts is {worst}"
 
@@ -422,6 +456,8 @@ class Watch:
             assert timer.at == self.last_start[index] + stage.attempt_timeout_ms
         elif kind == "stage":
             assert stage.stage_timeout_ms is not None and index in started
+            if index in self.may_wait_again and timer.at == self.last_start[index] + stage.stage_timeout_ms:
+                self.first_start[index] = self.last_start[index]
             assert timer.at == self.first_start[index] + stage.stage_timeout_ms, (
                 f"{timer} does not count from its start"
             )
@@ -430,10 +466,10 @@ class Watch:
 
     def _needs_are_done(self, index: int) -> bool:
         stage = self.plan.stages[index]
-        if not self.fresh[index]:
-            return True
         if stage.always or stage.join == "done":
             return all(need in self.ended for need in stage.needs)
+        if not self.fresh[index]:
+            return True
         if stage.join == "any":
             return not stage.needs or any(self._well(need) for need in stage.needs)
         return all(self._well(need) for need in stage.needs)

@@ -29,6 +29,10 @@ THEMES = (
     ("not_retry_safe", "always", "interrupted", "cancel", "crash", "resume", "no_answer"),
 )
 
+#: Errors beside failures, and engines that die: what a resume takes back. A theme of its own, for seeds that end in 5,
+#: so that the seeds which failed once keep their worlds.
+TAKEN_BACK = ("errors", "failures", "policy", "groups", "always", "deaf", "crash", "resume")
+
 
 class World:
     """The plan, the switches, and the draws that the driver makes as it goes."""
@@ -39,6 +43,10 @@ class World:
         self.on = {name for name in FEATURES + FAULTS if draw.random() < 0.5}
         if draw.random() < 0.5:
             self.on.update(draw.choice(THEMES))
+        self.errors = 0.1
+        if seed % 10 == 5:
+            self.on.update(TAKEN_BACK)
+            self.errors = 0.25
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:
@@ -120,7 +128,7 @@ class World:
         """Outcome, exit status and reason of an attempt that nobody kills."""
         if self.has("failures", self.trouble):
             return "failure", self.draw.choice((1, 75)), None
-        if self.has("errors", 0.1):
+        if self.has("errors", self.errors):
             return "error", None, "missing program"
         if self.has("interrupted", 0.06):
             return "error", None, "interrupted"

@@ -125,8 +125,7 @@ class Engine:
             if kind is Start:
                 starts.append(decision)  # type: ignore[arg-type]
             elif kind is Ended:
-                if self._plan.stages[decision.stage].kept is None:  # type: ignore[union-attr]
-                    self._account.ended(decision)  # type: ignore[arg-type]
+                self._account.ended(decision)  # type: ignore[arg-type]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:

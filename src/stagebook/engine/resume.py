@@ -1,5 +1,6 @@
 """Goes on with a run: lock, journal repaired and replayed, survivors of the dead engine ended, what was running
-reported as interrupted, loop. What is on record as ended is never repeated, what is unknown is called unknown.
+reported as interrupted, loop. Of what is on record as ended only that is repeated which the machine takes back; what
+is unknown is called unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive
 from stagebook.engine.loop import Engine
-from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -73,8 +73,8 @@ def resume(
     writer = Writer(path, run, epoch_us, recording.position, ways.durability)
     if recording.tail_text:
         story.warn(recording.tail_text)
-    again, goes_on = _foreseen(recording)
-    if story.outcome is not None and not goes_on:
+    again = told.machine.waits_again()
+    if story.outcome is not None and not told.machine.can_go_on:
         return _announce(writer, held, directory, story, told.machine)
     if change is not None:
         return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again)
@@ -164,16 +164,6 @@ def _report_interrupted(engine: Engine, us: int) -> None:
     for stage in engine.machine.outstanding():
         if engine.machine.state(stage) in ("running", "killing"):
             engine.interrupted(stage, us)
-
-
-def _foreseen(recording: reader.Recording) -> tuple[list[int], bool]:
-    """Stages whose recorded ends a resume takes back, and whether it moves anything at all: tried out on a machine of
-    its own, as the line that names them is written before the real one is told."""
-    machine = replay.replay(recording).machine
-    ended = [index for index in range(len(machine.plan.stages)) if machine.state(index) in OUTCOMES]
-    decisions = machine.feed(Resumed(recording.us // 1000))
-    again = [index for index in ended if machine.state(index) not in OUTCOMES]
-    return again, bool(decisions) or not machine.is_over
 
 
 def end_survivors(run: str) -> None:

@@ -148,6 +148,8 @@ class _Play:
             return
         for decision in self.machine.feed(*events):
             self._note(decision)
+        if not self.machine.is_over:
+            self.run_end = None
 
     def owed(self) -> list[Ended | RunEnded]:
         ends: list[Ended | RunEnded] = list(self.ends.values())
@@ -155,8 +157,7 @@ class _Play:
 
     def _note(self, decision: Decision) -> None:
         if type(decision) is Ended:
-            if self.machine.plan.stages[decision.stage].kept is None:
-                self.ends[decision.stage] = decision
+            self.ends[decision.stage] = decision
         elif type(decision) is RunEnded:
             self.run_end = decision
         elif type(decision) is SetTimer:

@@ -159,8 +159,6 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         at.clear()
         at.update((stage.id, index) for index, stage in enumerate(story.pipeline.stages))
     elif event == "run.resumed":
-        again = record.get("waits_again")
-        stages = None if again is None else [at[stage] for stage in again]
-        story.resumed(stages, us, epoch_us(record["at"]) - us)
+        story.resumed([at[stage] for stage in record["waits_again"]], us, epoch_us(record["at"]) - us)
     elif event == "journal.synced" and "clock_jump_s" in record:
         story.clock_jumped(record["clock_jump_s"])

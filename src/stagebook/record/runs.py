@@ -119,9 +119,11 @@ def latest_to_resume(state: str, file: str) -> str | None:
 
 def can_go_on(summary: Summary) -> bool:
     """Whether `run --resume` goes on with a run: it has no recorded end, as its engine was killed or gave way, or a
-    signal stopped it. An end that is on record, `error` too, is never repeated, so there is nothing to go on with."""
+    signal stopped it, or it ended as `error` within its time. It is the machine that decides what that moves."""
     if summary["state"] != "ended":
         return bool(summary["state"] != "damaged")
+    if summary["outcome"] == "error":
+        return summary["reason"] != "timeout" and not summary.get("measured")
     return summary["outcome"] == "cancellation" and "SIG" in (summary["reason"] or "")
 
 

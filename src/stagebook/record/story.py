@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 WAITING = "waiting"
 RUNNING = "running"
 FAILED = ("failure", "error", "timeout")
-BY_SIGNAL = "cancelled by SIG"  #: so begins the reason of what INT, TERM or HUP ended
 
 
 class Usage(NamedTuple):
@@ -217,20 +216,27 @@ class Story:
 
     def _warn_of_tolerated(self, stage: int, outcome: str) -> None:
         """A failure that does not fail the run stays visible."""
+        text = self._tolerated(stage, outcome)
+        if text is not None:
+            self.warn(text)
+
+    def _tolerated(self, stage: int, outcome: str) -> str | None:
         planned = self.pipeline.stages[stage]
         if planned.allow_failure:
-            self.warn(f"{planned.id}: {outcome}, allowed")
-        elif self.policy == "lenient" and planned.id not in self.critical:
-            self.warn(f"{planned.id}: {outcome}, off the critical path")
+            return f"{planned.id}: {outcome}, allowed"
+        if self.policy == "lenient" and planned.id not in self.critical:
+            return f"{planned.id}: {outcome}, off the critical path"
+        return None
 
-    def resumed(
-        self, waits_again: Iterable[int] | None = None, us: int | None = None, epoch_us: int | None = None
-    ) -> None:
-        """A new engine goes on; the ends of these stages, by default those of `waits_again`, no longer hold.
+    def resumed(self, waits_again: Iterable[int], us: int | None = None, epoch_us: int | None = None) -> None:
+        """A new engine goes on; the ends of these stages no longer hold, nor what was warned of them.
 
         The run's time stood still meanwhile: from `us` on, time 0 lies at `epoch_us` on the wall clock.
         """
-        for stage in self.waits_again() if waits_again is None else waits_again:
+        for stage in waits_again:
+            end = self.ends[stage]
+            if end is not None and self._tolerated(stage, end.outcome) in self.warnings:
+                self.warnings.remove(f"{self._tolerated(stage, end.outcome)}")
             self.ends[stage] = None
             self.state[stage] = WAITING
         self.end_us = self.outcome = self.reason = self.sums = None
@@ -255,32 +261,6 @@ class Story:
                 if stage.id in kept:
                     self.ends[index], self.state[index] = ends[known], states[known]
         self.resumed((), us, epoch_us)
-
-    def waits_again(self) -> list[int]:
-        """The stages whose ends a resume takes back: those that a signal ended, and those skipped for them."""
-        again = [
-            stage
-            for stage, end in enumerate(self.ends)
-            if end is not None and end.outcome == "cancellation" and (end.reason or "").startswith(BY_SIGNAL)
-        ]
-        if not again:
-            return []
-        followers: list[list[int]] = [[] for _ in self.ends]
-        for stage, needs in enumerate(self.needs):
-            for need in needs:
-                followers[need].append(stage)
-        found = set(again)
-        while again:
-            stage = again.pop()
-            skipped = f"needs {self.pipeline.stages[stage].id} ("
-            for follower in followers[stage]:
-                end = self.ends[follower]
-                if end is None or end.outcome != "skip" or follower in found:
-                    continue
-                if (end.reason or "").startswith(skipped) or self.pipeline.stages[follower].join == "any":
-                    found.add(follower)
-                    again.append(follower)
-        return sorted(found)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

@@ -226,7 +226,7 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
 
 
 def _ways_on(document: Document, style: Style, short: str) -> list[str]:
-    """Commands that go on with a run that can go on: a signal stopped it, its engine is gone
+    """Commands that go on with a run that can go on: a signal stopped it, it met an error, its engine is gone
     or a person has to say what an interrupted stage is."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
@@ -247,6 +247,8 @@ def _can_go_on(document: Document) -> bool:
     outcome = document["outcome"]
     if outcome is None:
         return document.get("state") != "running"
+    if outcome == "error":
+        return document.get("reason") != "timeout" and not document.get("measured")
     return outcome == "cancellation" and "SIG" in (document.get("reason") or "")
 
 

@@ -7,21 +7,25 @@ dictionaries. `snapshot` and `check` see all of it: a row that is not in both is
 from __future__ import annotations
 
 from stagebook.model.problem import DefectError
+from stagebook.scheduler import ends
 from stagebook.scheduler.dispatch import Line, SequentialLine
 from stagebook.scheduler.moves import (
     ASKING,
     BACKOFF,
+    ERROR,
     KILLING,
     LEGAL,
     NAMES,
     READY,
     RUNNING,
+    SKIP,
     STATE_COUNT,
     SUCCESS,
+    TIMEOUT,
     WAITING,
 )
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Decision
+from stagebook.scheduler.vocabulary import Decision, RunEnded
 
 #: How a stage that depends on others decides. `always` overrides the plan's join.
 JOIN_ALL, JOIN_ANY, JOIN_DONE = range(3)
@@ -142,6 +146,11 @@ class Books:
         return self._over
 
     @property
+    def can_go_on(self) -> bool:
+        """`Resumed` would move something: the run has no end yet, or one that a new engine takes back."""
+        return not self._over or (self._cancels > 0 and not self._cancel_for_good) or bool(self.waits_again())
+
+    @property
     def waits_for_person(self) -> bool:
         """Nothing goes on but questions to a person: the driver ends with exit 3."""
         asking = self._state.count(ASKING)
@@ -163,6 +172,39 @@ class Books:
         """When the stage could last have started, in milliseconds; None if it never could."""
         at = self._ready_at[stage]
         return at if at >= 0 else None
+
+    def waits_again(self) -> list[int]:
+        """The stages whose ends `Resumed` would take back now: those that a signal ended, errors (unless they are
+        allowed, the run is out of time, or it has come to another end), those that ended because of such a stage, and
+        clean-up after one."""
+        state = self._state
+        found = [] if self._cancel_for_good else self._stopped[:]
+        if not self._cancel_for_good and not self._timed_out:
+            if not self._over or self._cancels or self._run_end().outcome == "error":
+                found += [stage for stage, value in enumerate(state) if value == ERROR and not self._done_well[stage]]
+        if not found:
+            return []
+        stopped_by: dict[int, list[int]] = {}
+        for stage, by in self._fast_cause.items():
+            stopped_by.setdefault(by, []).append(stage)
+        again = bytearray(len(state))
+        while found:
+            stage = found.pop()
+            if not again[stage]:
+                again[stage] = 1
+                found += stopped_by.get(stage, ())
+                found += [other for other in self._followers[stage] or () if self._waits_with(other, stage)]
+        return [stage for stage, is_taken_back in enumerate(again) if is_taken_back]
+
+    def _waits_with(self, stage: int, need: int) -> bool:
+        """Whether the end of a stage falls with that of a need: it was skipped for it, or cleans up after it."""
+        state = self._state[stage]
+        if state == SKIP and stage in self._cause:
+            return self._cause[stage] == need or self._join[stage] == JOIN_ANY
+        return bool(self._always[stage]) and SUCCESS <= state <= TIMEOUT
+
+    def _run_end(self) -> RunEnded:
+        return ends.run_end(self.plan, self._state, self._cause, self._fast_cause, self._timed_out)
 
     def cause(self, stage: int) -> int | None:
         """The need that a skipped stage was skipped for, else None."""

@@ -22,8 +22,8 @@ from stagebook.scheduler.moves import (
 )
 from stagebook.scheduler.vocabulary import AskRerun, Ended, Kill, SetTimer
 
-#: Why a stage was told to end. The first decides its outcome; `LIFTED` was cancelled by a signal, then resumed.
-#: `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
+#: Why a stage was told to end. The first decides its outcome; `LIFTED` was cancelled by a signal, or for an error
+#: elsewhere, then resumed. `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
 ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT, RUN_CANCEL, STAGE_CANCEL, FAIL_FAST, LIFTED = range(8)
 
 #: A stage may go on: see `Course._verdict`.
@@ -42,6 +42,9 @@ class Course(Books):
         if self._stopping and self._is_stopped(stage):
             self._end_by_stop(stage)
             return
+        if self._state[stage] != WAITING and self._verdict(stage) is None:
+            self._back_to_waiting(stage)
+            return
         plan = self.plan.stages[stage]
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
             self._move(stage, ASKING)
@@ -53,6 +56,12 @@ class Course(Books):
         self._line.offer(stage)
         if plan.queue_timeout_ms is not None:
             self._queue_timer[stage] = self._set_timer(f"queue:{stage}", plan.queue_timeout_ms)
+
+    def _back_to_waiting(self, stage: int) -> None:
+        """It could go on, but a need of it waits again since a resume. When it starts, its time begins anew."""
+        self._move(stage, WAITING)
+        self._queue_timer.pop(stage, None)
+        self._stage_timer.pop(stage, None)
 
     def _end(self, stage: int, outcome: int, reason: str | None, flaky: bool = False) -> None:
         """The one place where a stage gets a final state. What holds it must have been given back before."""

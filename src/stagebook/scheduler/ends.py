@@ -27,6 +27,7 @@ def run_end(
 
     An allowed failure never counts. Under `lenient` only critical stages count, and a critical one that never came
     to its end because of a failure elsewhere (skipped for a need, cancelled with its group) counts as that failure.
+    The reason of a run that was out of time is `timeout`, also where an error is worse.
     """
     worst, reason = ("timeout", "timeout") if timed_out else ("success", None)
     lenient = plan.policy == "lenient"
@@ -41,7 +42,7 @@ def run_end(
         if plan.stages[at].allow_failure and state[at] != CANCELLATION:
             continue
         worst = outcome
-        reason = f"{plan.stages[at].id} cancelled" if state[at] == CANCELLATION else None
+        reason = f"{plan.stages[at].id} cancelled" if state[at] == CANCELLATION else "timeout" if timed_out else None
     return RunEnded(worst, reason)
 
 
@@ -50,12 +51,12 @@ def _roots(state: bytearray, cause: dict[int, int], fast_cause: dict[int, int]) 
     links = {stage: by for stage, by in fast_cause.items() if state[stage] == CANCELLATION}
     links.update((stage, by) for stage, by in cause.items() if state[stage] == SKIP)
     root: dict[int, int] = {}
-    for start in links:
+    for start in list(links):
         chain = []
         at = start
-        while at not in root and at in links:
+        while at in links:
             chain.append(at)
-            at = links[at]
+            at = links.pop(at)
         end = root.get(at, at)
         for link in chain:
             root[link] = end

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from stagebook.model.problem import DefectError
 from stagebook.scheduler import ends
-from stagebook.scheduler.books import JOIN_ANY
 from stagebook.scheduler.course import (
     ATTEMPT_TIMEOUT,
     FAIL_FAST,
@@ -139,6 +138,10 @@ class Machine(Course):
                 self._end(index, STATES[stage.kept[0]], stage.kept[1])
             elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
+        # What is kept was recorded when it ended.
+        self._out[:] = [
+            said for said in self._out if type(said) is not Ended or self.plan.stages[said.stage].kept is None
+        ]
         for index, needs in enumerate(self._open):
             if not needs and state[index] == WAITING:
                 self._become_ready(index)
@@ -292,51 +295,54 @@ class Machine(Course):
             self._kill(stage, STAGE_CANCEL if cause == RUN_CANCEL else cause, now=True)
 
     def _resumed(self) -> None:
-        """Lift a cancel that came by signal: what it ended, and what was skipped for that, waits again."""
-        if not self._cancels or self._cancel_for_good:
+        """Lift a cancel that came by signal, and take back the ends of `waits_again`: these stages wait again."""
+        lifted = self.waits_again()
+        if self._cancel_for_good or not (lifted or self._cancels):
             return
         self._cancels = 0
         self._cancel_why = ""
-        self._stop_anew()
-        for stage, cause in self._killing.items():
-            if cause == RUN_CANCEL:
-                self._killing[stage] = LIFTED
-        lifted, self._stopped = self._stopped, []
+        self._stopped = []
         self._over = False
         state = self._state
-        before = self._left
-        while lifted:
-            stage = lifted.pop()
+        for stage in lifted:
             self._move(stage, WAITING)
             self._left += 1
             self._done_well[stage] = 0
             self._cause.pop(stage, None)
+            self._fast_cause.pop(stage, None)
             if self._attempt[stage]:
                 self._grant(stage)
-            for follower in self._followers[stage] or ():
-                if state[follower] == SKIP and follower in self._cause:
-                    if self._cause[follower] == stage or self._join[follower] == JOIN_ANY:
-                        self._cause.pop(follower)
-                        lifted.append(follower)
-        if self._left > before:
+        if lifted:
             # Ends of this very batch were never heard of.
             self._out[:] = [said for said in self._out if type(said) is not Ended or state[said.stage] >= SUCCESS]
+        self._forget_failures()
+        self._stop_anew()
         self._line.rewind()
         self._wait_again()
         if self.plan.timeout_ms is not None and not self._timed_out:
             self._run_timer = self._set_timer("run", self.plan.timeout_ms)
 
+    def _forget_failures(self) -> None:
+        """What an error that was taken back had stopped under fail-fast goes on; what dies of it waits at its exit."""
+        state = self._state
+        if self._failed_fast >= 0 and state[self._failed_fast] == WAITING:
+            self._failed_fast = -1
+        self._failed_groups = {group: by for group, by in self._failed_groups.items() if state[by] != WAITING}
+        for stage, cause in self._killing.items():
+            is_fast = self._failed_fast >= 0 or self.plan.stages[stage].fail_fast_group in self._failed_groups
+            if cause == RUN_CANCEL or (cause == FAIL_FAST and not is_fast):
+                self._killing[stage] = LIFTED
+
     def _wait_again(self) -> None:
         """Count the open needs anew, then decide for all that wait as at the beginning.
 
-        Clean-up that was about to go on goes back to waiting if one of its needs does; what runs is left to run.
+        What was about to go on goes back to waiting if one of its needs does; what runs is left to run.
         """
         state = self._state
-        for index, stage in enumerate(self.plan.stages):
-            if state[index] in (READY, BACKOFF, ASKING) and any(state[need] < SUCCESS for need in stage.needs):
+        for index, value in enumerate(state):
+            if value in (READY, BACKOFF, ASKING) and self._verdict(index) is None:
                 self._leave(index)
-                self._queue_timer.pop(index, None)
-                self._move(index, WAITING)
+                self._back_to_waiting(index)
         # All verdicts before the first consequence: an end counts down what its followers wait for, once.
         waiting = [index for index, value in enumerate(state) if value == WAITING]
         for index, verdict in [(index, self._verdict(index)) for index in waiting]:
@@ -383,4 +389,4 @@ class Machine(Course):
         if self._cancels:
             self._out.append(RunEnded("cancellation", self._cancel_reason()))
             return
-        self._out.append(ends.run_end(self.plan, self._state, self._cause, self._fast_cause, self._timed_out))
+        self._out.append(self._run_end())
