@@ -8,7 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.model import plain
-from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
+from stagebook.model.pipeline import (
+    Condition,
+    Limits,
+    Matrix,
+    OutputOf,
+    Param,
+    Pipeline,
+    PolicyRule,
+    Pool,
+    Quarantine,
+    Rate,
+    Resources,
+    Retry,
+    Stage,
+    Timeouts,
+)
 from stagebook.model.problem import Problem
 
 words = st.text(max_size=8)
@@ -22,6 +37,11 @@ anything = st.recursive(
 )
 
 
+outputs = st.dictionaries(words, st.builds(OutputOf, words, words), max_size=2)
+conditions = st.builds(Condition, words, counts, counts)
+rates = st.builds(Rate, counts, counts)
+
+
 @st.composite
 def stages(draw: Any) -> Stage:
     needs = draw(st.lists(words, max_size=3))
@@ -32,13 +52,16 @@ def stages(draw: Any) -> Stage:
         join=draw(words), always=draw(st.booleans()), cell=draw(st.none() | maps), group=draw(st.none() | words),
         priority=draw(counts),
         resources=Resources(draw(counts), draw(counts), draw(st.dictionaries(words, counts, max_size=2))),
-        locks=draw(maps),
+        locks=draw(maps), when=draw(st.none() | conditions),
+        changed=tuple(draw(st.lists(words, max_size=2))),
+        quarantine=draw(st.none() | st.builds(Quarantine, words, words)),
         retry=Retry(
             draw(counts), draw(counts), draw(st.floats(1, 9)), draw(maybe), draw(st.floats(0, 1)),
             tuple(draw(st.lists(words, max_size=2))),
         ),
         timeouts=Timeouts(draw(maybe), draw(maybe), draw(maybe)), grace_ms=draw(counts), duration_ms=draw(maybe),
-        env=draw(maps), dir=draw(st.none() | words), shell=draw(words), critical=draw(st.booleans()),
+        env=draw(maps), env_from=draw(outputs), cmd_from=draw(outputs),
+        dir=draw(st.none() | words), shell=draw(words), critical=draw(st.booleans()),
         allow_failure=draw(st.booleans()), retry_safe=draw(st.booleans()), ordering=draw(st.none() | words),
         log_limit_bytes=draw(maybe), more=draw(st.dictionaries(words, anything, max_size=2)),
     )  # fmt: skip
@@ -56,9 +79,23 @@ pipelines = st.builds(
         words, st.builds(Param, st.none() | words, st.lists(words, max_size=2).map(tuple)), max_size=2
     ),
     env=maps,
-    limits=st.builds(Limits, maybe, maybe, maybe),
-    pools=st.dictionaries(words, counts, max_size=2),
+    limits=st.builds(
+        Limits,
+        maybe,
+        maybe,
+        maybe,
+        st.none() | st.floats(0, 1),
+        counts,
+        st.floats(0, 1),
+        st.none() | rates,
+        st.none() | words,
+    ),
+    pools=st.dictionaries(
+        words, st.builds(Pool, counts, st.none() | rates, st.booleans(), st.none() | words), max_size=2
+    ),
+    machine_locks=st.lists(words, max_size=2).map(tuple),
     policy=words,
+    policies=st.lists(st.builds(PolicyRule, words, st.none() | conditions), max_size=2).map(tuple),
     timeout_ms=maybe,
     sla_ms=maybe,
     groups=st.dictionaries(words, st.lists(words, max_size=2).map(tuple), max_size=2),

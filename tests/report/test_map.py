@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.report import golden
 
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Condition, Pipeline, Stage
 from stagebook.model.problem import Problem
 from stagebook.report.harmless import cells
 from stagebook.report.map import document, render
@@ -43,7 +43,7 @@ RELEASE = pipeline(
     stage("deploy-staging", 48, "integration", "e2e", "package"),
     stage("smoke", 25, "deploy-staging"),
     stage("approve", None, "smoke", kind="gate"),
-    stage("deploy", 61, "approve", more={"when": "params.channel == 'stable'"}),
+    stage("deploy", 61, "approve", when=Condition("params.channel == 'stable'")),
     stage("cleanup", 7, "deploy"),
 )
 

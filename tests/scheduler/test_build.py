@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
+from stagebook.model.pipeline import Pool as NamedPool
 from stagebook.model.problem import InputError
 from stagebook.scheduler.build import build, critical_planned, jobs, mode
 from stagebook.scheduler.machine import Machine
@@ -64,7 +65,7 @@ def test_every_scarcity_becomes_a_pool_of_whole_units_in_one_order() -> None:
         stage("b", locks={"table": "shared"}),
         stage("c"),
         limits=Limits(2, 3000, 4 << 30),
-        pools={"unused": 1, "db": 3},
+        pools={"unused": NamedPool(1), "db": NamedPool(3)},
     )
     assert made.pools == (
         Pool("slot", 2), Pool("cpu", 3000), Pool("memory", 4 << 30), Pool("pool:db", 3), Pool("lock:table", 2),
@@ -89,7 +90,7 @@ def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
         plan(
             stage("a", resources=Resources(pools={"db": 5})),
             stage("b", resources=Resources(cpu_milli=5000, memory_bytes=9)),
-            pools={"db": 4},
+            pools={"db": NamedPool(4)},
             limits=Limits(None, 4000, 8),
         )
     assert [(problem.line, problem.col, problem.message) for problem in caught.value.problems] == [
@@ -100,7 +101,7 @@ def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
 
 
 def test_an_unknown_pool_is_refused_with_the_nearest() -> None:
-    assert problems(stage("a", resources=Resources(pools={"datebase": 1})), pools={"database": 1}) == [
+    assert problems(stage("a", resources=Resources(pools={"datebase": 1})), pools={"database": NamedPool(1)}) == [
         "stage `a` asks for unknown pool `datebase`, did you mean `database`?"
     ]
 

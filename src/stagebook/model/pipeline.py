@@ -35,6 +35,52 @@ class Timeouts(NamedTuple):
     queue_ms: int | None = None
 
 
+class Condition(NamedTuple):
+    """An expression in CEL, and where its first character stands in the file."""
+
+    text: str
+    line: int = 0
+    col: int = 0
+
+
+class OutputOf(NamedTuple):
+    """An output of an earlier stage, `stages["STAGE"].outputs.NAME`, as a value of `env` or `cmd`."""
+
+    stage: str
+    name: str
+
+
+class Quarantine(NamedTuple):
+    """Known to be flaky: `owner` looks into it, `until` (ISO 8601) is the last day on which it does not fail a run."""
+
+    owner: str
+    until: str
+
+
+class Rate(NamedTuple):
+    """At most so many in any stretch of time as long as the interval."""
+
+    most: int
+    interval_ms: int
+
+
+class Pool(NamedTuple):
+    """`machine`: its units are shared by all runs on this machine. `inside`: whoever takes from it takes as much from
+    that pool too."""
+
+    size: int
+    rate: Rate | None = None
+    machine: bool = False
+    inside: str | None = None
+
+
+class PolicyRule(NamedTuple):
+    """`use` is the policy where `when` holds; None holds always."""
+
+    use: str
+    when: Condition | None = None
+
+
 class Resources(NamedTuple):
     """What a stage reserves. `pools` maps a pool's name to units."""
 
@@ -61,11 +107,16 @@ class Stage(NamedTuple):
     priority: int = 0
     resources: Resources = Resources()
     locks: Mapping[str, str] = {}  #: name to `exclusive` or `shared`
+    when: Condition | None = None
+    changed: tuple[str, ...] = ()  #: globs: it runs only if a file that matches one has changed
+    quarantine: Quarantine | None = None
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     grace_ms: int = 10_000
     duration_ms: int | None = None  #: declared
     env: Mapping[str, str] = {}
+    env_from: Mapping[str, OutputOf] = {}  #: variables beside those of `env`
+    cmd_from: Mapping[str, OutputOf] = {}  #: place in `command`, as text, to what stands there; the text is empty
     dir: str | None = None
     shell: str = "auto"  #: auto, always or bash
     critical: bool = False
@@ -92,9 +143,17 @@ class Param(NamedTuple):
 
 
 class Limits(NamedTuple):
+    """`share` is the part of jobs, cpu, memory and a provider's caps that is used, as a fraction. Between two starts
+    lie at least `stagger_ms`, give or take the fraction `stagger_jitter` of it."""
+
     jobs: int | None = None
     cpu_milli: int | None = None
     memory_bytes: int | None = None
+    share: float | None = None
+    stagger_ms: int = 0
+    stagger_jitter: float = 0.0
+    starts: Rate | None = None
+    provider: str | None = None
 
 
 class Pipeline(NamedTuple):
@@ -108,8 +167,10 @@ class Pipeline(NamedTuple):
     params: Mapping[str, Param] = {}
     env: Mapping[str, str] = {}
     limits: Limits = Limits()
-    pools: Mapping[str, int] = {}
+    pools: Mapping[str, Pool] = {}
+    machine_locks: tuple[str, ...] = ()  #: locks that hold across runs on this machine
     policy: str = "strict"  #: strict, lenient or fail-fast
+    policies: tuple[PolicyRule, ...] = ()  #: the first that holds goes before `policy`
     timeout_ms: int | None = None
     sla_ms: int | None = None
     groups: Mapping[str, tuple[str, ...]] = {}  #: named groups to the ids of all their stages

@@ -8,7 +8,22 @@ from __future__ import annotations
 
 from operator import itemgetter
 
-from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
+from stagebook.model.pipeline import (
+    Condition,
+    Limits,
+    Matrix,
+    OutputOf,
+    Param,
+    Pipeline,
+    PolicyRule,
+    Pool,
+    Quarantine,
+    Rate,
+    Resources,
+    Retry,
+    Stage,
+    Timeouts,
+)
 from stagebook.model.problem import Problem
 
 TYPE_CHECKING = False
@@ -20,8 +35,11 @@ _OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "
 _LIKE = tuple(field for field in Stage._fields if field not in _OWN)
 _shared = itemgetter(*map(Stage._fields.index, _LIKE))
 _DEFAULTS: dict[str, Any] = Stage._field_defaults
-_PARTS: dict[str, Any] = {"resources": Resources, "retry": Retry, "timeouts": Timeouts}
-_PIPELINE_PARTS = ("stages", "params", "limits", "matrices", "groups", "problems", "unbuilt")
+_PARTS: dict[str, Any] = {
+    "resources": Resources, "retry": Retry, "timeouts": Timeouts, "when": Condition, "quarantine": Quarantine,
+}  # fmt: skip
+_FROM = ("env_from", "cmd_from")
+_PIPELINE_PARTS = ("stages", "params", "limits", "pools", "policies", "matrices", "groups", "problems", "unbuilt")
 _new = tuple.__new__
 
 
@@ -41,6 +59,10 @@ def to_plain(pipeline: Pipeline) -> dict[str, Any]:
         plain["params"] = {name: _sparse(param) for name, param in pipeline.params.items()}
     if pipeline.limits != Limits():
         plain["limits"] = _sparse(pipeline.limits)
+    if pipeline.pools:
+        plain["pools"] = {name: _sparse(pool) for name, pool in pipeline.pools.items()}
+    if pipeline.policies:
+        plain["policies"] = [list(rule) for rule in pipeline.policies]
     if pipeline.matrices:
         plain["matrices"] = {name: _sparse(matrix) for name, matrix in pipeline.matrices.items()}
     if pipeline.groups:
@@ -60,7 +82,18 @@ def from_plain(plain: Mapping[str, Any]) -> Pipeline:
     if "params" in plain:
         values["params"] = {name: Param(**_tuples(param)) for name, param in plain["params"].items()}
     if "limits" in plain:
-        values["limits"] = Limits(**plain["limits"])
+        limits = dict(plain["limits"])
+        if "starts" in limits:
+            limits["starts"] = Rate(*limits["starts"])
+        values["limits"] = Limits(**limits)
+    if "pools" in plain:
+        values["pools"] = {name: _pool_in(pool) for name, pool in plain["pools"].items()}
+    if "policies" in plain:
+        values["policies"] = tuple(
+            PolicyRule(use, None if when is None else Condition(*when)) for use, when in plain["policies"]
+        )
+    if "machine_locks" in plain:
+        values["machine_locks"] = tuple(plain["machine_locks"])
     if "matrices" in plain:
         values["matrices"] = {name: Matrix(**_tuples(matrix)) for name, matrix in plain["matrices"].items()}
     if "groups" in plain:
@@ -81,6 +114,11 @@ def _sparse(value: Any) -> dict[str, Any]:
         for field, each in zip(value._fields, value)
         if field not in defaults or each != defaults[field]
     }
+
+
+def _pool_in(plain: Mapping[str, Any]) -> Pool:
+    rate = plain.get("rate")
+    return Pool(**{**plain, "rate": None if rate is None else Rate(*rate)})
 
 
 def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +152,7 @@ def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int
 def _number(shared: tuple[Any, ...], likes: list[dict[str, Any]], numbers: dict[Any, int]) -> int:
     """The place in `likes` of these fields of a stage."""
     like = {
-        field: _sparse(value) if field in _PARTS else value
+        field: _sparse(value) if field in _PARTS and value is not None else value
         for field, value in zip(_LIKE, shared)
         if field == "kind" or value != _DEFAULTS[field]
     }
@@ -139,6 +177,10 @@ def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:
             made.append(_DEFAULTS[field])
         elif field in _PARTS:
             made.append(_PARTS[field](**_tuples(like[field])))
+        elif field in _FROM:
+            made.append({name: OutputOf(*of) for name, of in like[field].items()})
+        elif type(like[field]) is list:
+            made.append(tuple(like[field]))
         else:
             made.append(like[field])
     return tuple(made)
@@ -151,8 +193,9 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
     for each in plain:
         get = each.get
         (
-            kind, join, always, group, priority, resources, locks, retry, timeouts, grace_ms, duration_ms, dir_, shell,
-            critical, allow_failure, retry_safe, ordering, log_limit, more,
+            kind, join, always, group, priority, resources, locks, when, changed, quarantine, retry, timeouts, grace_ms,
+            duration_ms, env_from, cmd_from, dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit,
+            more,
         ) = likes[get("like", 0)]  # fmt: skip
         id_ = each["id"]
         command = get("command", "")
@@ -162,8 +205,9 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
             id_, get("name", id_), each["line"], each["col"], kind,
             command if type(command) is str else tuple(command), needs,
             (lines,) * len(needs) if type(lines) is int else tuple(lines),
-            join, always, get("cell"), group, priority, resources, locks, retry, timeouts, grace_ms, duration_ms,
-            get("env", nothing), dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit, more,
+            join, always, get("cell"), group, priority, resources, locks, when, changed, quarantine, retry, timeouts,
+            grace_ms, duration_ms, get("env", nothing), env_from, cmd_from, dir_, shell, critical,
+            allow_failure, retry_safe, ordering, log_limit, more,
         )  # fmt: skip
         made.append(_new(Stage, fields))
     return made
@@ -171,6 +215,7 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
 
 assert Stage._fields == (
     "id", "name", "line", "col", "kind", "command", "needs", "need_lines", "join", "always", "cell", "group",
-    "priority", "resources", "locks", "retry", "timeouts", "grace_ms", "duration_ms", "env", "dir", "shell",
+    "priority", "resources", "locks", "when", "changed", "quarantine", "retry", "timeouts", "grace_ms", "duration_ms",
+    "env", "env_from", "cmd_from", "dir", "shell",
     "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "more",
 )  # fmt: skip

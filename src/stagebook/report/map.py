@@ -43,7 +43,7 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
             "needs": list(stage.needs),
             "line": stage.line,
             "kind": stage.kind,
-            "condition": stage.more.get("when"),
+            "condition": stage.when.text if stage.when is not None else None,
             "matrix": dict(stage.cell) if stage.cell else None,
             "duration_s": None if stage.duration_ms is None else stage.duration_ms / 1000,
             "slack_s": found.slack[index] / 1000 if declared else None,

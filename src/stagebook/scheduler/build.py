@@ -23,6 +23,15 @@ DELAYS_MAX = 64
 #: Fewest jobs and cores when neither the user nor the file says: one job would never show what runs side by side.
 JOBS_MIN_DEFAULT = 2
 
+#: What is used of a provider's cap where nobody says.
+PROVIDER_SHARE = 0.8
+
+#: Who holds a machine-wide lock alone takes all of these, who shares it takes one.
+MACHINE_LOCK_UNITS = 1024
+
+#: Gaps between starts repeat after so many.
+GAPS_MAX = 1024
+
 
 def build(pipeline: Pipeline, choice: Choice) -> Plan:
     """The plan for one run. Raises `InputError` for unknown names and parameters and for demands no pool can meet."""
@@ -52,6 +61,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
     else:
         rank = shape.ranks([len(demands[demand]) > 2 for demand in demand_of])
     critical = shape.critical()
+    limits = pipeline.limits
     group_of = _fail_fast_groups(pipeline, position)
     return Plan(
         stages=tuple(
@@ -64,6 +74,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 group_of.get(index, -1),
                 None if selected[index] else "not selected",
                 choice.seed,
+                choice.today,
             )
             for index, stage in enumerate(stages)
         ),
@@ -73,6 +84,9 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
         in_order=choice.sequential,
         timeout_ms=pipeline.timeout_ms,
         critical_by=order.critical_by(pipeline, choice),
+        starts=None if limits.starts is None else (limits.starts.most, limits.starts.interval_ms),
+        gaps_ms=_gaps(limits.stagger_ms, limits.stagger_jitter, choice.seed, len(stages)),
+        jobs_because=jobs_because(pipeline, choice),
     )
 
 
@@ -89,6 +103,37 @@ def mode(plan: Plan) -> str:
 def jobs(plan: Plan) -> int:
     """How many stages may run at once."""
     return plan.pools[0].size
+
+
+def share(pipeline: Pipeline) -> float:
+    """The part of jobs, cpu, memory and a provider's cap that is used."""
+    if pipeline.limits.share is not None:
+        return pipeline.limits.share
+    return PROVIDER_SHARE if pipeline.limits.provider is not None else 1.0
+
+
+def shared(amount: int, part: float) -> int:
+    """A share of whole units: rounded down, at least 1. In whole thousandths of a percent, as 0.29 * 100 is 28.99…"""
+    return max(1, amount * round(part * 100_000) // 100_000)
+
+
+def jobs_because(pipeline: Pipeline, choice: Choice) -> str | None:
+    """`80 % of 20, the cap of github-free as of 2026-07-01`; None where nothing but a number was asked for."""
+    if choice.sequential or choice.jobs is not None:
+        return None
+    part = f"{round(share(pipeline) * 100, 3):g} % of"
+    if pipeline.limits.jobs is None and choice.cap is not None:
+        return f"{part} {choice.cap.jobs}, the cap of {choice.cap.name} as of {choice.cap.as_of}"
+    if share(pipeline) == 1:
+        return None
+    if pipeline.limits.jobs is not None:
+        return f"{part} {pipeline.limits.jobs}"
+    return f"{part} {max(choice.cores, JOBS_MIN_DEFAULT)} cores"
+
+
+def is_quarantined(stage: Stage, today: str) -> bool:
+    """Whether the failure of a stage is put up with today. The last day counts."""
+    return stage.quarantine is not None and today <= stage.quarantine.until
 
 
 def _problem(pipeline: Pipeline, code: str, message: str, stage: Stage | None = None) -> Problem:
@@ -114,7 +159,12 @@ def _needs(pipeline: Pipeline, position: dict[str, int]) -> list[tuple[int, ...]
 def _jobs(pipeline: Pipeline, choice: Choice) -> int:
     if choice.sequential:
         return 1
-    return choice.jobs or pipeline.limits.jobs or max(choice.cores, JOBS_MIN_DEFAULT)
+    if choice.jobs is not None:
+        return choice.jobs
+    most = pipeline.limits.jobs
+    if most is None:
+        most = choice.cap.jobs if choice.cap is not None else max(choice.cores, JOBS_MIN_DEFAULT)
+    return shared(most, share(pipeline))
 
 
 def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, int], list[Problem]]:
@@ -122,12 +172,23 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
     pools = [Pool("slot", _jobs(pipeline, choice))]
     stages, limits = pipeline.stages, pipeline.limits
     problems: list[Problem] = []
+    part = share(pipeline)
     if any(stage.resources.cpu_milli for stage in stages):
-        pools.append(Pool("cpu", limits.cpu_milli or max(choice.cores, JOBS_MIN_DEFAULT) * 1000))
+        cpu_milli = limits.cpu_milli or max(choice.cores, JOBS_MIN_DEFAULT) * 1000
+        pools.append(Pool("cpu", shared(cpu_milli, part)))
     if limits.memory_bytes is not None and any(stage.resources.memory_bytes for stage in stages):
-        pools.append(Pool("memory", limits.memory_bytes))
-    used = {name for stage in stages if stage.resources.pools for name in stage.resources.pools}
-    pools += [Pool(f"pool:{name}", size) for name, size in pipeline.pools.items() if name in used]
+        pools.append(Pool("memory", shared(limits.memory_bytes, part)))
+    used = {
+        outer
+        for stage in stages
+        if stage.resources.pools
+        for name in stage.resources.pools
+        for outer in (name, *_with_outer(pipeline, name))
+    }
+    for name, pool in pipeline.pools.items():
+        if name in used:
+            rate = None if pool.rate is None else (pool.rate.most, pool.rate.interval_ms)
+            pools.append(Pool(f"pool:{name}", pool.size, rate, pool.machine))
     if used - pipeline.pools.keys():
         for stage in stages:
             for name in stage.resources.pools:
@@ -138,11 +199,23 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
     for stage in stages:
         for name in stage.locks:
             lock_users[name] = lock_users.get(name, 0) + 1
-    pools += [Pool(f"lock:{name}", users) for name, users in lock_users.items()]
+    for name, users in lock_users.items():
+        is_machine = name in pipeline.machine_locks
+        pools.append(Pool(f"lock:{name}", MACHINE_LOCK_UNITS if is_machine else users, None, is_machine))
     for name, matrix in pipeline.matrices.items():
         if matrix.max_parallel is not None and matrix.max_parallel < len(matrix.cells):
             pools.append(Pool(f"matrix:{name}", matrix.max_parallel))
     return pools, {pool.name: index for index, pool in enumerate(pools)}, problems
+
+
+def _with_outer(pipeline: Pipeline, name: str) -> list[str]:
+    """A pool and those that it is part of, from the inside out."""
+    names: list[str] = []
+    at: str | None = name
+    while at is not None and at in pipeline.pools and at not in names:
+        names.append(at)
+        at = pipeline.pools[at].inside
+    return names
 
 
 _Demand = tuple[tuple[int, int], ...]
@@ -193,7 +266,11 @@ def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[st
         asked.append(("cpu", resources.cpu_milli if pipeline.limits.cpu_milli else min(resources.cpu_milli, budget)))
     if resources.memory_bytes:
         asked.append(("memory", resources.memory_bytes))
-    asked += [(f"pool:{name}", units) for name, units in resources.pools.items()]
+    taken: dict[str, int] = {}
+    for name, units in resources.pools.items():
+        for outer in _with_outer(pipeline, name):
+            taken[outer] = taken.get(outer, 0) + units
+    asked += [(f"pool:{name}", units) for name, units in taken.items()]
     for name, kind in stage.locks.items():
         lock = f"lock:{name}"
         asked.append((lock, pools[pool_of[lock]].size if kind == "exclusive" else 1))
@@ -209,6 +286,20 @@ def _fail_fast_groups(pipeline: Pipeline, position: dict[str, int]) -> dict[int,
     return group_of
 
 
+def _gaps(stagger_ms: int, jitter: float, seed: int, starts: int) -> tuple[int, ...]:
+    """The gap after each start. Jitter only adds: a gap is never below what was asked."""
+    if not stagger_ms:
+        return ()
+    if not jitter:
+        return (stagger_ms,)
+    chance = _chance(seed, "stagger")
+    gaps = []
+    for _ in range(min(max(starts, 1), GAPS_MAX)):
+        chance = _next_chance(chance)
+        gaps.append(stagger_ms + round(stagger_ms * jitter * (chance / 2**64)))
+    return tuple(gaps)
+
+
 def _planned(
     stage: Stage,
     needs: tuple[int, ...],
@@ -218,6 +309,7 @@ def _planned(
     group: int,
     skip: str | None,
     seed: int,
+    today: str,
 ) -> PlannedStage:
     retry, timeouts = stage.retry, stage.timeouts
     return PlannedStage(
@@ -228,7 +320,7 @@ def _planned(
         stage.join,
         stage.always,
         critical,
-        stage.allow_failure,
+        stage.allow_failure or is_quarantined(stage, today),
         stage.retry_safe,
         retry.attempts,
         _delays(retry, seed, stage.id) if retry.attempts > 1 and retry.backoff_ms else (),
@@ -238,6 +330,7 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
+        judged=stage.when is not None or bool(stage.changed),
     )
 
 

@@ -102,7 +102,7 @@ class Line:
         users: list[dict[int, int]] = [{} for _ in self.plan.pools]
         for index, demand in enumerate(self.demands):
             for pool, units in demand:
-                name, size = self.plan.pools[pool]
+                name, size, *_ = self.plan.pools[pool]
                 if not 0 < units <= size:
                     raise DefectError(f"the plan asks {units} units of `{name}`, which has {size}")
                 users[pool][units] = users[pool].get(units, 0) | self.bits[index]
@@ -298,7 +298,7 @@ class Line:
         for stage in holding + ([self.claim] if self.claim >= 0 else []):
             for pool, units in self.demands[self.demand_of[stage]]:
                 held[pool] += units
-        for pool, (name, size) in enumerate(self.plan.pools):
+        for pool, (name, size, *_) in enumerate(self.plan.pools):
             assert self.free[pool] + held[pool] == size, f"{name}: free {self.free[pool]} + held {held[pool]} != {size}"
             mask = self.short.get(pool, (1 << len(self.demands)) - 1)
             for index, needed in enumerate(self.demands):

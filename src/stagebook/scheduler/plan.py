@@ -2,7 +2,8 @@
 
 Every capacity is a pool of whole units: the jobs, thousandths of a core, bytes of memory, named pools, and a
 matrix's `max-parallel`. A lock is a pool as large as its users: shared takes one unit, exclusive takes all.
-So the machine knows one kind of scarcity only.
+So the machine knows one kind of scarcity of units only. Beside it stands scarcity in time: a rate (so many starts, or
+units of one pool, in any stretch of an interval) and the gaps between starts.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from stagebook.model.value import NamedTuple
 
 
 class Pool(NamedTuple):
-    """`name` is what a waiting stage is told: `slot`, `cpu`, `memory`, `pool:NAME`, `lock:NAME`, `matrix:NAME`."""
+    """`name` is what a waiting stage is told: `slot`, `cpu`, `memory`, `pool:NAME`, `lock:NAME`, `matrix:NAME`.
+
+    `rate` is (units, interval in ms): so many units are given out in any such stretch of time. `machine`: whoever
+    starts also needs a lease, as runs beside this one share the units."""
 
     name: str
     size: int
+    rate: tuple[int, int] | None = None
+    machine: bool = False
 
 
 class PlannedStage(NamedTuple):
@@ -37,6 +43,7 @@ class PlannedStage(NamedTuple):
     skip: str | None = None  #: ended as `skip` with this reason at the start, and counted as done
     kept: tuple[str, str | None] | None = None  #: (outcome, reason) it has from before the plan was changed
     begun: int = 0  #: attempts from before the plan was changed
+    judged: bool = False  #: a condition decides whether it runs, once its needs are done
 
 
 class Plan(NamedTuple):
@@ -50,12 +57,25 @@ class Plan(NamedTuple):
     timeout_ms: int | None = None
     passed_over_max: int = 64  #: starts that may pass a ready stage before it claims its pools
     critical_by: str = "number of stages"  #: what chose the critical stages: `order.critical_by`
+    starts: tuple[int, int] | None = None  #: at most so many starts in any stretch of so many ms
+    gaps_ms: tuple[int, ...] = ()  #: least time from each start to the next; over again when they are used up
+    jobs_because: str | None = None  #: where the number of jobs comes from, if not from the file or the user alone
+
+
+class Cap(NamedTuple):
+    """What a provider allows at once. `name` is how the user called it, `as_of` the date of the table."""
+
+    name: str
+    jobs: int
+    as_of: str
 
 
 class Choice(NamedTuple):
     """How a user asked for a run of a pipeline; with the pipeline it makes the plan, again and again the same.
 
-    `cores` is what this machine offers; `durations_ms` are known durations by stage id; `seed` is for jitter.
+    `cores` is what this machine offers; `durations_ms` are known durations by stage id; `seed` is for jitter; `today`
+    is the day on which the run begins (ISO 8601), for quarantines; `base` is the revision that changes count from;
+    `policy_because` says which rule of the file chose `policy`.
     """
 
     cores: int
@@ -69,3 +89,7 @@ class Choice(NamedTuple):
     params: tuple[tuple[str, str], ...] = ()
     durations_ms: tuple[tuple[str, int], ...] = ()
     seed: int = 0
+    today: str = ""
+    cap: Cap | None = None
+    base: str | None = None
+    policy_because: str | None = None

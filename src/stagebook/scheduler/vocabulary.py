@@ -66,7 +66,52 @@ class RerunAnswered(NamedTuple):
     again: bool
 
 
-Event = Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
+class Judged(NamedTuple):
+    """The driver has evaluated the condition of a stage: `verdict` is `run`, `skip`, or `error` where it has no
+    answer. `reason` says more; it is None for `run`."""
+
+    at: int
+    stage: int
+    verdict: str
+    reason: str | None = None
+
+
+class Leased(NamedTuple):
+    """The driver holds all machine-wide units that the stage needs. It gives them back when the attempt has exited,
+    and at once where no `Start` of the stage follows from this batch."""
+
+    at: int
+    stage: int
+
+
+class Refused(NamedTuple):
+    """Somebody else has what the stage needs across runs, or stands before it in the line for it. `by` says who."""
+
+    at: int
+    stage: int
+    by: str
+
+
+class Freed(NamedTuple):
+    """What a refused stage needs across runs may be had now: try again."""
+
+    at: int
+    stage: int
+
+
+class Shortage(NamedTuple):
+    """The machine beneath is short: `reason` says of what, None that it is over. `memory_free` bytes are left, None
+    where memory is not what is short."""
+
+    at: int
+    reason: str | None
+    memory_free: int | None = None
+
+
+Event = (
+    Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
+    | Judged | Leased | Refused | Freed | Shortage
+)  # fmt: skip
 
 
 class Start(NamedTuple):
@@ -102,6 +147,19 @@ class AskRerun(NamedTuple):
     stage: int
 
 
+class Judge(NamedTuple):
+    """Evaluate the stage's condition over what is known now; answer `Judged`."""
+
+    stage: int
+
+
+class AskLease(NamedTuple):
+    """Try to take all machine-wide units that the stage needs, without waiting; answer `Leased` or `Refused`. Its
+    other units are reserved until then."""
+
+    stage: int
+
+
 class Ended(NamedTuple):
     """Record; said once per stage. `outcome` is an outcome word, `reason` says more."""
 
@@ -118,4 +176,4 @@ class RunEnded(NamedTuple):
     reason: str | None
 
 
-Decision = Start | Kill | SetTimer | AskRerun | Ended | RunEnded
+Decision = Start | Kill | SetTimer | AskRerun | Judge | AskLease | Ended | RunEnded

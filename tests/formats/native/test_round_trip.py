@@ -17,9 +17,7 @@ from stagebook.model.quantity import size_text
 letters = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\u2028\u2029\ufeff\ufffe\uffff")
 words = st.text(letters, min_size=1, max_size=12).filter(lambda text: not text.isspace())
 values = st.text(letters | st.sampled_from("\t\n\"'\\$`{}[]:#&*!|>%@-"), max_size=12)
-names = st.text(letters, min_size=1, max_size=12).filter(
-    lambda name: not set(name) & set("[]") and name not in ("parallel", "sequence", "<<")
-)
+names = words.filter(lambda name: not set(name) & set("[]") and name not in ("parallel", "sequence", "<<"))
 variables = st.text(st.sampled_from("ABCXYZ_0189"), min_size=1, max_size=8)
 durations = st.integers(1, 10**9)
 

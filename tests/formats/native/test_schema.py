@@ -114,7 +114,7 @@ VALUES = cases(
     shell: bash
     needs: []
     env: {A: 1, B: true, C: x, D: ''}
-    env: {A: {from: x}}
+    env: {A: {from: stages.b.outputs.x}}
     locks: {a: exclusive, b: shared}
     retry: {attempts: 3, jitter: 20%}
     retry: {only: exit 75}
@@ -179,7 +179,7 @@ VALUES = cases(
 
 @pytest.mark.parametrize(("keys", "sound"), VALUES, ids=[each for each, _ in VALUES])
 def test_both_judges_agree_on_a_value(keys: str, sound: bool) -> None:
-    data = f"pools: {{db: 1}}\nstages:\n  a:\n    run: make\n    {keys}\n".encode()
+    data = f"pools: {{db: 1}}\nstages:\n  b: make\n  a:\n    run: make\n    {keys}\n".encode()
     assert by_us(data) is sound
     assert (by_schema(data) == []) is sound
 

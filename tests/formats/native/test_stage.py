@@ -10,7 +10,19 @@ from tests.formats.native.reading import read, refused, stage
 
 from stagebook.formats.native import cache
 from stagebook.formats.native.read import parse
-from stagebook.model.pipeline import Limits, Param, Resources, Retry, Timeouts
+from stagebook.model.pipeline import (
+    Condition,
+    Limits,
+    OutputOf,
+    Param,
+    PolicyRule,
+    Pool,
+    Quarantine,
+    Rate,
+    Resources,
+    Retry,
+    Timeouts,
+)
 
 HERE = Path(__file__).parent
 
@@ -64,7 +76,7 @@ def test_a_file_that_says_everything() -> None:
     pipeline = read((HERE / "ok" / "mapping.yaml").read_text())
     assert pipeline.params == {"channel": Param("beta", ("beta", "stable"))}
     assert pipeline.limits == Limits(8, 4000, 8 * 2**30)
-    assert pipeline.pools == {"db": 4, "api": 2}
+    assert pipeline.pools == {"db": Pool(4), "api": Pool(2)}
     assert (pipeline.policy, pipeline.timeout_ms, pipeline.sla_ms) == ("lenient", 7_200_000, 900_000)
     assert pipeline.env == {"PYTHONUNBUFFERED": "1"}
     assert pipeline.more == {"billing": {"model": "per-minute-job", "price": 0.006, "currency": "USD"}}
@@ -106,16 +118,78 @@ def test_what_is_not_built_is_kept_and_named() -> None:
     assert pipeline is not None
     by_id = {each.id: each for each in pipeline.stages}
     assert by_id["deploy"].more["secrets"] == ["API_TOKEN"]
-    assert by_id["deploy"].more["when"].startswith("params.channel")
+    when = by_id["deploy"].when
+    assert when is not None and when.text.startswith("params.channel")
+    assert (when.line, when.col) == (46, 96)
     assert by_id["approve"].kind == "gate"
     assert by_id["approve"].more["gate"]["timeout"] == 172_800_000
-    assert by_id["unit[python=3.13]"].more["env"] == {"VERSION": {"from": 'stages["build"].outputs.version'}}
-    assert pipeline.more["limits"] == {"share": 0.8, "stagger": 200, "starts": [10, 1000]}
-    assert pipeline.more["pools"] == {"api": {"size": 4, "rate": [5, 1000], "machine": True}}
+    assert by_id["unit[python=3.13]"].env_from == {"VERSION": OutputOf("build", "version")}
+    assert by_id["unit[python=3.13]"].needs == ("checkout", "build")
+    assert by_id["unit[python=3.13]"].changed == ("src/**",)
+    assert pipeline.limits[3:] == (0.8, 200, 0.0, Rate(10, 1000), None)
+    assert pipeline.pools["api"] == Pool(4, Rate(5, 1000), True)
     assert list(problems) == list(pipeline.unbuilt)
-    when = next(each for each in pipeline.unbuilt if "`when`" in each.message)
-    assert when.message == "`when` of stage `deploy` is checked but not built yet; `run` refuses it"
-    assert (when.line, when.col, when.level, when.code) == (46, 89, "note", "not-built")
+    note = next(each for each in pipeline.unbuilt if "`when`" in each.message)
+    assert note.message == "`when` of stage `deploy` is checked but not built yet; `run` refuses it"
+    assert (note.line, note.col, note.level, note.code) == (46, 89, "note", "not-built")
+
+
+def test_limits_pools_locks_and_policies_by_place() -> None:
+    made = read(
+        "limits: {stagger: {gap: 200ms, jitter: 50%}, starts: 3/m, share: 80%, provider: github-free}\n"
+        "pools: {local: {size: 4, machine: true}, link: {size: 2, in: local, rate: 5/s}}\n"
+        "policy: [{when: \"branch == 'main'\", use: fail-fast}, {use: lenient}]\n"
+        "stages:\n"
+        "  a: {run: x, locks: {t: shared, u: {machine: true}, v: {mode: shared, machine: true}}, changed: src/**}\n"
+        "  b: {run: x, locks: {t: exclusive}, quarantine: {owner: ops, until: 2027-01-31}}\n"
+    )
+    assert made.limits == Limits(None, None, None, 0.8, 200, 0.5, Rate(3, 60_000), "github-free")
+    assert made.pools == {"local": Pool(4, None, True), "link": Pool(2, Rate(5, 1000), False, "local")}
+    assert made.policies == (PolicyRule("fail-fast", Condition("branch == 'main'", 3, 18)), PolicyRule("lenient"))
+    assert made.policy == "strict"
+    assert made.machine_locks == ("u", "v")
+    assert made.stages[0].locks == {"t": "shared", "u": "exclusive", "v": "shared"}
+    assert made.stages[0].changed == ("src/**",)
+    assert made.stages[1].quarantine == Quarantine("ops", "2027-01-31")
+
+
+def test_a_condition_knows_where_its_first_character_stands() -> None:
+    made = read(
+        "stages:\n  a: {run: x, when: branch == 'x'}\n  b:\n    run: x\n    when: |\n      branch\n      == 'x'\n"
+    )
+    assert made.stages[0].when == Condition("branch == 'x'", 2, 21)
+    assert made.stages[1].when == Condition("branch\n== 'x'\n", 6, 1)
+
+
+def test_who_is_given_an_output_waits_for_its_stage() -> None:
+    made = read(
+        "stages:\n"
+        "  a: x\n"
+        "  b: {run: x, env: {W: w, V: {from: stages.a.outputs.v}}}\n"
+        "  c: {cmd: [echo, {from: 'stages[\"d\"].outputs.w'}], needs: b}\n"
+        "  d: x\n"
+    )
+    _, b, c, _ = made.stages
+    assert (b.needs, b.env, b.env_from) == (("a",), {"W": "w"}, {"V": OutputOf("a", "v")})
+    assert (c.needs, c.need_lines) == (("b", "d"), (4, 4))
+    assert (c.command, c.cmd_from) == (("echo", ""), {"1": OutputOf("d", "w")})
+
+
+def test_an_output_that_nobody_can_give_is_refused_at_its_place() -> None:
+    said = refused("stages:\n  build: {run: x, matrix: {os: [a, b]}}\n  d: {run: x, env: {V: {from: build.v}}}\n")
+    assert [(each.line, each.col, each.code) for each in said] == [(3, 31, "value")]
+    said = refused(
+        "stages:\n"
+        "  build: {run: x, matrix: {os: [a, b]}}\n"
+        "  b: {run: x, env: {V: {from: stages.biuld.outputs.v}}}\n"
+        "  c: {run: x, env: {V: {from: stages.build.outputs.v}}}\n"
+    )
+    assert [(each.line, each.code, each.message) for each in said] == [
+        (3, "unknown-stage", "from: unknown stage 'biuld', did you mean 'build'?"),
+        (4, "matrix", "from: `build` is a matrix, name a cell as `build[os=a]`"),
+    ]
+    said = refused("stages:\n  a: {run: x, env: {V: {from: stages.b.outputs.v}}}\n  b: {run: x, needs: a}\n")
+    assert [each.code for each in said] == ["cycle"]
 
 
 def test_many_mistakes_are_told_up_to_a_number() -> None:
@@ -133,4 +207,4 @@ def test_the_number_of_the_cache_format_moves_with_what_is_kept() -> None:
             pipeline, _ = parse(path.read_bytes(), "/work/project/stagebook.yaml")
             assert pipeline is not None
             kept.update(cache.encode(pipeline))
-    assert kept.hexdigest()[:16] == "9d63f95cffd61aed"
+    assert kept.hexdigest()[:16] == "9b0a1d990835a2e7"

@@ -40,6 +40,10 @@ _NUMBER = r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?"
 _DECIMAL = r"[0-9]{1,4}(\.[0-9]{1,4})?"
 _FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _REASON = r"failure|error|timeout|exit ([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])"
+_OUTPUT_OF = (
+    r"""stages(?:\["([^"\[\]]+(?:\[[^"\[\]]*\])?)"\]|\['([^'\[\]]+(?:\[[^'\[\]]*\])?)'\]|\.([A-Za-z_]\w*))"""
+    r"""\.outputs\.([A-Za-z_]\w*)"""
+)
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
 
@@ -395,6 +399,26 @@ def _rate(text: str) -> list[int]:
     return list(quantity.rate(text))
 
 
+def _output_of(text: str) -> list[str]:
+    """`stages["build"].outputs.version` to the stage and the output's name."""
+    found = re.fullmatch(_OUTPUT_OF, text.strip())
+    if found is None:
+        raise ValueError(f"""an output such as stages["build"].outputs.version expected, not '{shorten(text)}'""")
+    return [found[1] or found[2] or found[3], found[4]]
+
+
+def _date(text: str) -> str:
+    """A day that the calendar has."""
+    import datetime
+
+    try:
+        if re.fullmatch(_DATE, text):
+            return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise ValueError(f"a date such as 2027-01-31 expected, not '{shorten(text)}'")
+
+
 def _matching(pattern: str, expected: str) -> Callable[[str], str]:
     def convert(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -434,7 +458,8 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "workers": _workers,
     "function": _matching(_FUNCTION, "module:function"),
     "retry-reason": _matching(_REASON, "failure, error, timeout or `exit N`"),
-    "date": _matching(_DATE, "a date such as 2027-01-31"),
+    "output-of": _output_of,
+    "date": _date,
     "version": _version,
 }
 
@@ -454,6 +479,7 @@ _EXPECTED = {
     "workers": "a number of workers or auto",
     "function": "module:function",
     "retry-reason": "failure, error, timeout or `exit N`",
+    "output-of": "an output of an earlier stage",
     "date": "a date",
     "version": f"version {grammar.VERSION}",
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found, is_newer
-from stagebook.formats.native.expand import Expander, Stages
+from stagebook.formats.native.expand import Expander
 from stagebook.formats.native.nodes import Node, shorten
-from stagebook.formats.native.stage import Setting
-from stagebook.model.pipeline import Limits, Param, Pipeline
+from stagebook.formats.native.stage import Setting, condition
+from stagebook.model.pipeline import Limits, Param, Pipeline, PolicyRule, Pool, Rate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,29 +45,12 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
     made = Expander(check, setting).expand(*stages_entry)
     if check.errors:
         return None
-    return _pipeline(check, values, made, name, digest, (limits, pools, params))
-
-
-def _pipeline(
-    check: Checker,
-    values: dict[str, Any],
-    made: Stages,
-    name: str,
-    digest: str,
-    parts: tuple[Limits, dict[str, int], dict[str, Param]],
-) -> Pipeline:
-    limits, pools, params = parts
-    more = {key: values[key] for key in _MORE if key in values}
-    beyond = {key: value for key, value in values.get("limits", {}).items() if key not in ("jobs", "cpu", "memory")}
-    if beyond:
-        more["limits"] = beyond
-    special = {name: pool for name, pool in values.get("pools", {}).items() if type(pool) is dict and len(pool) > 1}
-    if special:
-        more["pools"] = special
     policy = values.get("policy", "strict")
+    policies: tuple[PolicyRule, ...] = ()
     if type(policy) is not str:
-        more["policy"] = policy
+        policies = _policies(policy, entries["policy"][1])
         policy = "strict"
+    more = {key: values[key] for key in _MORE if key in values}
     return Pipeline(
         name=values.get("name", name),
         file=check.file,
@@ -78,7 +61,9 @@ def _pipeline(
         env=values.get("env", {}),
         limits=limits,
         pools=pools,
+        machine_locks=made.machine_locks,
         policy=policy,
+        policies=policies,
         timeout_ms=values.get("timeout"),
         sla_ms=values.get("sla"),
         groups=made.groups,
@@ -97,7 +82,7 @@ def _defaults(check: Checker, node: Node, setting: Setting) -> dict[str, Any]:
     check.subject = "`defaults`"
     for key in [each for each in node[0] if each in grammar.STAGE_KEYS and each not in grammar.SHARED]:
         check.error(node[0][key][0], "unknown-key", f"`{key}` cannot have a default; it stands with its stage")
-    values = check.keys((_without(node[0]), node[1], False), grammar.SHARED)
+    values = check.keys((_without(node[0]), node[1], False), grammar.DEFAULTS.keys)
     if "resources" in values:
         setting.demand(check, check.subject, node[0]["resources"][1], values["resources"])
     if "env" in values:
@@ -121,10 +106,30 @@ def _variables(params: Mapping[str, Param]) -> dict[str, str]:
 
 def _limits(values: dict[str, Any]) -> Limits:
     given = values.get("limits", {})
-    return Limits(given.get("jobs"), given.get("cpu"), given.get("memory"))
+    stagger = given.get("stagger", 0)
+    gap, jitter = (stagger["gap"], stagger.get("jitter", 0.0)) if type(stagger) is dict else (stagger, 0.0)
+    starts = given.get("starts")
+    return Limits(
+        given.get("jobs"),
+        given.get("cpu"),
+        given.get("memory"),
+        given.get("share"),
+        gap,
+        jitter,
+        None if starts is None else Rate(*starts),
+        given.get("provider"),
+    )
 
 
-def _pools(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, int]:
+def _policies(rules: list[Any], node: Node) -> tuple[PolicyRule, ...]:
+    made = []
+    for rule, (entries, _, _) in zip(rules, node[0]):
+        when = condition(rule["when"], entries["when"][1]) if "when" in rule else None
+        made.append(PolicyRule(rule["use"], when))
+    return tuple(made)
+
+
+def _pools(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Pool]:
     """Sizes by name; `in` names another pool and leads to no circle. A list as policy is said here as well."""
     if type(values.get("policy")) is list:
         check.not_built(entries["policy"][0], "policy")
@@ -145,7 +150,14 @@ def _pools(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -
             outer = inside[outer]
         if outer in steps:
             check.error(place, "cycle", f"pool `{shorten(name)}` is part of itself through `in`")
-    return {name: pool["size"] if type(pool) is dict else pool for name, pool in pools.items()}
+    return {name: _pool(pool) for name, pool in pools.items()}
+
+
+def _pool(given: Any) -> Pool:
+    if type(given) is not dict:
+        return Pool(given)
+    rate = given.get("rate")
+    return Pool(given["size"], None if rate is None else Rate(*rate), given.get("machine", False), given.get("in"))
 
 
 def _params(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Param]:

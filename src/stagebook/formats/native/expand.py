@@ -13,7 +13,7 @@ from stagebook.formats.native.check import Checker, found
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
-from stagebook.model.pipeline import Matrix, Resources, Retry, Stage, Timeouts
+from stagebook.model.pipeline import Matrix, OutputOf, Resources, Retry, Stage, Timeouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +27,19 @@ _NEEDS = list[tuple[str, int]]
 class Stages:
     """What a file's `stages` became. `stages` is empty where something was wrong."""
 
-    __slots__ = ("stages", "groups", "matrices")
+    __slots__ = ("stages", "groups", "matrices", "machine_locks")
 
     def __init__(
-        self, stages: tuple[Stage, ...], groups: dict[str, tuple[str, ...]], matrices: dict[str, Matrix]
+        self,
+        stages: tuple[Stage, ...],
+        groups: dict[str, tuple[str, ...]],
+        matrices: dict[str, Matrix],
+        machine_locks: tuple[str, ...] = (),
     ) -> None:
         self.stages = stages
         self.groups = groups
         self.matrices = matrices
+        self.machine_locks = machine_locks
 
 
 class Expander:
@@ -171,9 +176,11 @@ class Expander:
         if name in grammar.GROUPS:
             own = f"`checks: {{{name}: [...]}}`"
             check.error(place, "name", f"`{name}` is reserved; a group has its own name, as in {own}")
-        elif not name or not is_nameable(name) or "[" in name or "]" in name:
+        elif not name or name.isspace() or not is_nameable(name) or "[" in name or "]" in name:
             holds = "holds `[` or `]`" if is_nameable(name) else "holds control characters"
-            check.error(place, "name", f"the stage name '{shorten(name)}' {holds if name else 'is empty'}")
+            check.error(
+                place, "name", f"the stage name '{shorten(name)}' {'is empty' if not name or name.isspace() else holds}"
+            )
         elif name in self.places:
             first = line_of(self.places[name])
             said = f"the name `{shorten(name)}` is taken, first on line {first}; names are unique in a file"
@@ -230,7 +237,8 @@ class Expander:
             for draft in self.drafts
             if draft.cells is not None
         }
-        return Stages(tuple(stages), groups, matrices)
+        machine_locks = tuple(dict.fromkeys(chain.from_iterable(draft.machine_locks for draft in self.drafts)))
+        return Stages(tuple(stages), groups, matrices, machine_locks)
 
     def ids(self) -> list[str]:
         ids: list[str] = []
@@ -271,6 +279,10 @@ class Expander:
                     needs.setdefault(index, line)
                 if len(needs) > room:
                     return needs
+        for of, place in dict.fromkeys(draft.sources):
+            index = self.source(of, place, cells)
+            if index is not None:
+                needs.setdefault(index, line_of(place))
         if draft.implied:
             line = line_of(draft.place)
             for each in draft.implied:
@@ -295,6 +307,21 @@ class Expander:
             near = self.check.nearest(text, chain(self.named, cells))
             message = f"unknown stage '{shorten(text)}' in needs{near}"
         self.check.error(place, "unknown-need", message)
+
+    def source(self, of: OutputOf, place: int, cells: Mapping[str, int]) -> int | None:
+        """The place in the flat list of the stage whose output is asked for: one is given it only after it has run."""
+        target = self.named.get(of.stage)
+        if isinstance(target, Draft) and target.cells is not None:
+            cell = f"`{shorten(target.name)}[{target.cells.labels[0]}]`"
+            self.check.error(place, "matrix", f"from: `{shorten(of.stage)}` is a matrix, name a cell as {cell}")
+            return None
+        if isinstance(target, Draft):
+            return target.first
+        found = cells.get(of.stage)
+        if found is None and target != []:
+            near = self.check.nearest(of.stage, chain(self.named, cells))
+            self.check.error(place, "unknown-stage", f"from: unknown stage '{shorten(of.stage)}'{near}")
+        return found
 
     def cycles(self, flat: list[dict[int, int]]) -> None:
         """Says cycles that share no stage, up to a number. Over drafts: the cells of a matrix have the same needs."""
@@ -347,11 +374,16 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("priority", 0),
         resources,
         get("locks", _DEFAULT.locks),
+        get("when"),
+        get("changed", ()),
+        get("quarantine"),
         retry,
         timeouts,
         get("grace", 10_000),
         get("duration"),
         draft.env,
+        draft.env_from,
+        draft.cmd_from,
         get("dir"),
         get("shell", "auto"),
         get("critical", False),

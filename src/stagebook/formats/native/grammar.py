@@ -97,7 +97,11 @@ TEXT_OR_TEXTS = Either(TEXT, TEXTS)
 
 FROM = Record(
     "value from elsewhere",
-    {"from": Key(TEXT, 'an output of an earlier stage, as `stages["build"].outputs.version`', built=False)},
+    {
+        "from": Key(
+            Scalar("output-of"), 'an output of an earlier stage, as `stages["build"].outputs.version`', built=False
+        )
+    },
     ("from",),
 )
 
@@ -280,6 +284,8 @@ SHARED: Mapping[str, Key] = {
     "secrets": Key(TEXTS, "secrets it is given", built=False),
 }
 
+LOCK_MODE = Word(("exclusive", "shared"))
+
 STAGE_KEYS: Mapping[str, Key] = {
     "run": Key(COMMAND, "a command"),
     "cmd": Key(ListOf(Either(VALUE, map=FROM), 1), "a command as a list, without a shell"),
@@ -294,7 +300,22 @@ STAGE_KEYS: Mapping[str, Key] = {
     "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),
     "always": Key(BOOL, "runs after success, failure, timeout and cancel", "false"),
     "matrix": Key(MATRIX, "one cell for each combination of values"),
-    "locks": Key(MapOf(Word(("exclusive", "shared")), "lock"), "named things it holds"),
+    "locks": Key(
+        MapOf(
+            Either(
+                LOCK_MODE,
+                map=Record(
+                    "lock",
+                    {
+                        "mode": Key(LOCK_MODE, "alone, or with others that share it", "exclusive"),
+                        "machine": Key(BOOL, "holds across runs on this machine", "false", built=False),
+                    },
+                ),
+            ),
+            "lock",
+        ),
+        "named things it holds",
+    ),
     "duration": Key(POSITIVE_DURATION, "how long it takes, until history knows better"),
     "critical": Key(BOOL, "its failure fails a lenient run", "false"),
     "ordering": Key(
@@ -318,7 +339,7 @@ STAGE_KEYS: Mapping[str, Key] = {
 }
 
 STAGE = Record("stage", STAGE_KEYS, one_of=KINDS)
-DEFAULTS = Record("defaults", SHARED)
+DEFAULTS = Record("defaults", {**SHARED, "env": Key(ENV, "environment variables")})
 
 #: What other systems call our keys: the nearest word by letters would mislead.
 ELSEWHERE: Mapping[str, str] = {
@@ -388,7 +409,21 @@ PIPELINE_KEYS: Mapping[str, Key] = {
                 "cpu": Key(CPU, "cores that stages reserve from"),
                 "memory": Key(SIZE, "memory that stages reserve from"),
                 "share": Key(Scalar("share"), "share of the limits that is used", "100%", built=False),
-                "stagger": Key(DURATION, "time between starts", built=False),
+                "stagger": Key(
+                    Either(
+                        DURATION,
+                        map=Record(
+                            "stagger",
+                            {
+                                "gap": Key(DURATION, "time between starts"),
+                                "jitter": Key(Scalar("share"), "share by which it varies at random", "0%"),
+                            },
+                            ("gap",),
+                        ),
+                    ),
+                    "time between starts",
+                    built=False,
+                ),
                 "starts": Key(Scalar("rate"), "starts in a time", built=False),
                 "provider": Key(TEXT, "a provider whose caps hold", built=False),
             },

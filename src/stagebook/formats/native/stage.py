@@ -7,8 +7,8 @@ import re
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.matrix import Cells, read_matrix
-from stagebook.formats.native.nodes import Node, shorten
-from stagebook.model.pipeline import Limits, Resources, Retry, Timeouts
+from stagebook.formats.native.nodes import Node, col_of, line_of, shorten
+from stagebook.model.pipeline import Condition, Limits, OutputOf, Pool, Quarantine, Resources, Retry, Timeouts
 from stagebook.model.quantity import size_text
 
 TYPE_CHECKING = False
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 _KINDS = frozenset(grammar.KINDS)
 _SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
-_MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
+_MORE = frozenset(
+    key
+    for key, spec in grammar.STAGE_KEYS.items()
+    if not spec.built and key not in ("when", "changed", "quarantine")  # these have a place in the model
+)
 _deploys = re.compile(r"(^|[^a-z])(deploy|deployment|release|publish|promote|rollout|upload)([^a-z]|$)", re.IGNORECASE)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.
@@ -31,12 +35,13 @@ class Draft:
     """A stage before its needs and cells are known. `own_needs` is None where the user wrote none.
 
     `implied` are the drafts that its place in a list makes it wait for, `group_needs` what its groups say.
-    `first` and `count` are its stages in the flat list.
+    `first` and `count` are its stages in the flat list. `sources` are the outputs of others that it is given, each
+    with the place where it is asked for. `machine_locks` are those of its locks that hold across runs.
     """
 
     __slots__ = (
-        "name", "place", "kind", "command", "fields", "env", "more", "own_needs", "implied", "group_needs", "group",
-        "cells", "first", "count",
+        "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
+        "own_needs", "implied", "group_needs", "group", "cells", "first", "count",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -46,6 +51,10 @@ class Draft:
         self.command: str | tuple[str, ...] = ""
         self.fields: Mapping[str, Any] = _NOTHING
         self.env: Mapping[str, str] = _NOTHING
+        self.env_from: Mapping[str, OutputOf] = _NOTHING
+        self.cmd_from: Mapping[str, OutputOf] = _NOTHING
+        self.sources: list[tuple[OutputOf, int]] = []
+        self.machine_locks: tuple[str, ...] = ()
         self.more: Mapping[str, Any] = _NOTHING
         self.own_needs: list[tuple[str, int]] | None = None
         self.implied: list[Draft] = []
@@ -59,22 +68,22 @@ class Draft:
 class Setting:
     """What the file says beside its stages, as far as a stage is held against it.
 
-    `defaults` are the checked keys of that name, with their `env` apart. `known_pools` also holds pools whose size
+    `defaults` are the checked keys of that name, `env` is among them. `known_pools` also holds pools whose size
     is wrong; `variables` maps an environment variable to the parameter that sets it.
     """
 
-    __slots__ = ("defaults", "env", "more_env", "limits", "pools", "known_pools", "variables", "shared")
+    __slots__ = ("defaults", "env", "limits", "pools", "known_pools", "variables", "shared")
 
     def __init__(
         self,
         defaults: dict[str, Any],
         limits: Limits,
-        pools: Mapping[str, int],
+        pools: Mapping[str, Pool],
         known_pools: Collection[str],
         variables: Mapping[str, str],
     ) -> None:
         self.defaults = defaults
-        self.env, self.more_env = split_env(defaults.get("env", {}))
+        self.env: dict[str, str] = defaults.get("env", {})
         self.limits = limits
         self.pools = pools
         self.known_pools = known_pools
@@ -91,8 +100,8 @@ class Setting:
             has = f"{size_text(demand['memory'])}, the run has {size_text(limits.memory_bytes)} (`limits.memory`)"
             check.error(entries["memory"][0], "demand", f"{subject} asks for {has}")
         for pool, units in demand.get("pools", _NOTHING).items():
-            if units > self.pools.get(pool, units):
-                has = f"{units} of pool `{shorten(pool)}`, which has {self.pools[pool]}"
+            if pool in self.pools and units > self.pools[pool].size:
+                has = f"{units} of pool `{shorten(pool)}`, which has {self.pools[pool].size}"
                 check.error(entries["pools"][1][0][pool][0], "demand", f"{subject} asks for {has}")
             elif pool not in self.known_pools:
                 near = check.nearest(pool, self.known_pools)
@@ -107,12 +116,19 @@ class Setting:
                 check.error(node[0][variable][0], "env-clash", f"{subject}: {shorten(variable)} in `env` {by}")
 
 
-def split_env(env: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Texts, and the values that come from elsewhere."""
+def _split_env(env: Mapping[str, Any]) -> tuple[dict[str, str], Mapping[str, OutputOf]]:
+    """Texts, and the values that are outputs of other stages."""
     texts = {name: value for name, value in env.items() if type(value) is str}
     if len(texts) == len(env):
-        return texts, {}
-    return texts, {name: value for name, value in env.items() if name not in texts}
+        return texts, _NOTHING
+    return texts, {name: OutputOf(*value["from"]) for name, value in env.items() if name not in texts}
+
+
+def _asked_for(outputs: Mapping[str, OutputOf], node: Node) -> list[tuple[OutputOf, int]]:
+    """Each output with the place in the file where it is asked for. `node` is that of `env` or `cmd`."""
+    if type(node[0]) is list:
+        return [(of, node[0][int(at)][1]) for at, of in outputs.items()]
+    return [(of, node[0][name][1][1]) for name, of in outputs.items()]
 
 
 def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setting) -> Draft | None:
@@ -140,8 +156,27 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
         return None
     if "retry-safe" not in values and "retry-safe" not in setting.defaults:
         _deploy_mark(check, draft)
+    _places(check, draft, node, values)
     _fill(draft, values, setting)
     return draft
+
+
+def _places(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> None:
+    """Values of which it must be known later where in the file they stand."""
+    if "when" in values:
+        values["when"] = condition(values["when"], node[0]["when"][1])
+    if "env" in values and (outputs := _split_env(values["env"])[1]):
+        draft.sources = _asked_for(outputs, node[0]["env"][1])
+    if draft.cmd_from:
+        draft.sources = draft.sources + _asked_for(draft.cmd_from, node[0]["cmd"][1])
+
+
+def condition(text: str, node: Node) -> Condition:
+    """An expression with the place of its first character: after the quote, or below the `|` of a block."""
+    line, col = line_of(node[1]), col_of(node[1])
+    if node[2]:
+        return Condition(text, line, col)
+    return Condition(text, line + 1, 1) if "\n" in text else Condition(text, line, col + 1)
 
 
 def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any], setting: Setting) -> None:
@@ -176,6 +211,10 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
         draft.command = command
     elif kind == "cmd":
         draft.command = tuple(each if type(each) is str else "" for each in command)
+        if not all(type(each) is str for each in command):
+            draft.cmd_from = {
+                str(at): OutputOf(*each["from"]) for at, each in enumerate(command) if type(each) is not str
+            }
         if not draft.command or (type(command[0]) is str and not command[0]):
             check.error(node[0]["cmd"][0], "empty", "cmd: its first entry names the program and is empty")
             return False
@@ -211,15 +250,15 @@ def _deploy_mark(check: Checker, draft: Draft) -> None:
 
 def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     """Defaults under the stage's own values, and both as the model has them."""
-    env, more_env = split_env(values["env"]) if "env" in values else (_NOTHING, _NOTHING)
+    env, env_from = _split_env(values["env"]) if "env" in values else (_NOTHING, _NOTHING)
     defaults, shared = setting.defaults, setting.shared
     if defaults:
         if values.get("retry-safe", defaults.get("retry-safe")) is False and "retry" not in values:
             values["retry"] = {}
         values = {**defaults, **values}
-        env = {**setting.env, **env} if env else setting.env
-        more_env = {**setting.more_env, **more_env}
+        env = {**{name: text for name, text in setting.env.items() if name not in env_from}, **env}
     draft.env = env
+    draft.env_from = env_from
     if not values:
         return
     draft.fields = values
@@ -229,11 +268,19 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         values["timeout"] = _timeouts(values["timeout"], shared)
     if "resources" in values:
         values["resources"] = _resources(values["resources"], shared)
+    if "changed" in values:
+        changed = values["changed"]
+        values["changed"] = (changed,) if type(changed) is str else tuple(changed)
+    if "quarantine" in values:
+        values["quarantine"] = Quarantine(values["quarantine"]["owner"], values["quarantine"]["until"])
+    if "locks" in values and not all(type(lock) is str for lock in values["locks"].values()):
+        draft.machine_locks = tuple(
+            name for name, lock in values["locks"].items() if type(lock) is dict and lock.get("machine")
+        )
+        values["locks"] = {
+            name: lock if type(lock) is str else lock.get("mode", "exclusive") for name, lock in values["locks"].items()
+        }
     more = {key: values[key] for key in values.keys() & _MORE} if not _MORE.isdisjoint(values) else {}
-    if more_env:
-        more["env"] = more_env
-    if draft.kind == "cmd" and not all(type(each) is str for each in values["cmd"]):
-        more["cmd"] = values["cmd"]
     if more:
         draft.more = dict(sorted(more.items()))
     for key in _SAID:
