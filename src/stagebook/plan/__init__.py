@@ -1,0 +1,1 @@
+"""What would happen and what is allowed: caps of providers, use against limits. Runs nothing."""
