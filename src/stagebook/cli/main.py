@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "show one run: outcome, timeline, causes, figures"),
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
+    "plan": ("plan", "set what runs used against every cap: jobs, cores, memory, pools"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
@@ -35,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init stats diff why approve reject plan experiment diagnose review import patch serve items gate-link audit flaky"
+    "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit flaky"
     " history cache gc bundle notify wait env examples completion"
 ).split()
 
