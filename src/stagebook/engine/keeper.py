@@ -3,22 +3,23 @@
 `keep()` forks before anything heavy is imported. The parent becomes the keeper: it forwards signals, waits, and when
 the engine is gone kills whatever is left below it. The child returns and goes on as the engine, in a session of its
 own, so that Ctrl-C reaches it once, through the keeper. The engine learns of the keeper's death by the end of a pipe;
-by another it has told the keeper its run, whose groups must go with it. So neither can be killed without the stages
-being ended by the other. Signals are passed on as signals, so that they are obeyed whatever the engine is doing, also
-before and after its loop.
+by a socket it has told the keeper its run, whose groups must go with it, and lent it what must stay open until the
+last stage is gone. So neither can be killed without the stages being ended by the other. Signals are passed on as
+signals, so that they are obeyed whatever the engine is doing, also before and after its loop.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from stagebook.engine import kernel
 
 #: In the engine: the pipe from its keeper, on which nothing is ever written; its end means the keeper is dead.
 channel: int | None = None
 
-_mouth: int | None = None  #: In the engine: the pipe to its keeper.
+_mouth: int | None = None  #: In the engine: the socket to its keeper.
 _run = ""  #: In the engine: the run whose groups there may be.
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,7 +31,7 @@ def keep() -> None:
     if not kernel.become_subreaper():
         return
     listen, tell = os.pipe()
-    ear, _mouth = os.pipe()
+    ear, _mouth = _pair()
     pid = os.fork()
     if pid:
         os.close(listen)
@@ -51,9 +52,40 @@ def note(run: str) -> None:
     _run = run
     if _mouth is not None:
         try:
-            os.write(_mouth, run.encode())
+            os.write(_mouth, run.encode() + b"\n")
         except OSError:
             pass  # the keeper is dead, which `channel` tells
+
+
+def lend(fd: int) -> None:
+    """In the engine: keep a descriptor's file open, and locked, until the keeper has ended all stages too.
+
+    The keeper reads nothing while the engine lives: what waits in the socket is open for as long as the keeper lives.
+    """
+    if _mouth is None:
+        return
+    import _socket  # here, as few runs need it
+
+    end = _socket.socket(fileno=_mouth)
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))
+    try:
+        end.sendmsg([b"\n"], [rights], _socket.MSG_DONTWAIT)
+    except OSError:
+        pass  # it is dead, or has a hundred already: then it is up to the marks of processes to tell who is left
+    finally:
+        end.detach()
+
+
+def _pair() -> tuple[int, int]:
+    """Two ends of a socket, by way of the C library: the module for it would cost every run its import."""
+    import _ctypes
+
+    ends = bytes(8)  # two ints, which the call writes
+    itself = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    kind = 1 | os.O_CLOEXEC  # SOCK_STREAM; SOCK_CLOEXEC is the same bit
+    if _ctypes.call_function(_ctypes.dlsym(itself, "socketpair"), (1, kind, 0, ends)) != 0:
+        return os.pipe()
+    return int.from_bytes(ends[:4], sys.byteorder), int.from_bytes(ends[4:], sys.byteorder)
 
 
 def _stand_by(engine: int, ear: int) -> None:
@@ -88,10 +120,13 @@ def _stand_by(engine: int, ear: int) -> None:
 def _heard(ear: int) -> str:
     """The run that the dead engine has named, if it came to that."""
     os.set_blocking(ear, False)  # what would not end may hold the other end
+    heard = b""
     try:
-        return os.read(ear, 64).decode()
+        while more := os.read(ear, 4096):
+            heard += more
     except OSError:
-        return ""
+        pass
+    return (heard.decode().split() or [""])[-1]
 
 
 def _remove_groups(run: str) -> None:
