@@ -40,10 +40,15 @@ class Environment:
         """`run` is the run's id, and with it the mark by which its processes are found again; `trace` is the
         `TRACEPARENT` of whoever started the run, whose trace the stages then join."""
         common = inherited()
+        if b"MAKEFLAGS" in common:
+            from stagebook.engine import jobserver
+
+            common[b"MAKEFLAGS"] = jobserver.inherited_flags(common[b"MAKEFLAGS"])
         common.update(_encoded(pipeline.env))
         common.update(_encoded({variable("PARAM_", name): value for name, value in params.items()}))
         common[b"STAGEBOOK_RUN"] = run.encode()
         self._common = common
+        self._own = pipeline.env
         number = int.from_bytes(run.encode()[-8:], "big")
         self._trace = (trace.split("-")[1] if trace else _trace_id(run)).encode()
         self._span = number & 0xFFFF_FFFF
@@ -56,6 +61,10 @@ class Environment:
             env.update(_encoded(stage.env))
         if stage.cell:
             env.update(_encoded({variable("MATRIX_", name): value for name, value in stage.cell.items()}))
+        if stage.resources.cpu_milli:
+            from stagebook.engine import jobserver
+
+            env.update(jobserver.counts(jobserver.cores(stage.resources.cpu_milli), env))
         env[b"STAGEBOOK_STAGE"] = os.fsencode(stage.id)
         env[b"STAGEBOOK_ATTEMPT"] = b"%d" % attempt
         env[b"STAGEBOOK_WORKSPACE"] = directory
@@ -63,6 +72,10 @@ class Environment:
         span = (self._span << 32 | index << 8 | attempt & 0xFF) or 1
         env[b"TRACEPARENT"] = b"00-%b-%016x-01" % (self._trace, span)
         return env
+
+    def has_own(self, stage: Stage, name: str) -> bool:
+        """Whether the pipeline's file says what the variable is for this stage."""
+        return name in stage.env or name in stage.env_from or name in self._own
 
     def find(self, program: str, env: Mapping[bytes, bytes], directory: bytes) -> bytes | None:
         """The path of a program, by the stage's own PATH and from its own directory; None where there is none."""

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
+    from stagebook.engine.jobserver import Jobserver, Jobservers
+
 DEFAULTED = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ, signal.SIGCHLD]
 LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -49,6 +51,7 @@ class Spawner:
         self._directory = os.fsencode(directory)
         self._groups = groups
         self._output_folder = os.fsencode(output_folder)
+        self._jobservers: Jobservers | None = None
         self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self._here)
 
@@ -70,11 +73,17 @@ class Spawner:
         if stage.dir is not None:
             self._step_into(directory)
         group = self._groups.make(f"{index}.{attempt}") if self._groups is not None else None
+        server, passed = None, ()  # type: Jobserver | None, tuple[int, ...]
         try:
-            pid, is_logged = self._spawn(program, argv, env, log, pipe[1] if pipe else None)
+            if stage.resources.cpu_milli and not self._environment.has_own(stage, "MAKEFLAGS"):
+                argv, server = self._hand_down(index, stage, attempt, directory, argv, env)
+                passed = server.passed if server is not None else ()
+            pid, is_logged = self._spawn(program, argv, env, log, pipe[1] if pipe else None, passed)
         except BaseException:
             if pipe:
                 os.close(pipe[0])
+            if server is not None:
+                server.close()
             raise
         finally:
             if pipe:
@@ -85,10 +94,14 @@ class Spawner:
                 os.fchdir(self._here)
         if pipe:
             os.set_blocking(pipe[0], False)
+        if server is not None and self._jobservers is not None:
+            self._jobservers.keep(server, pid)
         return Spawned(pid, group, pipe[0] if pipe else None, is_logged)
 
     def close(self) -> None:
         os.close(self._here)
+        if self._jobservers is not None:
+            self._jobservers.close()
         if self._groups is not None:
             self._groups.close()
 
@@ -98,12 +111,29 @@ class Spawner:
         except OSError as error:
             raise CannotStart(f"directory {os.fsdecode(directory)}: {error.strerror}") from None
 
+    def _hand_down(
+        self, index: int, stage: Stage, attempt: int, directory: bytes, argv: tuple[str, ...], env: dict[bytes, bytes]
+    ) -> tuple[tuple[str, ...], Jobserver | None]:
+        """Tell make of the cores that the stage reserves: by `env`, and by the argv that is given back."""
+        from stagebook.engine import jobserver
+
+        if self._jobservers is None:
+            self._jobservers = jobserver.Jobservers(self._output_folder)
+        count = jobserver.cores(stage.resources.cpu_milli)
+        server = self._jobservers.open(index, attempt, count, self._environment.find("make", env, directory))
+        flags = jobserver.flags(env.pop(b"MAKEFLAGS", b""), count, server)
+        if flags:
+            env[b"MAKEFLAGS"] = flags
+        return jobserver.bounded(argv), server
+
     def _spawn(
-        self, program: bytes, argv: tuple[str, ...], env: Mapping[bytes, bytes], log: str, pipe: int | None
-    ) -> tuple[int, bool]:
+        self, program: bytes, argv: tuple[str, ...], env: Mapping[bytes, bytes], log: str, pipe: int | None,
+        passed: tuple[int, ...],
+    ) -> tuple[int, bool]:  # fmt: skip
         first = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
         output = (os.POSIX_SPAWN_OPEN, 1, log, LOG_FLAGS, 0o600) if pipe is None else (os.POSIX_SPAWN_DUP2, pipe, 1)
         last = (os.POSIX_SPAWN_DUP2, 1, 2)
+        handed = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in passed]  # to itself: it is not closed in what is started
         is_logged = True
         for _ in range(2):
             try:
@@ -114,7 +144,7 @@ class Spawner:
                     program,
                     argv,
                     env,
-                    file_actions=(first, output, last),
+                    file_actions=(first, output, last, *handed),
                     setsid=True,
                     setsigmask=(),
                     setsigdef=DEFAULTED,
