@@ -121,9 +121,14 @@ def _cgroup(args: Namespace) -> Finding:
 
 
 def _pressure(args: Namespace) -> Finding:
-    if os.path.exists("/proc/pressure/cpu"):
+    from stagebook.observe.cgroup import read
+
+    if read("/proc/pressure/memory"):
         return Finding("pressure", "ok", "the kernel tells of stalls")
-    return Finding("pressure", "degraded", "no /proc/pressure", "stalls for processor, memory and disk are not shown")
+    return Finding(
+        "pressure", "degraded", "no /proc/pressure (kernel before 4.20, or started without psi=1)",
+        "stalls for processor, memory and disk are unknown; a shortage of memory is told by what is free alone",
+    )  # fmt: skip
 
 
 def _state(args: Namespace) -> Finding:

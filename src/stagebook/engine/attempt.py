@@ -11,16 +11,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from stagebook.observe.world import Look
+    from stagebook.record.story import Around
+
 
 class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
     __slots__ = (
-        "capture", "force_at", "is_logged", "left", "log", "look_at", "name", "number", "rusage",
-        "size", "stage", "started_us", "status", "tree", "why",
+        "around", "began", "capture", "delay_ns", "force_at", "is_logged", "left", "log", "look_at", "name", "number",
+        "rusage", "size", "stage", "started_us", "status", "tree", "why",
     )  # fmt: skip
 
-    def __init__(self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage) -> None:
+    def __init__(
+        self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage, began: Look | None = None
+    ) -> None:  # fmt: skip
         self.stage = index
         self.name = stage.id
         self.number = number
@@ -31,6 +36,9 @@ class Attempt:
         self.log = log
         self.is_logged = spawned.is_logged
         self.started_us = us
+        self.began = began  #: what the machine was like
+        self.delay_ns: int | None = None  #: how long its main process waited for a core
+        self.around: Around | None = None  #: what the machine did meanwhile, once it is over
         self.size = 0
         self.status = 0
         self.rusage: Any = None

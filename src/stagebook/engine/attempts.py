@@ -19,8 +19,9 @@ from stagebook.model.pipeline import Stage
 from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
+from stagebook.observe.world import SHORTEST_US, World, run_delay_ns
 from stagebook.record.growth import Growth
-from stagebook.record.story import Usage
+from stagebook.record.story import Around, Usage
 from stagebook.scheduler.vocabulary import Kill
 
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
@@ -43,12 +44,13 @@ class Finished(NamedTuple):
 class Attempts:
     """All attempts of a run that live, by stage (an index of the plan)."""
 
-    def __init__(self, spawner: Spawner, wakeup: Wakeup, clock: Clock, logs: str) -> None:
-        """`logs` is the directory of the logs."""
+    def __init__(self, spawner: Spawner, wakeup: Wakeup, clock: Clock, logs: str, world: World | None = None) -> None:
+        """`logs` is the directory of the logs; without a `world` nothing is said of what was around."""
         self._spawner = spawner
         self._wakeup = wakeup
         self._clock = clock
         self._logs = logs
+        self._world = world
         self._growth = Growth(logs)
         self._running: dict[int, Attempt] = {}
         self._by_pid: dict[int, Attempt] = {}
@@ -74,7 +76,7 @@ class Attempts:
         path = f"{self._logs}/{log}"
         us = self._clock.us()
         spawned = self._spawner.start(index, stage, number, path)
-        attempt = Attempt(index, number, spawned, path, us, stage)
+        attempt = Attempt(index, number, spawned, path, us, stage, self._world.look(us) if self._world else None)
         self._running[index] = self._by_pid[spawned.pid] = attempt
         if attempt.capture is not None:
             self._by_pipe[attempt.capture.pipe] = attempt
@@ -125,18 +127,25 @@ class Attempts:
                 pass
 
     def _reap(self) -> bool:
-        """Take one child that has ended; False where there is none."""
+        """Take one child that has ended; False where there is none. How long it waited for a core is told until it is
+        taken."""
         try:
-            pid, status, rusage = os.wait4(-1, os.WNOHANG)
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None:
+                return False
+            pid = found.si_pid
+            attempt = self._by_pid.pop(pid, None)
+            if attempt is not None and self._clock.us() - attempt.started_us >= SHORTEST_US:
+                attempt.delay_ns = run_delay_ns(pid)
+            _, status, rusage = os.wait4(pid, 0)
         except ChildProcessError:
             return False
-        attempt = self._by_pid.pop(pid, None)
         if attempt is not None:
             attempt.status = status
             attempt.rusage = rusage
             attempt.tree.is_main_gone = True
             self._look_behind(attempt)
-        return pid != 0
+        return True
 
     def finished(self) -> list[tuple[Attempt, Finished]]:
         """The attempts that have ended since the last call."""
@@ -144,6 +153,10 @@ class Attempts:
         if over:
             self._over = []
         return over
+
+    def around_run(self) -> Around | None:
+        """What the machine did since the first look; for the end of the run."""
+        return None if self._world is None else self._world.around_run(self._clock.us())
 
     def end_strays(self) -> list[str]:
         """End what no stage could be named for, and say what it was. Nothing outlives a run."""
@@ -155,6 +168,8 @@ class Attempts:
     def close(self) -> None:
         """Give back what was taken from the system."""
         self._growth.close()
+        if self._world is not None:
+            self._world.close()
         self._spawner.close()
 
     def _look_behind(self, attempt: Attempt) -> None:
@@ -212,6 +227,10 @@ class Attempts:
         if group is not None:
             used = cgroup.usage(group, used)
         outcome, reason, code, number = verdict(attempt, self._memory, self._logs)
+        if self._world is not None and attempt.began is not None:
+            attempt.around = self._world.around_attempt(
+                attempt.began, attempt.started_us, self._clock.us(), group, attempt.delay_ns
+            )
         if group is not None:
             cgroup.remove(group)
         self._over.append((attempt, Finished(outcome, reason, code, number, used, attempt.warnings())))

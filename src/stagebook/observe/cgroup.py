@@ -15,14 +15,14 @@ class Groups:
     """The groups of one run, below one group of their own."""
 
     def __init__(self, base: str, home: str) -> None:
-        self._base = base
+        self.base = base  #: the directory of the run's group, which counts for all of its stages together
         self._home = os.open(os.path.join(home, "cgroup.procs"), os.O_WRONLY | os.O_CLOEXEC)
         self.has_memory = os.path.exists(os.path.join(base, "memory.events"))
 
     @classmethod
     def open(cls, run: str) -> Groups | None:
         """Make the run's group; None where that is not possible, which is common and no error."""
-        home = _own_group()
+        home = own_group()
         if home is None:
             return None
         base = os.path.join(home, f"stagebook-{run}")
@@ -40,7 +40,7 @@ class Groups:
     @staticmethod
     def kill_left(run: str) -> None:
         """End what still lives in the groups of a run whose engine is dead, also what has shed the run's mark."""
-        home = _own_group()
+        home = own_group()
         if home is not None:
             base = os.path.join(home, f"stagebook-{run}")
             if os.path.isdir(base):
@@ -49,14 +49,14 @@ class Groups:
     @staticmethod
     def remove_left(run: str) -> None:
         """Remove the groups of a run whose engine is dead; those that hold a process stay."""
-        home = _own_group()
+        home = own_group()
         if home is not None:
             _clear(os.path.join(home, f"stagebook-{run}"))
 
     def make(self, name: str) -> str | None:
         """A new group for one attempt, and move this process into it, so that the child is born there. None on
         failure; pair with `leave`."""
-        path = f"{self._base}/{name}"
+        path = f"{self.base}/{name}"
         try:
             os.mkdir(path)
             file = os.open(path + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
@@ -92,7 +92,7 @@ class Groups:
     def close(self) -> None:
         """Remove the run's group; groups that would not empty stay and are named by nobody, as they hold nothing."""
         os.close(self._home)
-        _clear(self._base)
+        _clear(self.base)
 
 
 def processes(group: str) -> list[int]:
@@ -153,18 +153,36 @@ def usage(group: str, waited: Usage) -> Usage:
     )
 
 
-def _own_group() -> str | None:
-    """The directory of this process's group in the v2 hierarchy."""
+def own_group(controller: str = "", root: str = "") -> str | None:
+    """The directory of this process's group in the v2 hierarchy, or in the v1 hierarchy of a controller; None where
+    there is none. `root` is put before the paths of system files."""
+    found = own_path(controller, root)
+    return None if found is None else found[1]
+
+
+def own_path(controller: str = "", root: str = "") -> tuple[str, str] | None:
+    """The same after the directory where its hierarchy is mounted: groups above ours lie between the two."""
     try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            below = next((line[3:].strip() for line in file if line.startswith("0::")), None)
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
-            mount = next((line.split()[4] for line in file if " - cgroup2 " in line), None)
+        with open(f"{root}/proc/self/cgroup", encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+        with open(f"{root}/proc/self/mountinfo", encoding="utf-8") as file:
+            mounts = [line.partition(" - ") for line in file if " - cgroup" in line]
     except OSError:
         return None
-    if below is None or mount is None:
+    if controller:
+        ours = [below for _, names, below in lines if controller in names.split(",")]
+        options = [(mount.split(), kind.split()) for mount, _, kind in mounts if kind.startswith("cgroup ")]
+        places = [mount for mount, kind in options if controller in kind[-1].split(",")]
+    else:
+        ours = [below for number, names, below in lines if (number, names) == ("0", "")]
+        places = [mount.split() for mount, _, kind in mounts if kind.startswith("cgroup2 ")]
+    if not ours or not places:
         return None
-    return os.path.join(mount, below.lstrip("/")).rstrip("/")
+    below, (above, mount) = ours[0], places[0][3:5]
+    if above != "/" and (below + "/").startswith(above + "/"):
+        below = below[len(above) :]  # a container sees the groups from its own on
+    mount = root + mount
+    return mount, os.path.join(mount, below.lstrip("/")).rstrip("/")
 
 
 def _write(path: str, data: bytes) -> bool:
@@ -181,7 +199,8 @@ def _write(path: str, data: bytes) -> bool:
     return True
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """A small file, empty where it cannot be read."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -195,23 +214,23 @@ def _read(path: str) -> bytes:
 
 
 def _pairs(path: str) -> dict[str, int]:
-    words = _read(path).decode().split()
+    words = read(path).decode().split()
     return {name: int(value) for name, value in zip(words[::2], words[1::2]) if value.isdecimal()}
 
 
 def _number(path: str) -> int | None:
-    text = _read(path).strip()
+    text = read(path).strip()
     return int(text) if text.isdigit() else None
 
 
 def _io(path: str) -> tuple[int | None, int | None]:
     if not os.path.exists(path):
         return None, None
-    read = written = 0
-    for word in _read(path).decode().split():
+    taken = written = 0
+    for word in read(path).decode().split():
         name, _, value = word.partition("=")
         if name == "rbytes":
-            read += int(value)
+            taken += int(value)
         elif name == "wbytes":
             written += int(value)
-    return read, written
+    return taken, written

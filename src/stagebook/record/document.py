@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
-from stagebook.record import reasons
+from stagebook.record import demand, reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
@@ -84,6 +84,8 @@ def totals(story: Story) -> dict[str, Any]:
         "bound_by": reasons.bound_by(story, chain, chain_us, waits),
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
         "clock_jump_s": story.clock_jump_s,
+        "around": story.around._asdict() if story.around is not None else None,
+        "demand": demand.far_off(story),
         "warnings": list(story.warnings),
     }
 
@@ -188,7 +190,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
-    number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage = attempt
+    number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage, around = attempt
     user_s, system_s, rss, read, written, voluntary, involuntary, method, rss_method = usage
     return {
         "attempt": number,
@@ -215,6 +217,7 @@ def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
             "method": method,
             "max_rss_method": rss_method,
         },
+        "around": around._asdict() if around is not None else None,
     }
 
 

@@ -41,6 +41,36 @@ class Usage(NamedTuple):
 UNKNOWN = Usage()
 
 
+class Around(NamedTuple):
+    """What the machine did meanwhile. Shares are of the wall time, from 0 to 1; None is unknown.
+
+    `over_s` is the time between the two looks behind the figures. `pressure_method` says whose stalls are told:
+    `cgroup`, those of the attempt (the run) itself, or `machine`. The last two are known of a run only.
+    """
+
+    over_s: float | None = None
+    pressure_method: str | None = None
+    cpu_some: float | None = None
+    cpu_full: float | None = None
+    memory_some: float | None = None
+    memory_full: float | None = None
+    io_some: float | None = None
+    io_full: float | None = None
+    others_cores: float | None = None
+    run_delay_s: float | None = None
+    device: str | None = None
+    device_busy: float | None = None
+    throttled_s: float | None = None
+    network_bytes: int | None = None
+    cpu_limit_cores: float | None = None
+    autogroup: bool | None = None
+
+
+def around_of(plain: dict[str, Any] | None) -> Around | None:
+    """As a line holds it; keys that are not there are unknown."""
+    return None if plain is None else Around(*map(plain.get, Around._fields))
+
+
 class Attempt(NamedTuple):
     """`ready_us` is when it could have started had nothing been in the way; `finished_us` None: it runs."""
 
@@ -55,6 +85,7 @@ class Attempt(NamedTuple):
     exit: int | None = None
     signal: int | None = None
     usage: Usage = UNKNOWN
+    around: Around | None = None
 
 
 class End(NamedTuple):
@@ -77,6 +108,7 @@ class Story:
 
     __slots__ = (
         "_epochs",
+        "around",
         "attempts",
         "clock_jump_s",
         "critical",
@@ -137,6 +169,7 @@ class Story:
         self.outcome: str | None = None
         self.reason: str | None = None
         self.clock_jump_s: float | None = None
+        self.around: Around | None = None  #: what the machine did from the start of the last engine to its end
         self.sums: dict[str, Any] | None = None  #: what the document says of all stages together, once it is closed
         self._epochs = [(0, epoch_us)]  # from when on which wall clock belongs to time 0; one more a resume
 
@@ -185,6 +218,7 @@ class Story:
         usage: Usage | None = None,
         ready_us: int | None = None,
         waited: str | None = None,
+        around: Around | None = None,
     ) -> None:
         """That attempt is over. One that never had a process (a missing program) counts as begun at its end; since
         when it could have begun, and what it waited for, is given here and for no other."""
@@ -194,7 +228,7 @@ class Story:
             self.running -= 1
         else:
             begun, earlier = Attempt(attempt, us if ready_us is None else min(ready_us, us), us, waited, None), known
-        over = Attempt(*begun[:5], us, outcome, reason, exit, signal, usage if usage is not None else UNKNOWN)
+        over = Attempt(*begun[:5], us, outcome, reason, exit, signal, usage or UNKNOWN, around)
         self.attempts[stage] = (*earlier, over)
         self.state[stage] = WAITING
 
@@ -239,7 +273,7 @@ class Story:
                 self.warnings.remove(f"{self._tolerated(stage, end.outcome)}")
             self.ends[stage] = None
             self.state[stage] = WAITING
-        self.end_us = self.outcome = self.reason = self.sums = None
+        self.end_us = self.outcome = self.reason = self.sums = self.around = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
 
@@ -270,9 +304,9 @@ class Story:
         self.clock_jump_s = (self.clock_jump_s or 0.0) + seconds
         self.warn(f"clock_jump: the wall clock was set by {seconds:+.1f} s meanwhile; durations are not touched by it")
 
-    def finished(self, us: int, outcome: str, reason: str | None = None) -> None:
+    def finished(self, us: int, outcome: str, reason: str | None = None, around: Around | None = None) -> None:
         """The run is over."""
-        self.end_us, self.outcome, self.reason = us, outcome, reason
+        self.end_us, self.outcome, self.reason, self.around = us, outcome, reason, around
 
     # What it amounts to -----------------------------------------------------------------------------------------
 

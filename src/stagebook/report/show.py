@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stagebook.report import failure, summary, words
+from stagebook.report import around, failure, summary, words
 from stagebook.report import rows as shapes
 from stagebook.report.durations import size, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
@@ -23,6 +23,9 @@ def render(document: Document, style: Style, excerpt: failure.Tail | None, short
     """As after the run, with cause chains; for a run that goes on, what its stages wait for."""
     lines = [style.plain(line) for line in wrap(_title(document, short), style.width - 1)]
     lines += ["", *summary.picture(document, style), "", *summary.totals(document, style)]
+    text = around.line(document.get("around"))
+    if text:
+        lines += wrap(style.plain(f"around   {text}"), style.width - 1)
     waiting = _waiting(document, style)
     if waiting:
         lines += ["", *waiting]
@@ -95,31 +98,35 @@ _LEFT = frozenset({"stage", "outcome", "for", "by"})
 
 
 def metrics(document: Document, style: Style) -> list[str]:
-    """One row an attempt; unknown is a dash, never 0. Where the table is too wide, each attempt takes two lines."""
+    """One row an attempt; unknown is a dash, never 0. Where the table is too wide, each attempt takes some lines. What
+    was around is told where it is known of any."""
     read = shapes.instants()
-    table = [_metrics_row(stage, attempt, read) for stage in document["stages"] for attempt in stage["attempts"]]
+    told = [(stage, attempt) for stage in document["stages"] for attempt in stage["attempts"]]
+    table = [_metrics_row(stage, attempt, read) for stage, attempt in told]
     if not table:
         return ["no stage ran"]
-    table = [tuple(style.plain(text) for text in row) for row in [_COLUMNS, *table]]
-    widths = [max(cells(row[column]) for row in table) for column in range(len(_COLUMNS))]
+    table.insert(0, (*_COLUMNS, *around.COLUMNS))
+    count = len(table[0]) if any(attempt.get("around") for _, attempt in told) else len(_COLUMNS)
+    table = [tuple(style.plain(text) for text in row[:count]) for row in table]
+    widths = [max(cells(row[column]) for row in table) for column in range(count)]
     if sum(widths) + 2 * len(widths) <= style.width:
-        return [_aligned(row, widths, range(len(_COLUMNS))) for row in table]
+        return [_aligned(row, widths, range(count)) for row in table]
     lines: list[str] = []
-    halves = (range(1, 7), range(7, len(_COLUMNS)))
+    parts = [part for part in (range(1, 7), range(7, len(_COLUMNS)), range(len(_COLUMNS), count)) if part]
     for row in table:
         lines += wrap(row[0], style.width - 1)
-        lines += ["    " + _aligned(row, widths, half) for half in halves]
+        lines += ["    " + _aligned(row, widths, part) for part in parts]
     return lines
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], columns: range) -> str:
-    parts = [
+    texts = [
         pad(row[column], widths[column])
-        if _COLUMNS[column] in _LEFT
+        if column < len(_COLUMNS) and _COLUMNS[column] in _LEFT
         else " " * (widths[column] - cells(row[column])) + row[column]
         for column in columns
     ]
-    return "  ".join(parts).rstrip()
+    return "  ".join(texts).rstrip()
 
 
 def _metrics_row(stage: Mapping[str, Any], attempt: Mapping[str, Any], read: Any) -> tuple[str, ...]:
@@ -146,4 +153,5 @@ def _metrics_row(stage: Mapping[str, Any], attempt: Mapping[str, Any], read: Any
         size(used.get("write_bytes")),
         "–" if None in switches else str(sum(number for number in switches if number)),
         str(used.get("method") or "–"),
+        *around.columns(attempt.get("around")),
     )

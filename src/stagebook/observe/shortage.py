@@ -1,0 +1,152 @@
+"""Whether the machine is really short of memory: how much is free, and whether processes stall for want of it.
+
+The driver asks now and then and tells the machine of the scheduler, which decides what that means. A busy processor is
+no shortage: to keep it busy is what stages are for, and how many at once is what `jobs` and `cpu` are for.
+"""
+
+from __future__ import annotations
+
+import os
+
+from stagebook.observe import cgroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+FLOOR = 256 << 20  #: bytes that should be free, but no more than a part of what there is
+FLOOR_PART = 20
+EASE = 1.25  #: so many times what was too little is enough again
+STALL_PERCENT = 10.0  #: of the last ten seconds, in which every process that could have worked waited for memory
+STALL_OVER_PERCENT = 5.0
+STEP_PART = 4  #: while short, another figure is told only if it differs by that part
+_NO_LIMIT = 1 << 60  #: v1 writes about 2^63 where there is none
+_GROUPS_MAX = 32
+
+Told: TypeAlias = "tuple[str | None, int | None]"
+
+
+class Shortage:
+    """`need_bytes` is the most that a stage declares to need: as long as less than that is free, it is short.
+
+    May be set at any time.
+    """
+
+    def __init__(self, root: str = "", need_bytes: int = 0) -> None:
+        """`root` is put before the paths of system files, for tests."""
+        self.need_bytes = need_bytes
+        self._fds: list[int] = []
+        self._meminfo = self._open(f"{root}/proc/meminfo")
+        self._pressure = self._open(f"{root}/proc/pressure/memory")
+        self._limits = [(limit, self._open(path), stat) for limit, path, stat in _limits(root)]
+        total = _kib(_read(self._meminfo), b"MemTotal:")
+        sizes = [limit for limit, _, _ in self._limits] + ([] if total is None else [total])
+        self._floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
+        self._told: Told = (None, None)
+        self._is_stalled = False
+
+    def look(self, us: int) -> Told:
+        """Why it is short, as people read it, and how many bytes are free; (None, None) where it is not short or where
+        nothing can be known. A stall has no number of bytes. The answer stays the same until something changes."""
+        enough = max(self._floor, self.need_bytes)
+        reason, before = self._told
+        if before is not None:
+            enough = round(enough * EASE)
+        free = self._free(enough)
+        if free is not None and free < enough:
+            if before is None or abs(free - before) * STEP_PART > before:
+                self._told = (f"free memory {_size(free)} < {_size(enough)}", free)
+            return self._told
+        stall = _full_avg10(_read(self._pressure))
+        if stall is not None:
+            self._is_stalled = stall > (STALL_OVER_PERCENT if self._is_stalled else STALL_PERCENT)
+        if not self._is_stalled:
+            self._told = (None, None)
+        elif reason is None or before is not None:
+            self._told = (f"memory stalls {stall:.0f} % of the time", None)
+        return self._told
+
+    def close(self) -> None:
+        """Give the descriptors back; may be called twice."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+
+    def _free(self, enough: int) -> int | None:
+        """What is free of the machine's memory or of the tightest limit of our control groups, whichever is less."""
+        free = _kib(_read(self._meminfo), b"MemAvailable:")
+        for limit, current, stat in self._limits:
+            text = _read(current).strip()
+            if not text.isdigit():
+                continue
+            left = max(0, limit - int(text))
+            if left < enough:  # what is cached of files counts as used there and can be had
+                left += _cached(stat)
+            free = left if free is None else min(free, left)
+        return free
+
+    def _open(self, path: str) -> int | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        self._fds.append(fd)
+        return fd
+
+
+def _limits(root: str) -> list[tuple[int, str, str]]:
+    """The limits of our control group and of those above it: bytes, the file with what is used, the one with what of
+    it is cached."""
+    found = []
+    names = {"": ("memory.max", "memory.current"), "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
+    for controller, (limit_name, current) in names.items():
+        place = cgroup.own_path(controller, root)
+        if place is None:
+            continue
+        mount, group = place
+        for _ in range(_GROUPS_MAX):
+            text = cgroup.read(f"{group}/{limit_name}").strip()
+            if text.isdigit() and int(text) < _NO_LIMIT:
+                found.append((int(text), f"{group}/{current}", f"{group}/memory.stat"))
+            if group == mount:
+                break
+            group = os.path.dirname(group)
+    return found
+
+
+def _read(fd: int | None) -> bytes:
+    if fd is None:
+        return b""
+    try:
+        return os.pread(fd, 512, 0)
+    except OSError:
+        return b""
+
+
+def _kib(text: bytes, name: bytes) -> int | None:
+    """The bytes beside a name of /proc/meminfo."""
+    words = text.partition(name)[2].split(None, 1)
+    return int(words[0]) * 1024 if words and words[0].isdigit() else None
+
+
+def _cached(stat: str) -> int:
+    """Bytes of files that a group holds in memory, and that the kernel takes back when they are wanted."""
+    counts = dict(line.split() for line in cgroup.read(stat).decode().splitlines() if line.count(" ") == 1)
+    lists = [counts.get(f"total_{name}", counts.get(name, "0")) for name in ("inactive_file", "active_file")]
+    return sum(int(count) for count in lists if count.isdigit())
+
+
+def _full_avg10(text: bytes) -> float | None:
+    word = text.partition(b"full avg10=")[2].partition(b" ")[0]
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _size(count: int) -> str:
+    """`300 MiB`, `1 GiB`, `22.5 GiB`: a tenth of ten GiB is more than is worth telling."""
+    whole, rest = divmod(count, 1 << 30)
+    if whole and not rest:
+        return f"{whole} GiB"
+    return f"{count / (1 << 30):.1f} GiB" if whole >= 10 else f"{count >> 20} MiB"
