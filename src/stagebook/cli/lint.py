@@ -36,7 +36,8 @@ def execute(args: Namespace) -> int:
             found += refused.problems or [Problem(file, 0, 0, "file", "error", str(refused))]
         else:
             good.append((file, pipeline))
-            found += [*pipeline.problems, *pipeline.unbuilt]
+            found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
+            found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
     if any(problem.level == "error" for problem in found):
@@ -48,6 +49,16 @@ def execute(args: Namespace) -> int:
     else:
         _say(args, found, good, code)
     return code
+
+
+def _quarantines(pipeline: Pipeline) -> list[Problem]:
+    if not any(stage.quarantine is not None for stage in pipeline.stages):
+        return []
+    import time
+
+    from stagebook.condition import quarantine
+
+    return quarantine.problems(pipeline, time.strftime("%Y-%m-%d"))
 
 
 def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:

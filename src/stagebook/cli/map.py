@@ -41,6 +41,8 @@ def execute(args: Namespace) -> int:
     is_folder = args.file is not None and os.path.isdir(args.file)
     files = pipelines.known_in(args.file) if is_folder else [pipelines.find(args.file)]
     loaded = [load(file, place.cache_directory(args, file)) for file in files]
+    for pipeline in loaded:
+        pipelines.refuse_bad_conditions(pipeline)
     documents = [mapping.document(pipeline) for pipeline in loaded]
     if args.json or args.format == "json":
         import json

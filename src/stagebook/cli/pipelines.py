@@ -1,4 +1,4 @@
-"""Which pipeline file a command means. Reading it is a format's business."""
+"""Which pipeline file a command means, and whether its conditions are sound. Reading it is a format's business."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 
 from stagebook.model.problem import InputError, Problem
 from stagebook.record.state import NATIVE_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.model.pipeline import Pipeline
 
 
 def find(named: str | None) -> str:
@@ -34,3 +38,22 @@ def known_in(folder: str) -> list[str]:
         return [file]
     text = f"no pipeline file in {folder}: there is no {NATIVE_FILE}, and other formats are not read yet"
     raise InputError(text, [Problem(folder, 0, 0, "file", "error", text)])
+
+
+def bad_conditions(pipeline: Pipeline) -> list[Problem]:
+    """What is wrong with its conditions. The library that reads them is imported only where there are some."""
+    from stagebook.condition import has_conditions
+
+    if not has_conditions(pipeline):
+        return []
+    from stagebook.condition import expression
+
+    return expression.problems(pipeline)
+
+
+def refuse_bad_conditions(pipeline: Pipeline) -> None:
+    """InputError with all that is wrong with its conditions."""
+    found = bad_conditions(pipeline)
+    if found:
+        count = f"{len(found)} error{'s' if len(found) != 1 else ''}"
+        raise InputError(f"{pipeline.file}: {count} in conditions, nothing was run", found)

@@ -1,0 +1,89 @@
+"""What a stage said about itself: the `name=value` lines that it appended to `STAGEBOOK_OUTPUT`. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+from stagebook.model.pipeline import OutputOf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+BYTES_MAX = 1 << 20
+NAMES_MAX = 1000
+WARNINGS_MAX = 10
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Absent(Exception):
+    """An output that is asked for and was not said; the text is a reason for `error`."""
+
+
+def read(path: str) -> tuple[dict[str, str], list[str]]:
+    """The outputs in a file, the last of a name winning, and what is wrong with it. A file that is not there says
+    nothing. Bytes that are no UTF-8 become U+FFFD; what lies beyond a limit is left out and said."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        return {}, []
+    except OSError as error:
+        return {}, [f"STAGEBOOK_OUTPUT cannot be read: {error.strerror}"]
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return {}, ["STAGEBOOK_OUTPUT is no regular file any more"]
+        try:
+            data = file.read(BYTES_MAX + 1)
+        except OSError as error:
+            return {}, [f"STAGEBOOK_OUTPUT cannot be read: {error.strerror}"]
+    warnings = []
+    if len(data) > BYTES_MAX:
+        warnings.append(f"STAGEBOOK_OUTPUT is larger than {BYTES_MAX} bytes (1 MiB); the rest is left out")
+        data = data[: data.rfind(b"\n", 0, BYTES_MAX) + 1]
+    outputs, more = _parse(data.decode("utf-8", "replace"))
+    return outputs, warnings + more
+
+
+def _parse(text: str) -> tuple[dict[str, str], list[str]]:
+    outputs: dict[str, str] = {}
+    warnings, wrong, left_out = [], 0, 0
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r")
+        if not line:
+            continue
+        name, equals, value = line.partition("=")
+        why = ""
+        if not equals:
+            why = "NAME=VALUE expected"
+        elif _NAME.fullmatch(name) is None:
+            why = "a name has letters, digits and _, and does not begin with a digit"
+        elif "\0" in value:
+            why = "a value cannot hold a NUL"
+        if why:
+            wrong += 1
+            if wrong <= WARNINGS_MAX:
+                warnings.append(f"STAGEBOOK_OUTPUT line {number}: {why}, not {_short(line)}")
+        elif name in outputs or len(outputs) < NAMES_MAX:
+            outputs[name] = value
+        else:
+            left_out += 1
+    if wrong > WARNINGS_MAX:
+        warnings.append(f"STAGEBOOK_OUTPUT: {wrong - WARNINGS_MAX} more lines are malformed")
+    if left_out:
+        warnings.append(f"STAGEBOOK_OUTPUT has more than {NAMES_MAX} names; {left_out} lines are left out")
+    return outputs, warnings
+
+
+def _short(line: str) -> str:
+    return repr(line if len(line) <= 40 else line[:39] + "…")
+
+
+def value(of: OutputOf, outputs: Mapping[str, str]) -> str:
+    """The output that is asked for, among `outputs` of its stage. Raises Absent, with what to tell the user."""
+    if of.name in outputs:
+        return outputs[of.name]
+    there = f"it has {', '.join(sorted(outputs)[:8])}" if outputs else "it has none"
+    raise Absent(f"no output {of.name} of {of.stage}: {there}")
