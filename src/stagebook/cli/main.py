@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "show one run: outcome, timeline, causes, figures"),
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
-    "plan": ("plan", "set what runs used against every cap: jobs, cores, memory, pools"),
+    "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),

@@ -92,7 +92,9 @@ def document(pipeline: Pipeline, history: History, provider: Table | None, asked
     share = pipeline.limits.share if pipeline.limits.share is not None else SHARE
     caps = list(_caps(pipeline, provider, share, asked.cores))
     jobs = _jobs(caps, attempts, own, asked) if is_enough else None
-    rows = [row for cap in caps for row in _rows(cap, attempts, asked, covered_us, jobs, is_enough)]
+    busy_us = sweep.curve([(one.from_us, one.to_us, 1) for one in attempts], asked.from_us, asked.now_us).busy_us
+    times = busy_us, max(busy_us, covered_us)
+    rows = [row for cap in caps for row in _rows(cap, attempts, asked, times, jobs, is_enough)]
     compared = demand.compare(pipeline, [one for one in attempts if one.run in own])
     return {
         "pipeline": pipeline.name,
@@ -106,6 +108,7 @@ def document(pipeline: Pipeline, history: History, provider: Table | None, asked
             "own_runs": sum(number in own for number in numbers),
             "attempts": len(attempts),
             "open_attempts": sum(not one.is_over for one in under_way),
+            "busy_s": busy_us / 1e6,
             "enough": is_enough,
             "share": share,
             "provider": _provider(provider),
@@ -150,10 +153,11 @@ def _declared(name: str, unit: str, most: int | None, share: float) -> Cap:
 
 
 def _rows(
-    cap: Cap, attempts: list[Attempt], asked: Asked, covered_us: int, jobs: dict[str, Any] | None, is_enough: bool
+    cap: Cap, attempts: list[Attempt], asked: Asked, times: tuple[int, int], jobs: dict[str, Any] | None,
+    is_enough: bool,
 ) -> Iterable[dict[str, Any]]:  # fmt: skip
-    """What was declared and, where that is another thing, what was measured. Jobs and pools stand there without use."""
-    busy_us = sweep.curve([(one.from_us, one.to_us, 1) for one in attempts], asked.from_us, asked.now_us).busy_us
+    """What was declared and, where that is another thing, what was measured. Jobs and pools stand there without use.
+    `times` are how long something ran, and how long there is a record."""
     for basis, amount_of in _amounts(cap):
         spans: list[Span] = []
         wanted: list[Span] = []
@@ -185,8 +189,8 @@ def _rows(
             "line": _plain(cap, cap.line),
             "peak": _plain(cap, used.peak) if spans else None,
             "peak_at": None if used.peak_at_us is None else stamp(used.peak_at_us),
-            "p95": _plain(cap, used.quantile(QUANTILE, busy_us)) if spans else None,
-            "p95_all": _plain(cap, used.quantile(QUANTILE, max(covered_us, busy_us))) if spans else None,
+            "p95": _plain(cap, used.quantile(QUANTILE, times[0])) if spans else None,
+            "p95_all": _plain(cap, used.quantile(QUANTILE, times[1])) if spans else None,
             "wanted_peak": _plain(cap, asked_for.peak) if spans else None,
             "wanted_p95": _plain(cap, asked_for.quantile(QUANTILE, asked_for.busy_us)) if spans else None,
             "recommended": recommended,
@@ -364,7 +368,7 @@ def _notes(attempts: list[Attempt], caps: list[Cap], share: float, asked: Asked)
         return
     unknown = sum(not one.is_over for one in attempts)
     if unknown:
-        yield f"{unknown} of {len(attempts)} attempts have no end on record: counted as far as they are known to run"
+        yield f"no end is on record of {unknown} of {len(attempts)} attempts: they count for as long as is known"
     over = [one for one in attempts if one.is_over]
     for what, missing in (
         ("CPU time", sum(one.cpu_us is None for one in over)),

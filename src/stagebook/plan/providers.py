@@ -138,13 +138,17 @@ def _read(path: str, name: str) -> Table:
     import tomllib
 
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(
+            path, "rb", opener=lambda of, flags: os.open(of, flags | os.O_NONBLOCK)
+        ) as file:  # a FIFO must not block
             data = file.read(_BYTES_MAX + 1)
         if len(data) > _BYTES_MAX:
             raise InputError(f"{name} is larger than {_BYTES_MAX // 1024} KiB, which no table of caps is")
         plain = tomllib.loads(data.decode())
     except OSError as error:
-        raise InputError(f"cannot read the caps in {name}: {error.strerror}") from None
+        raise InputError(
+            f"cannot read the caps in {name}: {error.strerror}; it is looked for from the pipeline's folder"
+        ) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise InputError(f"the caps in {name} are not TOML: {' '.join(str(error).split())}") from None
     return _table(plain, name)

@@ -5,7 +5,8 @@ All times are UTC, so that the same record reads the same on every machine.
 
 from __future__ import annotations
 
-from stagebook.report.durations import NOTHING, count, plural, size, span
+from stagebook.report.durations import NOTHING, THIN, instant_us, plural, size, span, span_us
+from stagebook.report.durations import count as counted
 from stagebook.report.harmless import cells, cut, harmless, pad, wrap
 from stagebook.report.style import Style
 
@@ -35,7 +36,7 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
         [_verdict(document, style)],
         [_behind(limits)] + ([_provider(limits["provider"])] if limits["provider"] else []),
         _table(limits, style),
-        [line for row in limits["use"] for line in _crossings(row)],
+        [line for row in _crossed(limits) for line in _crossings(row)],
         [_jobs(limits), _minutes(limits)],
         _demand(limits["demand"]),
         [f"note: {note}" for note in limits["notes"]] + _left_out(limits["left_out"]),
@@ -44,7 +45,11 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
     for part in parts:
         said = [line for line in part if line]
         lines += ["", *said] if lines and said else said
-    return [folded for line in lines for folded in _folded(style.plain(line), style)]
+    return [folded for line in lines for folded in _folded(_plain(line, style), style)]
+
+
+def _plain(line: str, style: Style) -> str:
+    return style.plain(line.replace(THIN, "") if style.ascii else line)
 
 
 def _folded(line: str, style: Style) -> list[str]:
@@ -55,7 +60,7 @@ def _verdict(document: Mapping[str, Any], style: Style) -> str:
     limits, name = document["limits"], harmless(document["pipeline"])
     if not limits["runs"]:
         return f"{name}: no runs in the last {plural(limits['days'], 'day')}; `stagebook run` makes one"
-    crossed = [row for row in limits["use"] if row["crossed"] and row["named"]]
+    crossed = _crossed(limits)
     if crossed:
         worst = max(crossed, key=lambda row: row["peak"] / row["cap"])
         of = f"{_text(worst, worst['peak'])} of {_text(worst, worst['cap'])}"
@@ -65,6 +70,11 @@ def _verdict(document: Mapping[str, Any], style: Style) -> str:
     if not limits["enough"]:
         return f"{name}: insufficient data, {limits['jobs']['because'][0]}"
     return style.paint(f"{name} stays within its limits", "bold")
+
+
+def _crossed(limits: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The caps that somebody has named and whose line use went above."""
+    return [row for row in limits["use"] if row["crossed"] and row["named"]]
 
 
 def _behind(limits: Mapping[str, Any]) -> str:
@@ -94,13 +104,17 @@ def _provider(provider: Mapping[str, Any]) -> str:
 def _table(limits: Mapping[str, Any], style: Style) -> list[str]:
     head = ["", "use", "p95", "p95 all", "peak", "cap", f"{limits['share'] * 100:g} % line", "recommended", "runs"]
     rows = [_row(row, style) for row in limits["use"]]
-    table = [[style.plain(text) for text in row] for row in [head, *rows]]
+    table = [[_plain(text, style) for text in row] for row in [head, *rows]]
     widths = [max(cells(row[column]) for row in table) for column in range(len(head))]
     columns = list(range(len(head)))
     for spare in (3, 8, 2):  # what a narrow terminal does without; JSON has it
         if sum(widths[column] + 2 for column in columns) > style.width:
             columns.remove(spare)
-    return [_aligned(row, widths, columns) for row in table]
+    lines = [_aligned(row, widths, columns) for row in table]
+    if limits["runs"] and 2 in columns:
+        of_all = "; all: of all the time on record" if 3 in columns else ""
+        lines.append(f"p95 of the {span(limits['busy_s'])} in which something ran{of_all}")
+    return lines
 
 
 def _row(row: Mapping[str, Any], style: Style) -> list[str]:
@@ -135,36 +149,33 @@ def _text(row: Mapping[str, Any], amount: float | None) -> str:
         return NOTHING
     if row["unit"] == "bytes":
         return size(int(amount))
-    return f"{amount:.3g}" if row["unit"] == "cores" and amount < 100 else count(round(amount), " ")
+    return f"{amount:.3g}" if row["unit"] == "cores" and amount < 100 else counted(round(amount))
 
 
 # Below it ---------------------------------------------------------------------------------------------------------
 
 
 def _crossings(row: Mapping[str, Any]) -> list[str]:
-    if not (row["crossed"] and row["named"]):
-        return []
-    longest = sorted(row["above"], key=lambda one: (-_length(one), one["from"]))[:_STRETCHES_SHOWN]
+    longest = sorted(row["above"], key=lambda one: (-_length_us(one), one["from"]))[:_STRETCHES_SHOWN]
+    longest.sort(key=lambda one: str(one["from"]))
     times = [
-        f"{_when(one['from'])} to {_until(one)} ({_text(row, one['peak'])})"
-        for one in sorted(longest, key=lambda one: str(one["from"]))
+        f"{_when(one['from'])} for {span_us(_length_us(one))} ({_text(row, one['peak'])} in use)" for one in longest
     ]
     number = row["stretches"]
-    often = "once" if number == 1 else f"{count(number, ' ')} times"
-    long = f", {span(row['above_line_s'])} in all" if number > 1 else f", for {span(row['above_line_s'])}"
-    over = ""
+    often = "" if number == 1 else f"{counted(number)} times, {span(row['above_line_s'])} in all"
     if row["above_cap_s"] and row["cap"] != row["line"]:
-        over = f", above the cap itself for {span(row['above_cap_s'])}"
-    which = ", the longest" if number > len(times) else ""
+        often += f"{', ' if often else ''}above the cap itself for {span(row['above_cap_s'])}"
+    if often:
+        often += ", the longest " if number > len(times) else ": "
     hint = "; machine: true would hold it across runs" if row["name"].startswith("pool:") else ""
-    return [f"{_label(row)} above {_text(row, row['line'])} {often}{long}{over}{which}: {', '.join(times)}{hint}"]
+    return [f"above {_text(row, row['line'])} of {_label(row)}: {often}{', '.join(times)}{hint}"]
 
 
 def _jobs(limits: Mapping[str, Any]) -> str:
     jobs = limits["jobs"]
     because = "; ".join(map(harmless, jobs["because"]))
     if jobs["recommended"] is None:
-        return because if limits["runs"] else ""
+        return because if _crossed(limits) else ""  # else it is the verdict
     return f"recommended: jobs: {jobs['recommended']}; {because}"
 
 
@@ -173,15 +184,15 @@ def _minutes(limits: Mapping[str, Any]) -> str:
     if provider is None or not limits["runs"]:
         return ""
     month = _MONTHS[int(minutes["month"][5:7]) - 1]
-    used = count(round(minutes["used"]), " ")
-    included = f" of {count(minutes['included'], ' ')}" if minutes["included"] is not None else ""
+    used = counted(round(minutes["used"]))
+    included = f" of {counted(minutes['included'])}" if minutes["included"] is not None else ""
     text = f"minutes in {month}: {used}{included} used"
     if minutes["forecast"] is None:
         text += f", {plural(minutes['days'], 'whole day')} on record are too few for a forecast"
     else:
-        text += f", about {count(round(minutes['forecast']), ' ')} by its end"
+        text += f", about {counted(round(minutes['forecast']))} by its end"
         if minutes["low"] is not None:
-            low, high = (count(round(minutes[key]), " ") for key in ("low", "high"))
+            low, high = (counted(round(minutes[key])) for key in ("low", "high"))
             text += f" ({low} to {high} in 9 of 10 cases, by {minutes['days']} days)"
     since = f"; on record since {_when(minutes['since'])}" if minutes["since"] else ""
     return f"{text}; {_ROUNDED.get(minutes['rounding'], minutes['rounding'])}{since}"
@@ -217,12 +228,5 @@ def _when(stamp: str) -> str:
     return f"{stamp[:10]} {stamp[11:16]}"
 
 
-def _until(one: Mapping[str, Any]) -> str:
-    """The end of a stretch, without the day where it is that of its beginning."""
-    return _when(one["to"])[11 if one["to"][:10] == one["from"][:10] else 0 :]
-
-
-def _length(one: Mapping[str, Any]) -> int:
-    from stagebook.report.durations import instant_us
-
+def _length_us(one: Mapping[str, Any]) -> int:
     return instant_us(one["to"]) - instant_us(one["from"])
