@@ -11,6 +11,7 @@ from tests.cli.conftest import Call
 
 from stagebook.cli import settings
 from stagebook.engine import kernel
+from stagebook.observe import cgroup
 
 
 def test_each_setting_says_where_it_comes_from(call: Call, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +38,13 @@ def test_without_signalfd_it_is_degraded_and_not_silent(call: Call, monkeypatch:
     done = call("doctor")
     assert done.code == 0
     assert any(line.split()[:2] == ["degraded", "signalfd"] for line in done.out.splitlines())
+
+
+def test_without_pressure_it_says_what_is_lost(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "read", lambda path: b"")
+    (line,) = [line for line in call("doctor").out.splitlines() if line.split()[1:2] == ["pressure"]]
+    assert line.split()[0] == "degraded"
+    assert "stalls for processor, memory and disk are unknown" in line
 
 
 def test_a_state_directory_that_cannot_be_written_is_exit_4(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

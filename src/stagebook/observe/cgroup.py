@@ -162,27 +162,35 @@ def own_group(controller: str = "", root: str = "") -> str | None:
 
 def own_path(controller: str = "", root: str = "") -> tuple[str, str] | None:
     """The same after the directory where its hierarchy is mounted: groups above ours lie between the two."""
-    try:
-        with open(f"{root}/proc/self/cgroup", encoding="utf-8") as file:
-            lines = [line.rstrip("\n").split(":", 2) for line in file]
-        with open(f"{root}/proc/self/mountinfo", encoding="utf-8") as file:
-            mounts = [line.partition(" - ") for line in file if " - cgroup" in line]
-    except OSError:
-        return None
-    if controller:
-        ours = [below for _, names, below in lines if controller in names.split(",")]
-        options = [(mount.split(), kind.split()) for mount, _, kind in mounts if kind.startswith("cgroup ")]
-        places = [mount for mount, kind in options if controller in kind[-1].split(",")]
-    else:
-        ours = [below for number, names, below in lines if (number, names) == ("0", "")]
-        places = [mount.split() for mount, _, kind in mounts if kind.startswith("cgroup2 ")]
+    groups = [line.split(":", 2) for line in lines(f"{root}/proc/self/cgroup")]
+    mounts = [line.split() for line in lines(f"{root}/proc/self/mountinfo") if " - cgroup" in line]
+    ours = [
+        below
+        for number, names, below in (group for group in groups if len(group) == 3)
+        if (controller in names.split(",") if controller else (number, names) == ("0", ""))
+    ]
+    kind = "cgroup" if controller else "cgroup2"
+    places = [
+        mount[3:5]
+        for mount in mounts
+        if len(mount) > 9 and mount[-3] == kind and (not controller or controller in mount[-1].split(","))
+    ]
     if not ours or not places:
         return None
-    below, (above, mount) = ours[0], places[0][3:5]
+    below, (above, mount) = ours[0], places[0]
     if above != "/" and (below + "/").startswith(above + "/"):
         below = below[len(above) :]  # a container sees the groups from its own on
     mount = root + mount
     return mount, os.path.join(mount, below.lstrip("/")).rstrip("/")
+
+
+def lines(path: str) -> list[str]:
+    """The lines of a file that may be long; none where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def _write(path: str, data: bytes) -> bool:

@@ -107,7 +107,8 @@ class World:
 
     def around_run(self, us: int) -> Around | None:
         """What was around all of it, since the first look."""
-        around = between(self._first, self.look(us))
+        last = self.look(us)
+        around = between(self._first, last)
         if around is None:
             return None
         if self._base is not None:
@@ -300,18 +301,19 @@ def _device(folder: str, root: str) -> tuple[str | None, str | None]:
         if os.major(number) == 0:  # a file system that keeps to itself which device it lies on
             number = _source(number, root)
         place = f"{root}/sys/dev/block/{os.major(number)}:{os.minor(number)}"
-        return os.path.basename(os.path.realpath(place)), f"{place}/stat" if os.path.exists(f"{place}/stat") else None
     except OSError:
         return None, None
+    if not os.path.exists(f"{place}/stat"):
+        return None, None
+    return os.path.basename(os.path.realpath(place)), f"{place}/stat"
 
 
 def _source(number: int, root: str) -> int:
     """The device that is mounted under an anonymous number. Raises OSError where that is none."""
-    with open(f"{root}/proc/self/mountinfo", encoding="utf-8") as file:
-        for line in file:
-            before, _, after = line.partition(" - ")
-            if before.split()[2] == f"{os.major(number)}:{os.minor(number)}":
-                return os.stat(after.split()[1]).st_rdev
+    for line in cgroup.lines(f"{root}/proc/self/mountinfo"):
+        words = line.split()
+        if len(words) > 9 and words[2] == f"{os.major(number)}:{os.minor(number)}":
+            return os.stat(words[-2]).st_rdev
     raise FileNotFoundError
 
 
