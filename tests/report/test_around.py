@@ -1,4 +1,4 @@
-"""What was around a run, in a line and in columns; what stages declare against what they use."""
+"""What was around a run, in a line and in columns."""
 
 from __future__ import annotations
 
@@ -51,16 +51,3 @@ def test_metrics_have_columns_for_it_where_it_is_known_of_any_attempt() -> None:
 
 def test_metrics_fit_a_narrow_terminal() -> None:
     assert [line for line in show.metrics(run(LOADED, CALM), Style(width=80)) if cells(line) >= 80] == []
-
-
-def test_far_off_demand_is_one_line_of_the_summary() -> None:
-    found = [
-        {"stage": "pack", "what": "cpu", "declared": 4.0, "measured": 0.9},
-        {"stage": "test\x1b[31m", "what": "memory", "declared": 1 << 30, "measured": 2 << 30},
-    ]
-    lines = summary.render(run(None, demand=found), Style(width=200))
-    (line,) = [line for line in lines if line.startswith("demand")]
-    assert line.startswith("demand   pack declares cpu 4, used 0.9; test")
-    assert line.endswith("declares memory 1.0 GiB, used 2.0 GiB") and "\x1b" not in line
-    many = around.demand({"demand": found[:1] * 9})
-    assert many.endswith(" and 3 more")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
-from stagebook.record import demand, reasons
+from stagebook.record import reasons
 from stagebook.record.line import members
 from stagebook.record.story import WAITING, Attempt, Story
 
@@ -85,7 +85,6 @@ def totals(story: Story) -> dict[str, Any]:
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
         "clock_jump_s": story.clock_jump_s,
         "around": story.around._asdict() if story.around is not None else None,
-        "demand": demand.far_off(story),
         "warnings": list(story.warnings),
     }
 

@@ -1,8 +1,8 @@
-"""What the machine around a run did, in words and columns; and which stages declare far from what they use."""
+"""What the machine around a run did, in words and in columns."""
 
 from __future__ import annotations
 
-from stagebook.report.durations import size, span
+from stagebook.report.durations import span
 from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 NOTABLE = 0.01  #: a share below that says nothing
 NOTABLE_CORES = 0.1
-_NAMES_MAX = 6
 
 COLUMNS = ("stall cpu", "stall memory", "stall io", "of", "others", "delay", "disk", "throttled")
 
@@ -52,18 +51,6 @@ def columns(around: Mapping[str, Any] | None) -> tuple[str, ...]:
         _percent(around["device_busy"]),
         span(around["throttled_s"]),
     )
-
-
-def demand(document: Mapping[str, Any]) -> str:
-    """`demand  pack declares cpu 4 and used 0.9`; empty where all that was declared is near the measured."""
-    found = document.get("demand") or ()
-    told = []
-    for one in found[:_NAMES_MAX]:
-        is_cpu = one["what"] == "cpu"
-        declared, measured = (f"{n:g}" if is_cpu else size(n) for n in (one["declared"], one["measured"]))
-        told.append(f"{harmless(one['stage'])} declares {one['what']} {declared}, used {measured}")
-    more = f" and {len(found) - _NAMES_MAX} more" if len(found) > _NAMES_MAX else ""
-    return f"demand   {'; '.join(told)}{more}" if told else ""
 
 
 def _percent(share: float | None) -> str:

@@ -6,7 +6,7 @@ failed, how, the end of its output, and the command that runs it alone.
 
 from __future__ import annotations
 
-from stagebook.report import around, failure, timeline, words
+from stagebook.report import failure, timeline, words
 from stagebook.report import rows as shapes
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, wrap
@@ -112,9 +112,6 @@ def totals(document: Document, style: Style) -> list[str]:
     lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
     if document.get("policy") == "lenient":
         lines += _wrapped(critical_set(document), style)
-    far_off = around.demand(document)
-    if far_off:
-        lines += _wrapped(far_off, style)
     return lines + wrap_counts(document, style)
 
 
