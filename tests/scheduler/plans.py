@@ -7,6 +7,7 @@ from typing import Any
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan, PlannedStage, Pool
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     AskRerun,
     Began,
     CancelAsked,
@@ -14,12 +15,19 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    Freed,
+    Judge,
+    Judged,
     Kill,
+    Leased,
+    Refused,
     RerunAnswered,
     Resumed,
     RunEnded,
     SetTimer,
+    Shortage,
     Start,
+    Started,
     TimerFired,
 )
 
@@ -30,7 +38,10 @@ def stage(
     return id, needs, units or {}, more
 
 
-def plan_of(*stages: Any, slots: int = 8, pools: dict[str, int] | None = None, **more: Any) -> Plan:
+def plan_of(
+    *stages: Any, slots: int = 8, pools: dict[str, int] | None = None, rates: dict[str, tuple[int, int]] | None = None,
+    machine: tuple[str, ...] = (), **more: Any,
+) -> Plan:  # fmt: skip
     """Ranks are positions. `units` of a stage name pools; each also takes a slot."""
     known = {"slot": slots, **(pools or {})}
     place = {name: index for index, name in enumerate(known)}
@@ -42,7 +53,12 @@ def plan_of(*stages: Any, slots: int = 8, pools: dict[str, int] | None = None, *
         at = demands.setdefault(demand, len(demands))
         fields = {"rank": rank, **extra}
         planned.append(PlannedStage(id, tuple(position[need] for need in needs), at, **fields))
-    return Plan(tuple(planned), tuple(Pool(*pool) for pool in known.items()), tuple(demands) or (((0, 1),),), **more)
+    return Plan(
+        tuple(planned),
+        tuple(Pool(name, size, (rates or {}).get(name), name in machine) for name, size in known.items()),
+        tuple(demands) or (((0, 1),),),
+        **more,
+    )
 
 
 class Run:
@@ -76,6 +92,10 @@ class Run:
             return f"kill {name} {decision.why}" + (" now" if decision.now else "")
         if isinstance(decision, AskRerun):
             return f"ask {name}"
+        if isinstance(decision, Judge):
+            return f"judge {name}"
+        if isinstance(decision, AskLease):
+            return f"lease {name}"
         if isinstance(decision, Ended):
             self.ends[name] = decision
             return f"{name}: {decision.outcome}"
@@ -97,6 +117,26 @@ class Run:
     def exited(self, name: str, outcome: str = "success", exit: int | None = None, reason: str | None = None) -> Exited:
         stage = self.index(name)
         return Exited(self.at, stage, self.machine.attempt(stage), outcome, exit, None, reason)
+
+    def judged(self, name: str, verdict: str = "run", reason: str | None = None) -> list[str]:
+        return self.feed(Judged(self.at, self.index(name), verdict, reason))
+
+    def leased(self, name: str) -> list[str]:
+        return self.feed(Leased(self.at, self.index(name)))
+
+    def refused(self, name: str, by: str = "another run") -> list[str]:
+        return self.feed(Refused(self.at, self.index(name), by))
+
+    def freed(self, name: str) -> list[str]:
+        return self.feed(Freed(self.at, self.index(name)))
+
+    def short(self, reason: str | None, memory_free: int | None = None) -> list[str]:
+        return self.feed(Shortage(self.at, reason, memory_free))
+
+    def began(self, name: str) -> list[str]:
+        """The start of its latest attempt is reported."""
+        stage = self.index(name)
+        return self.feed(Started(self.at, stage, self.machine.attempt(stage), 1, 0))
 
     def fail(self, name: str, exit: int = 1) -> list[str]:
         return self.exit(name, outcome="failure", exit=exit)

@@ -7,7 +7,7 @@ may mend what was in the way, and a new engine goes on.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Callable
 
 from tests.sim.watch import Watch
@@ -16,16 +16,23 @@ from tests.sim.world import World
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     AskRerun,
     Began,
     CancelAsked,
     Decision,
     Event,
     Exited,
+    Freed,
+    Judge,
+    Judged,
     Kill,
+    Leased,
+    Refused,
     RerunAnswered,
     Resumed,
     SetTimer,
+    Shortage,
     Start,
     Started,
     TimerFired,
@@ -76,6 +83,7 @@ class Drive:
     def run(self) -> None:
         self.push(0, Began(0))
         self._plan_cancels()
+        self._plan_shortages()
         while True:
             self._drain()
             if self.machine.is_over:
@@ -113,6 +121,15 @@ class Drive:
             for _ in range(draw.randint(1, 3)):
                 at = draw.randint(0, 40)
                 self.push(at, CancelAsked(at, "cancel", draw.randrange(len(self.world.plan.stages))))
+
+    def _plan_shortages(self) -> None:
+        draw = self.world.governs
+        at = 0
+        while self.world.governs_by("short", 0.7):
+            at += draw.randint(0, 20)
+            self.push(at, Shortage(at, "free memory 1 MiB", draw.choice((None, 0, 1, 3))))
+            at += draw.randint(1, 20)
+            self.push(at, Shortage(at, None))
 
     # ------------------------------------------------------------ the loop
 
@@ -182,10 +199,36 @@ class Drive:
         elif isinstance(decision, SetTimer):
             late = draw.randint(1, 30) if self.world.has("late_timer", 0.3) else 0
             self.push(decision.at + late, TimerFired(decision.at + late, decision.timer))
+        elif isinstance(decision, Judge):
+            self._judge(decision.stage, now)
+        elif isinstance(decision, AskLease):
+            self._lease(decision.stage, now)
         elif isinstance(decision, AskRerun):
             self.unanswered.add(decision.stage)
             if not self.world.has("no_answer", 0.6):
                 self._answer(decision.stage, now + draw.randint(0, 20))
+
+    def _judge(self, stage: int, now: int) -> None:
+        draw = self.world.governs
+        verdict = draw.choice(("run", "run", "run", "skip", "error" if "errors" in self.world.on else "run"))
+        if self.mended and verdict == "error":
+            verdict = "run"
+        at = now + draw.randint(0, 3)
+        answer = Judged(at, stage, verdict, None if verdict == "run" else "when: x")
+        self.push(at, answer)
+        if self.world.governs_by("doubled_exit", 0.2):
+            self.push(at + draw.randint(0, 9), answer)
+
+    def _lease(self, stage: int, now: int) -> None:
+        """Another run may have it, and gives it back after a while."""
+        draw = self.world.governs
+        at = now + draw.choice((0, 0, 1))
+        if self.calm or draw.random() < 0.6:
+            self.push(at, Leased(at, stage))
+            return
+        self.push(at, Refused(at, stage, "another"))
+        later = at + draw.randint(1, 30)
+        self.push(later, Freed(later, stage))
 
     def _answer(self, stage: int, at: int | None = None) -> None:
         if at is None:
@@ -211,6 +254,10 @@ class Drive:
         found: list[Event] = [Exited(now, *attempt, "error", None, None, "interrupted") for attempt in alive]
         self.alive.clear()
         resumed: list[Event] = [Resumed(now)] if always or self.world.has("resume", 0.9) else []
+        if resumed:
+            lost = (Judged, Leased, Refused, Freed)
+            self.heap = [entry for entry in self.heap if not isinstance(entry[2], lost)]
+            heapify(self.heap)
         self.resumes += len(resumed)
         batches = [found + resumed] if self.draw.random() < 0.5 else [resumed, found]
         for batch in batches:

@@ -11,16 +11,24 @@ from tests.sim.world import World
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     AskRerun,
     Began,
     CancelAsked,
     Event,
     Exited,
+    Freed,
+    Judge,
+    Judged,
     Kill,
+    Leased,
+    Refused,
     RerunAnswered,
     Resumed,
     SetTimer,
+    Shortage,
     Start,
+    Started,
     TimerFired,
 )
 
@@ -39,6 +47,10 @@ class MachineRules(RuleBasedStateMachine):
         self.journal: list[Event] = []
         self.running: dict[int, int] = {}
         self.asked: set[int] = set()
+        self.judging: set[int] = set()
+        self.leasing: set[int] = set()
+        self.held: set[int] = set()
+        self.unreported: dict[int, int] = {}
         self.set_timers: list[SetTimer] = []
         self.at = 0
         self._feed(Began(0))
@@ -51,6 +63,11 @@ class MachineRules(RuleBasedStateMachine):
         for decision in decisions:
             if isinstance(decision, Start):
                 self.running[decision.stage] = decision.attempt
+                self.unreported[decision.stage] = decision.attempt
+            elif isinstance(decision, Judge):
+                self.judging.add(decision.stage)
+            elif isinstance(decision, AskLease):
+                self.leasing.add(decision.stage)
             elif isinstance(decision, SetTimer):
                 self.set_timers.append(decision)
             elif isinstance(decision, AskRerun):
@@ -99,6 +116,39 @@ class MachineRules(RuleBasedStateMachine):
         self._feed(TimerFired(self.at, timer.timer))
         assert self.machine.snapshot() == before
 
+    @precondition(lambda self: self.unreported)
+    @rule(pick=st.integers(0, 99))
+    def reported(self, pick: int) -> None:
+        stage = sorted(self.unreported)[pick % len(self.unreported)]
+        self._feed(Started(self.at, stage, self.unreported.pop(stage), 1, 1))
+
+    @precondition(lambda self: self.judging)
+    @rule(pick=st.integers(0, 99), verdict=st.sampled_from(["run", "skip", "error"]))
+    def judge(self, pick: int, verdict: str) -> None:
+        stage = sorted(self.judging)[pick % len(self.judging)]
+        self.judging.discard(stage)
+        self._feed(Judged(self.at, stage, verdict, None if verdict == "run" else "when: x"))
+
+    @precondition(lambda self: self.leasing)
+    @rule(pick=st.integers(0, 99), got=st.booleans())
+    def lease(self, pick: int, got: bool) -> None:
+        stage = sorted(self.leasing)[pick % len(self.leasing)]
+        self.leasing.discard(stage)
+        if not got:
+            self.held.add(stage)
+        self._feed(Leased(self.at, stage) if got else Refused(self.at, stage, "another"))
+
+    @precondition(lambda self: self.held)
+    @rule(pick=st.integers(0, 99))
+    def freed(self, pick: int) -> None:
+        stage = sorted(self.held)[pick % len(self.held)]
+        self.held.discard(stage)
+        self._feed(Freed(self.at, stage))
+
+    @rule(is_short=st.booleans(), free=st.none() | st.integers(0, 3))
+    def shortage(self, is_short: bool, free: int | None) -> None:
+        self._feed(Shortage(self.at, "free memory 1 MiB" if is_short else None, free if is_short else None))
+
     @precondition(lambda self: self.asked)
     @rule(pick=st.integers(0, 99), again=st.booleans())
     def answer(self, pick: int, again: bool) -> None:
@@ -119,6 +169,7 @@ class MachineRules(RuleBasedStateMachine):
             again.feed(event)
         assert again.snapshot() == self.machine.snapshot()
         self.machine = again
+        self.judging, self.leasing, self.held = set(), set(), set()
         for stage, attempt in sorted(self.running.items()):
             self._feed(Exited(self.at, stage, attempt, "error", None, None, "interrupted"))
             if self.running.get(stage) == attempt:
@@ -134,13 +185,23 @@ class MachineRules(RuleBasedStateMachine):
         """Faults off: the run comes to its end."""
         if not hasattr(self, "machine"):
             return
-        for _ in range(40 * (len(self.plan.stages) + 3)):
+        if not self.machine.is_over:
+            self._feed(Shortage(self.at, None))
+        for _ in range(60 * (len(self.plan.stages) + 3)):
             if self.machine.is_over:
                 return
-            if self.running:
+            if self.judging:
+                self._feed(Judged(self.at, self.judging.pop(), "run"))
+            elif self.leasing:
+                self._feed(Leased(self.at, self.leasing.pop()))
+            elif self.held:
+                self._feed(Freed(self.at, self.held.pop()))
+            elif self.unreported:
+                self._feed(Started(self.at, *self.unreported.popitem(), 1, 1))
+            elif self.running:
                 stage = min(self.running)
                 self._feed(Exited(self.at, stage, self.running.pop(stage), "success", 0))
-            elif backoff := [timer for timer in self.set_timers if timer.timer.startswith("backoff:")]:
+            elif backoff := [timer for timer in self.set_timers if timer.timer.startswith(("backoff:", "pace:"))]:
                 self.set_timers = [timer for timer in self.set_timers if timer not in backoff]
                 for timer in backoff:
                     self.at = max(self.at, timer.at)

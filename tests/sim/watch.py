@@ -6,10 +6,13 @@ short by the cancel, and whether errors of a run that may be out of time were ta
 
 from __future__ import annotations
 
+from tests.sim.governed import Governed
+
 from stagebook.model.outcome import SEVERITY
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan, PlannedStage
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     AskRerun,
     CancelAsked,
     Decision,
@@ -33,6 +36,7 @@ class Watch:
     def __init__(self, plan: Plan) -> None:
         count = len(plan.stages)
         self.plan = plan
+        self.governed = Governed(plan)
         self.now = 0
         self.batch_began = 0
         self.free = [pool.size for pool in plan.pools]
@@ -63,6 +67,8 @@ class Watch:
         self.batch = 0
         self.ready: dict[int, tuple[int, int]] = {}  #: ready stages: batch in which they became so, rank
         self.ready_at: dict[int, int] = {}
+        self.other_waits = {"rate", "stagger", "machine", *(f"rate:{pool.name[5:]}" for pool in plan.pools)}
+        self.other_waits |= {f"rate:{pool.name}" for pool in plan.pools}
         self.first = -1
         self.passes = 0
         self.timers: list[str] = []
@@ -74,6 +80,7 @@ class Watch:
 
     def see(self, events: list[Event], decisions: list[Decision], machine: Machine) -> None:
         self.batch += 1
+        self.governed.batch()
         self.timers = []
         self.exits = {}
         self.asked_to_cancel = set()
@@ -83,13 +90,17 @@ class Watch:
         for event in events:
             self._event(event, machine)
         self._starts_come_last(decisions)
-        starts = [decision for decision in decisions if type(decision) is Start]
+        starts = [decision for decision in decisions if isinstance(decision, (Start, AskLease))]
         for decision in decisions:
-            if type(decision) is not Start:
+            if not isinstance(decision, (Start, AskLease)):
                 self._decision(decision)
-        self._queue(machine, starts)
+        self._queue(machine, {start.stage for start in starts if start.stage not in self.governed.leased})
         for start in starts:
-            self._start(start)
+            if isinstance(start, Start):
+                self._start(start)
+            else:
+                self.governed.asks(start, len(self.running))
+                self._takes_units(start.stage)
         for decision in decisions:
             if type(decision) is SetTimer:
                 self._timer(decision, {start.stage for start in starts})
@@ -97,12 +108,13 @@ class Watch:
 
     def _event(self, event: Event, machine: Machine) -> None:
         self.now = max(self.now, event.at)
+        for stage in self.governed.event(event, self.now):
+            self._gives_back(stage)
         if isinstance(event, Exited):
             if self.running.get(event.stage) == event.attempt:
                 del self.running[event.stage]
                 self.exits[event.stage] = event
-                for pool, units in self._demand(event.stage):
-                    self.free[pool] += units
+                self._gives_back(event.stage)
                 self._expect_after_exit(event)
         elif isinstance(event, TimerFired):
             self.timers.append(event.timer)
@@ -153,7 +165,7 @@ class Watch:
             cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
             if by_signal or (self.cancels and cut_short) or self._is_error_taken_back(end, machine):
                 self._wait_again(index)
-        while more := [index for index, end in self.ended.items() if self._goes_with_its_needs(end)]:
+        while more := [index for index, end in self.ended.items() if self._goes_with_its_needs(end, ended)]:
             for index in more:
                 self._wait_again(index)
         self.taken_back = sorted(ended - set(self.ended))
@@ -184,12 +196,14 @@ class Watch:
             return False
         return not self.maybe_timed_out or machine.state(end.stage) != "error"
 
-    def _goes_with_its_needs(self, end: Ended) -> bool:
+    def _goes_with_its_needs(self, end: Ended, before: set[int]) -> bool:
         """Whether it ended because of a stage that waits again, or cleans up after one."""
         plan = self.plan.stages[end.stage]
         reason = end.reason or ""
         if plan.skip is not None:
             return False
+        if end.outcome == "skip" and not reason.startswith("needs "):
+            return any(need in before and need not in self.ended for need in plan.needs)
         if end.outcome == "skip":
             return not self._still_skipped(end.stage)
         if reason.startswith("fail-fast: "):
@@ -210,6 +224,7 @@ class Watch:
         if self.attempts[stage]:
             self.extra[stage] += 1
         del self.ended[stage]
+        self.governed.waits_again(stage)
         self.fresh[stage] = True
         self.earliest[stage] = 0
 
@@ -218,7 +233,7 @@ class Watch:
     def _starts_come_last(self, decisions: list[Decision]) -> None:
         started = False
         for decision in decisions:
-            if type(decision) is Start:
+            if isinstance(decision, (Start, AskLease)):
                 started = True
             else:
                 assert not started or type(decision) is SetTimer, f"{decision} comes after a start"
@@ -239,6 +254,8 @@ class Watch:
             self.killed.pop(decision.stage, None)
         elif isinstance(decision, RunEnded):
             self._run_end(decision)
+        else:
+            self.governed.decision(decision)
 
     def _end(self, end: Ended) -> None:
         index = end.stage
@@ -246,6 +263,8 @@ class Watch:
         assert index not in self.ended, f"{stage.id} ended twice"
         assert index not in self.running, f"{stage.id} ended while an attempt of it runs"
         self.asked.discard(index)
+        if self.governed.ends(index):
+            self._gives_back(index)
         killed = self.killed.pop(index, None)
         exit = self.exits.get(index)
         if not self.alone:
@@ -315,13 +334,17 @@ class Watch:
         if end is None:
             return False
         if end.outcome == "skip":
-            return stage.skip is not None
+            return not (end.reason or "").startswith("needs ")
         return end.outcome == "success" or (stage.allow_failure and end.outcome in ("failure", "error", "timeout"))
 
     def _skip(self, index: int, end: Ended) -> None:
         stage = self.plan.stages[index]
         if stage.skip is not None:
             assert end.reason == stage.skip
+            return
+        judged = self.governed.skipped.get(index)
+        if judged is not None:
+            assert (judged.verdict, judged.reason) == ("skip", end.reason)
             return
         assert not stage.always, f"{stage.id} is always and was skipped"
         assert stage.join != "done", f"{stage.id} takes any end of its needs and was skipped"
@@ -384,7 +407,7 @@ class Watch:
         while True:
             stage, end = self.plan.stages[index], self.ended[index]
             by = None
-            if lenient and end.outcome == "skip" and stage.skip is None:
+            if lenient and end.outcome == "skip" and (end.reason or "").startswith("needs "):
                 by = (end.reason or "")[len("needs ") :].rpartition(" (")[0]
             elif lenient and (end.reason or "").startswith("fail-fast: "):
                 by = (end.reason or "")[len("fail-fast: ") :].rpartition(" (")[0]
@@ -397,14 +420,14 @@ class Watch:
 
     # ------------------------------------------------------------ starts
 
-    def _queue(self, machine: Machine, starts: list[Start]) -> None:
+    def _queue(self, machine: Machine, started: set[int]) -> None:
         """Who is ready in this batch, before anything starts; ties of readiness break by rank."""
-        started = {start.stage for start in starts}
         for index, stage in enumerate(self.plan.stages):
             if index in started or (index not in self.ended and machine.state(index) == "ready"):
                 if index not in self.ready or index in self.exits:
                     self.ready[index] = (self.batch, stage.rank)
-                    self.ready_at[index] = self.batch_began
+                    if index not in self.governed.sharing:
+                        self.ready_at[index] = self.batch_began
             else:
                 self.ready.pop(index, None)
 
@@ -419,19 +442,15 @@ class Watch:
         assert start.attempt <= stage.attempts + self.extra[index], f"{start}: too many attempts"
         assert self.now >= self.earliest[index] or self.extra[index], f"{start}: too early after a failure"
         assert start.ready <= self.now
-        assert start.waited is None or start.waited in {pool.name for pool in self.plan.pools}
+        assert start.waited is None or start.waited in {pool.name for pool in self.plan.pools} | self.other_waits
         if start.attempt > 1 and not stage.retry_safe:
             assert index in self.again, f"{stage.id} runs a second time and nobody said so"
             self.again.discard(index)
         if self.stopping:
             assert stage.always and self.cancels < 2, f"{stage.id} starts in a run that is stopping"
-        if self.plan.in_order:
-            for other, planned in enumerate(self.plan.stages):
-                assert planned.rank >= stage.rank or other in self.ended, f"{stage.id} starts out of order"
-        self._not_past_a_claim(index)
-        for pool, units in self._demand(index):
-            self.free[pool] -= units
-            assert self.free[pool] >= 0, f"{self.plan.pools[pool].name} is over its capacity"
+        if not self.governed.needs_lease(index):
+            self._takes_units(index)
+        self.governed.starts(start, len(self.running))
         if self.fresh[index] or self.restart[index]:
             self.first_start[index] = self.now
             self.restart[index] = False
@@ -442,8 +461,26 @@ class Watch:
         self.running[index] = start.attempt
         self.ready.pop(index, None)
 
+    def _takes_units(self, index: int) -> None:
+        if self.plan.in_order:
+            rank = self.plan.stages[index].rank
+            for other, planned in enumerate(self.plan.stages):
+                assert planned.rank >= rank or other in self.ended, f"s{index} starts out of order"
+        self._not_past_a_claim(index)
+        for pool, units in self._demand(index):
+            self.free[pool] -= units
+            assert self.free[pool] >= 0, f"{self.plan.pools[pool].name} is over its capacity"
+        self.ready.pop(index, None)
+
+    def _gives_back(self, index: int) -> None:
+        for pool, units in self._demand(index):
+            self.free[pool] += units
+
     def _timer(self, timer: SetTimer, started: set[int]) -> None:
         kind, _, rest = timer.timer.partition(":")
+        if kind == "pace":
+            assert timer.at > self.now, "to look again at once changes nothing"
+            return
         if kind == "run":
             assert self.plan.timeout_ms is not None
             assert self.batch_began <= timer.at - self.plan.timeout_ms <= self.now
@@ -490,6 +527,7 @@ class Watch:
                 if pool in wanted:
                     left = self.free[pool] - units
                     assert left >= wanted[pool], f"s{index} takes {self.plan.pools[pool].name} before s{first}"
+            self.governed.not_before_a_claim(index, first)
         self.passes += 1
 
     def _demand(self, index: int) -> tuple[tuple[int, int], ...]:
@@ -514,7 +552,7 @@ class Watch:
         if self.over:
             assert len(self.ended) == len(self.plan.stages), "the run is over, but not every stage"
         assert machine.is_over == self.over
-        if self.ready and not self.running:
+        if self.ready and not self.running and not self.governed.is_held_up:
             assert self.plan.in_order, "units are free, stages are ready, and nothing starts"
 
     def _group_is_stopped(self, group: int) -> None:

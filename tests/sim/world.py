@@ -29,6 +29,9 @@ THEMES = (
     ("not_retry_safe", "always", "interrupted", "cancel", "crash", "resume", "no_answer"),
 )
 
+#: What governs a run beyond needs and units: for seeds that end in 1 or 7, some of it.
+GOVERNED = ("judged", "starts", "gaps", "rates", "leases", "short")
+
 #: Errors beside failures, and engines that die: what a resume takes back. A theme of its own, for seeds that end in 5,
 #: so that the seeds which failed once keep their worlds.
 TAKEN_BACK = ("errors", "failures", "policy", "groups", "always", "deaf", "crash", "resume")
@@ -47,6 +50,10 @@ class World:
         if seed % 10 == 5:
             self.on.update(TAKEN_BACK)
             self.errors = 0.25
+        #: Draws of their own, so that all others stay what they are.
+        self.governs = random.Random(seed + 1_000_000)
+        if seed % 10 in (1, 7) and seed < 40_000:
+            self.on.update(name for name in GOVERNED if self.governs.random() < 0.5)
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:
@@ -66,7 +73,7 @@ class World:
             draw.shuffle(ranks)
         width = draw.choice((1, 2, 4, count))
         stages = tuple(self._stage(index, width, ranks[index], len(demands)) for index in range(count))
-        return Plan(
+        plan = Plan(
             stages,
             pools,
             demands,
@@ -75,6 +82,29 @@ class World:
             draw.randint(10, 80) if self.has("run_timeout", 0.6) else None,
             draw.randint(1, 3) if "claims" in self.on else 64,
         )
+        return self._governed(plan) if self.on.intersection(GOVERNED) else plan
+
+    def _governed(self, plan: Plan) -> Plan:
+        draw = self.governs
+        pools = list(plan.pools)
+        for index in range(1, len(pools)):
+            most = max((dict(demand).get(index, 0) for demand in plan.demands), default=0)
+            if most and self.governs_by("rates", 0.5):
+                pools[index] = pools[index]._replace(rate=(most + draw.randint(0, 2), draw.randint(2, 20)))
+            if self.governs_by("leases", 0.5):
+                pools[index] = pools[index]._replace(machine=True)
+        stages = tuple(
+            stage._replace(judged=stage.skip is None and self.governs_by("judged", 0.4)) for stage in plan.stages
+        )
+        return plan._replace(
+            stages=stages,
+            pools=tuple(pools),
+            starts=(draw.randint(1, 3), draw.randint(2, 20)) if "starts" in self.on else None,
+            gaps_ms=tuple(draw.randint(1, 8) for _ in range(draw.randint(1, 3))) if "gaps" in self.on else (),
+        )
+
+    def governs_by(self, name: str, chance: float) -> bool:
+        return name in self.on and self.governs.random() < chance
 
     def _demands(self) -> tuple[tuple[Pool, ...], tuple[tuple[tuple[int, int], ...], ...]]:
         draw = self.draw

@@ -13,7 +13,10 @@ from stagebook.scheduler.moves import (
     ASKING,
     BACKOFF,
     ERROR,
+    HELD,
+    JUDGING,
     KILLING,
+    LEASING,
     LEGAL,
     NAMES,
     READY,
@@ -29,6 +32,7 @@ from stagebook.scheduler.vocabulary import Decision, RunEnded
 
 #: How a stage that depends on others decides. `always` overrides the plan's join.
 JOIN_ALL, JOIN_ANY, JOIN_DONE = range(3)
+_OUTSTANDING = (JUDGING, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING)
 _JOINS = {"all": JOIN_ALL, "any": JOIN_ANY, "done": JOIN_DONE}
 
 
@@ -52,8 +56,12 @@ class Books:
         "_followers",
         "_granted",
         "_groups",
+        "_held_by",
         "_join",
+        "_judged",
         "_killing",
+        "_leased",
+        "_leases",
         "_left",
         "_line",
         "_may_rerun",
@@ -61,10 +69,13 @@ class Books:
         "_open",
         "_out",
         "_over",
+        "_pace_timer",
+        "_paced",
         "_queue_timer",
         "_ready_at",
         "_run_timer",
         "_settling",
+        "_short",
         "_stage_timer",
         "_state",
         "_stopped",
@@ -72,6 +83,7 @@ class Books:
         "_timed",
         "_timed_out",
         "_timer_last",
+        "_waited",
         "plan",
     )
 
@@ -103,6 +115,13 @@ class Books:
         self._done_well = bytearray(count)
         self._ready_at = [-1] * count
         self._line = SequentialLine(plan) if plan.in_order else Line(plan)
+        self._paced = self._line.pace is not None
+        #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
+        self._leased: dict[int, str] = {}
+        for index, demand in enumerate(plan.demands):
+            shared = [plan.pools[pool].name for pool, _ in demand if plan.pools[pool].machine]
+            if shared:
+                self._leased[index] = shared[-1]
         self._now = 0
         self._began = False
         self._over = False
@@ -116,6 +135,14 @@ class Books:
         self._granted: dict[int, int] = {}
         self._failed_before: set[int] = set()
         self._may_rerun: set[int] = set()
+        #: Stages with a condition that has been found to hold.
+        self._judged: set[int] = set()
+        #: Of stages that are held: who has what they need. And what stages on their way to a lease have waited for.
+        self._held_by: dict[int, str] = {}
+        self._waited: dict[int, str | None] = {}
+        self._leases: list[int] = []
+        #: Why nothing new starts beside what runs: the machine beneath is short of something.
+        self._short: str | None = None
         self._killing: dict[int, int] = {}
         #: Of each stage that a failure elsewhere cancelled, that stage.
         self._fast_cause: dict[int, int] = {}
@@ -128,6 +155,7 @@ class Books:
         self._stage_timer: dict[int, str] = {}
         self._timer_last = 0
         self._run_timer = ""
+        self._pace_timer = ""
         #: 0: goes on. 1: nothing new but `always` stages. 2: nothing at all. Follows from the four below.
         self._stopping = 0
         self._cancels = 0
@@ -154,11 +182,11 @@ class Books:
     def waits_for_person(self) -> bool:
         """Nothing goes on but questions to a person: the driver ends with exit 3."""
         asking = self._state.count(ASKING)
-        return bool(asking) and asking == self._active
+        return bool(asking) and asking == self._active and not self._pace_timer and self._short is None
 
     def outstanding(self) -> list[int]:
-        """The stages that something outside will move: an attempt, a backoff or a person."""
-        return [index for index, state in enumerate(self._state) if state in (RUNNING, KILLING, BACKOFF, ASKING)]
+        """The stages that something outside will move: an attempt, a backoff, a person, the driver's answer."""
+        return [index for index, state in enumerate(self._state) if state in _OUTSTANDING]
 
     def state(self, stage: int) -> str:
         """The word of `moves.NAMES` for where the stage is."""
@@ -197,9 +225,12 @@ class Books:
         return [stage for stage, is_taken_back in enumerate(again) if is_taken_back]
 
     def _waits_with(self, stage: int, need: int) -> bool:
-        """Whether the end of a stage falls with that of a need: it was skipped for it, or cleans up after it."""
+        """Whether the end of a stage falls with that of a need: it was skipped for it, or cleans up after it. What a
+        condition skipped may be judged otherwise then."""
         state = self._state[stage]
-        if state == SKIP and stage in self._cause:
+        if state == SKIP:
+            if stage not in self._cause:
+                return self.plan.stages[stage].skip is None
             return self._cause[stage] == need or self._join[stage] == JOIN_ANY
         return bool(self._always[stage]) and SUCCESS <= state <= TIMEOUT
 
@@ -211,13 +242,20 @@ class Books:
         return self._cause.get(stage)
 
     def waiting(self, stage: int) -> str | None:
-        """What a stage waits for: `needs`, `backoff`, `person`, or the name of a pool as in `Plan.pools`."""
+        """What a stage waits for: `needs`, `condition`, `backoff`, `person`, the name of a pool as in `Plan.pools`,
+        `rate`, `rate:NAME`, `stagger`, or `machine` while the machine beneath is short."""
         state = self._state[stage]
-        if state == WAITING:
-            return "needs"
         if state == READY:
             return self._line.lacks(stage)
-        return {BACKOFF: "backoff", ASKING: "person"}.get(state)
+        if state in (LEASING, HELD):
+            return self._leased[self.plan.stages[stage].demand]
+        return {WAITING: "needs", JUDGING: "condition", BACKOFF: "backoff", ASKING: "person"}.get(state)
+
+    def held_by(self, stage: int) -> str | None:
+        """Who beyond this run has what a stage waits for, or of what the machine beneath is short."""
+        if self._state[stage] == READY and self._short is not None and self._line.lacks(stage) == "machine":
+            return self._short
+        return self._held_by.get(stage)
 
     def holders(self, pool: str) -> list[int]:
         """The stages that hold units of the pool of that name now."""
@@ -239,6 +277,7 @@ class Books:
             tuple(self._ready_at),
             self._line.snapshot(),
             (self._now, self._began, self._over, self._left, self._active, self._run_timer, self._timer_last),
+            (self._pace_timer, self._short),
             (self._cancels, self._cancel_why, self._cancel_for_good, self._timed_out, self._failed_fast),
             tuple(sorted(self._cause.items())),
             tuple(sorted(self._granted.items())),
@@ -247,6 +286,9 @@ class Books:
             tuple(sorted(self._failed_groups.items())),
             tuple(sorted(self._failed_before)),
             tuple(sorted(self._may_rerun)),
+            tuple(sorted(self._judged)),
+            tuple(sorted(self._held_by.items())),
+            tuple(sorted(self._waited.items())),
             tuple(sorted(self._queue_timer.items())),
             tuple(sorted(self._stage_timer.items())),
             tuple(self._stopped),
@@ -265,8 +307,11 @@ class Books:
                 assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
         self._line.check(
             [index for index, value in enumerate(state) if value == READY],
-            [index for index, value in enumerate(state) if value in (RUNNING, KILLING)],
+            [index for index, value in enumerate(state) if value in (LEASING, RUNNING, KILLING)],
         )
+        assert sorted(self._held_by) == [i for i, value in enumerate(state) if value == HELD], "who holds what is held"
+        on_the_way = {index for index in self._waited if state[index] not in (READY, LEASING, HELD)}
+        assert not on_the_way, f"{on_the_way} are on no way to a lease"
 
     def _move(self, stage: int, new: int) -> None:
         old = self._state[stage]

@@ -9,9 +9,11 @@ from __future__ import annotations
 from stagebook.scheduler.books import JOIN_ALL, JOIN_ANY, Books
 from stagebook.scheduler.moves import (
     ASKING,
-    BACKOFF,
     CANCELLATION,
+    HELD,
+    JUDGING,
     KILLING,
+    LEASING,
     NAMES,
     READY,
     RUNNING,
@@ -20,7 +22,7 @@ from stagebook.scheduler.moves import (
     TIMEOUT,
     WAITING,
 )
-from stagebook.scheduler.vocabulary import AskRerun, Ended, Kill, SetTimer
+from stagebook.scheduler.vocabulary import AskRerun, Ended, Judge, Kill, SetTimer
 
 #: Why a stage was told to end. The first decides its outcome; `LIFTED` was cancelled by a signal, or for an error
 #: elsewhere, then resumed. `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
@@ -46,6 +48,11 @@ class Course(Books):
             self._back_to_waiting(stage)
             return
         plan = self.plan.stages[stage]
+        if plan.judged and stage not in self._judged:
+            self._move(stage, JUDGING)
+            self._active += 1
+            self._out.append(Judge(stage))
+            return
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
             self._move(stage, ASKING)
             self._active += 1
@@ -62,6 +69,7 @@ class Course(Books):
         self._move(stage, WAITING)
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
+        self._judged.discard(stage)
 
     def _end(self, stage: int, outcome: int, reason: str | None, flaky: bool = False) -> None:
         """The one place where a stage gets a final state. What holds it must have been given back before."""
@@ -215,12 +223,17 @@ class Course(Books):
             self._end(stage, TIMEOUT, "stage timeout" if cause == STAGE_TIMEOUT else "run timeout")
 
     def _leave(self, stage: int) -> None:
-        """Take the stage out of what would have moved it on: the line, a backoff, a person's answer."""
+        """Take the stage out of what would have moved it on: the line, a backoff, somebody's answer."""
         state = self._state[stage]
         if state == READY:
             self._line.withdraw(stage)
-        elif state in (BACKOFF, ASKING):
+        elif state == LEASING:
+            self._line.undo(stage)
+        elif state == HELD:
+            del self._held_by[stage]
+        if state not in (WAITING, READY):
             self._active -= 1
+        self._waited.pop(stage, None)
 
     def _set_timer(self, name: str, delay_ms: int) -> str:
         self._timer_last += 1

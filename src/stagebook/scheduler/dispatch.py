@@ -1,6 +1,7 @@
 """Who starts next: ready stages lined up by demand, the units of all pools, and the claim against starvation.
 
-Knows ranks and units; not needs, attempts, policies or time. Equal demands share one heap, so a choice costs the
+Knows ranks and units, and of time what `pace` and a shortage of the machine beneath forbid; not needs, attempts or
+policies. Equal demands share one heap, so a choice costs the
 number of distinct demands at worst, not of stages. Which demands fit is one whole number, a bit a demand: each
 pool that is short of units masks those that ask too much of it.
 
@@ -17,9 +18,11 @@ from heapq import heappop, heappush
 
 from stagebook.model.problem import DefectError
 from stagebook.scheduler.moves import SUCCESS
+from stagebook.scheduler.pace import Pace
 from stagebook.scheduler.plan import Plan
 
 _OUT, _OFFERED, _LINED = range(3)
+_NO_BARS: list[tuple[int, str]] = []
 
 
 class Line:
@@ -27,6 +30,8 @@ class Line:
 
     __slots__ = (
         "after",
+        "bars",
+        "bars_before",
         "before",
         "biggest",
         "bits",
@@ -44,6 +49,7 @@ class Line:
         "nonempty",
         "offered",
         "order",
+        "pace",
         "passes",
         "passes_max",
         "plan",
@@ -51,6 +57,7 @@ class Line:
         "rank",
         "rank_bit",
         "short",
+        "shortage",
         "stage_count",
         "tops",
         "unit_sizes",
@@ -94,6 +101,13 @@ class Line:
         self.passes = 0
         self.passes_max = max(1, plan.passed_over_max)
         self.claim = -1
+        is_paced = plan.gaps_ms or plan.starts is not None or any(pool.rate is not None for pool in plan.pools)
+        self.pace = Pace(plan) if is_paced else None
+        #: The machine beneath is short: bytes of memory that are left, or None where it is short of something else.
+        self.shortage: tuple[int | None] | None = None
+        #: What time and shortage forbade at the end of this batch, and of the one before: masks with a word.
+        self.bars: list[tuple[int, str]] = []
+        self.bars_before: list[tuple[int, str]] = []
 
     def _measure_pools(self) -> None:
         """Per pool: the distinct numbers of units asked, and for each level the mask of demands that it serves."""
@@ -157,21 +171,26 @@ class Line:
             if left < biggest[pool]:
                 self.short[pool] = self.fit_masks[pool][bisect_right(self.unit_sizes[pool], left)]
 
-    def choose(self, state: bytearray) -> list[int]:
+    def choose(self, state: bytearray, now: int) -> list[int]:
         """Take all that can start now, best rank first, with all their units."""
         chosen: list[int] = []
         self.entry_mark = self.entry_last
         if self.offered:
             self._line_up()
+        is_free = self.pace is None and self.shortage is None
+        self.bars_before, self.bars = self.bars, _NO_BARS
+        allowed = -1 if is_free else self._allowed(now)
         tops, rank_bit, order, short = self.tops, self.rank_bit, self.order, self.short
         while True:
-            if self.claim >= 0 and self._claim_is_met():
+            if self.claim >= 0 and self._claim_is_met() and allowed & self.bits[self.demand_of[self.claim]]:
                 stage, self.claim = self.claim, -1
                 self.queued[stage] = _OUT
                 chosen.append(stage)
                 self._advance()
+                if not is_free:
+                    allowed = self._allowed_after(stage, now)
                 continue
-            fits = self.nonempty
+            fits = self.nonempty & allowed
             for mask in short.values():
                 fits &= mask
             if not fits:
@@ -191,9 +210,62 @@ class Line:
                 self.passes += 1
                 if self.passes >= self.passes_max and self.claim < 0:
                     self._stake_claim()
+            if not is_free:
+                allowed = self._allowed_after(stage, now)
         self.before = self.after
         self.after = self.free[:]
         return chosen
+
+    def _allowed(self, now: int) -> int:
+        """The demands that time and the machine beneath let start now."""
+        claim = self.demand_of[self.claim] if self.claim >= 0 else -1
+        allowed = -1
+        self.bars = []
+        if self.pace is not None:
+            allowed = self.pace.fits(now, claim)
+            self.bars = self.pace.bars
+        if self.shortage is not None:
+            mask = self._bearable(self.shortage[0])
+            self.bars = [(mask, "machine"), *self.bars]
+            allowed &= mask
+        return allowed
+
+    def _bearable(self, memory_free: int | None) -> int:
+        """While the machine is short nothing starts beside what runs; alone, what asks for no more than is left."""
+        slot = self.plan.pools[0]
+        if slot.size - self.free[0] - (self.claim >= 0) > 0:
+            return 0
+        mask = 0
+        for index, demand in enumerate(self.demands):
+            asked = sum(units for pool, units in demand if self.plan.pools[pool].name == "memory")
+            if memory_free is None or asked <= memory_free:
+                mask |= self.bits[index]
+        return mask
+
+    def _allowed_after(self, stage: int, now: int) -> int:
+        if self.pace is not None:
+            self.pace.took(stage, self.demand_of[stage])
+        return self._allowed(now)
+
+    def looks_again_at(self, now: int) -> int | None:
+        """When a stage that only time keeps from its start might start; None if there is none."""
+        if self.pace is None:
+            return None
+        wanted = self.nonempty
+        if self.claim >= 0:
+            wanted |= self.bits[self.demand_of[self.claim]]
+        return self.pace.looks_again_at(now, wanted)
+
+    def began(self, stage: int, now: int) -> None:
+        """The start of a stage that was chosen has been reported, or its end."""
+        if self.pace is not None:
+            self.pace.began(stage, now)
+
+    def undo(self, stage: int) -> None:
+        """A stage that was chosen does not start after all."""
+        self.release(self.demand_of[stage])
+        if self.pace is not None:
+            self.pace.dropped(stage)
 
     def _line_up(self) -> None:
         """Queue what was offered in this batch, in order of rank, so that ties of readiness break by rank."""
@@ -270,23 +342,30 @@ class Line:
         """What a stage that `choose` has just taken was short of; None if it became ready in the same batch."""
         if self.line_entry[stage] >= (self.entry_mark + 1) * self.stage_count:
             return None
-        return self._short_of(stage, self.before)
+        return self._short_of(stage, self.before, self.bars_before)
 
     def lacks(self, stage: int) -> str:
         """What a ready stage is short of now."""
-        return self._short_of(stage, self.free)
+        return self._short_of(stage, self.free, self.bars)
 
-    def _short_of(self, stage: int, free: list[int]) -> str:
-        """The most telling pool that lacks units: a named one before memory, cpu and slot."""
-        for pool, units in reversed(self.demands[self.demand_of[stage]]):
+    def _short_of(self, stage: int, free: list[int], bars: list[tuple[int, str]]) -> str:
+        """The most telling pool that lacks units: a named one before memory, cpu, slot. Else what else forbids it."""
+        demand = self.demand_of[stage]
+        for pool, units in reversed(self.demands[demand]):
             if free[pool] < (0 if stage == self.claim else units):
                 return self.plan.pools[pool].name
+        for mask, word in bars:
+            if not mask & self.bits[demand]:
+                return word
         return "slot"
 
     def snapshot(self) -> tuple[object, ...]:
         """All that later choices depend on, as plain values."""
         lined = tuple(place for place in self.line if self._is_lined(place))
-        return (tuple(self.free), tuple(self.after), bytes(self.queued), lined, self.first, self.passes, self.claim)
+        return (
+            (tuple(self.free), tuple(self.after), bytes(self.queued), lined, self.first, self.passes, self.claim),
+            (self.shortage, tuple(self.bars), None if self.pace is None else self.pace.snapshot()),
+        )
 
     def _is_lined(self, place: int) -> bool:
         stage = place % self.stage_count
@@ -315,6 +394,8 @@ class Line:
                 demand = self.demand_of[stage]
                 best[demand] = min(best.get(demand, self.stage_count), self.rank[stage])
         self._check_tops(best)
+        if self.pace is not None:
+            self.pace.check()
 
     def _check_tops(self, best: dict[int, int]) -> None:
         assert self.tops == sorted(best.values()), "best ranks differ from the ready stages"
@@ -330,10 +411,13 @@ class SequentialLine(Line):
         super().__init__(plan)
         self.next_rank = 0
 
-    def choose(self, state: bytearray) -> list[int]:
+    def choose(self, state: bytearray, now: int) -> list[int]:
         self.entry_mark = self.entry_last
         if self.offered:
             self._line_up()
+        is_free = self.pace is None and self.shortage is None
+        self.bars_before, self.bars = self.bars, _NO_BARS
+        allowed = -1 if is_free else self._allowed(now)
         order, place = self.order, self.next_rank
         while place < len(order) and state[order[place]] >= SUCCESS:
             place += 1
@@ -342,13 +426,16 @@ class SequentialLine(Line):
         if place < len(order):
             stage = order[place]
             demand = self.demand_of[stage]
-            if self.queued[stage] and all(self.free[pool] >= units for pool, units in self.demands[demand]):
+            has_units = all(self.free[pool] >= units for pool, units in self.demands[demand])
+            if self.queued[stage] and has_units and allowed & self.bits[demand]:
                 self.queued[stage] = _OUT
                 self._clean(demand, place)
                 self._reserve(demand)
                 chosen.append(stage)
                 if stage == self.first:
                     self._advance()
+                if not is_free:
+                    self._allowed_after(stage, now)
         self.before = self.after
         self.after = self.free[:]
         return chosen

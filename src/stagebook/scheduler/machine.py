@@ -31,7 +31,10 @@ from stagebook.scheduler.moves import (
     BACKOFF,
     CANCELLATION,
     ERROR,
+    HELD,
+    JUDGING,
     KILLING,
+    LEASING,
     READY,
     RUNNING,
     SKIP,
@@ -41,21 +44,29 @@ from stagebook.scheduler.moves import (
     WAITING,
 )
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     Began,
     CancelAsked,
     Decision,
     Ended,
     Event,
     Exited,
+    Freed,
+    Judge,
+    Judged,
+    Leased,
+    Refused,
     RerunAnswered,
     Resumed,
     RunEnded,
     SetTimer,
+    Shortage,
     Start,
     Started,
     TimerFired,
 )
 
+_ABOUT_TO_GO_ON = (JUDGING, READY, LEASING, HELD, BACKOFF, ASKING)
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
 
@@ -83,6 +94,7 @@ class Machine(Course):
                 self._now = event.at
             if kind is Started:
                 self._started(event)  # type: ignore[arg-type]
+                is_news |= self._paced
                 continue
             is_news = True
             if kind is Exited:
@@ -91,10 +103,17 @@ class Machine(Course):
                 self._seldom(event)
             if self._settling:
                 self._settle()
+        if self._leases:
+            self._start_leased()
         if is_news:
-            for stage in self._line.choose(self._state):
-                self._start(stage)
-        if not self._active and not self._over and self._began:
+            for stage in self._line.choose(self._state, self._now):
+                if self._leased and self.plan.stages[stage].demand in self._leased:
+                    self._ask_lease(stage)
+                else:
+                    self._start(stage, self._line.waited(stage))
+            if self._paced and not self._pace_timer:
+                self._look_again()
+        if not self._active and not self._over and self._began and not self._pace_timer and self._short is None:
             if self._left:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
             self._close()
@@ -111,6 +130,13 @@ class Machine(Course):
                 self._cancel_stage(self._known(event.stage))
         elif isinstance(event, RerunAnswered):
             self._rerun_answered(self._known(event.stage), event.again)
+        elif isinstance(event, Judged):
+            self._condition_judged(self._known(event.stage), event.verdict, event.reason)
+        elif isinstance(event, (Leased, Refused, Freed)):
+            self._lease_answered(self._known(event.stage), event)
+        elif isinstance(event, Shortage):
+            self._short = event.reason
+            self._line.shortage = None if event.reason is None else (event.memory_free,)
         elif isinstance(event, Resumed):
             self._resumed()
         elif isinstance(event, Began):
@@ -146,12 +172,67 @@ class Machine(Course):
             if not needs and state[index] == WAITING:
                 self._become_ready(index)
 
-    def _start(self, stage: int) -> None:
+    def _look_again(self) -> None:
+        """Where only time keeps a ready stage from its start: be told when it is over."""
+        at = self._line.looks_again_at(self._now)
+        if at is not None:
+            self._pace_timer = self._set_timer("pace", at - self._now)
+
+    def _ask_lease(self, stage: int) -> None:
+        self._waited.setdefault(stage, self._line.waited(stage))
+        self._move(stage, LEASING)
+        self._active += 1
+        self._out.append(AskLease(stage))
+
+    def _lease_answered(self, stage: int, event: Leased | Refused | Freed) -> None:
+        """Answers that come too late are for nobody: the driver gives back what does not start."""
+        state = self._state[stage]
+        if state == LEASING and type(event) is Leased:
+            self._leases.append(stage)
+        elif state == LEASING and type(event) is Refused:
+            self._line.undo(stage)
+            self._move(stage, HELD)
+            self._held_by[stage] = event.by
+            self._waited[stage] = self._leased[self.plan.stages[stage].demand]
+        elif state == HELD and type(event) is Freed:
+            self._queue_anew(stage)
+
+    def _start_leased(self) -> None:
+        """Those that got a lease in this batch, unless it has ended them too."""
+        leases, self._leases = self._leases, []
+        for stage in leases:
+            if self._state[stage] == LEASING:
+                self._active -= 1
+                self._start(stage, self._waited.pop(stage))
+
+    def _queue_anew(self, stage: int) -> None:
+        """Back into the line from wherever a lease was asked for."""
+        if self._state[stage] == LEASING:
+            self._line.undo(stage)
+        self._held_by.pop(stage, None)
+        self._active -= 1
+        self._move(stage, READY)
+        self._line.offer(stage)
+
+    def _condition_judged(self, stage: int, verdict: str, reason: str | None) -> None:
+        if verdict not in ("run", "skip", "error"):
+            raise DriverError(f"`{verdict}` is no verdict on a condition")
+        if self._state[stage] != JUDGING:
+            return
+        if verdict == "run":
+            self._judged.add(stage)
+            self._active -= 1
+            self._become_ready(stage)
+        else:
+            self._active -= 1
+            self._end(stage, SKIP if verdict == "skip" else ERROR, reason)
+
+    def _start(self, stage: int, waited: str | None) -> None:
         self._move(stage, RUNNING)
         self._active += 1
         attempt = self._attempt[stage] + 1
         self._attempt[stage] = attempt
-        self._out.append(record(Start, (stage, attempt, self._ready_at[stage], self._line.waited(stage))))
+        self._out.append(record(Start, (stage, attempt, self._ready_at[stage], waited)))
         if self._may_rerun:
             self._may_rerun.discard(stage)
         if self._timed[stage]:
@@ -168,6 +249,8 @@ class Machine(Course):
     def _started(self, event: Started) -> None:
         if not 1 <= event.attempt <= self._attempt[self._known(event.stage)]:
             raise DriverError(f"attempt {event.attempt} of stage {event.stage} was never started")
+        if self._paced and event.attempt == self._attempt[event.stage]:
+            self._line.began(event.stage, self._now)
 
     def _exited(self, event: Exited) -> None:
         stage = event.stage
@@ -180,6 +263,8 @@ class Machine(Course):
         if event.attempt != self._attempt[stage] or (state != RUNNING and state != KILLING):
             return
         self._active -= 1
+        if self._paced:
+            self._line.began(stage, self._now)
         self._line.release(self.plan.stages[stage].demand)
         if state == KILLING:
             self._killed(stage, event)
@@ -278,7 +363,7 @@ class Machine(Course):
             for stage, state in enumerate(self._state):
                 if state in (RUNNING, KILLING):
                     self._kill(stage, self._killing.get(stage, RUN_CANCEL), now=True)
-                elif READY <= state <= ASKING:
+                elif WAITING < state < SUCCESS:
                     self._end_by_stop(stage)
 
     def _cancel_stage(self, stage: int) -> None:
@@ -295,6 +380,16 @@ class Machine(Course):
             self._kill(stage, STAGE_CANCEL if cause == RUN_CANCEL else cause, now=True)
 
     def _resumed(self) -> None:
+        """A new engine goes on: it is asked what the old one was asked, and knows nothing yet of a shortage."""
+        self._short = self._line.shortage = None
+        self._lift()
+        for stage, state in enumerate(self._state):
+            if state == JUDGING and Judge(stage) not in self._out:
+                self._out.append(Judge(stage))
+            elif state in (LEASING, HELD):
+                self._queue_anew(stage)
+
+    def _lift(self) -> None:
         """Lift a cancel that came by signal, and take back the ends of `waits_again`: these stages wait again."""
         lifted = self.waits_again()
         if self._cancel_for_good or not (lifted or self._cancels):
@@ -310,6 +405,7 @@ class Machine(Course):
             self._done_well[stage] = 0
             self._cause.pop(stage, None)
             self._fast_cause.pop(stage, None)
+            self._judged.discard(stage)
             if self._attempt[stage]:
                 self._grant(stage)
         if lifted:
@@ -340,7 +436,7 @@ class Machine(Course):
         """
         state = self._state
         for index, value in enumerate(state):
-            if value in (READY, BACKOFF, ASKING) and self._verdict(index) is None:
+            if value in _ABOUT_TO_GO_ON and self._verdict(index) is None:
                 self._leave(index)
                 self._back_to_waiting(index)
         # All verdicts before the first consequence: an end counts down what its followers wait for, once.
@@ -351,6 +447,10 @@ class Machine(Course):
 
     def _timer_fired(self, timer: str) -> None:
         kind, _, rest = timer.partition(":")
+        if kind == "pace":
+            if timer == self._pace_timer:
+                self._pace_timer = ""
+            return
         if kind == "run":
             if timer == self._run_timer and not self._over and not self._stopping:
                 self._timed_out = True
@@ -370,7 +470,7 @@ class Machine(Course):
                 self._become_ready(stage)
         elif kind == "queue":
             if self._queue_timer.get(stage) == timer:
-                self._line.withdraw(stage)
+                self._leave(stage)
                 self._end(stage, TIMEOUT, "queue timeout")
         elif self._stage_timer.get(stage) == timer:
             self._stage_timed_out(stage, state)
@@ -381,7 +481,7 @@ class Machine(Course):
         elif state == KILLING:
             if self._killing[stage] == ATTEMPT_TIMEOUT:
                 self._killing[stage] = STAGE_TIMEOUT
-        elif state in (READY, BACKOFF):
+        elif state in (READY, LEASING, HELD, BACKOFF):
             self._end_unstarted(stage, STAGE_TIMEOUT)
 
     def _close(self) -> None:

@@ -7,13 +7,16 @@ ends. `tests/scheduler/test_moves.py` checks that every move here can really hap
 
 from __future__ import annotations
 
-WAITING, READY, RUNNING, KILLING, BACKOFF, ASKING = range(6)
-SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP = range(6, 12)
+WAITING, JUDGING, READY, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING = range(9)
+SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP = range(9, 15)
 
 #: The word for each state; those of the ends are the outcome words of the whole project.
 NAMES: tuple[str, ...] = (
     "waiting",  # some need has not ended
-    "ready",  # needs are done; waits for units
+    "judging",  # needs are done; its condition is being evaluated
+    "ready",  # waits for units
+    "leasing",  # has its units; the driver tries to get those that are shared with other runs
+    "held",  # another run has those; holds nothing
     "running",  # an attempt exists and holds units
     "killing",  # told to end; holds its units until its exit is reported
     "backoff",  # an attempt failed; the next one waits for its time
@@ -32,6 +35,7 @@ STATES: dict[str, int] = {name: state for state, name in enumerate(NAMES)}
 MOVES: dict[int, dict[int, str]] = {
     WAITING: {
         READY: "needs done",
+        JUDGING: "needs done, has a condition",
         ASKING: "needs done, ran before",
         SKIP: "a need failed, or the plan says so",
         CANCELLATION: "cancelled",
@@ -40,8 +44,32 @@ MOVES: dict[int, dict[int, str]] = {
         FAILURE: "kept from before a change",
         ERROR: "kept from before a change",
     },
+    JUDGING: {
+        READY: "condition holds",
+        ASKING: "condition holds, ran before",
+        SKIP: "condition does not hold",
+        ERROR: "condition has no answer",
+        WAITING: "resumed, a need waits again",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "run timeout",
+    },
     READY: {
         RUNNING: "units taken",
+        LEASING: "units taken, shares with other runs",
+        WAITING: "resumed, a need waits again",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "queue, stage or run timeout",
+    },
+    LEASING: {
+        RUNNING: "leased",
+        HELD: "refused",
+        READY: "resumed",
+        WAITING: "resumed, a need waits again",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "queue, stage or run timeout",
+    },
+    HELD: {
+        READY: "may be free, or resumed",
         WAITING: "resumed, a need waits again",
         CANCELLATION: "cancelled",
         TIMEOUT: "queue, stage or run timeout",
