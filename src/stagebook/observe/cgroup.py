@@ -162,18 +162,15 @@ def own_group(controller: str = "", root: str = "") -> str | None:
 
 def own_path(controller: str = "", root: str = "") -> tuple[str, str] | None:
     """The same after the directory where its hierarchy is mounted: groups above ours lie between the two."""
-    groups = [line.split(":", 2) for line in lines(f"{root}/proc/self/cgroup")]
-    mounts = [line.split() for line in lines(f"{root}/proc/self/mountinfo") if " - cgroup" in line]
+    groups, mounts = _hierarchies(root)
     ours = [
         below
-        for number, names, below in (group for group in groups if len(group) == 3)
+        for number, names, below in groups
         if (controller in names.split(",") if controller else (number, names) == ("0", ""))
     ]
     kind = "cgroup" if controller else "cgroup2"
     places = [
-        mount[3:5]
-        for mount in mounts
-        if len(mount) > 9 and mount[-3] == kind and (not controller or controller in mount[-1].split(","))
+        mount[3:5] for mount in mounts if mount[-3] == kind and (not controller or controller in mount[-1].split(","))
     ]
     if not ours or not places:
         return None
@@ -182,6 +179,18 @@ def own_path(controller: str = "", root: str = "") -> tuple[str, str] | None:
         below = below[len(above) :]  # a container sees the groups from its own on
     mount = root + mount
     return mount, os.path.join(mount, below.lstrip("/")).rstrip("/")
+
+
+_known: dict[str, tuple[list[list[str]], list[list[str]]]] = {}  #: a process stays where it was started
+
+
+def _hierarchies(root: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Lines of the groups that this process is in, and of the hierarchies that are mounted, in words."""
+    if root not in _known:
+        groups = [line.split(":", 2) for line in lines(f"{root}/proc/self/cgroup")]
+        mounts = [line.split() for line in lines(f"{root}/proc/self/mountinfo") if " - cgroup" in line]
+        _known[root] = [each for each in groups if len(each) == 3], [each for each in mounts if len(each) > 9]
+    return _known[root]
 
 
 def lines(path: str) -> list[str]:
