@@ -129,7 +129,7 @@ def test_map_has_the_doors_keys(place: Place) -> None:
         "unit": {"run": "true", "needs": "build", "matrix": {"n": ["1", "2"]}},
         "pack": {"cmd": ["true"], "needs": ["unit", "build"]},
         "when": {"run": "true", "when": "params.x == 'y'"},
-    })  # fmt: skip
+    }, params={"x": {"default": "y"}})  # fmt: skip
     document = place.run("map", "--json").json
     assert document.keys() >= {"pipeline", "format", "stages", "edges", "width", "depth", "notes"}
     assert document["format"] == "native"

@@ -26,7 +26,7 @@ HARMLESS = {
     "enum",
     "difflib",
 }
-THIRD_PARTY = {"yaml": "formats"}
+THIRD_PARTY = {"yaml": "formats", "celpy": "condition", "lark": "condition", "re2": "condition", "watchfiles": "cli"}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -330,7 +330,7 @@ class _Walk:
             try:
                 made = self._literals[id(token)] = self._library.literal(token)
             except ValueError:
-                raise NoAnswer(f"the number {token.value[:40]} is out of range") from None
+                raise NoAnswer(f"{token.value[:40]} is out of range") from None
         return made
 
     def _ident(self, tree: Any) -> Any:
@@ -427,6 +427,8 @@ class _Library:
         if kind == "INT_LIT":
             return self.types.IntType(text)
         if kind in ("STRING_LIT", "MLSTRING_LIT"):
+            if not text.startswith(("r", "R")):
+                token = token.update(value=text.replace("\n", "\\n"))  # which the library would drop
             return self._text(token)
         if kind == "BOOL_LIT":
             return self.types.BoolType(text == "true")

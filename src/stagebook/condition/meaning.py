@@ -355,7 +355,7 @@ class _Reader:
             self.kind(arguments[0])
             return "bool"
         if name not in cel.FUNCTIONS:
-            near = nearest(name, (*cel.FUNCTIONS, *cel.METHODS))
+            near = nearest(name, (*cel.FUNCTIONS, *cel.METHODS)) or _one_of(("size", "has", "int", "string", "matches"))
             return self.wrong(tree, f"unknown function '{name[:60]}()'{near}", "unknown-name")
         kinds = [self.kind(each) for each in arguments]
         if len(arguments) != (2 if name == "matches" else 1):
@@ -377,8 +377,8 @@ class _Reader:
         kinds = {"INT_LIT": "int", "UINT_LIT": "uint", "FLOAT_LIT": "double", "BOOL_LIT": "bool", "NULL_LIT": "null",
                  "BYTES_LIT": "bytes"}  # fmt: skip
         kind = kinds.get(token.type, "string")
-        if kind in ("int", "uint") and cel.literal(token) is None:
-            self.wrong(tree, f"the number {str(token)[:40]} is out of range")
+        if kind != "null" and cel.literal(token) is None:
+            self.wrong(tree, f"{str(token)[:40]} is out of range")
         return kind
 
     def _list_lit(self, tree: Any) -> str:
@@ -401,7 +401,8 @@ def _text(tree: Any) -> str | None:
     if tree.data == "primary" and tree.children[0].data == "literal":
         token = tree.children[0].children[0]
         if token.type in ("STRING_LIT", "MLSTRING_LIT"):
-            return str(cel.literal(token))
+            text = cel.literal(token)
+            return None if text is None else str(text)
     return None
 
 
