@@ -399,6 +399,88 @@ def test_what_others_tidied_away_is_made_again(directory: str, run: Any) -> None
     assert one.take(0) is not None
 
 
+def test_several_names_of_one_who_died_are_free_at_once(run: Any) -> None:
+    holder, heir = run("RUN1"), run("RUN2")
+    wants = [*units(1, 1, "lock:a"), *units(1, 1, "lock:b"), *units(1, 1, "lock:c")]
+    holder.want(0, "a", wants)
+    assert holder.take(0) is None
+    heir.want(0, "b", wants)
+    assert heir.take(0) is not None
+    kill(holder)
+    assert heir.take(0) is None
+
+
+def test_a_life_that_is_just_beginning_is_not_swept_as_a_dead_one(
+    directory: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sweeps may come between the making of the file and its lock."""
+    lock, sweeps = lease_files.is_locked, []
+
+    def swept_first(fd: int, path: str, kind: int) -> bool:
+        if "/life." in path and not sweeps:
+            sweeps.append(path)
+            other = Leases("RUN2", directory)
+            other.want(0, "b", [STAGING])
+            other.close()
+        return lock(fd, path, kind)
+
+    monkeypatch.setattr(lease_files, "is_locked", swept_first)
+    one, two = run("RUN1"), run("RUN3")
+    one.want(0, "a", [STAGING])
+    assert not os.path.exists(sweeps[0])
+    assert one.take(0) is None
+    two.want(0, "c", [STAGING])
+    assert two.take(0) is not None
+
+
+def test_nothing_is_swept_between_the_look_at_a_life_and_its_end(
+    directory: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is locked for as long as it takes to remove it, so that nobody can begin to live in it meanwhile."""
+    dead, one = run("RUN1"), run("RUN2")
+    dead.want(0, "a", [STAGING])
+    kill(dead)
+    [life] = [path for path in left_in(directory) if path.startswith("life.")]
+    unlink, states = os.unlink, []
+
+    def look_first(path: str) -> None:
+        if path.endswith(life):
+            fd = os.open(path, os.O_RDONLY)
+            states.append(lease_files.is_locked(fd, path, fcntl.LOCK_EX))
+            os.close(fd)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", look_first)
+    one.want(0, "b", [STAGING])
+    assert states == [False]
+
+
+def test_processes_are_ended_only_where_their_engine_is_known_to_be_dead(directory: str, run: Any) -> None:
+    """A life that is not there may have been tidied away; then it is free, and nobody is harmed for it."""
+    one, two = run("RUN1"), run("RUN2")
+    one.want(0, "a", [STAGING])
+    assert one.take(0) is None
+    [life] = [path for path in left_in(directory) if path.startswith("life.")]
+    os.unlink(os.path.join(directory, life))
+    with subprocess.Popen(["sleep", "60"], env={"STAGEBOOK_RUN": "RUN1", "STAGEBOOK_STAGE": "a"}) as stage:
+        two.want(0, "b", [STAGING])
+        assert two.take(0) is None
+        assert stage.poll() is None
+        stage.kill()
+
+
+def test_processes_of_another_stage_are_left_alone(run: Any) -> None:
+    one, two = run("RUN1"), run("RUN2")
+    one.want(0, "a", [STAGING])
+    assert one.take(0) is None
+    kill(one)
+    with subprocess.Popen(["sleep", "60"], env={"STAGEBOOK_RUN": "RUN1", "STAGEBOOK_STAGE": "b"}) as stage:
+        two.want(0, "b", [STAGING])
+        assert two.take(0) is None
+        assert stage.poll() is None
+        stage.kill()
+
+
 # Names and places -----------------------------------------------------------------------------------------------------
 
 HOSTILE = ["../../etc", "/", "a/b\nc", ".", "x" * 500, "ä" * 300, "%2F", "a.b.c", "", "\x1b[2J", "h.1.1.1.1.1.R.s"]
@@ -536,6 +618,45 @@ def test_whoever_is_stopped_while_it_looks_stops_nobody_for_long(directory: str,
     assert one.freed() == [0]
     os.close(stopped)
     assert one.take(0) is None
+
+
+def test_a_lock_that_was_made_anew_is_the_one_that_counts(directory: str, run: Any) -> None:
+    one = run("RUN1")
+    one.want(0, "a", [STAGING])
+    assert one.take(0) is None
+    one.want(1, "b", units(1))
+    path = os.path.join(directory, "lock")
+    os.unlink(path)
+    other = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    assert one.take(1) is not None
+    os.close(other)
+    assert one.take(1) is None
+
+
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_done(
+    directory: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = run("RUN1"), run("RUN2")
+    one.want(0, "a", [STAGING])
+    full, really = [lease_files.written("pool:db")], os.open
+
+    def open_unless_full(path: str, *words: Any, **more: Any) -> int:
+        if any(part in path for part in full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really(path, *words, **more)
+
+    monkeypatch.setattr(os, "open", open_unless_full)
+    with pytest.raises(SurroundingsError, match="No space left"):
+        one.want(1, "b", [*units(1, 1, "lock:x"), *units(1)])
+    assert two.holders("lock:x") == []
+    full[:] = ["/s."]
+    one.want(2, "c", [*units(1, 1, "lock:x"), *api()])
+    with pytest.raises(SurroundingsError, match="No space left"):
+        one.take(2)
+    assert [holder.state for holder in two.holders("lock:x")] == ["waits"]
+    full.clear()
+    assert one.take(2) is None
 
 
 # Against a model ------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ class Leases:
                 return "another run is just looking for the same and takes its time"
             try:
                 look = _Look(files, life.name)
+                for ask in place.asks:
+                    look.at(ask.name)  # all of them, so that all who died are met at once
                 refusal = self._in_the_way(place, look)
                 if refusal is None:
                     self._hold(place)
@@ -388,7 +390,7 @@ def _sweep(files: Directory, own_life: str) -> None:
     look.bury()
     left = {entry.life for name in files.names() for entry in files.read(name) if isinstance(entry, Lease)}
     for life in files.lives():
-        if life not in left and life != own_life and files.lives_on(life) is False:
+        if life not in left:
             files.remove_life(life)
 
 

@@ -250,10 +250,19 @@ class Directory:
         return os.path.join(self.path, f"life.{life}")
 
     def remove_life(self, life: str) -> None:
+        """Where nobody lives. Locked meanwhile: who is just about to lock it for itself finds that it is gone."""
+        path = self.life_path(life)
         try:
-            os.unlink(self.life_path(life))
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            if is_locked(fd, path, fcntl.LOCK_EX):
+                os.unlink(path)
         except OSError:
             pass
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         if self._lock >= 0:
@@ -290,7 +299,10 @@ class Life:
 
     def close(self) -> None:
         """Also where somebody else has the descriptor too."""
-        self._directory.remove_life(self.name)
+        try:
+            os.unlink(self._directory.life_path(self.name))
+        except OSError:
+            pass
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         os.close(self.fd)
 
