@@ -39,6 +39,7 @@ def keep() -> None:
         _stand_by(pid, ear)
     os.close(tell)
     os.close(ear)
+    os.set_blocking(_mouth, False)  # the keeper reads nothing while we live, so it may be full after some hundred runs
     os.setsid()
     kernel.become_subreaper()
     channel = listen
@@ -54,7 +55,7 @@ def note(run: str) -> None:
         try:
             os.write(_mouth, run.encode() + b"\n")
         except OSError:
-            pass  # the keeper is dead, which `channel` tells
+            pass  # the keeper is dead, which `channel` tells; or full, and the groups are left to the next engine
 
 
 def lend(fd: int) -> None:
@@ -69,9 +70,9 @@ def lend(fd: int) -> None:
     end = _socket.socket(fileno=_mouth)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))
     try:
-        end.sendmsg([b"\n"], [rights], _socket.MSG_DONTWAIT)
+        end.sendmsg([b"\n"], [rights])
     except OSError:
-        pass  # it is dead, or has a hundred already: then it is up to the marks of processes to tell who is left
+        pass  # it is dead, or full: then it is up to the marks of processes to tell who is left
     finally:
         end.detach()
 

@@ -303,7 +303,6 @@ class Life:
             os.unlink(self._directory.life_path(self.name))
         except OSError:
             pass
-        fcntl.flock(self.fd, fcntl.LOCK_UN)
         os.close(self.fd)
 
 
