@@ -190,6 +190,42 @@ def test_a_pool_may_be_used_up_but_not_by_two_runs_beyond_its_size(tmp_path: Pat
     assert (row["peak"], row["crossed"], row["above_cap_s"]) == (7, True, 20.0)
 
 
+def test_a_pool_holds_what_is_taken_from_those_inside_it(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    pools = {"server": Pool(4), "db": Pool(3, inside="server"), "schema": Pool(2, inside="db")}
+    of = pipeline(stage("a", pools={"schema": 1}), stage("b", pools={"db": 2}), pools=pools)
+    week(past, of, Did("a", 0, 100), Did("b", 50, 100))
+    found = rows(plan(past, of))
+    assert {name: found[f"pool:{name} reserved"]["peak"] for name in pools} == {"server": 3, "db": 3, "schema": 1}
+
+
+@pytest.mark.parametrize("machine", [False, True])
+def test_pools_of_other_pipelines_count_where_they_are_the_machines(machine: bool, tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    of = pipeline(stage("a", pools={"db": 1}), pools={"db": Pool(1, machine=machine)})
+    week(past, of, Did("a", 0, 100))
+    week(past, of._replace(file="/other/stagebook.yaml", digest="another"), Did("a", 0, 100))
+    row = rows(plan(past, of))["pool:db reserved"]
+    assert (row["peak"], row["crossed"]) == ((2, True) if machine else (1, False))
+
+
+def test_jobs_of_the_file_are_for_its_own_runs(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    of = wide(20)._replace(limits=Limits(jobs=5))
+    week(past, of, *[Did(f"s{number}", 0, 60) for number in range(3)])
+    week(past, of._replace(file="/other/stagebook.yaml"), *[Did(f"s{number}", 0, 60) for number in range(9)])
+    found = plan(past, of)
+    assert (rows(found)["jobs"]["peak"], found["limits"]["jobs"]["recommended"]) == (3, 3)
+
+
+def test_where_only_others_ran_nothing_is_recommended(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    week(past, RELEASE._replace(file="/other/stagebook.yaml"), Did("build", 0, 60))
+    found = plan(past)["limits"]
+    assert (found["enough"], found["own_runs"], found["jobs"]["recommended"]) == (True, 0, None)
+    assert found["jobs"]["because"] == ["no run of this pipeline is on record in this time, only others are"]
+
+
 def test_measured_runs_count(tmp_path: Path) -> None:
     past = Past(tmp_path)
     week(past, MEASURED_ONE, Did("one", 0, 60), Did("two", 0, 60), Did("three", 0, 60))

@@ -67,7 +67,8 @@ class Asked(NamedTuple):
 
 class Cap(NamedTuple):
     """Something that is bounded. `unit` is jobs, units, cores (in thousandths here) or bytes. `kind` is what a stage
-    is said to wait for. `is_named`: the file or a provider says so; else it is what this machine has."""
+    is said to wait for. `is_named`: the file or a provider says so; else it is what this machine has. `is_shared`: what
+    other pipelines use counts too. `pools` are those whose units are also this pool's: it, and what is inside it."""
 
     name: str
     kind: str
@@ -76,6 +77,8 @@ class Cap(NamedTuple):
     line: int | None
     of: str | None
     is_named: bool
+    is_shared: bool = True
+    pools: tuple[str, ...] = ()
 
 
 def document(pipeline: Pipeline, history: History, provider: Table | None, asked: Asked) -> dict[str, Any]:
@@ -94,8 +97,10 @@ def document(pipeline: Pipeline, history: History, provider: Table | None, asked
     jobs = _jobs(caps, attempts, own, asked) if is_enough else None
     busy_us = sweep.curve([(one.from_us, one.to_us, 1) for one in attempts], asked.from_us, asked.now_us).busy_us
     times = busy_us, max(busy_us, covered_us)
-    rows = [row for cap in caps for row in _rows(cap, attempts, asked, times, jobs, is_enough)]
-    compared = demand.compare(pipeline, [one for one in attempts if one.run in own])
+    of_own = [one for one in attempts if one.run in own]
+    rows = [
+        row for cap in caps for row in _rows(cap, attempts if cap.is_shared else of_own, asked, times, jobs, is_enough)
+    ]
     return {
         "pipeline": pipeline.name,
         "profile": {"runs": len(numbers), "source": "history" if numbers else "declared"},
@@ -113,9 +118,9 @@ def document(pipeline: Pipeline, history: History, provider: Table | None, asked
             "share": share,
             "provider": _provider(provider),
             "use": rows,
-            "jobs": jobs or {"recommended": None, "because": [_too_little(len(numbers), span_us)]},
+            "jobs": jobs or {"recommended": None, "because": [_too_little(len(numbers), span_us, is_enough)]},
             "minutes": _minutes(history, provider, asked, covered_us),
-            "demand": [_demand(one) for one in compared],
+            "demand": [_demand(one) for one in demand.compare(pipeline, of_own)],
             "left_out": history.left_out,
             "notes": list(_notes(under_way, caps, share, asked)),
         },
@@ -132,7 +137,7 @@ def _caps(pipeline: Pipeline, provider: Table | None, share: float, cores: int) 
     if provider is not None and provider.jobs is not None:
         yield Cap("jobs", "slot", "jobs", provider.jobs, shared(provider.jobs, share), provider.name, True)
     if limits.jobs is not None:
-        yield Cap("jobs", "slot", "jobs", limits.jobs, shared(limits.jobs, share), "limits.jobs", True)
+        yield Cap("jobs", "slot", "jobs", limits.jobs, shared(limits.jobs, share), "limits.jobs", True, False)
     elif provider is None or provider.jobs is None:
         most = max(cores, JOBS_MIN_DEFAULT)
         yield Cap("jobs", "slot", "jobs", most, shared(most, share), "cores of this machine", False)
@@ -144,7 +149,18 @@ def _caps(pipeline: Pipeline, provider: Table | None, share: float, cores: int) 
     yield _declared("memory", "bytes", limits.memory_bytes, share)
     for name, pool in pipeline.pools.items():
         # A pool is as large as it may be: nothing of it is held back, so its line is its size.
-        yield Cap(f"pool:{name}", f"pool:{name}", "units", pool.size, pool.size, f"pools.{name}", True)
+        kind, inside = f"pool:{name}", tuple(inner for inner in pipeline.pools if name in _outward(pipeline, inner))
+        yield Cap(kind, kind, "units", pool.size, pool.size, f"pools.{name}", True, pool.machine, inside)
+
+
+def _outward(pipeline: Pipeline, name: str) -> list[str]:
+    """A pool and those that it is part of."""
+    names: list[str] = []
+    at: str | None = name
+    while at is not None and at in pipeline.pools and at not in names:
+        names.append(at)
+        at = pipeline.pools[at].inside
+    return names
 
 
 def _declared(name: str, unit: str, most: int | None, share: float) -> Cap:
@@ -211,8 +227,7 @@ def _amounts(cap: Cap) -> Iterable[tuple[str | None, Callable[[Attempt], int | N
     if cap.unit == "jobs":
         yield None, lambda one: 1
     elif cap.unit == "units":
-        name = cap.name.partition(":")[2]
-        yield "reserved", lambda one: one.resources.pools.get(name)
+        yield "reserved", lambda one: sum([one.resources.pools.get(name, 0) for name in cap.pools])
     elif cap.unit == "cores":
         yield "reserved", lambda one: one.resources.cpu_milli
         yield "measured", _cpu_milli
@@ -232,9 +247,6 @@ def _plain(cap: Cap, amount: int | None) -> int | float | None:
 def _jobs(caps: list[Cap], attempts: list[Attempt], own: frozenset[int], asked: Asked) -> dict[str, Any] | None:
     """How many jobs one run of this pipeline should have: what the tightest line leaves beside other pipelines, for as
     many runs as there are at once, and no more than a run ever had to do. None where no run is its own."""
-    tightest = min((cap for cap in caps if cap.unit == "jobs"), key=lambda cap: cap.line or 0)
-    line = tightest.line or 1
-    because = [f"{line} of {tightest.most} is the line of {tightest.of}"]
     by_run: dict[int, list[Attempt]] = {}
     for one in attempts:
         if one.run in own:
@@ -245,27 +257,33 @@ def _jobs(caps: list[Cap], attempts: list[Attempt], own: frozenset[int], asked: 
     others = [
         (one.ready_us if one.waited == "slot" else one.from_us, one.to_us, 1) for one in attempts if one.run not in own
     ]
-    left = line
-    if others:
-        theirs, total_us = sweep.within(others, runs, asked.from_us, asked.now_us)
-        taken = theirs.quantile(QUANTILE, total_us) or 0
-        if taken:
-            because.append(f"other pipelines want {taken} of them in 95 % of the time of these runs")
-            if taken >= line:
-                because.append("the account is the bottleneck: more at once here only moves the waiting")
-        left = max(1, line - taken)
+    theirs, total_us = sweep.within(others, runs, asked.from_us, asked.now_us)
+    taken = theirs.quantile(QUANTILE, total_us) or 0
     together = sweep.curve(runs, asked.from_us, asked.now_us)
     at_once = together.quantile(QUANTILE, together.busy_us) or 1
-    if at_once > 1:
+
+    def left(cap: Cap) -> int:
+        """For one run. Jobs of the file are its own already."""
+        line = cap.line or 1
+        return max(1, (line - taken) // at_once) if cap.is_shared else line
+
+    tightest = min([cap for cap in caps if cap.unit == "jobs"], key=left)
+    because = [f"{tightest.line} of {tightest.most} is the line of {tightest.of}"]
+    if tightest.is_shared and taken:
+        because.append(f"other pipelines want {taken} of them in 95 % of the time of these runs")
+        if taken >= (tightest.line or 1):
+            because.append("the account is the bottleneck: more at once here only moves the waiting")
+    if tightest.is_shared and at_once > 1:
         because.append(f"up to {at_once} runs go on at once")
-        left = max(1, left // at_once)
     most = max(peak_demand(each, "slot") for each in by_run.values())
-    if most < left:
+    if most < left(tightest):
         because.append(f"no run had more than {most} to do at once, so more would not help")
-    return {"recommended": max(1, min(left, most)), "because": because}
+    return {"recommended": max(1, min(left(tightest), most)), "because": because}
 
 
-def _too_little(runs: int, span_us: int) -> str:
+def _too_little(runs: int, span_us: int, is_enough: bool) -> str:
+    if is_enough:
+        return "no run of this pipeline is on record in this time, only others are"
     if not runs:
         return f"no runs on record in this time; {RUNS_MIN} runs over 2 days are needed"
     so_far = f"{runs} run{'s' if runs > 1 else ''} over {span_us / DAY_US:.1f} days"

@@ -175,7 +175,7 @@ def _jobs(limits: Mapping[str, Any]) -> str:
     jobs = limits["jobs"]
     because = "; ".join(map(harmless, jobs["because"]))
     if jobs["recommended"] is None:
-        return because if _crossed(limits) else ""  # else it is the verdict
+        return because if limits["enough"] or _crossed(limits) else ""  # else it is the verdict
     return f"recommended: jobs: {jobs['recommended']}; {because}"
 
 
