@@ -142,6 +142,16 @@ def test_an_unknown_provider_is_told_at_its_line(place: Place) -> None:
     assert (error["line"], error["col"], error["code"]) == (3, 20, "unknown-provider")
 
 
+def test_a_provider_without_a_cap_on_jobs_is_said_on_stderr(place: Place) -> None:
+    place.write(FILE.replace("github-free", "gitlab-free"))
+    done = place.run("plan", "--limits", "--json")
+    assert done.code == 0
+    assert done.err.startswith("stagebook.yaml:3:20: warning: no cap on jobs at once is known of gitlab-free")
+    row = done.json["limits"]["use"][0]
+    assert (row["cap_of"], row["named"]) == ("cores of this machine", False)
+    assert place.run("plan", "--limits", "--quiet").err == ""
+
+
 def test_a_file_of_ones_own_is_found_from_anywhere(place: Place) -> None:
     place.write(FILE.replace("github-free", "./caps/ours.toml"))
     place.write("jobs = 12\nas_of = 2026-11-01\n", "caps/ours.toml")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-from stagebook.cli import output, pipelines, place
+from stagebook.cli import output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
 from stagebook.model.problem import FAILED, OK
 from stagebook.observe import cores
 from stagebook.plan import history, limits, providers
 from stagebook.report import limits as report
+from stagebook.report import problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def execute(args: Namespace) -> int:
     file = pipelines.find(args.file)
     pipeline = load(file, place.cache_directory(args, file))
     provider = providers.of(pipeline)
+    doubt = providers.problem(pipeline)
+    if doubt is not None and not args.quiet:
+        output.say(problems.render([trouble.near(doubt)], output.style_for(sys.stderr, args)), sys.stderr)
     asked = limits.Asked(time.time_ns() // 1000, args.days, cores.usable())
     tell = None if args.quiet else _progress()
     found = history.read(place.state_directory(args, file), pipeline.file, asked.since_us, asked.now_us, tell)
