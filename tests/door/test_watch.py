@@ -253,6 +253,29 @@ def test_r026_idle_it_hardly_works(place: Place) -> None:
     end(place, command)
 
 
+def test_r026_what_it_says_itself_may_go_into_the_folder(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    said = place.folder / "said"
+    with open(said, "wb") as file:
+        command = watch(place, stdout=file, stderr=file)
+    for times in (1, 2):
+        waiting.until(lambda: said.read_text().count(WAITING) == times, "that it waits")  # noqa: B023
+        place.write("x", "file")
+    waiting.until(lambda: said.read_text().count(WAITING) == 3, "that it waits")
+    assert place.began() == ["a"] * 3
+    end(place, command)
+
+
+def test_r026_a_folder_that_is_gone_ends_it(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    command = watch(place)
+    wait_idle(command, 1)
+    place.folder.rename(place.base / "elsewhere")
+    done = command.wait()
+    assert done.code == 4
+    assert done.err == f"error: {place.folder} is gone\n"
+
+
 @pytest.mark.parametrize("words", [("--json",), ("--resume",), ("--resume", "last"), ("--dry-run",)])
 def test_r026_what_does_not_go_together_is_refused_in_one_line(place: Place, words: tuple[str, ...]) -> None:
     place.pipeline({"a": noted()})

@@ -139,6 +139,8 @@ class Watch:
         while not self._noted:
             _go_with_keeper()
             found = self._changes.look()
+            if not os.path.isdir(self._folder):
+                raise SurroundingsError(f"{self._folder} is gone")
             if found:
                 found = self._changes.without_ignored(self._settled(found))
                 self._own.forget(found)
@@ -223,6 +225,7 @@ class Changes:
         )
         self._any = Change.modified  #: a kind, for the filter, which does not look at it
         self._source = self._open()
+        self._spoken = [os.fstat(fd) for fd in (1, 2)]  #: what we say ourselves may go into a file in the folder
         self._there = dict(self._below(folder))  #: each path: whether it is a folder
 
     def look(self) -> dict[str, int]:
@@ -230,10 +233,7 @@ class Changes:
         found: dict[str, int] = {}
         for path in {path for _, path in next(self._source)}:
             inside = os.path.relpath(path, self._folder)
-            if inside == ".":
-                if not os.path.isdir(self._folder):
-                    raise SurroundingsError(f"{self._folder} is gone")
-            elif self._is_watched(path):
+            if inside != "." and self._is_watched(path):
                 # What is told of the kind depends on how an editor saves; what was there and what is there does not.
                 self._compare(path, inside, found)
         return found
@@ -260,8 +260,14 @@ class Changes:
                     found.setdefault(each, affected.ADDED)
 
     def _is_watched(self, path: str) -> bool:
-        is_ours = path == self._place or path.startswith(self._place + "/")
+        is_ours = path == self._place or path.startswith(self._place + "/") or self._is_spoken(path)
         return not is_ours and self._filter(self._any, os.path.relpath(path, self._folder))
+
+    def _is_spoken(self, path: str) -> bool:
+        try:
+            return any(os.path.samestat(os.lstat(path), spoken) for spoken in self._spoken)
+        except OSError:
+            return False
 
     def _below(self, folder: str) -> Iterator[tuple[str, bool]]:
         """All that is watched in a folder, and whether it is a folder itself."""
