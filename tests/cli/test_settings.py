@@ -49,6 +49,7 @@ def test_defaults_are_those_of_the_door(tmp_path: Path) -> None:
         "policy": None,
         "accounting": "auto",
         "durability": "normal",
+        "admission": "auto",
         "color": "auto",
         "dir": None,
         "output": "fail-only",

@@ -26,6 +26,7 @@ from stagebook.engine import kernel
 from stagebook.engine.attempts import Attempts
 from stagebook.engine.clock import Clock
 from stagebook.engine.environment import Environment
+from stagebook.engine.outputs import Outputs
 from stagebook.engine.spawn import Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
@@ -41,7 +42,7 @@ stages = [Stage(f"s{index}", f"s{index}", 1, 1, "run", command) for index, comma
 environment = Environment(Pipeline("p", folder + "/stagebook.yaml", "native", "", tuple(stages)), run, {}, None)
 wakeup, clock = Wakeup(), Clock()
 world = World.open(folder, groups)
-all = Attempts(Spawner(environment, folder, groups, folder), wakeup, clock, folder, world)
+all = Attempts(Spawner(environment, folder, groups, Outputs(folder, {}, None)), wakeup, clock, folder, world)
 calls = []
 sys.addaudithook(lambda event, args: calls.append(args[0]) if event == "open" else None)
 for index, stage in enumerate(stages):

@@ -1,6 +1,7 @@
 """`run --dry-run`: what would start, in which order, and why the rest would not. Starts nothing, writes nothing.
 
-The order comes from the machine itself, told at once of each start that it went well.
+The order comes from the machine itself, told at once of each start that it went well, of each lease that it was had,
+and of each condition that it holds, unless it can be told beforehand that it does not.
 """
 
 from __future__ import annotations
@@ -9,76 +10,133 @@ from heapq import heappop, heappush
 
 from stagebook.cli import output
 from stagebook.model.pipeline import Pipeline
+from stagebook.model.value import NamedTuple
 from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Began, Event, Exited, Start
+from stagebook.scheduler.vocabulary import (
+    AskLease,
+    Began,
+    Ended,
+    Event,
+    Exited,
+    Judge,
+    Judged,
+    Leased,
+    SetTimer,
+    Start,
+    Started,
+    TimerFired,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
+    from typing import Any, Callable
+
+    from stagebook.condition.court import Court
+    from stagebook.condition.facts import Facts
 
 
-def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> int:
+class Played(NamedTuple):
+    """`order` are the stages that start, `skipped` the others with their reasons; `end_ms` is when all is over."""
+
+    order: list[int]
+    skipped: dict[int, str]
+    end_ms: int
+
+
+def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, facts: Facts | None = None) -> int:
     """Print it and say that all is well."""
-    rows = [_row(pipeline, plan, index) for index in order(plan)]
-    rows += [_row(pipeline, plan, index) for index, stage in enumerate(plan.stages) if stage.skip is not None]
+    court: Court | None = None
+    if facts is not None:
+        from stagebook.condition.court import Court
+
+        court = Court(pipeline, facts)
+    played = play(plan, lambda stage: 0, court)
+    rows = [_row(plan, index, court) for index in played.order]
+    rows += [_skipped(plan, index, reason, court) for index, reason in sorted(played.skipped.items())]
     jobs = plan.pools[0].size
     if args.json:
         output.say_json({
-            "pipeline": pipeline.name, "mode": build.mode(plan), "jobs": jobs, "policy": plan.policy, "dry_run": True,
-            "critical_planned": list(build.critical_planned(plan)), "stages": rows,
+            "pipeline": pipeline.name, "mode": build.mode(plan), "jobs": jobs, "jobs_because": plan.jobs_because,
+            "policy": plan.policy, "dry_run": True, "critical_planned": list(build.critical_planned(plan)),
+            "stages": rows,
         })  # fmt: skip
         return 0
     count = sum(row["action"] == "run" for row in rows)
+    because = f" ({plan.jobs_because})" if plan.jobs_because is not None else ""
     lines = [
-        f"{harmless(pipeline.name)}: would run {count} of {len(rows)} stages, {jobs} at once, policy {plan.policy}"
+        f"{harmless(pipeline.name)}: would run {count} of {len(rows)} stages, "
+        f"{jobs} at once{harmless(because)}, policy {plan.policy}"
     ]
     names = [harmless(row["stage"]) for row in rows]
     width = max(map(len, names), default=0)
     for number, (row, name) in enumerate(zip(rows, names), 1):
         mark = f"{number:>4}" if row["action"] == "run" else "   »" if not args.ascii else "skip"
         lines.append(f"{mark}  {name:<{width}}  {harmless(row['reason'])}")
+    if court is not None:
+        lines += [f"      {harmless(text)}" for text in court.warnings()]
     output.say(lines)
     return 0
 
 
-def order(plan: Plan) -> list[int]:
-    """The stages that would start, in order, if every one took as long as every other."""
+def play(plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None) -> Played:
+    """Let the machine run the plan; all goes well, and takes as long as is said."""
     machine = Machine(plan)
-    found: list[int] = []
+    played = Played([], {}, 0)
+    due: list[tuple[int, int, Event]] = []
+    now, count = 0, 0
     batch: list[Event] = [Began(0)]
     while batch:
-        starts = [decision for decision in machine.feed(*batch) if isinstance(decision, Start)]
-        found += [start.stage for start in starts]
-        batch = [Exited(0, start.stage, start.attempt, "success", 0) for start in starts]
-    return found
+        answers: list[tuple[int, Event]] = []
+        for decision in machine.feed(*batch):
+            if isinstance(decision, Start):
+                stage, attempt = decision.stage, decision.attempt
+                played.order.append(stage)
+                answers.append((now, Started(now, stage, attempt, 0, 0)))
+                answers.append((now + duration_ms(stage), Exited(0, stage, attempt, "success", 0)))
+            elif isinstance(decision, Judge):
+                answers.append((now, _judged(decision.stage, now, court)))
+            elif isinstance(decision, AskLease):
+                answers.append((now, Leased(now, decision.stage)))
+            elif isinstance(decision, SetTimer) and decision.timer.startswith("pace:"):
+                answers.append((decision.at, TimerFired(decision.at, decision.timer)))
+            elif isinstance(decision, Ended) and decision.outcome in ("skip", "error"):
+                played.skipped[decision.stage] = decision.reason or decision.outcome
+        for at, event in answers:
+            count += 1
+            heappush(due, (at, count, event))
+        batch = []
+        if due:
+            now, _, event = heappop(due)
+            batch = [event._replace(at=now)]
+    return played._replace(end_ms=now)
+
+
+def _judged(stage: int, now: int, court: Court | None) -> Judged:
+    verdict = court.foresee(stage) if court is not None else None
+    return Judged(now, stage, "run") if verdict is None else Judged(now, stage, *verdict)
 
 
 def makespan_ms(plan: Plan, durations_ms: list[int | None]) -> int | None:
     """How long a run would take if every stage took what is known of it; None if one that runs is not known."""
     if any(known is None and stage.skip is None for known, stage in zip(durations_ms, plan.stages)):
         return None
-    machine = Machine(plan)
-    ends: list[tuple[int, int, int]] = []
-    now, batch = 0, [Began(0)]  # type: int, list[Event]
-    while batch:
-        for decision in machine.feed(*batch):
-            if isinstance(decision, Start):
-                heappush(ends, (now + (durations_ms[decision.stage] or 0), decision.stage, decision.attempt))
-        batch = []
-        if ends:
-            now, stage, attempt = heappop(ends)
-            batch = [Exited(now, stage, attempt, "success", 0)]
-    return now
+    return play(plan, lambda stage: durations_ms[stage] or 0).end_ms
 
 
-def _row(pipeline: Pipeline, plan: Plan, index: int) -> dict[str, Any]:
+def _row(plan: Plan, index: int, court: Court | None) -> dict[str, Any]:
     planned = plan.stages[index]
-    if planned.skip is not None:
-        return {"stage": planned.id, "action": "skip", "reason": planned.skip}
     needs = [plan.stages[need].id for need in planned.needs]
     reason = f"after {', '.join(needs)}" if needs else "needs nothing"
+    explained = court.explain(index) if court is not None else ""
+    if explained:
+        reason += f"; {explained}"
     return {"stage": planned.id, "action": "run", "reason": reason, "needs": needs}
+
+
+def _skipped(plan: Plan, index: int, reason: str, court: Court | None) -> dict[str, Any]:
+    explained = court.explain(index) if court is not None and plan.stages[index].skip is None else ""
+    return {"stage": plan.stages[index].id, "action": "skip", "reason": explained or reason}

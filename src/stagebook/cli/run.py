@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any, Iterator
 
+    from stagebook.condition.facts import Facts
     from stagebook.engine import resume
 
 EXAMPLE = """\
@@ -32,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--sequential", action="store_true", help="one at a time, in file order where needs allow")
     how.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="what a failure does to the rest")
     how.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    how.add_argument("--base", metavar="REV", help="what `changed` counts from; default: the default branch")
     how.add_argument("--force", action="store_true", help="nothing is up to date")
+    how.add_argument(
+        "--watch", action="store_true", help="run, then again what a change of files concerns, until Ctrl-C"
+    )
     how.add_argument("--dry-run", action="store_true", help="say what would run, in which order, and start nothing")
     which = parser.add_argument_group("which stages")
     for option, text in (
@@ -61,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
+    if args.watch:
+        from stagebook.cli import watch
+
+        return watch.execute(args)
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     if args.resume and args.file is None:  # which file it is of stands in its journal
@@ -81,22 +90,24 @@ def execute(args: argparse.Namespace) -> int:
     cache = os.path.join(place, "cache")
     loaded = read.load_plain(file, cache if os.path.isdir(place) else None)
     _refuse_unbuilt(loaded.pipeline)
+    pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
+    choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
     plan = build(loaded.pipeline, choice)
     if args.dry_run:
         from stagebook.cli import rehearsal
 
-        return rehearsal.show(args, loaded.pipeline, plan)
+        return rehearsal.show(args, loaded.pipeline, plan, facts)
     from stagebook.engine import launch
 
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
     del loaded
     with Show(args, cache, plan) as show:
-        return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch))
+        return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch))
 
 
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
@@ -188,7 +199,7 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
 
     starts = tuple(args.__dict__["from"])
     if args.failed_of is not None:
-        starts += _failed_of(place, args.failed_of)
+        starts += failed_of(place, args.failed_of)
     if args.jobs is not None and args.sequential:
         raise InputError("--sequential is one job; leave out -j, or leave out --sequential")
     return Choice(
@@ -203,10 +214,39 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
         params=_params(args.param, pipeline),
         durations_ms=tuple(profile.load(cache, pipeline.file).items()),
         seed=int.from_bytes(os.urandom(4), "big"),
+        base=args.base,
+        memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )
 
 
-def _failed_of(place: str, wanted: str) -> tuple[str, ...]:
+def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
+    """What the surroundings say of a choice: the provider's cap, the day, and the policy that holds here. And the facts
+    that conditions are judged by, where there are any."""
+    if pipeline.limits.provider is not None:
+        from stagebook.plan import providers
+
+        choice = choice._replace(cap=providers.cap_of(pipeline))
+    if any(stage.quarantine is not None for stage in pipeline.stages):
+        import time
+
+        choice = choice._replace(today=time.strftime("%Y-%m-%d"))
+    from stagebook.condition import has_conditions
+
+    if not has_conditions(pipeline) and not pipeline.policies:
+        if choice.base is not None:
+            raise InputError("--base is for stages with `changed` or `when`, and this pipeline has none")
+        return choice, None
+    from stagebook.condition import facts, policy
+
+    found = facts.gather(
+        os.path.dirname(pipeline.file), dict(choice.params), os.environ, choice.base, facts.wanted(pipeline)
+    )  # fmt: skip
+    if choice.policy is None and (chosen := policy.choose(pipeline, found)) is not None:
+        choice = choice._replace(policy=chosen[0], policy_because=chosen[1])
+    return choice, found
+
+
+def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     from stagebook.record import runs
 
     document = runs.document(runs.resolve(place, wanted))
@@ -257,11 +297,12 @@ class Show:
             short=place.short_ids(os.path.dirname(cache)),
         )  # fmt: skip
 
-    def ways(self) -> Any:
+    def ways(self, facts: Facts | None = None) -> Any:
         from stagebook.engine.launch import Ways
 
+        settings = self._args.settings
         keys = 0 if self._terminal is not None else None
-        return Ways(self._args.settings.accounting, self._args.settings.durability, keys)
+        return Ways(settings.accounting, settings.durability, keys, settings.admission, facts)
 
     def watch(self, story: Story) -> Any:
         """The engine has a story to tell; the watcher hears of it from the beginning."""

@@ -22,6 +22,7 @@ KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
     "policy": (None, ("strict", "lenient", "fail-fast")),
     "accounting": ("auto", ("auto", "wait4")),
     "durability": ("normal", ("normal", "full")),
+    "admission": ("auto", ("auto", "off")),
     "color": ("auto", ("auto", "always", "never")),
     "dir": (None, ()),
     "output": ("fail-only", ("group", "interleave", "fail-only")),
@@ -41,12 +42,13 @@ class Origin(NamedTuple):
 class Settings:
     """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
 
-    __slots__ = ("jobs", "policy", "accounting", "durability", "color", "dir", "output", "origins")
+    __slots__ = ("jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "origins")
 
     jobs: int | None
     policy: str | None
     accounting: str
     durability: str
+    admission: str
     color: str
     dir: str | None
     output: str

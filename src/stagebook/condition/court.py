@@ -213,7 +213,7 @@ def facts_in_words(compiled: Compiled, facts: Facts, env: Mapping[str, str]) -> 
         if isinstance(value, str):
             said.append(f"{'.'.join(atom)} is '{one_line(value, FACT_MAX)}'")
         elif isinstance(value, tuple):
-            said.append(f"{'.'.join(atom)} has {len(value)} files")
+            said.append(f"{'.'.join(atom)} has {len(value)} file{'s' if len(value) != 1 else ''}")
     return f": {', '.join(said[:6])}" if said else ""
 
 

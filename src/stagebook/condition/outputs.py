@@ -32,13 +32,15 @@ def read(path: str) -> tuple[dict[str, str], list[str]]:
         return {}, []
     except OSError as error:
         return {}, [f"STAGEBOOK_OUTPUT cannot be read: {error.strerror}"]
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return {}, ["STAGEBOOK_OUTPUT is no regular file any more"]
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(BYTES_MAX + 1)
-        except OSError as error:
-            return {}, [f"STAGEBOOK_OUTPUT cannot be read: {error.strerror}"]
+    except OSError as error:
+        return {}, [f"STAGEBOOK_OUTPUT cannot be read: {error.strerror}"]
+    finally:
+        os.close(descriptor)
     warnings = []
     if len(data) > BYTES_MAX:
         warnings.append(f"STAGEBOOK_OUTPUT is larger than {BYTES_MAX} bytes (1 MiB); the rest is left out")

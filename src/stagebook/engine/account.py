@@ -11,9 +11,10 @@ from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
 from stagebook.model.outcome import AttemptEnd
 from stagebook.observe import usage as usages
+from stagebook.observe import world
 from stagebook.record import document
 from stagebook.record.line import quote
-from stagebook.record.story import Story
+from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
@@ -60,6 +61,7 @@ class Account:
         self._clock = clock
         self._names = names
         self._told_waits: set[int] = set()
+        self._told_refusals: dict[int, str] = {}
         self._untold: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.tell_at_us = NEVER_US  #: when `tell` has to be called
         #: Ends of attempts that the watcher has not heard of: (stage, attempt, us, outcome, reason, exit, wall_us).
@@ -85,7 +87,7 @@ class Account:
 
     def exited(
         self, index: int, number: int, us: int, started_us: int, end: Finished,
-        never_began: tuple[int, str] | None = None,
+        never_began: tuple[int, str] | None = None, around: Around | None = None,
     ) -> None:  # fmt: skip
         """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`).
         `never_began` is for one that waited and then never had a process: since when, and for what."""
@@ -100,13 +102,16 @@ class Account:
         if never_began is not None:
             ready_us, waited = never_began
             extra += f',"ready":{ready_us / 1e6},"waited":{quote(waited)}'
+        if around is not None:
+            extra += f',"around":{world.encode(around)}'
         self.writer.add(
             "stage.exited", us, self._names[index], number,
             f'"outcome":"{outcome}","reason":{text},"exit":{"null" if code is None else code},'
             f'"signal":{"null" if signalled is None else signalled},"usage":{usages.encode(used)}{extra}',
         )  # fmt: skip
         self._later(
-            us, self._story.exited, (index, number, us, outcome, reason, code, signalled, used, ready_us, waited)
+            us, self._story.exited,
+            (index, number, us, outcome, reason, code, signalled, used, ready_us, waited, around),
         )  # fmt: skip
         self._exits.append((index, number, us, outcome, reason, code, us - started_us))
 
@@ -149,15 +154,25 @@ class Account:
             return
         ended = {decision.stage for decision in decisions if type(decision) is Ended}
         for index, stage in enumerate(self._plan.stages):
-            if index in self._told_waits or self._machine.state(index) != "ready":
+            if index in self._told_waits or self._machine.state(index) not in ("ready", "held"):
                 continue
             if not stage.needs or not ended.isdisjoint(stage.needs):
                 self._told_waits.add(index)
                 reason = self._machine.waiting(index)
-                if reason is not None:
+                if reason is not None and reason != "condition":
                     holders = self._machine.holders(reason)
-                    holder = self._plan.stages[holders[0]].id if holders else None
+                    holder = self._machine.held_by(index)
+                    if holder is None and holders:
+                        holder = self._plan.stages[holders[0]].id
                     self._later(self._clock.us(), self.watcher.waits, (stage.id, reason, holder))
+
+    def refused(self, stage: int, by: str) -> None:
+        """Another run has what the stage needs. Said once for each who has it."""
+        if self._told_refusals.get(stage) != by:
+            self._told_refusals[stage] = by
+            self._told_waits.add(stage)
+            reason = self._machine.waiting(stage) or "pool"
+            self._later(self._clock.us(), self.watcher.waits, (self._plan.stages[stage].id, reason, by))
 
     def _later(self, us: int, tell: Callable[..., None], what: tuple[Any, ...]) -> None:
         self._untold.append((tell, what))
@@ -172,6 +187,10 @@ class Account:
             tell(*what)
         self.watcher.flush()
 
+    def warn(self, text: str) -> None:
+        """Something that a person should know, and that the record keeps with the end of the run."""
+        self._later(self._clock.us(), self._story.warn, (text,))
+
     def sync(self, us: int) -> None:
         """Make the record durable; the writer notices on the way if somebody has set the wall clock."""
         jump_us = self.writer.clock_jump_us
@@ -179,12 +198,12 @@ class Account:
         if self.writer.clock_jump_us != jump_us:
             self._story.clock_jumped((self.writer.clock_jump_us - jump_us) / 1e6)
 
-    def finished(self, us: int, over: RunEnded | None, left: list[str]) -> None:
+    def finished(self, us: int, over: RunEnded | None, left: list[str], around: Around | None) -> None:
         """The run is over, or (None) waits for a person; `left` are processes that no stage could be named for."""
         self.tell()
         if left:
             self._story.warn(f"left behind by stages of this run, and ended: {', '.join(left)}")
         if over is not None:
-            self._story.finished(us, *over)
+            self._story.finished(us, *over, around)
             self.line("run.ended", us, tail=document.closing(self._story))
         self.sync(us)

@@ -10,17 +10,20 @@ from time import time_ns
 
 from stagebook.engine import keeper
 from stagebook.engine.account import Account, Watcher
+from stagebook.engine.answers import Answers
 from stagebook.engine.attempts import Attempts
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
 from stagebook.engine.environment import Environment, trace_of
 from stagebook.engine.loop import Engine
+from stagebook.engine.outputs import Outputs
 from stagebook.engine.spawn import Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import DEFECT, FAILED, OK, SIGNAL_EXITS, SURROUNDINGS, WAITING
 from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
+from stagebook.observe.world import World
 from stagebook.record import lock, state
 from stagebook.record.clock import boot_id, new_run_id
 from stagebook.record.line import members, quote
@@ -35,16 +38,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from stagebook.condition.facts import Facts
+
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
 
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
-    on which a person may type, for the watcher."""
+    on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
+    `admission` is `auto`, or `off` where nothing is to wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
     keys: int | None = None
+    admission: str = "auto"
+    facts: Facts | None = None
 
 
 class Result(NamedTuple):
@@ -114,18 +122,23 @@ def assemble(
     if ways.accounting == "auto":
         keeper.note(story.run)
         groups = Groups.open(story.run)
-    outputs = os.path.join(directory, "outputs")
-    os.makedirs(outputs, 0o700, exist_ok=True)
+    output_folder = os.path.join(directory, "outputs")
+    os.makedirs(output_folder, 0o700, exist_ok=True)
+    places = {stage.id: index for index, stage in enumerate(plan.stages)}
+    outputs = Outputs(output_folder, places, machine)
     folder = os.path.dirname(pipeline.file)
     spawner = Spawner(environment, folder, groups, outputs)
     names = [quote(stage.id) for stage in plan.stages]
-    control = Control(directory, {stage.id: index for index, stage in enumerate(plan.stages)})
+    control = Control(directory, places)
     wakeup = Wakeup()
     if ways.keys is not None:
         wakeup.watch(ways.keys)
     account = Account(plan, machine, story, writer, clock, watch(story), names)
-    attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory))
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup)
+    attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
+    answers = Answers(
+        pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
+    )  # fmt: skip
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -13,6 +13,7 @@ import signal
 
 from stagebook.engine import keeper, kernel
 from stagebook.engine.account import Account
+from stagebook.engine.answers import Answer, Answers
 from stagebook.engine.attempts import FAR_US, Attempts, Finished
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
@@ -21,16 +22,20 @@ from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
 from stagebook.record.line import quote
 from stagebook.record.state import log_name
+from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    AskLease,
     AskRerun,
     CancelAsked,
     Decision,
     Ended,
     Event,
     Exited,
+    Judge,
     Kill,
+    Refused,
     RunEnded,
     SetTimer,
     Start,
@@ -44,7 +49,7 @@ class Engine:
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
-        control: Control, wakeup: Wakeup,
+        control: Control, wakeup: Wakeup, answers: Answers,
     ) -> None:  # fmt: skip
         self.machine = machine
         self.over: RunEnded | None = None
@@ -55,6 +60,7 @@ class Engine:
         self._clock = clock
         self._control = control
         self._wakeup = wakeup
+        self._answers = answers
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -88,6 +94,7 @@ class Engine:
         account = self._account
         try:
             while True:
+                self._answer(self._answers.look(self._clock.us()))
                 batch, self._batch = self._batch, []
                 account.writer.write()
                 decisions = self.machine.feed(*batch)
@@ -103,7 +110,7 @@ class Engine:
                     break
                 self._wait()
             left = self._attempts.end_strays()
-            account.finished(self._clock.us(), self.over, left)
+            account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
             kernel.end_all_descendants(2.5)
             raise
@@ -114,18 +121,21 @@ class Engine:
         self._wakeup.close()
         self._control.close()
         self._attempts.close()
+        self._answers.close()
 
     # Obeying --------------------------------------------------------------------------------------------------
 
     def _obey(self, decisions: list[Decision]) -> None:
         """What ended is recorded with the batch that ended it; what starts makes the next batch."""
         starts: list[Start] = []
+        asked: list[Judge | AskLease] = []
         for decision in decisions:
             kind = type(decision)
             if kind is Start:
                 starts.append(decision)  # type: ignore[arg-type]
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
+                self._answers.ended(decision.stage)  # type: ignore[union-attr]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
@@ -133,11 +143,27 @@ class Engine:
                 self._attempts.kill(decision, grace_ms)  # type: ignore[arg-type]
             elif kind is RunEnded:
                 self.over = decision  # type: ignore[assignment]
+            elif kind is Judge or kind is AskLease:
+                asked.append(decision)  # type: ignore[arg-type]
             else:
                 assert kind is AskRerun
         self._account.writer.next_batch()
+        self._answers.started({start.stage for start in starts})
         for start in starts:
             self._start(start)
+        for question in asked:
+            us = self._clock.us()
+            answer = self._answers.judge if type(question) is Judge else self._answers.ask_lease
+            self._answer([answer(question.stage, us)])
+
+    def _answer(self, answers: list[Answer]) -> None:
+        for event, name, stage, tail in answers:
+            self.happened(event, name, self._clock.us(), stage, tail)
+            if type(event) is Refused:
+                self._account.refused(event.stage, event.by)
+        for text in self._answers.warnings:
+            self._account.warn(text)
+        self._answers.warnings.clear()
 
     def _start(self, decision: Start) -> None:
         index, number, ready, waited = decision
@@ -158,9 +184,10 @@ class Engine:
 
     def _exited(
         self, index: int, number: int, us: int, started_us: int, end: Finished,
-        never_began: tuple[int, str] | None = None,
+        never_began: tuple[int, str] | None = None, around: Around | None = None,
     ) -> None:  # fmt: skip
-        self._account.exited(index, number, us, started_us, end, never_began)
+        self._account.exited(index, number, us, started_us, end, never_began, around)
+        self._answers.over(index)
         self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
 
     # Waiting --------------------------------------------------------------------------------------------------
@@ -185,13 +212,19 @@ class Engine:
                 timer = heapq.heappop(self._timers)[1]
                 self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
+            if us >= self._answers.due_us:
+                self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
-                self._exited(attempt.stage, attempt.number, self._clock.us(), attempt.started_us, end)
+                us = self._clock.us()
+                self._exited(attempt.stage, attempt.number, us, attempt.started_us, end, around=attempt.around)
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
         account = self._account
-        due = min(self._attempts.look_at_us, self._tick_next, account.tell_at_us, account.writer.sync_at_us)
+        due = min(
+            self._attempts.look_at_us, self._tick_next, account.tell_at_us, account.writer.sync_at_us,
+            self._answers.due_us,
+        )  # fmt: skip
         if self._timers:
             due = min(due, self._timers[0][0])
         return max(0, min(due - us, FAR_US)) / 1e6

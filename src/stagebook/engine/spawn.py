@@ -13,6 +13,7 @@ import signal
 
 from stagebook.engine import command
 from stagebook.engine.environment import Environment
+from stagebook.engine.outputs import Outputs
 from stagebook.model.pipeline import Stage
 from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
@@ -45,12 +46,12 @@ class CannotStart(Exception):
 class Spawner:
     """Starts the attempts of one run. Keep one thread only: directory and group belong to the whole process."""
 
-    def __init__(self, environment: Environment, directory: str, groups: Groups | None, output_folder: str) -> None:
-        """`directory` is where stages run; `output_folder` holds the `STAGEBOOK_OUTPUT` files."""
+    def __init__(self, environment: Environment, directory: str, groups: Groups | None, outputs: Outputs) -> None:
+        """`directory` is where stages run."""
         self._environment = environment
         self._directory = os.fsencode(directory)
         self._groups = groups
-        self._output_folder = os.fsencode(output_folder)
+        self._outputs = outputs
         self._jobservers: Jobservers | None = None
         self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self._here)
@@ -60,7 +61,9 @@ class Spawner:
         directory = self._directory
         if stage.dir is not None:
             directory = os.path.join(directory, os.fsencode(stage.dir))
-        output = b"%b/%d.%d" % (self._output_folder, index, attempt)
+        output = os.fsencode(self._outputs.path(index, attempt))
+        if stage.env_from or stage.cmd_from:
+            stage = self._filled(stage)
         env = self._environment.of(index, stage, attempt, directory, output)
         argv = command.argv_of(stage)
         program = self._environment.find(argv[0], env, directory)
@@ -105,6 +108,14 @@ class Spawner:
         if self._groups is not None:
             self._groups.close()
 
+    def _filled(self, stage: Stage) -> Stage:
+        from stagebook.condition.outputs import Absent
+
+        try:
+            return self._outputs.filled(stage)
+        except Absent as absent:
+            raise CannotStart(str(absent)) from None
+
     def _step_into(self, directory: bytes) -> None:
         try:
             os.chdir(directory)
@@ -118,7 +129,7 @@ class Spawner:
         from stagebook.engine import jobserver
 
         if self._jobservers is None:
-            self._jobservers = jobserver.Jobservers(self._output_folder)
+            self._jobservers = jobserver.Jobservers(os.fsencode(self._outputs.folder))
         count = jobserver.cores(stage.resources.cpu_milli)
         server = self._jobservers.open(index, attempt, count, self._environment.find("make", env, directory))
         flags = jobserver.flags(env.pop(b"MAKEFLAGS", b""), count, server)

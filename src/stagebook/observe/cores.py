@@ -1,4 +1,4 @@
-"""How many cores this process may use: affinity, and the quota of its control groups. Whole cores, at least one."""
+"""How many cores, and how much memory, this process may use: by affinity and by its control groups."""
 
 from __future__ import annotations
 
@@ -34,5 +34,24 @@ def _words(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().split()
+    except OSError:
+        return []
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or less if a control group (`memory.max`) grants less; 0 where nobody says."""
+    sizes = []
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemTotal:"):
+            sizes.append(int(line.split()[1]) * 1024)
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        sizes += [int(word) for word in _words(path) if word.isdigit()]
+    return min(sizes, default=0)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readlines()
     except OSError:
         return []

@@ -17,7 +17,7 @@ from stagebook.record.retelling import Header, header, pipeline_of
 from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Choice, Plan
+from stagebook.scheduler.plan import Cap, Choice, Plan
 from stagebook.scheduler.vocabulary import (
     Began,
     CancelAsked,
@@ -25,10 +25,15 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    Freed,
+    Judged,
+    Leased,
+    Refused,
     RerunAnswered,
     Resumed,
     RunEnded,
     SetTimer,
+    Shortage,
     Started,
     TimerFired,
 )
@@ -87,7 +92,10 @@ def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:
 
 def choice_from_plain(plain: dict[str, Any]) -> Choice:
     """The inverse, also of a choice that went through JSON; keys that are not known any more are left out."""
-    return Choice(**{name: _frozen(value) for name, value in plain.items() if name in Choice._fields})
+    values = {name: _frozen(value) for name, value in plain.items() if name in Choice._fields}
+    if values.get("cap") is not None:
+        values["cap"] = Cap(*values["cap"])
+    return Choice(**values)
 
 
 def _frozen(value: Any) -> Any:
@@ -212,5 +220,10 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "stage.started": _started,
     "stage.exited": _exited,
     "timer.fired": lambda record, at, stage: TimerFired(at, record["timer"]),
+    "condition.judged": lambda record, at, stage: Judged(at, stage, record["verdict"], record.get("reason")),
+    "lease.taken": lambda record, at, stage: Leased(at, stage),
+    "lease.refused": lambda record, at, stage: Refused(at, stage, record["by"]),
+    "lease.freed": lambda record, at, stage: Freed(at, stage),
+    "machine.short": lambda record, at, stage: Shortage(at, record.get("reason"), record.get("memory_free_bytes")),
     "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
 }

@@ -15,7 +15,7 @@ from stagebook.record import measured
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
-from stagebook.record.story import Story, Usage
+from stagebook.record.story import Story, Usage, around_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.exited(
             at[record["stage"]], record["attempt"], us, record["outcome"], record.get("reason"), record.get("exit"),
             record.get("signal"), usage_of(record.get("usage")), _us(record.get("ready")), record.get("waited"),
+            around_of(record.get("around")),
         )  # fmt: skip
         for text in record.get("warnings", ()):
             story.warn(text)
@@ -149,7 +150,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         if story.pipeline.format == MEASURED:
             measured.settle(story)
         else:
-            story.finished(us, record["outcome"], record.get("reason"))
+            story.finished(us, record["outcome"], record.get("reason"), around_of(record.get("around")))
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed" and "plan" in record:
         story.replanned(

@@ -38,6 +38,10 @@ def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> st
     if name == "slot":
         text = "waits for a slot"
         return f"{text}, {jobs} of {jobs} in use" if jobs else text
+    if name == "machine":
+        return f"is held: {harmless(holder or 'the machine is short')}"
+    if holder is not None and holder.startswith(f"{name} "):  # another run has it, and it is told which
+        return f"waits for {resource(holder)}"
     text = f"waits for {resource(name)}"
     return f"{text}, held by {harmless(holder)}" if holder else text
 

@@ -115,13 +115,6 @@ class Books:
         self._done_well = bytearray(count)
         self._ready_at = [-1] * count
         self._line = SequentialLine(plan) if plan.in_order else Line(plan)
-        self._paced = self._line.pace is not None
-        #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
-        self._leased: dict[int, str] = {}
-        for index, demand in enumerate(plan.demands):
-            shared = [plan.pools[pool].name for pool, _ in demand if plan.pools[pool].machine]
-            if shared:
-                self._leased[index] = shared[-1]
         self._now = 0
         self._began = False
         self._over = False
@@ -135,14 +128,6 @@ class Books:
         self._granted: dict[int, int] = {}
         self._failed_before: set[int] = set()
         self._may_rerun: set[int] = set()
-        #: Stages with a condition that has been found to hold.
-        self._judged: set[int] = set()
-        #: Of stages that are held: who has what they need. And what stages on their way to a lease have waited for.
-        self._held_by: dict[int, str] = {}
-        self._waited: dict[int, str | None] = {}
-        self._leases: list[int] = []
-        #: Why nothing new starts beside what runs: the machine beneath is short of something.
-        self._short: str | None = None
         self._killing: dict[int, int] = {}
         #: Of each stage that a failure elsewhere cancelled, that stage.
         self._fast_cause: dict[int, int] = {}
@@ -155,7 +140,6 @@ class Books:
         self._stage_timer: dict[int, str] = {}
         self._timer_last = 0
         self._run_timer = ""
-        self._pace_timer = ""
         #: 0: goes on. 1: nothing new but `always` stages. 2: nothing at all. Follows from the four below.
         self._stopping = 0
         self._cancels = 0
@@ -167,6 +151,29 @@ class Books:
         self._failed_groups: dict[int, int] = {}
         #: Stages that a cancel of the run has ended, in order: they wait again when it is lifted.
         self._stopped: list[int] = []
+
+        self._open_governed()
+
+    def _open_governed(self) -> None:
+        """What few plans have: conditions, rates and gaps, units that other runs share; and a shortage."""
+        plan = self.plan
+        #: Stages with a condition that has been found to hold.
+        self._judged: set[int] = set()
+        self._paced = self._line.pace is not None
+        self._pace_timer = ""
+        #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
+        self._leased: dict[int, str] = {}
+        for index, demand in enumerate(plan.demands):
+            shared = [plan.pools[pool].name for pool, _ in demand if plan.pools[pool].machine]
+            if shared:
+                self._leased[index] = shared[-1]
+        #: Of stages that are held: who has what they need. And what stages on their way to a lease have waited for.
+        self._held_by: dict[int, str] = {}
+        self._waited: dict[int, str | None] = {}
+        #: Stages that got a lease in this batch.
+        self._leases: list[int] = []
+        #: Why nothing new starts beside what runs: the machine beneath is short of something.
+        self._short: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -233,6 +240,13 @@ class Books:
                 return self.plan.stages[stage].skip is None
             return self._cause[stage] == need or self._join[stage] == JOIN_ANY
         return bool(self._always[stage]) and SUCCESS <= state <= TIMEOUT
+
+    @property
+    def outcome_so_far(self) -> str:
+        """How the run would end if it ended now: `success` as long as nothing has failed that counts."""
+        if self._cancels:
+            return "cancellation"
+        return self._run_end().outcome
 
     def _run_end(self) -> RunEnded:
         return ends.run_end(self.plan, self._state, self._cause, self._fast_cause, self._timed_out)

@@ -176,8 +176,9 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
     if any(stage.resources.cpu_milli for stage in stages):
         cpu_milli = limits.cpu_milli or max(choice.cores, JOBS_MIN_DEFAULT) * 1000
         pools.append(Pool("cpu", shared(cpu_milli, part)))
-    if limits.memory_bytes is not None and any(stage.resources.memory_bytes for stage in stages):
-        pools.append(Pool("memory", shared(limits.memory_bytes, part)))
+    memory_bytes = limits.memory_bytes or choice.memory_bytes
+    if memory_bytes and any(stage.resources.memory_bytes for stage in stages):
+        pools.append(Pool("memory", shared(memory_bytes, part)))
     used = {
         outer
         for stage in stages
@@ -245,9 +246,13 @@ def _demands(
             pool = pool_of.get(name)
             if pool is None:
                 continue
+            rate = pools[pool].rate
             if units > pools[pool].size:
                 text = f"stage `{stage.id}` asks {units} of `{name}`, which has {pools[pool].size}"
                 problems.append(_problem(pipeline, "demand-over-capacity", text, stage))
+            elif rate is not None and units > rate[0]:
+                text = f"stage `{stage.id}` asks {units} of `{name}`, which gives out {rate[0]} in {rate[1]} ms"
+                problems.append(_problem(pipeline, "demand-over-rate", text, stage))
             if units > 0:
                 demand.append((pool, units))
         if stage.id in matrix_of:
@@ -261,11 +266,12 @@ def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[st
     resources = stage.resources
     asked = []
     if resources.cpu_milli:
-        budget = pools[pool_of["cpu"]].size
         # Where the file names no limit, the budget is this machine's: a stage that wants more gets all of it, alone.
+        budget = pools[pool_of["cpu"]].size
         asked.append(("cpu", resources.cpu_milli if pipeline.limits.cpu_milli else min(resources.cpu_milli, budget)))
-    if resources.memory_bytes:
-        asked.append(("memory", resources.memory_bytes))
+    if resources.memory_bytes and "memory" in pool_of:
+        asked_bytes, budget = resources.memory_bytes, pools[pool_of["memory"]].size
+        asked.append(("memory", asked_bytes if pipeline.limits.memory_bytes else min(asked_bytes, budget)))
     taken: dict[str, int] = {}
     for name, units in resources.pools.items():
         for outer in _with_outer(pipeline, name):

@@ -6,7 +6,7 @@ Pure leaves: nothing here moves a stage.
 from __future__ import annotations
 
 from stagebook.model.outcome import SEVERITY
-from stagebook.scheduler.moves import CANCELLATION, NAMES, SKIP
+from stagebook.scheduler.moves import CANCELLATION, NAMES, SKIP, SUCCESS
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import RunEnded
 
@@ -36,6 +36,8 @@ def run_end(
         if lenient and not stage.critical:
             continue
         at = root.get(index, index)
+        if state[at] < SUCCESS:
+            continue
         outcome = NAMES[state[at]]
         if SEVERITY[outcome] <= SEVERITY[worst]:
             continue

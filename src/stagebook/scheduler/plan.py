@@ -73,9 +73,9 @@ class Cap(NamedTuple):
 class Choice(NamedTuple):
     """How a user asked for a run of a pipeline; with the pipeline it makes the plan, again and again the same.
 
-    `cores` is what this machine offers; `durations_ms` are known durations by stage id; `seed` is for jitter; `today`
-    is the day on which the run begins (ISO 8601), for quarantines; `base` is the revision that changes count from;
-    `policy_because` says which rule of the file chose `policy`.
+    `cores` and `memory_bytes` (0: not known) are what this machine offers; `durations_ms` are known durations by stage
+    id; `seed` is for jitter; `today` is the day on which the run begins (ISO 8601), for quarantines; `base` is the
+    revision that changes count from; `policy_because` says which rule of the file chose `policy`.
     """
 
     cores: int
@@ -93,3 +93,4 @@ class Choice(NamedTuple):
     cap: Cap | None = None
     base: str | None = None
     policy_because: str | None = None
+    memory_bytes: int = 0

@@ -129,9 +129,9 @@ def test_what_is_not_built_is_kept_and_named() -> None:
     assert pipeline.limits[3:] == (0.8, 200, 0.0, Rate(10, 1000), None)
     assert pipeline.pools["api"] == Pool(4, Rate(5, 1000), True)
     assert list(problems) == list(pipeline.unbuilt)
-    note = next(each for each in pipeline.unbuilt if "`when`" in each.message)
-    assert note.message == "`when` of stage `deploy` is checked but not built yet; `run` refuses it"
-    assert (note.line, note.col, note.level, note.code) == (46, 89, "note", "not-built")
+    note = next(each for each in pipeline.unbuilt if "`secrets` of stage" in each.message)
+    assert note.message == "`secrets` of stage `deploy` is checked but not built yet; `run` refuses it"
+    assert (note.line, note.level, note.code) == (46, "note", "not-built")
 
 
 def test_limits_pools_locks_and_policies_by_place() -> None:
@@ -207,4 +207,4 @@ def test_the_number_of_the_cache_format_moves_with_what_is_kept() -> None:
             pipeline, _ = parse(path.read_bytes(), "/work/project/stagebook.yaml")
             assert pipeline is not None
             kept.update(cache.encode(pipeline))
-    assert kept.hexdigest()[:16] == "9b0a1d990835a2e7"
+    assert kept.hexdigest()[:16] == "12bbf4109af99f52"

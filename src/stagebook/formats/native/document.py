@@ -130,9 +130,7 @@ def _policies(rules: list[Any], node: Node) -> tuple[PolicyRule, ...]:
 
 
 def _pools(check: Checker, entries: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Pool]:
-    """Sizes by name; `in` names another pool and leads to no circle. A list as policy is said here as well."""
-    if type(values.get("policy")) is list:
-        check.not_built(entries["policy"][0], "policy")
+    """Pools by name; `in` names another pool and leads to no circle."""
     pools = values.get("pools", {})
     inside = {name: pool["in"] for name, pool in pools.items() if type(pool) is dict and "in" in pool}
     for name, outer in inside.items():

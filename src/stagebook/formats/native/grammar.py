@@ -97,11 +97,7 @@ TEXT_OR_TEXTS = Either(TEXT, TEXTS)
 
 FROM = Record(
     "value from elsewhere",
-    {
-        "from": Key(
-            Scalar("output-of"), 'an output of an earlier stage, as `stages["build"].outputs.version`', built=False
-        )
-    },
+    {"from": Key(Scalar("output-of"), 'an output of an earlier stage, as `stages["build"].outputs.version`')},
     ("from",),
 )
 
@@ -308,7 +304,7 @@ STAGE_KEYS: Mapping[str, Key] = {
                     "lock",
                     {
                         "mode": Key(LOCK_MODE, "alone, or with others that share it", "exclusive"),
-                        "machine": Key(BOOL, "holds across runs on this machine", "false", built=False),
+                        "machine": Key(BOOL, "holds across runs on this machine", "false"),
                     },
                 ),
             ),
@@ -322,8 +318,8 @@ STAGE_KEYS: Mapping[str, Key] = {
         Record("ordering", {"strict": Key(TEXT, "why this order must stay")}, ("strict",)),
         "an order that advice must not touch",
     ),
-    "when": Key(TEXT, "a condition", built=False),
-    "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed", built=False),
+    "when": Key(TEXT, "a condition"),
+    "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed"),
     "inputs": Key(TEXTS, "files it reads", built=False),
     "outputs": Key(TEXTS, "files it makes", built=False),
     "quarantine": Key(
@@ -333,7 +329,6 @@ STAGE_KEYS: Mapping[str, Key] = {
             ("owner", "until"),
         ),
         "known to be flaky: does not fail the run",
-        built=False,
     ),
     **SHARED,
 }
@@ -408,7 +403,7 @@ PIPELINE_KEYS: Mapping[str, Key] = {
                 "jobs": Key(UNITS, "stages at once", "usable cores, at least 2"),
                 "cpu": Key(CPU, "cores that stages reserve from"),
                 "memory": Key(SIZE, "memory that stages reserve from"),
-                "share": Key(Scalar("share"), "share of the limits that is used", "100%", built=False),
+                "share": Key(Scalar("share"), "share of the limits that is used", "100%; 80% with a provider"),
                 "stagger": Key(
                     Either(
                         DURATION,
@@ -422,10 +417,9 @@ PIPELINE_KEYS: Mapping[str, Key] = {
                         ),
                     ),
                     "time between starts",
-                    built=False,
                 ),
-                "starts": Key(Scalar("rate"), "starts in a time", built=False),
-                "provider": Key(TEXT, "a provider whose caps hold", built=False),
+                "starts": Key(Scalar("rate"), "starts in a time"),
+                "provider": Key(TEXT, "a provider whose caps hold"),
             },
         ),
         "capacity of the run",
@@ -438,9 +432,9 @@ PIPELINE_KEYS: Mapping[str, Key] = {
                     "pool",
                     {
                         "size": Key(UNITS, "units"),
-                        "rate": Key(Scalar("rate"), "units given out in a time", built=False),
-                        "machine": Key(BOOL, "holds across runs on this machine", "false", built=False),
-                        "in": Key(TEXT, "the pool that it is part of", built=False),
+                        "rate": Key(Scalar("rate"), "units given out in a time"),
+                        "machine": Key(BOOL, "holds across runs on this machine", "false"),
+                        "in": Key(TEXT, "the pool that it is part of"),
                     },
                     ("size",),
                 ),

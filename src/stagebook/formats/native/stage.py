@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 _KINDS = frozenset(grammar.KINDS)
 _SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
-_MORE = frozenset(
-    key
-    for key, spec in grammar.STAGE_KEYS.items()
-    if not spec.built and key not in ("when", "changed", "quarantine")  # these have a place in the model
-)
+_MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
 _deploys = re.compile(r"(^|[^a-z])(deploy|deployment|release|publish|promote|rollout|upload)([^a-z]|$)", re.IGNORECASE)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.

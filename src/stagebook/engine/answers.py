@@ -1,0 +1,203 @@
+"""Answers what the machine asks beside starting and ending processes: conditions, leases, and how the machine beneath
+fares. It decides nothing: each answer is an event with its line for the journal. Rooms that cost are opened when asked.
+"""
+
+from __future__ import annotations
+
+import os
+
+from stagebook.engine.outputs import Outputs
+from stagebook.model.outcome import OUTCOMES
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.value import NamedTuple
+from stagebook.record.line import members
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.plan import Choice, Plan
+from stagebook.scheduler.vocabulary import Event, Freed, Judged, Leased, Refused, Shortage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.condition.court import Court
+    from stagebook.condition.facts import Facts
+    from stagebook.engine.lease import Leases, Want
+    from stagebook.observe import shortage
+
+SHORTAGE_US = 1_000_000  #: how often it is looked whether the machine is short, while anything happens
+HELD_US = 60_000_000  #: how long a shortage may keep a run from its next start while nothing of it runs
+PATIENCE_US = 1_000_000  #: how long a place in the line is kept for a stage that cannot use it now
+FAR_US = 3_600_000_000
+
+
+class Answer(NamedTuple):
+    """An event, the name of its line, the stage that it names, and what else stands in the line."""
+
+    event: Event
+    name: str
+    stage: int | None
+    tail: str
+
+
+class Answers:
+    """The answers for one run. `facts` are those that the plan was made with, where there were any."""
+
+    def __init__(
+        self, pipeline: Pipeline, plan: Plan, machine: Machine, run: str, choice: Choice, outputs: Outputs,
+        facts: Facts | None = None, watches_memory: bool = True,
+    ) -> None:  # fmt: skip
+        self._pipeline = pipeline
+        self._plan = plan
+        self._machine = machine
+        self._run = run
+        self._choice = choice
+        self._outputs = outputs
+        self._facts = facts
+        self.warnings: list[str] = []
+        self._court: Court | None = None
+        if any(stage.judged for stage in plan.stages):
+            self._open_court()
+        self._leases: Leases | None = None
+        self._leased: set[int] = set()  #: held, or answered so in the batch that is under way
+        self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
+        self._free_at = FAR_US
+        self._shortage: shortage.Shortage | None = None
+        self._short: str | None = None
+        self._short_at = 0 if watches_memory else FAR_US
+        self._held_since: int | None = None
+
+    @property
+    def due_us(self) -> int:
+        """When `look` has something to do."""
+        return min(self._free_at, self._short_at if self._short is not None else FAR_US)
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._leases is not None:
+            self._leases.close()
+        if self._shortage is not None:
+            self._shortage.close()
+
+    # Conditions -----------------------------------------------------------------------------------------------
+
+    def judge(self, stage: int, us: int) -> Answer:
+        if self._court is None:
+            self._open_court()
+        assert self._court is not None
+        verdict, reason = self._court.verdict(
+            stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
+        )  # fmt: skip
+        event = Judged(us // 1000, stage, verdict, reason)
+        return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
+
+    def _open_court(self) -> None:
+        from stagebook.condition import facts
+        from stagebook.condition.court import Court
+
+        if self._facts is None:
+            folder = os.path.dirname(self._pipeline.file)
+            params = dict(self._choice.params)
+            want = facts.wanted(self._pipeline)
+            self._facts = facts.gather(folder, params, os.environ, self._choice.base, want)
+        self._court = Court(self._pipeline, self._facts)
+        self.warnings += self._court.warnings()
+
+    def _outcome_of(self, stage: str) -> str | None:
+        index = self._outputs.index(stage)
+        word = None if index is None else self._machine.state(index)
+        return word if word in OUTCOMES else None
+
+    # Leases ---------------------------------------------------------------------------------------------------
+
+    def ask_lease(self, stage: int, us: int) -> Answer:
+        """Try to take what the stage shares with other runs."""
+        if self._leases is None:
+            from stagebook.engine.lease import Leases
+
+            self._leases = Leases(self._run)
+        self._told_free.pop(stage, None)
+        self._leases.want(stage, self._plan.stages[stage].id, self._wants(stage))
+        by = self._leases.take(stage)
+        if by is None:
+            self._leased.add(stage)
+            return Answer(Leased(us // 1000, stage), "lease.taken", stage, members())
+        self._free_at = us + (self._leases.pause_us or 0)
+        return Answer(Refused(us // 1000, stage, by), "lease.refused", stage, members(by=by))
+
+    def _wants(self, stage: int) -> list[Want]:
+        from stagebook.engine.lease import Want
+
+        demand = self._plan.demands[self._plan.stages[stage].demand]
+        pools = [(self._plan.pools[pool], units) for pool, units in demand]
+        return [Want(pool.name, units, pool.size, pool.rate) for pool, units in pools if pool.machine]
+
+    def started(self, stages: set[int]) -> None:
+        """These start by the latest decisions: who else holds a lease and has no attempt gives it back."""
+        for stage in self._leased - stages:
+            if self._machine.state(stage) not in ("running", "killing"):
+                self.over(stage)
+
+    def over(self, stage: int) -> None:
+        """No attempt of the stage lives."""
+        if self._leases is None:
+            return
+        if stage in self._leased:
+            self._leased.discard(stage)
+            self._leases.give_back(stage)
+
+    def ended(self, stage: int) -> None:
+        """The stage has ended: it wants nothing any more."""
+        if self._leases is not None:
+            self._told_free.pop(stage, None)
+            self._leases.forget(stage)
+
+    # What is due ----------------------------------------------------------------------------------------------
+
+    def look(self, us: int) -> list[Answer]:
+        """What has changed outside."""
+        answers = []
+        if self._leases is not None and us >= self._free_at:
+            answers += self._look_for_leases(us)
+        if us >= self._short_at:
+            answers += self._look_for_shortage(us)
+        return answers
+
+    def _look_for_leases(self, us: int) -> list[Answer]:
+        assert self._leases is not None
+        for stage, told_us in list(self._told_free.items()):
+            if us - told_us >= PATIENCE_US:
+                self._leases.passive(stage)
+                del self._told_free[stage]
+        answers = []
+        for stage in self._leases.freed():
+            if stage not in self._told_free and self._machine.state(stage) == "held":
+                self._told_free[stage] = us
+                answers.append(Answer(Freed(us // 1000, stage), "lease.freed", stage, members()))
+        pause_us = self._leases.pause_us
+        self._free_at = FAR_US if pause_us is None else us + max(pause_us, 1000)
+        return answers
+
+    def _look_for_shortage(self, us: int) -> list[Answer]:
+        self._short_at = us + SHORTAGE_US
+        if self._shortage is None:
+            from stagebook.observe.shortage import Shortage as Watch
+
+            most = max((stage.resources.memory_bytes for stage in self._pipeline.stages), default=0)
+            self._shortage = Watch(need_bytes=most)
+        reason, free = self._shortage.look(us)
+        if reason is not None and self._waits_in_vain(us):
+            self.warnings.append(f"{reason} for {HELD_US // 1_000_000} s while nothing ran; admission looks no more")
+            self._short_at = FAR_US
+            reason = free = None
+        if reason == self._short:
+            return []
+        self._short = reason
+        tail = members(reason=reason, memory_free_bytes=free)
+        return [Answer(Shortage(us // 1000, reason, free), "machine.short", None, tail)]
+
+    def _waits_in_vain(self, us: int) -> bool:
+        """Whether it is not this run that makes the machine short: nothing of it has run for long."""
+        if any(self._machine.state(stage) in ("running", "killing") for stage in self._machine.outstanding()):
+            self._held_since = None
+            return False
+        if self._held_since is None:
+            self._held_since = us
+        return us - self._held_since >= HELD_US

@@ -1,0 +1,56 @@
+"""What stages of one run said about themselves, for conditions and for the stages that are given it. Writes nothing."""
+
+from __future__ import annotations
+
+from stagebook.model.pipeline import Stage
+from stagebook.scheduler.machine import Machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+
+class Outputs:
+    """The outputs of the latest attempt of each stage, read when they are asked for. `folder` holds their files."""
+
+    def __init__(self, folder: str, places: Mapping[str, int], machine: Machine) -> None:
+        self.folder = folder
+        self._places = places
+        self._machine = machine
+        self._known: dict[tuple[int, int], dict[str, str]] = {}
+        self.warnings: list[str] = []
+
+    def index(self, stage: str) -> int | None:
+        return self._places.get(stage)
+
+    def path(self, index: int, attempt: int) -> str:
+        """The `STAGEBOOK_OUTPUT` file of an attempt."""
+        return f"{self.folder}/{index}.{attempt}"
+
+    def of(self, stage: str) -> Mapping[str, str]:
+        """By the stage's id; empty for a stage that has not run."""
+        index = self._places.get(stage)
+        if index is None:
+            return {}
+        attempt = self._machine.attempt(index)
+        known = self._known.get((index, attempt))
+        if known is None:
+            from stagebook.condition import outputs
+
+            known, warnings = outputs.read(self.path(index, attempt))
+            self.warnings += [f"{stage}: {warning}" for warning in warnings]
+            self._known[index, attempt] = known
+        return known
+
+    def filled(self, stage: Stage) -> Stage:
+        """The stage with the outputs that it is given in their places. Raises `condition.outputs.Absent`."""
+        from stagebook.condition import outputs
+
+        env = {name: outputs.value(of, self.of(of.stage)) for name, of in stage.env_from.items()}
+        command = stage.command
+        if stage.cmd_from:
+            words = list(command)
+            for place, of in stage.cmd_from.items():
+                words[int(place)] = outputs.value(of, self.of(of.stage))
+            command = tuple(words)
+        return stage._replace(env={**stage.env, **env}, command=command)
