@@ -128,6 +128,19 @@ def test_r026_options_and_selection_hold_for_every_run(place: Place) -> None:
     end(place, command)
 
 
+def test_r026_what_failed_in_a_run_is_what_failed_in_that_run_each_time(place: Place) -> None:
+    place.pipeline({"good": noted(), "bad": noted("test -e fixed"), "after": {"run": noted(), "needs": "bad"}})
+    assert place.run("run").code == 1
+    command = watch(place, "--failed-of", "last")
+    wait_idle(command, 1)
+    place.write("", "fixed")
+    wait_idle(command, 2)
+    place.write("", "more")
+    wait_idle(command, 3)
+    assert place.began()[2:] == ["bad", "bad", "after", "bad", "after"]
+    end(place, command)
+
+
 def test_r026_a_broken_file_is_told_and_watching_goes_on(place: Place) -> None:
     place.pipeline({"unit": noted()})
     command = watch(place)

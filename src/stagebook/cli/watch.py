@@ -29,7 +29,7 @@ QUIET_S = 0.3  #: changes have settled once nothing more has changed for so long
 SETTLE_S = 2.0  #: or after this long in any case
 LOOK_MS = 100  #: how often we look up from waiting
 WORDS_MAX = 500_000  #: bytes of stage names that go onto a command line
-GIT_PATHS = 8  #: paths that git is asked of at once: with the longest, questions and answers fit into a pipe each
+GIT_BYTES = 32_768  #: of paths that git is asked of at once: questions and answers fit into a pipe each
 NAMED_MAX = 3  #: files and stages that a line names
 
 #: Beside what watchfiles leaves out by itself: tools' own folders, and what editors put beside a file.
@@ -343,8 +343,11 @@ def _merge(into: dict[str, int], more: Mapping[str, int]) -> None:
 def _ignored_by_git(folder: str, paths: list[str]) -> set[str]:
     """Those that git ignores; none where git cannot tell."""
     ignored: set[str] = set()
-    for at in range(0, len(paths), GIT_PATHS):
-        asked = b"".join(os.fsencode(path) + b"\0" for path in paths[at : at + GIT_PATHS])
+    left = [os.fsencode(path) + b"\0" for path in paths]
+    while left:
+        asked = b""
+        while left and len(asked) < GIT_BYTES:
+            asked += left.pop()
         (ear, answers), (questions, mouth) = os.pipe(), os.pipe()
         try:
             pid = os.posix_spawnp(
