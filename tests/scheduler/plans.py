@@ -130,8 +130,8 @@ class Run:
     def freed(self, name: str) -> list[str]:
         return self.feed(Freed(self.at, self.index(name)))
 
-    def short(self, reason: str | None, memory_free: int | None = None) -> list[str]:
-        return self.feed(Shortage(self.at, reason, memory_free))
+    def short(self, reason: str | None, memory_free: int | None = None, holds_all: bool = True) -> list[str]:
+        return self.feed(Shortage(self.at, reason, memory_free, holds_all))
 
     def began(self, name: str) -> list[str]:
         """The start of its latest attempt is reported."""

@@ -31,6 +31,18 @@ def test_short_of_something_else_one_starts_at_a_time() -> None:
     assert run.exit("b") == ["b: success", "start c"]
 
 
+def test_with_some_left_only_those_wait_who_ask_for_more() -> None:
+    plan = plan_of(
+        stage("a"), stage("big", "a", units={"memory": 400}), stage("small", "a", units={"memory": 200}),
+        stage("none", "a"), stage("long"), pools={"memory": 1000},
+    )  # fmt: skip
+    run = Run(plan)
+    run.short("free memory 300 < 400", 300, holds_all=False)
+    assert run.exit("a") == ["a: success", "start small", "start none"]
+    assert run.waiting("big") == "machine"
+    assert run.short(None) == ["start big"]
+
+
 def test_a_new_engine_begins_without_a_shortage() -> None:
     run = Run(plan_of(stage("a"), stage("b", units={"memory": 400}), pools={"memory": 1000}, slots=1))
     run.short("free memory 300", 300)

@@ -127,7 +127,7 @@ class Drive:
         at = 0
         while self.world.governs_by("short", 0.7):
             at += draw.randint(0, 20)
-            self.push(at, Shortage(at, "free memory 1 MiB", draw.choice((None, 0, 1, 3))))
+            self.push(at, Shortage(at, "free memory 1 MiB", draw.choice((None, 0, 1, 3)), draw.random() < 0.5))
             at += draw.randint(1, 20)
             self.push(at, Shortage(at, None))
 

@@ -109,7 +109,8 @@ class Governed:
             used = sum(units.get(plan.stages[other].demand, 0) for other in [*recent, *on_the_way, stage])
             assert used <= most, f"s{stage} starts over the rate of {name}: {used} of {most}"
         if self.short is not None:
-            assert not running and not self.leasing, f"s{stage} starts beside others, and the machine is short"
+            is_beside = running or self.leasing
+            assert not (self.short.holds_all and is_beside), f"s{stage} starts beside others, and the machine is short"
             asked = sum(units for pool, units in self._demand(stage) if plan.pools[pool].name == "memory")
             assert self.short.memory_free is None or asked <= self.short.memory_free, f"s{stage} asks for too much"
 

@@ -147,7 +147,9 @@ class MachineRules(RuleBasedStateMachine):
 
     @rule(is_short=st.booleans(), free=st.none() | st.integers(0, 3))
     def shortage(self, is_short: bool, free: int | None) -> None:
-        self._feed(Shortage(self.at, "free memory 1 MiB" if is_short else None, free if is_short else None))
+        self._feed(
+            Shortage(self.at, "free memory 1 MiB" if is_short else None, free if is_short else None, free is None)
+        )
 
     @precondition(lambda self: self.asked)
     @rule(pick=st.integers(0, 99), again=st.booleans())

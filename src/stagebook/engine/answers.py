@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stagebook.observe import shortage
 
 SHORTAGE_US = 1_000_000  #: how often it is looked whether the machine is short, while anything happens
+SATISFIABLE = 80  #: percent of the machine's memory: so much is as good as whatever a stage asks for beyond it
 HELD_US = 60_000_000  #: how long a shortage may keep a run from its next start while nothing of it runs
 PATIENCE_US = 1_000_000  #: how long a place in the line is kept for a stage that cannot use it now
 FAR_US = 3_600_000_000
@@ -181,7 +182,7 @@ class Answers:
             from stagebook.observe.shortage import Shortage as Watch
 
             most = max((stage.resources.memory_bytes for stage in self._pipeline.stages), default=0)
-            self._shortage = Watch(need_bytes=most)
+            self._shortage = Watch(need_bytes=min(most, self._choice.memory_bytes * SATISFIABLE // 100))
         reason, free = self._shortage.look(us)
         if reason is not None and self._waits_in_vain(us):
             self.warnings.append(f"{reason} for {HELD_US // 1_000_000} s while nothing ran; admission looks no more")
@@ -190,8 +191,9 @@ class Answers:
         if reason == self._short:
             return []
         self._short = reason
-        tail = members(reason=reason, memory_free_bytes=free)
-        return [Answer(Shortage(us // 1000, reason, free), "machine.short", None, tail)]
+        holds_all = reason is not None and (free is None or free < self._shortage.floor)
+        tail = members(reason=reason, memory_free_bytes=free, holds_all=holds_all)
+        return [Answer(Shortage(us // 1000, reason, free, holds_all), "machine.short", None, tail)]
 
     def _waits_in_vain(self, us: int) -> bool:
         """Whether it is not this run that makes the machine short: nothing of it has run for long."""

@@ -41,14 +41,14 @@ class Shortage:
         self._limits = [(limit, self._open(path), stat) for limit, path, stat in _limits(root)]
         total = _kib(_read(self._meminfo), b"MemTotal:")
         sizes = [limit for limit, _, _ in self._limits] + ([] if total is None else [total])
-        self._floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
+        self.floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
         self._told: Told = (None, None)
         self._is_stalled = False
 
     def look(self, us: int) -> Told:
         """Why it is short, as people read it, and how many bytes are free; (None, None) where it is not short or where
         nothing can be known. A stall has no number of bytes. The answer stays the same until something changes."""
-        enough = max(self._floor, self.need_bytes)
+        enough = max(self.floor, self.need_bytes)
         reason, before = self._told
         if before is not None:
             enough = round(enough * EASE)

@@ -224,6 +224,8 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "lease.taken": lambda record, at, stage: Leased(at, stage),
     "lease.refused": lambda record, at, stage: Refused(at, stage, record["by"]),
     "lease.freed": lambda record, at, stage: Freed(at, stage),
-    "machine.short": lambda record, at, stage: Shortage(at, record.get("reason"), record.get("memory_free_bytes")),
+    "machine.short": lambda record, at, stage: Shortage(
+        at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
+    ),
     "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
 }

@@ -103,8 +103,8 @@ class Line:
         self.claim = -1
         is_paced = plan.gaps_ms or plan.starts is not None or any(pool.rate is not None for pool in plan.pools)
         self.pace = Pace(plan) if is_paced else None
-        #: The machine beneath is short: bytes of memory that are left, or None where it is short of something else.
-        self.shortage: tuple[int | None] | None = None
+        #: The machine beneath is short: bytes of memory that are left (None: not what is short), whether all are held.
+        self.shortage: tuple[int | None, bool] | None = None
         #: What time and shortage forbade at the end of this batch, and of the one before: masks with a word.
         self.bars: list[tuple[int, str]] = []
         self.bars_before: list[tuple[int, str]] = []
@@ -225,15 +225,15 @@ class Line:
             allowed = self.pace.fits(now, claim)
             self.bars = self.pace.bars
         if self.shortage is not None:
-            mask = self._bearable(self.shortage[0])
+            mask = self._bearable(*self.shortage)
             self.bars = [(mask, "machine"), *self.bars]
             allowed &= mask
         return allowed
 
-    def _bearable(self, memory_free: int | None) -> int:
-        """While the machine is short nothing starts beside what runs; alone, what asks for no more than is left."""
-        slot = self.plan.pools[0]
-        if slot.size - self.free[0] - (self.claim >= 0) > 0:
+    def _bearable(self, memory_free: int | None, holds_all: bool) -> int:
+        """What may start while the machine is short."""
+        is_any_running = self.plan.pools[0].size - self.free[0] - (self.claim >= 0) > 0
+        if holds_all and is_any_running:
             return 0
         mask = 0
         for index, demand in enumerate(self.demands):

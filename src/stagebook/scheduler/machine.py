@@ -136,7 +136,7 @@ class Machine(Course):
             self._lease_answered(self._known(event.stage), event)
         elif isinstance(event, Shortage):
             self._short = event.reason
-            self._line.shortage = None if event.reason is None else (event.memory_free,)
+            self._line.shortage = None if event.reason is None else (event.memory_free, event.holds_all)
         elif isinstance(event, Resumed):
             self._resumed()
         elif isinstance(event, Began):

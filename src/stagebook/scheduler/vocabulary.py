@@ -100,12 +100,13 @@ class Freed(NamedTuple):
 
 
 class Shortage(NamedTuple):
-    """The machine beneath is short: `reason` says of what, None that it is over. `memory_free` bytes are left, None
-    where memory is not what is short."""
+    """The machine beneath is short: `reason` says of what, None that it is over. What asks for more than `memory_free`
+    bytes is held (None: that is not what is short); with `holds_all` everything is, while something runs."""
 
     at: int
     reason: str | None
     memory_free: int | None = None
+    holds_all: bool = False
 
 
 Event = (
