@@ -31,6 +31,12 @@ def test_what_stands_is_not_started_and_its_followers_are() -> None:
     assert starts == ["c"]
 
 
+def test_what_has_not_begun_keeps_nothing() -> None:
+    plan = replan.keep(CHAIN, DONE, {"a": 1})
+    assert begin(plan)[0] == ["b", "side"]
+    assert plan.stages[1:] == CHAIN.stages[1:]
+
+
 def test_a_failure_that_stands_still_fails_the_run() -> None:
     plan = replan.keep(CHAIN, {**DONE, "c": ("success", None)}, dict.fromkeys("abc", 1) | {"side": 1})
     starts, ends = begin(plan)

@@ -260,7 +260,7 @@ class Books:
         assert not self._settling, "a chain was not walked to its end"
         assert sorted(self._killing) == [i for i, value in enumerate(state) if value == KILLING], "reasons of kills"
         for index, stage in enumerate(self.plan.stages):
-            if state[index] == WAITING and self._began:
+            if state[index] == WAITING:
                 left = sum(state[need] < SUCCESS for need in stage.needs)
                 assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
         self._line.check(
