@@ -395,12 +395,12 @@ def test_a_matrix_and_its_cells_are_picked_by_name(name: str, selected: int) -> 
 
 
 def test_a_cell_is_picked_by_its_whole_name_whatever_is_in_its_values() -> None:
-    cells = [stage(f"t[py={py},os=a[b]", name="t", cell={"py": py, "os": "a[b"}) for py in "23"]
-    made = plan(*cells, choice=Choice(2, only=("t[os=a[b,py=3]",)))
+    cells = [stage(f"t[py={py},os=a[b,cc=d]", name="t", cell={"py": py, "os": "a[b", "cc": "d"}) for py in "23"]
+    made = plan(*cells, choice=Choice(2, only=("t[os=a[b,py=3,cc=d]",)))
     assert [planned.skip for planned in made.stages] == ["not selected", None]
-    assert problems(*cells, choice=Choice(2, only=("t[os=a[b,py=33", "t[os=a[bb,py=3]"))) == [
-        "0:0 unknown-stage: --only: no stage `t[os=a[b,py=33`, did you mean `t[os=a[b,py=3]`?",
-        "0:0 unknown-stage: --only: no stage `t[os=a[bb,py=3]`, did you mean `t[os=a[b,py=3]`?",
+    assert problems(*cells, choice=Choice(2, only=("t[os=a[b,py=3,cc=dd", "t[cc=d,os=a[b,py=33]"))) == [
+        "0:0 unknown-stage: --only: no stage `t[os=a[b,py=3,cc=dd`, did you mean `t[py=3,os=a[b,cc=d]`?",
+        "0:0 unknown-stage: --only: no stage `t[cc=d,os=a[b,py=33]`, did you mean `t[cc=d,os=a[b,py=3]`?",
     ]
 
 

@@ -54,8 +54,10 @@ def test_what_lacks_most_tellingly_is_named() -> None:
 
 
 def test_a_demand_over_capacity_is_a_defect_of_the_plan() -> None:
-    with pytest.raises(DefectError, match="2 units of `pool:db`, which has 1"):
-        Machine(plan_of(stage("a", units={"pool:db": 2}), pools={"pool:db": 1}))
+    for units in (2, 0, -1):
+        with pytest.raises(DefectError) as caught:
+            Machine(plan_of(stage("a", units={"pool:db": units}), pools={"pool:db": 1}))
+        assert str(caught.value) == f"the plan asks {units} units of `pool:db`, which has 1"
 
 
 def test_a_stage_that_many_pass_claims_its_units() -> None:
