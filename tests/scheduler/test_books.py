@@ -26,6 +26,19 @@ def test_what_has_not_begun_is_sound_and_can_go_on() -> None:
     assert [machine.attempt(0), machine.state(0), machine.waiting(0)] == [0, "waiting", "needs"]
 
 
+def test_a_snapshot_tells_in_which_order_stages_became_ready() -> None:
+    plan = plan_of(
+        stage("hold", units={"cpu": 1}), stage("p"), stage("q"), stage("first", units={"cpu": 1}),
+        stage("x", "p", units={"cpu": 1}), stage("y", "q", units={"cpu": 1}), pools={"cpu": 1},
+    )  # fmt: skip
+    one, other = Run(plan), Run(plan)
+    one.exit("p")
+    one.exit("q")
+    other.exit("q")
+    other.exit("p")
+    assert one.machine.snapshot() != other.machine.snapshot()
+
+
 def claim_of_another(machine: Machine) -> None:
     """With its units set aside, so that they still add up."""
     machine._line.claim = 2

@@ -82,8 +82,55 @@ def test_one_stage_is_cancelled_and_its_dependents_skip() -> None:
     assert run.exit("a") == ["a: cancellation", "c: skip"]
     assert run.reason("a") == "cancelled" and run.reason("c") == "needs a (cancellation)"
     assert run.cancel("cancel", "d") == ["d: cancellation"]
+    assert run.reason("d") == "cancelled"
     assert run.exit("b") == ["b: success", "run: cancellation"]
     assert run.run_end is not None and run.run_end.reason == "a cancelled"
+
+
+def test_a_stage_cancelled_while_it_dies_of_a_signal_is_cancelled_for_good() -> None:
+    run = Run(plan_of(stage("a"), stage("b")))
+    run.cancel()
+    assert run.cancel("cancel", "a") == ["kill a cancelled now"]
+    assert run.exit("a", "b")[-1] == "run: cancellation"
+    assert (run.reason("a"), run.reason("b")) == ("cancelled", "cancelled by SIGINT")
+    assert run.resume() == ["start b 2"]
+
+
+def test_a_stage_cancelled_after_its_signal_was_lifted_does_not_wait_again() -> None:
+    run = Run(plan_of(stage("a")))
+    run.cancel()
+    run.resume()
+    assert run.cancel("cancel", "a") == []
+    assert run.exit("a") == ["a: cancellation", "run: cancellation"]
+    assert run.reason("a") == "cancelled"
+
+
+def test_a_stage_that_dies_for_another_reason_keeps_it_when_it_is_cancelled() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c", stage_timeout_ms=5), policy="fail-fast"))
+    run.fire("stage")
+    assert run.cancel("cancel", "c") == ["kill c timeout now"]
+    run.fail("a")
+    assert run.cancel("cancel", "b") == ["kill b cancelled now"]
+    run.exit("b", "c")
+    assert (run.reason("b"), run.reason("c")) == ("fail-fast: a (failure)", "stage timeout")
+
+
+def test_what_dies_of_a_failure_that_stands_dies_of_it_also_after_a_resume() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), policy="fail-fast"))
+    run.fail("a")
+    run.cancel()
+    assert run.resume() == []
+    run.cancel()
+    assert run.exit("b")[-1] == "run: cancellation"
+    assert run.reason("b") == "fail-fast: a (failure)"
+
+
+def test_what_dies_of_its_time_does_so_also_after_a_resume() -> None:
+    run = Run(plan_of(stage("a", attempt_timeout_ms=5)))
+    run.fire("attempt")
+    run.cancel()
+    run.resume()
+    assert run.exit("a") == ["a: timeout", "run: timeout"]
 
 
 def test_a_stage_killed_for_its_time_and_then_cancelled_is_a_timeout_for_good() -> None:

@@ -7,7 +7,7 @@ from tests.scheduler.plans import plan_of, stage
 from stagebook.scheduler import replan
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Began, Ended, RunEnded, Start
+from stagebook.scheduler.vocabulary import Began, Ended, Exited, RunEnded, Start
 
 CHAIN = plan_of(stage("a"), stage("b", "a"), stage("c", "b"), stage("side", "a"))
 DONE = {"a": ("success", None), "b": ("success", None), "side": ("failure", "exit 1")}
@@ -54,4 +54,6 @@ def test_a_failure_that_stands_skips_its_followers() -> None:
 def test_attempts_are_numbered_on_and_granted_anew() -> None:
     plan = replan.keep(plan_of(stage("a", attempts=2)), {}, {"a": 3})
     machine = Machine(plan)
-    assert [one.attempt for one in machine.feed(Began(0)) if isinstance(one, Start)] == [4]
+    assert machine.feed(Began(0)) == [Start(0, 4, 0, None)]
+    assert machine.feed(Exited(1, 0, 4, "failure")) == [Start(0, 5, 1, None)]
+    assert machine.feed(Exited(1, 0, 5, "failure")) == [Ended(0, "failure", None, False), RunEnded("failure", None)]

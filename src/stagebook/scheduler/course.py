@@ -194,12 +194,7 @@ class Course(Books):
 
     def _end_by_stop(self, stage: int) -> None:
         """The stage could go on, were the run not stopping."""
-        if self._cancels:
-            self._end_unstarted(stage, RUN_CANCEL)
-        elif self._timed_out:
-            self._end_unstarted(stage, RUN_TIMEOUT)
-        else:
-            self._end_unstarted(stage, FAIL_FAST)
+        self._end_unstarted(stage, RUN_CANCEL if self._cancels else RUN_TIMEOUT if self._timed_out else FAIL_FAST)
 
     def _end_unstarted(self, stage: int, cause: int) -> None:
         """End a stage of which no attempt exists now."""
