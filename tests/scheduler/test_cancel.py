@@ -46,6 +46,16 @@ def test_clean_up_that_runs_goes_on_through_the_first_cancel_and_dies_at_the_sec
     assert run.exit("a", "clean") == ["a: cancellation", "clean: cancellation", "run: cancellation"]
 
 
+def test_clean_up_that_dies_of_a_second_cancel_is_cancelled_for_good_by_a_person() -> None:
+    run = Run(plan_of(stage("a"), stage("clean", always=True)))
+    run.cancel()
+    run.cancel()
+    assert run.cancel("cancel", "clean") == ["kill clean cancelled now"]
+    run.exit("a", "clean")
+    assert (run.reason("a"), run.reason("clean")) == ("cancelled by SIGINT", "cancelled")
+    assert run.resume() == ["start a 2"]
+
+
 def test_after_a_second_cancel_nothing_at_all_starts() -> None:
     run = Run(plan_of(stage("a"), stage("clean", "a", always=True)))
     run.cancel()
@@ -330,6 +340,29 @@ def test_a_timeout_cut_short_by_a_cancel_neither_fails_fast_nor_is_final() -> No
     assert run.resume()[0] == "start a 2"
     assert run.exit("a") == ["a: success", "start b"]
     assert run.ends["a"].flaky
+
+
+def test_a_timeout_cut_short_goes_on_only_if_it_is_one_of_the_ends_tried_again() -> None:
+    for only, said in ((("timeout",), ["start a 2"]), (("exit 7",), ["run: timeout"])):
+        run = Run(plan_of(stage("a", attempts=2, attempt_timeout_ms=5, retry_only=only)))
+        run.fire("attempt")
+        run.cancel()
+        assert run.exit("a", outcome="failure", exit=15) == ["a: timeout", "run: cancellation"]
+        assert run.resume()[:1] == said
+
+
+def test_a_timeout_cut_short_does_not_cancel_its_matrix() -> None:
+    run = Run(
+        plan_of(
+            stage("a", fail_fast_group=0, attempt_timeout_ms=5, attempts=2), stage("b"), stage("c"),
+            stage("w", "b", fail_fast_group=0),
+        )
+    )  # fmt: skip
+    run.fire("attempt")
+    run.cancel()
+    run.exit("c")
+    assert run.exit("a") == ["a: timeout"]
+    assert run.state("w") == "waiting"
 
 
 def test_a_timeout_that_the_end_of_the_run_made_final_stays_after_resume() -> None:

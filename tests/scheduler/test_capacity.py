@@ -53,6 +53,27 @@ def test_what_lacks_most_tellingly_is_named() -> None:
     assert run.decisions[-1].waited == "lock:l"  # type: ignore[union-attr]
 
 
+def test_what_is_free_is_not_waited_for() -> None:
+    run = Run(plan_of(stage("a"), stage("b", units={"pool:db": 1}), slots=1, pools={"pool:db": 1}))
+    assert run.waiting("b") == "slot"
+
+
+def test_who_claims_waits_for_what_is_not_yet_set_aside() -> None:
+    """`big` was passed: the database that came free is its own now, the cores are not."""
+    big = stage("big", units={"cpu": 2, "pool:db": 1})
+    run = Run(
+        plan_of(
+            stage("hold", units={"cpu": 1}), stage("held", units={"pool:db": 1}), big, stage("small"),
+            stage("late", units={"pool:db": 1}), pools={"cpu": 2, "pool:db": 1}, passed_over_max=1,
+        )
+    )  # fmt: skip
+    assert run.said == ["start hold", "start held", "start small"]
+    assert run.waiting("big") == "pool:db"
+    assert run.exit("held") == ["held: success"]
+    assert (run.waiting("big"), run.waiting("late")) == ("cpu", "pool:db")
+    assert run.exit("hold") == ["hold: success", "start big"]
+
+
 def test_a_demand_over_capacity_is_a_defect_of_the_plan() -> None:
     for units in (2, 0, -1):
         with pytest.raises(DefectError) as caught:
@@ -93,6 +114,14 @@ def test_claims_set_aside_only_what_is_lacking() -> None:
         run.exit(f"s{index}")
     assert run.state("late") == "ready"
     assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def test_who_fits_beside_the_claimer_starts_with_it() -> None:
+    hold, big = stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2})
+    run = Run(plan_of(hold, big, stage("s0"), stage("s1"), slots=3, pools={"cpu": 2}, passed_over_max=1))
+    assert run.said == ["start hold", "start s0"]
+    assert run.waiting("s1") == "slot"
+    assert run.exit("hold") == ["hold: success", "start big", "start s1"]
 
 
 def stream(passed_over_max: int, seed: int) -> tuple[int, int]:

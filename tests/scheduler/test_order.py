@@ -31,6 +31,13 @@ def test_a_stage_starts_when_all_its_needs_are_done() -> None:
     assert run.machine.is_over
 
 
+def test_the_reason_of_an_exit_is_that_of_the_stage() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c")))
+    for name, outcome in zip("abc", ("success", "failure", "cancellation"), strict=True):
+        run.exit(name, outcome=outcome, reason=f"why {name}")
+        assert run.reason(name) == f"why {name}"
+
+
 def test_an_empty_plan_is_over_as_it_begins() -> None:
     assert Run(plan_of()).said == ["run: success"]
 

@@ -25,6 +25,7 @@ def test_errors_and_what_was_skipped_for_them_wait_again_and_all_else_stands() -
     assert run.machine.can_go_on
     assert [run.plan.stages[index].id for index in run.machine.waits_again()] == ["a", "b", "c", "any"]
     assert run.resume() == ["c: skip", "start a 2"]
+    assert [run.machine.cause(run.index(name)) for name in ("b", "c", "d")] == [None, 1, 1]
     assert (run.state("ok"), run.state("failed"), run.state("d")) == ("success", "failure", "skip")
     assert run.reason("c") == "needs failed (failure)"
     assert run.exit("a") == ["a: success", "start b", "start any"]
@@ -86,6 +87,38 @@ def test_what_fail_fast_ended_for_an_error_waits_again_with_it() -> None:
     assert run.resume() == ["start a 2", "start b 2"]
     assert run.fail("a") == ["a: failure", "kill b cancelled", "c: cancellation"]
     assert run.exit("b") == ["b: cancellation", "run: failure"]
+
+
+def test_an_end_of_the_batch_that_resumes_is_said_unless_it_is_taken_back() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c")))
+    err(run, "a")
+    found = [run.exited("b"), run.exited("c", "error", reason="no program `x`")]
+    assert run.feed(*found, Resumed(0)) == ["b: success", "start a 2", "start c 2"]
+
+
+def test_any_whose_needs_all_failed_meanwhile_is_skipped_for_the_last_of_them() -> None:
+    """It had ended with its matrix, for an error, before its needs did."""
+    run = Run(
+        plan_of(
+            stage("a", fail_fast_group=0), stage("p"), stage("q"), stage("r"),
+            stage("any", "p", "q", "r", join="any", fail_fast_group=0),
+        )
+    )  # fmt: skip
+    assert err(run, "a") == ["a: error", "any: cancellation"]
+    for name in "pqr":
+        run.fail(name)
+    assert run.resume() == ["any: skip", "start a 2"]
+    assert run.reason("any") == "needs r (failure)"
+
+
+def test_what_dies_beside_a_need_that_waits_again_is_stopped_by_another_signal() -> None:
+    run = Run(plan_of(stage("a"), stage("clean", "a", always=True), stage("b", "clean")))
+    err(run, "a")
+    assert run.exit("clean") == ["clean: success", "start b"]
+    run.cancel()
+    assert run.resume() == ["start a 2"]
+    assert run.cancel() == ["kill a cancelled"]
+    assert run.exit("b") == ["b: cancellation"]
 
 
 def test_what_was_dying_for_an_error_waits_again_at_its_exit() -> None:

@@ -76,7 +76,7 @@ class Course(Books):
         elif outcome != CANCELLATION:
             if plan.allow_failure:
                 self._done_well[stage] = 1
-            elif stage not in self._stopped[-1:]:  # a cancel cut its attempts short: it may still pass
+            elif self._stopped[-1:] != [stage]:  # a cancel cut its attempts short: it may still pass
                 self._fail_fast(stage, plan.fail_fast_group)
         if self._timed[stage]:
             self._queue_timer.pop(stage, None)
@@ -149,7 +149,7 @@ class Course(Books):
             self._stop_all(FAIL_FAST)
 
     def _stop_anew(self) -> None:
-        self._stopping = min(2, self._cancels) or int(self._timed_out or self._failed_fast >= 0)
+        self._stopping = self._cancels > 0 or self._timed_out or self._failed_fast >= 0
 
     def _is_stopped(self, stage: int) -> bool:
         return self._cancels > 1 or not self._always[stage]

@@ -300,7 +300,8 @@ class Line:
                 held[pool] += units
         for pool, (name, size) in enumerate(self.plan.pools):
             assert self.free[pool] + held[pool] == size, f"{name}: free {self.free[pool]} + held {held[pool]} != {size}"
-            mask = self.short.get(pool, (1 << len(self.demands)) - 1)
+            assert (pool in self.short) is (self.free[pool] < self.biggest[pool]), f"{name}: short, or not"
+            mask = self.short.get(pool, -1)
             for index, needed in enumerate(self.demands):
                 fits = dict(needed).get(pool, 0) <= max(self.free[pool], 0)
                 assert bool(mask & self.bits[index]) is fits, f"{name}: mask is wrong for demand {index}"
