@@ -22,6 +22,7 @@ def test_what_has_not_begun_is_sound_and_can_go_on() -> None:
     machine = Machine(plan_of(stage("a"), stage("b", "a")))
     machine.check()
     assert machine.can_go_on and not machine.is_over and not machine.waits_for_person
+    assert machine.snapshot() == Machine(machine.plan).snapshot()
     assert machine.outstanding() == machine.waits_again() == []
     assert [machine.attempt(0), machine.state(0), machine.waiting(0)] == [0, "waiting", "needs"]
 

@@ -53,6 +53,10 @@ def test_what_lacks_most_tellingly_is_named() -> None:
     assert run.decisions[-1].waited == "lock:l"  # type: ignore[union-attr]
 
 
+def test_a_pool_that_nobody_uses_may_be_empty() -> None:
+    assert Run(plan_of(stage("a"), pools={"pool:db": 0})).said == ["start a"]
+
+
 def test_what_is_free_is_not_waited_for() -> None:
     run = Run(plan_of(stage("a"), stage("b", units={"pool:db": 1}), slots=1, pools={"pool:db": 1}))
     assert run.waiting("b") == "slot"
@@ -114,6 +118,53 @@ def test_claims_set_aside_only_what_is_lacking() -> None:
         run.exit(f"s{index}")
     assert run.state("late") == "ready"
     assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def test_as_many_as_are_allowed_pass_and_no_more() -> None:
+    hold, big = stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2})
+    small = [stage(f"s{index}", units={"cpu": 1}) for index in range(5)]
+    run = Run(plan_of(hold, big, *small, pools={"cpu": 2}, passed_over_max=3))
+    assert run.said == ["start hold", "start s0"]
+    assert run.exit("s0") == ["s0: success", "start s1"]
+    assert run.exit("s1") == ["s1: success", "start s2"]
+    assert run.exit("s2") == ["s2: success"]
+    assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def test_who_is_first_next_is_passed_as_often() -> None:
+    small = [stage(f"s{index}", units={"cpu": 1}) for index in range(5)]
+    run = Run(
+        plan_of(
+            stage("hold", units={"cpu": 1}), stage("held", units={"pool:db": 1}), stage("x", units={"pool:db": 1}),
+            stage("big", units={"cpu": 2}), *small, pools={"cpu": 2, "pool:db": 1}, passed_over_max=3,
+        )
+    )  # fmt: skip
+    assert run.said == ["start hold", "start held", "start s0"]
+    assert run.exit("held") == ["held: success", "start x"]
+    for index in range(3):
+        assert run.exit(f"s{index}") == [f"s{index}: success", f"start s{index + 1}"]
+    assert run.exit("s3") == ["s3: success"]
+
+
+def test_the_first_stage_of_a_plan_claims_once() -> None:
+    big, hold = stage("big", units={"cpu": 2}, rank=1), stage("hold", units={"cpu": 1}, rank=0)
+    small = [stage(f"s{index}") for index in range(5)]
+    run = Run(plan_of(big, hold, *small, pools={"cpu": 2}, slots=4, passed_over_max=1))
+    assert run.said == ["start hold", "start s0", "start s1"]
+    assert run.exit("s0") == ["s0: success", "start s2"]
+    assert run.exit("s1") == ["s1: success", "start s3"]
+    assert run.exit("hold") == ["hold: success", "start big", "start s4"]
+
+
+def test_of_those_that_became_ready_together_the_best_rank_claims() -> None:
+    hold, p, q = stage("hold", units={"cpu": 1}), stage("p"), stage("q")
+    y, x = stage("y", "q", units={"cpu": 2}, rank=4), stage("x", "p", units={"cpu": 2}, rank=3)
+    small = stage("small", "q")
+    for names in (("p", "q"), ("q", "p")):
+        run = Run(plan_of(hold, p, q, y, x, small, pools={"cpu": 2}, passed_over_max=1))
+        assert run.exit(*names)[-1] == "start small"
+        assert run.exit("hold") == ["hold: success", "start x"]
+        assert run.waiting("y") == "cpu"
 
 
 def test_who_fits_beside_the_claimer_starts_with_it() -> None:

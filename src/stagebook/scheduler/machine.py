@@ -98,7 +98,6 @@ class Machine(Course):
             if self._left:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
             self._close()
-        self._out = []
         return out
 
     def _seldom(self, event: Event) -> None:
@@ -135,7 +134,7 @@ class Machine(Course):
             if stage.begun:
                 self._granted[index] = stage.begun
             if stage.kept is not None:
-                self._end(index, STATES[stage.kept[0]], stage.kept[1])
+                self._end(index, STATES[stage.kept[0]], None)
             elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
         # What is kept was recorded when it ended.
