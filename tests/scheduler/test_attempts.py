@@ -91,6 +91,16 @@ def test_the_timer_of_an_earlier_attempt_is_stale() -> None:
     assert run.state("a") == "running"
 
 
+@pytest.mark.parametrize("limits", [{"stage_timeout_ms": 5}, {"stage_timeout_ms": 5, "queue_timeout_ms": 5}])
+def test_timeouts_of_equal_length_all_count(limits: dict[str, int]) -> None:
+    run = Run(plan_of(stage("a", attempts=2, attempt_timeout_ms=5, **limits)))
+    assert set(run.timers.values()) == {5} and len(run.timers) == 1 + len(limits)
+    run.fire("attempt")
+    assert run.fire("stage") == []
+    assert run.exit("a") == ["a: timeout", "run: timeout"]
+    assert run.reason("a") == "stage timeout"
+
+
 def test_a_stage_timeout_counts_from_the_first_start_over_all_attempts() -> None:
     run = Run(plan_of(stage("a", attempts=9, stage_timeout_ms=10, delays_ms=(3,))))
     assert run.said == ["start a", "timer stage:0:1 at 10"]
