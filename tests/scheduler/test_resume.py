@@ -171,6 +171,26 @@ def test_who_has_not_begun_waits_for_a_need_that_waits_again() -> None:
     assert run.exit("a") == ["a: success", "start clean 2"]
 
 
+def test_the_time_of_a_stage_begins_anew_when_it_waited_again() -> None:
+    run = Run(
+        plan_of(
+            stage("a"), stage("clean", "a", always=True),
+            stage("after", "clean", attempts=3, delays_ms=(50,), stage_timeout_ms=100),
+        )
+    )  # fmt: skip
+    err(run, "a")
+    assert run.exit("clean") == ["clean: success", "start after", "timer stage:2:1 at 100"]
+    run.at = 10
+    assert run.fail("after") == ["timer backoff:2:1 at 60"]
+    assert run.resume() == ["start a 2"]
+    assert run.state("after") == "waiting"
+    run.exit("a")
+    run.at = 30
+    assert run.exit("clean") == ["clean: success", "start after 2", "timer stage:2:2 at 130"]
+    run.timers.pop("stage:2:2")
+    assert run.fire("stage:2:1") == []
+
+
 @pytest.mark.parametrize("end", ["success", "failure", "timeout"])
 def test_a_run_that_ended_otherwise_cannot_go_on(end: str) -> None:
     run = Run(plan_of(stage("a"), stage("b", "a")))

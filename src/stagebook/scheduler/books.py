@@ -14,6 +14,7 @@ from stagebook.scheduler.moves import (
     BACKOFF,
     CANCELLATION,
     ERROR,
+    FAILURE,
     KILLING,
     LEGAL,
     NAMES,
@@ -265,7 +266,7 @@ class Books:
             if state[index] == SKIP:
                 well = index not in self._cause
             else:
-                well = state[index] == SUCCESS or (stage.allow_failure and SUCCESS < state[index] < CANCELLATION)
+                well = SUCCESS <= state[index] < (CANCELLATION if stage.allow_failure else FAILURE)
             assert self._done_well[index] == well, f"whether `{stage.id}` is done well"
             if state[index] == WAITING:
                 left = sum(state[need] < SUCCESS for need in stage.needs)
