@@ -46,6 +46,15 @@ def test_clean_up_that_runs_goes_on_through_the_first_cancel_and_dies_at_the_sec
     assert run.exit("a", "clean") == ["a: cancellation", "clean: cancellation", "run: cancellation"]
 
 
+def test_what_dies_of_its_time_keeps_that_reason_through_a_second_cancel() -> None:
+    run = Run(plan_of(stage("a", stage_timeout_ms=5), stage("b")))
+    run.fire("stage")
+    assert run.cancel() == ["kill b cancelled"]
+    assert run.cancel() == ["kill a timeout now", "kill b cancelled now"]
+    assert run.exit("a", "b") == ["a: timeout", "b: cancellation", "run: cancellation"]
+    assert run.reason("a") == "stage timeout"
+
+
 def test_clean_up_that_dies_of_a_second_cancel_is_cancelled_for_good_by_a_person() -> None:
     run = Run(plan_of(stage("a"), stage("clean", always=True)))
     run.cancel()
