@@ -27,10 +27,8 @@ Told: TypeAlias = "tuple[str | None, int | None]"
 
 
 class Shortage:
-    """`need_bytes` is the most that a stage declares to need: as long as less than that is free, it is short.
-
-    May be set at any time.
-    """
+    """`need_bytes` is the most that a stage declares to need: as long as less than that is free, it is short. It may be
+    set at any time. `floor` is what should be free in any case."""
 
     def __init__(self, root: str = "", need_bytes: int = 0) -> None:
         """`root` is put before the paths of system files, for tests."""
