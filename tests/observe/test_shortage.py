@@ -116,6 +116,16 @@ def test_from_too_little_memory_to_stalls_and_back(machine: Machine) -> None:
     assert short.look(3) == (None, None)
 
 
+def test_stalls_concern_everybody_so_they_are_told_before_what_only_some_lack(machine: Machine) -> None:
+    short = opened(machine, GIB)
+    machine.memory(500 * MIB)
+    assert short.look(0)[1] == 500 * MIB
+    machine.pressure("memory", 1, 1, 50.0)
+    assert short.look(1) == ("memory stalls 50 % of the time", None)
+    machine.pressure("memory", 1, 1, 1.0)
+    assert short.look(2)[1] == 500 * MIB
+
+
 def test_where_nothing_can_be_read_nothing_is_short(tmp_path: Path) -> None:
     short = Shortage(str(tmp_path), 1 << 50)
     assert short.look(0) == (None, None)

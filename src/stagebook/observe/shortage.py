@@ -51,14 +51,13 @@ class Shortage:
         if before is not None:
             enough = round(enough * EASE)
         free = self._free(enough)
-        if free is not None and free < enough:
-            if before is None or abs(free - before) * STEP_PART > before:
-                self._told = (f"free memory {_size(free)} < {_size(enough)}", free)
-            return self._told
         stall = _full_avg10(_read(self._pressure))
         if stall is not None:
             self._is_stalled = stall > (STALL_OVER_PERCENT if self._is_stalled else STALL_PERCENT)
-        if not self._is_stalled:
+        if free is not None and free < (self.floor if self._is_stalled else enough):
+            if before is None or abs(free - before) * STEP_PART > before:
+                self._told = (f"free memory {_size(free)} < {_size(enough)}", free)
+        elif not self._is_stalled:
             self._told = (None, None)
         elif reason is None or before is not None:
             self._told = (f"memory stalls {stall:.0f} % of the time", None)
