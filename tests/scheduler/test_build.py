@@ -79,8 +79,8 @@ def test_every_scarcity_becomes_a_pool_of_whole_units_in_one_order() -> None:
 
 def test_what_is_not_limited_or_asked_for_with_nothing_takes_no_units() -> None:
     made = plan(
-        stage("a", resources=Resources(memory_bytes=1, pools={"db": NamedPool(1)})), stage("b"),
-        stage("c", resources=Resources(pools={"db": NamedPool(0)})), pools={"db": NamedPool(1)},
+        stage("a", resources=Resources(memory_bytes=1, pools={"db": 1})), stage("b"),
+        stage("c", resources=Resources(pools={"db": 0})), pools={"db": NamedPool(1)},
     )  # fmt: skip
     assert [made.demands[planned.demand] for planned in made.stages] == [((0, 1), (1, 1)), ONE, ONE]
 
@@ -98,7 +98,7 @@ def test_without_a_limit_memory_is_not_counted_and_cpu_is_that_of_the_machine() 
 
 def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
     assert problems(
-        stage("a", resources=Resources(pools={"db": NamedPool(5)})),
+        stage("a", resources=Resources(pools={"db": 5})),
         stage("b", resources=Resources(cpu_milli=5000, memory_bytes=9), line=8, col=5),
         pools={"db": NamedPool(4)},
         limits=Limits(None, 4000, 8),
