@@ -57,7 +57,7 @@ class Answers:
         if any(stage.judged for stage in plan.stages):
             self._open_court()
         self._leases: Leases | None = None
-        self._leased: set[int] = set()  #: held, or answered so in the batch that is under way
+        self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
         self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
         self._free_at = FAR_US
         self._shortage: shortage.Shortage | None = None
@@ -67,8 +67,13 @@ class Answers:
 
     @property
     def due_us(self) -> int:
-        """When `look` has something to do."""
-        return min(self._free_at, self._short_at if self._short is not None else FAR_US)
+        """When `look` must be called, whatever else happens."""
+        return self._free_at if self._short is None else self.look_at_us
+
+    @property
+    def look_at_us(self) -> int:
+        """When `look` has something to do, if anything happens."""
+        return min(self._free_at, self._short_at)
 
     def close(self) -> None:
         """Give everything back."""
@@ -118,7 +123,7 @@ class Answers:
         self._leases.want(stage, self._plan.stages[stage].id, self._wants(stage))
         by = self._leases.take(stage)
         if by is None:
-            self._leased.add(stage)
+            self.leased.add(stage)
             return Answer(Leased(us // 1000, stage), "lease.taken", stage, members())
         self._free_at = us + (self._leases.pause_us or 0)
         return Answer(Refused(us // 1000, stage, by), "lease.refused", stage, members(by=by))
@@ -132,7 +137,7 @@ class Answers:
 
     def started(self, stages: set[int]) -> None:
         """These start by the latest decisions: who else holds a lease and has no attempt gives it back."""
-        for stage in self._leased - stages:
+        for stage in self.leased - stages:
             if self._machine.state(stage) not in ("running", "killing"):
                 self.over(stage)
 
@@ -140,8 +145,8 @@ class Answers:
         """No attempt of the stage lives."""
         if self._leases is None:
             return
-        if stage in self._leased:
-            self._leased.discard(stage)
+        if stage in self.leased:
+            self.leased.discard(stage)
             self._leases.give_back(stage)
 
     def ended(self, stage: int) -> None:

@@ -93,8 +93,8 @@ class Engine:
         """Go on from the batch that has been begun until the run is over; None: a person is asked."""
         account = self._account
         try:
+            self._answer(self._answers.look(self._clock.us()))
             while True:
-                self._answer(self._answers.look(self._clock.us()))
                 batch, self._batch = self._batch, []
                 account.writer.write()
                 decisions = self.machine.feed(*batch)
@@ -148,7 +148,8 @@ class Engine:
             else:
                 assert kind is AskRerun
         self._account.writer.next_batch()
-        self._answers.started({start.stage for start in starts})
+        if self._answers.leased:
+            self._answers.started({start.stage for start in starts})
         for start in starts:
             self._start(start)
         for question in asked:
@@ -212,7 +213,7 @@ class Engine:
                 timer = heapq.heappop(self._timers)[1]
                 self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
-            if us >= self._answers.due_us:
+            if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
                 us = self._clock.us()
