@@ -1,0 +1,269 @@
+"""Conditions as a user meets them: what is skipped and why, what is told beforehand, what is refused before it begins.
+
+R15 (conditions), R16 (path filters), R32 (policy by place), R40 (quarantine); the examples run as they stand.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.door.place import Document, Place, noted
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "how-to" / "conditions.md"
+
+
+def git(place: Place, *words: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    return subprocess.run(
+        ["git", *identity, *words], cwd=place.folder, env=place.env, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def commit(place: Place, message: str, *names: str) -> None:
+    """All that is there, with these files changed, as one commit; the first makes the repository."""
+    if not (place.folder / ".git").exists():
+        git(place, "init", "--quiet", "--initial-branch", "main")
+        place.write(".stagebook/\nout/\n", ".gitignore")
+    for name in names:
+        place.write(f"{message}\n", name)
+    git(place, "add", "--all")
+    git(place, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def said(document: Document) -> dict[str, tuple[str, str | None]]:
+    return {stage["stage"]: (stage["outcome"], stage["reason"]) for stage in document["stages"]}
+
+
+def example(place: Place, name: str) -> None:
+    shutil.copy(ROOT / "examples" / name / "stagebook.yaml", place.folder)
+
+
+# The examples -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["skip-tests", "policies"])
+def test_an_example_stands_in_the_docs_as_it_is_and_is_sound(place: Place, name: str) -> None:
+    example(place, name)
+    assert (place.folder / "stagebook.yaml").read_text().rstrip() in PAGE.read_text()
+    assert place.run("lint", "--strict").code == 0
+
+
+def test_r015_a_commit_message_skips_the_tests(place: Place) -> None:
+    example(place, "skip-tests")
+    commit(place, "First", "docs/a.md")
+    commit(place, "Explain [skip tests]", "docs/a.md")
+    done = place.run("run", "--json")
+    assert done.code == 0, done
+    assert said(done.json) == {
+        "build": ("success", None),
+        "tests": ("skip", "when: !commit.message.contains('[skip tests]')"),
+        "pages": ("success", None),
+        "package": ("success", None),
+        "release": ("skip", "when: branch == 'main' && stages[\"tests\"].outcome == 'success'"),
+    }
+    assert (place.folder / "out" / "app-1.4.2.tar.gz").exists(), "an output reached another stage as a variable"
+    commit(place, "Code", "code")
+    done = place.run("run", "--json")
+    assert said(done.json) == {
+        "build": ("success", None),
+        "tests": ("success", None),
+        "pages": ("skip", "changed: no file matches docs/** since HEAD~1"),
+        "package": ("success", None),
+        "release": ("success", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("where", "policy", "code", "outcome"),
+    [("production", "strict", 1, "failure"), ("development", "lenient", 0, "success")],
+)
+def test_r032_the_same_failure_in_production_and_in_development(
+    place: Place, where: str, policy: str, code: int, outcome: str
+) -> None:
+    example(place, "policies")
+    foreseen = place.run("run", "--dry-run", "--json", "--param", f"place={where}").json
+    assert foreseen["policy"] == policy
+    done = place.run("run", "--json", "--param", f"place={where}")
+    assert (done.code, done.json["outcome"]) == (code, outcome)
+    assert said(done.json)["screenshots"] == ("failure", "exit 1")
+    assert place.run("run", "--json", "--param", f"place={where}", "--policy", "strict").code == 1
+
+
+# Conditions -------------------------------------------------------------------------------------------------------
+
+
+def test_r015_outcomes_and_outputs_of_earlier_stages_decide(place: Place) -> None:
+    place.pipeline({
+        "build": {"run": noted('echo "kind=full" >> "$STAGEBOOK_OUTPUT"')},
+        "flaky": {"run": noted("exit 1"), "needs": "build"},
+        "full": {"run": noted(), "needs": "build", "when": 'stages["build"].outputs.kind == "full"'},
+        "quick": {"run": noted(), "needs": "build", "when": 'stages["build"].outputs.kind == "quick"'},
+        "alarm": {"run": noted(), "needs": "flaky", "join": "done", "when": 'stages["flaky"].outcome == "failure"'},
+        "calm": {"run": noted(), "needs": "flaky", "join": "done", "when": 'stages["flaky"].outcome != "failure"'},
+        "after": {"run": noted(), "needs": ["full", "quick"]},
+    })  # fmt: skip
+    done = place.run("run", "--json")
+    assert done.code == 1
+    assert {name: outcome for name, (outcome, _) in said(done.json).items()} == {
+        "build": "success", "flaky": "failure", "full": "success", "quick": "skip", "alarm": "success",
+        "calm": "skip", "after": "success",
+    }  # fmt: skip
+    assert sorted(place.began()) == ["after", "alarm", "build", "flaky", "full"]
+    assert said(place.run("show", "last", "--json").json) == said(done.json)
+
+
+def test_an_answer_that_cannot_be_had_is_an_error_of_that_stage(place: Place) -> None:
+    place.pipeline({
+        "build": noted(),
+        "missing": {"run": noted(), "needs": "build", "when": 'stages["build"].outputs.version == "1"'},
+        "zero": {"run": noted(), "when": "1 / size(branch) == 1 || 1 / size(branch) == 2"},
+        "given": {"run": noted(), "needs": "build", "env": {"V": {"from": 'stages["build"].outputs.version'}}},
+    })  # fmt: skip
+    done = place.run("run", "--json")
+    assert done.code == 4
+    assert place.began() == ["build"]
+    found = said(done.json)
+    assert found["missing"] == ("error", 'when: stages["build"].outputs.version == "1": no such key: version')
+    assert found["zero"][0] == "error" and str(found["zero"][1]).endswith(": division by zero")
+    assert found["given"][0] == "error" and "no output version of build" in str(found["given"][1])
+
+
+HOSTILE: list[tuple[str, str]] = [
+    ("brnch == 'main'", "unknown name 'brnch', did you mean 'branch'?"),
+    ("branch == 1", "`==` compares text with a whole number"),
+    ("1 / 0 == 1", "division by zero"),
+    ("x" * 2**20, "the expression has 1048576 characters, the limit is 4096"),
+    ("(" * 2000 + "true" + ")" * 2000, "the expression is nested more than 200 deep"),
+    ("branch.matches('(a+')", "bad pattern: missing ): (a+"),
+]
+
+
+@pytest.mark.parametrize(("when", "why"), HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("command", ["lint", "map", "run"])
+def test_a_bad_condition_is_refused_at_its_place_before_anything_runs(
+    place: Place, command: str, when: str, why: str
+) -> None:
+    place.write(f'stages:\n  it:\n    run: touch "$BASE/ran"\n    when: "{when}"\n')
+    for words in ([command], [command, "--json"]):
+        done = place.run(*words, within_s=20)
+        assert done.code == 2, done
+        assert why in done.said
+    assert "stagebook.yaml:4:" in place.run(command).err
+    assert not (place.base / "ran").exists()
+
+
+def test_a_condition_that_would_take_for_ever_ends_soon(place: Place) -> None:
+    place.pipeline({
+        "it": {"run": noted(), "when": "commit.files.all(f, commit.files.all(g, commit.files.all(h, f + g != h)))"},
+        "re": {"run": noted(), "when": "commit.files.all(f, !commit.message.matches('(x+x+)+y'))"},
+    })  # fmt: skip
+    (place.folder / "many").mkdir()
+    for number in range(3000):
+        (place.folder / "many" / str(number)).touch()
+    commit(place, "x" * 5000)
+    done = place.run("run", "--json", within_s=60)
+    assert done.code == 4, done
+    assert str(said(done.json)["it"][1]).endswith(": more than 1000000 steps, which is the limit")
+    assert place.began() == ["re"]
+
+
+def test_a_secret_cannot_be_read(place: Place) -> None:
+    place.pipeline({"it": {"run": noted(), "when": "env.TOKEN == 'x'"}}, secrets=["TOKEN"])
+    done = place.run("lint", env={"TOKEN": "x"})
+    assert done.code == 2
+    assert "'TOKEN' is a secret" in done.err
+
+
+# What has changed -------------------------------------------------------------------------------------------------
+
+
+def test_r016_only_what_changed_runs_and_the_reason_is_told(place: Place) -> None:
+    place.pipeline({
+        "docs": {"run": noted(), "changed": ["docs/**"]},
+        "code": {"run": noted(), "changed": ["src/**", "*.toml"]},
+        "all": {"run": noted(), "changed": "**"},
+    })  # fmt: skip
+    commit(place, "First", "src/x")
+    commit(place, "Second", "docs/x.md")
+    rows = {row["stage"]: row for row in place.run("run", "--dry-run", "--json").json["stages"]}
+    assert "runs: changed matches docs/x.md" in rows["docs"]["reason"]
+    assert "skipped: changed: no file matches src/**, *.toml since HEAD~1" in rows["code"]["reason"]
+    assert not (place.folder / ".stagebook").exists()
+    done = place.run("run", "--json")
+    assert said(done.json)["code"] == ("skip", "changed: no file matches src/**, *.toml since HEAD~1")
+    assert sorted(place.began()) == ["all", "docs"]
+    place.write("new", "src/new")
+    assert said(place.run("run", "--json", "--base", "HEAD").json)["docs"][0] == "skip"
+    assert sorted(place.began()) == ["all", "all", "code", "docs"]
+
+
+@pytest.mark.parametrize("kind", ["none", "empty", "shallow", "bare"])
+def test_r016_where_git_cannot_say_the_stage_runs_and_that_is_told(place: Place, kind: str) -> None:
+    if kind == "empty":
+        git(place, "init", "--quiet")
+    elif kind in ("shallow", "bare"):
+        commit(place, "First", "a")
+        commit(place, "Second", "b")
+        origin = place.folder.rename(place.base / "origin")
+        place.folder.mkdir()
+        option = ("--depth", "1") if kind == "shallow" else ("--bare",)
+        git(place, "clone", "--quiet", *option, f"file://{origin}", ".")
+    place.pipeline({"docs": {"run": noted(), "changed": ["docs/**"], "when": "commit.files.size() == 0 || true"}})
+    done = place.run("run")
+    assert done.code == 0, done
+    assert place.began() == ["docs"]
+    why = {
+        "none": "this is not a git repository", "empty": "there is no commit yet",
+        "shallow": "the clone is shallow and lacks the commit before", "bare": "the repository is bare",
+    }[kind]  # fmt: skip
+    assert why in done.said
+
+
+def test_a_base_that_git_does_not_know_starts_nothing(place: Place) -> None:
+    place.pipeline({"docs": {"run": noted(), "changed": ["docs/**"]}})
+    commit(place, "First")
+    done = place.run("run", "--base", "nowhere")
+    assert (done.code, place.began()) == (2, [])
+    assert "--base nowhere: git knows no such revision here" in done.err
+
+
+# Quarantine -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("until", "code"), [("2999-12-31", 0), ("2020-01-31", 1)])
+def test_r040_a_quarantine_holds_until_its_day(place: Place, until: str, code: int) -> None:
+    place.pipeline({"flaky": {"run": noted("exit 1"), "quarantine": {"owner": "ops", "until": until}}})
+    done = place.run("run")
+    assert done.code == code, done
+    assert place.began() == ["flaky"]
+    linted = place.run("lint", "--strict")
+    assert linted.code == code
+    assert ("quarantine expired on 2020-01-31" in linted.err) is bool(code)
+
+
+# What it costs ----------------------------------------------------------------------------------------------------
+
+
+def imported(place: Place, *words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "stagebook", *words],
+        cwd=place.folder, env=place.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False,
+    )  # fmt: skip
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+@pytest.mark.parametrize("words", [["run", "--json"], ["lint"], ["map"], ["run", "--dry-run"]])
+def test_a_pipeline_without_conditions_imports_nothing_for_them(place: Place, words: list[str]) -> None:
+    stages: dict[str, Any] = {"a": "true", "b": {"run": "true", "needs": "a"}}
+    place.pipeline(stages)
+    heavy = {"celpy", "lark", "re2", "stagebook.condition.cel", "stagebook.condition.git"}
+    assert imported(place, *words) & heavy == set()
+    stages["b"]["when"] = "branch != 'x'"
+    place.pipeline(stages)
+    assert imported(place, *words) >= {"celpy", "stagebook.condition.cel"}
