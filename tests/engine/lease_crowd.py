@@ -62,6 +62,7 @@ def member(directory: str, seed: int, number: int, is_large: bool) -> None:
     leases = Leases(f"run{number}", directory)
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     turn = 0
     while not stopped:
         turn += 1
@@ -117,6 +118,7 @@ def check(lines: list[list[str]]) -> list[str]:
 
 
 def main(directory: str, seed: int, processes: int, seconds: float) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # whoever is born hears it when it is ready to
     chance = random.Random(seed)
     living: dict[int, bool] = {}
     count = kills = 0
