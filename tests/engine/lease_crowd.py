@@ -3,9 +3,10 @@
     python lease_crowd.py DIRECTORY SEED PROCESSES SECONDS
 
 Whether more is held than there is, is told by locks that know nothing of leases: there is a file for each unit, and
-who has a lease must find as many of them free as it has units. They are opened first, so that the kernel closes them
-first when their process is killed. Whoever was there before is told by the order of lines in a ledger, by no clock.
-Prints what it found, one line each, then `done` and some figures.
+who has a lease must find as many of them free as it has units. They are of the kind that the kernel gives up first
+when a process is killed: those of `lockf` as files are closed, those of `flock` after that, the last opened first.
+Whoever was there before is told by the order of lines in a ledger, by no clock. Prints what it found, one line each,
+then `done` and some figures.
 """
 
 from __future__ import annotations
@@ -42,16 +43,16 @@ def hold(chance: random.Random, units: int, slots: list[int], ledger: Ledger, wh
         if len(got) == units:
             break
         try:
-            fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
             got.append(slot)
-        except BlockingIOError:
+        except OSError:
             pass
     ledger.note("begin", who)
     if len(got) < units:
         ledger.note("over-use", who, units, len(got))
     time.sleep(chance.random() * 0.004)
     for slot in got:
-        fcntl.flock(slot, fcntl.LOCK_UN)
+        fcntl.lockf(slot, fcntl.LOCK_UN)
 
 
 def member(directory: str, seed: int, number: int, is_large: bool) -> None:
