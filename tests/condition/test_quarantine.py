@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.condition.reading import pipeline
 
-from stagebook.condition.quarantine import problems, quarantine_words
+from stagebook.condition.quarantine import problems
 
 MADE = pipeline("stages: {a: {run: x, quarantine: {owner: ops, until: 2027-01-31}}, b: x}\n")
 
@@ -20,13 +20,14 @@ MADE = pipeline("stages: {a: {run: x, quarantine: {owner: ops, until: 2027-01-31
         ("2027-01-31", "quarantined: ops, until 2027-01-31", "quarantine ends today, on 2027-01-31; owner: ops"),
         (
             "2027-02-01",
-            "quarantine expired on 2027-01-31",
+            "quarantine expired on 2027-01-31, owner: ops",
             "quarantine expired on 2027-01-31, so a failure counts again; owner: ops",
         ),
     ],
 )
 def test_before_on_and_after_its_last_day(today: str, words: str, warning: str | None) -> None:
-    assert quarantine_words(MADE.stages[0], today) == words
-    assert quarantine_words(MADE.stages[1], today) is None
+    quarantine = MADE.stages[0].quarantine
+    assert quarantine is not None
+    assert quarantine.said(today) == words
     said = [(each.level, each.message) for each in problems(MADE, today)]
     assert said == ([] if warning is None else [("warning", f"`a`: {warning}")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
@@ -226,10 +227,7 @@ def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
         from stagebook.plan import providers
 
         choice = choice._replace(cap=providers.cap_of(pipeline))
-    if any(stage.quarantine is not None for stage in pipeline.stages):
-        import time
-
-        choice = choice._replace(today=time.strftime("%Y-%m-%d"))
+    choice = choice._replace(today=time.strftime("%Y-%m-%d"))
     from stagebook.condition import has_conditions
 
     if not has_conditions(pipeline) and not pipeline.policies:

@@ -1,24 +1,12 @@
-"""Quarantine in words: who looks into a flaky stage, until when, and that it is over. What it does: `scheduler`."""
+"""Quarantines that end soon or have ended, in words for `lint`. What a quarantine does: `scheduler`."""
 
 from __future__ import annotations
 
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import Problem
 
 #: So many days before a quarantine ends `lint` begins to say so.
 NOTICE_DAYS = 7
-
-
-def quarantine_words(stage: Stage, today: str) -> str | None:
-    """`today` in ISO 8601. `quarantined: ops, until 2027-01-31`; `quarantine expired on 2026-01-31`; None: it has none.
-
-    The day named is the last on which a failure does not count.
-    """
-    if stage.quarantine is None:
-        return None
-    if today <= stage.quarantine.until:
-        return f"quarantined: {stage.quarantine.owner}, until {stage.quarantine.until}"
-    return f"quarantine expired on {stage.quarantine.until}"
 
 
 def problems(pipeline: Pipeline, today: str) -> list[Problem]:

@@ -79,13 +79,14 @@ def start(
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
     clock = Clock()
-    story = _story(pipeline, plan, run, time_ns() // 1000, state.logs_directory(directory))
+    story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory))
     writer = Writer(state.journal_path(directory), run, story.epoch_us, durability=ways.durability)
     header = members(
         pipeline=pipeline.name, mode=story.mode, jobs=story.jobs, policy=plan.policy, stages=len(plan.stages),
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
-        critical_by=story.critical_by, choice=choice._asdict(),
+        critical_by=story.critical_by, jobs_because=plan.jobs_because,
+        policy_because=choice.policy_because, choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()
@@ -104,11 +105,12 @@ def exit_code(over: RunEnded | None) -> int:
     )
 
 
-def _story(pipeline: Pipeline, plan: Plan, run: str, epoch_us: int, logs: str) -> Story:
+def _story(pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: int, logs: str) -> Story:
     return Story(
         pipeline, run, epoch_us, mode=build.mode(plan), jobs=plan.pools[0].size, policy=plan.policy,
         critical=build.critical_planned(plan), needs=[stage.needs for stage in plan.stages], logs_directory=logs,
-        critical_by=plan.critical_by,
+        critical_by=plan.critical_by, jobs_because=plan.jobs_because, policy_because=choice.policy_because,
+        today=choice.today, known_ms=dict(choice.durations_ms),
     )  # fmt: skip
 
 

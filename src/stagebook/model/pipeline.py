@@ -56,6 +56,16 @@ class Quarantine(NamedTuple):
     owner: str
     until: str
 
+    def holds(self, today: str) -> bool:
+        """`today` in ISO 8601."""
+        return today <= self.until
+
+    def said(self, today: str) -> str:
+        """`quarantined: ops, until 2027-01-31`; `quarantine expired on 2026-01-31, owner: ops`."""
+        if self.holds(today):
+            return f"quarantined: {self.owner}, until {self.until}"
+        return f"quarantine expired on {self.until}, owner: {self.owner}"
+
 
 class Rate(NamedTuple):
     """At most so many in any stretch of time as long as the interval."""

@@ -11,18 +11,20 @@ from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
 from stagebook.record import reasons
 from stagebook.record.line import members
-from stagebook.record.story import WAITING, Attempt, Story
+from stagebook.record.story import FAILED, WAITING, Attempt, Story
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence, TypeAlias
 
 Waiting: TypeAlias = "Callable[[int], str | None]"
+Holders: TypeAlias = "Callable[[int], list[str]]"
 
 
-def document(story: Story, waiting: Waiting | None) -> dict[str, Any]:
-    """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`)."""
-    return _run(story, waiting, _stages(story, waiting))
+def document(story: Story, waiting: Waiting | None, held_by: Holders | None = None) -> dict[str, Any]:
+    """The whole document. `waiting` says what a stage that is not over waits for, by index (`Machine.waiting`), and
+    `held_by` who has it."""
+    return _run(story, waiting, _stages(story, waiting, held_by))
 
 
 def outline(story: Story, waiting: Waiting | None) -> dict[str, Any]:
@@ -41,7 +43,9 @@ def _run(story: Story, waiting: Waiting | None, stages: list[dict[str, Any]]) ->
         "reason": story.reason,
         "mode": ("parallel" if story.max_parallel > 1 else "sequential") if is_measured else story.mode,
         "jobs": max(1, story.max_parallel) if is_measured else story.jobs,
+        "jobs_because": story.jobs_because,
         "policy": story.policy,
+        "policy_because": story.policy_because,
         "file": story.pipeline.file,
         "started": story.stamp(0),
         "finished": story.stamp(story.end_us) if story.end_us is not None else None,
@@ -54,6 +58,16 @@ def _run(story: Story, waiting: Waiting | None, stages: list[dict[str, Any]]) ->
         "warnings": list(story.warnings),
         **({"measured": True, "resumable": False} if is_measured else {}),
     }
+
+
+def _skipped_by_conditions(story: Story) -> dict[str, Any] | None:
+    """What conditions have saved: the stages, and the time that was known of them, together."""
+    stages = [story.pipeline.stages[stage].id for stage in reasons.skipped_by_conditions(story)]
+    if not stages:
+        return None
+    known = {stage: story.known_ms[stage] for stage in stages if stage in story.known_ms}
+    return {"stages": stages, "took_s": {stage: ms / 1000 for stage, ms in known.items()},
+            "saved_s": sum(known.values()) / 1000 if known else None}  # fmt: skip
 
 
 def closing(story: Story) -> str:
@@ -83,6 +97,7 @@ def totals(story: Story) -> dict[str, Any]:
         },
         "bound_by": reasons.bound_by(story, chain, chain_us, waits),
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
+        "skipped_by_conditions": _skipped_by_conditions(story),
         "clock_jump_s": story.clock_jump_s,
         "around": story.around._asdict() if story.around is not None else None,
         "warnings": list(story.warnings),
@@ -107,7 +122,7 @@ def critical_path(story: Story) -> tuple[list[int], int]:
     return chain, sum([_work_us(story.attempts[stage]) for stage in chain])
 
 
-def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
+def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> list[dict[str, Any]]:
     ids = [stage.id for stage in story.pipeline.stages]
     levels, critical, tolerated = _levels(story.needs), frozenset(story.critical), reasons.tolerated(story)
     told = []
@@ -117,6 +132,8 @@ def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
         flaky = False
         if end is not None:
             end_us, outcome, reason, flaky, ready_us = end
+            if stage.quarantine is not None:
+                reason = _with_quarantine(story, index)
             if known:
                 wall_s = (end_us - known[0].started_us) / 1e6
             elif ready_us is not None:
@@ -129,6 +146,7 @@ def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
                 wait_us += attempt.started_us - attempt.ready_us
                 waited = waited or attempt.waited
             wait_s = wait_us / 1e6
+        waits = _waits(story, index, waiting)
         each = {
             "stage": stage.id,
             "outcome": outcome,
@@ -138,7 +156,8 @@ def _stages(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "finished": finished,
             "wall_s": wall_s,
             "wait_s": wait_s,
-            "waiting": _waits(story, index, waiting),
+            "waiting": waits,
+            "held_by": held_by(index) if held_by is not None and waits is not None else None,
             "waited": waited,
             "attempts": attempts,
             "kind": stage.kind,
@@ -161,7 +180,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "stage": stage.id,
             "outcome": end.outcome if end is not None else None,
             "flaky": end is not None and end.flaky,
-            "reason": end.reason if end is not None else None,
+            "reason": _with_quarantine(story, index),
             "finished": story.stamp(end.us) if end is not None else None,
             "waiting": _waits(story, index, waiting),
             "attempts": [
@@ -186,6 +205,15 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
         }
         for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends))
     ]
+
+
+def _with_quarantine(story: Story, stage: int) -> str | None:
+    """Why a stage ended as it did, and of a failure whether a quarantine puts up with it, or does no longer."""
+    end, quarantine = story.ends[stage], story.pipeline.stages[stage].quarantine
+    if end is None or quarantine is None or end.outcome not in FAILED:
+        return None if end is None else end.reason
+    said = quarantine.said(story.today)
+    return f"{end.reason}; {said}" if end.reason else said
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:

@@ -81,8 +81,23 @@ def tolerated(story: Story) -> frozenset[int]:
     return frozenset(
         stage
         for stage in failed
-        if story.pipeline.stages[stage].allow_failure or (counting is not None and stage not in counting)
+        if _is_allowed(story, stage) or (counting is not None and stage not in counting)
     )
+
+
+def _is_allowed(story: Story, stage: int) -> bool:
+    planned = story.pipeline.stages[stage]
+    return planned.allow_failure or (planned.quarantine is not None and planned.quarantine.holds(story.today))
+
+
+def skipped_by_conditions(story: Story) -> list[int]:
+    """Stages that did not run because of what the file says of when they do."""
+    ends = enumerate(story.ends)
+    return [stage for stage, end in ends if end is not None and end.outcome == "skip" and _is_condition(end.reason)]
+
+
+def _is_condition(reason: str | None) -> bool:
+    return reason is not None and reason.startswith(("when: ", "changed: "))
 
 
 def _counting(story: Story) -> set[int]:

@@ -39,6 +39,8 @@ class Header(NamedTuple):
     choice: dict[str, Any]
     plan: dict[str, Any]
     critical_by: str | None = None
+    jobs_because: str | None = None
+    policy_because: str | None = None
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -61,6 +63,8 @@ def header(record: dict[str, Any], path: str) -> Header:
             record["choice"],
             record["plan"],
             record.get("critical_by"),
+            record.get("jobs_because"),
+            record.get("policy_because"),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -102,6 +106,8 @@ def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
     story = Story(
         pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
         critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
+        jobs_because=head.jobs_because, policy_because=head.policy_because,
+        today=head.choice.get("today", ""), known_ms=dict(head.choice.get("durations_ms", ())),
     )  # fmt: skip
     at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
     for record in lines:

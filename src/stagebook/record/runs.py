@@ -31,7 +31,7 @@ _HEAD_BYTES_MAX = 1 << 20
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
     "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "bound_by",
-    "waiting_by", "clock_jump_s", "around",
+    "waiting_by", "skipped_by_conditions", "clock_jump_s", "around",
 )  # fmt: skip
 #: Lines that say nothing about whether a run goes on.
 _ASIDE = frozenset(["journal.synced", "usage"])
@@ -141,14 +141,16 @@ def document(directory: str) -> dict[str, Any]:
     if story.pipeline.format == MEASURED:
         return _measured_document(directory, story, recording)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
-    waiting = None
+    waiting = held_by = None
     if state in ("running", "waiting"):
+        from stagebook.record.holders import Holders
         from stagebook.record.replay import replay
 
-        waiting = replay(recording).machine.waiting
+        machine = replay(recording).machine
+        waiting, held_by = machine.waiting, Holders(machine).of
     if recording.tail_text is not None and state != "running":
         story.warn(recording.tail_text)
-    whole = {**story.document(waiting), "state": state}
+    whole = {**story.document(waiting, held_by), "state": state}
     if state != "running":
         for stage in whole["stages"]:
             if stage["attempts"] and stage["attempts"][-1]["finished"] is None:
@@ -186,7 +188,9 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         "state": state,
         "mode": head.get("mode"),
         "jobs": head.get("jobs"),
+        "jobs_because": head.get("jobs_because"),
         "policy": head.get("policy"),
+        "policy_because": head.get("policy_because"),
         "file": head.get("file"),
         "started": stamp(epoch_us(head["at"]) - time_us(head)),
         "finished": end.get("at"),
@@ -202,8 +206,8 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
 
 def _damaged(directory: str, why: str = "its first record cannot be read") -> Summary:
     names = (
-        "pipeline", "outcome", "reason", "mode", "jobs", "policy", "file", "started", "finished", "wall_s", "waiting",
-        "critical_planned", "critical_by", *_TOTALS,
+        "pipeline", "outcome", "reason", "mode", "jobs", "jobs_because", "policy", "policy_because", "file", "started",
+        "finished", "wall_s", "waiting", "critical_planned", "critical_by", *_TOTALS,
     )  # fmt: skip
     warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
     nothing = dict.fromkeys(names)

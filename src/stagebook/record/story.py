@@ -12,7 +12,7 @@ from stagebook.record.clock import stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Container, Iterable, Sequence
+    from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
     from stagebook.record.reader import Recording
 
@@ -118,6 +118,8 @@ class Story:
         "ends",
         "epoch_us",
         "jobs",
+        "jobs_because",
+        "known_ms",
         "logs_directory",
         "max_parallel",
         "mode",
@@ -125,11 +127,13 @@ class Story:
         "outcome",
         "pipeline",
         "policy",
+        "policy_because",
         "reason",
         "run",
         "running",
         "state",
         "sums",
+        "today",
         "warnings",
     )  # fmt: skip
 
@@ -146,6 +150,10 @@ class Story:
         needs: Sequence[Sequence[int]] | None = None,
         logs_directory: str | None = None,
         critical_by: str | None = None,
+        jobs_because: str | None = None,
+        policy_because: str | None = None,
+        today: str = "",
+        known_ms: Mapping[str, int] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run = run
@@ -153,6 +161,10 @@ class Story:
         self.mode = mode
         self.jobs = jobs
         self.policy = policy or pipeline.policy
+        self.jobs_because = jobs_because  #: where the number of jobs comes from, where more than a number was asked for
+        self.policy_because = policy_because  #: which rule of the file chose the policy
+        self.today = today  #: the day on which the run began (ISO 8601), which ends quarantines
+        self.known_ms: Mapping[str, int] = known_ms or {}  #: what stages took before, where that was known
         self.critical = tuple(critical)
         self.critical_by = critical_by  #: what chose them; None: not on record
         self.logs_directory = logs_directory
@@ -258,6 +270,8 @@ class Story:
         planned = self.pipeline.stages[stage]
         if planned.allow_failure:
             return f"{planned.id}: {outcome}, allowed"
+        if planned.quarantine is not None and planned.quarantine.holds(self.today):
+            return f"{planned.id}: {outcome}, {planned.quarantine.said(self.today)}"
         if self.policy == "lenient" and planned.id not in self.critical:
             return f"{planned.id}: {outcome}, off the critical path"
         return None
@@ -310,12 +324,14 @@ class Story:
 
     # What it amounts to -----------------------------------------------------------------------------------------
 
-    def document(self, waiting: Callable[[int], str | None] | None = None) -> dict[str, Any]:
+    def document(
+        self, waiting: Callable[[int], str | None] | None = None, held_by: Callable[[int], list[str]] | None = None
+    ) -> dict[str, Any]:
         """The JSON of `run` and `show`. `waiting` says what a stage that is not over waits for, by index
-        (`Machine.waiting`)."""
+        (`Machine.waiting`), and `held_by` who has it."""
         from stagebook.record.document import document  # which reads stories
 
-        return document(self, waiting)
+        return document(self, waiting, held_by)
 
     def outline(self, waiting: Callable[[int], str | None] | None = None) -> dict[str, Any]:
         """What a summary reads of the document, at half the price."""

@@ -133,7 +133,7 @@ def jobs_because(pipeline: Pipeline, choice: Choice) -> str | None:
 
 def is_quarantined(stage: Stage, today: str) -> bool:
     """Whether the failure of a stage is put up with today. The last day counts."""
-    return stage.quarantine is not None and today <= stage.quarantine.until
+    return stage.quarantine is not None and stage.quarantine.holds(today)
 
 
 def _problem(pipeline: Pipeline, code: str, message: str, stage: Stage | None = None) -> Problem:
