@@ -8,9 +8,13 @@ import sys
 import time
 
 import pytest
-from tests.condition.reading import value, why_not
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.condition.reading import NAMES, value, why_not
 
-from stagebook.condition import cel
+from stagebook.condition import cel, meaning
+
+VALUES = cel.values({**NAMES, "commit": {"message": "Fix it", "files": ("a", "b.py", "\udcff")}})
 
 
 @pytest.mark.parametrize(
@@ -175,3 +179,53 @@ def test_a_pattern_that_would_take_for_ever_elsewhere_is_linear() -> None:
 def test_nothing_is_told_to_standard_error_by_the_library(capfd: pytest.CaptureFixture[str]) -> None:
     assert why_not("branch.matches('(')") == "bad pattern: missing ): ("
     assert capfd.readouterr() == ("", "")
+
+
+WORDS = st.sampled_from(
+    "( ) [ ] { } , . : ? ! - + / % < == in && || 1 0 -9223372036854775808 1.5 2u 'a' b'\\xff' r'\\d' true null branch "
+    "params.channel commit commit.files env stages stages['build'] stages['build'].outcome run.outcome f .size() "
+    ".matches( .contains( .exists(f, .map(f, .all(f, has( size( int( string( timestamp( type( dyn( ['channel'] [0] .x "
+    "// \\ ' \" \n".split(" ")
+)
+LEAVES = st.sampled_from(
+    "1 0 -1 1.5 2u 'a' '(' '1s' '2026-01-01T00:00:00Z' b'x' true null branch params commit.files env [] {} int".split()
+)
+OPERATORS = st.sampled_from("+ - * / % < <= == != in && ||".split())
+METHODS = st.sampled_from("contains matches endsWith startsWith".split())
+NO_ARGUMENT = st.sampled_from("size getFullYear getHours getSeconds".split())
+FUNCTIONS = st.sampled_from(sorted(set(cel.FUNCTIONS) - {"has", "matches"}))
+#: Expressions whose types cannot be told beforehand, so that all that can go wrong does so when they are evaluated.
+DYNAMIC = st.recursive(
+    LEAVES.map("dyn({})".format),
+    lambda inner: st.one_of(
+        st.tuples(inner, OPERATORS, inner).map("dyn({0[0]} {0[1]} {0[2]})".format),
+        st.tuples(inner, NO_ARGUMENT).map("dyn({0[0]}.{0[1]}())".format),
+        st.tuples(inner, METHODS, inner).map("dyn({0[0]}.{0[1]}({0[2]}))".format),
+        st.tuples(inner, st.sampled_from(cel.MACROS), inner).map("dyn({0[0]}.{0[1]}(v, {0[2]}))".format),
+        st.tuples(FUNCTIONS, inner).map("dyn({0[0]}({0[1]}))".format),
+        st.tuples(inner, inner, inner).map("dyn({0[0]} ? {0[1]} : {0[2]})".format),
+        st.tuples(inner, inner).map("dyn([{0[0]}, {0[1]}][{0[0]}])".format),
+        st.tuples(inner, inner).map("dyn({{{0[0]}: {0[1]}}}[{0[0]}])".format),
+        st.sampled_from(["!{}", "-{}", "has({}.x)", "{}.x"]).flatmap(lambda form: inner.map(form.format)),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.lists(WORDS, max_size=12).map(" ".join), DYNAMIC, st.text(max_size=30)))
+def test_whatever_is_written_there_is_a_mistake_an_answer_or_a_reason(text: str) -> None:
+    """No other exception, and no place before the first character."""
+    places, reason = [(1, 1)], "there is an answer"
+    try:
+        tree = cel.parse(text)
+        mistakes = meaning.read(tree, meaning.Names({"channel": ()})).mistakes
+        places += [(mistake.line, mistake.col) for mistake in mistakes]
+        if not mistakes:
+            cel.evaluate(tree, VALUES)
+    except cel.Mistake as mistake:
+        places.append((mistake.line, mistake.col))
+    except cel.NoAnswer as why:
+        reason = str(why)
+    assert min(min(place) for place in places) >= 1
+    assert reason

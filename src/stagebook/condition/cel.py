@@ -151,7 +151,8 @@ def values(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(tree: Tree[Any], names: Mapping[str, Any]) -> object:
-    """The value of an expression over `values`: a `bool` for every condition that makes sense. Raises NoAnswer."""
+    """The value over `values` of an expression in which `meaning` finds no mistake: a `bool` for every condition that
+    makes sense. Raises NoAnswer."""
     library = _library()
     try:
         value = _Walk(library, names).value(tree)
