@@ -87,7 +87,6 @@ def test_r045_the_second_run_waits_and_says_for_whom(place: Place, runtime: Path
     assert [path.name for path in (runtime / "stagebook").iterdir()] == ["lock"]
 
 
-@pytest.mark.xfail(reason="`show` does not name the run that holds it yet")
 def test_r045_show_names_the_run_and_the_stage_that_hold_it(place: Place) -> None:
     place.pipeline(stages("deploy", "migrate"), pools=ALONE)
     one = started(place, "deploy")
