@@ -20,7 +20,7 @@ MADE = pipeline("stages: {a: {run: x, quarantine: {owner: ops, until: 2027-01-31
         ("2027-01-31", "quarantined: ops, until 2027-01-31", "quarantine ends today, on 2027-01-31; owner: ops"),
         (
             "2027-02-01",
-            "quarantine expired on 2027-01-31, owner: ops",
+            "quarantine expired on 2027-01-31",
             "quarantine expired on 2027-01-31, so a failure counts again; owner: ops",
         ),
     ],

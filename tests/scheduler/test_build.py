@@ -9,9 +9,9 @@ import pytest
 from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
 from stagebook.model.pipeline import Pool as NamedPool
 from stagebook.model.problem import InputError
-from stagebook.scheduler.build import _chance, _next_chance, build, critical_planned, jobs, mode
+from stagebook.scheduler.build import _chance, _next_chance, build, critical_planned, jobs, jobs_because, mode
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Choice, Plan, Pool
+from stagebook.scheduler.plan import Cap, Choice, Plan, Pool
 
 ONE = ((0, 1),)
 
@@ -449,3 +449,29 @@ def test_ten_thousand_stages_in_a_chain_are_planned_without_recursion() -> None:
     made = plan(*stages)
     assert made.stages[9999].rank == 0 and made.stages[0].rank == 9999
     assert len(critical_planned(made)) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("limits", "choice", "expected"),
+    [
+        (Limits(), Choice(cores=4), (4, None)),
+        (Limits(jobs=6), Choice(cores=4), (6, None)),
+        (Limits(share=0.5), Choice(cores=5), (2, "50 % of 5 cores")),
+        (Limits(jobs=6, share=0.5), Choice(cores=4), (3, "50 % of 6")),
+        (Limits(share=0.5), Choice(cores=4, jobs=3), (3, "asked for; 2 would be 50 % of 4 cores")),
+        (Limits(share=0.5), Choice(cores=4, sequential=True), (1, None)),
+        (Limits(jobs=6), Choice(cores=4, jobs=3), (3, None)),
+        (Limits(provider="p"), Choice(4, cap=Cap("p", 20, "d")), (16, "80 % of 20, the cap of p as of d")),
+        (
+            Limits(provider="p"),
+            Choice(4, jobs=18, cap=Cap("p", 20, "d")),
+            (18, "asked for; 16 would be 80 % of 20, the cap of p as of d"),
+        ),
+        (Limits(provider="p", jobs=10), Choice(4, cap=Cap("p", 20, "d")), (8, "80 % of 10")),
+    ],
+)
+def test_the_number_of_jobs_says_where_it_comes_from(
+    limits: Limits, choice: Choice, expected: tuple[int, str | None]
+) -> None:
+    made = pipeline(stage("a"), limits=limits)
+    assert (jobs(build(made, choice)), jobs_because(made, choice)) == expected

@@ -132,3 +132,10 @@ def test_sequential_keeps_rates_too() -> None:
 def test_what_no_rate_can_give_is_a_defect_of_the_plan() -> None:
     with pytest.raises(DefectError, match="takes 3 at once of `rate:api`, which gives out 2"):
         Run(plan_of(stage("a", units={"pool:api": 3}), pools={"pool:api": 9}, rates={"pool:api": (2, 50)}))
+
+
+def test_a_run_of_which_all_is_stopped_is_over_although_a_gap_is_not() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), gaps_ms=(60_000,)))
+    assert run.began("a") == ["timer pace:1 at 60001"]
+    assert run.exit("a") == ["a: success"]
+    assert run.cancel() == ["b: cancellation", "run: cancellation"]

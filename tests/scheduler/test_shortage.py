@@ -57,3 +57,10 @@ def test_sequential_backs_off_too() -> None:
     assert run.exit("a") == ["a: success"]
     assert run.waiting("b") == "machine"
     assert run.short(None) == ["start b"]
+
+
+def test_a_run_of_which_all_is_stopped_is_over_although_the_machine_is_short() -> None:
+    run = Run(plan_of(stage("a"), stage("big", "a", units={"memory": 400}), pools={"memory": 1000}))
+    run.short("free memory 300", 300)
+    assert run.exit("a") == ["a: success"]
+    assert run.cancel() == ["big: cancellation", "run: cancellation"]

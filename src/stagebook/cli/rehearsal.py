@@ -14,7 +14,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.plan import Choice, Plan
 from stagebook.scheduler.vocabulary import (
     AskLease,
     Began,
@@ -47,7 +47,7 @@ class Played(NamedTuple):
     end_ms: int
 
 
-def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, facts: Facts | None = None) -> int:
+def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choice, facts: Facts | None) -> int:
     """Print it and say that all is well."""
     court: Court | None = None
     if facts is not None:
@@ -56,20 +56,24 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, facts: Facts 
         court = Court(pipeline, facts)
     played = play(plan, lambda stage: 0, court)
     rows = [_row(plan, index, court) for index in played.order]
+    for row, index in zip(rows, played.order):
+        quarantine = pipeline.stages[index].quarantine
+        if quarantine is not None:
+            row["reason"] += f"; {quarantine.said(choice.today)}"
     rows += [_skipped(plan, index, reason, court) for index, reason in sorted(played.skipped.items())]
     jobs = plan.pools[0].size
     if args.json:
         output.say_json({
             "pipeline": pipeline.name, "mode": build.mode(plan), "jobs": jobs, "jobs_because": plan.jobs_because,
-            "policy": plan.policy, "dry_run": True, "critical_planned": list(build.critical_planned(plan)),
+            "policy": plan.policy, "policy_because": choice.policy_because, "dry_run": True,
+            "critical_planned": list(build.critical_planned(plan)),
             "stages": rows,
         })  # fmt: skip
         return 0
     count = sum(row["action"] == "run" for row in rows)
-    because = f" ({plan.jobs_because})" if plan.jobs_because is not None else ""
     lines = [
-        f"{harmless(pipeline.name)}: would run {count} of {len(rows)} stages, "
-        f"{jobs} at once{harmless(because)}, policy {plan.policy}"
+        f"{harmless(pipeline.name)}: would run {count} of {len(rows)} stages, {jobs} at once"
+        f"{_because(plan.jobs_because)}, policy {plan.policy}{_because(choice.policy_because)}"
     ]
     names = [harmless(row["stage"]) for row in rows]
     width = max(map(len, names), default=0)
@@ -80,6 +84,10 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, facts: Facts 
         lines += [f"      {harmless(text)}" for text in court.warnings()]
     output.say(lines)
     return 0
+
+
+def _because(text: str | None) -> str:
+    return f" ({harmless(text)})" if text is not None else ""
 
 
 def play(plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None) -> Played:

@@ -101,7 +101,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.dry_run:
         from stagebook.cli import rehearsal
 
-        return rehearsal.show(args, loaded.pipeline, plan, facts)
+        return rehearsal.show(args, loaded.pipeline, plan, choice, facts)
     from stagebook.engine import launch
 
     plain = loaded.plain.decode("ascii")
@@ -311,7 +311,8 @@ class Show:
         elif not is_prelude:
             self._watcher.began({
                 "run": story.run, "pipeline": story.pipeline.name, "file": story.pipeline.file, "jobs": story.jobs,
-                "mode": story.mode, "policy": story.policy, "total": len(story.ends),
+                "jobs_because": story.jobs_because, "mode": story.mode, "policy": story.policy,
+                "policy_because": story.policy_because, "total": len(story.ends),
                 "critical_planned": story.critical, "critical_by": story.critical_by,
             })  # fmt: skip
         return self._watcher

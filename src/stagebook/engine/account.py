@@ -13,6 +13,7 @@ from stagebook.model.outcome import AttemptEnd
 from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import document
+from stagebook.record.holders import Holders
 from stagebook.record.line import quote
 from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
@@ -36,6 +37,7 @@ class Watcher(Protocol):
     """Whoever shows the run while it goes on. Must be cheap and never raise."""
 
     interval_us: int  #: how often `tick` is wanted; 0: never
+    follows_waits: bool  #: whether another reason, or another holder, is worth telling of a stage that waits
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
@@ -60,8 +62,7 @@ class Account:
         self._story = story
         self._clock = clock
         self._names = names
-        self._told_waits: set[int] = set()
-        self._told_refusals: dict[int, str] = {}
+        self._told_waits: dict[int, tuple[str, str | None]] = {}
         self._untold: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.tell_at_us = NEVER_US  #: when `tell` has to be called
         #: Ends of attempts that the watcher has not heard of: (stage, attempt, us, outcome, reason, exit, wall_us).
@@ -148,31 +149,38 @@ class Account:
             self._later(us, self.watcher.exited, (end,))
         self._exits.clear()
 
-    def waits(self, decisions: list[Decision]) -> None:
-        """Say of each stage whose needs have just ended, and that could not start, what it waits for and who has it."""
+    def waits(self, decisions: list[Decision], is_short: bool) -> None:
+        """Say of each stage whose needs have just ended, and that could not start, what it waits for and who has it;
+        of any that is held as the machine beneath `is_short`; and to those who follow it, whatever changes in that."""
         if len(self._plan.stages) > TOLD_WAITS_MAX:
             return
+        machine = self._machine
         ended = {decision.stage for decision in decisions if type(decision) is Ended}
+        holders = None
         for index, stage in enumerate(self._plan.stages):
-            if index in self._told_waits or self._machine.state(index) not in ("ready", "held"):
+            if machine.state(index) not in ("ready", "held"):
                 continue
-            if not stage.needs or not ended.isdisjoint(stage.needs):
-                self._told_waits.add(index)
-                reason = self._machine.waiting(index)
-                if reason is not None and reason != "condition":
-                    holders = self._machine.holders(reason)
-                    holder = self._machine.held_by(index)
-                    if holder is None and holders:
-                        holder = self._plan.stages[holders[0]].id
-                    self._later(self._clock.us(), self.watcher.waits, (stage.id, reason, holder))
+            told = self._told_waits.get(index)
+            is_news = told is None and (not stage.needs or not ended.isdisjoint(stage.needs))
+            if not (is_news or is_short or self.watcher.follows_waits):
+                continue
+            reason = machine.waiting(index)
+            if reason is None or not (is_news or reason == "machine" or self.watcher.follows_waits):
+                continue
+            if told is not None and told[0] == reason == "machine":
+                continue  # how much is free changes all the time
+            holders = holders or Holders(machine)
+            holder = holders.said(index)
+            if told != (reason, holder):
+                self._told_waits[index] = reason, holder
+                self._later(self._clock.us(), self.watcher.waits, (stage.id, reason, holder))
 
     def refused(self, stage: int, by: str) -> None:
         """Another run has what the stage needs. Said once for each who has it."""
-        if self._told_refusals.get(stage) != by:
-            self._told_refusals[stage] = by
-            self._told_waits.add(stage)
-            reason = self._machine.waiting(stage) or "pool"
-            self._later(self._clock.us(), self.watcher.waits, (self._plan.stages[stage].id, reason, by))
+        told = self._machine.waiting(stage) or "pool", by
+        if self._told_waits.get(stage) != told:
+            self._told_waits[stage] = told
+            self._later(self._clock.us(), self.watcher.waits, (self._plan.stages[stage].id, *told))
 
     def _later(self, us: int, tell: Callable[..., None], what: tuple[Any, ...]) -> None:
         self._untold.append((tell, what))

@@ -71,6 +71,11 @@ class Answers:
         return self._free_at if self._short is None else self.look_at_us
 
     @property
+    def is_short(self) -> bool:
+        """Whether the machine beneath is."""
+        return self._short is not None
+
+    @property
     def look_at_us(self) -> int:
         """When `look` has something to do, if anything happens."""
         return min(self._free_at, self._short_at)

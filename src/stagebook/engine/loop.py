@@ -100,8 +100,8 @@ class Engine:
                 decisions = self.machine.feed(*batch)
                 account.decided(decisions)
                 self._obey(decisions)
-                if decisions:
-                    account.waits(decisions)
+                if decisions or self._answers.is_short:
+                    account.waits(decisions, self._answers.is_short)
                 if self._batch:
                     continue
                 if self.over is None and self.machine.is_over:

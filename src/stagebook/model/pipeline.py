@@ -61,10 +61,10 @@ class Quarantine(NamedTuple):
         return today <= self.until
 
     def said(self, today: str) -> str:
-        """`quarantined: ops, until 2027-01-31`; `quarantine expired on 2026-01-31, owner: ops`."""
+        """`quarantined: ops, until 2027-01-31`; `quarantine expired on 2026-01-31`."""
         if self.holds(today):
             return f"quarantined: {self.owner}, until {self.until}"
-        return f"quarantine expired on {self.until}, owner: {self.owner}"
+        return f"quarantine expired on {self.until}"
 
 
 class Rate(NamedTuple):

@@ -213,7 +213,7 @@ def _with_quarantine(story: Story, stage: int) -> str | None:
     if end is None or quarantine is None or end.outcome not in FAILED:
         return None if end is None else end.reason
     said = quarantine.said(story.today)
-    return f"{end.reason}; {said}" if end.reason else said
+    return f"{end.reason}, {said}" if end.reason else said
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from stagebook.model.outcome import OUTCOMES
 from stagebook.scheduler.machine import Machine
 
+NAMES_MAX = 3  #: of several who hold something
+
 
 class Holders:
     """Answers for the machine as it stands now; one for each look, since what is known of a pool is kept."""
@@ -31,3 +33,9 @@ class Holders:
         if known is None:
             known = self._known[reason] = [stages[holder].id for holder in machine.holders(reason)]
         return known
+
+    def said(self, stage: int) -> str | None:
+        """`a, b, c and 7 more`; None for nobody."""
+        names = self.of(stage)
+        more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+        return ", ".join(names[:NAMES_MAX]) + more or None

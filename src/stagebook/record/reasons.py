@@ -79,9 +79,7 @@ def tolerated(story: Story) -> frozenset[int]:
         return frozenset()
     counting = _counting(story) if story.policy == "lenient" else None
     return frozenset(
-        stage
-        for stage in failed
-        if _is_allowed(story, stage) or (counting is not None and stage not in counting)
+        stage for stage in failed if _is_allowed(story, stage) or (counting is not None and stage not in counting)
     )
 
 

@@ -257,16 +257,16 @@ class Story:
         """The stage is over."""
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
         if outcome in FAILED:
-            self._warn_of_tolerated(stage, outcome)
+            self._warn_of_failure(stage, outcome)
         self.state[stage] = outcome
 
-    def _warn_of_tolerated(self, stage: int, outcome: str) -> None:
-        """A failure that does not fail the run stays visible."""
-        text = self._tolerated(stage, outcome)
+    def _warn_of_failure(self, stage: int, outcome: str) -> None:
+        """A failure that does not fail the run stays visible, and one that does so although it once did not."""
+        text = self._about(stage, outcome)
         if text is not None:
             self.warn(text)
 
-    def _tolerated(self, stage: int, outcome: str) -> str | None:
+    def _about(self, stage: int, outcome: str) -> str | None:
         planned = self.pipeline.stages[stage]
         if planned.allow_failure:
             return f"{planned.id}: {outcome}, allowed"
@@ -274,6 +274,8 @@ class Story:
             return f"{planned.id}: {outcome}, {planned.quarantine.said(self.today)}"
         if self.policy == "lenient" and planned.id not in self.critical:
             return f"{planned.id}: {outcome}, off the critical path"
+        if planned.quarantine is not None:
+            return f"{planned.id}: {outcome}, {planned.quarantine.said(self.today)}; owner: {planned.quarantine.owner}"
         return None
 
     def resumed(self, waits_again: Iterable[int], us: int | None = None, epoch_us: int | None = None) -> None:
@@ -283,8 +285,8 @@ class Story:
         """
         for stage in waits_again:
             end = self.ends[stage]
-            if end is not None and self._tolerated(stage, end.outcome) in self.warnings:
-                self.warnings.remove(f"{self._tolerated(stage, end.outcome)}")
+            if end is not None and self._about(stage, end.outcome) in self.warnings:
+                self.warnings.remove(f"{self._about(stage, end.outcome)}")
             self.ends[stage] = None
             self.state[stage] = WAITING
         self.end_us = self.outcome = self.reason = self.sums = self.around = None

@@ -40,6 +40,7 @@ class Live(Watcher):
 
     interval_us = _REPAINT_US
     wants_keys = True
+    follows_waits = True
 
     def __init__(
         self,
@@ -90,10 +91,10 @@ class Live(Watcher):
         mode = "sequential" if sequential else f"parallel, {plural(self._jobs or 1, 'job')}"
         self._head = f"{harmless(str(facts['pipeline']))} {self._short(str(facts['run']))}  {mode}"
         self._expected_us = round((facts.get("expected_s") or 0) * 1e6)
-        if facts.get("policy") == "lenient" and "critical_planned" in facts:
-            from stagebook.report.summary import critical_set
+        if facts.get("jobs_because") or facts.get("policy_because") or facts.get("policy") == "lenient":
+            from stagebook.report.summary import chosen
 
-            self._above.append(self._style.plain(critical_set(facts)))
+            self._above += map(self._style.plain, chosen(facts))
 
     def started(self, stage_id: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None:
         self._lanes.started(stage_id, attempt, us, wait_us if waited else 0)

@@ -85,9 +85,13 @@ class Plain(Watcher):
             total = len(facts["stages"])
         jobs = "in sequence" if facts.get("mode") == "sequential" else plural(self._jobs or 1, "job")
         text = f": run {self._short(str(facts['run']))}, {plural(total, 'stage')}, {jobs}"
+        if facts.get("jobs_because"):
+            text += f" ({harmless(facts['jobs_because'])})"
         if facts.get("policy"):
             text += f", policy {facts['policy']}"
-        self._line(str(facts["pipeline"]), text)
+        if facts.get("policy_because"):
+            text += f" ({harmless(facts['policy_because'])})"
+        self._line(str(facts["pipeline"]), self._style.plain(text))
         if facts.get("policy") == "lenient" and "critical_planned" in facts:
             from stagebook.report.summary import critical_set
 

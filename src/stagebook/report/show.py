@@ -55,13 +55,15 @@ def _when(document: Document) -> str:
 
 
 def _waiting(document: Document, style: Style) -> list[str]:
-    lines: list[str] = []
+    """What each stage waits for, and who has it: those first that could start, then those that wait for needs."""
     open_ones = [stage for stage in document["stages"] if stage["outcome"] is None and stage.get("waiting")]
+    open_ones.sort(key=lambda stage: stage["waiting"] == "needs")
+    lines: list[str] = []
     for stage in open_ones[:_CHAINS_MAX]:
-        reason = str(stage["waiting"])
-        if reason == "needs":
-            continue
-        lines += wrap(style.plain(f"{harmless(stage['stage'])} {words.waiting(reason)}"), style.width - 1)
+        text = words.waiting(str(stage["waiting"]), words.names(stage.get("held_by") or ()) or None)
+        lines += wrap(style.plain(f"{harmless(stage['stage'])} {text}"), style.width - 1)
+    if len(open_ones) > _CHAINS_MAX:
+        lines.append(f"{len(open_ones) - _CHAINS_MAX} more wait; --json tells all")
     return lines
 
 

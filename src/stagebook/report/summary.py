@@ -110,9 +110,42 @@ def totals(document: Document, style: Style) -> list[str]:
     """Wall against critical path and work; speed-up and effective parallelism; where waiting went; counts."""
     lines = _wrapped(_extent(document), style)
     lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
-    if document.get("policy") == "lenient":
-        lines += _wrapped(critical_set(document), style)
+    lines += [line for text in chosen(document) for line in _wrapped(text, style)]
+    if document.get("skipped_by_conditions"):
+        lines += _wrapped(_saved(document["skipped_by_conditions"]), style)
     return lines + wrap_counts(document, style)
+
+
+def chosen(document: Document) -> list[str]:
+    """What was fixed at the start and not by a plain word of the user: `jobs: 16 (80 % of 20, the cap of …)`,
+    `policy lenient (no rule before it holds)`, and what is critical under lenient."""
+    lines = []
+    if document.get("jobs_because"):
+        lines.append(f"jobs: {document['jobs']} ({harmless(document['jobs_because'])})")
+    if document.get("policy_because"):
+        lines.append(f"policy {document['policy']} ({harmless(document['policy_because'])})")
+    if document.get("policy") == "lenient" and "critical_planned" in document:
+        lines.append(critical_set(document))
+    return lines
+
+
+def _saved(skips: Mapping[str, Any]) -> str:
+    """`skipped by conditions: tests, which took 2 m 3 s before`; how long some took may not be known."""
+    took = skips["took_s"]
+    known = [name for name in skips["stages"] if name in took]
+    unknown = [name for name in skips["stages"] if name not in took]
+    parts = []
+    if known:
+        together = " together" if len(known) > 1 else ""
+        parts.append(f"{_few(known)}, which took {span(skips['saved_s'])}{together} before")
+    if unknown:
+        parts.append(f"{_few(unknown)}, whose time is not known")
+    return f"skipped by conditions: {'; '.join(parts)}"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return ", ".join(map(harmless, names[:_NAMES_MAX])) + more
 
 
 def _extent(document: Document) -> str:
@@ -171,8 +204,7 @@ def _parallelism(document: Document) -> list[str]:
 
 def critical_set(document: Document) -> str:
     """The stages whose failure fails a lenient run, as they were fixed at its start."""
-    names = [harmless(name) for name in document.get("critical_planned") or ()]
-    shown = ", ".join(names[:_NAMES_MAX]) + (f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else "")
+    shown = _few(list(document.get("critical_planned") or ()))
     by = document.get("critical_by")
     how = "" if not by else " (marked)" if by == "marked" else f" (by {harmless(by)})"
     return f"critical {shown or 'nothing'}{how}"

@@ -30,6 +30,8 @@ class Watcher:
 
     #: how often `tick` is wanted, in microseconds; 0: never
     interval_us = 0
+    #: whether it is worth telling that a stage waits for something else than was told, or that another one has it
+    follows_waits = False
     #: whether `key` wants the characters that a person types
     wants_keys = False
 
@@ -41,7 +43,7 @@ class Watcher:
         """An attempt runs. It waited `wait_us` for `waited` (slot, cpu, memory, pool:NAME, lock:NAME)."""
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
-        """Its needs are done, and it waits for `reason`, which the stage `holder` has."""
+        """Its needs are done, and it waits for `reason`, which `holder` has."""
 
     def exited(self, end: AttemptEnd) -> None:
         """An attempt is over."""

@@ -6,7 +6,7 @@ from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, TypeAlias
+    from typing import Any, Mapping, Sequence, TypeAlias
 
 #: run outcome: verb in `release failed`
 VERBS = {
@@ -24,20 +24,42 @@ _SIGNALS = {
 }  # fmt: skip
 
 
+#: what is not called by its name
+_RESOURCES = {"rate": "rate of starts", "machine": "a shortage of the machine"}
+_WAITS = {"backoff": "waits for its next attempt", "condition": "waits for its condition to be judged"}
+
+NAMES_MAX = 3  #: of several who hold something
+
+
 def resource(name: str) -> str:
-    """`pool:db` as `pool db`, `slot` as `slot`."""
-    return harmless(name.replace(":", " ", 1))
+    """`pool:db` as `pool db`, `slot` as `slot`, `rate:api` as `rate of pool api`."""
+    kind, _, rest = name.partition(":")
+    if kind == "rate" and rest:
+        return f"rate of pool {harmless(rest)}"
+    return _RESOURCES.get(name) or harmless(name.replace(":", " ", 1))
+
+
+def names(known: Sequence[str]) -> str:
+    """`a, b and 7 more`."""
+    shown = ", ".join(map(harmless, known[:NAMES_MAX]))
+    return shown + (f" and {len(known) - NAMES_MAX} more" if len(known) > NAMES_MAX else "")
 
 
 def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> str:
-    """`waits for pool db, held by migrate`; `waits for a slot, 4 of 4 in use`."""
+    """`waits for pool db, held by migrate`; `waits for a slot, 4 of 4 in use`; `waits for needs: build`."""
     if name == "slot or pool":
         return "waits for a slot or pool"
     if name == "gate":
         return "waits for a person"
+    if name in _WAITS:
+        return _WAITS[name]
     if name == "slot":
         text = "waits for a slot"
-        return f"{text}, {jobs} of {jobs} in use" if jobs else text
+        if jobs:
+            return f"{text}, {jobs} of {jobs} in use"
+        return f"{text}, held by {harmless(holder)}" if holder else text
+    if name == "needs":
+        return f"waits for needs: {harmless(holder)}" if holder else "waits for needs"
     if name == "machine":
         return f"is held: {harmless(holder or 'the machine is short')}"
     if holder is not None and holder.startswith(f"{name} "):  # another run has it, and it is told which

@@ -118,9 +118,14 @@ def shared(amount: int, part: float) -> int:
 
 
 def jobs_because(pipeline: Pipeline, choice: Choice) -> str | None:
-    """`80 % of 20, the cap of github-free as of 2026-07-01`; None where nothing but a number was asked for."""
-    if choice.sequential or choice.jobs is not None:
+    """`80 % of 20, the cap of github-free as of 2026-07-01`; None where nothing but a number was asked for. Where the
+    user asked for another number than the file comes to, both are told."""
+    if choice.sequential:
         return None
+    if choice.jobs is not None:
+        unasked = choice._replace(jobs=None)
+        because = jobs_because(pipeline, unasked)
+        return None if because is None else f"asked for; {_jobs(pipeline, unasked)} would be {because}"
     part = f"{round(share(pipeline) * 100, 3):g} % of"
     if pipeline.limits.jobs is None and choice.cap is not None:
         return f"{part} {choice.cap.jobs}, the cap of {choice.cap.name} as of {choice.cap.as_of}"

@@ -113,10 +113,11 @@ class Machine(Course):
                     self._start(stage, self._line.waited(stage))
             if self._paced and not self._pace_timer:
                 self._look_again()
-        if not self._active and not self._over and self._began and not self._pace_timer and self._short is None:
-            if self._left:
+        if not self._active and not self._over and self._began:
+            if not self._left:
+                self._close()
+            elif not self._pace_timer and self._short is None:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
-            self._close()
         return out
 
     def _seldom(self, event: Event) -> None:
