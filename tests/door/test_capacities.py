@@ -91,8 +91,8 @@ def test_r053_a_pool_within_a_pool_takes_from_both(place: Place) -> None:
 
 
 def test_r052_a_large_stage_is_not_passed_for_ever_by_small_ones(place: Place) -> None:
-    """`docs/explanation/scheduler.md` gives the bound: 64 starts, then it claims what it needs. Two chains of small ones
-    without end, so to speak, never leave both units free."""
+    """`docs/explanation/scheduler.md` gives the bound: 64 starts, then it claims what it needs. Two chains of small
+    ones never leave both units free."""
     small = {
         f"{chain}{i}": {"run": noted(), "resources": {"pools": {"db": 1}}, "needs": [f"{chain}{i - 1}"] if i else []}
         for i in range(60) for chain in "ab"

@@ -5,6 +5,7 @@ R15 (conditions), R16 (path filters), R32 (policy by place), R40 (quarantine); t
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -89,10 +90,40 @@ def test_r032_the_same_failure_in_production_and_in_development(
     example(place, "policies")
     foreseen = place.run("run", "--dry-run", "--json", "--param", f"place={where}").json
     assert foreseen["policy"] == policy
+    because = (
+        "params.place == 'production' (line 7): params.place is 'production'" if code else "no rule before it holds"
+    )
+    assert foreseen["policy_because"] == because
+    assert f"policy {policy} ({because})" in place.run("run", "--dry-run", "--param", f"place={where}").out
     done = place.run("run", "--json", "--param", f"place={where}")
     assert (done.code, done.json["outcome"]) == (code, outcome)
+    assert (done.json["policy"], done.json["policy_because"]) == (policy, because)
+    shown = place.run("show", "last").out
+    assert " ".join(f"policy {policy} ({because})".split()) in " ".join(shown.split())
     assert said(done.json)["screenshots"] == ("failure", "exit 1")
     assert place.run("run", "--json", "--param", f"place={where}", "--policy", "strict").code == 1
+
+
+def test_r015_what_was_saved_by_skipping_is_told_from_what_it_took_before(place: Place) -> None:
+    place.pipeline({
+        "tests": {"run": noted("sleep 0.3"), "when": "!commit.message.contains('[skip tests]')"},
+        "lint": {"run": noted(), "when": "!commit.message.contains('[skip tests]') && params.lint == 'yes'"},
+        "after": {"run": noted("exit 1"), "needs": "tests"}, "never": {"run": noted(), "needs": "after"},
+    }, params={"lint": {"default": "no"}})  # fmt: skip
+    commit(place, "First")
+    first = place.run("run", "--json", "--only", "tests").json
+    assert first["skipped_by_conditions"] is None
+    commit(place, "docs [skip tests]")
+    done = place.run("run")
+    assert "tests: skip, when: !commit.message.contains('[skip tests]')" in done.out
+    assert "never skipped ← after failed (exit 1)" in place.run("show", "last").out, "and every skip has its chain"
+    document = place.show()
+    saved = document["skipped_by_conditions"]
+    took = saved["took_s"]["tests"]
+    assert saved == {"stages": ["tests", "lint"], "took_s": {"tests": took}, "saved_s": took}
+    assert 0.3 <= took < 3
+    line = f"skipped by conditions: tests, which took {took * 1000:g} ms before; lint, whose time is not known"
+    assert line in " ".join(done.out.split())
 
 
 # Conditions -------------------------------------------------------------------------------------------------------
@@ -223,6 +254,35 @@ def test_r016_where_git_cannot_say_the_stage_runs_and_that_is_told(place: Place,
         "shallow": "the clone is shallow and lacks the commit before", "bare": "the repository is bare",
     }[kind]  # fmt: skip
     assert why in done.said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_r016_a_repository_of_another_user_is_not_read_and_that_is_told(place: Place) -> None:
+    commit(place, "First", "a")
+    for path in (place.folder, place.folder / ".git"):
+        os.chown(path, 12345, 12345)
+    place.pipeline({"docs": {"run": noted(), "changed": ["docs/**"]}})
+    done = place.run("run")
+    assert (done.code, place.began()) == (0, ["docs"])
+    assert "the repository belongs to another user" in " ".join(done.said.split())
+
+
+def test_r016_a_huge_repository_is_looked_through_soon(place: Place) -> None:
+    commit(place, "First")
+    text = "".join(f"M 100644 inline src/{i % 100}/{i}\ndata 0\n\n" for i in range(100_000))
+    head = "commit refs/heads/main\ncommitter a <a@example.org> 1700000000 +0000\ndata 0\n"
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=place.folder, env=place.env, check=True,
+                   input=f"{head}from refs/heads/main^0\n{text}".encode())  # fmt: skip
+    place.pipeline({
+        "docs": {"run": noted(), "changed": ["docs/**"]},
+        "code": {"run": noted(), "changed": ["src/99/*"]},
+        "many": {"run": noted(), "when": "commit.files.size() == 10000"},
+    })  # fmt: skip
+    done = place.run("run", within_s=30)
+    assert (done.code, place.began()) == (0, ["many"])
+    assert "commit.files is cut at 10000 files" in done.out
+    done = place.run("run", "--base", "HEAD", within_s=30)  # nothing was checked out: all files are gone since
+    assert (done.code, place.began()) == (0, ["many", "code"])
 
 
 def test_a_base_that_git_does_not_know_starts_nothing(place: Place) -> None:
