@@ -50,6 +50,7 @@ bench: $(BENCH_READY)  ## figures against the peers, side by side
 	@$(PYTHON) -m compileall -q src
 	$(PYTHON) benchmarks/overhead.py
 	$(PYTHON) benchmarks/machine.py
+	$(PYTHON) benchmarks/govern.py
 
 mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 	$(PYTHON) tools/mutants.py

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -163,16 +164,15 @@ class World:
 
     # ------------------------------------------------------------ the run
 
-    def play(self) -> None:
-        """To the end, or until nothing moves."""
+    def play(self, make: Callable[[Plan], Machine] = Machine) -> None:
+        """To the end, or until nothing moves. `make` may make a machine that is broken on purpose."""
         try:
-            self._play()
+            self._play(make(self.plan))
         except DefectError as defect:
             self.trouble("deadlocks", str(defect))
 
-    def _play(self) -> None:
-        plan, draw = self.plan, self.draw
-        machine, watch = Machine(plan), Watch(self)
+    def _play(self, machine: Machine) -> None:
+        plan, draw, watch = self.plan, self.draw, Watch(self)
         heap: list[tuple[int, int, Event]] = [(0, 0, Began(0))]
         number = at = 0
         while heap:

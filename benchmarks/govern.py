@@ -12,6 +12,7 @@ import sys
 
 import claims
 import command
+import cost
 import crowd
 import rates
 
@@ -19,6 +20,8 @@ SECTIONS = {
     "claims": claims.claims,
     "machine": crowd.machine,
     "rates": rates.rates,
+    "overhead": cost.overhead,
+    "idle": cost.idle,
 }
 
 if __name__ == "__main__":

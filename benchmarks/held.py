@@ -79,7 +79,7 @@ def idle(section: Section) -> None:
     found = {"plain lines": [], "live on a terminal": []}  # type: dict[str, list[tuple[float, float]]]
     for _ in range(rounds):
         for name, each in found.items():
-            each.append(_idle_share(section, laid.argv, folder, watch_s, name != "plain lines"))
+            each.append(idle_share(section, laid.argv, folder, watch_s, name != "plain lines"))
     rows = []
     for name, each in found.items():
         shares, wakes = zip(*each)
@@ -90,7 +90,7 @@ def idle(section: Section) -> None:
     section.show_goals()
 
 
-def _idle_share(
+def idle_share(
     section: Section, argv: list[str], folder: Path, watch_s: float, on_terminal: bool
 ) -> tuple[float, float]:
     """(per cent of one core, wake-ups a second) of the processes above the stages, by the kernel's own nanoseconds."""

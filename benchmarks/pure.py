@@ -142,7 +142,7 @@ def _rounds(section: Section, title: str, cases: dict[str, Work], turn: bool = T
                 continue
             code, words, prepare = cases[name]
             prepare()
-            done = _python(section, code, words)
+            done = python(section, code, words)
             if done.returncode:
                 missing = "No module named" in done.stderr
                 print(f"{name}: {'not installed' if missing else 'failed: ' + done.stderr[-600:]}")
@@ -162,7 +162,7 @@ def _rounds(section: Section, title: str, cases: dict[str, Work], turn: bool = T
     return seconds
 
 
-def _python(section: Section, code: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+def python(section: Section, code: str, words: list[str]) -> subprocess.CompletedProcess[str]:
     source = Path(__file__).resolve().parent.parent / "src"
     env = {**section.bench.env, "PYTHONPATH": str(source)}
     return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, check=False)

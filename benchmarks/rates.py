@@ -1,4 +1,4 @@
-"""Rates and gaps between starts, by the clocks of the processes that were started: no faster than asked, and not slower.
+"""Rates and gaps between starts, by the clocks of the processes that were started: never faster than asked, nor slower.
 
 The time of a start in the journal is taken just before the process is made, and the process takes its own when it has
 begun. What a busy machine puts between the two, more or less of it, is between any two starts as well.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -61,7 +62,7 @@ def rates(section: Section) -> None:
     rows = []
     for name, begins in gaps.items():
         for clock, times in zip(("own clocks", "journal"), begins):
-            between = [later - earlier for earlier, later in zip(times, times[1:])]
+            between = [later - earlier for earlier, later in pairwise(times)]
             figures = (min(between), statistics.median(between), max(between))
             rows.append((f"{name}, {clock}", str(len(between)), *(f"{figure:.2f}" for figure in figures)))
             section.goals.value(f"{name}: too short, {clock}", [max(0.0, GAP_MS - min(between))], 0, "ms")
@@ -112,6 +113,6 @@ def _journal(place: Path) -> list[float]:
     from datetime import datetime
 
     path = next((place / ".stagebook" / "runs").iterdir()) / "journal.jsonl"
-    records = [json.loads(line) for line in path.open()]
+    records = [json.loads(line) for line in path.read_text().splitlines()]
     started = [record["at"] for record in records if record["event"] == "stage.started"]
     return [datetime.fromisoformat(at).timestamp() * 1000 for at in started]
