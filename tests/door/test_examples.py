@@ -1,0 +1,56 @@
+"""Examples about capacities run as they stand, and their pages show them as they are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.door.place import Place, outcomes
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {"thundering-herd": "thundering-herd.md", "single-build-server": "find-out-why-it-waits.md"}
+
+
+def copied(place: Place, name: str) -> None:
+    for path in (ROOT / "examples" / name).iterdir():
+        if path.is_file():
+            shutil.copy(path, place.folder)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_example_stands_in_its_page_as_it_is_and_is_sound(place: Place, name: str) -> None:
+    page = (ROOT / "docs" / "how-to" / PAGES[name]).read_text()
+    copied(place, name)
+    for path in place.folder.iterdir():
+        assert f"<<'END'\n{path.read_text()}END\n" in page, path.name
+        if path.suffix == ".yaml":
+            assert place.run("lint", "--strict", path.name).code == 0
+
+
+def test_r047_a_herd_is_sent_away_less_with_a_stagger(place: Place) -> None:
+    copied(place, "thundering-herd")
+    path = f"{Path(place.command).parent}:{place.env['PATH']}"
+    done = subprocess.run(
+        ["python3", "herd.py", "without.yaml", "stagebook.yaml"],
+        cwd=place.folder, env={**place.env, "PATH": path}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    found = re.findall(r"^(\S+) +12 served, +(\d+) times sent away, ([\d.]+) s$", done.stdout, re.MULTILINE)
+    (before, herd, before_s), (after, staggered, after_s) = found
+    assert (before, after) == ("without.yaml", "stagebook.yaml")
+    assert int(herd) >= 9
+    assert int(staggered) * 3 < int(herd)
+    assert float(after_s) < float(before_s)
+
+
+def test_what_keeps_a_single_build_server_from_parallel_work_is_said(place: Place) -> None:
+    copied(place, "single-build-server")
+    done = place.run("run")
+    assert done.code == 0, done
+    assert "declared parallel 4, effective 1.0: bound by lock orders-table" in " ".join(done.out.split())
+    document = place.show()
+    assert set(outcomes(document).values()) == {"success"}
+    assert (document["max_parallel"], document["bound_by"]) == (1, "lock:orders-table")
+    assert document["waiting_by"]["lock:orders-table"] > 2.5
