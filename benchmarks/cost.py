@@ -69,6 +69,9 @@ def overhead(section: Section) -> None:
     section.head(f"{count} stages of {stages.PROGRAM}, -j{stages.JOBS}, a cgroup a stage, all around it on record")
     for shape in ("layered",) if section.quick else ("chain", "wide", "layered"):
         _against_ninja(section, shape, count)
+    lacks = _lacks(section.bench.folder / "govern" / "stagebook")
+    if lacks:
+        print(f"not on record here: {lacks}")
     _conditions(section, count)
     _leases(section)
     section.show_goals()
@@ -76,7 +79,6 @@ def overhead(section: Section) -> None:
 
 def _against_ninja(section: Section, shape: str, count: int) -> None:
     bench = section.bench
-    goal = f"{shape}: CPU / ninja, all on"
     tools = {"stagebook": peers.stagebook("auto", "auto"), "ninja": peers.ninja(bench)}
     needs = peers.graph(shape, count)
     missing = {name: tool.missing for name, tool in tools.items() if tool.missing is not None}
@@ -85,14 +87,10 @@ def _against_ninja(section: Section, shape: str, count: int) -> None:
         if name not in missing:
             cases[name] = _case(section, tool, bench.place("govern", name), needs)
             bench.run(cases[name])
-    folder = bench.folder / "govern" / "stagebook"
-    lacks = _lacks(folder)
-    if lacks:
-        print(f"not all of it is there: {lacks}")
     costs = section.costs(f"govern {shape} {count}", cases)
     print(f"\n{shape}, {section.rounds} rounds")
     print(cost_rows(costs, missing, count))
-    section.goals.ratio(goal, cpus(costs, "stagebook"), cpus(costs, "ninja"), 0.9)
+    section.goals.ratio(f"{shape}: CPU / ninja, all on", cpus(costs, "stagebook"), cpus(costs, "ninja"), 0.9)
 
 
 def _case(section: Section, tool: Tool, folder: Path, needs: Graph) -> Case:

@@ -58,7 +58,7 @@ def machine(section: Section) -> None:
     found = (
         [float(sum(crowd.overs for crowd in crowds))],
         [max(waits)] if waits else None,
-        [float(sum(len(crowd.troubles) for crowd in crowds))],
+        [float(sum(len(crowd.troubles) - crowd.overs for crowd in crowds))],
     )
     for (goal, limit, unit), values in zip(_goals(seeds), found):
         section.goals.value(goal, values, limit, unit)
@@ -105,11 +105,7 @@ class Kill(NamedTuple):
     wait_s: float | None
 
 
-class Hold(NamedTuple):
-    """A stage that is there: since when, and what it has."""
-
-    begun_ns: int
-    units: dict[str, int]
+Units = dict[str, int]  #: by name
 
 
 class Crowd:
@@ -130,8 +126,7 @@ class Crowd:
         self._ledger = self._folder / "ledger"
         self._ledger.touch()
         self._read = 0
-        self._runs = [Run(self._env, self._write(name, hold, count), name) for name in "ab"]
-        self._units = {stage: units for run in self._runs for stage, units in run.units.items()}
+        self._runs = [Run(self._env, name, *self._write(name, hold, count)) for name in "ab"]
         #: Since when units of a name are awaited, which kill it was, and whose.
         self._awaited: dict[str, tuple[int, int, str, Run]] = {}
 
@@ -139,13 +134,13 @@ class Crowd:
         kills = [kill._asdict() for kill in self.kills]
         return {"seed": self.seed, "overs": self.overs, "most": self.most, "kills": kills, "troubles": self.troubles}
 
-    def _write(self, name: str, hold: str, count: int) -> Path:
-        """A pipeline of its own folder, whose stages want this and that and little time."""
+    def _write(self, name: str, hold: str, count: int) -> tuple[Path, dict[str, Units]]:
+        """A pipeline in a folder of its own, whose stages want this and that and little time; what each wants."""
         draw = self.draw
         folder = self._folder / name
         folder.mkdir()
         stages: dict[str, object] = {}
-        units: dict[str, dict[str, int]] = {}
+        units: dict[str, Units] = {}
         for index in range(count):
             wanted = draw.sample(sorted(SIZES), draw.choice((0, 1, 1, 1, 2)))
             stage = f"{name}{index}"
@@ -168,8 +163,7 @@ class Crowd:
         shared = {each: {"size": size, "machine": True} for each, size in SIZES.items() if each not in LOCKS}
         document = {"version": 1, "limits": {"jobs": 6}, "pools": {**shared, "own": 2}, "stages": stages}
         (folder / "stagebook.yaml").write_text(json.dumps(document))
-        (folder / "units.json").write_text(json.dumps(units))
-        return folder
+        return folder, units
 
     # ------------------------------------------------------------ the play
 
@@ -204,8 +198,8 @@ class Crowd:
             missing = [stage for stage in run.units if stage not in run.done]
             if run.is_over and missing:
                 self.troubles.append(f"run {run.name} is over, but {missing} never ended")
-        for name, (_, kill, victim, _) in self._awaited.items():
-            self.troubles.append(f"{name} of kill {kill} was not taken by anybody, {victim} was killed")
+        for name, (_, number, victim, _) in self._awaited.items():
+            self.troubles.append(f"{name} of kill {number} was not taken by anybody, {victim} was killed")
 
     def _soon(self) -> float:
         return time.monotonic() + self.draw.uniform(0.05, 0.5)
@@ -216,9 +210,9 @@ class Crowd:
         killed_ns = run.kill(victim, self.draw.uniform(0, 0.3))
         self._look()
         other = next(each for each in self._runs if each is not run)
-        names = {name for hold in run.there.values() for name in hold.units}
+        names = {name for units in run.there.values() for name in units}
         for name in sorted(names):
-            had = sum(hold.units.get(name, 0) for hold in run.there.values())
+            had = sum(units.get(name, 0) for units in run.there.values())
             wanting = [stage for stage, units in other.units.items() if name in units]
             is_wanted = other.is_alive and any(each not in other.done and each not in other.there for each in wanting)
             if had == SIZES[name] and is_wanted:
@@ -251,9 +245,8 @@ class Crowd:
                 yield line.split()
 
     def _begun(self, run: Run, stage: str, ns: int, uses: list[str]) -> None:
-        units = self._units[stage]
         if ns >= run.since_ns:
-            run.there[stage] = Hold(ns, units)
+            run.there[stage] = run.units[stage]
         for use in uses:
             name, _, much = use.partition("=")
             self.most[name] = max(self.most[name], int(much.partition("/")[0]))
@@ -269,11 +262,11 @@ class Crowd:
 class Run:
     """One of the two runs, through all its lives: the command, killed, and `--resume` after it."""
 
-    def __init__(self, env: dict[str, str], folder: Path, name: str) -> None:
+    def __init__(self, env: dict[str, str], name: str, folder: Path, units: dict[str, Units]) -> None:
         self.name = name
-        self.units: dict[str, dict[str, int]] = json.loads((folder / "units.json").read_text())
+        self.units = units  #: what each stage wants
         self.done: set[str] = set()
-        self.there: dict[str, Hold] = {}
+        self.there: dict[str, Units] = {}  #: stages that have begun and not ended in its latest life
         self.since_ns = 0  #: when its latest life began
         self.is_over = False
         self._env = env

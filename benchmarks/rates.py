@@ -73,8 +73,9 @@ def rates(section: Section) -> None:
 
 
 def _held(times: Sequence[float]) -> float:
-    """Starts a second, from the end of the first burst on."""
-    return (len(times) - PER_S) / (times[-1] - times[PER_S - 1]) * 1000
+    """Starts a second, from the end of the first burst to the end of the last whole one."""
+    last = len(times) // PER_S * PER_S - 1
+    return (last - PER_S + 1) / (times[last] - times[PER_S - 1]) * 1000
 
 
 def _stretches(times: Sequence[float]) -> list[float]:

@@ -143,6 +143,7 @@ def test_over_use_in_the_ledger_is_counted(bench: Bench, hold: str) -> None:
 def test_a_rate_counts_from_the_end_of_the_first_burst() -> None:
     times = [1000.0 * burst + number for burst in range(4) for number in range(5)]
     assert rates._held(times) == pytest.approx(5)
+    assert rates._held([*times, 4000.0]) == pytest.approx(5)
     assert min(rates._stretches(times)) == 1000
     assert min(rates._stretches([*times[:5], 990, *times[6:]])) == 990
 
