@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
+import termios
 from typing import Mapping
 
 from tests.door import processes, waiting
@@ -14,9 +16,14 @@ from tests.door.place import Place
 class Terminal:
     """The command on a terminal of its own, as the leader of a session."""
 
-    def __init__(self, place: Place, *words: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, place: Place, *words: str, env: Mapping[str, str] | None = None, size: tuple[int, int] | None = None
+    ) -> None:
+        """`size` in columns and lines."""
         pid, self._fd = pty.fork()
         if pid == 0:
+            if size is not None:
+                termios.tcsetwinsize(0, (size[1], size[0]))
             os.chdir(place.folder)
             os.execve(place.command, [place.command, *words], {**place.env, "TERM": "xterm-256color", **(env or {})})
         self.pid = pid
@@ -25,6 +32,11 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self._fd, keys)
+
+    def text(self) -> str:
+        """All that was ever shown, without what moves or colours it."""
+        self._drain()
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen.decode(errors="replace"))
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -14,6 +14,7 @@ from typing import Any, Iterator
 import pytest
 from tests.door import waiting
 from tests.door.place import Command, Document, Place, attempts, by_stage, note, noted, outcomes
+from tests.door.terminal import Terminal
 from tests.door.test_g06_clocks import WallClock
 
 #: Runs until it is let go by name.
@@ -378,6 +379,23 @@ def test_show_says_of_each_stage_what_it_waits_for_and_who_has_it(place: Place) 
     let_go(place, "holder", "other")
     assert command.wait().code == 0
     assert {"slot", "pool:db", "lock:table", "memory"} >= set(place.show()["waiting_by"]) - {"start"}
+
+
+def test_the_live_view_says_it_and_follows_who_has_it(place: Place) -> None:
+    stage = {"run": HOLD, "resources": {"pools": {"db": 1}}}
+    place.pipeline({"first": stage, "second": stage, "third": stage}, pools={"db": 1}, limits={"jobs": 3})
+    with Terminal(place, "run", size=(140, 30)) as terminal:
+
+        def says(*texts: str) -> None:
+            waiting.until(lambda: all(text in terminal.text() for text in texts), f"{texts} on the terminal")
+
+        place.wait_for("first")
+        says("waits for pool db, held by first")
+        let_go(place, "first")
+        place.wait_for("second")
+        says("waits for pool db, held by second")
+        let_go(place, "second", "third")
+        assert terminal.wait() == 0
 
 
 def test_show_names_rate_stagger_and_backoff(place: Place) -> None:

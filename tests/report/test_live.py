@@ -324,3 +324,19 @@ def test_what_was_stopped_is_drawn_as_such_and_a_start_is_no_waiting() -> None:
     (line,) = [line for line in terminal.paint(10 * SECOND) if line.startswith("⊘ a")]
     assert "▒" in line and "▄" not in line and "░" not in line
     assert line.split()[-2:] == ["–", "–"]
+
+
+def test_waits_only_says_in_words_who_waits_for_what_and_follows_a_change() -> None:
+    terminal = Terminal()
+    terminal.live.began(facts({"a": (), "b": (), "c": ()}))
+    terminal.live.started("a", 1, 0, 0, None)
+    terminal.live.waits("b", "pool:db", "a")
+    terminal.live.waits("c", "slot", "a")
+    terminal.paint(SECOND)
+    terminal.press("w")
+    shown = "\n".join(terminal.shown())
+    assert "b waits for pool db, held by a" in " ".join(shown.split())
+    assert "c waits for a slot, held by a" in " ".join(shown.split())
+    terminal.live.waits("c", "pool:db", "b")
+    shown = "\n".join(terminal.paint(3 * SECOND))
+    assert "c waits for pool db, held by b" in " ".join(shown.split())

@@ -262,7 +262,10 @@ class Live(Watcher):
         )
         lines = [timeline.header(frame, total_us) + ("  last line" if wide else "")]
         for lane, row, name, (wait, work) in zip(lanes, rows, names, figures):
-            bar = self._bar(lane, row, frame.bar, total_us)
+            if self._only_waits and not wide and lane.state == "slot":
+                bar = pad(self._in_words(lane, frame.bar), frame.bar)
+            else:
+                bar = self._bar(lane, row, frame.bar, total_us)
             line = f"{self._label(row, name, frame)}{bar} {wait:>{frame.figure}}  {work:>{frame.figure}}"
             if wide:
                 line += self._last_line(lane, columns - frame.width - 2)
@@ -327,10 +330,14 @@ class Live(Watcher):
             found = self._tail(lane.name, lane.attempt, 1)
             text = line_of_output(found[-1][1]) if found else ""
         elif lane.state == "slot":
-            text = waiting(lane.reason, lane.holder)
+            return "  " + self._in_words(lane, room) if room > 0 else ""
         else:
             return ""
         return "  " + cut(self._style.plain(text), room, self._style.mark("cut")) if room > 0 else ""
+
+    def _in_words(self, lane: Lane, room: int) -> str:
+        """What a stage waits for, and who has it."""
+        return cut(self._style.plain(waiting(lane.reason, lane.holder)), room, self._style.mark("cut"))
 
     def _pane_lines(self, columns: int) -> list[str]:
         lane = self._lanes.by_name.get(self._pane or "")
