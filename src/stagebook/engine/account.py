@@ -172,6 +172,11 @@ class Account:
             tell(*what)
         self.watcher.flush()
 
+    def closed(self) -> None:
+        """The plan of this account no longer holds: all that it knows is told, though nothing more is decided."""
+        self.decided([])
+        self.tell()
+
     def sync(self, us: int) -> None:
         """Make the record durable; the writer notices on the way if somebody has set the wall clock."""
         jump_us = self.writer.clock_jump_us

@@ -14,6 +14,7 @@ from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive
 from stagebook.engine.loop import Engine
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -73,11 +74,12 @@ def resume(
     writer = Writer(path, run, epoch_us, recording.position, ways.durability)
     if recording.tail_text:
         story.warn(recording.tail_text)
-    again = told.machine.waits_again()
     if story.outcome is not None and not told.machine.can_go_on:
         return _announce(writer, held, directory, story, told.machine)
-    if change is not None:
-        return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again)
+    is_cancelled = told.machine.is_cancelled or None in told.cancels
+    again = [] if is_cancelled else told.machine.waits_again()
+    if change is not None and not is_cancelled:
+        return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again, answers)
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip
@@ -85,21 +87,25 @@ def resume(
     writer.next_batch()
     us = clock.us()
     names = [told.plan.stages[index].id for index in again]
-    engine.happened(
-        Resumed(us // 1000), "run.resumed", us, tail=members(boot=boot_id(), pid=os.getpid(), waits_again=names)
-    )
+    tail = members(boot=boot_id(), pid=os.getpid(), waits_again=names, takes_back=not is_cancelled)
+    engine.happened(Resumed(us // 1000, not is_cancelled), "run.resumed", us, tail=tail)
     story.resumed(again, us, epoch_us)
     _report_interrupted(engine, us)
+    _say(engine, us, answers, told.cancels)
+    return drive(engine, writer, clock, held, directory, story)
+
+
+def _say(engine: Engine, us: int, answers: list[tuple[int, bool]], cancels: list[int | None]) -> None:
+    """What people have said since the dead engine last heard of them."""
     for index, is_again in answers:
         engine.happened(RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, members(rerun=is_again))
-    for stage in told.cancels:
+    for stage in cancels:
         engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, '"why":"cancel"')
-    return drive(engine, writer, clock, held, directory, story)
 
 
 def _go_on_changed(
     told: replay.Replay, story: Story, change: Change, writer: Writer, clock: Clock, held: int, directory: str,
-    ways: Ways, watch: Callable[[Story], Watcher], again: list[int],
+    ways: Ways, watch: Callable[[Story], Watcher], again: list[int], answers: list[tuple[int, bool]],
 ) -> Result:  # fmt: skip
     """Go on by another plan: first the old one's account is closed, then a new machine begins with what stands."""
     old = assemble(told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch)
@@ -107,18 +113,18 @@ def _go_on_changed(
     writer.next_batch()
     us = clock.us()
     _report_interrupted(old, us)
-    writer.write()
-    old.close()
+    old.give_way()
     story.resumed(again)
     ends = {
         planned.id: (end.outcome, end.reason)
         for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
-        if end is not None and attempts
+        if end is not None and end.outcome != "skip" and attempts
     }
     begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
     fresh = build.build(change.pipeline, told.choice)
     kept = replan.standing(fresh, change.changed, ends)
     plan = replan.keep(fresh, kept, begun)
+    Machine(plan).feed(Began(0))  # what no machine can begin with must not get into the journal
     critical = build.critical_planned(plan)
     story.replanned(change.pipeline, critical, kept, us, writer.epoch_us, plan.critical_by)
     engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
@@ -128,6 +134,12 @@ def _go_on_changed(
         critical_by=plan.critical_by, kept=kept, begun=begun,
     )  # fmt: skip
     engine.happened(Began(us // 1000), "run.resumed", us, tail=f'{tail},"plan":{change.plain}')
+    at = {planned.id: index for index, planned in enumerate(plan.stages)}
+    before = [planned.id for planned in told.plan.stages]
+    _say(
+        engine, us, [(at[before[index]], is_again) for index, is_again in answers if before[index] in at],
+        [at[before[stage]] for stage in told.cancels if stage is not None and before[stage] in at],
+    )  # fmt: skip
     return drive(engine, writer, clock, held, directory, story)
 
 
@@ -145,15 +157,17 @@ def _announce(writer: Writer, held: int, directory: str, story: Story, machine: 
 
 
 def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
-    """Stages by index with what is to become of each. Only an interrupted stage can be answered for."""
+    """Stages by index with what is to become of each: those that have begun, are not safe to repeat, and have no end
+    or one that is taken back."""
+    again = set(told.machine.waits_again())
     places = {planned.id: index for index, planned in enumerate(told.plan.stages)}
     found = []
     for stage, is_again in [(stage, True) for stage in asked.again] + [(stage, False) for stage in asked.done]:
         index = places.get(stage)
         if index is None:
             raise InputError(f"no stage `{stage}` in run {told.header.run}")
-        is_open = told.machine.state(index) in ("running", "killing", "asking")
-        if told.plan.stages[index].retry_safe or not is_open:
+        is_over = told.machine.state(index) in OUTCOMES and index not in again
+        if told.plan.stages[index].retry_safe or not told.machine.attempt(index) or is_over:
             raise InputError(f"`{stage}` does not wait for an answer; it is {told.machine.state(index)}")
         found.append((index, is_again))
     return found

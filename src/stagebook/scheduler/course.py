@@ -47,6 +47,10 @@ class Course(Books):
             return
         plan = self.plan.stages[stage]
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
+            if stage in self._said_done:
+                self._said_done.remove(stage)
+                self._end(stage, SUCCESS, "done, as a person said")
+                return
             self._move(stage, ASKING)
             self._active += 1
             self._out.append(AskRerun(stage))
@@ -63,11 +67,16 @@ class Course(Books):
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
 
-    def _end(self, stage: int, outcome: int, reason: str | None, flaky: bool = False) -> None:
-        """The one place where a stage gets a final state. What holds it must have been given back before."""
+    def _end(
+        self, stage: int, outcome: int, reason: str | None, flaky: bool = False, is_kept: bool = False
+    ) -> None:  # fmt: skip
+        """The one place where a stage gets a final state. What holds it must have been given back before.
+
+        `is_kept`: it was recorded before the plan was changed."""
         self._move(stage, outcome)
         self._left -= 1
-        self._out.append(record(Ended, (stage, NAMES[outcome], reason, flaky)))
+        if not is_kept:
+            self._out.append(record(Ended, (stage, NAMES[outcome], reason, flaky)))
         plan = self.plan.stages[stage]
         if outcome == SUCCESS:
             self._done_well[stage] = 1
@@ -76,7 +85,7 @@ class Course(Books):
         elif outcome != CANCELLATION:
             if plan.allow_failure:
                 self._done_well[stage] = 1
-            elif stage not in self._stopped[-1:]:  # a cancel cut its attempts short: it may still pass
+            elif not is_kept and stage not in self._stopped[-1:]:  # a cancel cut its attempts short: it may still pass
                 self._fail_fast(stage, plan.fail_fast_group)
         if self._timed[stage]:
             self._queue_timer.pop(stage, None)

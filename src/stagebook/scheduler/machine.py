@@ -112,7 +112,7 @@ class Machine(Course):
         elif isinstance(event, RerunAnswered):
             self._rerun_answered(self._known(event.stage), event.again)
         elif isinstance(event, Resumed):
-            self._resumed()
+            self._resumed(event.takes_back)
         elif isinstance(event, Began):
             self._begin()
         else:
@@ -135,13 +135,13 @@ class Machine(Course):
             if stage.begun:
                 self._granted[index] = stage.begun
             if stage.kept is not None:
-                self._end(index, STATES[stage.kept[0]], stage.kept[1])
+                self._end(index, STATES[stage.kept[0]], stage.kept[1], is_kept=True)
             elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
-        # What is kept was recorded when it ended.
-        self._out[:] = [
-            said for said in self._out if type(said) is not Ended or self.plan.stages[said.stage].kept is None
-        ]
+        # Only now, for what stands beside it must not be taken for stages that a failure ends.
+        for index, stage in enumerate(self.plan.stages):
+            if stage.kept is not None and state[index] < CANCELLATION and not self._done_well[index]:
+                self._fail_fast(index, stage.fail_fast_group)
         for index, needs in enumerate(self._open):
             if not needs and state[index] == WAITING:
                 self._become_ready(index)
@@ -253,16 +253,21 @@ class Machine(Course):
         return True
 
     def _rerun_answered(self, stage: int, again: bool) -> None:
-        if self._state[stage] != ASKING:
+        """The answer holds for any stage that would ask, also one that waits for its needs until then."""
+        state = self._state[stage]
+        if state not in (WAITING, READY, ASKING) or self.plan.stages[stage].retry_safe or not self._attempt[stage]:
             return
-        self._active -= 1
-        if not again:
-            self._end(stage, SUCCESS, "done, as a person said")
-            return
-        self._may_rerun.add(stage)
-        self._grant(stage)
-        self._stage_timer.pop(stage, None)
-        self._become_ready(stage)
+        if again:
+            self._said_done.discard(stage)
+            self._may_rerun.add(stage)
+            self._grant(stage)
+            self._stage_timer.pop(stage, None)
+        else:
+            self._may_rerun.discard(stage)
+            self._said_done.add(stage)
+        if state == ASKING or (state == READY and not again):
+            self._leave(stage)
+            self._become_ready(stage)
 
     def _cancel_run(self, why: str) -> None:
         if self._over:
@@ -294,9 +299,11 @@ class Machine(Course):
         else:
             self._kill(stage, STAGE_CANCEL if cause == RUN_CANCEL else cause, now=True)
 
-    def _resumed(self) -> None:
+    def _resumed(self, takes_back: bool) -> None:
         """Lift a cancel that came by signal, and take back the ends of `waits_again`: these stages wait again."""
-        lifted = self.waits_again()
+        if self._over and not takes_back:
+            return
+        lifted = self.waits_again() if takes_back else []
         if self._cancel_for_good or not (lifted or self._cancels):
             return
         self._cancels = 0

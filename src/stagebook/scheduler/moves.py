@@ -17,7 +17,7 @@ NAMES: tuple[str, ...] = (
     "running",  # an attempt exists and holds units
     "killing",  # told to end; holds its units until its exit is reported
     "backoff",  # an attempt failed; the next one waits for its time
-    "asking",  # interrupted and not safe to repeat: a person must say what it is
+    "asking",  # has begun and is not safe to repeat: a person must say what it is
     "success",
     "failure",
     "error",
@@ -36,7 +36,7 @@ MOVES: dict[int, dict[int, str]] = {
         SKIP: "a need failed, or the plan says so",
         CANCELLATION: "cancelled",
         TIMEOUT: "run timeout",
-        SUCCESS: "kept from before a change",
+        SUCCESS: "kept from before a change, or done",
         FAILURE: "kept from before a change",
         ERROR: "kept from before a change",
     },
@@ -45,6 +45,7 @@ MOVES: dict[int, dict[int, str]] = {
         WAITING: "resumed, a need waits again",
         CANCELLATION: "cancelled",
         TIMEOUT: "queue, stage or run timeout",
+        SUCCESS: "done",
     },
     RUNNING: {
         SUCCESS: "exit",
