@@ -85,8 +85,10 @@ def test_each_family_of_trouble_has_its_exit_code(
 
     monkeypatch.setattr(lint, "execute", fail)
     done = call("lint")
-    assert (done.code, done.out, done.err) == (code, "", f"error: {trouble}\n")
-    assert errors(call("lint", "--json"))[0]["message"] == str(trouble)
+    said, _, details = done.err.rstrip("\n").partition("; details: ")
+    assert (done.code, done.out, said) == (code, "", f"error: {trouble}")
+    assert os.path.isfile(details) if code == 5 else not details, done.err
+    assert errors(call("lint", "--json"))[0]["message"].startswith(str(trouble))
 
 
 def test_a_defect_of_ours_is_one_line_and_its_details_are_kept(

@@ -8,17 +8,20 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from stagebook.cli import output
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Began, Event, Exited, Start
+from stagebook.scheduler.vocabulary import AskRerun, Began, Event, Exited, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
+
+    from stagebook.engine.resume import Outlook
 
 
 def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> int:
@@ -82,3 +85,43 @@ def _row(pipeline: Pipeline, plan: Plan, index: int) -> dict[str, Any]:
     needs = [plan.stages[need].id for need in planned.needs]
     reason = f"after {', '.join(needs)}" if needs else "needs nothing"
     return {"stage": planned.id, "action": "run", "reason": reason, "needs": needs}
+
+
+def show_resume(args: argparse.Namespace, run: str, outlook: Outlook) -> int:
+    """What going on with a run would do, if all that starts went well."""
+    plan, machine, again, lost = outlook.plan, outlook.machine, set(outlook.again), set(outlook.lost)
+    over = [machine.state(index) in OUTCOMES for index in range(len(plan.stages))]
+    starts: list[int] = []
+    asked: set[int] = set()
+    batch = outlook.events
+    while batch:
+        decisions = machine.feed(*batch)
+        begun = [decision for decision in decisions if isinstance(decision, Start)]
+        starts += [start.stage for start in begun]
+        asked.update(decision.stage for decision in decisions if isinstance(decision, AskRerun))
+        batch = [Exited(0, start.stage, start.attempt, "success", 0) for start in begun]
+    rows = []
+    for index in [*starts, *(index for index in range(len(plan.stages)) if index not in starts)]:
+        stage, state = plan.stages[index], machine.state(index)
+        if index in starts:
+            action = "run"
+            reason = "interrupted" if stage.id in lost else "waits again" if stage.id in again else "has not ended"
+        elif state == "asking":
+            action, reason = "ask", "has begun and is not retry-safe: --again or --done"
+        elif state not in OUTCOMES:
+            action, reason = "wait", "for a stage that asks"
+        elif (over[index] and stage.id not in again) or stage.kept is not None:
+            action, reason = "stands", state
+        elif index in asked or (state == "success" and machine.attempt(index)):
+            action, reason = "done", "as a person says"
+        else:
+            action, reason = "skip" if state == "skip" else "cancel", state
+        rows.append({"stage": stage.id, "action": action, "reason": reason})
+    if args.json:
+        output.say_json({"run": run, "dry_run": True, "stages": rows})
+        return 0
+    lines = [f"run {run}: would go on with {sum(row['action'] == 'run' for row in rows)} of {len(rows)} stages"]
+    width = max([len(harmless(row["stage"])) for row in rows], default=0)
+    lines += [f"{row['action']:>6}  {harmless(row['stage']):<{width}}  {row['reason']}" for row in rows]
+    output.say(lines)
+    return 0

@@ -45,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--failed-of", metavar="RUN", help="what failed in that run, and all that needs it")
     again = parser.add_argument_group("going on with a run")
     again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
-    again.add_argument("--again", action="append", default=[], metavar="STAGE", help="run this interrupted stage again")
-    again.add_argument(
-        "--done", action="append", default=[], metavar="STAGE", help="take this interrupted stage as done"
-    )
+    for option, text in (
+        ("--again", "run this stage, which asks, again"),
+        ("--done", "take this stage, which asks, as done"),
+    ):
+        again.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
     again.add_argument("--accept-changes", action="store_true", help="run changed stages and their dependents again")
     shown = parser.add_argument_group("what is shown")
     shown.add_argument(
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
+    _refuse_without_resume(args)
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     if args.resume and args.file is None:  # which file it is of stands in its journal
@@ -74,6 +76,8 @@ def execute(args: argparse.Namespace) -> int:
         run = _to_resume(place, args.resume, file)
         if run is not None:
             return _resume(args, place, run)
+        if args.again or args.done:
+            raise InputError(f"no run of {file} can go on, so `{(args.again + args.done)[0]}` waits for no answer")
     from stagebook.formats.native import read
 
     if not args.dry_run:
@@ -99,9 +103,29 @@ def execute(args: argparse.Namespace) -> int:
         return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch))
 
 
+#: What makes the choice of a run, by the names of options: a run that goes on has made its own.
+_CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of")
+
+
+def _given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names if args.__dict__[name])
+
+
+def _refuse_without_resume(args: argparse.Namespace) -> None:
+    given = "" if args.resume is not None else _given(args, ("again", "done", "accept_changes"))
+    if given:
+        from stagebook.cli.words import usage_error
+
+        raise usage_error(f"{given}: only with --resume")
+
+
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     from stagebook.record import runs
 
+    if given := _given(args, _CHOICES):
+        from stagebook.cli.words import usage_error
+
+        raise usage_error(f"{given}: run {run} keeps the choice it began with; leave it out, or leave out --resume")
     directory = state.run_directory(place, run)
     summary = runs.summarise(directory)
     if summary is not None and summary["state"] == "ended" and not runs.can_go_on(summary):
@@ -112,8 +136,12 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     change = None
     if summary is not None:
         change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
+    asked = resume.Asked(tuple(args.again), tuple(args.done))
+    if args.dry_run:
+        from stagebook.cli import rehearsal
+
+        return rehearsal.show_resume(args, run, resume.foresee(place, run, asked, change))
     with Show(args, cache, None, is_replanned=change is not None) as show:
-        asked = resume.Asked(tuple(args.again), tuple(args.done))
         return show.finish(resume.resume(place, run, show.ways(), show.watch, asked, change))
 
 

@@ -29,7 +29,7 @@ def explain(error: BaseException, words: list[str]) -> int:
         error = SurroundingsError(f"the system gave way: {error.strerror}")
     if isinstance(error, DefectError):
         text = f"{error}; details: {keep_details(error, words)}"
-        return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)
+        return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT)
     if not isinstance(error, StagebookError):
         text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)

@@ -26,7 +26,17 @@ from stagebook.record.story import Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build, replan
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.vocabulary import Began, CancelAsked, RerunAnswered, Resumed, RunEnded
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Ended,
+    Event,
+    Exited,
+    RerunAnswered,
+    Resumed,
+    RunEnded,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +58,49 @@ class Change(NamedTuple):
     pipeline: Pipeline
     plain: str
     changed: tuple[str, ...]
+
+
+class Outlook(NamedTuple):
+    """What a resume would do: feed these events to this machine. `again` are stages whose ends it would take back,
+    `lost` those whose attempts are interrupted."""
+
+    plan: Plan
+    machine: Machine
+    events: list[Event]
+    again: list[str]
+    lost: list[str]
+
+
+def foresee(state_directory: str, run: str, asked: Asked = Asked(), change: Change | None = None) -> Outlook:
+    """The same as `resume` up to the point where it would begin; nothing is written, ended or started."""
+    directory = state.run_directory(state_directory, run)
+    holder = lock.holder(directory)
+    if holder is not None:
+        raise SurroundingsError(f"run {run} is held by another engine (pid {holder})")
+    path = state.journal_path(directory)
+    recording = reader.load(path)
+    measured.refuse(recording)
+    told = replay.replay(recording)
+    machine, us, at = told.machine, recording.us, recording.us // 1000
+    is_cancelled = machine.is_cancelled or None in told.cancels
+    again = [] if is_cancelled else machine.waits_again()
+    lost = [stage for stage in machine.outstanding() if machine.state(stage) in ("running", "killing")]
+    names = [[told.plan.stages[index].id for index in some] for some in (again, lost)]
+    answers, cancels = _answers(told, asked), told.cancels
+    exits = [Exited(at, stage, machine.attempt(stage), "error", None, None, "interrupted") for stage in lost]
+    if change is None or is_cancelled:
+        said = _sayings(at, answers, cancels)
+        return Outlook(told.plan, machine, [Resumed(at, not is_cancelled), *exits, *said], *names)
+    story = retelling.retell(recording.records, path)
+    for end in told.owed:
+        if isinstance(end, Ended):
+            story.ended(end.stage, us, end.outcome, end.reason)
+    for stage in lost:
+        story.exited(stage, machine.attempt(stage), us, "error", "interrupted")
+    story.resumed(again)
+    plan, _, _ = _replan(told, story, change)
+    said = _sayings(at, *_translated(told.plan, plan, answers, cancels))
+    return Outlook(plan, Machine(plan), [Began(at), *said], *names)
 
 
 def resume(
@@ -97,10 +150,45 @@ def resume(
 
 def _say(engine: Engine, us: int, answers: list[tuple[int, bool]], cancels: list[int | None]) -> None:
     """What people have said since the dead engine last heard of them."""
-    for index, is_again in answers:
-        engine.happened(RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, members(rerun=is_again))
-    for stage in cancels:
-        engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, '"why":"cancel"')
+    for event in _sayings(us // 1000, answers, cancels):
+        if isinstance(event, RerunAnswered):
+            engine.happened(event, "gate.answered", us, event.stage, members(rerun=event.again))
+        else:
+            engine.happened(event, "run.cancel", us, event.stage, '"why":"cancel"')
+
+
+def _sayings(
+    at: int, answers: list[tuple[int, bool]], cancels: list[int | None]
+) -> list[RerunAnswered | CancelAsked]:  # fmt: skip
+    said = [RerunAnswered(at, index, is_again) for index, is_again in answers]
+    return [*said, *[CancelAsked(at, "cancel", stage) for stage in cancels]]
+
+
+def _translated(
+    old: Plan, new: Plan, answers: list[tuple[int, bool]], cancels: list[int | None]
+) -> tuple[list[tuple[int, bool]], list[int | None]]:
+    """The same by the places of another plan; what is said of stages that are gone is left out."""
+    at = {planned.id: index for index, planned in enumerate(new.stages)}
+    place = {index: at[planned.id] for index, planned in enumerate(old.stages) if planned.id in at}
+    answers = [(place[index], is_again) for index, is_again in answers if index in place]
+    return answers, [place[stage] for stage in cancels if stage in place]
+
+
+def _replan(
+    told: replay.Replay, story: Story, change: Change
+) -> tuple[Plan, dict[str, tuple[str, str | None]], dict[str, int]]:
+    """The changed plan with what stands, the ends that stand, and the attempts that were begun."""
+    ends = {
+        planned.id: (end.outcome, end.reason)
+        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
+        if end is not None and end.outcome != "skip" and attempts
+    }
+    begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
+    fresh = build.build(change.pipeline, told.choice)
+    kept = replan.standing(fresh, change.changed, ends)
+    plan = replan.keep(fresh, kept, begun)
+    Machine(plan).feed(Began(0))  # what no machine can begin with must not get into the journal
+    return plan, kept, begun
 
 
 def _go_on_changed(
@@ -115,16 +203,7 @@ def _go_on_changed(
     _report_interrupted(old, us)
     old.give_way()
     story.resumed(again)
-    ends = {
-        planned.id: (end.outcome, end.reason)
-        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
-        if end is not None and end.outcome != "skip" and attempts
-    }
-    begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
-    fresh = build.build(change.pipeline, told.choice)
-    kept = replan.standing(fresh, change.changed, ends)
-    plan = replan.keep(fresh, kept, begun)
-    Machine(plan).feed(Began(0))  # what no machine can begin with must not get into the journal
+    plan, kept, begun = _replan(told, story, change)
     critical = build.critical_planned(plan)
     story.replanned(change.pipeline, critical, kept, us, writer.epoch_us, plan.critical_by)
     engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
@@ -134,12 +213,7 @@ def _go_on_changed(
         critical_by=plan.critical_by, kept=kept, begun=begun,
     )  # fmt: skip
     engine.happened(Began(us // 1000), "run.resumed", us, tail=f'{tail},"plan":{change.plain}')
-    at = {planned.id: index for index, planned in enumerate(plan.stages)}
-    before = [planned.id for planned in told.plan.stages]
-    _say(
-        engine, us, [(at[before[index]], is_again) for index, is_again in answers if before[index] in at],
-        [at[before[stage]] for stage in told.cancels if stage is not None and before[stage] in at],
-    )  # fmt: skip
+    _say(engine, us, *_translated(told.plan, plan, answers, told.cancels))
     return drive(engine, writer, clock, held, directory, story)
 
 

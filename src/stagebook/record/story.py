@@ -55,6 +55,7 @@ class Attempt(NamedTuple):
     exit: int | None = None
     signal: int | None = None
     usage: Usage = UNKNOWN
+    taken_back: bool = False  #: its stage had ended with it, and a resume took that back
 
 
 class End(NamedTuple):
@@ -237,6 +238,9 @@ class Story:
             end = self.ends[stage]
             if end is not None and self._tolerated(stage, end.outcome) in self.warnings:
                 self.warnings.remove(f"{self._tolerated(stage, end.outcome)}")
+            if end is not None and self.attempts[stage]:
+                *earlier, last = self.attempts[stage]
+                self.attempts[stage] = (*earlier, last._replace(taken_back=True))
             self.ends[stage] = None
             self.state[stage] = WAITING
         self.end_us = self.outcome = self.reason = self.sums = None
@@ -260,6 +264,9 @@ class Story:
                 self.attempts[index] = attempts[known]
                 if stage.id in kept:
                     self.ends[index], self.state[index] = ends[known], states[known]
+                elif ends[known] is not None and attempts[known]:
+                    *earlier, last = attempts[known]
+                    self.attempts[index] = (*earlier, last._replace(taken_back=True))
         self.resumed((), us, epoch_us)
 
     def warn(self, text: str) -> None:

@@ -180,7 +180,7 @@ def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: 
             kind = "work"
             if outcome in FAILED and number < len(attempts):
                 kind = "failed"
-                if attempt["reason"] != "interrupted":
+                if attempt["reason"] != "interrupted" and not attempt.get("taken_back"):
                     failed_us = finished
             work_us += finished - started
         segments.append(Segment(kind, started, finished))

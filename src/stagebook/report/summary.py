@@ -227,7 +227,7 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
 
 def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     """Commands that go on with a run that can go on: a signal stopped it, it met an error, its engine is gone
-    or a person has to say what an interrupted stage is."""
+    or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
     if outcome is None and asked and document.get("state") != "running":
@@ -274,7 +274,9 @@ def _open_verdict(document: Document) -> str:
     stages = document["stages"]
     asked = next((stage for stage in stages if shapes.state_of(stage) == "person"), None)
     if asked is not None:
-        return f"waits for you: {harmless(asked['stage'])} was interrupted and is not retry-safe"
+        last = asked["attempts"][-1]
+        how = "was interrupted" if last["reason"] == "interrupted" else f"ran before ({last['outcome']})"
+        return f"waits for you: {harmless(asked['stage'])} {how} and is not retry-safe"
     if document.get("state") != "interrupted":
         return "is not over"
     cut_off = sum(1 for stage in stages if shapes.state_of(stage) == "interrupted")
