@@ -28,10 +28,13 @@ def test_the_last_delay_repeats_and_no_attempt_is_added() -> None:
 
 
 def test_without_a_delay_the_next_attempt_starts_at_once() -> None:
-    run = Run(plan_of(stage("a", attempts=2)))
-    assert run.fail("a") == ["start a 2"]
-    assert run.fail("a") == ["a: failure", "run: failure"]
-    assert not run.ends["a"].flaky
+    for delays in ((), (0,)):
+        run = Run(plan_of(stage("a", attempts=2, delays_ms=delays)))
+        assert run.fail("a") == ["start a 2"]
+        assert run.fail("a") == ["a: failure", "run: failure"]
+        assert not run.ends["a"].flaky
+    run = Run(plan_of(stage("a", attempts=2, delays_ms=(1,))))
+    assert run.fail("a") == ["timer backoff:0:1 at 1"]
 
 
 def test_backoff_holds_no_units() -> None:
@@ -88,6 +91,16 @@ def test_the_timer_of_an_earlier_attempt_is_stale() -> None:
     assert run.state("a") == "running"
 
 
+@pytest.mark.parametrize("limits", [{"stage_timeout_ms": 5}, {"stage_timeout_ms": 5, "queue_timeout_ms": 5}])
+def test_timeouts_of_equal_length_all_count(limits: dict[str, int]) -> None:
+    run = Run(plan_of(stage("a", attempts=2, attempt_timeout_ms=5, **limits)))
+    assert set(run.timers.values()) == {5} and len(run.timers) == 1 + len(limits)
+    run.fire("attempt")
+    assert run.fire("stage") == []
+    assert run.exit("a") == ["a: timeout", "run: timeout"]
+    assert run.reason("a") == "stage timeout"
+
+
 def test_a_stage_timeout_counts_from_the_first_start_over_all_attempts() -> None:
     run = Run(plan_of(stage("a", attempts=9, stage_timeout_ms=10, delays_ms=(3,))))
     assert run.said == ["start a", "timer stage:0:1 at 10"]
@@ -104,6 +117,7 @@ def test_a_stage_timeout_ends_a_backoff_and_a_place_in_the_queue() -> None:
     run = Run(plan_of(stage("a", attempts=2, stage_timeout_ms=10, delays_ms=(99,))))
     run.fail("a")
     assert run.fire("stage") == ["a: timeout", "run: timeout"]
+    assert run.reason("a") == "stage timeout"
 
     tool = {"pool:tool": 1}
     retried = stage("a", attempts=2, stage_timeout_ms=10, units=tool, rank=2)
@@ -111,6 +125,7 @@ def test_a_stage_timeout_ends_a_backoff_and_a_place_in_the_queue() -> None:
     run.feed(run.exited("go"), run.exited("a", "failure"))
     assert run.state("a") == "ready" and run.state("b") == "running"
     assert run.fire("stage") == ["a: timeout"]
+    assert run.reason("a") == "stage timeout"
 
 
 def test_a_stage_timeout_forbids_the_attempt_that_an_attempt_timeout_would_give() -> None:
@@ -185,6 +200,7 @@ def test_an_interrupted_stage_that_is_not_retry_safe_waits_for_a_person() -> Non
     assert run.answer("a", again=True) == ["start a 2"]
     assert run.interrupt("a") == ["ask a"]
     assert run.answer("a", again=False) == ["a: success", "start c"]
+    assert run.reason("a") == "done, as a person said"
     assert run.answer("a", again=True) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from stagebook.model.pipeline import Limits, Matrix, Param, Pipeline, Resources, Retry, Stage, Timeouts
 from stagebook.model.problem import InputError
-from stagebook.scheduler.build import build, critical_planned, jobs, mode
+from stagebook.scheduler.build import _chance, _next_chance, build, critical_planned, jobs, mode
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan, Pool
 
@@ -29,10 +29,13 @@ def plan(*stages: Stage, choice: Choice | None = None, **more: Any) -> Plan:
 
 
 def problems(*stages: Stage, choice: Choice | None = None, **more: Any) -> list[str]:
+    """What is refused, as `LINE:COL CODE: MESSAGE`."""
     with pytest.raises(InputError) as caught:
         plan(*stages, choice=choice, **more)
-    assert all(problem.file == "/x/stagebook.yaml" and problem.level == "error" for problem in caught.value.problems)
-    return [problem.message for problem in caught.value.problems]
+    found = caught.value.problems
+    assert all(problem.file == "/x/stagebook.yaml" and problem.level == "error" for problem in found)
+    assert str(caught.value) == found[0].message
+    return [f"{problem.line}:{problem.col} {problem.code}: {problem.message}" for problem in found]
 
 
 def order(made: Plan) -> list[str]:
@@ -73,6 +76,14 @@ def test_every_scarcity_becomes_a_pool_of_whole_units_in_one_order() -> None:
     assert demands == [((0, 1), (1, 1500), (2, 1 << 30), (3, 2), (4, 2)), ((0, 1), (4, 1)), ONE]
 
 
+def test_what_is_not_limited_or_asked_for_with_nothing_takes_no_units() -> None:
+    made = plan(
+        stage("a", resources=Resources(memory_bytes=1, pools={"db": 1})), stage("b"),
+        stage("c", resources=Resources(pools={"db": 0})), pools={"db": 1},
+    )  # fmt: skip
+    assert [made.demands[planned.demand] for planned in made.stages] == [((0, 1), (1, 1)), ONE, ONE]
+
+
 def test_equal_demands_are_one() -> None:
     made = plan(*(stage(f"s{i}", resources=Resources(cpu_milli=1000 * (1 + i % 2))) for i in range(9)))
     assert len(made.demands) == 2
@@ -85,23 +96,21 @@ def test_without_a_limit_memory_is_not_counted_and_cpu_is_that_of_the_machine() 
 
 
 def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
-    with pytest.raises(InputError) as caught:
-        plan(
-            stage("a", resources=Resources(pools={"db": 5})),
-            stage("b", resources=Resources(cpu_milli=5000, memory_bytes=9)),
-            pools={"db": 4},
-            limits=Limits(None, 4000, 8),
-        )
-    assert [(problem.line, problem.col, problem.message) for problem in caught.value.problems] == [
-        (7, 3, "stage `a` asks 5 of `pool:db`, which has 4"),
-        (7, 3, "stage `b` asks 5000 of `cpu`, which has 4000"),
-        (7, 3, "stage `b` asks 9 of `memory`, which has 8"),
+    assert problems(
+        stage("a", resources=Resources(pools={"db": 5})),
+        stage("b", resources=Resources(cpu_milli=5000, memory_bytes=9), line=8, col=5),
+        pools={"db": 4},
+        limits=Limits(None, 4000, 8),
+    ) == [
+        "7:3 demand-over-capacity: stage `a` asks 5 of `pool:db`, which has 4",
+        "8:5 demand-over-capacity: stage `b` asks 5000 of `cpu`, which has 4000",
+        "8:5 demand-over-capacity: stage `b` asks 9 of `memory`, which has 8",
     ]
 
 
 def test_an_unknown_pool_is_refused_with_the_nearest() -> None:
     assert problems(stage("a", resources=Resources(pools={"datebase": 1})), pools={"database": 1}) == [
-        "stage `a` asks for unknown pool `datebase`, did you mean `database`?"
+        "7:3 unknown-pool: stage `a` asks for unknown pool `datebase`, did you mean `database`?"
     ]
 
 
@@ -112,6 +121,8 @@ def test_max_parallel_of_a_matrix_is_a_pool_and_its_cells_fail_together() -> Non
     assert made.pools == (Pool("slot", 4), Pool("matrix:t", 2))
     assert [made.demands[planned.demand] for planned in made.stages] == [((0, 1), (1, 1))] * 3 + [ONE]
     assert [planned.fail_fast_group for planned in made.stages] == [0, 0, 0, -1]
+    made = plan(*stages, matrices={"t": Matrix(cells[:2])})
+    assert [planned.fail_fast_group for planned in made.stages] == [0, 0, -1]
     made = plan(*stages, matrices={"t": Matrix(cells, 3, fail_fast=False)})
     assert made.pools == (Pool("slot", 4),) and made.stages[0].fail_fast_group == -1
 
@@ -146,12 +157,12 @@ def test_a_stage_keeps_its_marks_and_limits() -> None:
 def test_the_policy_chosen_wins_and_an_unknown_one_is_refused() -> None:
     assert plan(stage("a"), policy="strict", choice=Choice(2, policy="lenient")).policy == "lenient"
     assert problems(stage("a"), choice=Choice(2, policy="loose")) == [
-        "unknown policy `loose`, expected one of strict, lenient, fail-fast"
+        "0:0 policy: unknown policy `loose`, expected one of strict, lenient, fail-fast"
     ]
 
 
 def test_fewer_than_one_job_is_refused() -> None:
-    assert problems(stage("a"), choice=Choice(2, jobs=0)) == ["jobs must be at least 1, not 0"]
+    assert problems(stage("a"), choice=Choice(2, jobs=0)) == ["0:0 jobs: jobs must be at least 1, not 0"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +192,33 @@ def test_jitter_comes_from_the_seed_stays_in_bounds_and_is_each_stages_own() -> 
     assert delays != other.stages[0].delays_ms
 
 
+def test_a_wait_may_be_jittered_down_to_nothing() -> None:
+    delays = plan(stage("a", retry=Retry(12, 1, 1.0, None, 1.0))).stages[0].delays_ms
+    assert delays == (1, 2, 2, 1, 1, 1, 2, 1, 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("id", "seed", "delays"),
+    [
+        ("build", 0, (12072539636, 16022951302, 27788855389, 19160968608)),
+        ("build", 2**70 + 5, (21769937608, 26719227377, 15218335802, 17531639712)),
+        ("build", 2**64 - 1, (8029067636, 21119503257, 26189845460, 10460011338)),
+        ("build", -1, (8029067636, 21119503257, 26189845460, 10460011338)),
+        ("t[os=ä,v=1]", 5, (19294455149, 8214199, 7520460897, 22769080987)),
+    ],
+)
+def test_jitter_is_the_same_for_ever(id: str, seed: int, delays: tuple[int, ...]) -> None:
+    """A run that is resumed, perhaps by a later Stagebook on another Python, makes its plan again."""
+    retry = Retry(5, 15_000_000_000, 1.0, None, 1.0)
+    assert plan(stage(id, retry=retry), choice=Choice(2, seed=seed)).stages[0].delays_ms == delays
+
+
+def test_the_random_numbers_are_fnv_and_splitmix() -> None:
+    """Against the published values of both."""
+    assert _chance(0, "a") == 0xAF63DC4C8601EC8C
+    assert _next_chance(1234567) == 6457827717110365317
+
+
 def test_jitter_never_goes_over_the_maximum() -> None:
     delays = plan(stage("a", retry=Retry(40, 1000, 1.0, 1000, 0.5))).stages[0].delays_ms
     assert max(delays) == 1000 and min(delays) >= 500
@@ -208,6 +246,8 @@ def test_paths_are_counted_in_stages_where_nothing_is_known() -> None:
 def test_an_unknown_duration_is_the_median_of_the_known() -> None:
     made = plan(stage("a", duration_ms=1), stage("b"), stage("c", duration_ms=5), stage("d", duration_ms=9))
     assert order(made) == ["d", "b", "c", "a"]
+    known = [stage(f"k{duration}", duration_ms=duration) for duration in (9, 1, 7, 3, 5)]
+    assert order(plan(stage("unknown"), *known)) == ["k9", "k7", "unknown", "k5", "k3", "k1"]
 
 
 def test_priority_comes_before_length() -> None:
@@ -227,6 +267,24 @@ def test_stages_of_several_pools_stand_by_latest_finish_among_themselves() -> No
     assert order(made) == ["n", "one", "m", "after"]
 
 
+def test_stages_of_one_pool_stand_by_remaining_path() -> None:
+    cpu = Resources(1000)
+    made = plan(
+        stage("n", duration_ms=2, resources=cpu), stage("m", duration_ms=10, resources=cpu),
+        stage("after", "n", duration_ms=5),
+    )  # fmt: skip
+    assert order(made) == ["m", "n", "after"]
+
+
+def test_priority_comes_first_also_among_stages_of_several_pools() -> None:
+    both = Resources(1000, 1)
+    made = plan(
+        stage("n", duration_ms=2, resources=both), stage("m", duration_ms=1, resources=both, priority=1),
+        stage("after", "n", duration_ms=5), limits=Limits(2, 4000, 8),
+    )  # fmt: skip
+    assert order(made) == ["m", "n", "after"]
+
+
 def test_sequential_is_topological_and_otherwise_in_file_order() -> None:
     made = plan(stage("c", "a"), stage("b", priority=9), stage("a"), stage("d"), choice=Choice(4, sequential=True))
     assert order(made) == ["b", "a", "c", "d"] and made.in_order and mode(made) == "sequential"
@@ -239,8 +297,14 @@ def test_ranks_are_the_places_from_0() -> None:
 
 
 def test_a_cycle_and_an_unknown_need_are_refused() -> None:
-    assert problems(stage("a", "b"), stage("b", "a")) == ["the needs of stage `a` form a cycle or wait for one"]
-    assert problems(stage("a", "x")) == ["stage `a` needs unknown stage `x`"]
+    assert problems(stage("ok"), stage("a", "b", line=8), stage("b", "a")) == [
+        "8:3 cycle: the needs of stage `a` form a cycle or wait for one"
+    ]
+    assert problems(stage("a", "a")) == ["7:3 cycle: the needs of stage `a` form a cycle or wait for one"]
+    assert problems(stage("a", "x"), stage("b", "a"), stage("c", "y", line=9)) == [
+        "7:3 unknown-need: stage `a` needs unknown stage `x`",
+        "9:3 unknown-need: stage `c` needs unknown stage `y`",
+    ]
 
 
 # ------------------------------------------------------------------ the critical set
@@ -270,6 +334,23 @@ def test_what_is_not_selected_is_not_critical_and_weighs_nothing() -> None:
     made = plan(*stages, choice=Choice(2, skip=("a",)))
     assert critical_planned(made) == ("c",)
     assert order(made)[0] == "c"
+    stages = [stage("a"), stage("b", "a", duration_ms=5), stage("c", duration_ms=5)]
+    assert critical_planned(plan(*stages, choice=Choice(2, skip=("a",)))) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("stages", "known", "by"),
+    [
+        ([stage("a", duration_ms=1), stage("b", critical=True)], (("a", 1),), "marked"),
+        ([stage("a", duration_ms=1), stage("b")], (("b", 1),), "known durations"),
+        ([stage("a"), stage("b")], (("a", 1), ("b", 1)), "known durations"),
+        ([stage("a", duration_ms=1), stage("b")], (("gone", 1),), "declared durations"),
+        ([stage("a", duration_ms=1)], (), "declared durations"),
+        ([stage("a"), stage("b")], (("gone", 1),), "number of stages"),
+    ],
+)
+def test_a_plan_tells_what_chose_the_critical_stages(stages: list[Stage], known: Any, by: str) -> None:
+    assert plan(*stages, choice=Choice(2, durations_ms=known)).critical_by == by
 
 
 # ------------------------------------------------------------------ selection
@@ -313,23 +394,35 @@ def test_a_matrix_and_its_cells_are_picked_by_name(name: str, selected: int) -> 
     assert len(picked) == selected and (selected > 1 or picked == ["t[py=3,os=linux]"])
 
 
+def test_a_cell_is_picked_by_its_whole_name_whatever_is_in_its_values() -> None:
+    cells = [stage(f"t[py={py},os=a[b,cc=d]", name="t", cell={"py": py, "os": "a[b", "cc": "d"}) for py in "23"]
+    made = plan(*cells, choice=Choice(2, only=("t[os=a[b,py=3,cc=d]",)))
+    assert [planned.skip for planned in made.stages] == ["not selected", None]
+    assert problems(*cells, choice=Choice(2, only=("t[os=a[b,py=3,cc=dd", "t[cc=d,os=a[b,py=33]"))) == [
+        "0:0 unknown-stage: --only: no stage `t[os=a[b,py=3,cc=dd`, did you mean `t[py=3,os=a[b,cc=d]`?",
+        "0:0 unknown-stage: --only: no stage `t[cc=d,os=a[b,py=33]`, did you mean `t[cc=d,os=a[b,py=3]`?",
+    ]
+
+
 def test_unknown_names_are_refused_all_at_once_with_the_nearest() -> None:
     choice = Choice(2, only=("buidl",), from_=("t[py=9]",), until=("zzzzzz",), skip=("unti",))
     assert problems(stage("build"), stage("unit"), choice=choice) == [
-        "--only: no stage `buidl`, did you mean `build`?",
-        "--from: no stage `t[py=9]`",
-        "--until: no stage `zzzzzz`",
-        "--skip: no stage `unti`, did you mean `unit`?",
+        "0:0 unknown-stage: --only: no stage `buidl`, did you mean `build`?",
+        "0:0 unknown-stage: --from: no stage `t[py=9]`",
+        "0:0 unknown-stage: --until: no stage `zzzzzz`",
+        "0:0 unknown-stage: --skip: no stage `unti`, did you mean `unit`?",
     ]
 
 
 def test_parameters_are_checked() -> None:
     params = {"channel": Param("beta", ("beta", "stable")), "to": Param(None)}
     assert problems(stage("a"), params=params, choice=Choice(2, params=(("chanel", "x"), ("channel", "gold")))) == [
-        "unknown parameter `chanel`, did you mean `channel`?",
-        "parameter `channel` cannot be `gold`, expected one of beta, stable",
-        "parameter `to` needs a value: --param to=VALUE",
+        "0:0 parameter: unknown parameter `chanel`, did you mean `channel`?",
+        "0:0 parameter: parameter `channel` cannot be `gold`, expected one of beta, stable",
+        "0:0 parameter: parameter `to` needs a value: --param to=VALUE",
     ]
+    choice = Choice(2, params=(("channel", "beta"), ("to", "x"), ("zzzzzz", "x")))
+    assert problems(stage("a"), params=params, choice=choice) == ["0:0 parameter: unknown parameter `zzzzzz`"]
     plan(stage("a"), params=params, choice=Choice(2, params=(("to", ""), ("channel", "stable"))))
 
 

@@ -46,6 +46,25 @@ def test_clean_up_that_runs_goes_on_through_the_first_cancel_and_dies_at_the_sec
     assert run.exit("a", "clean") == ["a: cancellation", "clean: cancellation", "run: cancellation"]
 
 
+def test_what_dies_of_its_time_keeps_that_reason_through_a_second_cancel() -> None:
+    run = Run(plan_of(stage("a", stage_timeout_ms=5), stage("b")))
+    run.fire("stage")
+    assert run.cancel() == ["kill b cancelled"]
+    assert run.cancel() == ["kill a timeout now", "kill b cancelled now"]
+    assert run.exit("a", "b") == ["a: timeout", "b: cancellation", "run: cancellation"]
+    assert run.reason("a") == "stage timeout"
+
+
+def test_clean_up_that_dies_of_a_second_cancel_is_cancelled_for_good_by_a_person() -> None:
+    run = Run(plan_of(stage("a"), stage("clean", always=True)))
+    run.cancel()
+    run.cancel()
+    assert run.cancel("cancel", "clean") == ["kill clean cancelled now"]
+    run.exit("a", "clean")
+    assert (run.reason("a"), run.reason("clean")) == ("cancelled by SIGINT", "cancelled")
+    assert run.resume() == ["start a 2"]
+
+
 def test_after_a_second_cancel_nothing_at_all_starts() -> None:
     run = Run(plan_of(stage("a"), stage("clean", "a", always=True)))
     run.cancel()
@@ -82,8 +101,55 @@ def test_one_stage_is_cancelled_and_its_dependents_skip() -> None:
     assert run.exit("a") == ["a: cancellation", "c: skip"]
     assert run.reason("a") == "cancelled" and run.reason("c") == "needs a (cancellation)"
     assert run.cancel("cancel", "d") == ["d: cancellation"]
+    assert run.reason("d") == "cancelled"
     assert run.exit("b") == ["b: success", "run: cancellation"]
     assert run.run_end is not None and run.run_end.reason == "a cancelled"
+
+
+def test_a_stage_cancelled_while_it_dies_of_a_signal_is_cancelled_for_good() -> None:
+    run = Run(plan_of(stage("a"), stage("b")))
+    run.cancel()
+    assert run.cancel("cancel", "a") == ["kill a cancelled now"]
+    assert run.exit("a", "b")[-1] == "run: cancellation"
+    assert (run.reason("a"), run.reason("b")) == ("cancelled", "cancelled by SIGINT")
+    assert run.resume() == ["start b 2"]
+
+
+def test_a_stage_cancelled_after_its_signal_was_lifted_does_not_wait_again() -> None:
+    run = Run(plan_of(stage("a")))
+    run.cancel()
+    run.resume()
+    assert run.cancel("cancel", "a") == []
+    assert run.exit("a") == ["a: cancellation", "run: cancellation"]
+    assert run.reason("a") == "cancelled"
+
+
+def test_a_stage_that_dies_for_another_reason_keeps_it_when_it_is_cancelled() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c", stage_timeout_ms=5), policy="fail-fast"))
+    run.fire("stage")
+    assert run.cancel("cancel", "c") == ["kill c timeout now"]
+    run.fail("a")
+    assert run.cancel("cancel", "b") == ["kill b cancelled now"]
+    run.exit("b", "c")
+    assert (run.reason("b"), run.reason("c")) == ("fail-fast: a (failure)", "stage timeout")
+
+
+def test_what_dies_of_a_failure_that_stands_dies_of_it_also_after_a_resume() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), policy="fail-fast"))
+    run.fail("a")
+    run.cancel()
+    assert run.resume() == []
+    run.cancel()
+    assert run.exit("b")[-1] == "run: cancellation"
+    assert run.reason("b") == "fail-fast: a (failure)"
+
+
+def test_what_dies_of_its_time_does_so_also_after_a_resume() -> None:
+    run = Run(plan_of(stage("a", attempt_timeout_ms=5)))
+    run.fire("attempt")
+    run.cancel()
+    run.resume()
+    assert run.exit("a") == ["a: timeout", "run: timeout"]
 
 
 def test_a_stage_killed_for_its_time_and_then_cancelled_is_a_timeout_for_good() -> None:
@@ -282,6 +348,29 @@ def test_a_timeout_cut_short_by_a_cancel_neither_fails_fast_nor_is_final() -> No
     assert run.resume()[0] == "start a 2"
     assert run.exit("a") == ["a: success", "start b"]
     assert run.ends["a"].flaky
+
+
+def test_a_timeout_cut_short_goes_on_only_if_it_is_one_of_the_ends_tried_again() -> None:
+    for only, said in ((("timeout",), ["start a 2"]), (("exit 7",), ["run: timeout"])):
+        run = Run(plan_of(stage("a", attempts=2, attempt_timeout_ms=5, retry_only=only)))
+        run.fire("attempt")
+        run.cancel()
+        assert run.exit("a", outcome="failure", exit=15) == ["a: timeout", "run: cancellation"]
+        assert run.resume()[:1] == said
+
+
+def test_a_timeout_cut_short_does_not_cancel_its_matrix() -> None:
+    plan = plan_of(
+        stage("a", fail_fast_group=0, attempt_timeout_ms=5, attempts=2), stage("b"), stage("c"),
+        stage("w", "b", fail_fast_group=0),
+    )  # fmt: skip
+    for before in ((), ("c",)):
+        run = Run(plan)
+        run.fire("attempt")
+        run.cancel()
+        run.exit(*before)
+        assert run.exit("a") == ["a: timeout"]
+        assert run.state("w") == "waiting"
 
 
 def test_a_timeout_that_the_end_of_the_run_made_final_stays_after_resume() -> None:

@@ -53,9 +53,36 @@ def test_what_lacks_most_tellingly_is_named() -> None:
     assert run.decisions[-1].waited == "lock:l"  # type: ignore[union-attr]
 
 
+def test_a_pool_that_nobody_uses_may_be_empty() -> None:
+    assert Run(plan_of(stage("a"), pools={"pool:db": 0})).said == ["start a"]
+
+
+def test_what_is_free_is_not_waited_for() -> None:
+    run = Run(plan_of(stage("a"), stage("b", units={"pool:db": 1}), slots=1, pools={"pool:db": 1}))
+    assert run.waiting("b") == "slot"
+
+
+def test_who_claims_waits_for_what_is_not_yet_set_aside() -> None:
+    """`big` was passed: the database that came free is its own now, the cores are not."""
+    big = stage("big", units={"cpu": 2, "pool:db": 1})
+    run = Run(
+        plan_of(
+            stage("hold", units={"cpu": 1}), stage("held", units={"pool:db": 1}), big, stage("small"),
+            stage("late", units={"pool:db": 1}), pools={"cpu": 2, "pool:db": 1}, passed_over_max=1,
+        )
+    )  # fmt: skip
+    assert run.said == ["start hold", "start held", "start small"]
+    assert run.waiting("big") == "pool:db"
+    assert run.exit("held") == ["held: success"]
+    assert (run.waiting("big"), run.waiting("late")) == ("cpu", "pool:db")
+    assert run.exit("hold") == ["hold: success", "start big"]
+
+
 def test_a_demand_over_capacity_is_a_defect_of_the_plan() -> None:
-    with pytest.raises(DefectError, match="2 units of `pool:db`, which has 1"):
-        Machine(plan_of(stage("a", units={"pool:db": 2}), pools={"pool:db": 1}))
+    for units in (2, 0, -1):
+        with pytest.raises(DefectError) as caught:
+            Machine(plan_of(stage("a", units={"pool:db": units}), pools={"pool:db": 1}))
+        assert str(caught.value) == f"the plan asks {units} units of `pool:db`, which has 1"
 
 
 def test_a_stage_that_many_pass_claims_its_units() -> None:
@@ -91,6 +118,61 @@ def test_claims_set_aside_only_what_is_lacking() -> None:
         run.exit(f"s{index}")
     assert run.state("late") == "ready"
     assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def test_as_many_as_are_allowed_pass_and_no_more() -> None:
+    hold, big = stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2})
+    small = [stage(f"s{index}", units={"cpu": 1}) for index in range(5)]
+    run = Run(plan_of(hold, big, *small, pools={"cpu": 2}, passed_over_max=3))
+    assert run.said == ["start hold", "start s0"]
+    assert run.exit("s0") == ["s0: success", "start s1"]
+    assert run.exit("s1") == ["s1: success", "start s2"]
+    assert run.exit("s2") == ["s2: success"]
+    assert run.exit("hold") == ["hold: success", "start big"]
+
+
+def test_who_is_first_next_is_passed_as_often() -> None:
+    small = [stage(f"s{index}", units={"cpu": 1}) for index in range(5)]
+    run = Run(
+        plan_of(
+            stage("hold", units={"cpu": 1}), stage("held", units={"pool:db": 1}), stage("x", units={"pool:db": 1}),
+            stage("big", units={"cpu": 2}), *small, pools={"cpu": 2, "pool:db": 1}, passed_over_max=3,
+        )
+    )  # fmt: skip
+    assert run.said == ["start hold", "start held", "start s0"]
+    assert run.exit("held") == ["held: success", "start x"]
+    for index in range(3):
+        assert run.exit(f"s{index}") == [f"s{index}: success", f"start s{index + 1}"]
+    assert run.exit("s3") == ["s3: success"]
+
+
+def test_the_first_stage_of_a_plan_claims_once() -> None:
+    big, hold = stage("big", units={"cpu": 2}, rank=1), stage("hold", units={"cpu": 1}, rank=0)
+    small = [stage(f"s{index}") for index in range(5)]
+    run = Run(plan_of(big, hold, *small, pools={"cpu": 2}, slots=4, passed_over_max=1))
+    assert run.said == ["start hold", "start s0", "start s1"]
+    assert run.exit("s0") == ["s0: success", "start s2"]
+    assert run.exit("s1") == ["s1: success", "start s3"]
+    assert run.exit("hold") == ["hold: success", "start big", "start s4"]
+
+
+def test_of_those_that_became_ready_together_the_best_rank_claims() -> None:
+    hold, p, q = stage("hold", units={"cpu": 1}), stage("p"), stage("q")
+    y, x = stage("y", "q", units={"cpu": 2}, rank=4), stage("x", "p", units={"cpu": 2}, rank=3)
+    small = stage("small", "q")
+    for names in (("p", "q"), ("q", "p")):
+        run = Run(plan_of(hold, p, q, y, x, small, pools={"cpu": 2}, passed_over_max=1))
+        assert run.exit(*names)[-1] == "start small"
+        assert run.exit("hold") == ["hold: success", "start x"]
+        assert run.waiting("y") == "cpu"
+
+
+def test_who_fits_beside_the_claimer_starts_with_it() -> None:
+    hold, big = stage("hold", units={"cpu": 1}), stage("big", units={"cpu": 2})
+    run = Run(plan_of(hold, big, stage("s0"), stage("s1"), slots=3, pools={"cpu": 2}, passed_over_max=1))
+    assert run.said == ["start hold", "start s0"]
+    assert run.waiting("s1") == "slot"
+    assert run.exit("hold") == ["hold: success", "start big", "start s1"]
 
 
 def stream(passed_over_max: int, seed: int) -> tuple[int, int]:

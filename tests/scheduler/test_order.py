@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.scheduler.plans import Run, plan_of, stage
 
+from stagebook.model.problem import DefectError
 from stagebook.scheduler.machine import DriverError, Machine
-from stagebook.scheduler.vocabulary import Began, Exited, Start, Started, TimerFired
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Exited,
+    RerunAnswered,
+    SetTimer,
+    Start,
+    Started,
+    TimerFired,
+)
 
 
 def test_a_stage_starts_when_all_its_needs_are_done() -> None:
@@ -17,6 +29,13 @@ def test_a_stage_starts_when_all_its_needs_are_done() -> None:
     assert run.exit("b") == ["b: success", "start c"]
     assert run.exit("c") == ["c: success", "run: success"]
     assert run.machine.is_over
+
+
+def test_the_reason_of_an_exit_is_that_of_the_stage() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c")))
+    for name, outcome in zip("abc", ("success", "failure", "cancellation"), strict=True):
+        run.exit(name, outcome=outcome, reason=f"why {name}")
+        assert run.reason(name) == f"why {name}"
 
 
 def test_an_empty_plan_is_over_as_it_begins() -> None:
@@ -107,32 +126,49 @@ def test_the_clock_never_goes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "event",
+    ("event", "told"),
     [
-        Exited(1, 0, 2, "success"),
-        Exited(1, 0, 0, "success"),
-        Exited(1, 1, 1, "success"),
-        Exited(1, 9, 1, "success"),
-        Exited(1, -1, 1, "success"),
-        Exited(1, 0, 1, "finished"),
-        Exited(1, 0, 1, "skip"),
-        Started(1, 0, 2, 1, 1),
-        Started(1, 1, 1, 1, 1),
-        Began(1),
-        TimerFired(1, "egg"),
-        TimerFired(1, "attempt:x:1"),
-        TimerFired(1, "attempt:9:1"),
+        (Exited(1, 0, 2, "success"), "attempt 2 of stage 0 was never started"),
+        (Exited(1, 0, 0, "success"), "attempt 0 of stage 0 was never started"),
+        (Exited(1, 1, 1, "success"), "attempt 1 of stage 1 was never started"),
+        (Exited(1, 2, 1, "success"), "attempt 1 of stage 2 was never started"),
+        (Exited(1, -1, 1, "success"), "attempt 1 of stage -1 was never started"),
+        (Exited(1, 0, 1, "finished"), "`finished` is no outcome of an attempt"),
+        (Exited(1, 0, 1, "skip"), "`skip` is no outcome of an attempt"),
+        (Started(1, 0, 2, 1, 1), "attempt 2 of stage 0 was never started"),
+        (Started(1, 0, 0, 1, 1), "attempt 0 of stage 0 was never started"),
+        (Started(1, 1, 1, 1, 1), "attempt 1 of stage 1 was never started"),
+        (Started(1, 2, 1, 1, 1), "stage 2 is not in the plan"),
+        (Began(1), "`Began` came twice"),
+        (TimerFired(1, "egg"), "`egg` is no timer that was ever set"),
+        (TimerFired(1, "attempt:x:1"), "`attempt:x:1` is no timer that was ever set"),
+        (TimerFired(1, "attempt:0:x"), "`attempt:0:x` is no timer that was ever set"),
+        (TimerFired(1, "egg:0:1"), "`egg:0:1` is no timer that was ever set"),
+        (TimerFired(1, "attempt:0:1:1"), "`attempt:0:1:1` is no timer that was ever set"),
+        (TimerFired(1, "attempt:2:1"), "stage 2 is not in the plan"),
+        (CancelAsked(1, "cancel", 2), "stage 2 is not in the plan"),
+        (CancelAsked(1, "cancel", -1), "stage -1 is not in the plan"),
+        (RerunAnswered(1, 2, True), "stage 2 is not in the plan"),
+        (SetTimer("run:1", 1), "`SetTimer` is no event"),
     ],
 )
-def test_a_driver_that_lies_is_stopped(event: Exited) -> None:
+def test_a_driver_that_lies_is_stopped(event: Any, told: str) -> None:
     run = Run(plan_of(stage("a"), stage("b", "a")))
-    with pytest.raises(DriverError):
+    with pytest.raises(DriverError) as caught:
         run.feed(event)
+    assert str(caught.value) == told
 
 
 def test_nothing_comes_before_began() -> None:
-    with pytest.raises(DriverError, match="before `Began`"):
+    with pytest.raises(DriverError) as caught:
         Machine(plan_of(stage("a"))).feed(Exited(0, 0, 1, "success"))
+    assert str(caught.value) == "`Exited` came before `Began`"
+
+
+def test_a_plan_that_cannot_come_to_its_end_is_a_defect() -> None:
+    with pytest.raises(DefectError) as caught:
+        Run(plan_of(stage("a", "b"), stage("b", "a")))
+    assert str(caught.value) == "no stage can move and the run is not over: this is a bug in the scheduler"
 
 
 def test_a_messy_world_changes_nothing() -> None:

@@ -27,6 +27,18 @@ def test_fail_fast_cancels_what_runs_and_starts_nothing_more() -> None:
     assert run.exit("clean") == ["clean: success", "run: failure"]
 
 
+def test_fail_fast_names_the_first_failure_whatever_fails_later() -> None:
+    run = Run(
+        plan_of(
+            stage("a"), stage("clean", always=True), stage("after", "clean", join="done"), stage("last", "after"),
+            policy="fail-fast",
+        )
+    )  # fmt: skip
+    run.fail("a")
+    assert run.fail("clean") == ["clean: failure", "after: cancellation", "last: skip", "run: failure"]
+    assert run.reason("after") == "fail-fast: a (failure)"
+
+
 def test_fail_fast_waits_for_the_last_attempt_and_ignores_allowed_failures() -> None:
     run = Run(plan_of(stage("a", attempts=2), stage("b", allow_failure=True), stage("c"), policy="fail-fast"))
     assert run.fail("a") == ["start a 2"]

@@ -7,7 +7,7 @@ from tests.scheduler.plans import Run, plan_of, stage
 from stagebook.scheduler import replan
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Began, Ended, RunEnded, Start
+from stagebook.scheduler.vocabulary import Began, Ended, Exited, RunEnded, Start
 
 CHAIN = plan_of(stage("a"), stage("b", "a"), stage("c", "b"), stage("side", "a"))
 DONE = {"a": ("success", None), "b": ("success", None), "side": ("failure", "exit 1")}
@@ -27,15 +27,20 @@ def test_a_changed_stage_and_all_that_depends_on_it_are_done_again() -> None:
 
 def test_what_stands_is_not_started_and_its_followers_are() -> None:
     plan = replan.keep(CHAIN, DONE, {"a": 1, "b": 1, "c": 0, "side": 1})
-    starts, _ = begin(plan)
-    assert starts == ["c"]
+    assert begin(plan) == (["c"], [])
+
+
+def test_what_has_not_begun_keeps_nothing() -> None:
+    plan = replan.keep(CHAIN, DONE, {"a": 1})
+    assert begin(plan)[0] == ["b", "side"]
+    assert plan.stages[1:] == CHAIN.stages[1:]
 
 
 def test_a_failure_that_stands_still_fails_the_run() -> None:
     plan = replan.keep(CHAIN, {**DONE, "c": ("success", None)}, dict.fromkeys("abc", 1) | {"side": 1})
     starts, ends = begin(plan)
     assert starts == []
-    assert ends[-1] == RunEnded("failure", None)
+    assert ends == [RunEnded("failure", None)]
 
 
 def test_a_failure_that_stands_skips_its_followers() -> None:
@@ -48,7 +53,9 @@ def test_a_failure_that_stands_skips_its_followers() -> None:
 def test_attempts_are_numbered_on_and_granted_anew() -> None:
     plan = replan.keep(plan_of(stage("a", attempts=2)), {}, {"a": 3})
     machine = Machine(plan)
-    assert [one.attempt for one in machine.feed(Began(0)) if isinstance(one, Start)] == [4]
+    assert machine.feed(Began(0)) == [Start(0, 4, 0, None)]
+    assert machine.feed(Exited(1, 0, 4, "failure")) == [Start(0, 5, 1, None)]
+    assert machine.feed(Exited(1, 0, 5, "failure")) == [Ended(0, "failure", None, False), RunEnded("failure", None)]
 
 
 def test_what_is_kept_beside_a_failure_is_not_ended_for_it_again() -> None:

@@ -25,6 +25,7 @@ def test_errors_and_what_was_skipped_for_them_wait_again_and_all_else_stands() -
     assert run.machine.can_go_on
     assert [run.plan.stages[index].id for index in run.machine.waits_again()] == ["a", "b", "c", "any"]
     assert run.resume() == ["c: skip", "start a 2"]
+    assert [run.machine.cause(run.index(name)) for name in ("b", "c", "d")] == [None, 1, 1]
     assert (run.state("ok"), run.state("failed"), run.state("d")) == ("success", "failure", "skip")
     assert run.reason("c") == "needs failed (failure)"
     assert run.exit("a") == ["a: success", "start b", "start any"]
@@ -88,6 +89,38 @@ def test_what_fail_fast_ended_for_an_error_waits_again_with_it() -> None:
     assert run.exit("b") == ["b: cancellation", "run: failure"]
 
 
+def test_an_end_of_the_batch_that_resumes_is_said_unless_it_is_taken_back() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("c")))
+    err(run, "a")
+    found = [run.exited("b"), run.exited("c", "error", reason="no program `x`")]
+    assert run.feed(*found, Resumed(0)) == ["b: success", "start a 2", "start c 2"]
+
+
+def test_any_whose_needs_all_failed_meanwhile_is_skipped_for_the_last_of_them() -> None:
+    """It had ended with its matrix, for an error, before its needs did."""
+    run = Run(
+        plan_of(
+            stage("a", fail_fast_group=0), stage("p"), stage("q"), stage("r"),
+            stage("any", "p", "q", "r", join="any", fail_fast_group=0),
+        )
+    )  # fmt: skip
+    assert err(run, "a") == ["a: error", "any: cancellation"]
+    for name in "pqr":
+        run.fail(name)
+    assert run.resume() == ["any: skip", "start a 2"]
+    assert run.reason("any") == "needs r (failure)"
+
+
+def test_what_dies_beside_a_need_that_waits_again_is_stopped_by_another_signal() -> None:
+    run = Run(plan_of(stage("a"), stage("clean", "a", always=True), stage("b", "clean")))
+    err(run, "a")
+    assert run.exit("clean") == ["clean: success", "start b"]
+    run.cancel()
+    assert run.resume() == ["start a 2"]
+    assert run.cancel() == ["kill a cancelled"]
+    assert run.exit("b") == ["b: cancellation"]
+
+
 def test_what_was_dying_for_an_error_waits_again_at_its_exit() -> None:
     run = Run(plan_of(stage("a"), stage("b"), policy="fail-fast"))
     err(run, "a")
@@ -136,6 +169,26 @@ def test_who_has_not_begun_waits_for_a_need_that_waits_again() -> None:
     assert run.feed(Resumed(0), run.exited("x", "error", reason="interrupted")) == ["start a 2"]
     assert (run.state("clean"), run.state("after")) == ("waiting", "waiting")
     assert run.exit("a") == ["a: success", "start clean 2"]
+
+
+def test_the_time_of_a_stage_begins_anew_when_it_waited_again() -> None:
+    run = Run(
+        plan_of(
+            stage("a"), stage("clean", "a", always=True),
+            stage("after", "clean", attempts=3, delays_ms=(50,), stage_timeout_ms=100),
+        )
+    )  # fmt: skip
+    err(run, "a")
+    assert run.exit("clean") == ["clean: success", "start after", "timer stage:2:1 at 100"]
+    run.at = 10
+    assert run.fail("after") == ["timer backoff:2:1 at 60"]
+    assert run.resume() == ["start a 2"]
+    assert run.state("after") == "waiting"
+    run.exit("a")
+    run.at = 30
+    assert run.exit("clean") == ["clean: success", "start after 2", "timer stage:2:2 at 130"]
+    run.timers.pop("stage:2:2")
+    assert run.fire("stage:2:1") == []
 
 
 @pytest.mark.parametrize("end", ["success", "failure", "timeout"])

@@ -12,7 +12,9 @@ from stagebook.scheduler.dispatch import Line, SequentialLine
 from stagebook.scheduler.moves import (
     ASKING,
     BACKOFF,
+    CANCELLATION,
     ERROR,
+    FAILURE,
     KILLING,
     LEGAL,
     NAMES,
@@ -114,6 +116,7 @@ class Books:
         self._settling: list[int] = []
         #: Of each skipped stage, the need that made it so.
         self._cause: dict[int, int] = {}
+        #: Attempts from before the plan was changed: they do not count.
         self._granted: dict[int, int] = {}
         self._failed_before: set[int] = set()
         #: What a person has said of stages that would ask: to run again, or done.
@@ -131,8 +134,8 @@ class Books:
         self._stage_timer: dict[int, str] = {}
         self._timer_last = 0
         self._run_timer = ""
-        #: 0: goes on. 1: nothing new but `always` stages. 2: nothing at all. Follows from the four below.
-        self._stopping = 0
+        #: Nothing new starts but `always` stages; after a second cancel not even these. Follows from what is below.
+        self._stopping = False
         self._cancels = 0
         self._cancel_why = ""
         self._cancel_for_good = False
@@ -195,14 +198,14 @@ class Books:
         stopped_by: dict[int, list[int]] = {}
         for stage, by in self._fast_cause.items():
             stopped_by.setdefault(by, []).append(stage)
-        again = bytearray(len(state))
+        again: set[int] = set()
         while found:
             stage = found.pop()
-            if not again[stage]:
-                again[stage] = 1
+            if stage not in again:
+                again.add(stage)
                 found += stopped_by.get(stage, ())
                 found += [other for other in self._followers[stage] or () if self._waits_with(other, stage)]
-        return [stage for stage, is_taken_back in enumerate(again) if is_taken_back]
+        return sorted(again)
 
     def _waits_with(self, stage: int, need: int) -> bool:
         """Whether the end of a stage falls with that of a need: it was skipped for it, or cleans up after it."""
@@ -269,7 +272,12 @@ class Books:
         assert not self._settling, "a chain was not walked to its end"
         assert sorted(self._killing) == [i for i, value in enumerate(state) if value == KILLING], "reasons of kills"
         for index, stage in enumerate(self.plan.stages):
-            if state[index] == WAITING and self._began:
+            if state[index] == SKIP:
+                well = index not in self._cause
+            else:
+                well = SUCCESS <= state[index] < (CANCELLATION if stage.allow_failure else FAILURE)
+            assert self._done_well[index] == well, f"whether `{stage.id}` is done well"
+            if state[index] == WAITING:
                 left = sum(state[need] < SUCCESS for need in stage.needs)
                 assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
         self._line.check(

@@ -231,7 +231,7 @@ def _planned(
         stage.allow_failure,
         stage.retry_safe,
         retry.attempts,
-        _delays(retry, seed, stage.id) if retry.attempts > 1 and retry.backoff_ms else (),
+        _delays(retry, seed, stage.id) if retry.backoff_ms else (),
         retry.only,
         timeouts.attempt_ms,
         timeouts.stage_ms,
@@ -250,8 +250,8 @@ def _delays(retry: Retry, seed: int, stage_id: str) -> tuple[int, ...]:
     for _ in range(min(retry.attempts - 1, DELAYS_MAX)):
         delay = min(delay, float(longest))
         chance = _next_chance(chance)
-        spread = retry.jitter * (chance / 2**63 - 1) if retry.jitter else 0.0
-        delays.append(max(0, min(round(delay * (1 + spread)), longest)))
+        spread = retry.jitter * (chance / 2**63 - 1)
+        delays.append(min(round(delay * (1 + spread)), longest))
         delay *= retry.factor
     while len(delays) > 1 and delays[-1] == delays[-2]:
         delays.pop()
@@ -260,7 +260,7 @@ def _delays(retry: Retry, seed: int, stage_id: str) -> tuple[int, ...]:
 
 def _chance(seed: int, text: str) -> int:
     """A start for `_next_chance` of its own for each stage, so that one stage more does not change the others'."""
-    value = 0xCBF29CE484222325 ^ (seed % 2**64)
+    value = 0xCBF29CE484222325 ^ seed
     for byte in text.encode():
         value = (value ^ byte) * 0x100000001B3 % 2**64
     return value

@@ -85,7 +85,7 @@ class Course(Books):
         elif outcome != CANCELLATION:
             if plan.allow_failure:
                 self._done_well[stage] = 1
-            elif not is_kept and stage not in self._stopped[-1:]:  # a cancel cut its attempts short: it may still pass
+            elif not is_kept and self._stopped[-1:] != [stage]:  # a cancel cut its attempts short: it may still pass
                 self._fail_fast(stage, plan.fail_fast_group)
         if self._timed[stage]:
             self._queue_timer.pop(stage, None)
@@ -158,7 +158,7 @@ class Course(Books):
             self._stop_all(FAIL_FAST)
 
     def _stop_anew(self) -> None:
-        self._stopping = min(2, self._cancels) or int(self._timed_out or self._failed_fast >= 0)
+        self._stopping = self._cancels > 0 or self._timed_out or self._failed_fast >= 0
 
     def _is_stopped(self, stage: int) -> bool:
         return self._cancels > 1 or not self._always[stage]
@@ -203,12 +203,7 @@ class Course(Books):
 
     def _end_by_stop(self, stage: int) -> None:
         """The stage could go on, were the run not stopping."""
-        if self._cancels:
-            self._end_unstarted(stage, RUN_CANCEL)
-        elif self._timed_out:
-            self._end_unstarted(stage, RUN_TIMEOUT)
-        else:
-            self._end_unstarted(stage, FAIL_FAST)
+        self._end_unstarted(stage, RUN_CANCEL if self._cancels else RUN_TIMEOUT if self._timed_out else FAIL_FAST)
 
     def _end_unstarted(self, stage: int, cause: int) -> None:
         """End a stage of which no attempt exists now."""

@@ -60,7 +60,7 @@ class Line:
         stages = plan.stages
         count = len(stages)
         self.plan = plan
-        self.stage_count = max(1, count)
+        self.stage_count = count
         self.demand_of = [stage.demand for stage in stages]
         self.demands = plan.demands
         #: Stages by rank, and the place of each in it.
@@ -106,10 +106,9 @@ class Line:
                 if not 0 < units <= size:
                     raise DefectError(f"the plan asks {units} units of `{name}`, which has {size}")
                 users[pool][units] = users[pool].get(units, 0) | self.bits[index]
-        everyone = (1 << len(self.demands)) - 1
         for masks in users:
             sizes = sorted(masks)
-            mask = everyone
+            mask = -1
             for units in sizes:
                 mask &= ~masks[units]
             levels = [mask]
@@ -198,8 +197,7 @@ class Line:
     def _line_up(self) -> None:
         """Queue what was offered in this batch, in order of rank, so that ties of readiness break by rank."""
         offered, self.offered = self.offered, []
-        if len(offered) > 1:
-            offered.sort()
+        offered.sort()
         queued, order, count, entry = self.queued, self.order, self.stage_count, self.entry_last
         for rank in offered:
             stage = order[rank]
@@ -212,7 +210,6 @@ class Line:
             self.line.append(place)
             if self.first < 0:
                 self.first = stage
-                self.passes = 0
             demand = self.demand_of[stage]
             heap = self.heaps[demand]
             if not heap:
@@ -300,7 +297,8 @@ class Line:
                 held[pool] += units
         for pool, (name, size) in enumerate(self.plan.pools):
             assert self.free[pool] + held[pool] == size, f"{name}: free {self.free[pool]} + held {held[pool]} != {size}"
-            mask = self.short.get(pool, (1 << len(self.demands)) - 1)
+            assert (pool in self.short) is (self.free[pool] < self.biggest[pool]), f"{name}: short, or not"
+            mask = self.short.get(pool, -1)
             for index, needed in enumerate(self.demands):
                 fits = dict(needed).get(pool, 0) <= max(self.free[pool], 0)
                 assert bool(mask & self.bits[index]) is fits, f"{name}: mask is wrong for demand {index}"

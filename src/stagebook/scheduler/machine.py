@@ -98,7 +98,6 @@ class Machine(Course):
             if self._left:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
             self._close()
-        self._out = []
         return out
 
     def _seldom(self, event: Event) -> None:
@@ -135,7 +134,7 @@ class Machine(Course):
             if stage.begun:
                 self._granted[index] = stage.begun
             if stage.kept is not None:
-                self._end(index, STATES[stage.kept[0]], stage.kept[1], is_kept=True)
+                self._end(index, STATES[stage.kept[0]], None, is_kept=True)
             elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
         # Only now, for what stands beside it must not be taken for stages that a failure ends.
@@ -186,7 +185,8 @@ class Machine(Course):
         elif outcome == SUCCESS:
             self._end(stage, SUCCESS, event.reason, stage in self._failed_before)
         elif outcome == ERROR and event.reason == "interrupted":
-            self._interrupted(stage)
+            # Its end is unknown. It counts, but is tried again though it was the last one.
+            self._become_ready(stage)
         elif outcome == CANCELLATION or not self._try_again(stage, event.outcome, event):
             self._end(stage, outcome, event.reason)
 
@@ -216,18 +216,7 @@ class Machine(Course):
         else:
             self._move(stage, WAITING)
             self._stage_timer.pop(stage, None)
-            self._grant(stage)
             self._follow(stage, self._verdict(stage))
-
-    def _interrupted(self, stage: int) -> None:
-        """The end of this attempt is unknown. It counts; where it was the last one, one more is granted."""
-        self._grant(stage)
-        self._become_ready(stage)
-
-    def _grant(self, stage: int) -> None:
-        granted = self._granted.get(stage, 0)
-        if self._attempt[stage] >= self.plan.stages[stage].attempts + granted:
-            self._granted[stage] = granted + 1
 
     def _is_due(self, stage: int, outcome: str, event: Exited) -> bool:
         """Whether the plan grants another attempt after this end."""
@@ -260,7 +249,6 @@ class Machine(Course):
         if again:
             self._said_done.discard(stage)
             self._may_rerun.add(stage)
-            self._grant(stage)
             self._stage_timer.pop(stage, None)
         else:
             self._may_rerun.discard(stage)
@@ -307,7 +295,6 @@ class Machine(Course):
         if self._cancel_for_good or not (lifted or self._cancels):
             return
         self._cancels = 0
-        self._cancel_why = ""
         self._stopped = []
         self._over = False
         state = self._state
@@ -317,8 +304,6 @@ class Machine(Course):
             self._done_well[stage] = 0
             self._cause.pop(stage, None)
             self._fast_cause.pop(stage, None)
-            if self._attempt[stage]:
-                self._grant(stage)
         if lifted:
             # Ends of this very batch were never heard of.
             self._out[:] = [said for said in self._out if type(said) is not Ended or state[said.stage] >= SUCCESS]

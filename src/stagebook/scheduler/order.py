@@ -18,7 +18,7 @@ class Shape:
     """Weights and longest paths of one pipeline: `before[i]` ends where stage `i` begins, `after[i]` begins where
     it ends, both in milliseconds, or in stages where no duration is known."""
 
-    __slots__ = ("after", "before", "in_file_order", "length", "pipeline", "selected", "weight")
+    __slots__ = ("after", "before", "in_file_order", "pipeline", "selected", "weight")
 
     def __init__(
         self, pipeline: Pipeline, weight: list[int], needs: list[tuple[int, ...]], selected: list[bool]
@@ -42,7 +42,6 @@ class Shape:
                 if tail > after[need]:
                     after[need] = tail
         self.before, self.after = before, after
-        self.length = max((before[index] + weight[index] for index in range(count)), default=0)
 
     def sequential_ranks(self) -> list[int]:
         """Topological, in file order wherever the needs leave a choice."""
@@ -56,13 +55,12 @@ class Shape:
         """
         stages, weight, after = self.pipeline.stages, self.weight, self.after
         order = sorted(range(len(weight)), key=lambda index: (-stages[index].priority, -weight[index] - after[index]))
-        if sum(claims_several) > 1:
-            places = [place for place, index in enumerate(order) if claims_several[index]]
-            several = sorted(
-                (order[place] for place in places), key=lambda index: (-stages[index].priority, -after[index], index)
-            )
-            for place, index in zip(places, several, strict=True):
-                order[place] = index
+        places = [place for place, index in enumerate(order) if claims_several[index]]
+        several = sorted(
+            (order[place] for place in places), key=lambda index: (-stages[index].priority, -after[index], index)
+        )
+        for place, index in zip(places, several):
+            order[place] = index
         return _places(order)
 
     def critical(self) -> list[bool]:
@@ -72,14 +70,12 @@ class Shape:
         if any(stage.critical for stage in stages):
             chosen = [stage.critical for stage in stages]
         else:
-            length = self.length
-            chosen = [
-                head + weight + tail == length
-                for head, weight, tail in zip(self.before, self.weight, self.after, strict=True)
-            ]
+            paths = [sum(parts) for parts in zip(self.before, self.weight, self.after)]
+            longest = max(paths, default=0)
+            chosen = [path == longest for path in paths]
         return [
             selected and (critical or stage.kind == "gate" or not stage.retry_safe)
-            for selected, critical, stage in zip(self.selected, chosen, stages, strict=True)
+            for selected, critical, stage in zip(self.selected, chosen, stages)
         ]
 
 
@@ -102,10 +98,7 @@ def measure(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]], se
     durations = [known.get(stage.id, stage.duration_ms) for stage in pipeline.stages]
     some = sorted(duration for duration in durations if duration is not None)
     unknown = some[len(some) // 2] if some else 1
-    weight = [
-        (unknown if duration is None else duration) if runs else 0
-        for duration, runs in zip(durations, selected, strict=True)
-    ]
+    weight = [(unknown if duration is None else duration) if runs else 0 for duration, runs in zip(durations, selected)]
     return Shape(pipeline, weight, needs, selected)
 
 
@@ -122,9 +115,8 @@ def _topological(pipeline: Pipeline, needs: list[tuple[int, ...]]) -> list[int]:
     if all(need < index for index, stage_needs in enumerate(needs) for need in stage_needs):
         return list(range(count))
     followers: list[list[int]] = [[] for _ in range(count)]
-    left = [0] * count
+    left = [len(stage_needs) for stage_needs in needs]
     for index, stage_needs in enumerate(needs):
-        left[index] = len(stage_needs)
         for need in stage_needs:
             followers[need].append(index)
     free = [index for index in range(count) if not left[index]]

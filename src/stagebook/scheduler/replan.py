@@ -35,7 +35,7 @@ def standing(plan: Plan, changed: Collection[str], ends: Ends) -> dict[str, tupl
 def keep(plan: Plan, kept: Ends, begun: Mapping[str, int]) -> Plan:
     """The plan with what stands: the ends of `kept`, and the attempts that were `begun`, by stage id."""
     stages = [
-        stage._replace(kept=kept.get(stage.id), begun=begun.get(stage.id, 0)) if stage.id in begun else stage
+        stage._replace(kept=kept.get(stage.id), begun=begun[stage.id]) if stage.id in begun else stage
         for stage in plan.stages
     ]
     return plan._replace(stages=tuple(stages))

@@ -36,7 +36,7 @@ def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> 
             for index, stage_needs in enumerate(needs):
                 for need in stage_needs:
                     followers[need].append(index)
-            picked &= _reach(start, followers)
+            picked = _reach(start, followers)
         if choice.until:
             picked &= _reach(until, needs)
         picked |= only
@@ -70,7 +70,7 @@ def _resolve(
     found: set[int] = set()
     for name in given:
         places = names.get(name)
-        if places is None and name.endswith("]") and "[" in name:
+        if places is None and name.endswith("]"):
             stage, _, values = name[:-1].partition("[")
             places = names.get(_cell_key(stage, values.split(",")))
         if places is None:
@@ -117,5 +117,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`, did you mean ...?` with the nearest known name, or nothing."""
     import difflib
 
-    near = difflib.get_close_matches(name, sorted(known), 1)
+    near = difflib.get_close_matches(name, known)
     return f", did you mean `{near[0]}`?" if near else ""
