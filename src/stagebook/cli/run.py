@@ -6,7 +6,7 @@ import os
 import sys
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError
+from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--skip", "not these"),
     ):
         which.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
-    which.add_argument("--failed-of", metavar="RUN", help="what failed in that run, and all that needs it")
+    which.add_argument("--failed-of", metavar="RUN", help="what did not succeed in that run, and all that needs it")
     again = parser.add_argument_group("going on with a run")
     again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
     again.add_argument("--again", action="append", default=[], metavar="STAGE", help="run this interrupted stage again")
@@ -210,12 +210,20 @@ def _failed_of(place: str, wanted: str) -> tuple[str, ...]:
     from stagebook.record import runs
 
     document = runs.document(runs.resolve(place, wanted))
-    failed = tuple(
-        stage["stage"] for stage in document["stages"] if stage["outcome"] in ("failure", "error", "timeout")
-    )
+    if document["state"] == "running":
+        raise SurroundingsError(f"run {document['run']} still goes on; wait for its end, or stop it: stagebook cancel")
+    failed = tuple(stage["stage"] for stage in document["stages"] if not _is_done(stage))
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def _is_done(stage: dict[str, Any]) -> bool:
+    """Whether what needs the stage may take its work as there: not so if it was cancelled, skipped for another that
+    failed, or never begun."""
+    if stage["outcome"] == "skip":
+        return not (stage["reason"] or "").startswith("needs ")
+    return bool(stage["outcome"] == "success")
 
 
 def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
