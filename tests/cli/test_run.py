@@ -40,3 +40,18 @@ def test_warnings_of_the_file_are_said_on_standard_error_unless_quiet(say: Say, 
     assert done.code == 0
     assert "warning: stage `deploy` looks like a deployment" in done.err
     assert "looks like" not in say("run", "--quiet").err
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["--again", "nosuch"], "--again goes with --resume"),
+    (["--done", "one"], "--done goes with --resume"),
+    (["--accept-changes"], "--accept-changes goes with --resume"),
+    (["--accept-changes", "--again", "one"], "--again and --accept-changes go with --resume"),
+])  # fmt: skip
+def test_what_is_said_of_an_old_run_starts_no_new_one(say: Say, here: Path, words: list[str], told: str) -> None:
+    (here / "stagebook.yaml").write_text("stages: {one: touch ran}\n")
+    done = say("run", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: {told}; stagebook run --help shows what is possible\n"
+    assert not (here / "ran").exists()
+    assert not (here / ".stagebook").exists()

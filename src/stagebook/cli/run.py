@@ -61,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
+    if args.resume is None:
+        _refuse_words_of_resume(args)
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     if args.resume and args.file is None:  # which file it is of stands in its journal
@@ -97,6 +99,17 @@ def execute(args: argparse.Namespace) -> int:
     del loaded
     with Show(args, cache, plan) as show:
         return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(), show.watch))
+
+
+def _refuse_words_of_resume(args: argparse.Namespace) -> None:
+    """What is said of a run that is gone on with means nothing to a new one."""
+    from stagebook.cli.words import usage_error
+
+    given = {"--again": args.again, "--done": args.done, "--accept-changes": args.accept_changes}
+    said = [option for option, value in given.items() if value]
+    if said:
+        goes = "goes" if len(said) == 1 else "go"
+        raise usage_error(f"{' and '.join(said)} {goes} with --resume", "stagebook run --help shows what is possible")
 
 
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
