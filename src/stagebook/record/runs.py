@@ -15,7 +15,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import journal_path, run_directory, runs_directory
+from stagebook.record.state import journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _asks_a_person(path: str) -> bool:
     from stagebook.record.replay import replay
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if b'"reason":"interrupted"' not in file.read():
                 return False
         machine = replay(reader.load(path)).machine
