@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Callable
@@ -55,3 +56,17 @@ def test_what_is_said_of_an_old_run_starts_no_new_one(say: Say, here: Path, word
     assert done.err == f"error: {told}; stagebook run --help shows what is possible\n"
     assert not (here / "ran").exists()
     assert not (here / ".stagebook").exists()
+
+
+def test_an_old_run_that_nobody_named_and_that_is_gone_on_with_is_told(say: Say, here: Path) -> None:
+    (here / "stagebook.yaml").write_text("stages: {one: 'test -e good', two: {cmd: [./tool], needs: one}}\n")
+    (here / "good").touch()
+    assert say("run").code == 4, "no tool"
+    told = r"goes on with run [0-9A-Z]+ of \d{4}-\d\d-\d\d \d\d:\d\d \(error\)"
+    assert re.fullmatch(told + "\n", say("run", "--resume").err)
+    (here / "good").unlink()
+    assert say("run").code == say("run").code == 1
+    for words in ([], ["--json"], ["--quiet"]):
+        err = say("run", "--resume", *words).err
+        assert re.match(told + ", 2 newer runs of this file have ended since\n", err), words
+    assert "goes on with" not in say("run", "--resume", "last").err

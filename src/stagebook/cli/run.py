@@ -73,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
-        run = _to_resume(place, args.resume, file)
+        run = _to_resume(args, place, file)
         if run is not None:
             return _resume(args, place, run)
     from stagebook.formats.native import read
@@ -169,13 +169,23 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
 
 
-def _to_resume(place: str, wanted: str, file: str) -> str | None:
-    """The id of the run to go on with; None: there is none, so begin one."""
+def _to_resume(args: argparse.Namespace, state_directory: str, file: str) -> str | None:
+    """The id of the run to go on with; None: there is none, so begin one. One that nobody named is told."""
     from stagebook.record import runs
 
-    if wanted:
-        return os.path.basename(runs.resolve(place, wanted))
-    return runs.latest_to_resume(place, file)
+    if args.resume:
+        return os.path.basename(runs.resolve(state_directory, args.resume))
+    found = runs.latest_to_resume(state_directory, file)
+    if found is None:
+        return None
+    summary, newer = found
+    if newer or not args.quiet:
+        from stagebook.cli import output, place
+        from stagebook.report import listing
+
+        short = place.short_ids(state_directory)(summary["run"])
+        output.say([listing.goes_on(summary, newer, short, output.style_for(sys.stderr, args))], sys.stderr)
+    return str(summary["run"])
 
 
 def _refuse_unbuilt(pipeline: Pipeline) -> None:

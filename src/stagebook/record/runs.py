@@ -108,12 +108,16 @@ def resolve(state: str, text: str) -> str:
     raise InputError(f"no run `{text}`; the nearest are {_listed(_near(wanted, known))}")
 
 
-def latest_to_resume(state: str, file: str) -> str | None:
-    """The id of the latest run of a pipeline file that can go on, None where there is none."""
+def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
+    """The latest run of a pipeline file that can go on, and how many newer ones of that file are over; None where
+    there is none."""
     path = os.path.abspath(file)
+    newer = 0
     for summary in summaries(state):
-        if summary["file"] == path and can_go_on(summary):
-            return str(summary["run"])
+        if summary["file"] == path:
+            if can_go_on(summary):
+                return summary, newer
+            newer += summary["state"] == "ended"
     return None
 
 

@@ -39,6 +39,16 @@ def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str
     return lines
 
 
+def goes_on(run: Mapping[str, Any], newer: int, short: str, style: Style) -> str:
+    """Which run is gone on with, where nobody has named it; `newer` ones of its file are over."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(instants()(run["started"]) // 1_000_000))
+    text = f"goes on with run {short} of {when} ({run['outcome'] or run['state']})"
+    if newer:
+        have = "has" if newer == 1 else "have"
+        text += f", {newer} newer {'run' if newer == 1 else 'runs'} of this file {have} ended since"
+    return style.plain(text)
+
+
 def _row(
     run: Mapping[str, Any], style: Style, short: Callable[[str], str], read: Callable[[str], int]
 ) -> tuple[str, str, str, str, str]:
