@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -316,3 +317,35 @@ def test_whoever_is_killed_the_terminal_has_its_echo_again(place: Place, victim:
         terminal.wait()
         waiting.until(lambda: terminal.has_echo, "a terminal that echoes")
         assert place.left(5) == []
+
+
+@pytest.mark.parametrize("output", ["fail-only", "interleave"])
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_a_reader_that_is_stuck_keeps_no_run_from_stopping(place: Place, name: str, output: str) -> None:
+    """More lines than the pipe holds, and than are kept for a reader, and nobody takes any."""
+    place.pipeline({
+        "chatty": {"run": f"yes 'a line that is said often' | head -200000\n{note('said')}\n{POLITE}"},
+        **{f"s{number}": "true" for number in range(1500)},
+    })  # fmt: skip
+    reading, writing = os.pipe()
+    command = place.start("run", "--output", output, "-j", "8", stdout=writing)
+    place.wait_for("chatty", "said")
+    waiting.until(lambda: not select.select([], [writing], [], 0)[1], "a pipe that is full")
+    command.send(getattr(signal, name))
+    assert command.wait(20).code == EXITS[name]
+    os.close(reading)
+    os.close(writing)
+    assert ("chatty", "tidied") in [(line.stage, line.word) for line in place.ledger()]
+    assert place.events("run.ended")
+
+
+def test_g11_a_reader_that_is_stuck_holds_up_no_stage_and_loses_nothing(place: Place) -> None:
+    place.pipeline({f"s{number}": "true" for number in range(2000)}, limits={"jobs": 8})
+    reading, writing = os.pipe()
+    command = place.start("run", stdout=writing, env={"STAGEBOOK_ACCOUNTING": "wait4"})
+    os.close(writing)
+    waiting.until(lambda: place.events("run.ended"), "the end of the run in the journal", 30)
+    with open(reading, "rb") as file:
+        text = file.read().decode()
+    assert command.wait().code == 0
+    assert text.count(": started") == text.count(": success, ") == 2000

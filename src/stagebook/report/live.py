@@ -156,6 +156,8 @@ class Live(Watcher):
 
     def tick(self, us: int) -> None:
         self._now_us = us
+        if self._outlet.is_behind:
+            return  # to draw more would not be seen sooner
         size = self._measured()
         if size != (self._columns, self._height):
             self._is_stale = True
@@ -168,8 +170,11 @@ class Live(Watcher):
         self._painted_us = us
         self._is_stale = False
 
-    def flush(self) -> None:
-        self._outlet.flush()
+    def flush(self) -> bool:
+        return self._outlet.flush()
+
+    def hurry(self) -> None:
+        self._outlet.hurry()
 
     def finished(self, document: Document) -> None:
         from stagebook.report import summary
@@ -181,7 +186,7 @@ class Live(Watcher):
         lines = summary.render(document, self._style, excerpt=self._tail, short=self._short(str(document["run"])))
         self._outlet.parts.append("\n".join([*self._above, *lines]) + "\n")
         self._above = []
-        self._outlet.flush()
+        self._outlet.end()
 
     # The picture ------------------------------------------------------------------------------------------------
 

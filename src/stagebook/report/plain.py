@@ -141,7 +141,7 @@ class Plain(Watcher):
         self._line("warning", self._style.plain(": " + harmless(text)))
 
     def tick(self, us: int) -> None:
-        if self._running and self._more is not None:
+        if self._running and self._more is not None and not self._outlet.is_behind:
             for stage_id, attempt in self._running.items():
                 self._print_more(stage_id, attempt, False)
             self._outlet.flush()
@@ -154,8 +154,11 @@ class Plain(Watcher):
     def _print(self, stage_id: str, data: bytes) -> None:
         self._line(stage_id, self._style.plain(" | " + line_of_output(data, self._style.color)))
 
-    def flush(self) -> None:
-        self._outlet.flush()
+    def flush(self) -> bool:
+        return self._outlet.flush()
+
+    def hurry(self) -> None:
+        self._outlet.hurry()
 
     def finished(self, document: Document) -> None:
         from stagebook.report import summary
@@ -163,4 +166,4 @@ class Plain(Watcher):
         excerpt = self._tail
         lines = summary.render(document, self._style, excerpt=excerpt, short=self._short(str(document["run"])))
         self._parts.append("\n" + "\n".join(lines) + "\n")
-        self._outlet.flush()
+        self._outlet.end()
