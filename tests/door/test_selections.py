@@ -200,3 +200,10 @@ def test_a_parameter_without_a_default_must_be_given(place: Place) -> None:
     assert "x" in done.err
     assert place.run("run", "--param", "x=1=2").code == 0
     assert (place.base / "x").read_text() == "1=2\n"
+
+
+def test_several_stages_in_one_word_are_answered_with_how_to_write_them(place: Place) -> None:
+    place.pipeline(DIAMOND)
+    done = place.run("run", "--only", "unit,lint")
+    assert done.code == 2
+    assert "no stage `unit,lint`; one at a time: --only unit --only lint" in done.err

@@ -113,3 +113,37 @@ def test_settings_that_are_no_file_hold_up_nobody(place: Place, name: str, kind:
     place.pipeline({"a": noted()})
     put(place.folder / name, kind)
     assert place.run("run", within_s=20).code == 0
+
+
+def test_a_script_whose_interpreter_is_missing_is_not_called_missing_itself(place: Place) -> None:
+    place.pipeline({"a": "./script"})
+    place.write("#!/no/such/interpreter\n", "script").chmod(0o755)
+    done = place.run("run", "--json")
+    assert done.code == 4
+    (stage,) = done.json["stages"]
+    assert stage["reason"].endswith("script: the program that its first line names is not there")
+
+
+def test_of_many_processes_that_were_left_behind_a_few_are_named(place: Place) -> None:
+    place.pipeline({"a": "for n in $(seq 40); do sleep 313 & done"})
+    done = place.run("run", "--json")
+    (warning,) = done.json["warnings"]
+    assert warning.count("sleep 313") == 10
+    assert warning.endswith(" and 30 more")
+
+
+def test_a_stage_that_waited_in_vain_is_drawn_with_its_wait(place: Place) -> None:
+    place.pipeline({
+        "holds": {"run": "sleep 1.2", "priority": 5},
+        "starves": {"run": "true", "timeout": {"queue": "500ms"}},
+    })  # fmt: skip
+    assert place.run("run", "-j", "1").code == 1
+    (row,) = [line for line in place.run("timeline", "last").out.splitlines() if " starves " in line]
+    assert "░░" in row and " ms " in row
+
+
+def test_memory_that_is_not_there_is_the_surroundings_fault(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    for kilobytes in (16_000, 20_000, 24_000):
+        done = place.run("run", prefix=("sh", "-c", 'ulimit -v $0; exec "$@"', str(kilobytes)))
+        assert done.code != 5, done

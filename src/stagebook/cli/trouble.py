@@ -27,6 +27,8 @@ def explain(error: BaseException, words: list[str]) -> int:
     as_json = wants_json(words)
     if isinstance(error, OSError) and error.errno in SCARCE:
         error = SurroundingsError(f"the system gave way: {error.strerror}")
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "map segment" in str(error)):
+        error = SurroundingsError("the system gave way: no memory is left")
     if not isinstance(error, StagebookError):
         text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)

@@ -18,11 +18,11 @@ _STATE = {"running": "running", "waiting": "gate", "interrupted": "interrupted",
 
 def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0) -> list[str]:
     """`runs` are documents without stages, newest first; `more` are left out of them."""
-    if not runs:
+    if not runs and more <= 0:
         return ["no runs yet; `stagebook run` makes the first"]
     read = instants()
     rows = [_row(run, style, short, read) for run in runs]
-    widths = [max(cells(row[column]) for row in rows) for column in range(5)]
+    widths = [max([cells(row[column]) for row in rows], default=0) for column in range(5)]
     lines = []
     for run, row in zip(runs, rows):
         left = "  ".join(pad(text, width) for text, width in zip(row, widths))

@@ -116,7 +116,9 @@ class Plain(Watcher):
             text = f": success, {span_us(wall_us)}"
         else:
             detail = ending(outcome, reason, exit)
-            text = f": {outcome}, {detail}, {span_us(wall_us)}" if detail else f": {outcome}, {span_us(wall_us)}"
+            # Of an attempt that a dead engine left nobody knows how long it took
+            wall = f", {span_us(wall_us)}" if wall_us or reason != "interrupted" else ""
+            text = f": {outcome}, {detail}{wall}" if detail else f": {outcome}{wall}"
         if retry_in_us is not None:
             text += f"; attempt {attempt + 1} of {attempts} in {span_us(retry_in_us)}"
         self._line(stage_id, self._style.plain(text))
