@@ -155,19 +155,21 @@ class Outlet:
         return bool(self._kept)
 
     def _write(self, kept_max: int) -> None:
+        view = memoryview(self._kept)
         waited_ms = 0
-        while self._kept:
-            has_room = len(self._kept) <= kept_max
+        while view:
+            has_room = len(view) <= kept_max
             if self._poll.poll(0 if has_room else _SLICE_MS):
                 # So much fits where anything does, and more might have to wait for the reader.
-                self._kept = self._kept[os.write(self._fd, self._kept[: select.PIPE_BUF]) :]
+                view = view[os.write(self._fd, view[: select.PIPE_BUF]) :]
                 waited_ms = 0
             elif has_room:
-                return
+                break
             else:
                 waited_ms += _SLICE_MS
                 if self._is_hurried and waited_ms >= (0 if kept_max else PATIENCE_MS):
                     raise BrokenPipeError
+        self._kept = bytes(view)
 
     def _attempt(self, put: Callable[[], object]) -> None:
         try:
