@@ -143,6 +143,30 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(start: Start) -> None:
     assert finish(process) == Done(0, "", "")
 
 
+@pytest.mark.parametrize("streams", [["stdout"], ["stderr"], ["stdout", "stderr"]])
+@pytest.mark.parametrize(("words", "code"), [
+    (["run", "fails.yaml", "--json"], 1),
+    (["run", "fails.yaml"], 1),
+    (["run", "none.yaml", "--json"], 2),
+    (["lint", "odd.yaml", "--strict"], 1),
+    (["lint", "odd.yaml"], 0),
+    (["lint", "none.yaml"], 2),
+])  # fmt: skip
+def test_a_reader_that_has_gone_changes_no_exit_status(
+    start: Start, here: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, streams: list[str]
+) -> None:
+    """The document of a run is larger than any buffer, so that it fails to be written before the end of the command."""
+    monkeypatch.setenv("STAGEBOOK_ACCOUNTING", "wait4")
+    stages = "".join([f"  s{number}: {{run: 'exit 3', needs: s0}}\n" for number in range(1, 300)])
+    (here / "fails.yaml").write_text("stages:\n  s0: exit 3\n" + stages)
+    (here / "odd.yaml").write_text("stages: {deploy: 'true'}\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*words, **dict.fromkeys(streams, writer))
+    os.close(writer)
+    assert finish(process).code == code
+
+
 @pytest.mark.parametrize("words", [["--help"], ["schema"], ["doctor", "--json"], ["lint", "--help"]])
 def test_a_full_standard_output_is_named(start: Start, words: list[str]) -> None:
     with open("/dev/full", "w") as full:

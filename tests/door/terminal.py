@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import termios
 from typing import Mapping
 
 from tests.door import processes, waiting
@@ -25,6 +26,11 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self._fd, keys)
+
+    @property
+    def has_echo(self) -> bool:
+        self._drain()
+        return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError
+from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--skip", "not these"),
     ):
         which.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
-    which.add_argument("--failed-of", metavar="RUN", help="what failed in that run, and all that needs it")
+    which.add_argument("--failed-of", metavar="RUN", help="what did not succeed in that run, and all that needs it")
     again = parser.add_argument_group("going on with a run")
     again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
     for option, text in (
@@ -62,18 +62,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
-    _refuse_without_resume(args)
+    if args.resume is None:
+        _refuse_words_of_resume(args)
     if args.resume and args.file is None and os.path.isfile(args.resume):
         args.file, args.resume = args.resume, ""  # `run --resume FILE`: no run has the name of a file
     if args.resume and args.file is None:  # which file it is of stands in its journal
         from stagebook.record import runs
 
         place = state.locate(None, None, os.getcwd(), args.settings.dir, os.environ)
-        return _resume(args, place, os.path.basename(runs.resolve(place, args.resume)))
+        run = os.path.basename(runs.resolve(place, args.resume))
+        _refuse_choices(args, run)
+        return _resume(args, place, run)
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
-        run = _to_resume(place, args.resume, file)
+        run = _to_resume(args, place, file)
         if run is not None:
             return _resume(args, place, run)
         if args.again or args.done:
@@ -107,25 +110,30 @@ def execute(args: argparse.Namespace) -> int:
 _CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of")
 
 
-def _given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
-    return ", ".join("--" + name.replace("_", "-") for name in names if args.__dict__[name])
+def _given(args: argparse.Namespace, names: tuple[str, ...]) -> list[str]:
+    return ["--" + name.replace("_", "-") for name in names if args.__dict__[name]]
 
 
-def _refuse_without_resume(args: argparse.Namespace) -> None:
-    given = "" if args.resume is not None else _given(args, ("again", "done", "accept_changes"))
-    if given:
+def _refuse_words_of_resume(args: argparse.Namespace) -> None:
+    """What is said of a run that is gone on with means nothing to a new one."""
+    said = _given(args, ("again", "done", "accept_changes"))
+    if said:
         from stagebook.cli.words import usage_error
 
-        raise usage_error(f"{given}: only with --resume")
+        goes = "goes" if len(said) == 1 else "go"
+        raise usage_error(f"{' and '.join(said)} {goes} with --resume", "stagebook run --help shows what is possible")
+
+
+def _refuse_choices(args: argparse.Namespace, run: str) -> None:
+    if given := ", ".join(_given(args, _CHOICES)):
+        from stagebook.cli.words import usage_error
+
+        raise usage_error(f"{given}: run {run} keeps the choice it began with; leave it out, or leave out --resume")
 
 
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     from stagebook.record import runs
 
-    if given := _given(args, _CHOICES):
-        from stagebook.cli.words import usage_error
-
-        raise usage_error(f"{given}: run {run} keeps the choice it began with; leave it out, or leave out --resume")
     directory = state.run_directory(place, run)
     summary = runs.summarise(directory)
     if summary is not None and summary["state"] == "ended" and not runs.can_go_on(summary):
@@ -184,13 +192,26 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
 
 
-def _to_resume(place: str, wanted: str, file: str) -> str | None:
-    """The id of the run to go on with; None: there is none, so begin one."""
+def _to_resume(args: argparse.Namespace, state_directory: str, file: str) -> str | None:
+    """The id of the run to go on with; None: there is none, so begin one. One that nobody named is told."""
     from stagebook.record import runs
 
-    if wanted:
-        return os.path.basename(runs.resolve(place, wanted))
-    return runs.latest_to_resume(place, file)
+    if args.resume:
+        run = os.path.basename(runs.resolve(state_directory, args.resume))
+        _refuse_choices(args, run)
+        return run
+    found = runs.latest_to_resume(state_directory, file)
+    if found is None:
+        return None
+    summary, newer = found
+    _refuse_choices(args, summary["run"])
+    if newer or not args.quiet:
+        from stagebook.cli import output, place
+        from stagebook.report import listing
+
+        short = place.short_ids(state_directory)(summary["run"])
+        output.say([listing.goes_on(summary, newer, short, output.style_for(sys.stderr, args))], sys.stderr)
+    return str(summary["run"])
 
 
 def _refuse_unbuilt(pipeline: Pipeline) -> None:
@@ -238,12 +259,20 @@ def _failed_of(place: str, wanted: str) -> tuple[str, ...]:
     from stagebook.record import runs
 
     document = runs.document(runs.resolve(place, wanted))
-    failed = tuple(
-        stage["stage"] for stage in document["stages"] if stage["outcome"] in ("failure", "error", "timeout")
-    )
+    if document["state"] == "running":
+        raise SurroundingsError(f"run {document['run']} still goes on; wait for its end, or stop it: stagebook cancel")
+    failed = tuple(stage["stage"] for stage in document["stages"] if not _is_done(stage))
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def _is_done(stage: dict[str, Any]) -> bool:
+    """Whether what needs the stage may take its work as there: not so if it was cancelled, skipped for another that
+    failed, or never begun."""
+    if stage["outcome"] == "skip":
+        return not (stage["reason"] or "").startswith("needs ")
+    return bool(stage["outcome"] == "success")
 
 
 def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:

@@ -30,6 +30,8 @@ def explain(error: BaseException, words: list[str]) -> int:
     if isinstance(error, DefectError):
         text = f"{error}; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT)
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "map segment" in str(error)):
+        error = SurroundingsError("the system gave way: no memory is left")
     if not isinstance(error, StagebookError):
         text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)

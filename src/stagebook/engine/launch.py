@@ -124,6 +124,7 @@ def assemble(
     if ways.keys is not None:
         wakeup.watch(ways.keys)
     account = Account(plan, machine, story, writer, clock, watch(story), names)
+    wakeup.hurry = account.watcher.hurry
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory))
     return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup)
 

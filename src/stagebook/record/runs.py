@@ -15,7 +15,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import journal_path, run_directory, runs_directory
+from stagebook.record.state import journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,20 +109,23 @@ def resolve(state: str, text: str) -> str:
     raise InputError(f"no run `{text}`; the nearest are {_listed(_near(wanted, known))}")
 
 
-def latest_to_resume(state: str, file: str) -> str | None:
-    """The id of the latest run of a pipeline file that can go on, None where there is none.
+def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
+    """The latest run of a pipeline file that can go on, and how many newer ones of that file are over; None where
+    there is none.
 
     Raises SurroundingsError if the latest run of the file is damaged, or may be: what it did is not known, so to begin
     anew must be a decision.
     """
     path = os.path.abspath(file)
     is_latest = True
+    newer = 0
     for summary in summaries(state):
         if is_latest and summary["state"] == "damaged" and summary["file"] in (path, None):
             raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
-                return str(summary["run"])
+                return summary, newer
+            newer += summary["state"] == "ended"
             is_latest = False
     return None
 
@@ -257,7 +260,7 @@ def _asks_a_person(path: str) -> bool:
     from stagebook.record.replay import replay
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if b'"event":"run.resumed"' not in file.read():
                 return False
         machine = replay(reader.load(path)).machine

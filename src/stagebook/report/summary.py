@@ -41,19 +41,14 @@ def render(
 def picture(document: Document, style: Style) -> list[str]:
     """Timeline, the skipped in one line a cause, legend."""
     rows, total_us = shapes.shape(document)
-    drawn = timeline.draw(rows, total_us, style, waited_kinds(document))
-    skips = skipped(document, style)
-    if not skips:
-        return drawn
-    legend = 1 + max((index for index, line in enumerate(drawn) if index <= _last_row(drawn, rows)), default=0)
-    return drawn[:legend] + skips + drawn[legend:]
+    return timeline.draw(rows, total_us, style, waited_kinds(document), below=skipped(document, style))
 
 
 _CAPACITIES = ("slot", "cpu", "memory", "pool", "lock", "matrix")
 
 
 def waited_kinds(document: Document) -> list[str]:
-    """What kinds of things attempts waited for; a retry only where there was nothing else."""
+    """What kinds of things attempts waited for; a retry last, which waits for its time."""
     kinds: set[str] = set()
     retried = False
     for stage in document["stages"]:
@@ -62,12 +57,7 @@ def waited_kinds(document: Document) -> list[str]:
                 kinds.add(str(attempt["waited"]).partition(":")[0])
             retried = retried or attempt.get("attempt", 1) > 1
     found = [kind for kind in _CAPACITIES if kind in kinds] + sorted(kinds.difference(_CAPACITIES))
-    return found or (["retry"] if retried else [])
-
-
-def _last_row(drawn: list[str], rows: list[shapes.Row]) -> int:
-    marks = any(row.segments for row in rows)
-    return len(drawn) - (2 if marks else 1)
+    return found + (["retry"] if retried else [])
 
 
 def skipped(document: Document, style: Style) -> list[str]:
