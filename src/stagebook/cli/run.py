@@ -70,9 +70,9 @@ def execute(args: argparse.Namespace) -> int:
         from stagebook.record import runs
 
         place = state.locate(None, None, os.getcwd(), args.settings.dir, os.environ)
-        run = os.path.basename(runs.resolve(place, args.resume))
-        _refuse_choices(args, run)
-        return _resume(args, place, run)
+        named = os.path.basename(runs.resolve(place, args.resume))
+        _refuse_choices(args, named)
+        return _resume(args, place, named)
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
