@@ -6,6 +6,7 @@ Tests of one room keep their own fixtures beside them.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Generator, TypeVar
@@ -23,6 +24,11 @@ IN_CI = os.environ.get("CI") == "true"
 for name in [name for name in os.environ if name.startswith("STAGEBOOK_")]:
     if not name.startswith("STAGEBOOK_TEST_") and name != "STAGEBOOK_SIM_SEED":
         del os.environ[name]
+
+# Under nohup, or in the background of sh, signals are ignored, and so they would be by the commands that tests start.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("here", deadline=None, print_blob=True)

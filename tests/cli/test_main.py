@@ -85,8 +85,10 @@ def test_each_family_of_trouble_has_its_exit_code(
 
     monkeypatch.setattr(lint, "execute", fail)
     done = call("lint")
-    assert (done.code, done.out, done.err) == (code, "", f"error: {trouble}\n")
-    assert errors(call("lint", "--json"))[0]["message"] == str(trouble)
+    said, _, details = done.err.rstrip("\n").partition("; details: ")
+    assert (done.code, done.out, said) == (code, "", f"error: {trouble}")
+    assert os.path.isfile(details) if code == 5 else not details, done.err
+    assert errors(call("lint", "--json"))[0]["message"].startswith(str(trouble))
 
 
 def test_a_defect_of_ours_is_one_line_and_its_details_are_kept(
@@ -139,6 +141,30 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(start: Start) -> None:
     process = start("schema", stdout=writer)
     os.close(writer)
     assert finish(process) == Done(0, "", "")
+
+
+@pytest.mark.parametrize("streams", [["stdout"], ["stderr"], ["stdout", "stderr"]])
+@pytest.mark.parametrize(("words", "code"), [
+    (["run", "fails.yaml", "--json"], 1),
+    (["run", "fails.yaml"], 1),
+    (["run", "none.yaml", "--json"], 2),
+    (["lint", "odd.yaml", "--strict"], 1),
+    (["lint", "odd.yaml"], 0),
+    (["lint", "none.yaml"], 2),
+])  # fmt: skip
+def test_a_reader_that_has_gone_changes_no_exit_status(
+    start: Start, here: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, streams: list[str]
+) -> None:
+    """The document of a run is larger than any buffer, so that it fails to be written before the end of the command."""
+    monkeypatch.setenv("STAGEBOOK_ACCOUNTING", "wait4")
+    stages = "".join([f"  s{number}: {{run: 'exit 3', needs: s0}}\n" for number in range(1, 300)])
+    (here / "fails.yaml").write_text("stages:\n  s0: exit 3\n" + stages)
+    (here / "odd.yaml").write_text("stages: {deploy: 'true'}\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*words, **dict.fromkeys(streams, writer))
+    os.close(writer)
+    assert finish(process).code == code
 
 
 @pytest.mark.parametrize("words", [["--help"], ["schema"], ["doctor", "--json"], ["lint", "--help"]])

@@ -219,3 +219,9 @@ def test_a_damaged_journal_is_refused_as_surroundings(call: Call, there: Path, t
         assert done.code == 4
         assert "damaged at record 1" in done.err
     assert journal.read_bytes() == bytes(data)
+
+
+def test_a_list_of_none_counts_the_runs_that_are_there_and_nothing_else(call: Call, there: Path) -> None:
+    (there / ".stagebook" / "runs" / "junk").mkdir()
+    assert call("runs", "--limit", "0").out == "1 run more; --limit shows them\n"
+    assert "more" not in call("runs", "--limit", "1").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Callable
@@ -40,3 +41,32 @@ def test_warnings_of_the_file_are_said_on_standard_error_unless_quiet(say: Say, 
     assert done.code == 0
     assert "warning: stage `deploy` looks like a deployment" in done.err
     assert "looks like" not in say("run", "--quiet").err
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["--again", "nosuch"], "--again goes with --resume"),
+    (["--done", "one"], "--done goes with --resume"),
+    (["--accept-changes"], "--accept-changes goes with --resume"),
+    (["--accept-changes", "--again", "one"], "--again and --accept-changes go with --resume"),
+])  # fmt: skip
+def test_what_is_said_of_an_old_run_starts_no_new_one(say: Say, here: Path, words: list[str], told: str) -> None:
+    (here / "stagebook.yaml").write_text("stages: {one: touch ran}\n")
+    done = say("run", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: {told}; stagebook run --help shows what is possible\n"
+    assert not (here / "ran").exists()
+    assert not (here / ".stagebook").exists()
+
+
+def test_an_old_run_that_nobody_named_and_that_is_gone_on_with_is_told(say: Say, here: Path) -> None:
+    (here / "stagebook.yaml").write_text("stages: {one: 'test -e good', two: {cmd: [./tool], needs: one}}\n")
+    (here / "good").touch()
+    assert say("run").code == 4, "no tool"
+    told = r"goes on with run [0-9A-Z]+ of \d{4}-\d\d-\d\d \d\d:\d\d \(error\)"
+    assert re.fullmatch(told + "\n", say("run", "--resume").err)
+    (here / "good").unlink()
+    assert say("run").code == say("run").code == 1
+    for words in ([], ["--json"], ["--quiet"]):
+        err = say("run", "--resume", *words).err
+        assert re.match(told + ", 2 newer runs of this file have ended since\n", err), words
+    assert "goes on with" not in say("run", "--resume", "last").err

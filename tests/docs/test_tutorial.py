@@ -109,7 +109,11 @@ def follow(page: Path, folder: Path, stagebook: str) -> int:
     return len(todo)
 
 
-PAGES = ["tutorial.md", *(str(page.relative_to(DOCS)) for page in sorted((DOCS / "how-to").glob("*.md")))]
+PAGES = [
+    "tutorial.md",
+    "reference/settings.md",
+    *(str(page.relative_to(DOCS)) for page in sorted((DOCS / "how-to").glob("*.md"))),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

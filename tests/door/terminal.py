@@ -38,6 +38,11 @@ class Terminal:
         self._drain()
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen.decode(errors="replace"))
 
+    @property
+    def has_echo(self) -> bool:
+        self._drain()
+        return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

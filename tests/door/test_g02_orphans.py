@@ -10,7 +10,7 @@ from typing import Iterator
 
 import pytest
 from tests.door import processes, waiting
-from tests.door.place import Place, note, reasons
+from tests.door.place import Place, note, noted, reasons
 
 #: A child, a daemon that left the session, and a loop that is deaf to TERM, all of which outlive a careless engine.
 WILD = f"""
@@ -82,6 +82,63 @@ def test_g02_no_control_group_outlives_engine_or_keeper_but_those_of_other_runs(
     assert second.is_dir() and commands[1].process.poll() is None
     commands[1].kill(victim)
     assert not second.exists()
+
+
+def groups_left(place: Place) -> list[Path]:
+    """Control groups of the runs of this place."""
+    below = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line]
+    home = Path(mounts[0][4] + below) if mounts else None
+    return [path for run in place.run_ids() for path in home.glob(f"stagebook-{run}*")] if home is not None else []
+
+
+NESTING = f"""
+group=$(sed -n "s/^0:://p" /proc/self/cgroup)
+home=$(awk '/ - cgroup2 /{{print $5; exit}}' /proc/self/mountinfo)$group
+mkdir -p "$home/inner/most" 2>/dev/null || exit 0
+setsid sh -c 'echo 0 > "$1/inner/most/cgroup.procs"; {note("ready")}; exec sleep 310' x "$home" &
+until grep -q "ready" "$LEDGER"; do sleep 0.01; done
+"""
+
+
+def test_g02_what_a_stage_hides_in_a_group_of_its_own_is_ended_with_it_and_the_group_is_gone(place: Place) -> None:
+    place.pipeline([{"nests": NESTING}, {"next": noted()}])
+    done = place.run("run", "--json")
+    assert done.code == 0, done
+    assert groups_left(place) == []
+    if place.ledger()[0].word == "ready":  # this machine lets a user make groups
+        (warning,) = done.json["warnings"]
+        assert "nests" in warning and "sleep 310" in warning
+
+
+@pytest.mark.parametrize("descriptors", range(10, 22))
+def test_g02_no_control_group_is_left_where_descriptors_run_out(place: Place, descriptors: int) -> None:
+    place.pipeline({"a": "true"})
+    done = place.run("run", prefix=("sh", "-c", 'ulimit -n $0; exec "$@"', str(descriptors)))
+    assert "Traceback" not in done.err
+    assert groups_left(place) == []
+
+
+def test_g02_no_control_group_is_left_after_an_early_interrupt(place: Place) -> None:
+    place.pipeline({"a": "sleep 311"})
+    for delay in (0.05, 0.07, 0.09, 0.11, 0.13, 0.15):
+        command = place.start("run", "--quiet")
+        waiting.still(lambda: True, "", delay)
+        command.send(signal.SIGINT)
+        command.wait()
+    assert groups_left(place) == []
+
+
+def test_g02_the_group_of_a_measuring_process_that_was_killed_is_removed_by_the_next(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    command = place.start("measure", "--run", "K", "--", "sh", "-c", "echo $$; exec sleep 312")
+    waiting.until(lambda: command.so_far()[0], "a command that runs")
+    command.send(signal.SIGKILL)
+    command.wait()
+    os.kill(int(command.so_far()[0]), signal.SIGKILL)
+    assert place.left(3) == []
+    assert place.run("measure", "--run", "K", "--", "true").code == 0
+    assert groups_left(place) == []
 
 
 def test_g02_what_survives_engine_and_keeper_is_ended_before_anything_starts_again(

@@ -212,3 +212,20 @@ def test_g05_a_damaged_run_does_not_hide_the_others(killed_run: Place) -> None:
     assert listed.code == 0
     assert [run["outcome"] for run in listed.json["runs"]] == ["success", None]
     assert place.run("show", "last").code == 0
+
+
+def test_g05_resume_begins_no_new_run_where_the_latest_is_damaged(place: Place) -> None:
+    place.pipeline([{"a": noted()}, {"b": noted('[ "$STAGEBOOK_ATTEMPT" != 1 ] || sleep 968')}])
+    command = place.start("run")
+    place.wait_for("b")
+    command.kill("engine")
+    path = place.journal_path()
+    data = path.read_bytes()
+    path.write_bytes(b"x" + data[1:])
+    done = place.run("run", "--resume")
+    assert done.code == 4
+    assert place.run_ids()[-1] in done.err and str(path) in done.err
+    assert path.read_bytes() == b"x" + data[1:]
+    assert (place.began(), len(place.run_ids())) == (["a", "b"], 1)
+    assert place.run("run", "--only", "a").code == 0
+    assert place.run("run", "--resume", "--only", "a").code == 0, "a later run is there"

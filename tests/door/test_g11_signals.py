@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
+import sys
 
 import pytest
-from tests.door import waiting
+from tests.door import processes, waiting
 from tests.door.place import Place, by_stage, note, noted, outcomes
 from tests.door.terminal import Terminal
 
@@ -239,3 +241,111 @@ def test_g11_closed_standard_streams_harm_nothing(place: Place, closed: str) -> 
     assert shell.returncode == 0
     assert place.began() == ["a", "b"]
     assert place.events("run.ended")
+
+
+#: Calls a command with one signal ignored or blocked, as a careless parent leaves it.
+CARELESS = """
+import os, signal, sys
+how, name, *command = sys.argv[1:]
+number = getattr(signal, name)
+if how == "ignored":
+    signal.signal(number, signal.SIG_IGN)
+else:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+os.execvp(command[0], command)
+"""
+
+
+def careless(how: str, name: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", CARELESS, how, name)
+
+
+@pytest.mark.parametrize(("how", "name"), [("ignored", "SIGCHLD"), ("blocked", "SIGCHLD"), ("ignored", "SIGPIPE")])
+def test_signals_that_a_parent_has_ignored_or_blocked_change_no_run(place: Place, how: str, name: str) -> None:
+    place.pipeline({"a": noted(), "b": {"run": f"{noted()}; exit 3", "needs": "a"}})
+    done = place.run("run", prefix=careless(how, name))
+    assert (done.code, done.err) == (1, "")
+    assert place.began() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", EXITS)
+def test_a_stop_that_a_parent_has_blocked_is_obeyed(place: Place, name: str) -> None:
+    place.pipeline({"running": POLITE})
+    command = place.start("run", prefix=careless("blocked", name))
+    place.wait_for("running")
+    command.send(getattr(signal, name))
+    assert command.wait().code == EXITS[name]
+
+
+def test_a_hang_up_that_nohup_has_ignored_stays_ignored(place: Place) -> None:
+    place.pipeline({"running": POLITE})
+    command = place.start("run", prefix=careless("ignored", "SIGHUP"))
+    place.wait_for("running")
+    command.send(signal.SIGHUP)
+    processes.signal_to(command.engine, signal.SIGHUP)
+    (place.base / "go").touch()
+    assert command.wait().code == 0
+
+
+@pytest.mark.parametrize("stream", ["/dev/full", "a pipe that nobody reads"])
+def test_an_engine_that_is_killed_is_exit_4_also_where_nobody_can_be_told(place: Place, stream: str) -> None:
+    place.pipeline({"running": POLITE})
+    if stream == "/dev/full":
+        writing = os.open(stream, os.O_WRONLY)
+    else:
+        reading, writing = os.pipe()
+        os.close(reading)
+    command = place.start("run", stderr=writing)
+    os.close(writing)
+    place.wait_for("running")
+    assert command.kill("engine") == 4
+    assert place.left(1) == []
+
+
+@pytest.mark.parametrize("victim", ["engine", "keeper", "ctrl-backslash"])
+def test_whoever_is_killed_the_terminal_has_its_echo_again(place: Place, victim: str) -> None:
+    """Both at once is beyond us: nobody is left to do it, and `stty sane` helps."""
+    place.pipeline({"running": POLITE})
+    with Terminal(place, "run") as terminal:
+        place.wait_for("running")
+        waiting.until(lambda: not terminal.has_echo, "a terminal whose keys are read")
+        (engine,) = processes.children_of(terminal.pid)
+        if victim == "ctrl-backslash":
+            terminal.type(b"\x1c")
+        else:
+            processes.signal_to(engine if victim == "engine" else terminal.pid, signal.SIGKILL)
+        terminal.wait()
+        waiting.until(lambda: terminal.has_echo, "a terminal that echoes")
+        assert place.left(5) == []
+
+
+@pytest.mark.parametrize("output", ["fail-only", "interleave"])
+@pytest.mark.parametrize("name", EXITS)
+def test_g11_a_reader_that_is_stuck_keeps_no_run_from_stopping(place: Place, name: str, output: str) -> None:
+    """More lines than the pipe holds, and than are kept for a reader, and nobody takes any."""
+    place.pipeline({
+        "chatty": {"run": f"yes 'a line that is said often' | head -200000\n{note('said')}\n{POLITE}"},
+        **{f"s{number}": "true" for number in range(1500)},
+    })  # fmt: skip
+    reading, writing = os.pipe()
+    command = place.start("run", "--output", output, "-j", "8", stdout=writing)
+    place.wait_for("chatty", "said")
+    waiting.until(lambda: not select.select([], [writing], [], 0)[1], "a pipe that is full")
+    command.send(getattr(signal, name))
+    assert command.wait(20).code == EXITS[name]
+    os.close(reading)
+    os.close(writing)
+    assert ("chatty", "tidied") in [(line.stage, line.word) for line in place.ledger()]
+    assert place.events("run.ended")
+
+
+def test_g11_a_reader_that_is_stuck_holds_up_no_stage_and_loses_nothing(place: Place) -> None:
+    place.pipeline({f"s{number}": "true" for number in range(2000)}, limits={"jobs": 8})
+    reading, writing = os.pipe()
+    command = place.start("run", stdout=writing, env={"STAGEBOOK_ACCOUNTING": "wait4"})
+    os.close(writing)
+    waiting.until(lambda: place.events("run.ended"), "the end of the run in the journal", 30)
+    with open(reading, "rb") as file:
+        text = file.read().decode()
+    assert command.wait().code == 0
+    assert text.count(": started") == text.count(": success, ") == 2000

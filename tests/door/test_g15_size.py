@@ -104,7 +104,7 @@ def test_g15_a_killed_run_of_ten_thousand_resumes(place: Place, noter: str) -> N
     command.kill()
     recorded = {record["stage"] for record in place.events("stage.ended")}
     begun = len(place.began())
-    command = place.start("run", "--quiet", "--resume", "-j", "2")
+    command = place.start("run", "--quiet", "--resume")
     waiting.until(lambda: len(place.began()) > begun + 200, "the resume to go on")
     command.send(2)
     assert command.wait().code == 130

@@ -243,3 +243,128 @@ def test_the_file_is_found_upward_and_stages_run_in_its_folder(place: Place) -> 
     assert (place.base / "where").read_text().strip() == str(place.folder)
     assert not (below / ".stagebook").exists()
     assert place.run("show", "last", cwd=below).code == 0
+
+
+def asking(place: Place) -> None:
+    """A program is missing, and the engine is killed in the clean-up, which is not safe to repeat: who resumes is
+    asked."""
+    place.pipeline({
+        "tool": {"cmd": ["./tool"]},
+        "clean": {"run": FIRST_SLEEPS, "needs": "tool", "always": True, "retry-safe": False},
+    })  # fmt: skip
+    command = place.start("run")
+    place.wait_for("clean")
+    command.kill()
+    assert place.run("run", "--resume").code == 3
+
+
+def mend(place: Place) -> None:
+    place.write(f"#!/bin/sh\n{noted()}\n", "tool").chmod(0o755)
+
+
+def test_an_answer_holds_though_the_stage_waits_again_for_what_was_in_the_way(place: Place) -> None:
+    asking(place)
+    done = place.run("run", "--resume", "--done", "clean", "--json")
+    assert (done.code, outcomes(done.json)) == (4, {"tool": "error", "clean": "success"}), done
+    assert place.began() == ["clean"]
+
+
+def test_an_answer_holds_once_what_was_in_the_way_is_mended(place: Place) -> None:
+    asking(place)
+    mend(place)
+    done = place.run("run", "--resume", "--again", "clean", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "success"), done
+    assert place.began() == ["clean", "tool", "clean"]
+
+
+def test_an_error_may_be_answered_for_with_the_resume_itself(place: Place) -> None:
+    place.pipeline({"deploy": {"cmd": ["./tool"], "retry-safe": False}})
+    assert place.run("run").code == 4
+    mend(place)
+    done = place.run("run", "--resume")
+    assert done.code == 3
+    assert "deploy ran before (error) and is not retry-safe" in done.out
+    assert "interrupted" not in done.out
+    assert "‖ waiting" in place.run("runs").out
+    assert place.run("runs", "--json").json["runs"][0]["waiting"] == place.show()["waiting"] == "gate"
+    assert place.run("run", "--resume", "--again", "deploy").code == 0
+    assert place.began() == ["deploy"]
+
+
+def test_a_cancel_of_a_run_that_nobody_holds_cancels_what_has_no_end_and_nothing_else(place: Place) -> None:
+    place.pipeline({
+        "tool": {"cmd": ["./tool"]},
+        "clean": {"run": noted(), "needs": "tool", "always": True},
+        "long": {"run": noted("sleep 967"), "needs": "clean"},
+        "later": {"run": noted(), "needs": "long"},
+    })  # fmt: skip
+    command = place.start("run")
+    place.wait_for("long")
+    command.kill()
+    done = place.run("cancel", "last", "--json")
+    assert (done.code, outcomes(done.json)) == (
+        1, {"tool": "error", "clean": "success", "long": "cancellation", "later": "skip"},
+    ), done  # fmt: skip
+    assert place.began() == ["clean", "long"]
+    assert place.show()["outcome"] == "cancellation"
+
+
+def test_what_waited_for_a_resume_had_no_backoff(place: Place) -> None:
+    place.pipeline({"tool": {"cmd": ["./tool"]}})
+    assert place.run("run").code == 4
+    mend(place)
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 0
+    assert "backoff" not in done.json["waiting_by"]
+    assert "backoff" not in place.show()["waiting_by"]
+
+
+def test_options_that_choose_what_runs_are_refused_where_a_run_goes_on(place: Place) -> None:
+    run = killed(place)
+    for words in (
+        ["--skip", "c"], ["--only", "c"], ["--from", "c"], ["--until", "c"], ["--param", "x=1"], ["-j", "2"],
+        ["--policy", "lenient"], ["--sequential"], ["--failed-of", "last"], ["--force"],
+    ):  # fmt: skip
+        for which in ([], [run]):
+            done = place.run("run", "--resume", *which, *words)
+            assert done.code == 2, (words, done)
+            option = "--jobs" if words[0] == "-j" else words[0]
+            assert run in done.err and option in done.err and len(done.err.splitlines()) == 1, done.err
+    assert place.began() == ["a", "b"]
+    assert place.run("run", "--resume").code == 0
+
+
+def test_options_hold_for_the_run_that_begins_where_none_can_go_on(place: Place) -> None:
+    place.pipeline([{"a": noted()}, {"b": noted()}])
+    assert place.run("run", "--resume", "--skip", "b", "-j1").code == 0
+    assert place.began() == ["a"]
+    assert place.run("run", "--resume", "--skip", "unknown").code == 2
+    assert place.run("run", "--resume", "--done", "a").code == 2
+    for words in (["--done", "a"], ["--again", "a"], ["--accept-changes"]):
+        assert place.run("run", *words).code == 2
+    assert place.began() == ["a"]
+
+
+def test_a_rehearsed_resume_says_what_would_happen_and_starts_nothing(place: Place) -> None:
+    asking(place)
+    before = place.journal_path().read_bytes()
+    for _ in (1, 2):
+        done = place.run("run", "--resume", "--dry-run", "--json")
+        assert done.code == 0, done
+        assert {row["stage"]: row["action"] for row in done.json["stages"]} == {"tool": "run", "clean": "ask"}
+        assert (done.json["run"], done.json["dry_run"]) == (place.run_ids()[-1], True)
+    said = place.run("run", "--resume", "--dry-run").out
+    assert "waits again" in said and "ask" in said
+    answered = place.run("run", "--resume", "--dry-run", "--done", "clean", "--json").json["stages"]
+    assert {row["stage"]: row["action"] for row in answered} == {"tool": "run", "clean": "done"}
+    assert place.began() == ["clean"]
+    assert place.journal_path().read_bytes() == before
+
+
+def test_a_rehearsed_resume_by_a_changed_file_says_what_would_run_again(place: Place) -> None:
+    killed(place)
+    place.pipeline([{"a": noted()}, {"b": noted("true # changed")}, {"c": noted()}])
+    assert place.run("run", "--resume", "--dry-run").code == 2
+    done = place.run("run", "--resume", "--dry-run", "--accept-changes", "--json")
+    assert {row["stage"]: row["action"] for row in done.json["stages"]} == {"a": "stands", "b": "run", "c": "run"}
+    assert place.began() == ["a", "b"]

@@ -70,3 +70,64 @@ def test_a_comment_or_a_moved_line_is_no_change(place: Place) -> None:
     place.write("# now with a comment\n" + file.read_text())
     assert place.run("run", "--resume").code == 0
     assert (place.base / "a").read_text() == "x\n"
+
+
+def test_what_the_record_has_ended_stands_also_where_the_engine_died_before_it_said_so(place: Place) -> None:
+    """Killed after `stage.exited`, before `stage.ended`: the end is owed, and known to the new plan."""
+    stages = {"a": noted(), "deploy": {"run": noted(), "needs": "a", "retry-safe": False}, "other": noted()}
+    for at in range(2, 9):
+        place.ledger_path.write_text("")
+        place.pipeline(stages)
+        place.run("run", "--sequential", env={"STAGEBOOK_FAULT": f"journal.append:{at}:KILL"})
+        exited = {record["stage"] for record in place.events("stage.exited")}
+        place.pipeline({**stages, "other": noted("true # changed")})
+        done = place.run("run", "--resume", "last", "--accept-changes", "--json")
+        asks = "a" in exited and "deploy" not in exited  # whether it had begun nobody knows
+        assert done.code == (3 if asks else 0), (at, done)
+        assert place.began().count("deploy") <= 1
+        assert all(place.began().count(stage) == 1 for stage in exited - {"other"}), (at, place.began())
+        shown = place.show()
+        assert {key: shown[key] for key in done.json} == done.json
+        lines = [(line.stage, line.attempt) for line in place.ledger() if line.word == "begin"]
+        assert len(set(lines)) == len(lines), "an attempt is numbered twice"
+        for stage in done.json["stages"]:
+            assert all(attempt["outcome"] for attempt in stage["attempts"]), (at, stage)
+        assert done.json["max_parallel"] == 1
+
+
+def test_an_answer_holds_beside_a_change(place: Place) -> None:
+    stages = {"deploy": {"run": noted("sleep 965"), "retry-safe": False}, "other": noted()}
+    place.pipeline(stages)
+    command = place.start("run", "-j1")
+    place.wait_for("deploy")
+    command.kill()
+    place.pipeline({**stages, "other": noted("true # changed")})
+    done = place.run("run", "--resume", "--accept-changes", "--done", "deploy", "--json")
+    assert (done.code, outcomes(done.json)) == (0, {"deploy": "success", "other": "success"}), done
+    assert place.began() == ["deploy", "other"]
+
+
+def test_cells_that_failed_and_were_cancelled_for_it_stand_beside_a_change(place: Place) -> None:
+    stages = {
+        "m": {
+            "run": 'test "$MATRIX_V" = b && exec sleep 966; exit 1', "matrix": {"v": ["a", "b"], "fail-fast": True},
+        },
+        "tool": {"cmd": ["./tool.sh"]},
+    }  # fmt: skip
+    place.pipeline(stages, limits={"jobs": 3})
+    assert place.run("run").code == 4
+    place.pipeline({**stages, "tool": noted()}, limits={"jobs": 3})
+    done = place.run("run", "--resume", "--accept-changes", "--json")
+    assert done.code == 1, done
+    assert outcomes(done.json) == {"m[v=a]": "failure", "m[v=b]": "cancellation", "tool": "success"}
+    again = place.run("run", "--resume", "last", "--json")
+    assert (again.code, again.json["outcome"]) == (1, "failure")
+
+
+def test_a_cancel_on_record_holds_beside_a_change(place: Place) -> None:
+    killed_in_b(place)
+    assert place.run("cancel", "last", "--record-only").code == 0
+    changed(place)
+    done = place.run("run", "--resume", "--accept-changes", "--json")
+    assert (done.code, done.json["outcome"]) == (1, "cancellation"), done
+    assert place.began() == ["a", "b"]

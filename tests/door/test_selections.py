@@ -65,6 +65,54 @@ def test_r023_failed_of_a_run_in_which_nothing_failed_is_exit_2(place: Place) ->
     assert "nothing failed" in done.err
 
 
+def test_failed_of_runs_what_was_cancelled_and_never_begun_before_anything_that_needs_it(place: Place) -> None:
+    place.pipeline({
+        "unit": {
+            "run": noted('[ "$MATRIX_V" != 1 ] || [ -e "$BASE/fixed" ]'),
+            "matrix": {"v": ["1", "2", "3"], "max-parallel": 1},
+        },
+        "publish": {"run": noted(), "needs": "unit", "retry-safe": False},
+    })  # fmt: skip
+    first = place.run("run", "--json")
+    assert outcomes(first.json) == {
+        "unit[v=1]": "failure", "unit[v=2]": "cancellation", "unit[v=3]": "cancellation", "publish": "skip"
+    }  # fmt: skip
+    (place.base / "fixed").touch()
+    before = len(place.began())
+    assert place.run("run", "--failed-of", "last").code == 0
+    assert place.began()[before:] == ["unit[v=1]", "unit[v=2]", "unit[v=3]", "publish"]
+
+
+def test_failed_of_runs_what_fail_fast_left_undone(place: Place) -> None:
+    place.pipeline(
+        {
+            "early": noted('[ -e "$BASE/fixed" ]'),
+            "late": {"run": noted(), "needs": "done"},
+            "done": noted(),
+            "last": {"run": noted(), "needs": ["early", "late"]},
+        },
+        policy="fail-fast",
+    )
+    assert place.run("run", "--sequential").code == 1
+    (place.base / "fixed").touch()
+    assert place.run("run", "--failed-of", "last", "--sequential").code == 0
+    assert place.began() == ["early", "early", "done", "late", "last"]
+
+
+def test_failed_of_a_run_that_still_goes_on_is_refused(place: Place) -> None:
+    place.pipeline({"a": noted("sleep 30")})
+    going = place.start("run")
+    place.wait_for("a")
+    done = place.run("run", "--failed-of", "last")
+    assert done.code == 4
+    assert "still goes on" in done.err
+    going.send(15)
+    assert going.wait().code == 143
+    (place.folder / "stagebook.yaml").write_text("stages: {a: 'echo a 1 1 begin >> $LEDGER'}")
+    assert place.run("run", "--failed-of", "last").code == 0
+    assert place.began() == ["a", "a"]
+
+
 @pytest.mark.parametrize("option", ["--only", "--from", "--until", "--skip"])
 def test_an_unknown_stage_in_a_selection_is_exit_2_with_the_nearest(place: Place, option: str) -> None:
     place.pipeline(DIAMOND)
@@ -152,3 +200,10 @@ def test_a_parameter_without_a_default_must_be_given(place: Place) -> None:
     assert "x" in done.err
     assert place.run("run", "--param", "x=1=2").code == 0
     assert (place.base / "x").read_text() == "1=2\n"
+
+
+def test_several_stages_in_one_word_are_answered_with_how_to_write_them(place: Place) -> None:
+    place.pipeline(DIAMOND)
+    done = place.run("run", "--only", "unit,lint")
+    assert done.code == 2
+    assert "no stage `unit,lint`; one at a time: --only unit --only lint" in done.err

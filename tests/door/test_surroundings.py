@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+from pathlib import Path
 
+import pytest
 from tests.door.place import Place, noted
 
 
@@ -68,3 +71,79 @@ def test_a_dry_run_prints_no_escape(place: Place) -> None:
     done = place.run("run", "--dry-run")
     assert done.code == 0
     assert not {"\x1b", "\x07", "\u202e"}.intersection(done.out)
+
+
+def put(path: Path, kind: str) -> None:
+    """Something that is no regular file, in the place of one."""
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        os.mknod(path, 0o600 | stat.S_IFSOCK)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "socket"])
+@pytest.mark.parametrize("name", ["cache/durations.json", ".gitignore"])
+def test_what_is_no_file_where_one_is_kept_keeps_no_run_from_its_end(place: Place, name: str, kind: str) -> None:
+    place.pipeline({"a": noted()})
+    assert place.run("run").code == 0
+    put(place.folder / ".stagebook" / name, kind)
+    done = place.run("run", within_s=20)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "socket"])
+@pytest.mark.parametrize("name", ["journal.jsonl", "lock", "logs/a.1.log", "logs/growth"])
+def test_what_is_no_file_in_the_place_of_a_record_holds_up_nobody(place: Place, name: str, kind: str) -> None:
+    place.pipeline({"a": noted()})
+    assert place.run("run").code == 0
+    put(place.folder / ".stagebook" / "runs" / place.run_ids()[0] / name, kind)
+    for words in (["runs"], ["show", "last"], ["logs", "last"], ["logs", "last", "--merge"], ["run", "--resume"]):
+        done = place.run(*words, within_s=20)
+        assert done.code in (0, 4), words
+        assert "Traceback" not in done.err and "details" not in done.err, words
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "socket"])
+@pytest.mark.parametrize("name", ["stagebook.toml", "pyproject.toml"])
+def test_settings_that_are_no_file_hold_up_nobody(place: Place, name: str, kind: str) -> None:
+    place.pipeline({"a": noted()})
+    put(place.folder / name, kind)
+    assert place.run("run", within_s=20).code == 0
+
+
+def test_a_script_whose_interpreter_is_missing_is_not_called_missing_itself(place: Place) -> None:
+    place.pipeline({"a": "./script"})
+    place.write("#!/no/such/interpreter\n", "script").chmod(0o755)
+    done = place.run("run", "--json")
+    assert done.code == 4
+    (stage,) = done.json["stages"]
+    assert stage["reason"].endswith("script: the program that its first line names is not there")
+
+
+def test_of_many_processes_that_were_left_behind_a_few_are_named(place: Place) -> None:
+    place.pipeline({"a": "for n in $(seq 40); do sleep 313 & done"})
+    done = place.run("run", "--json")
+    (warning,) = done.json["warnings"]
+    assert warning.count("sleep 313") == 10
+    assert warning.endswith(" and 30 more")
+
+
+def test_a_stage_that_waited_in_vain_is_drawn_with_its_wait(place: Place) -> None:
+    place.pipeline({
+        "holds": {"run": "sleep 1.2", "priority": 5},
+        "starves": {"run": "true", "timeout": {"queue": "500ms"}},
+    })  # fmt: skip
+    assert place.run("run", "-j", "1").code == 1
+    (row,) = [line for line in place.run("timeline", "last").out.splitlines() if " starves " in line]
+    assert "░░" in row and " ms " in row
+
+
+def test_memory_that_is_not_there_is_the_surroundings_fault(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    for kilobytes in (16_000, 20_000, 24_000):
+        done = place.run("run", prefix=("sh", "-c", 'ulimit -v $0; exec "$@"', str(kilobytes)))
+        assert done.code != 5, done

@@ -147,22 +147,27 @@ def test_without_runs_that_is_said(tmp_path: Path) -> None:
             runs.resolve(known, word)
 
 
+def to_resume(known: str) -> tuple[str, int] | None:
+    found = runs.latest_to_resume(known, THREE.file)
+    return None if found is None else (found[0]["run"], found[1])
+
+
 def test_the_run_to_resume_is_the_latest_of_the_file_that_can_go_on(tmp_path: Path) -> None:
     known = place(tmp_path)
     other = pipeline(stage("a"), file="/elsewhere/stagebook.yaml")
-    assert runs.latest_to_resume(known, THREE.file) is None
+    assert to_resume(known) is None
     ended(tmp_path)
-    assert runs.latest_to_resume(known, THREE.file) is None
+    assert to_resume(known) is None
     stopped = ended(tmp_path, cancel_at_us=1)
     summary = runs.summarise(stopped.directory)
     assert summary is not None
     assert (summary["outcome"], summary["reason"]) == ("cancellation", "cancelled by SIGINT")
     ended(tmp_path)
     broken_off(tmp_path, other)
-    assert runs.latest_to_resume(known, THREE.file) == stopped.run
+    assert to_resume(known) == (stopped.run, 1)
     latest = broken_off(tmp_path)
     Path(Scribe(tmp_path).path).write_bytes(b'{"v":1,"seq":1,"batch":1')
-    assert runs.latest_to_resume(known, THREE.file) == latest.run
+    assert to_resume(known) == (latest.run, 0)
 
 
 def test_a_list_reads_little_of_each_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,7 +279,6 @@ def test_clean_up_waits_again_when_its_needs_do() -> None:
     assert run.interrupt("clean") == ["ask clean"]
     assert run.resume() == ["start a 2"]
     assert run.state("clean") == "waiting"
-    assert run.answer("clean", again=True) == []
     assert run.exit("a") == ["a: success", "ask clean"]
 
 

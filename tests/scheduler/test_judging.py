@@ -84,3 +84,14 @@ def test_an_unknown_verdict_is_a_lie() -> None:
     run = Run(plan_of(stage("a", judged=True)))
     with pytest.raises(DriverError, match="`maybe` is no verdict"):
         run.judged("a", "maybe")
+
+
+def test_what_a_person_calls_done_is_done_once_its_condition_holds() -> None:
+    run = Run(plan_of(stage("a"), stage("b", "a", always=True, judged=True, retry_safe=False)))
+    run.exit("a", outcome="error", reason="no program")
+    run.judged("b")
+    run.exit("b")
+    run.resume()
+    assert run.exit("a") == ["a: success", "judge b"]
+    assert run.answer("b", again=False) == []
+    assert run.judged("b") == ["b: success", "run: success"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.scheduler.plans import Run, plan_of, stage
 
 SHARED = {"pools": {"staging": 1, "db": 1}, "machine": ("staging",)}
@@ -85,3 +86,16 @@ def test_a_cancel_ends_who_is_held_or_on_the_way() -> None:
     )
     run.refused("a")
     assert run.cancel() == ["a: cancellation", "b: cancellation", "run: cancellation"]
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_what_a_person_calls_done_meanwhile_wants_no_lease(is_held: bool) -> None:
+    run = Run(plan_of(stage("a", units={"staging": 1}, retry_safe=False), stage("b"), **SHARED))  # type: ignore[arg-type]
+    run.leased("a")
+    run.interrupt("a")
+    assert run.answer("a", again=True) == ["lease a"]
+    if is_held:
+        run.refused("a")
+    assert run.answer("a", again=False) == ["a: success"]
+    assert run.leased("a") == []
+    assert run.exit("b") == ["b: success", "run: success"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scheduler.plans import plan_of, stage
+from tests.scheduler.plans import Run, plan_of, stage
 
 from stagebook.scheduler import replan
 from stagebook.scheduler.machine import Machine
@@ -56,3 +56,26 @@ def test_attempts_are_numbered_on_and_granted_anew() -> None:
     assert machine.feed(Began(0)) == [Start(0, 4, 0, None)]
     assert machine.feed(Exited(1, 0, 4, "failure")) == [Start(0, 5, 1, None)]
     assert machine.feed(Exited(1, 0, 5, "failure")) == [Ended(0, "failure", None, False), RunEnded("failure", None)]
+
+
+def test_what_is_kept_beside_a_failure_is_not_ended_for_it_again() -> None:
+    run = Run(
+        plan_of(
+            stage("a", kept=("failure", None), begun=1, fail_fast_group=0),
+            stage("b", kept=("cancellation", "fail-fast: a (failure)"), begun=1, fail_fast_group=0),
+            stage("c", fail_fast_group=0), stage("d", skip="not selected", fail_fast_group=0), stage("e"),
+        )
+    )  # fmt: skip
+    assert run.said == ["d: skip", "c: cancellation", "start e"]
+    assert (run.state("a"), run.state("b")) == ("failure", "cancellation")
+    assert run.exit("e") == ["e: success", "run: failure"]
+
+
+def test_what_is_kept_stops_a_run_that_fails_fast() -> None:
+    run = Run(
+        plan_of(
+            stage("b", kept=("success", None), begun=1), stage("a", kept=("failure", None), begun=1),
+            stage("c"), stage("d", "a", always=True), policy="fail-fast",
+        )
+    )  # fmt: skip
+    assert run.said == ["c: cancellation", "start d"]

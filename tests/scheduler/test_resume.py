@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.scheduler.plans import Run, plan_of, stage
 
-from stagebook.scheduler.vocabulary import Resumed
+from stagebook.scheduler.vocabulary import CancelAsked, RerunAnswered, Resumed
 
 
 def err(run: Run, name: str) -> list[str]:
@@ -210,3 +210,84 @@ def test_a_sequential_run_begins_again_at_its_first_error() -> None:
     assert run.exit("c") == ["c: success", "run: error"]
     assert run.resume() == ["start b 2"]
     assert run.exit("b") == ["b: success", "run: success"]
+
+
+def cleaning() -> Run:
+    """A program is missing; the engine was killed in the clean-up, which is not safe to repeat; a resume met the
+    error again, and asked."""
+    run = Run(plan_of(stage("tool"), stage("clean", "tool", always=True, retry_safe=False)))
+    assert err(run, "tool") == ["tool: error", "start clean"]
+    assert run.feed(Resumed(0), run.exited("clean", "error", reason="interrupted")) == ["start tool 2"]
+    assert err(run, "tool") == ["tool: error", "ask clean"]
+    return run
+
+
+def test_an_answer_to_a_stage_that_waits_again_holds_once_it_would_ask() -> None:
+    run = cleaning()
+    assert run.feed(Resumed(0), RerunAnswered(0, 1, False)) == ["start tool 3"]
+    assert err(run, "tool") == ["tool: error", "clean: success", "run: error"]
+    assert run.reason("clean") == "done, as a person said"
+    assert run.resume() == ["start tool 4"]
+    assert run.exit("tool") == ["tool: success", "ask clean"]
+    run = cleaning()
+    assert run.feed(Resumed(0), RerunAnswered(0, 1, True)) == ["start tool 3"]
+    assert err(run, "tool") == ["tool: error", "start clean 2"]
+    assert run.interrupt("clean") == ["ask clean"]
+
+
+def test_the_latest_answer_holds_also_for_a_stage_that_stands_in_the_queue() -> None:
+    run = Run(plan_of(stage("a", retry_safe=False), stage("b"), slots=1))
+    assert run.interrupt("a") == ["ask a", "start b"]
+    assert run.answer("a", again=True) == []
+    assert run.state("a") == "ready"
+    assert run.answer("a", again=False) == ["a: success"]
+    run = cleaning()
+    run.feed(Resumed(0), RerunAnswered(0, 1, False), RerunAnswered(0, 1, True))
+    assert err(run, "tool") == ["tool: error", "start clean 2"]
+    assert run.interrupt("clean") == ["ask clean"]
+
+
+def test_an_answer_that_nobody_needs_changes_nothing() -> None:
+    run = Run(plan_of(stage("a", retry_safe=False), stage("b", "a", retry_safe=False), stage("c", "a"), slots=1))
+    for name in ("a", "b", "c"):
+        before = run.machine.snapshot()
+        assert run.answer(name, again=False) == []
+        assert run.machine.snapshot() == before
+
+
+def test_an_answer_given_to_an_error_before_it_is_taken_back_is_none() -> None:
+    run = Run(plan_of(stage("a", retry_safe=False)))
+    err(run, "a")
+    assert run.answer("a", again=True) == []
+    assert run.feed(Resumed(0), RerunAnswered(0, 0, True)) == ["ask a", "start a 2"]
+
+
+def test_a_run_that_a_person_cancels_while_no_engine_holds_it_keeps_its_ends() -> None:
+    run = Run(
+        plan_of(
+            stage("a"), stage("clean", "a", always=True), stage("b"), stage("c", "b"), stage("after", "b", always=True),
+        )
+    )  # fmt: skip
+    assert err(run, "a") == ["a: error", "start clean"]
+    run.exit("clean")
+    gone = (Resumed(0, takes_back=False), run.exited("b", "error", reason="interrupted"), CancelAsked(0, "cancel"))
+    assert run.feed(*gone) == ["b: cancellation", "c: skip", "start after"]
+    assert (run.state("a"), run.state("clean")) == ("error", "success")
+    assert run.exit("after") == ["after: success", "run: cancellation"]
+
+
+def test_a_run_that_had_ended_before_it_was_cancelled_keeps_its_end() -> None:
+    run = Run(plan_of(stage("a")))
+    assert err(run, "a") == ["a: error", "run: error"]
+    assert run.feed(Resumed(0, takes_back=False), CancelAsked(0, "cancel")) == []
+    assert run.machine.is_over
+
+
+def test_a_signal_and_then_a_cancel_while_no_engine_holds_the_run_still_clean_up() -> None:
+    run = Run(plan_of(stage("a"), stage("b"), stage("after", "b", always=True)))
+    run.cancel()
+    assert run.exit("a") == ["a: cancellation"]
+    gone = (Resumed(0, takes_back=False), run.exited("b", "error", reason="interrupted"), CancelAsked(0, "cancel"))
+    assert run.feed(*gone) == ["b: cancellation", "start after"]
+    assert run.exit("after") == ["after: success", "run: cancellation"]
+    assert run.run_end is not None and run.run_end.reason == "cancelled by stagebook cancel"

@@ -90,7 +90,8 @@ class Drive:
                 if self._may_go_on() and self.resumes < 3 and self.world.has("resume", 1):
                     self.mended |= not self.watch.cancels
                     self._crash(always=True)
-                    assert not self.machine.is_over or not self.mended, "a run that ended as `error` does not go on"
+                    is_moved = not self.machine.is_over or self.watch.outcome != "error"  # a person called it done
+                    assert is_moved or not self.mended, "a run that ended as `error` does not go on"
                     continue
                 break
             assert self.machine.waits_for_person, "nothing is outstanding and the run is not over"
@@ -170,7 +171,7 @@ class Drive:
         return batch
 
     def _feed(self, batch: list[Event]) -> None:
-        foreseen = self.machine.waits_again() if isinstance(batch[0], Resumed) else []
+        foreseen = self.machine.waits_again() if isinstance(batch[0], Resumed) and batch[0].takes_back else []
         decisions = self.machine.feed(*batch)
         self.journal.append((tuple(batch), decisions))
         self.watch.see(batch, decisions, self.machine)
@@ -253,12 +254,22 @@ class Drive:
         alive = sorted(self.alive.items())
         found: list[Event] = [Exited(now, *attempt, "error", None, None, "interrupted") for attempt in alive]
         self.alive.clear()
+        if self.world.unheld and not always and self.draw.random() < 0.2:
+            self.resumes += 1
+            self._feed([Resumed(now, takes_back=False), *found, CancelAsked(now, "cancel")])
+            return
         resumed: list[Event] = [Resumed(now)] if always or self.world.has("resume", 0.9) else []
         if resumed:
             lost = (Judged, Leased, Refused, Freed)
             self.heap = [entry for entry in self.heap if not isinstance(entry[2], lost)]
             heapify(self.heap)
         self.resumes += len(resumed)
+        if self.world.unheld and resumed:
+            begun = [stage for stage in range(len(self.world.plan.stages)) if self.machine.attempt(stage)]
+            answered = self.draw.choices(begun, k=2 * len(begun)) if begun else []  # people change their minds, too
+            said = [RerunAnswered(now, stage, self.draw.random() < 0.5) for stage in answered]
+            self._feed([*resumed, *found, *said])
+            return
         batches = [found + resumed] if self.draw.random() < 0.5 else [resumed, found]
         for batch in batches:
             if batch:

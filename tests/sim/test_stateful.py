@@ -154,6 +154,7 @@ class MachineRules(RuleBasedStateMachine):
     @precondition(lambda self: self.asked)
     @rule(pick=st.integers(0, 99), again=st.booleans())
     def answer(self, pick: int, again: bool) -> None:
+        """What was asked, now or once: an answer may come late, or twice."""
         self._feed(RerunAnswered(self.at, sorted(self.asked)[pick % len(self.asked)], again))
 
     @rule(why=st.sampled_from(["SIGINT", "SIGTERM", "cancel"]))

@@ -54,6 +54,7 @@ def test_the_worlds_make_every_legal_move() -> None:
     # The driver of the simulation never reports the first two by itself, and its plans are never changed on the way;
     # tests/scheduler makes all of these.
     told = {("running", "timeout"), ("running", "cancellation"), ("backoff", "waiting")}
-    told |= {("held", "waiting"), ("judging", "asking")}
+    told |= {("held", "waiting"), ("held", "success"), ("leasing", "success")}
+    told |= {("judging", "asking"), ("judging", "success")}
     told |= {("waiting", end) for end in ("success", "failure", "error")}
     assert {(NAMES[old], NAMES[new]) for old, new in missing} <= told

@@ -47,6 +47,9 @@ class Watch:
         self.ended: dict[int, Ended] = {}
         self.asked: set[int] = set()
         self.again: set[int] = set()  #: a person allows one more start
+        self.done: set[int] = set()  #: a person says that it is done
+        self.answered: dict[int, set[bool]] = {}  #: of these a person said so (again: True) in this batch
+        self.unsure: set[int] = set()  #: the answer came in the batch in which the stage ended: perhaps too late
         self.fresh = [True] * count  #: not started since it last began to wait
         self.first_start = [0] * count
         self.last_start = [0] * count
@@ -84,6 +87,7 @@ class Watch:
         self.timers = []
         self.exits = {}
         self.asked_to_cancel = set()
+        self.answered = {}
         self.alone = len(events) == 1
         self.plain = self.alone or all(isinstance(event, (Started, Exited)) for event in events)
         self.batch_began = max(self.now, events[0].at)
@@ -125,14 +129,28 @@ class Watch:
             self.cancels += 1
             self.for_good |= event.why == "cancel"
             self.stopping = True
-        elif isinstance(event, RerunAnswered) and event.stage in self.asked:
-            self.asked.discard(event.stage)
-            if event.again:
-                self.again.add(event.stage)
-                self.restart[event.stage] = True
-                self.extra[event.stage] += 1
+        elif isinstance(event, RerunAnswered):
+            self._answered(event.stage, event.again)
         elif isinstance(event, Resumed):
-            self._resumed(machine)
+            self._resumed(event.takes_back, machine)
+
+    def _answered(self, stage: int, again: bool) -> None:
+        """It holds for what has begun, is not safe to repeat, and is neither over nor running."""
+        if self.plan.stages[stage].retry_safe or not self.attempts[stage]:
+            return
+        if stage in self.ended or stage in self.running:
+            return
+        self.asked.discard(stage)
+        self.answered.setdefault(stage, set()).add(again)
+        self.unsure.discard(stage)
+        if again:
+            self.done.discard(stage)
+            self.again.add(stage)
+            self.restart[stage] = True
+            self.extra[stage] += 1
+        else:
+            self.again.discard(stage)
+            self.done.add(stage)
 
     def _expect_after_exit(self, event: Exited) -> None:
         stage = self.plan.stages[event.stage]
@@ -154,18 +172,18 @@ class Watch:
             if not set(words) & set(stage.retry_only):
                 self.earliest[event.stage] = 1 << 60
 
-    def _resumed(self, machine: Machine) -> None:
+    def _resumed(self, takes_back: bool, machine: Machine) -> None:
         self.taken_back = []
-        if self.for_good:
+        if self.for_good or (self.over and not takes_back):
             return
         ended = set(self.ended)
-        for index, end in list(self.ended.items()):
+        for index, end in list(self.ended.items()) if takes_back else ():
             reason = end.reason or ""
             by_signal = end.outcome == "cancellation" and reason.startswith("cancelled by")
             cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
             if by_signal or (self.cancels and cut_short) or self._is_error_taken_back(end, machine):
                 self._wait_again(index)
-        while more := [index for index, end in self.ended.items() if self._goes_with_its_needs(end, ended)]:
+        while takes_back and (more := [at for at, end in self.ended.items() if self._goes_with_its_needs(end, ended)]):
             for index in more:
                 self._wait_again(index)
         self.taken_back = sorted(ended - set(self.ended))
@@ -250,7 +268,12 @@ class Watch:
             exit = self.exits.get(decision.stage)
             if self.alone and exit is not None and decision.stage not in self.killed:
                 assert exit.reason == "interrupted", f"{decision} after {exit}"
-            self.asked.add(decision.stage)
+            if decision.stage in self.unsure:
+                for known in (self.unsure, self.again, self.done):
+                    known.discard(decision.stage)
+            if decision.stage not in self.answered:
+                assert decision.stage not in self.again | self.done, f"{decision}, though it was answered"
+                self.asked.add(decision.stage)
             self.killed.pop(decision.stage, None)
         elif isinstance(decision, RunEnded):
             self._run_end(decision)
@@ -273,12 +296,17 @@ class Watch:
             assert end.outcome == {"timeout": "timeout", "cancelled": "cancellation"}[killed], f"{end} after {killed}"
         elif exit is not None and end.reason not in ("queue timeout", "stage timeout"):
             assert end.outcome == exit.outcome, f"{end} after {exit}"
-        elif end.outcome == "success":
-            assert self.attempts[index] and not stage.retry_safe, f"{stage.id} succeeded without an attempt"
         if self.alone and exit is not None and killed is None and not self.stopping:
             assert exit.reason != "interrupted", f"{end}: an interrupted attempt is no end"
         if self.alone and exit is not None and exit.outcome in ("failure", "error", "timeout") and not killed:
             self._must_not_try_again(index, exit)
+        if end.outcome == "success":
+            went_well = exit is not None and exit.outcome == "success"
+            said_so = index in self.done or False in self.answered.get(index, ())
+            assert went_well or said_so, f"{stage.id} succeeded, and neither it nor a person said so"
+            self.done.discard(index)
+        if index in self.answered:
+            self.unsure.add(index)
         assert not end.flaky or (end.outcome == "success" and self.attempts[index] > 1), (
             "flaky without a second attempt"
         )
@@ -445,6 +473,7 @@ class Watch:
         assert start.waited is None or start.waited in {pool.name for pool in self.plan.pools} | self.other_waits
         if start.attempt > 1 and not stage.retry_safe:
             assert index in self.again, f"{stage.id} runs a second time and nobody said so"
+            assert index not in self.done, f"{stage.id} runs a second time though it is done"
             self.again.discard(index)
         if self.stopping:
             assert stage.always and self.cancels < 2, f"{stage.id} starts in a run that is stopping"

@@ -36,6 +36,9 @@ GOVERNED = ("judged", "starts", "gaps", "rates", "leases", "short")
 #: so that the seeds which failed once keep their worlds.
 TAKEN_BACK = ("errors", "failures", "policy", "groups", "always", "deaf", "crash", "resume")
 
+#: What people say while no engine holds a run: answers, and that it is cancelled. For seeds that end in 1.
+UNHELD = ("errors", "failures", "always", "not_retry_safe", "crash", "resume", "interrupted", "no_answer")
+
 
 class World:
     """The plan, the switches, and the draws that the driver makes as it goes."""
@@ -54,6 +57,9 @@ class World:
         self.governs = random.Random(seed + 1_000_000)
         if seed % 10 in (1, 7) and seed < 40_000:
             self.on.update(name for name in GOVERNED if self.governs.random() < 0.5)
+        self.unheld = seed % 10 == 1
+        if self.unheld:
+            self.on.update(UNHELD)
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:

@@ -29,7 +29,7 @@ class Excerpts:
         """The last `count` lines with their numbers; 0 where they were not counted. Nothing where nothing is."""
         path = self._path_of(stage, attempt)
         try:
-            fd = os.open(path or "", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path or "", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return []
         try:
@@ -77,7 +77,7 @@ class Excerpts:
         key = (stage, attempt)
         offset, rest = self._given.get(key, (0, b""))
         try:
-            fd = os.open(self._path_of(stage, attempt) or "", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._path_of(stage, attempt) or "", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return
         try:

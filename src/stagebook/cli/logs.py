@@ -149,7 +149,7 @@ def _print(document: dict[str, Any], stage: str | None, write: _Raw | _Shown) ->
         if len(found) > 1:
             write.head(f"==> {name}, attempt {number} <==")
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise SurroundingsError(f"cannot read {path}: {error.strerror}") from None
         try:
@@ -213,7 +213,7 @@ class Follower:
     def _copy(self, name: str, path: str, is_over: bool) -> None:
         offset = self._offsets.get(path, 0)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return
         try:

@@ -70,12 +70,12 @@ def main(argv: list[str] | None = None) -> int:
         import gc
 
         gc.set_threshold(GARBAGE_MIN)
-    if words[:1] == ["run"] and not {"--help", "-h", "--dry-run"}.intersection(words):
-        # The pair that ends all stages should this process die is made first, while the process is still small.
-        from stagebook.engine.keeper import keep
-
-        keep()
     try:
+        if words[:1] == ["run"] and not {"--help", "-h", "--dry-run"}.intersection(words):
+            # The pair that ends all stages should this process die is made first, while the process is still small.
+            from stagebook.engine.keeper import keep
+
+            keep()
         code = _printed(words)
     except KeyboardInterrupt:
         code = 130

@@ -68,7 +68,7 @@ def _read(
     offset = offsets.get(key, 0)
     rest = rests.get(key, b"")
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return
     try:

@@ -1,4 +1,7 @@
-"""How a command answers: lines in the style that fits where they go, or one JSON document. Never both."""
+"""How a command answers: lines in the style that fits where they go, or one JSON document. Never both.
+
+A reader that has gone (`| head -1`) is no reason to end otherwise than the command would have ended.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,23 @@ def style_for(stream: IO[str], args: Any = None, words: Sequence[str] = ()) -> S
 
 def say(lines: Iterable[str], stream: IO[str] | None = None) -> None:
     text = "\n".join(lines)
-    (stream or sys.stdout).write(text + "\n" if text else "")
+    _write(stream or sys.stdout, text + "\n" if text else "")
 
 
 def say_json(document: Any) -> None:
     """One document, one line. Only ASCII goes out, so that no locale can break it."""
     import json
 
-    sys.stdout.write(json.dumps(document) + "\n")
+    _write(sys.stdout, json.dumps(document) + "\n")
+
+
+def _write(stream: IO[str], text: str) -> None:
+    try:
+        stream.write(text)
+    except BrokenPipeError:
+        from stagebook.cli.main import give_up
+
+        give_up(stream)
 
 
 def write_file(path: str, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from stagebook.cli import output
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.value import NamedTuple
 from stagebook.report.harmless import harmless
@@ -17,6 +18,7 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
 from stagebook.scheduler.vocabulary import (
     AskLease,
+    AskRerun,
     Began,
     Ended,
     Event,
@@ -37,13 +39,16 @@ if TYPE_CHECKING:
 
     from stagebook.condition.court import Court
     from stagebook.condition.facts import Facts
+    from stagebook.engine.resume import Outlook
 
 
 class Played(NamedTuple):
-    """`order` are the stages that start, `skipped` the others with their reasons; `end_ms` is when all is over."""
+    """`order` start, `skipped` do not, with their reasons, `asked` wait for a person; `end_ms` is
+    when all is over."""
 
     order: list[int]
     skipped: dict[int, str]
+    asked: set[int]
     end_ms: int
 
 
@@ -91,12 +96,17 @@ def _because(text: str | None) -> str:
 
 
 def play(plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None) -> Played:
-    """Let the machine run the plan; all goes well, and takes as long as is said."""
-    machine = Machine(plan)
-    played = Played([], {}, 0)
+    """Let a new machine run the plan; all goes well, and takes as long as is said."""
+    return _lead(Machine(plan), [Began(0)], duration_ms, court)
+
+
+def _lead(
+    machine: Machine, batch: list[Event], duration_ms: Callable[[int], int], court: Court | None = None
+) -> Played:
+    """Lead a machine to its end, or to where it waits for a person."""
+    played = Played([], {}, set(), 0)
     due: list[tuple[int, int, Event]] = []
     now, count = 0, 0
-    batch: list[Event] = [Began(0)]
     while batch:
         answers: list[tuple[int, Event]] = []
         for decision in machine.feed(*batch):
@@ -109,6 +119,8 @@ def play(plan: Plan, duration_ms: Callable[[int], int], court: Court | None = No
                 answers.append((now, _judged(decision.stage, now, court)))
             elif isinstance(decision, AskLease):
                 answers.append((now, Leased(now, decision.stage)))
+            elif isinstance(decision, AskRerun):
+                played.asked.add(decision.stage)
             elif isinstance(decision, SetTimer) and decision.timer.startswith("pace:"):
                 answers.append((decision.at, TimerFired(decision.at, decision.timer)))
             elif isinstance(decision, Ended) and decision.outcome in ("skip", "error"):
@@ -148,3 +160,35 @@ def _row(plan: Plan, index: int, court: Court | None) -> dict[str, Any]:
 def _skipped(plan: Plan, index: int, reason: str, court: Court | None) -> dict[str, Any]:
     explained = court.explain(index) if court is not None and plan.stages[index].skip is None else ""
     return {"stage": plan.stages[index].id, "action": "skip", "reason": explained or reason}
+
+
+def show_resume(args: argparse.Namespace, run: str, outlook: Outlook) -> int:
+    """What going on with a run would do, if all that starts went well."""
+    plan, machine, again, lost = outlook.plan, outlook.machine, set(outlook.again), set(outlook.lost)
+    over = [machine.state(index) in OUTCOMES for index in range(len(plan.stages))]
+    starts, _, asked, _ = _lead(machine, outlook.events, lambda stage: 0)
+    rows = []
+    for index in [*starts, *(index for index in range(len(plan.stages)) if index not in starts)]:
+        stage, state = plan.stages[index], machine.state(index)
+        if index in starts:
+            action = "run"
+            reason = "interrupted" if stage.id in lost else "waits again" if stage.id in again else "has not ended"
+        elif state == "asking":
+            action, reason = "ask", "has begun and is not retry-safe: --again or --done"
+        elif state not in OUTCOMES:
+            action, reason = "wait", "for a stage that asks"
+        elif (over[index] and stage.id not in again) or stage.kept is not None:
+            action, reason = "stands", state
+        elif index in asked or (state == "success" and machine.attempt(index)):
+            action, reason = "done", "as a person says"
+        else:
+            action, reason = "skip" if state == "skip" else "cancel", state
+        rows.append({"stage": stage.id, "action": action, "reason": reason})
+    if args.json:
+        output.say_json({"run": run, "dry_run": True, "stages": rows})
+        return 0
+    lines = [f"run {run}: would go on with {sum(row['action'] == 'run' for row in rows)} of {len(rows)} stages"]
+    width = max([len(harmless(row["stage"])) for row in rows], default=0)
+    lines += [f"{row['action']:>6}  {harmless(row['stage']):<{width}}  {row['reason']}" for row in rows]
+    output.say(lines)
+    return 0

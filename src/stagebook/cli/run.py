@@ -7,7 +7,7 @@ import sys
 import time
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError
+from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
@@ -48,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--skip", "not these"),
     ):
         which.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
-    which.add_argument("--failed-of", metavar="RUN", help="what failed in that run, and all that needs it")
+    which.add_argument("--failed-of", metavar="RUN", help="what did not succeed in that run, and all that needs it")
     again = parser.add_argument_group("going on with a run")
     again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
-    again.add_argument("--again", action="append", default=[], metavar="STAGE", help="run this interrupted stage again")
-    again.add_argument(
-        "--done", action="append", default=[], metavar="STAGE", help="take this interrupted stage as done"
-    )
+    for option, text in (
+        ("--again", "run this stage, which asks, again"),
+        ("--done", "take this stage, which asks, as done"),
+    ):
+        again.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
     again.add_argument("--accept-changes", action="store_true", help="run changed stages and their dependents again")
     shown = parser.add_argument_group("what is shown")
     shown.add_argument(
@@ -67,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from stagebook.cli import pipelines
 
+    if args.resume is None:
+        _refuse_words_of_resume(args)
     if args.watch:
         from stagebook.cli import watch
 
@@ -77,13 +80,17 @@ def execute(args: argparse.Namespace) -> int:
         from stagebook.record import runs
 
         place = state.locate(None, None, os.getcwd(), args.settings.dir, os.environ)
-        return _resume(args, place, os.path.basename(runs.resolve(place, args.resume)))
+        named = os.path.basename(runs.resolve(place, args.resume))
+        _refuse_choices(args, named)
+        return _resume(args, place, named)
     file = pipelines.find(args.file)
     place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
     if args.resume is not None:
-        run = _to_resume(place, args.resume, file)
+        run = _to_resume(args, place, file)
         if run is not None:
             return _resume(args, place, run)
+        if args.again or args.done:
+            raise InputError(f"no run of {file} can go on, so `{(args.again + args.done)[0]}` waits for no answer")
     from stagebook.formats.native import read
 
     if not args.dry_run:
@@ -111,6 +118,31 @@ def execute(args: argparse.Namespace) -> int:
         return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch))
 
 
+#: What makes the choice of a run, by the names of options: a run that goes on has made its own.
+_CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of")
+
+
+def _given(args: argparse.Namespace, names: tuple[str, ...]) -> list[str]:
+    return ["--" + name.replace("_", "-") for name in names if args.__dict__[name]]
+
+
+def _refuse_words_of_resume(args: argparse.Namespace) -> None:
+    """What is said of a run that is gone on with means nothing to a new one."""
+    said = _given(args, ("again", "done", "accept_changes"))
+    if said:
+        from stagebook.cli.words import usage_error
+
+        goes = "goes" if len(said) == 1 else "go"
+        raise usage_error(f"{' and '.join(said)} {goes} with --resume", "stagebook run --help shows what is possible")
+
+
+def _refuse_choices(args: argparse.Namespace, run: str) -> None:
+    if given := ", ".join(_given(args, _CHOICES)):
+        from stagebook.cli.words import usage_error
+
+        raise usage_error(f"{given}: run {run} keeps the choice it began with; leave it out, or leave out --resume")
+
+
 def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     from stagebook.record import runs
 
@@ -124,8 +156,12 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     change = None
     if summary is not None:
         change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
+    asked = resume.Asked(tuple(args.again), tuple(args.done))
+    if args.dry_run:
+        from stagebook.cli import rehearsal
+
+        return rehearsal.show_resume(args, run, resume.foresee(place, run, asked, change))
     with Show(args, cache, None, is_replanned=change is not None) as show:
-        asked = resume.Asked(tuple(args.again), tuple(args.done))
         return show.finish(resume.resume(place, run, show.ways(), show.watch, asked, change))
 
 
@@ -168,13 +204,26 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
 
 
-def _to_resume(place: str, wanted: str, file: str) -> str | None:
-    """The id of the run to go on with; None: there is none, so begin one."""
+def _to_resume(args: argparse.Namespace, state_directory: str, file: str) -> str | None:
+    """The id of the run to go on with; None: there is none, so begin one. One that nobody named is told."""
     from stagebook.record import runs
 
-    if wanted:
-        return os.path.basename(runs.resolve(place, wanted))
-    return runs.latest_to_resume(place, file)
+    if args.resume:
+        run = os.path.basename(runs.resolve(state_directory, args.resume))
+        _refuse_choices(args, run)
+        return run
+    found = runs.latest_to_resume(state_directory, file)
+    if found is None:
+        return None
+    summary, newer = found
+    _refuse_choices(args, summary["run"])
+    if newer or not args.quiet:
+        from stagebook.cli import output, place
+        from stagebook.report import listing
+
+        short = place.short_ids(state_directory)(summary["run"])
+        output.say([listing.goes_on(summary, newer, short, output.style_for(sys.stderr, args))], sys.stderr)
+    return str(summary["run"])
 
 
 def _refuse_unbuilt(pipeline: Pipeline) -> None:
@@ -248,12 +297,20 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     from stagebook.record import runs
 
     document = runs.document(runs.resolve(place, wanted))
-    failed = tuple(
-        stage["stage"] for stage in document["stages"] if stage["outcome"] in ("failure", "error", "timeout")
-    )
+    if document["state"] == "running":
+        raise SurroundingsError(f"run {document['run']} still goes on; wait for its end, or stop it: stagebook cancel")
+    failed = tuple(stage["stage"] for stage in document["stages"] if not _is_done(stage))
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def _is_done(stage: dict[str, Any]) -> bool:
+    """Whether what needs the stage may take its work as there: not so if it was cancelled, skipped for another that
+    failed, or never begun."""
+    if stage["outcome"] == "skip":
+        return not (stage["reason"] or "").startswith("needs ")
+    return bool(stage["outcome"] == "success")
 
 
 def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:

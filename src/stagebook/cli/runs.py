@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import islice
 
 from stagebook.cli import output, place
 from stagebook.cli.words import usage_error
 from stagebook.record import runs
+from stagebook.record.state import journal_path, run_directory
 from stagebook.report import listing
 
 TYPE_CHECKING = False
@@ -34,6 +36,9 @@ def execute(args: Namespace) -> int:
     if args.json:
         output.say_json({"runs": found})
     else:
-        more = len(runs.ids(state)) - len(found) if limit is not None else 0
+        more = 0
+        if limit is not None:
+            older = [run for run in runs.ids(state) if not found or run < found[-1]["run"]]
+            more = sum(os.path.exists(journal_path(run_directory(state, run))) for run in older)
         output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
     return 0

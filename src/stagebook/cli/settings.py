@@ -9,6 +9,7 @@ import os
 
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
+from stagebook.record.state import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def project_file(start: str) -> str | None:
             return own
         shared = os.path.join(folder, "pyproject.toml")
         try:
-            with open(shared, "rb") as file:
+            with open_regular(shared) as file:
                 if b"tool.stagebook" in file.read():
                     return shared
         except OSError:
@@ -125,7 +126,7 @@ def _take_file(settings: Settings, path: str, kind: str, tool: str | None) -> No
     import tomllib
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             text = file.read()
         table: Any = tomllib.loads(text.decode("utf-8"))
     except OSError as error:

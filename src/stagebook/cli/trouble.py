@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from stagebook.model.problem import DEFECT, InputError, Problem, StagebookError, SurroundingsError
+from stagebook.model.problem import DEFECT, DefectError, InputError, Problem, StagebookError, SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def explain(error: BaseException, words: list[str]) -> int:
     as_json = wants_json(words)
     if isinstance(error, OSError) and error.errno in SCARCE:
         error = SurroundingsError(f"the system gave way: {error.strerror}")
+    if isinstance(error, DefectError):
+        text = f"{error}; details: {keep_details(error, words)}"
+        return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT)
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "map segment" in str(error)):
+        error = SurroundingsError("the system gave way: no memory is left")
     if not isinstance(error, StagebookError):
         text = f"Stagebook failed, your stages are safe; details: {keep_details(error, words)}"
         return _say([Problem("", 0, 0, "defect", "error", text)], words, as_json, DEFECT, text)

@@ -30,6 +30,7 @@ else:
 WAITED_IN_VAIN = ("timeout", "cancellation")  #: how a stage ends that could have started and never did
 TOLD_WAITS_MAX = 200  #: in a larger plan nobody reads a line for each stage that waits
 TELL_US = 20_000  #: how long words to people may be kept back
+TELL_AGAIN_US = 100_000  #: when to tell again what whoever reads could not take
 NEVER_US = 1 << 62
 
 
@@ -45,7 +46,8 @@ class Watcher(Protocol):
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
     def key(self, char: str) -> str | None: ...
-    def flush(self) -> None: ...
+    def flush(self) -> bool: ...
+    def hurry(self) -> None: ...
 
 
 class Account:
@@ -193,7 +195,13 @@ class Account:
         self.tell_at_us = NEVER_US
         for tell, what in untold:
             tell(*what)
-        self.watcher.flush()
+        if self.watcher.flush():
+            self.tell_at_us = self._clock.us() + TELL_AGAIN_US
+
+    def closed(self) -> None:
+        """The plan of this account no longer holds: all that it knows is told, though nothing more is decided."""
+        self.decided([])
+        self.tell()
 
     def warn(self, text: str) -> None:
         """Something that a person should know, and that the record keeps with the end of the run."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from stagebook.record.story import Around
 
 
+LEFT_MAX = 10  #: so many processes that were left behind are named
+
+
 class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
@@ -51,7 +54,9 @@ class Attempt:
         """What a person should know beside the outcome."""
         found = []
         if self.left and self.why is None:
-            found.append(f"{self.name} left processes behind, which were ended: {', '.join(self.left)}")
+            shown = ", ".join(self.left[:LEFT_MAX])
+            more = f" and {len(self.left) - LEFT_MAX} more" if len(self.left) > LEFT_MAX else ""
+            found.append(f"{self.name} left processes behind, which were ended: {shown}{more}")
         if not self.is_logged:
             found.append(f"{self.name}: log_incomplete, {self.log} could not be written")
         return tuple(found)

@@ -16,27 +16,50 @@ import sys
 
 from stagebook.engine import kernel
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 #: In the engine: the pipe from its keeper, on which nothing is ever written; its end means the keeper is dead.
 channel: int | None = None
 
 _mouth: int | None = None  #: In the engine: the socket to its keeper.
 _run = ""  #: In the engine: the run whose groups there may be.
+_terminal: list[Any] | None = None  #: In both: how the terminal was before the run.
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SURROUNDINGS = 4  #: as in `model.problem`, which is not imported before the fork
 
 
 def keep() -> None:
-    """Fork; only the engine returns. Does nothing where a process cannot adopt orphans."""
+    """Fork; only the engine returns. Does nothing where a process cannot adopt orphans.
+
+    Who started us may ignore the ends of children, or block signals: neither may hold for a run. What it ignores
+    otherwise, HUP under nohup for one, stays ignored.
+    """
+    global _terminal
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, FORWARDED)  # until there is somebody to forward them
+    try:
+        if kernel.become_subreaper():
+            _terminal = _terminal_settings()
+            _fork()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _fork() -> None:
     global channel, _mouth
-    if not kernel.become_subreaper():
-        return
     listen, tell = os.pipe()
     ear, _mouth = _pair()
     pid = os.fork()
     if pid:
-        os.close(listen)
-        os.close(_mouth)
-        _stand_by(pid, ear)
+        try:
+            os.close(listen)
+            os.close(_mouth)
+            _stand_by(pid, ear)
+        finally:
+            os._exit(SURROUNDINGS)
     os.close(tell)
     os.close(ear)
     os.set_blocking(_mouth, False)  # the keeper reads nothing while we live, so it may be full after some hundred runs
@@ -91,7 +114,6 @@ def _pair() -> tuple[int, int]:
 
 def _stand_by(engine: int, ear: int) -> None:
     """Wait for the engine, end what it left, and exit as it did. The pipe stays open for as long as we live."""
-    terminal = _terminal_settings()
 
     def forward(number: int, frame: object) -> None:
         kernel.send(engine, number)
@@ -99,23 +121,29 @@ def _stand_by(engine: int, ear: int) -> None:
     for number in FORWARDED:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _, status = os.waitpid(engine, 0)
     for number in FORWARDED:
         signal.signal(number, signal.SIG_IGN)
     left = kernel.end_all_descendants(10.0)
     if os.WIFEXITED(status):
+        if os.WEXITSTATUS(status) >= SURROUNDINGS:
+            _remove_groups(_heard(ear))  # it may have given way before it could
         os._exit(os.WEXITSTATUS(status))
     _remove_groups(_heard(ear))
-    _restore(terminal)
+    _restore_terminal()
     if os.WTERMSIG(status) in FORWARDED:
         os._exit(128 + os.WTERMSIG(status))
     ended = f"{len(left)} processes would not end" if left else "its stages were ended"
-    os.write(
-        2,
-        f"stagebook: the engine was ended by signal {os.WTERMSIG(status)}; {ended}; "
-        "go on with `stagebook run --resume`\n".encode(),
-    )
-    os._exit(4)
+    try:
+        os.write(
+            2,
+            f"stagebook: the engine was ended by signal {os.WTERMSIG(status)}; {ended}; "
+            "go on with `stagebook run --resume`\n".encode(),
+        )
+    except OSError:
+        pass  # nobody reads it
+    os._exit(SURROUNDINGS)
 
 
 def _heard(ear: int) -> str:
@@ -142,7 +170,7 @@ def _remove_groups(run: str) -> None:
         pass
 
 
-def _terminal_settings() -> list[object] | None:
+def _terminal_settings() -> list[Any] | None:
     if not os.isatty(0):
         return None
     import termios
@@ -153,15 +181,18 @@ def _terminal_settings() -> list[object] | None:
         return None
 
 
-def _restore(settings: list[object] | None) -> None:
-    """An engine that was killed while it read keys leaves the terminal without echo."""
-    if settings is None:
+def _restore_terminal() -> None:
+    """An engine that was killed while it read keys leaves the terminal without echo. If a shell has made the terminal
+    its own meanwhile, it stays so."""
+    if _terminal is None:
         return
     import termios
 
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    quiet = [*_terminal[:3], _terminal[3] & ~(termios.ICANON | termios.ECHO)]
     try:
-        termios.tcsetattr(0, termios.TCSANOW, settings)  # type: ignore[arg-type]
+        if termios.tcgetattr(0)[:4] == quiet:
+            termios.tcsetattr(0, termios.TCSANOW, _terminal)
     except termios.error:
         pass
 
@@ -171,6 +202,7 @@ def die_with_keeper() -> None:
 
     What was running is then found `interrupted` by the next engine, just as if both had been killed.
     """
+    _restore_terminal()
     kernel.end_all_descendants(2.5)
     _remove_groups(_run)
     os._exit(128 + signal.SIGKILL)

@@ -136,6 +136,7 @@ def assemble(
     if ways.keys is not None:
         wakeup.watch(ways.keys)
     account = Account(plan, machine, story, writer, clock, watch(story), names)
+    wakeup.hurry = account.watcher.hurry
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"

@@ -89,6 +89,12 @@ class Engine:
         self._account.exited(stage, number, us, us, Finished("error", "interrupted"))
         self._batch.append(Exited(us // 1000, stage, number, "error", None, None, "interrupted"))
 
+    def give_way(self) -> None:
+        """Another engine goes on by another plan: what this one knows is written and told."""
+        self._account.writer.write()
+        self._account.closed()
+        self.close()
+
     def run(self) -> RunEnded | None:
         """Go on from the batch that has been begun until the run is over; None: a person is asked."""
         account = self._account

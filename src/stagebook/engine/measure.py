@@ -128,6 +128,8 @@ class _Group:
 
     def __init__(self, run: str | None) -> None:
         """No run, no group."""
+        if run is not None:
+            cgroup.Groups.remove_abandoned()
         self._groups = None if run is None else cgroup.Groups.open(f"{run}-{os.getpid()}")
         self.path: str | None = None
 

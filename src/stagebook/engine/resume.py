@@ -14,6 +14,7 @@ from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive
 from stagebook.engine.loop import Engine
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -25,7 +26,17 @@ from stagebook.record.story import Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build, replan
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.vocabulary import Began, CancelAsked, RerunAnswered, Resumed, RunEnded
+from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Ended,
+    Event,
+    Exited,
+    RerunAnswered,
+    Resumed,
+    RunEnded,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +58,49 @@ class Change(NamedTuple):
     pipeline: Pipeline
     plain: str
     changed: tuple[str, ...]
+
+
+class Outlook(NamedTuple):
+    """What a resume would do: feed these events to this machine. `again` are stages whose ends it would take back,
+    `lost` those whose attempts are interrupted."""
+
+    plan: Plan
+    machine: Machine
+    events: list[Event]
+    again: list[str]
+    lost: list[str]
+
+
+def foresee(state_directory: str, run: str, asked: Asked = Asked(), change: Change | None = None) -> Outlook:
+    """The same as `resume` up to the point where it would begin; nothing is written, ended or started."""
+    directory = state.run_directory(state_directory, run)
+    holder = lock.holder(directory)
+    if holder is not None:
+        raise SurroundingsError(f"run {run} is held by another engine (pid {holder})")
+    path = state.journal_path(directory)
+    recording = reader.load(path)
+    measured.refuse(recording)
+    told = replay.replay(recording)
+    machine, us, at = told.machine, recording.us, recording.us // 1000
+    is_cancelled = machine.is_cancelled or None in told.cancels
+    again = [] if is_cancelled else machine.waits_again()
+    lost = [stage for stage in machine.outstanding() if machine.state(stage) in ("running", "killing")]
+    names = [[told.plan.stages[index].id for index in some] for some in (again, lost)]
+    answers, cancels = _answers(told, asked), told.cancels
+    exits = [Exited(at, stage, machine.attempt(stage), "error", None, None, "interrupted") for stage in lost]
+    if change is None or is_cancelled:
+        said = _sayings(at, answers, cancels)
+        return Outlook(told.plan, machine, [Resumed(at, not is_cancelled), *exits, *said], *names)
+    story = retelling.retell(recording.records, path)
+    for end in told.owed:
+        if isinstance(end, Ended):
+            story.ended(end.stage, us, end.outcome, end.reason)
+    for stage in lost:
+        story.exited(stage, machine.attempt(stage), us, "error", "interrupted")
+    story.resumed(again)
+    plan, _, _ = _replan(told, story, change)
+    said = _sayings(at, *_translated(told.plan, plan, answers, cancels))
+    return Outlook(plan, Machine(plan), [Began(at), *said], *names)
 
 
 def resume(
@@ -73,11 +127,12 @@ def resume(
     writer = Writer(path, run, epoch_us, recording.position, ways.durability)
     if recording.tail_text:
         story.warn(recording.tail_text)
-    again = told.machine.waits_again()
     if story.outcome is not None and not told.machine.can_go_on:
         return _announce(writer, held, directory, story, told.machine)
-    if change is not None:
-        return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again)
+    is_cancelled = told.machine.is_cancelled or None in told.cancels
+    again = [] if is_cancelled else told.machine.waits_again()
+    if change is not None and not is_cancelled:
+        return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again, answers)
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip
@@ -85,21 +140,60 @@ def resume(
     writer.next_batch()
     us = clock.us()
     names = [told.plan.stages[index].id for index in again]
-    engine.happened(
-        Resumed(us // 1000), "run.resumed", us, tail=members(boot=boot_id(), pid=os.getpid(), waits_again=names)
-    )
+    tail = members(boot=boot_id(), pid=os.getpid(), waits_again=names, takes_back=not is_cancelled)
+    engine.happened(Resumed(us // 1000, not is_cancelled), "run.resumed", us, tail=tail)
     story.resumed(again, us, epoch_us)
     _report_interrupted(engine, us)
-    for index, is_again in answers:
-        engine.happened(RerunAnswered(us // 1000, index, is_again), "gate.answered", us, index, members(rerun=is_again))
-    for stage in told.cancels:
-        engine.happened(CancelAsked(us // 1000, "cancel", stage), "run.cancel", us, stage, '"why":"cancel"')
+    _say(engine, us, answers, told.cancels)
     return drive(engine, writer, clock, held, directory, story)
+
+
+def _say(engine: Engine, us: int, answers: list[tuple[int, bool]], cancels: list[int | None]) -> None:
+    """What people have said since the dead engine last heard of them."""
+    for event in _sayings(us // 1000, answers, cancels):
+        if isinstance(event, RerunAnswered):
+            engine.happened(event, "gate.answered", us, event.stage, members(rerun=event.again))
+        else:
+            engine.happened(event, "run.cancel", us, event.stage, '"why":"cancel"')
+
+
+def _sayings(
+    at: int, answers: list[tuple[int, bool]], cancels: list[int | None]
+) -> list[RerunAnswered | CancelAsked]:  # fmt: skip
+    said = [RerunAnswered(at, index, is_again) for index, is_again in answers]
+    return [*said, *[CancelAsked(at, "cancel", stage) for stage in cancels]]
+
+
+def _translated(
+    old: Plan, new: Plan, answers: list[tuple[int, bool]], cancels: list[int | None]
+) -> tuple[list[tuple[int, bool]], list[int | None]]:
+    """The same by the places of another plan; what is said of stages that are gone is left out."""
+    at = {planned.id: index for index, planned in enumerate(new.stages)}
+    place = {index: at[planned.id] for index, planned in enumerate(old.stages) if planned.id in at}
+    answers = [(place[index], is_again) for index, is_again in answers if index in place]
+    return answers, [place[stage] for stage in cancels if stage in place]
+
+
+def _replan(
+    told: replay.Replay, story: Story, change: Change
+) -> tuple[Plan, dict[str, tuple[str, str | None]], dict[str, int]]:
+    """The changed plan with what stands, the ends that stand, and the attempts that were begun."""
+    ends = {
+        planned.id: (end.outcome, end.reason)
+        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
+        if end is not None and end.outcome != "skip" and attempts
+    }
+    begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
+    fresh = build.build(change.pipeline, told.choice)
+    kept = replan.standing(fresh, change.changed, ends)
+    plan = replan.keep(fresh, kept, begun)
+    Machine(plan).feed(Began(0))  # what no machine can begin with must not get into the journal
+    return plan, kept, begun
 
 
 def _go_on_changed(
     told: replay.Replay, story: Story, change: Change, writer: Writer, clock: Clock, held: int, directory: str,
-    ways: Ways, watch: Callable[[Story], Watcher], again: list[int],
+    ways: Ways, watch: Callable[[Story], Watcher], again: list[int], answers: list[tuple[int, bool]],
 ) -> Result:  # fmt: skip
     """Go on by another plan: first the old one's account is closed, then a new machine begins with what stands."""
     old = assemble(told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch)
@@ -107,18 +201,9 @@ def _go_on_changed(
     writer.next_batch()
     us = clock.us()
     _report_interrupted(old, us)
-    writer.write()
-    old.close()
+    old.give_way()
     story.resumed(again)
-    ends = {
-        planned.id: (end.outcome, end.reason)
-        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
-        if end is not None and attempts
-    }
-    begun = {planned.id: len(attempts) for planned, attempts in zip(told.plan.stages, story.attempts)}
-    fresh = build.build(change.pipeline, told.choice)
-    kept = replan.standing(fresh, change.changed, ends)
-    plan = replan.keep(fresh, kept, begun)
+    plan, kept, begun = _replan(told, story, change)
     critical = build.critical_planned(plan)
     story.replanned(change.pipeline, critical, kept, us, writer.epoch_us, plan.critical_by)
     engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
@@ -128,6 +213,7 @@ def _go_on_changed(
         critical_by=plan.critical_by, kept=kept, begun=begun,
     )  # fmt: skip
     engine.happened(Began(us // 1000), "run.resumed", us, tail=f'{tail},"plan":{change.plain}')
+    _say(engine, us, *_translated(told.plan, plan, answers, told.cancels))
     return drive(engine, writer, clock, held, directory, story)
 
 
@@ -145,15 +231,17 @@ def _announce(writer: Writer, held: int, directory: str, story: Story, machine: 
 
 
 def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
-    """Stages by index with what is to become of each. Only an interrupted stage can be answered for."""
+    """Stages by index with what is to become of each: those that have begun, are not safe to repeat, and have no end
+    or one that is taken back."""
+    again = set(told.machine.waits_again())
     places = {planned.id: index for index, planned in enumerate(told.plan.stages)}
     found = []
     for stage, is_again in [(stage, True) for stage in asked.again] + [(stage, False) for stage in asked.done]:
         index = places.get(stage)
         if index is None:
             raise InputError(f"no stage `{stage}` in run {told.header.run}")
-        is_open = told.machine.state(index) in ("running", "killing", "asking")
-        if told.plan.stages[index].retry_safe or not is_open:
+        is_over = told.machine.state(index) in OUTCOMES and index not in again
+        if told.plan.stages[index].retry_safe or not told.machine.attempt(index) or is_over:
             raise InputError(f"`{stage}` does not wait for an answer; it is {told.machine.state(index)}")
         found.append((index, is_again))
     return found

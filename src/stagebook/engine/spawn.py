@@ -184,6 +184,8 @@ def _can_open(log: str) -> bool:
 
 def _why(error: OSError, program: bytes) -> str:
     name = os.fsdecode(program)
+    if error.errno == errno.ENOENT and os.path.exists(program):
+        return f"{name}: the program that its first line names is not there"
     if error.errno == errno.ENOENT:
         return f"program not found: {name}"
     if error.errno == errno.E2BIG:

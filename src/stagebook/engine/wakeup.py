@@ -12,6 +12,10 @@ import signal
 
 from stagebook.engine import keeper, kernel
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,6 +28,7 @@ class Wakeup:
         self._mouth = mouth
         self._noted: list[int] = []
         self._has_children = False
+        self.hurry: Callable[[], None] | None = None  #: called at once by a signal that asks to stop
         self._poll.register(self._ear, select.EPOLLIN)
         if keeper.channel is not None:
             self._poll.register(keeper.channel, select.EPOLLIN)
@@ -49,6 +54,8 @@ class Wakeup:
 
     def _note(self, number: int, frame: object) -> None:
         self._noted.append(number)
+        if self.hurry is not None:
+            self.hurry()
 
     def watch(self, fd: int) -> None:
         self._poll.register(fd, select.EPOLLIN)

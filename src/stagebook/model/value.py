@@ -29,7 +29,7 @@ else:
         def _replace(self, /, **fields):
             made = self._make(map(fields.pop, self._fields, self))
             if fields:
-                raise ValueError(f"Got unexpected field names: {list(fields)!r}")
+                raise TypeError(f"Got unexpected field names: {list(fields)!r}")
             return made
 
         def _asdict(self):

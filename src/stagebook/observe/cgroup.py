@@ -35,6 +35,7 @@ class Groups:
                 _write(os.path.join(base, "cgroup.subtree_control"), controller.encode())
             return cls(base, home)
         except OSError:
+            remove(base)
             return None
 
     @staticmethod
@@ -51,7 +52,21 @@ class Groups:
         """Remove the groups of a run whose engine is dead; those that hold a process stay."""
         home = own_group()
         if home is not None:
-            _clear(os.path.join(home, f"stagebook-{run}"))
+            remove(os.path.join(home, f"stagebook-{run}"))
+
+    @staticmethod
+    def remove_abandoned() -> None:
+        """Remove the empty groups of measuring processes that were killed: `RUN-PID`, of a process that is no more."""
+        home = own_group()
+        try:
+            names = os.listdir(home) if home is not None else []
+        except OSError:
+            return
+        for name in names:
+            ours, _, rest = name.partition("-")
+            pid = rest.partition("-")[2]
+            if ours == "stagebook" and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+                remove(f"{home}/{name}")
 
     def make(self, name: str) -> str | None:
         """A new group for one attempt, and move this process into it, so that the child is born there. None on
@@ -92,18 +107,34 @@ class Groups:
     def close(self) -> None:
         """Remove the run's group; groups that would not empty stay and are named by nobody, as they hold nothing."""
         os.close(self._home)
-        _clear(self.base)
+        remove(self.base)
 
 
 def processes(group: str) -> list[int]:
-    try:
-        with open(group + "/cgroup.procs", "rb", buffering=0) as file:
-            data = file.read()
-            while more := file.read():
-                data += more
-    except OSError:
-        return []
-    return [int(pid) for pid in data.split() if pid != b"0"]
+    """Those in it, and in groups that they have made below it."""
+    found: list[int] = []
+    for one in _with_nested(group):
+        try:
+            with open(one + "/cgroup.procs", "rb", buffering=0) as file:
+                data = file.read()
+                while more := file.read():
+                    data += more
+        except OSError:
+            continue
+        found += [int(pid) for pid in data.split() if pid != b"0"]
+    return found
+
+
+def _with_nested(group: str) -> list[str]:
+    """The group and all below it, parents first."""
+    found = [group]
+    for one in found:
+        try:
+            if os.stat(one).st_nlink > 2:  # a directory has a link from each directory in it
+                found += [entry.path for entry in os.scandir(one) if entry.is_dir()]
+        except OSError:
+            continue
+    return found
 
 
 def kill(group: str) -> None:
@@ -111,22 +142,18 @@ def kill(group: str) -> None:
 
 
 def remove(group: str) -> bool:
-    """False while something in it has not been reaped."""
+    """With the groups that its processes have made below it. False while something in it has not been reaped."""
     try:
         os.rmdir(group)
+        return True
     except OSError:
-        return False
-    return True
-
-
-def _clear(base: str) -> None:
-    """Remove a run's group, and before it all groups below that are empty."""
-    try:
-        below = [entry.path for entry in os.scandir(base) if entry.is_dir()]
-    except OSError:
-        return
-    for group in (*below, base):
-        remove(group)
+        pass
+    for one in reversed(_with_nested(group)):
+        try:
+            os.rmdir(one)
+        except OSError:
+            continue
+    return not os.path.exists(group)
 
 
 def was_out_of_memory(group: str) -> bool | None:

@@ -195,6 +195,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
                     "wait_s": (attempt.started_us - attempt.ready_us) / 1e6,
                     "waited": attempt.waited,
                     "log": story.log_path(attempt),
+                    **({"taken_back": True} if attempt.taken_back else {}),
                 }
                 for attempt in known
             ],
@@ -217,7 +218,9 @@ def _with_quarantine(story: Story, stage: int) -> str | None:
 
 
 def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
-    number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage, around = attempt
+    (
+        number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage, around, taken_back,
+    ) = attempt  # fmt: skip
     user_s, system_s, rss, read, written, voluntary, involuntary, method, rss_method = usage
     return {
         "attempt": number,
@@ -232,6 +235,7 @@ def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
         "wait_s": (started_us - ready_us) / 1e6,
         "waited": waited,
         "log": story.log_path(attempt),
+        **({"taken_back": True} if taken_back else {}),
         "usage": {
             "cpu_s": round(user_s + system_s, 6) if user_s is not None and system_s is not None else None,
             "cpu_user_s": user_s,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from stagebook.model.value import NamedTuple
+from stagebook.record.state import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Growth:
             return
         try:
             if self._fd < 0:
-                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                self._fd = os.open(
+                    self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
+                )
             data = (b"\n" if self._torn else b"") + "".join(notes).encode()
             self._torn = os.write(self._fd, data) != len(data)
             self.lost += self._torn
@@ -66,8 +69,8 @@ class Growth:
 def read(logs_directory: str) -> Iterator[Note]:
     """All notes in order; lines that are not whole are passed over, and no file means no notes."""
     try:
-        file = open(os.path.join(logs_directory, NAME), "rb")
-    except FileNotFoundError:
+        file = open_regular(os.path.join(logs_directory, NAME))
+    except OSError:
         return
     with file:
         for line in file:

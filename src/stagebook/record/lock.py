@@ -84,7 +84,7 @@ def is_shared(directory: str) -> bool:
     """Whether anybody holds this run by `share` now."""
     path = os.path.join(directory, NAME)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -103,7 +103,7 @@ def holder(directory: str) -> int | None:
     """The pid of the engine that holds this run now, 0 if it cannot be told, None if nobody does."""
     path = os.path.join(directory, NAME)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:

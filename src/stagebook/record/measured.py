@@ -377,7 +377,7 @@ def _by_id(state_directory: str, key: str) -> str | None:
         return None
     directory = state.run_directory(state_directory, key)
     try:
-        with open(state.journal_path(directory), "rb") as file:
+        with state.open_regular(state.journal_path(directory)) as file:
             is_measured = f'"format":"{MEASURED}"'.encode() in file.read(4096)
     except OSError:
         return None
@@ -425,7 +425,7 @@ def _forget_old_keys(folder: str, but: str) -> None:
 def _locked(path: str, flags: int) -> int:
     """Open and hold a file. Raises SurroundingsError after two seconds: nobody needs it for that long."""
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise SurroundingsError(f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}") from error
     deadline = time.monotonic() + PATIENCE_S

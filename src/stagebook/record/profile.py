@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 
+from stagebook.record.state import open_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
@@ -46,7 +48,7 @@ def update(cache: str, file: str, durations: Mapping[str, int]) -> None:
 
 def _all(cache: str) -> dict[str, object]:
     try:
-        with open(os.path.join(cache, NAME), encoding="utf-8") as file:
+        with open_regular(os.path.join(cache, NAME)) as file:
             found = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}

@@ -154,7 +154,7 @@ def repair(path: str, recording: Recording) -> None:
     if recording.clean:
         return
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.ftruncate(fd, recording.length)
             os.fdatasync(fd)
@@ -170,7 +170,7 @@ def settle(path: str) -> None:
     So an answer about a run that goes on is never ahead of what a power cut leaves.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.fdatasync(fd)
         finally:

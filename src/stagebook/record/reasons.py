@@ -29,7 +29,7 @@ def is_stopped(attempt: Attempt) -> bool:
 
 def is_retried(attempt: Attempt) -> bool:
     """Whether what follows the attempt is a retry, not a resume that takes it up again."""
-    return attempt.outcome in FAILED and attempt.reason != "interrupted"
+    return attempt.outcome in FAILED and attempt.reason != "interrupted" and not attempt.taken_back
 
 
 def waiting_by(attempts: Iterable[Sequence[Attempt]]) -> Counter[str]:

@@ -209,13 +209,17 @@ def _exited(record: Record, at: int, stage: int) -> Event:
     )
 
 
+def _resumed(record: Record, at: int) -> Event:
+    return Began(at) if "plan" in record else Resumed(at, record.get("takes_back", True))
+
+
 def _cancel(record: Record, at: int, stage: int) -> Event:
     return CancelAsked(at, record["why"], stage if stage >= 0 else None)
 
 
 _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "run.started": lambda record, at, stage: Began(at),
-    "run.resumed": lambda record, at, stage: Began(at) if "plan" in record else Resumed(at),
+    "run.resumed": lambda record, at, stage: _resumed(record, at),
     "run.cancel": _cancel,
     "stage.started": _started,
     "stage.exited": _exited,

@@ -15,7 +15,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import journal_path, run_directory, runs_directory
+from stagebook.record.state import journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,12 +75,13 @@ def summarise(directory: str) -> Summary | None:
         size = os.fstat(fd).st_size
         head = _head(fd)
         last, has_lines, is_synced = _last_record(fd, size)
+        file = _file_in(fd) if head is None or last is None else None
     finally:
         os.close(fd)
     if not has_lines:
         return None
     if head is None or last is None:
-        return _damaged(directory)
+        return _damaged(directory, file=file)
     return _summary(directory, head, last, is_synced)
 
 
@@ -108,13 +109,37 @@ def resolve(state: str, text: str) -> str:
     raise InputError(f"no run `{text}`; the nearest are {_listed(_near(wanted, known))}")
 
 
-def latest_to_resume(state: str, file: str) -> str | None:
-    """The id of the latest run of a pipeline file that can go on, None where there is none."""
+def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
+    """The latest run of a pipeline file that can go on, and how many newer ones of that file are over; None where
+    there is none.
+
+    Raises SurroundingsError if the latest run of the file is damaged, or may be: what it did is not known, so to begin
+    anew must be a decision.
+    """
     path = os.path.abspath(file)
+    is_latest = True
+    newer = 0
     for summary in summaries(state):
-        if summary["file"] == path and can_go_on(summary):
-            return str(summary["run"])
+        if is_latest and summary["state"] == "damaged" and summary["file"] in (path, None):
+            raise _refused(state, summary)
+        if summary["file"] == path:
+            if can_go_on(summary):
+                return summary, newer
+            newer += summary["state"] == "ended"
+            is_latest = False
     return None
+
+
+def _refused(state: str, summary: Summary) -> SurroundingsError:
+    why = summary["warnings"][0]
+    try:
+        reader.load(journal_path(run_directory(state, summary["run"])))
+    except SurroundingsError as error:  # which knows the record
+        why = str(error)
+    return SurroundingsError(
+        f"the latest run, {summary['run']}, cannot be gone on with: {why}; "
+        "without --resume a new run begins, --resume RUN goes on with another"
+    )
 
 
 def can_go_on(summary: Summary) -> bool:
@@ -175,7 +200,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         try:
             whole = document(directory)
         except SurroundingsError as error:
-            return _damaged(directory, str(error))
+            return _damaged(directory, str(error), head.get("file"))
         del whole["stages"]
         return whole
     end = last if over else {}
@@ -204,14 +229,24 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
     }
 
 
-def _damaged(directory: str, why: str = "its first record cannot be read") -> Summary:
+def _file_in(fd: int) -> str | None:
+    """The pipeline file that a broken first line still seems to name."""
+    _, is_there, rest = os.pread(fd, HEAD_BYTES, 0).decode("utf-8", "replace").partition('"file":')
+    try:
+        name = json.JSONDecoder().raw_decode(rest)[0] if is_there else None
+    except ValueError:
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _damaged(directory: str, why: str = "its first record cannot be read", file: str | None = None) -> Summary:
     names = (
         "pipeline", "outcome", "reason", "mode", "jobs", "jobs_because", "policy", "policy_because", "file", "started",
         "finished", "wall_s", "waiting", "critical_planned", "critical_by", *_TOTALS,
     )  # fmt: skip
     warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
     nothing = dict.fromkeys(names)
-    return {"run": os.path.basename(directory), **nothing, "state": "damaged", "warnings": [warning]}
+    return {"run": os.path.basename(directory), **nothing, "file": file, "state": "damaged", "warnings": [warning]}
 
 
 def _state(directory: str, last: dict[str, Any]) -> str:
@@ -223,20 +258,19 @@ def _state(directory: str, last: dict[str, Any]) -> str:
 
 
 def _asks_a_person(path: str) -> bool:
-    """Whether nothing more can happen before a person answers for an interrupted stage: the machine says so, which is
-    asked only where the journal holds such a stage at all."""
+    """Whether nothing more can happen before a person answers for a stage that is not safe to repeat: the machine says
+    so, which is asked only where a run was gone on with, for nobody is asked before."""
     from stagebook.model.problem import DefectError
     from stagebook.record.replay import replay
 
     try:
-        with open(path, "rb") as file:
-            if b'"reason":"interrupted"' not in file.read():
+        with open_regular(path) as file:
+            if b'"event":"run.resumed"' not in file.read():
                 return False
         machine = replay(reader.load(path)).machine
     except (OSError, SurroundingsError, DefectError):
         return False  # the list goes on; who asks for this run by name is told
-    states = [machine.state(stage) for stage in range(len(machine.plan.stages))]
-    return "asking" in states and not any(state in ("running", "killing") for state in states)
+    return machine.waits_for_person
 
 
 def _head(fd: int) -> dict[str, Any] | None:

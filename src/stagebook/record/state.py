@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from stagebook.model.problem import SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import BinaryIO, Mapping
 
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
@@ -53,7 +54,7 @@ def make(state: str) -> None:
         raise _failure(state, error) from error
     path = os.path.join(state, ".gitignore")
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
             os.write(fd, b"*\n")
         finally:
@@ -78,6 +79,15 @@ def make_run(state: str, run: str) -> str:
     except OSError as error:
         raise _failure(directory, error) from error
     return directory
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a file to read it. Raises OSError, also for what is no regular file: a FIFO would never come to an end."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return open(fd, "rb")
 
 
 def runs_directory(state: str) -> str:

@@ -86,6 +86,7 @@ class Attempt(NamedTuple):
     signal: int | None = None
     usage: Usage = UNKNOWN
     around: Around | None = None
+    taken_back: bool = False  #: its stage had ended with it, and a resume took that back
 
 
 class End(NamedTuple):
@@ -287,6 +288,9 @@ class Story:
             end = self.ends[stage]
             if end is not None and self._about(stage, end.outcome) in self.warnings:
                 self.warnings.remove(f"{self._about(stage, end.outcome)}")
+            if end is not None and self.attempts[stage]:
+                *earlier, last = self.attempts[stage]
+                self.attempts[stage] = (*earlier, last._replace(taken_back=True))
             self.ends[stage] = None
             self.state[stage] = WAITING
         self.end_us = self.outcome = self.reason = self.sums = self.around = None
@@ -310,6 +314,9 @@ class Story:
                 self.attempts[index] = attempts[known]
                 if stage.id in kept:
                     self.ends[index], self.state[index] = ends[known], states[known]
+                elif ends[known] is not None and attempts[known]:
+                    *earlier, last = attempts[known]
+                    self.attempts[index] = (*earlier, last._replace(taken_back=True))
         self.resumed((), us, epoch_us)
 
     def warn(self, text: str) -> None:

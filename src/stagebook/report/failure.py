@@ -109,7 +109,8 @@ def _excerpt(found: list[tuple[int, bytes]], style: Style) -> list[str]:
 def _hanging(text: str, room: int) -> list[str]:
     """Broken at spaces, all but the first part four cells in, so that a new line of output is told from a long one."""
     first, *rest = wrap(text, room)
-    return [first, *("    " + part for part in wrap(" ".join(rest), room - 4))]
+    after = text[len(first) :].lstrip(" ") if text.startswith(first) else " ".join(rest)
+    return [first, *("    " + part for part in wrap(after, room - 4))]
 
 
 def _suspicion(document: Document, stage: Mapping[str, Any], style: Style) -> list[str]:

@@ -18,11 +18,11 @@ _STATE = {"running": "running", "waiting": "gate", "interrupted": "interrupted",
 
 def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0) -> list[str]:
     """`runs` are documents without stages, newest first; `more` are left out of them."""
-    if not runs:
+    if not runs and more <= 0:
         return ["no runs yet; `stagebook run` makes the first"]
     read = instants()
     rows = [_row(run, style, short, read) for run in runs]
-    widths = [max(cells(row[column]) for row in rows) for column in range(5)]
+    widths = [max([cells(row[column]) for row in rows], default=0) for column in range(5)]
     lines = []
     for run, row in zip(runs, rows):
         left = "  ".join(pad(text, width) for text, width in zip(row, widths))
@@ -37,6 +37,16 @@ def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str
     if more > 0:
         lines.append(f"{plural(more, 'run')} more; --limit shows them")
     return lines
+
+
+def goes_on(run: Mapping[str, Any], newer: int, short: str, style: Style) -> str:
+    """Which run is gone on with, where nobody has named it; `newer` ones of its file are over."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(instants()(run["started"]) // 1_000_000))
+    text = f"goes on with run {short} of {when} ({run['outcome'] or run['state']})"
+    if newer:
+        have = "has" if newer == 1 else "have"
+        text += f", {newer} newer {'run' if newer == 1 else 'runs'} of this file {have} ended since"
+    return style.plain(text)
 
 
 def _row(

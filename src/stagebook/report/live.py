@@ -10,7 +10,7 @@ import os
 
 from stagebook.report import timeline
 from stagebook.report.durations import Form, plural, span_us
-from stagebook.report.harmless import cells, cut, harmless, line_of_output, pad
+from stagebook.report.harmless import cells, cut, harmless, line_of_output, pad, wrap
 from stagebook.report.lanes import ACTIVE, DONE, Lane, Lanes
 from stagebook.report.rows import Row
 from stagebook.report.style import Style
@@ -157,6 +157,8 @@ class Live(Watcher):
 
     def tick(self, us: int) -> None:
         self._now_us = us
+        if self._outlet.is_behind:
+            return  # to draw more would not be seen sooner
         size = self._measured()
         if size != (self._columns, self._height):
             self._is_stale = True
@@ -169,8 +171,11 @@ class Live(Watcher):
         self._painted_us = us
         self._is_stale = False
 
-    def flush(self) -> None:
-        self._outlet.flush()
+    def flush(self) -> bool:
+        return self._outlet.flush()
+
+    def hurry(self) -> None:
+        self._outlet.hurry()
 
     def finished(self, document: Document) -> None:
         from stagebook.report import summary
@@ -182,7 +187,7 @@ class Live(Watcher):
         lines = summary.render(document, self._style, excerpt=self._tail, short=self._short(str(document["run"])))
         self._outlet.parts.append("\n".join([*self._above, *lines]) + "\n")
         self._above = []
-        self._outlet.flush()
+        self._outlet.end()
 
     # The picture ------------------------------------------------------------------------------------------------
 
@@ -236,7 +241,8 @@ class Live(Watcher):
     def _footer(self, columns: int) -> list[str]:
         if self._asks_cancel:
             return ["cancel this run? [y] yes  [any other key] no"]
-        lines = [self._style.plain(_HELP.replace("·", "-") if self._style.ascii else _HELP)] if self._shows_help else []
+        text = self._style.plain(_HELP.replace("·", "-") if self._style.ascii else _HELP)
+        lines = wrap(text, max(1, columns - 1)) if self._shows_help else []
         keys = _KEYS if self._has_keys else ""
         load = self._load_text
         if cells(load) + len(keys) + 1 > columns:
@@ -341,7 +347,7 @@ class Live(Watcher):
 
     def _pane_lines(self, columns: int) -> list[str]:
         lane = self._lanes.by_name.get(self._pane or "")
-        if lane is None or self._tail is None:
+        if lane is None or lane.state != "running" or self._tail is None:
             return []
         bar = self._style.mark("bar")
         shown = [line_of_output(data) for _, data in self._tail(lane.name, max(1, lane.attempt), _PANE_LINES)]

@@ -120,7 +120,9 @@ class Plain(Watcher):
             text = f": success, {span_us(wall_us)}"
         else:
             detail = ending(outcome, reason, exit)
-            text = f": {outcome}, {detail}, {span_us(wall_us)}" if detail else f": {outcome}, {span_us(wall_us)}"
+            # Of an attempt that a dead engine left nobody knows how long it took
+            wall = f", {span_us(wall_us)}" if wall_us or reason != "interrupted" else ""
+            text = f": {outcome}, {detail}{wall}" if detail else f": {outcome}{wall}"
         if retry_in_us is not None:
             text += f"; attempt {attempt + 1} of {attempts} in {span_us(retry_in_us)}"
         self._line(stage_id, self._style.plain(text))
@@ -145,7 +147,7 @@ class Plain(Watcher):
         self._line("warning", self._style.plain(": " + harmless(text)))
 
     def tick(self, us: int) -> None:
-        if self._running and self._more is not None:
+        if self._running and self._more is not None and not self._outlet.is_behind:
             for stage_id, attempt in self._running.items():
                 self._print_more(stage_id, attempt, False)
             self._outlet.flush()
@@ -158,8 +160,11 @@ class Plain(Watcher):
     def _print(self, stage_id: str, data: bytes) -> None:
         self._line(stage_id, self._style.plain(" | " + line_of_output(data, self._style.color)))
 
-    def flush(self) -> None:
-        self._outlet.flush()
+    def flush(self) -> bool:
+        return self._outlet.flush()
+
+    def hurry(self) -> None:
+        self._outlet.hurry()
 
     def finished(self, document: Document) -> None:
         from stagebook.report import summary
@@ -167,4 +172,4 @@ class Plain(Watcher):
         excerpt = self._tail
         lines = summary.render(document, self._style, excerpt=excerpt, short=self._short(str(document["run"])))
         self._parts.append("\n" + "\n".join(lines) + "\n")
-        self._outlet.flush()
+        self._outlet.end()

@@ -101,7 +101,10 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
             drawn.append((row.segments[0].from_us, index, stage, row))
             end = max(end, begin + row.segments[-1].to_us)
         elif stage["outcome"] not in ("skip", None):
-            drawn.append((end - begin, index, stage, Row(state_of(stage), stage["stage"], (), 0, 0, False)))
+            waited = _waited_in_vain(document, stage, read)
+            wait_us = waited[0].to_us - waited[0].from_us if waited else 0
+            row = Row(state_of(stage), stage["stage"], waited, wait_us, 0, False)
+            drawn.append((waited[0].from_us if waited else end - begin, index, stage, row))
     drawn = _settled(drawn, max(1, (end - begin) // _TOGETHER))
     rows = _fold_matrices([(stage, row) for _, _, stage, row in drawn])
     if len(rows) > ROWS_MAX:
@@ -180,12 +183,22 @@ def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: 
             kind = "work"
             if outcome in FAILED and number < len(attempts):
                 kind = "failed"
-                if attempt["reason"] != "interrupted":
+                if attempt["reason"] != "interrupted" and not attempt.get("taken_back"):
                     failed_us = finished
             work_us += finished - started
         segments.append(Segment(kind, started, finished))
     name = stage["stage"]
     return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path)
+
+
+def _waited_in_vain(
+    document: Mapping[str, Any], stage: Mapping[str, Any], read: Callable[[str], int]
+) -> tuple[Segment, ...]:
+    """Of a stage that could have started and never did: from when to when it waited, since the run began."""
+    if not stage.get("wait_s") or not stage.get("finished"):
+        return ()
+    to_us = max(0, read(stage["finished"]) - read(document["started"]))
+    return (Segment("wait", max(0, to_us - round(stage["wait_s"] * 1e6)), to_us),)
 
 
 Pair: TypeAlias = "tuple[Mapping[str, Any], Row]"

@@ -41,19 +41,14 @@ def render(
 def picture(document: Document, style: Style) -> list[str]:
     """Timeline, the skipped in one line a cause, legend."""
     rows, total_us = shapes.shape(document)
-    drawn = timeline.draw(rows, total_us, style, waited_kinds(document))
-    skips = skipped(document, style)
-    if not skips:
-        return drawn
-    legend = 1 + max((index for index, line in enumerate(drawn) if index <= _last_row(drawn, rows)), default=0)
-    return drawn[:legend] + skips + drawn[legend:]
+    return timeline.draw(rows, total_us, style, waited_kinds(document), below=skipped(document, style))
 
 
 _CAPACITIES = ("slot", "cpu", "memory", "pool", "lock", "matrix")
 
 
 def waited_kinds(document: Document) -> list[str]:
-    """What kinds of things attempts waited for; a retry only where there was nothing else."""
+    """What kinds of things attempts waited for; a retry last, which waits for its time."""
     kinds: set[str] = set()
     retried = False
     for stage in document["stages"]:
@@ -62,12 +57,7 @@ def waited_kinds(document: Document) -> list[str]:
                 kinds.add(str(attempt["waited"]).partition(":")[0])
             retried = retried or attempt.get("attempt", 1) > 1
     found = [kind for kind in _CAPACITIES if kind in kinds] + sorted(kinds.difference(_CAPACITIES))
-    return found or (["retry"] if retried else [])
-
-
-def _last_row(drawn: list[str], rows: list[shapes.Row]) -> int:
-    marks = any(row.segments for row in rows)
-    return len(drawn) - (2 if marks else 1)
+    return found + (["retry"] if retried else [])
 
 
 def skipped(document: Document, style: Style) -> list[str]:
@@ -259,7 +249,7 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
 
 def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     """Commands that go on with a run that can go on: a signal stopped it, it met an error, its engine is gone
-    or a person has to say what an interrupted stage is."""
+    or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
     if outcome is None and asked and document.get("state") != "running":
@@ -306,7 +296,9 @@ def _open_verdict(document: Document) -> str:
     stages = document["stages"]
     asked = next((stage for stage in stages if shapes.state_of(stage) == "person"), None)
     if asked is not None:
-        return f"waits for you: {harmless(asked['stage'])} was interrupted and is not retry-safe"
+        last = asked["attempts"][-1]
+        how = "was interrupted" if last["reason"] == "interrupted" else f"ran before ({last['outcome']})"
+        return f"waits for you: {harmless(asked['stage'])} {how} and is not retry-safe"
     if document.get("state") != "interrupted":
         return "is not over"
     cut_off = sum(1 for stage in stages if shapes.state_of(stage) == "interrupted")

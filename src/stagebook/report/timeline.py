@@ -35,9 +35,11 @@ class Frame:
 
 
 def draw(
-    rows: Sequence[Row], total_us: int, style: Style, waited: Iterable[str] = (), title: str = "timeline"
-) -> list[str]:
-    """Header, rows and legend. `waited` are the kinds of what was waited for: slot, pool, lock and others."""
+    rows: Sequence[Row], total_us: int, style: Style, waited: Iterable[str] = (), title: str = "timeline",
+    below: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
+    """Header, rows, lines `below` them, legend. `waited` are the kinds of what was waited for: slot, pool, lock and
+    others."""
     names = [style.plain(harmless(row.name)) for row in rows]
     form_wait = Form(max([row.wait_us for row in rows], default=0))
     form_work = Form(max([row.work_us for row in rows], default=0))
@@ -52,6 +54,7 @@ def draw(
     used: set[str] = set()
     for row, name, wait, work in zip(rows, names, waits, works):
         lines.extend(_row_lines(row, name, wait, work, frame, total_us, style, used))
+    lines.extend(below)
     lines.extend(legend(used, style, waited))
     return lines
 

@@ -8,6 +8,8 @@ silent, where its output is full it says so once on standard error.
 from __future__ import annotations
 
 import errno
+import os
+import select
 import sys
 
 from stagebook.report.style import Style
@@ -23,6 +25,10 @@ Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
 #: (stage id, attempt, whether it has ended) to lines that were not yet given
 More: TypeAlias = "Callable[[str, int, bool], Iterable[bytes]]"
 Document: TypeAlias = "Mapping[str, Any]"
+
+KEPT_MAX = 1 << 20  #: bytes that wait for a reader before the run does
+PATIENCE_MS = 2000  #: for a reader who takes nothing of the last words of a run that was asked to stop
+_SLICE_MS = 100  #: so often it is looked whether the run is asked to stop
 
 
 class Watcher:
@@ -61,8 +67,13 @@ class Watcher:
     def note(self, text: str) -> None:
         """A warning that should not wait for the end."""
 
-    def flush(self) -> None:
-        """What was said so far must now be seen: the engine is about to wait."""
+    def flush(self) -> bool:
+        """What was said so far should now be seen: the engine is about to wait. True: call again soon, as whoever
+        reads has not taken all of it."""
+        return False
+
+    def hurry(self) -> None:
+        """The run is asked to stop: words must hold it up no more. Called by a signal's handler, at any time."""
 
     def finished(self, document: Document) -> None:
         """The run is over and on record. `document` is as `run --json` prints it, or what a summary reads of it."""
@@ -85,30 +96,86 @@ class Quiet(Watcher):
         short = self._short(str(document["run"]))
         block = failure.block(document, self._style, self._tail, short)
         self._outlet.parts += [line + "\n" for line in block + summary.closing(document, self._style, short)]
-        self._outlet.flush()
+        self._outlet.end()
+
+    def hurry(self) -> None:
+        self._outlet.hurry()
 
 
 class Outlet:
-    """A buffer before a stream that may be slow, full or gone. Nothing it meets stops a run."""
+    """A buffer before a stream that may be slow, full, stuck or gone. Nothing it meets stops a run.
 
-    __slots__ = ("stream", "parts", "failed")
+    What the stream does not take at once is kept; only where that is more than `KEPT_MAX` the run waits for the reader,
+    and it does not wait for any reader once it is asked to stop.
+    """
+
+    __slots__ = ("stream", "parts", "failed", "_fd", "_poll", "_kept", "_is_hurried")
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.parts: list[str] = []
         self.failed: int | None = None  #: errno of what went wrong; from then on everything is dropped
-
-    def flush(self) -> None:
-        parts = self.parts
-        if not parts:
-            return
-        text = "".join(parts)
-        parts.clear()
-        if self.failed is not None:
-            return
+        self._kept = b""
+        self._is_hurried = False
+        self._fd = -1  #: none: a stream without a descriptor takes all at once
         try:
-            self.stream.write(text)
-            self.stream.flush()
+            self._fd = stream.fileno()
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            return
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLOUT)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the reader has not taken all of what was put out."""
+        return bool(self._kept)
+
+    def hurry(self) -> None:
+        """The run is asked to stop. May be called at any time, by a signal's handler."""
+        self._is_hurried = True
+
+    def flush(self) -> bool:
+        """Put out what can be; True: not all, so call again."""
+        return self._put(KEPT_MAX)
+
+    def end(self) -> None:
+        """Put out everything: nothing but the reader is waited for any more."""
+        self._put(0)
+
+    def _put(self, kept_max: int) -> bool:
+        if self.parts:
+            text = "".join(self.parts)
+            self.parts.clear()
+            if self.failed is None:
+                if self._fd < 0:
+                    self._attempt(lambda: (self.stream.write(text), self.stream.flush()))
+                else:
+                    self._kept += text.encode(getattr(self.stream, "encoding", None) or "utf-8", "backslashreplace")
+        if self._kept:
+            self._attempt(lambda: self._write(kept_max))
+        return bool(self._kept)
+
+    def _write(self, kept_max: int) -> None:
+        view = memoryview(self._kept)
+        waited_ms = 0
+        while view:
+            has_room = len(view) <= kept_max
+            if self._poll.poll(0 if has_room else _SLICE_MS):
+                # So much fits where anything does, and more might have to wait for the reader.
+                view = view[os.write(self._fd, view[: select.PIPE_BUF]) :]
+                waited_ms = 0
+            elif has_room:
+                break
+            else:
+                waited_ms += _SLICE_MS
+                if self._is_hurried and waited_ms >= (0 if kept_max else PATIENCE_MS):
+                    raise BrokenPipeError
+        self._kept = bytes(view)
+
+    def _attempt(self, put: Callable[[], object]) -> None:
+        try:
+            put()
         except BrokenPipeError:
             self.failed = errno.EPIPE
         except (OSError, ValueError) as error:
@@ -118,6 +185,8 @@ class Outlet:
                 sys.stderr.flush()
             except (OSError, ValueError):
                 pass
+        if self.failed is not None:
+            self._kept = b""
 
 
 def choose(
@@ -154,8 +223,6 @@ def choose(
 
 
 def is_live(stream: IO[str]) -> bool:
-    import os
-
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 

@@ -76,6 +76,7 @@ class Books:
         "_queue_timer",
         "_ready_at",
         "_run_timer",
+        "_said_done",
         "_settling",
         "_short",
         "_stage_timer",
@@ -130,7 +131,9 @@ class Books:
         #: Attempts from before the plan was changed: they do not count.
         self._granted: dict[int, int] = {}
         self._failed_before: set[int] = set()
+        #: What a person has said of stages that would ask: to run again, or done.
         self._may_rerun: set[int] = set()
+        self._said_done: set[int] = set()
         self._killing: dict[int, int] = {}
         #: Of each stage that a failure elsewhere cancelled, that stage.
         self._fast_cause: dict[int, int] = {}
@@ -187,6 +190,11 @@ class Books:
     def can_go_on(self) -> bool:
         """`Resumed` would move something: the run has no end yet, or one that a new engine takes back."""
         return not self._over or (self._cancels > 0 and not self._cancel_for_good) or bool(self.waits_again())
+
+    @property
+    def is_cancelled(self) -> bool:
+        """A person has cancelled the run, for good."""
+        return self._cancel_for_good
 
     @property
     def waits_for_person(self) -> bool:
@@ -306,6 +314,7 @@ class Books:
             tuple(sorted(self._judged)),
             tuple(sorted(self._held_by.items())),
             tuple(sorted(self._waited.items())),
+            tuple(sorted(self._said_done)),
             tuple(sorted(self._queue_timer.items())),
             tuple(sorted(self._stage_timer.items())),
             tuple(self._stopped),

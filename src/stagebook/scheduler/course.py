@@ -54,6 +54,10 @@ class Course(Books):
             self._out.append(Judge(stage))
             return
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
+            if stage in self._said_done:
+                self._said_done.remove(stage)
+                self._end(stage, SUCCESS, "done, as a person said")
+                return
             self._move(stage, ASKING)
             self._active += 1
             self._out.append(AskRerun(stage))
@@ -71,11 +75,16 @@ class Course(Books):
         self._stage_timer.pop(stage, None)
         self._judged.discard(stage)
 
-    def _end(self, stage: int, outcome: int, reason: str | None, flaky: bool = False) -> None:
-        """The one place where a stage gets a final state. What holds it must have been given back before."""
+    def _end(
+        self, stage: int, outcome: int, reason: str | None, flaky: bool = False, is_kept: bool = False
+    ) -> None:  # fmt: skip
+        """The one place where a stage gets a final state. What holds it must have been given back before.
+
+        `is_kept`: it was recorded before the plan was changed."""
         self._move(stage, outcome)
         self._left -= 1
-        self._out.append(record(Ended, (stage, NAMES[outcome], reason, flaky)))
+        if not is_kept:
+            self._out.append(record(Ended, (stage, NAMES[outcome], reason, flaky)))
         plan = self.plan.stages[stage]
         if outcome == SUCCESS:
             self._done_well[stage] = 1
@@ -84,7 +93,7 @@ class Course(Books):
         elif outcome != CANCELLATION:
             if plan.allow_failure:
                 self._done_well[stage] = 1
-            elif self._stopped[-1:] != [stage]:  # a cancel cut its attempts short: it may still pass
+            elif not is_kept and self._stopped[-1:] != [stage]:  # a cancel cut its attempts short: it may still pass
                 self._fail_fast(stage, plan.fail_fast_group)
         if self._timed[stage]:
             self._queue_timer.pop(stage, None)

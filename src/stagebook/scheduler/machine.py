@@ -66,6 +66,7 @@ from stagebook.scheduler.vocabulary import (
     TimerFired,
 )
 
+_BEFORE_START = (WAITING, JUDGING, READY, LEASING, HELD, ASKING)
 _ABOUT_TO_GO_ON = (JUDGING, READY, LEASING, HELD, BACKOFF, ASKING)
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
@@ -138,7 +139,7 @@ class Machine(Course):
             self._short = event.reason
             self._line.shortage = None if event.reason is None else (event.memory_free, event.holds_all)
         elif isinstance(event, Resumed):
-            self._resumed()
+            self._resumed(event.takes_back)
         elif isinstance(event, Began):
             self._begin()
         else:
@@ -161,13 +162,13 @@ class Machine(Course):
             if stage.begun:
                 self._granted[index] = stage.begun
             if stage.kept is not None:
-                self._end(index, STATES[stage.kept[0]], None)
+                self._end(index, STATES[stage.kept[0]], None, is_kept=True)
             elif stage.skip is not None:
                 self._end(index, SKIP, stage.skip)
-        # What is kept was recorded when it ended.
-        self._out[:] = [
-            said for said in self._out if type(said) is not Ended or self.plan.stages[said.stage].kept is None
-        ]
+        # Only now, for what stands beside it must not be taken for stages that a failure ends.
+        for index, stage in enumerate(self.plan.stages):
+            if stage.kept is not None and state[index] < CANCELLATION and not self._done_well[index]:
+                self._fail_fast(index, stage.fail_fast_group)
         for index, needs in enumerate(self._open):
             if not needs and state[index] == WAITING:
                 self._become_ready(index)
@@ -328,15 +329,20 @@ class Machine(Course):
         return True
 
     def _rerun_answered(self, stage: int, again: bool) -> None:
-        if self._state[stage] != ASKING:
+        """The answer holds for any stage that would ask, also one that waits for its needs until then."""
+        state = self._state[stage]
+        if state not in _BEFORE_START or self.plan.stages[stage].retry_safe or not self._attempt[stage]:
             return
-        self._active -= 1
-        if not again:
-            self._end(stage, SUCCESS, "done, as a person said")
-            return
-        self._may_rerun.add(stage)
-        self._stage_timer.pop(stage, None)
-        self._become_ready(stage)
+        if again:
+            self._said_done.discard(stage)
+            self._may_rerun.add(stage)
+            self._stage_timer.pop(stage, None)
+        else:
+            self._may_rerun.discard(stage)
+            self._said_done.add(stage)
+        if state == ASKING or (state in (READY, LEASING, HELD) and not again):
+            self._leave(stage)
+            self._become_ready(stage)
 
     def _cancel_run(self, why: str) -> None:
         if self._over:
@@ -368,19 +374,21 @@ class Machine(Course):
         else:
             self._kill(stage, STAGE_CANCEL if cause == RUN_CANCEL else cause, now=True)
 
-    def _resumed(self) -> None:
+    def _resumed(self, takes_back: bool) -> None:
         """A new engine goes on: it is asked what the old one was asked, and knows nothing yet of a shortage."""
         self._short = self._line.shortage = None
-        self._lift()
+        self._lift(takes_back)
         for stage, state in enumerate(self._state):
             if state == JUDGING and Judge(stage) not in self._out:
                 self._out.append(Judge(stage))
             elif state in (LEASING, HELD):
                 self._queue_anew(stage)
 
-    def _lift(self) -> None:
+    def _lift(self, takes_back: bool) -> None:
         """Lift a cancel that came by signal, and take back the ends of `waits_again`: these stages wait again."""
-        lifted = self.waits_again()
+        if self._over and not takes_back:
+            return
+        lifted = self.waits_again() if takes_back else []
         if self._cancel_for_good or not (lifted or self._cancels):
             return
         self._cancels = 0

@@ -20,7 +20,7 @@ NAMES: tuple[str, ...] = (
     "running",  # an attempt exists and holds units
     "killing",  # told to end; holds its units until its exit is reported
     "backoff",  # an attempt failed; the next one waits for its time
-    "asking",  # interrupted and not safe to repeat: a person must say what it is
+    "asking",  # has begun and is not safe to repeat: a person must say what it is
     "success",
     "failure",
     "error",
@@ -40,13 +40,14 @@ MOVES: dict[int, dict[int, str]] = {
         SKIP: "a need failed, or the plan says so",
         CANCELLATION: "cancelled",
         TIMEOUT: "run timeout",
-        SUCCESS: "kept from before a change",
+        SUCCESS: "kept from before a change, or done",
         FAILURE: "kept from before a change",
         ERROR: "kept from before a change",
     },
     JUDGING: {
         READY: "condition holds",
         ASKING: "condition holds, ran before",
+        SUCCESS: "condition holds, done",
         SKIP: "condition does not hold",
         ERROR: "condition has no answer",
         WAITING: "resumed, a need waits again",
@@ -56,6 +57,7 @@ MOVES: dict[int, dict[int, str]] = {
     READY: {
         RUNNING: "units taken",
         LEASING: "units taken, shares with other runs",
+        SUCCESS: "done",
         WAITING: "resumed, a need waits again",
         CANCELLATION: "cancelled",
         TIMEOUT: "queue, stage or run timeout",
@@ -64,6 +66,7 @@ MOVES: dict[int, dict[int, str]] = {
         RUNNING: "leased",
         HELD: "refused",
         READY: "resumed",
+        SUCCESS: "done",
         WAITING: "resumed, a need waits again",
         CANCELLATION: "cancelled",
         TIMEOUT: "queue, stage or run timeout",
@@ -73,6 +76,7 @@ MOVES: dict[int, dict[int, str]] = {
         WAITING: "resumed, a need waits again",
         CANCELLATION: "cancelled",
         TIMEOUT: "queue, stage or run timeout",
+        SUCCESS: "done",
     },
     RUNNING: {
         SUCCESS: "exit",

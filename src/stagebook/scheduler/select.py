@@ -74,7 +74,12 @@ def _resolve(
             stage, _, values = name[:-1].partition("[")
             places = names.get(_cell_key(stage, values.split(",")))
         if places is None:
-            text = f"{option}: no stage `{name}`{suggestion(name, names)}"
+            text = f"{option}: no stage `{name}`"
+            parts = name.split(",")
+            if len(parts) > 1 and names.keys() >= set(parts):
+                text += "; one at a time: " + " ".join([f"{option} {part}" for part in parts])
+            else:
+                text += suggestion(name, names)
             problems.append(Problem(pipeline.file, 0, 0, "unknown-stage", "error", text))
         else:
             found.update(places)

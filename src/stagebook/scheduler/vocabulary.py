@@ -53,13 +53,14 @@ class CancelAsked(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """A new engine goes on."""
+    """A new engine goes on. Not `takes_back`: only to lead a cancelled run to its end, so that all ends stand."""
 
     at: int
+    takes_back: bool = True
 
 
 class RerunAnswered(NamedTuple):
-    """A person has said what an interrupted `retry-safe: false` stage is: to run again, or done."""
+    """A person has said what a `retry-safe: false` stage that has begun is: to run again, or done."""
 
     at: int
     stage: int
@@ -143,7 +144,7 @@ class SetTimer(NamedTuple):
 
 
 class AskRerun(NamedTuple):
-    """An interrupted `retry-safe: false` stage waits for a person; go on meanwhile."""
+    """A `retry-safe: false` stage that has begun could run again and waits for a person; go on meanwhile."""
 
     stage: int
 
