@@ -146,6 +146,11 @@ class Answers:
             if self._machine.state(stage) not in ("running", "killing"):
                 self.over(stage)
 
+    def began(self, stage: int) -> None:
+        """The stage has a process: what it takes of a rate counts from now."""
+        if stage in self.leased and self._leases is not None:
+            self._leases.began(stage)
+
     def over(self, stage: int) -> None:
         """No attempt of the stage lives."""
         if self._leases is None:

@@ -33,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-POLL_US = 100_000  #: how often a driver looks again, while something is refused
+POLL_US = 200_000  #: how often a driver looks again, while something is refused
 
 
 class Want(NamedTuple):
@@ -151,6 +151,18 @@ class Leases:
         if place is not None and place.state == WAITING:
             self._turn(place, PASSIVE)
 
+    def began(self, stage: int) -> None:
+        """The attempt has a process: what it took of a rate counts from now, not from when it was granted."""
+        place = self._places.get(stage)
+        if place is None or not place.stamps:
+            return
+        files = self._opened()[0]
+        stamps, place.stamps = place.stamps, []
+        for name, stamp in stamps:
+            later = stamp._replace(at_ns=now_ns())
+            files.add(name, later)
+            files.remove(name, stamp)
+
     def give_back(self, stage: int) -> None:
         """The attempt is over, or does not begin. Whoever wants again is last in the line."""
         place = self._places.get(stage)
@@ -257,17 +269,17 @@ class Leases:
 
     def _hold(self, place: _Place) -> None:
         files = self._opened()[0]
-        stamped: list[tuple[str, Stamp]] = []
+        place.stamps = []
         try:
             self._turn(place, HELD)
             for ask in place.asks:
                 if ask.want.rate is not None:
                     stamp = Stamp(now_ns(), files.boot, ask.want.rate[1], ask.lease.units, place.ticket)
                     files.add(ask.name, stamp)
-                    stamped.append((ask.name, stamp))
+                    place.stamps.append((ask.name, stamp))
         except BaseException:
             self._turn(place, WAITING)
-            for name, stamp in stamped:
+            for name, stamp in place.stamps:
                 files.remove(name, stamp)
             raise
 
@@ -324,11 +336,12 @@ class _Ask:
 class _Place:
     """A stage's place in the line, or what it holds."""
 
-    __slots__ = ("ticket", "asks", "state")
+    __slots__ = ("ticket", "asks", "stamps", "state")
 
     def __init__(self, ticket: int) -> None:
         self.ticket = ticket
         self.asks: list[_Ask] = []
+        self.stamps: list[tuple[str, Stamp]] = []  #: of rates, until the attempt has begun
         self.state = WAITING
 
 
