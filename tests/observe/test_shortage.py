@@ -92,6 +92,23 @@ def test_the_limit_of_v1_counts_too(machine: Machine) -> None:
     assert opened(machine).look(0) == (None, None)
 
 
+@pytest.mark.parametrize("kind", ["memory.max", "memory.limit_in_bytes"])
+def test_a_limit_that_is_lifted_meanwhile_counts_no_longer(machine: Machine, kind: str) -> None:
+    is_new = kind == "memory.max"
+    group = machine.groups("/a") if is_new else machine.old_groups("memory")
+    machine.write(f"{group}/{kind}", f"{GIB}\n")
+    used = "memory.current" if is_new else "memory.usage_in_bytes"
+    machine.write(f"{group}/{used}", f"{GIB - 10 * MIB}\n")
+    short = opened(machine, GIB)
+    assert short.look(0)[1] == 10 * MIB
+    machine.write(f"{group}/{kind}", f"{3 * GIB}\n")
+    assert short.look(1) == (None, None)
+    machine.write(f"{group}/{kind}", f"{GIB}\n")
+    assert short.look(2)[1] == 10 * MIB
+    machine.write(f"{group}/{kind}", "max\n" if is_new else "9223372036854771712\n")
+    assert short.look(3) == (None, None)
+
+
 def test_stalls_for_memory_are_a_shortage_without_a_number_of_bytes(machine: Machine) -> None:
     short = opened(machine)
     told = []

@@ -36,9 +36,10 @@ class Shortage:
         self._fds: list[int] = []
         self._meminfo = self._open(f"{root}/proc/meminfo")
         self._pressure = self._open(f"{root}/proc/pressure/memory")
-        self._limits = [(limit, self._open(path), stat) for limit, path, stat in _limits(root)]
+        found = _limits(root)
+        self._limits = [(self._open(limit), self._open(used), stat) for _, limit, used, stat in found]
         total = _kib(_read(self._meminfo), b"MemTotal:")
-        sizes = [limit for limit, _, _ in self._limits] + ([] if total is None else [total])
+        sizes = [size for size, _, _, _ in found] + ([] if total is None else [total])
         self.floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
         self._told: Told = (None, None)
         self._is_stalled = False
@@ -73,10 +74,10 @@ class Shortage:
         """What is free of the machine's memory or of the tightest limit of our control groups, whichever is less."""
         free = _kib(_read(self._meminfo), b"MemAvailable:")
         for limit, current, stat in self._limits:
-            text = _read(current).strip()
-            if not text.isdigit():
-                continue
-            left = max(0, limit - int(text))
+            limited, used = _read(limit).strip(), _read(current).strip()
+            if not limited.isdigit() or not used.isdigit():
+                continue  # the group is gone, or somebody has lifted its limit
+            left = max(0, int(limited) - int(used))
             if left < enough:  # what is cached of files counts as used there and can be had
                 left += _cached(stat)
             free = left if free is None else min(free, left)
@@ -91,9 +92,9 @@ class Shortage:
         return fd
 
 
-def _limits(root: str) -> list[tuple[int, str, str]]:
-    """The limits of our control group and of those above it: bytes, the file with what is used, the one with what of
-    it is cached."""
+def _limits(root: str) -> list[tuple[int, str, str, str]]:
+    """The limits of our control group and of those above it: bytes, the file that says so, the one with what is used,
+    the one with what of it is cached."""
     found = []
     names = {"": ("memory.max", "memory.current"), "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes")}
     for controller, (limit_name, current) in names.items():
@@ -104,7 +105,8 @@ def _limits(root: str) -> list[tuple[int, str, str]]:
         for _ in range(_GROUPS_MAX):
             text = cgroup.read(f"{group}/{limit_name}").strip()
             if text.isdigit() and int(text) < _NO_LIMIT:
-                found.append((int(text), f"{group}/{current}", f"{group}/memory.stat"))
+                files = f"{group}/{limit_name}", f"{group}/{current}", f"{group}/memory.stat"
+                found.append((int(text), *files))
             if group == mount:
                 break
             group = os.path.dirname(group)
