@@ -54,3 +54,7 @@ def test_what_keeps_a_single_build_server_from_parallel_work_is_said(place: Plac
     assert set(outcomes(document).values()) == {"success"}
     assert (document["max_parallel"], document["bound_by"]) == (1, "lock:orders-table")
     assert document["waiting_by"]["lock:orders-table"] > 2.5
+    needs = document["waiting_for_needs_s"]
+    assert 4 * 0.1 <= needs < 3, "four that waited for the checkout"
+    [line] = [line for line in done.out.splitlines() if line.startswith("waiting  lock orders-table ")]
+    assert "; for needs " in line

@@ -97,6 +97,7 @@ def totals(story: Story) -> dict[str, Any]:
         },
         "bound_by": reasons.bound_by(story, chain, chain_us, waits),
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
+        "waiting_for_needs_s": reasons.waiting_for_needs_us(story) / 1e6,
         "skipped_by_conditions": _skipped_by_conditions(story),
         "clock_jump_s": story.clock_jump_s,
         "around": story.around._asdict() if story.around is not None else None,

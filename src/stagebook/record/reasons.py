@@ -46,6 +46,12 @@ def waiting_by(attempts: Iterable[Sequence[Attempt]]) -> Counter[str]:
     return waits
 
 
+def waiting_for_needs_us(story: Story) -> int:
+    """How long stages that ran had waited, all together, for what they need to be done."""
+    known = zip(story.needs, story.attempts)
+    return sum([attempts[0].ready_us for needs, attempts in known if needs and attempts])
+
+
 def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[str, int]) -> str | None:
     """What a parallel run could not be shorter for: `critical path`, or the name of what was waited for.
 

@@ -188,7 +188,9 @@ def _parallelism(document: Document) -> list[str]:
         lines.append(text)
     if waits:
         listed = [f"{words.resource(name)} {span(seconds)}" for name, seconds in waits.items()]
-        lines.append("waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else ""))
+        text = "waiting  " + ", ".join(listed[:6]) + (" …" if len(listed) > 6 else "")
+        for_needs = document.get("waiting_for_needs_s") or 0
+        lines.append(text + (f"; for needs {span(for_needs)}" if for_needs >= 0.0005 else ""))
     return lines
 
 
