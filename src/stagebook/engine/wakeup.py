@@ -70,8 +70,11 @@ class Wakeup:
         ready = []
         for fd, _ in self._poll.poll(timeout):
             if fd == self._bell:
-                os.read(fd, 4096)
                 self._has_children = True
+                try:
+                    os.read(fd, 4096)
+                except BlockingIOError:
+                    pass  # the kernel rang, and gave the signal to another thread, which a caller may have
             elif fd == self._ear:
                 os.read(self._ear, 4096)
             else:

@@ -121,7 +121,8 @@ def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
     newer = 0
     for summary in summaries(state):
         if is_latest and summary["state"] == "damaged" and summary["file"] in (path, None):
-            raise _refused(state, summary)
+            if os.path.isfile(journal_path(run_directory(state, summary["run"]))):  # else it is no run at all
+                raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
                 return summary, newer
