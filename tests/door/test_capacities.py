@@ -450,3 +450,25 @@ def test_show_names_the_other_run(place: Place) -> None:
     let_go(place, "deploy", "migrate")
     assert (one.wait().code, two.wait().code) == (0, 0)
     assert outcomes(place.show())["migrate"] == "success"
+
+
+def test_r050_declared_memory_that_is_far_from_measured_is_said_at_the_end(place: Place) -> None:
+    hungry = """python3 -c 'x = b"x" * (40 << 20)'"""
+    place.pipeline({"little": {"run": hungry, "resources": {"memory": "8MiB"}}, "fits": {
+        "run": hungry, "resources": {"memory": "200MiB"},
+    }})  # fmt: skip
+    done = place.run("run", "--json")
+    assert done.code == 0
+    (said,) = [text for text in done.json["warnings"] if "of memory declared" in text]
+    assert said.startswith("little: 8MiB of memory declared, it")
+    assert said in place.show()["warnings"]
+
+
+def test_r050_far_too_much_is_said_where_somebody_waited_for_it(place: Place) -> None:
+    work = """python3 -c 'import time; x = b"x" * (40 << 20); time.sleep(0.2)'"""
+    greedy = {"run": work, "resources": {"memory": "3GiB"}}
+    place.pipeline({"a": greedy, "b": greedy}, limits={"jobs": 2, "memory": "4GiB"})
+    done = place.run("run", "--json")
+    assert sum("3GiB of memory declared" in text for text in done.json["warnings"]) == 2
+    place.pipeline({"a": greedy, "b": greedy}, limits={"jobs": 2, "memory": "8GiB"})
+    assert place.run("run", "--json").json["warnings"] == []

@@ -80,26 +80,6 @@ def used(rss: int | None, method: str | None = "cgroup") -> Usage:
     return UNKNOWN._replace(max_rss_bytes=rss, max_rss_method=method)
 
 
-@pytest.mark.parametrize(
-    ("declared", "usages", "said"),
-    [
-        (1024, [used(210 * MIB)], "unit: 1GiB of memory declared, it took 210MiB; see stagebook plan --limits"),
-        (
-            64,
-            [used(20 * MIB), used(64 * MIB + 1, "wait4")],
-            "unit: 64MiB of memory declared, its largest process took 65MiB; see stagebook plan --limits",
-        ),
-        (64, [used(64 * MIB)], None),
-        (64, [used(16 * MIB)], None),
-        (64, [used(None, None), UNKNOWN], None),
-        (64, [], None),
-        (0, [used(64 * MIB)], None),
-    ],
-)
-def test_what_a_run_is_warned_of_at_its_end(declared: int, usages: list[Usage], said: str | None) -> None:
-    assert demand.far_off(stage("unit", memory_bytes=declared * MIB), usages) == said
-
-
 def test_a_percentile_is_the_nearest_rank() -> None:
     assert demand.percentile([3], 0.95) == 3
     assert demand.percentile(list(range(1, 21)), 0.95) == 19

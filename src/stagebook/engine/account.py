@@ -12,7 +12,7 @@ from stagebook.engine.clock import Clock
 from stagebook.model.outcome import AttemptEnd
 from stagebook.observe import usage as usages
 from stagebook.observe import world
-from stagebook.record import document
+from stagebook.record import demand, document
 from stagebook.record.holders import Holders
 from stagebook.record.line import quote
 from stagebook.record.story import Around, Story
@@ -219,6 +219,8 @@ class Account:
         self.tell()
         if left:
             self._story.warn(f"left behind by stages of this run, and ended: {', '.join(left)}")
+        for text in demand.far_off(self._story):
+            self._story.warn(text)
         if over is not None:
             self._story.finished(us, *over, around)
             self.line("run.ended", us, tail=document.closing(self._story))

@@ -121,6 +121,10 @@ def resume(
     answers = _answers(told, asked)
     reader.repair(path, recording)
     end_survivors(run)
+    if any(pool.machine for pool in told.plan.pools):
+        from stagebook.engine import lease
+
+        lease.clear(run)
     story = retelling.retell(recording.records, path)
     clock = Clock(recording.us)
     epoch_us = time_ns() // 1000 - recording.us

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from stagebook.model.quantity import size_text
 from stagebook.model.value import NamedTuple
+from stagebook.record.demand import FAR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, Sequence
 
-    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.model.pipeline import Pipeline
     from stagebook.plan.history import Attempt
-    from stagebook.record.story import Usage
 
 ATTEMPTS_MIN = 5  #: fewer say nothing of a 95th percentile
-FAR = 4  #: declared so many times what was measured is far too much
 _CPU_SLACK = 1.25
 _MARGIN = 1.2
 _WALL_US_MIN = 100_000  #: of shorter attempts, CPU by wall is mostly chance
@@ -66,21 +65,6 @@ def compare(pipeline: Pipeline, attempts: Iterable[Attempt]) -> list[Demand]:
             method = "wait4" if stage.id in largest else None
             found.append(_memory(stage.id, stage.resources.memory_bytes, memory.get(stage.id, []), method))
     return found
-
-
-def far_off(stage: Stage, usages: Sequence[Usage]) -> str | None:
-    """A warning at the end of a run: its stage declares less memory than its attempts took, or far more."""
-    declared = stage.resources.memory_bytes
-    known = [(usage.max_rss_bytes, usage.max_rss_method) for usage in usages if usage.max_rss_bytes]
-    if not declared or not known:
-        return None
-    peak, method = max(known, key=lambda one: one[0] or 0)
-    assert peak is not None
-    verdict = _memory_verdict(declared, peak)
-    if verdict not in (TOO_LITTLE, TOO_MUCH):
-        return None
-    who = "its largest process took" if method == "wait4" else "it took"
-    return f"{stage.id}: {_text(declared)} of memory declared, {who} {_text(peak)}; see stagebook plan --limits"
 
 
 def percentile(values: Sequence[int], share: float) -> int:
