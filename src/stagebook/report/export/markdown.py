@@ -1,0 +1,142 @@
+"""A run as Markdown for a CI page: outcome, figures, stages and a timeline, in headings, tables and one Mermaid block.
+
+It stays short enough for a comment on a pull request, however many stages there are: those that failed, waited, were
+tried again or lie on the critical path come first. Texts of users' are shown and do nothing: no markup, no HTML, no
+link, nobody is mentioned.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stagebook.report import rows, summary
+from stagebook.report.durations import span_us
+from stagebook.report.export import mermaid, phases
+from stagebook.report.harmless import cut, harmless
+from stagebook.report.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator, Mapping, Sequence, TypeAlias
+
+    from stagebook.report.export.phases import Course
+
+Document: TypeAlias = "Mapping[str, Any]"
+
+STAGES_MAX = 100
+_NAMES_MAX = 20  #: of stages that share a reason, and of a critical path
+_NAME_MAX = 80
+_MERMAID_MAX = 24_000
+_HEADS = {"speed-up": "parallel", "measured": "parallel", "waiting": "queue time", "critical": "critical set"}
+_WIDE = Style(width=1_000_000)  # lines that are not broken
+
+_MARKUP = re.compile(r"[\\`*_\[\]<>|~$&#]")
+_ACTIVE = re.compile(r"[@#!%](?=\w)|:(?=//)|www\.(?=\w)", re.IGNORECASE)
+
+
+def render(document: Document, now_us: int | None = None) -> Iterator[str]:
+    short = str(document["run"])[:8]
+    known = phases.courses(document, now_us)
+    yield f"## {prose(summary.closing(document, _WIDE, short)[-1], 300)}\n\n"
+    yield from _table(("run", short), "ll", _facts(document))
+    yield "\n### Stages\n\n"
+    yield from _stages(document, known.courses)
+    never = phases.asides(document)
+    if never:
+        yield "\n### Did not run\n\n"
+        yield from _table(
+            ("stages", "why"), "ll", [(names(one.names), prose(one.text, 200)) for one in never[:STAGES_MAX]]
+        )
+    if document.get("warnings"):
+        yield "\n### Warnings\n\n"
+        yield from _table(("warning",), "l", [(prose(text, 300),) for text in document["warnings"][:_NAMES_MAX]])
+    yield "\n### Timeline\n\n```mermaid\n"
+    yield from mermaid.render(document, now_us, _MERMAID_MAX)
+    yield "```\n"
+
+
+def name(text: str) -> str:
+    """A stage's name, as code; where it has what ends code in a table, as prose."""
+    text = cut(harmless(text), _NAME_MAX)
+    return prose(text, _NAME_MAX) if set(text) & set("`|\\") or not text.strip() else f"`{text}`"
+
+
+def prose(text: str, width: int) -> str:
+    """Text in which nothing is markup, a link, HTML or a mention. Links and mentions are looked for after all markup is
+    gone, so it is a space of no width that keeps `@` from its name."""
+    text = _MARKUP.sub(r"\\\g<0>", cut(harmless(text), width))
+    return _ACTIVE.sub("\\g<0>\u200b", text)
+
+
+def names(some: Sequence[str]) -> str:
+    more = f" and {len(some) - _NAMES_MAX} more" if len(some) > _NAMES_MAX else ""
+    return ", ".join(map(name, some[:_NAMES_MAX])) + more
+
+
+def _facts(document: Document) -> Iterator[tuple[str, str]]:
+    """What the totals in a terminal say, a line each, and of what the critical path consists."""
+    *lines, counts = summary.totals(document, _WIDE)
+    for line in lines:
+        head = next((head for words, head in _HEADS.items() if line.startswith(words)), "time")
+        yield head, prose(line.removeprefix("waiting").strip(), 500)
+    yield "stages", prose(counts, 500)
+    path = () if rows.is_one_by_one(document) else document["critical_path"]
+    if path:
+        more = f" … ({len(path)} stages)" if len(path) > _NAMES_MAX else ""
+        yield "critical path", " → ".join(map(name, path[:_NAMES_MAX])) + more
+
+
+def _stages(document: Document, known: list[Course]) -> Iterator[str]:
+    path = frozenset(() if rows.is_one_by_one(document) else document["critical_path"])
+    shown = known
+    if len(known) > STAGES_MAX:
+        chosen = sorted(known, key=lambda course: _weight(course, path), reverse=True)[:STAGES_MAX]
+        kept = {id(course) for course in chosen}
+        shown = [course for course in known if id(course) in kept]
+    yield from _table(
+        ("", "stage", "outcome", "tries", "queued", "waited for", "work"),
+        "lllrrlr",
+        [_row(course, course.stage["stage"] in path) for course in shown],
+    )
+    if len(shown) < len(known):
+        yield f"\n{len(known) - len(shown)} more stages passed or waited less; `stagebook timeline {document['run'][:8]} --format csv` has all.\n"
+
+
+def _weight(course: Course, path: frozenset[str]) -> tuple[bool, bool, bool, int]:
+    state = rows.state_of(course.stage)
+    waited = sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind == "wait"])
+    return state not in ("success", "flaky"), state == "flaky", course.stage["stage"] in path, waited
+
+
+def _row(course: Course, is_critical: bool) -> tuple[str, ...]:
+    stage = course.stage
+    state = rows.state_of(stage)
+    waits = [phase for phase in course.phases if phase.kind == "wait"]
+    queued = sum([phase.to_us - phase.from_us for phase in waits])
+    work = sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind in ("work", "failed")])
+    kinds = dict.fromkeys([harmless(phase.attempt["waited"]).replace(":", " ", 1) for phase in waits])
+    last = course.works[-1].attempt
+    said = (
+        state
+        if state in ("running", "success", "flaky")
+        else phases.ended(last)
+        if last["outcome"]
+        else "no end on record"
+    )
+    shown = name(stage["stage"])
+    return (
+        _WIDE.glyph(state),
+        f"**{shown}**" if is_critical else shown,
+        prose(said, 120),
+        str(len(stage["attempts"])),
+        span_us(queued) if queued else "–",
+        prose(", ".join(kinds), 120) or "–",
+        span_us(work),
+    )
+
+
+def _table(head: Sequence[str], sides: str, lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |\n"
+    yield f"|{'|'.join('---:' if side == 'r' else '---' for side in sides)}|\n"
+    for line in lines:
+        yield f"| {' | '.join(line)} |\n"
