@@ -99,7 +99,9 @@ def _stages(document: Document, known: list[Course]) -> Iterator[str]:
         [_row(course, course.stage["stage"] in path) for course in shown],
     )
     if len(shown) < len(known):
-        yield f"\n{len(known) - len(shown)} more stages passed or waited less; `stagebook timeline {document['run'][:8]} --format csv` has all.\n"
+        yield "\n| more |\n|---|\n"
+        command = f"`stagebook timeline {document['run']} --format csv`"
+        yield f"| {len(known) - len(shown)} stages that passed or waited less; {command} has all |\n"
 
 
 def _weight(course: Course, path: frozenset[str]) -> tuple[bool, bool, bool, int]:

@@ -31,7 +31,7 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 
 def render(document: Document, now_us: int | None = None, text_max: int = TEXT_MAX) -> list[str]:
-    """Lines in one piece, of `text_max` characters at most; how many stages have no bar of their own is in the title."""
+    """Its lines, of `text_max` characters at most; how many stages have no bar of their own is in the title."""
     shape = phases.shape(document, now_us)
     known = {course.stage["stage"]: course for course in phases.courses(document, now_us).courses}
     tasks: list[str] = []

@@ -114,9 +114,12 @@ def _phase(process: int, track: int, phase: Phase, name: str, mark: str) -> Even
     if attempt["outcome"] not in ("success", None):
         shown += f": {phases.ending(attempt)}"
     used = attempt.get("usage") or {}
-    args = {"stage": name, **{key: attempt.get(key) for key in ("attempt", "outcome", "reason", "exit", "signal")}}
-    args.update({key: used.get(key) for key in _USAGE})
-    return _slice(process, track, shown, phase.kind + mark, phase.from_us, phase.to_us, args, phase.is_open)
+    told: dict[str, Any] = {
+        "stage": name,
+        **{key: attempt.get(key) for key in ("attempt", "outcome", "reason", "exit", "signal")},
+    }
+    told.update({key: used.get(key) for key in _USAGE})
+    return _slice(process, track, shown, phase.kind + mark, phase.from_us, phase.to_us, told, phase.is_open)
 
 
 def _slice(

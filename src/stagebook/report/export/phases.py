@@ -19,8 +19,8 @@ WORK = frozenset({"work", "failed", "stopped"})
 
 
 class Phase(NamedTuple):
-    """`kind` as of a Segment: wait, backoff, work, failed or stopped. Microseconds since the run began. `attempt` is the
-    document's; of a wait or pause, the attempt that it came before. `is_open`: it goes on, and `to_us` is now."""
+    """`kind` as of a Segment: wait, backoff, work, failed or stopped. Microseconds since the run began. `attempt` is
+    the document's; of a wait or pause, the attempt that it came before. `is_open`: it goes on, and `to_us` is now."""
 
     kind: str
     from_us: int

@@ -6,7 +6,9 @@ words what it shows; each row says what its stage did when it is pointed at. Col
 
 from __future__ import annotations
 
-from stagebook.report import rows, summary, timeline
+import itertools
+
+from stagebook.report import rows, summary
 from stagebook.report.durations import Form, ticks
 from stagebook.report.export import phases, svg_style
 from stagebook.report.harmless import cells, cut, harmless, wrap
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterator, Mapping, Sequence, TypeAlias
 
     from stagebook.report.export.phases import Course
-    from stagebook.report.rows import Row, Segment
+    from stagebook.report.rows import Row
 
 Document: TypeAlias = "Mapping[str, Any]"
 
@@ -58,14 +60,15 @@ class _Picture:
         self.known = {course.stage["stage"]: course for course in self.courses}
         self.short = str(document["run"])[:8]
         self.hatch = f"stagebook-{self.short}"  # pictures that share a page must not share ids
-        widest = max([cells(harmless(row.name)) for row in self.rows if row.segments], default=8)
-        self.begin = _NAME_FROM + min(_NAME_CELLS, max(8, widest)) * 7.2 + 12
+        widest = max([cells(harmless(row.name)) for row in self.rows], default=8)
+        self.begin = _NAME_FROM + min(_NAME_CELLS, max(8, widest)) * 7.6 + 12
         self.end = _WIDTH - _EDGE - _FIGURES
         self.y = 0.0
         self.used: set[str] = set()
+        self.notes: list[str] = []  #: beside bars, and above all lines
 
     def x(self, us: int) -> float:
-        return round(self.begin + (self.end - self.begin) * us / self.total_us, 1)
+        return round(self.begin + (self.end - self.begin) * max(0, us) / self.total_us, 1)
 
     def lines(self) -> list[str]:
         body = [*self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend()]
@@ -73,8 +76,8 @@ class _Picture:
         verdict = summary.closing(self.document, _WIDE, self.short)[-1]
         said = " ".join([*summary.totals(self.document, _WIDE), *self._in_words()])
         return [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-            f'class="stagebook" role="img" aria-labelledby="{self.hatch}-t {self.hatch}-d">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{_WIDTH}" height="{height}" '
+            f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{self.hatch}-t {self.hatch}-d">',
             f'<title id="{self.hatch}-t">{escaped(verdict)}</title>',
             f'<desc id="{self.hatch}-d">{escaped(said, 4000)}</desc>',
             f"<style>{svg_style.STYLE}</style>",
@@ -94,7 +97,7 @@ class _Picture:
             self.y += 24
             yield _text(_EDGE, self.y - 4, line, "h")
         for fact in summary.totals(self.document, _WIDE):
-            for line in _few(wrap(fact, 170), 2):
+            for line in _few(wrap(fact.replace("  ", " \u2003"), 150), 2):
                 self.y += 18
                 yield _text(_EDGE, self.y, line, "d")
 
@@ -121,6 +124,9 @@ class _Picture:
         self.y += height
 
     def _axis_and_rows(self) -> Iterator[str]:
+        if not self.rows:
+            self.y += 16
+            return
         self.y += 18
         top = self.y
         marks = ticks(self.total_us, int(self.end - self.begin), 70)
@@ -135,6 +141,7 @@ class _Picture:
         first = self.y
         yield from self._rows()
         yield from self._chain(first)
+        yield from self.notes
 
     def _rows(self) -> Iterator[str]:
         waits = Form(max([row.wait_us for row in self.rows], default=0))
@@ -177,12 +184,12 @@ class _Picture:
             x, width = self.x(from_us), round(max(1.5, self.x(to_us) - self.x(from_us)), 1)
             self.used.add("waiting" if kind in ("wait", "backoff") else kind)
             if kind in ("wait", "backoff"):
-                yield f'<rect class="wait" fill="url(#{self.hatch})" x="{x:g}" y="{top + 1:g}" width="{width:g}" height="9" rx="2"/>'
+                yield self._waiting(x, top + 1, width)
             elif kind == "failed":
                 yield _rect(x + 0.75, top + 0.75, max(1, width - 1.5), 9.5, "try", 2)
             elif kind == "stopped":
                 yield _rect(x + 0.75, top + 0.75, max(1, width - 1.5), 9.5, "stop", 2)
-                yield f'<path class="stop" d="M{x + 1:g} {top + 10:g}L{x + width - 1:g} {top + 1:g}"/>'
+                yield f'<path class="stop" d="M{x + width / 2 - 5:g} {top + 10:g}l10 -9"/>'
             else:
                 fill = _FILLS.get(row.state, "stop")
                 fill = "ok" if row.name not in self.known else fill
@@ -194,11 +201,23 @@ class _Picture:
             yield f'<path class="open" d="M{last:g} {top - 3}v17"/>'
         if row.critical:
             self.used.add("critical")
-            begin = self.x(min(segment.from_us for segment in row.segments if segment.kind in phases.WORK))
-            yield _rect(begin, top + 12.5, max(1.5, round(last - begin, 1)), 2, "ink")
-        yield from self._note(row, last)
+            for course in self._critical(row):
+                begin, end = self.x(course.works[0].from_us), self.x(course.works[-1].to_us)
+                yield _rect(begin, top + 12.5, max(1.5, end - begin), 2, "ink")
+        self._note(row, last)
 
-    def _note(self, row: Row, last: float) -> Iterator[str]:
+    def _critical(self, row: Row) -> list[Course]:
+        """What of a row is critical: the stage, or the cells of a fold that are."""
+        if row.name in self.known:
+            return [self.known[row.name]]
+        path = [name for name in self.document["critical_path"] if name in self.known]
+        return [self.known[name] for name in path if rows.matrix_of(name) == _folded(row)]
+
+    def _waiting(self, x: float, y: float, width: float) -> str:
+        place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="9" rx="2"'
+        return f'<rect class="wait" fill="url(#{self.hatch})" {place}/>'
+
+    def _note(self, row: Row, last: float) -> None:
         """What a bar cannot say, beside it where there is room: after its end, else before its beginning."""
         text = self._remark(row)
         if not text:
@@ -206,43 +225,45 @@ class _Picture:
         width = cells(text) * 5.9 + 14
         style = "s bad-t n" if row.state in rows.FAILED else "s d n"
         if last + width < self.end:
-            yield _text(last + 7, self.y + 15, text, style)
+            self.notes.append(_text(last + 7, self.y + 15, text, style))
         elif (first := self.x(row.segments[0].from_us)) - width > self.begin:
-            yield _text(first - 7, self.y + 15, text, style + " e")
+            self.notes.append(_text(first - 7, self.y + 15, text, style + " e"))
 
     def _remark(self, row: Row) -> str:
         course = self.known.get(row.name)
         if course is None:
             return ""
         parts: list[str] = []
-        waited: dict[str, int] = {}
-        for phase in course.phases:
-            if phase.kind == "wait":
-                said = "waited" + phases.said(phase).removeprefix("waits")
-                waited[said] = waited.get(said, 0) + phase.to_us - phase.from_us
-        parts += [said for said, us in waited.items() if us >= self.total_us // _SEEN]
         works = course.works
         tries = [phase for phase in works if phase.kind == "failed"]
         if tries:
             parts.append(f"attempt {tries[-1].attempt.get('attempt', 1)}: {phases.ending(tries[-1].attempt)}")
         if row.state in ("flaky", "success"):
             parts += ["then passed"] if tries else []
-        elif works[-1].attempt["outcome"] is not None:
-            parts.append(phases.ending(works[-1].attempt))
+        elif works[-1].is_open:
+            parts.append("running")
         else:
-            parts.append(row.state)
+            parts.append(phases.ending(works[-1].attempt))
+        waited: dict[str, int] = {}
+        for phase in course.phases:
+            if phase.kind == "wait":
+                said = "waited" + phases.said(phase).removeprefix("waits")
+                waited[said] = waited.get(said, 0) + phase.to_us - phase.from_us
+        parts += [said for said, us in waited.items() if us >= self.total_us // _SEEN]
         return cut(", ".join(parts), 90)
 
     def _chain(self, first: float) -> Iterator[str]:
         """Ink from the end of each critical stage down or up to the beginning of the next."""
         if rows.is_one_by_one(self.document):
             return
-        places = {row.name: first + index * _ROW for index, row in enumerate(self.rows) if row.segments}
-        path = [name for name in self.document["critical_path"] if name in self.known]
-        for above, below in zip(path, path[1:]):
-            if above in places and below in places:
-                x = self.x(self.known[above].phases[-1].to_us)
-                yield f'<path class="chain" d="M{x:g} {places[above] + 18.5:g}V{places[below] + 18.5:g}"/>'
+        places: dict[str, float] = {}
+        for index, row in enumerate(self.rows):
+            if row.critical:
+                places |= {course.stage["stage"]: first + index * _ROW + 18.5 for course in self._critical(row)}
+        path = [name for name in self.document["critical_path"] if name in places]
+        for above, below in itertools.pairwise(path):
+            x = self.x(self.known[above].phases[-1].to_us)
+            yield f'<path class="chain" d="M{x:g} {places[above]}V{places[below]}"/>'
 
     def _asides(self) -> Iterator[str]:
         for aside in phases.asides(self.document):
@@ -266,7 +287,7 @@ class _Picture:
                 continue
             top = self.y - 10
             if kind == "waiting":
-                yield f'<rect class="wait" fill="url(#{self.hatch})" x="{x:g}" y="{top + 1:g}" width="22" height="9" rx="2"/>'
+                yield self._waiting(x, top + 1, 22)
             elif kind == "critical":
                 yield _rect(x, top + 5, 22, 2, "ink")
             else:
@@ -283,6 +304,11 @@ class _Picture:
                 yield f"{cut(harmless(course.stage['stage']), 80)}: {told}."
         for aside in phases.asides(self.document):
             yield f"{len(aside.names)} {aside.text}."
+
+
+def _folded(row: Row) -> str:
+    """The matrix whose cells a row is, out of `unit ×48`."""
+    return row.name.rpartition(" ×")[0]
 
 
 def _drawn(row: Row, is_fold: bool) -> list[tuple[str, int, int]]:

@@ -15,32 +15,55 @@ _DARK = {
     "tick": "#4BD9CC", "run": "#8DB4FF", "bad": "#F75B3D", "tint": "#2B1916", "err": "#D98BBA", "gate": "#9678F2",
     "try": "#EFB65B", "stop": "#929DAA",
 }  # fmt: skip
-_SHAPES = """\
-.stagebook{font-family:Inter,system-ui,sans-serif;font-size:12.5px;font-variant-numeric:tabular-nums}\
-.stagebook .h{font-size:19px;font-weight:650}.stagebook .b{font-weight:650}.stagebook .s{font-size:11px}\
-.stagebook .m{text-anchor:middle}.stagebook .e{text-anchor:end}.stagebook .n{stroke-width:3;paint-order:stroke}\
-.stagebook .none,.stagebook .try,.stagebook .stop,.stagebook .l{fill:none}.stagebook .try,.stagebook .stop{stroke-width:1.5}\
-.stagebook .hatch{stroke-width:1.6}.stagebook .chain{stroke-width:2}.stagebook .open{stroke-width:1.5;stroke-dasharray:3 2}\
-.stagebook .steps{opacity:.55}.stagebook .l{stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}\
-.stagebook .none{pointer-events:all}"""
-_COLOURS = """\
-.stagebook .ground{{fill:{ground}}}.stagebook text,.stagebook .ink{{fill:{ink}}}.stagebook .d{{fill:{dim}}}\
-.stagebook .n{{stroke:{ground}}}.stagebook .bad-t{{fill:{bad}}}.stagebook .line{{stroke:{line}}}\
-.stagebook .ok,.stagebook .steps{{fill:{ok}}}.stagebook .run{{fill:{run}}}.stagebook .bad{{fill:{bad}}}\
-.stagebook .err{{fill:{err}}}.stagebook .tint{{fill:{tint}}}.stagebook .try{{stroke:{try}}}.stagebook .stop{{stroke:{stop}}}\
-.stagebook .wait,.stagebook .hatch{{stroke:{edge}}}.stagebook .chain{{stroke:{ink}}}.stagebook .open{{stroke:{run}}}\
-.stagebook .l-ok{{stroke:{tick}}}.stagebook .l-try{{stroke:{try}}}.stagebook .l-bad{{stroke:{bad}}}\
-.stagebook .l-stop{{stroke:{stop}}}.stagebook .l-run{{stroke:{run}}}.stagebook .l-gate{{stroke:{gate}}}\
-.stagebook .l-ground{{stroke:{ground}}}"""
+_SHAPES = (
+    ("", "font-family:Inter,system-ui,sans-serif;font-size:12.5px;font-variant-numeric:tabular-nums"),
+    (".h", "font-size:19px;font-weight:600"),
+    (".b", "font-weight:600"),
+    (".s", "font-size:11px"),
+    (".m", "text-anchor:middle"),
+    (".e", "text-anchor:end"),
+    (".n", "stroke-width:3;paint-order:stroke"),  # a note: the ground around its letters parts it from lines below
+    (".none", "fill:none;pointer-events:all"),
+    (".try", "fill:none;stroke-width:1.5"),
+    (".stop", "fill:none;stroke-width:1.5"),
+    (".hatch", "stroke-width:1.6"),
+    (".chain", "stroke-width:2"),
+    (".open", "stroke-width:1.5;stroke-dasharray:3 2"),
+    (".steps", "opacity:.55"),
+    (".l", "fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round"),
+)
+#: which colour fills, and which strokes
+_FILL = {
+    "ground": ".ground", "ink": "text .ink", "dim": ".d", "ok": ".ok .steps", "run": ".run", "bad": ".bad .bad-t",
+    "err": ".err", "tint": ".tint",
+}  # fmt: skip
+_STROKE = {
+    "ground": ".n .l-ground", "line": ".line", "edge": ".wait .hatch", "ink": ".chain", "run": ".open .l-run",
+    "try": ".try .l-try", "stop": ".stop .l-stop", "tick": ".l-ok", "bad": ".l-bad", "gate": ".l-gate",
+}  # fmt: skip
 
-STYLE = f"{_SHAPES}{_COLOURS.format_map(_LIGHT)}@media(prefers-color-scheme:dark){{{_COLOURS.format_map(_DARK)}}}"
+
+def _colours(theme: dict[str, str]) -> str:
+    return "".join(
+        f"{','.join('.stagebook ' + one for one in selectors.split())}{{{what}:{theme[token]}}}"
+        for what, table in (("fill", _FILL), ("stroke", _STROKE))
+        for token, selectors in table.items()
+    )
+
+
+STYLE = (
+    "".join(f".stagebook{' ' * bool(one)}{one}{{{rule}}}" for one, rule in _SHAPES)
+    + _colours(_LIGHT)
+    + f"@media(prefers-color-scheme:dark){{{_colours(_DARK)}}}"
+)
 
 _CIRCLE = "M7 1.4a5.6 5.6 0 1 0 0 11.2a5.6 5.6 0 1 0 0-11.2"
 #: state: its paths of 14 × 14, each with its style
 _GLYPHS = {
     "success": '<path class="l l-ok" d="M2.5 7.5 5.6 10.6 11.5 3.8"/>',
     "flaky": '<path class="l l-try" d="M1.5 5.4c1.8-2 3.4-2 5.5 0s3.7 2 5.5 0M1.5 9.6c1.8-2 3.4-2 5.5 0s3.7 2 5.5 0"/>',
-    "failure": '<rect class="bad" width="14" height="14" rx="3.5"/><path class="l l-ground" d="m4.2 4.2 5.6 5.6m0-5.6-5.6 5.6"/>',
+    "failure": '<rect class="bad" width="14" height="14" rx="3.5"/>'
+    '<path class="l l-ground" d="m4.2 4.2 5.6 5.6m0-5.6-5.6 5.6"/>',
     "error": '<path class="err" d="M7 0l7 7-7 7-7-7z"/><path class="l l-ground" d="M7 3.6v4.2m0 2.1v.2"/>',
     "timeout": f'<path class="l l-bad" d="{_CIRCLE}M7 3.6V7l2.4 1.6"/>',
     "cancellation": f'<path class="l l-stop" d="{_CIRCLE}M3.2 10.8 10.8 3.2"/>',
