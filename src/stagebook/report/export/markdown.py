@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Document: TypeAlias = "Mapping[str, Any]"
 
 STAGES_MAX = 100
-_NAMES_MAX = 20  #: of stages that share a reason, and of a critical path
+_NAMES_MAX = 10  #: of stages that share a reason, and of a critical path
 _NAME_MAX = 80
-_MERMAID_MAX = 24_000
+_MERMAID_MAX = 16_000
 _HEADS = {"speed-up": "parallel", "measured": "parallel", "waiting": "queue time", "critical": "critical set"}
 _WIDE = Style(width=1_000_000)  # lines that are not broken
 
@@ -43,13 +43,13 @@ def render(document: Document, now_us: int | None = None) -> Iterator[str]:
     yield from _stages(document, known.courses)
     never = phases.asides(document)
     if never:
-        yield "\n### Did not run\n\n"
+        yield "\n### Did not run, or wait\n\n"
         yield from _table(
-            ("stages", "why"), "ll", [(names(one.names), prose(one.text, 200)) for one in never[:STAGES_MAX]]
+            ("stages", "why"), "ll", _within(6_000, [(names(one.names), prose(one.text, 200)) for one in never])
         )
     if document.get("warnings"):
         yield "\n### Warnings\n\n"
-        yield from _table(("warning",), "l", [(prose(text, 300),) for text in document["warnings"][:_NAMES_MAX]])
+        yield from _table(("warning",), "l", _within(4_000, [(prose(text, 300),) for text in document["warnings"]]))
     yield "\n### Timeline\n\n```mermaid\n"
     yield from mermaid.render(document, now_us, _MERMAID_MAX)
     yield "```\n"
@@ -88,20 +88,27 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
 
 def _stages(document: Document, known: list[Course]) -> Iterator[str]:
     path = frozenset(() if rows.is_one_by_one(document) else document["critical_path"])
-    shown = known
-    if len(known) > STAGES_MAX:
-        chosen = sorted(known, key=lambda course: _weight(course, path), reverse=True)[:STAGES_MAX]
-        kept = {id(course) for course in chosen}
-        shown = [course for course in known if id(course) in kept]
+    weighed = sorted(known, key=lambda course: _weight(course, path), reverse=True)
+    lines = [_row(course, course.stage["stage"] in path) for course in weighed[:STAGES_MAX]]
+    kept = {id(course): line for course, line in zip(weighed, _within(24_000, lines))}
     yield from _table(
         ("", "stage", "outcome", "tries", "queued", "waited for", "work"),
         "lllrrlr",
-        [_row(course, course.stage["stage"] in path) for course in shown],
+        [kept[id(course)] for course in known if id(course) in kept],
     )
-    if len(shown) < len(known):
+    if len(kept) < len(known):
         yield "\n| more |\n|---|\n"
         command = f"`stagebook timeline {document['run']} --format csv`"
-        yield f"| {len(known) - len(shown)} stages that passed or waited less; {command} has all |\n"
+        yield f"| {len(known) - len(kept)} stages that passed or waited less; {command} has all |\n"
+
+
+def _within(most: int, lines: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """As many lines as fit that many characters, so that the page never gets too long for where it is posted."""
+    for line in lines:
+        most -= sum(map(len, line))
+        if most < 0:
+            return
+        yield line
 
 
 def _weight(course: Course, path: frozenset[str]) -> tuple[bool, bool, bool, int]:

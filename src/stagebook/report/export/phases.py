@@ -123,7 +123,7 @@ def ended(attempt: Document) -> str:
 
 
 class Aside(NamedTuple):
-    """Stages that never ran, with the one reason that they share: `« integration failed`, or what they wait for."""
+    """Stages that never ran, or wait, with the one thing that they share: `skipped ← integration failed`."""
 
     state: str
     names: tuple[str, ...]
@@ -131,20 +131,20 @@ class Aside(NamedTuple):
 
 
 def asides(document: Document) -> list[Aside]:
-    """Skipped stages by the stage that they go back to, then stages that wait by what they wait for; names harmless."""
+    """Skipped stages by the stage that they go back to, others that ended before they ran by the reason, then those
+    that wait by what they wait for; names harmless."""
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     roots = words.roots_of(by_id)
-    found: dict[tuple[str, str], list[str]] = {}
-    for state, word in (("skip", "skipped"), ("slot", "waiting")):
-        for stage in document["stages"]:
-            if state == "skip" and stage["outcome"] == "skip":
-                root = roots.get(stage["stage"])
-                reason = harmless(stage["reason"] or "")
-                text = f"{word} ← {harmless(root[0])} {words.ended_by(root[1])}" if root else f"{word}: {reason}"
-            elif state == "slot" and stage["outcome"] is None and stage.get("waiting"):
-                waits = stage["waiting"]
-                text = "waits for its needs" if waits == "needs" else words.waiting(waits)
-            else:
-                continue
-            found.setdefault((state, text), []).append(harmless(stage["stage"]))
-    return [Aside(state, tuple(names), text) for (state, text), names in found.items()]
+    over: dict[tuple[str, str], list[str]] = {}
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for stage in document["stages"]:
+        name, outcome, reason = harmless(stage["stage"]), stage["outcome"], harmless(stage["reason"] or "")
+        if outcome is None and stage.get("waiting"):
+            waits = stage["waiting"]
+            text = "waits for its needs" if waits == "needs" else words.waiting(waits)
+            waiting.setdefault((rows.state_of(stage), text), []).append(name)
+        elif outcome is not None and not stage["attempts"]:
+            root = roots.get(stage["stage"])
+            cause = f" ← {harmless(root[0])} {words.ended_by(root[1])}" if root else f": {reason}" if reason else ""
+            over.setdefault((outcome, words.ended_by(outcome) + cause), []).append(name)
+    return [Aside(state, tuple(names), text) for (state, text), names in [*over.items(), *waiting.items()]]

@@ -28,6 +28,7 @@ _NAME_FROM = _EDGE + 24
 _FIGURES = 150  #: of wait and work, at the right
 _CELL = 6.6  #: a character of 12 px, about
 _ROWS_MAX = 300
+_ASIDES_MAX = 20
 _NAME_CELLS = 36
 _TIP_CELLS = 600
 _SEEN = 200  #: a wait below this part of the run is not seen
@@ -55,7 +56,9 @@ class _Picture:
         self.document = document
         self.courses, self.total_us = phases.courses(document, now_us)
         shape = phases.shape(document, now_us)
-        self.rows, self.left_out = shape.rows[:_ROWS_MAX], max(0, len(shape.rows) - _ROWS_MAX)
+        never = {stage["stage"] for stage in document["stages"] if not stage["attempts"]}  # told below all rows
+        drawn = [row for row in shape.rows if row.segments or row.name not in never]
+        self.rows, self.left_out = drawn[:_ROWS_MAX], max(0, len(drawn) - _ROWS_MAX)
         self.total_us = max(self.total_us, shape.total_us)
         self.known = {course.stage["stage"]: course for course in self.courses}
         self.short = str(document["run"])[:8]
@@ -266,7 +269,8 @@ class _Picture:
             yield f'<path class="chain" d="M{x:g} {places[above]}V{places[below]}"/>'
 
     def _asides(self) -> Iterator[str]:
-        for aside in phases.asides(self.document):
+        never = phases.asides(self.document)
+        for aside in never[:_ASIDES_MAX]:
             listed = ", ".join(aside.names[:20]) + (
                 f" and {len(aside.names) - 20} more" if len(aside.names) > 20 else ""
             )
@@ -274,6 +278,9 @@ class _Picture:
             for line in _few(wrap(f"{listed}: {aside.text}" if listed else aside.text, 165), 2):
                 self.y += _ROW
                 yield _text(_NAME_FROM, self.y - 6, line, "d")
+        if left := sum(len(aside.names) for aside in never[_ASIDES_MAX:]):
+            self.y += _ROW
+            yield _text(_NAME_FROM, self.y - 6, f"{left} more did not run, or wait", "d")
 
     def _legend(self) -> Iterator[str]:
         """Only what occurs, in one line."""
