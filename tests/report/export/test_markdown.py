@@ -62,7 +62,7 @@ def test_every_stage_that_ran_has_a_row(tmp_path: Path, seed: int) -> None:
     document, _ = runs.played(tmp_path, seed)
     text = render(document)
     for stage in document["stages"]:
-        assert f"`{stage['stage']}`" in text
+        assert not stage["attempts"] or f"`{stage['stage']}`" in text
     assert render(runs.nothing())
 
 

@@ -53,6 +53,7 @@ def test_phases_in_words() -> None:
     assert phases.said(known["unit"].phases[0]) == "attempt 1: running"
     assert phases.said(known["halted"].phases[0]) == "attempt 1: cancelled by cancel"
     assert phases.ended(known["broken"].phases[0].attempt) == "failed, missing program: foo"
+    assert phases.ended(known["halted"].phases[0].attempt) == "cancelled by cancel"
     assert phases.ended(known["slow"].phases[0].attempt) == "timed out"
 
 

@@ -119,7 +119,9 @@ def ending(attempt: Document) -> str:
 def ended(attempt: Document) -> str:
     """`failed, exit 1`, `timed out`: what follows a name."""
     verb, text = words.ended_by(attempt["outcome"]), ending(attempt)
-    return verb if text == attempt["outcome"] else f"{verb}, {text}"
+    if text == attempt["outcome"]:
+        return verb
+    return text if text.startswith(verb) else f"{verb}, {text}"
 
 
 class Aside(NamedTuple):
