@@ -45,7 +45,7 @@ def render(document: dict[str, Any], *more: Any) -> str:
 def inert(bare: str, line: str) -> None:
     bare = re.sub(r"\*\*([^*]*)\*\*", r"\1", bare)
     assert not re.search(r"[`*_\[\]<>~$&]", bare), line
-    assert not re.search(r"[@#!%]\w|://|www\.\w", bare), line
+    assert not re.search(r"[@#!%]\w|://|www\.", bare), line
     assert bare.replace("\u200b", "").isprintable(), line
 
 

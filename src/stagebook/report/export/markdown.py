@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from stagebook.report import rows, summary
-from stagebook.report.durations import span_us
+from stagebook.report import rows, summary, words
+from stagebook.report.durations import Form
 from stagebook.report.export import mermaid, phases
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.style import Style
@@ -31,7 +31,7 @@ _HEADS = {"speed-up": "parallel", "measured": "parallel", "waiting": "queue time
 _WIDE = Style(width=1_000_000)  # lines that are not broken
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>|~$&#]")
-_ACTIVE = re.compile(r"[@#!%](?=\w)|:(?=//)|www\.(?=\w)", re.IGNORECASE)
+_ACTIVE = re.compile(r"[@#!%](?=\w)|:(?=//)|www(?=\.)", re.IGNORECASE)
 
 
 def render(document: Document, now_us: int | None = None) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
     """What the totals in a terminal say, a line each, and of what the critical path consists."""
     *lines, counts = summary.totals(document, _WIDE)
     for line in lines:
-        head = next((head for words, head in _HEADS.items() if line.startswith(words)), "time")
+        head = next((head for start, head in _HEADS.items() if line.startswith(start)), "time")
         yield head, prose(line.removeprefix("waiting").strip(), 500)
     yield "stages", prose(counts, 500)
     path = () if rows.is_one_by_one(document) else document["critical_path"]
@@ -89,7 +89,8 @@ def _facts(document: Document) -> Iterator[tuple[str, str]]:
 def _stages(document: Document, known: list[Course]) -> Iterator[str]:
     path = frozenset(() if rows.is_one_by_one(document) else document["critical_path"])
     weighed = sorted(known, key=lambda course: _weight(course, path), reverse=True)
-    lines = [_row(course, course.stage["stage"] in path) for course in weighed[:STAGES_MAX]]
+    forms = Form(max(map(_queued_us, known), default=0)), Form(max(map(_work_us, known), default=0))
+    lines = [_row(course, course.stage["stage"] in path, forms) for course in weighed[:STAGES_MAX]]
     kept = {id(course): line for course, line in zip(weighed, _within(24_000, lines))}
     yield from _table(
         ("", "stage", "outcome", "tries", "queued", "waited for", "work"),
@@ -112,35 +113,37 @@ def _within(most: int, lines: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, 
 
 
 def _weight(course: Course, path: frozenset[str]) -> tuple[bool, bool, bool, int]:
+    """What a reader looks for first: what failed or runs, was tried again, is critical, waited longest."""
     state = rows.state_of(course.stage)
-    waited = sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind == "wait"])
-    return state not in ("success", "flaky"), state == "flaky", course.stage["stage"] in path, waited
+    return state not in ("success", "flaky"), state == "flaky", course.stage["stage"] in path, _queued_us(course)
 
 
-def _row(course: Course, is_critical: bool) -> tuple[str, ...]:
+def _queued_us(course: Course) -> int:
+    return sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind == "wait"])
+
+
+def _work_us(course: Course) -> int:
+    return sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind in ("work", "failed")])
+
+
+def _row(course: Course, is_critical: bool, forms: tuple[Form, Form]) -> tuple[str, ...]:
     stage = course.stage
     state = rows.state_of(stage)
-    waits = [phase for phase in course.phases if phase.kind == "wait"]
-    queued = sum([phase.to_us - phase.from_us for phase in waits])
-    work = sum([phase.to_us - phase.from_us for phase in course.phases if phase.kind in ("work", "failed")])
-    kinds = dict.fromkeys([harmless(phase.attempt["waited"]).replace(":", " ", 1) for phase in waits])
+    waited = dict.fromkeys([words.resource(one.attempt["waited"]) for one in course.phases if one.kind == "wait"])
     last = course.works[-1].attempt
-    said = (
-        state
-        if state in ("running", "success", "flaky")
-        else phases.ended(last)
-        if last["outcome"]
-        else "no end on record"
-    )
+    if state in ("running", "success", "flaky"):
+        said = state
+    else:
+        said = phases.ended(last) if last["outcome"] else phases.ending(last)
     shown = name(stage["stage"])
     return (
         _WIDE.glyph(state),
         f"**{shown}**" if is_critical else shown,
         prose(said, 120),
         str(len(stage["attempts"])),
-        span_us(queued) if queued else "–",
-        prose(", ".join(kinds), 120) or "–",
-        span_us(work),
+        prose(forms[0].text(_queued_us(course)), 20),
+        prose(", ".join(waited), 120) or "–",
+        prose(forms[1].text(_work_us(course)), 20),
     )
 
 

@@ -221,21 +221,25 @@ class _Picture:
         return f'<rect class="wait" fill="url(#{self.hatch})" {place}/>'
 
     def _note(self, row: Row, last: float) -> None:
-        """What a bar cannot say, beside it where there is room: after its end, else before its beginning."""
-        text = self._remark(row)
-        if not text:
-            return
-        width = cells(text) * 5.9 + 14
+        """What a bar cannot say, beside it: as much as there is room for after its end or before its beginning."""
+        parts = self._remarks(row)
         style = "s bad-t n" if row.state in rows.FAILED else "s d n"
-        if last + width < self.end:
-            self.notes.append(_text(last + 7, self.y + 15, text, style))
-        elif (first := self.x(row.segments[0].from_us)) - width > self.begin:
-            self.notes.append(_text(first - 7, self.y + 15, text, style + " e"))
+        first = self.x(row.segments[0].from_us)
+        for number in range(len(parts), 0, -1):
+            text = cut(", ".join(parts[:number]), 90)
+            width = cells(text) * 5.9 + 14
+            if last + width < self.end:
+                self.notes.append(_text(last + 7, self.y + 15, text, style))
+                return
+            if first - width > self.begin:
+                self.notes.append(_text(first - 7, self.y + 15, text, style + " e"))
+                return
 
-    def _remark(self, row: Row) -> str:
+    def _remarks(self, row: Row) -> list[str]:
+        """Attempts that failed, how it ended if not well, and what it waited for; the weightiest first."""
         course = self.known.get(row.name)
         if course is None:
-            return ""
+            return []
         parts: list[str] = []
         works = course.works
         tries = [phase for phase in works if phase.kind == "failed"]
@@ -243,17 +247,14 @@ class _Picture:
             parts.append(f"attempt {tries[-1].attempt.get('attempt', 1)}: {phases.ending(tries[-1].attempt)}")
         if row.state in ("flaky", "success"):
             parts += ["then passed"] if tries else []
-        elif works[-1].is_open:
-            parts.append("running")
         else:
-            parts.append(phases.ending(works[-1].attempt))
+            parts.append("running" if works[-1].is_open else phases.ending(works[-1].attempt))
         waited: dict[str, int] = {}
         for phase in course.phases:
             if phase.kind == "wait":
                 said = "waited" + phases.said(phase).removeprefix("waits")
                 waited[said] = waited.get(said, 0) + phase.to_us - phase.from_us
-        parts += [said for said, us in waited.items() if us >= self.total_us // _SEEN]
-        return cut(", ".join(parts), 90)
+        return parts + [said for said, us in waited.items() if us >= self.total_us // _SEEN]
 
     def _chain(self, first: float) -> Iterator[str]:
         """Ink from the end of each critical stage down or up to the beginning of the next."""
