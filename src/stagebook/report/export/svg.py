@@ -264,10 +264,10 @@ class _Picture:
         for index, row in enumerate(self.rows):
             if row.critical:
                 places |= {course.stage["stage"]: first + index * _ROW + 18.5 for course in self._critical(row)}
-        path = [name for name in self.document["critical_path"] if name in places]
-        for above, below in itertools.pairwise(path):
-            x = self.x(self.known[above].phases[-1].to_us)
-            yield f'<path class="chain" d="M{x:g} {places[above]}V{places[below]}"/>'
+        for above, below in itertools.pairwise(self.document["critical_path"]):
+            if above in places and below in places:  # what lies between folded rows is not drawn as if it were next
+                x = self.x(self.known[above].phases[-1].to_us)
+                yield f'<path class="chain" d="M{x:g} {places[above]}V{places[below]}"/>'
 
     def _asides(self) -> Iterator[str]:
         never = phases.asides(self.document)
