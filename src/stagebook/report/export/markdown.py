@@ -38,7 +38,7 @@ def render(document: Document, now_us: int | None = None) -> Iterator[str]:
     short = str(document["run"])[:8]
     known = phases.courses(document, now_us)
     yield f"## {prose(summary.closing(document, _WIDE, short)[-1], 300)}\n\n"
-    yield from _table(("run", short), "ll", _facts(document))
+    yield from _table(("run", prose(str(document["run"]), 40)), "ll", _facts(document))
     yield "\n### Stages\n\n"
     yield from _stages(document, known.courses)
     never = phases.asides(document)

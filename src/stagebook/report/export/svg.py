@@ -26,7 +26,6 @@ Document: TypeAlias = "Mapping[str, Any]"
 _WIDTH, _EDGE, _ROW = 1200, 24, 21
 _NAME_FROM = _EDGE + 24
 _FIGURES = 150  #: of wait and work, at the right
-_CELL = 6.6  #: a character of 12 px, about
 _ROWS_MAX = 300
 _ASIDES_MAX = 20
 _NAME_CELLS = 36
@@ -61,8 +60,8 @@ class _Picture:
         self.rows, self.left_out = drawn[:_ROWS_MAX], max(0, len(drawn) - _ROWS_MAX)
         self.total_us = max(self.total_us, shape.total_us)
         self.known = {course.stage["stage"]: course for course in self.courses}
-        self.short = str(document["run"])[:8]
-        self.hatch = f"stagebook-{self.short}"  # pictures that share a page must not share ids
+        self.verdict = summary.closing(document, _WIDE, str(document["run"])[:8])[-1]
+        self.id = f"stagebook-{escaped(str(document['run']))}"  # pictures that share a page must not share ids
         widest = max([cells(harmless(row.name)) for row in self.rows], default=8)
         self.begin = _NAME_FROM + min(_NAME_CELLS, max(8, widest)) * 7.6 + 12
         self.end = _WIDTH - _EDGE - _FIGURES
@@ -76,15 +75,14 @@ class _Picture:
     def lines(self) -> list[str]:
         body = [*self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend()]
         height = round(self.y + 16)
-        verdict = summary.closing(self.document, _WIDE, self.short)[-1]
-        said = " ".join([*summary.totals(self.document, _WIDE), *self._in_words()])
+        said = " ".join([f"Run {self.document['run']}:", *summary.totals(self.document, _WIDE), *self._in_words()])
         return [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{_WIDTH}" height="{height}" '
-            f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{self.hatch}-t {self.hatch}-d">',
-            f'<title id="{self.hatch}-t">{escaped(verdict)}</title>',
-            f'<desc id="{self.hatch}-d">{escaped(said, 4000)}</desc>',
+            f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{self.id}-t {self.id}-d">',
+            f'<title id="{self.id}-t">{escaped(self.verdict)}</title>',
+            f'<desc id="{self.id}-d">{escaped(said, 4000)}</desc>',
             f"<style>{svg_style.STYLE}</style>",
-            f'<defs><pattern id="{self.hatch}" width="4" height="4" patternUnits="userSpaceOnUse" '
+            f'<defs><pattern id="{self.id}" width="4" height="4" patternUnits="userSpaceOnUse" '
             'patternTransform="rotate(45)"><path class="hatch" d="M1 0V4"/></pattern></defs>',
             f'<rect class="ground" width="{_WIDTH}" height="{height}"/>',
             *body,
@@ -95,8 +93,7 @@ class _Picture:
 
     def _head(self) -> Iterator[str]:
         self.y = 18
-        verdict = summary.closing(self.document, _WIDE, self.short)[-1]
-        for line in _few(wrap(verdict, 100), 2):
+        for line in _few(wrap(self.verdict, 88), 2):
             self.y += 24
             yield _text(_EDGE, self.y - 4, line, "h")
         for fact in summary.totals(self.document, _WIDE):
@@ -194,8 +191,7 @@ class _Picture:
                 yield _rect(x + 0.75, top + 0.75, max(1, width - 1.5), 9.5, "stop", 2)
                 yield f'<path class="stop" d="M{x + width / 2 - 5:g} {top + 10:g}l10 -9"/>'
             else:
-                fill = _FILLS.get(row.state, "stop")
-                fill = "ok" if row.name not in self.known else fill
+                fill = _FILLS.get(row.state, "stop") if row.name in self.known else "ok"
                 yield _rect(x, top, width, 11, fill, 0 if row.state == "running" else 2)
         last = self.x(row.segments[-1].to_us)
         if row.state == "timeout" and row.name in self.known:
@@ -218,7 +214,7 @@ class _Picture:
 
     def _waiting(self, x: float, y: float, width: float) -> str:
         place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="9" rx="2"'
-        return f'<rect class="wait" fill="url(#{self.hatch})" {place}/>'
+        return f'<rect class="wait" fill="url(#{self.id})" {place}/>'
 
     def _note(self, row: Row, last: float) -> None:
         """What a bar cannot say, beside it: as much as there is room for after its end or before its beginning."""
