@@ -104,8 +104,8 @@ def test_a_demand_over_capacity_is_refused_by_name_at_its_line() -> None:
         limits=Limits(None, 4000, 8),
     ) == [
         "7:3 demand-over-capacity: stage `a` asks 5 of `pool:db`, which has 4",
-        "8:5 demand-over-capacity: stage `b` asks 5000 of `cpu`, which has 4000",
-        "8:5 demand-over-capacity: stage `b` asks 9 of `memory`, which has 8",
+        "8:5 demand-over-capacity: stage `b` asks 5 cores, the run has 4",
+        "8:5 demand-over-capacity: stage `b` asks 9B of memory, the run has 8B",
     ]
 
 
@@ -475,3 +475,15 @@ def test_the_number_of_jobs_says_where_it_comes_from(
 ) -> None:
     made = pipeline(stage("a"), limits=limits)
     assert (jobs(build(made, choice)), jobs_because(made, choice)) == expected
+
+
+def test_a_demand_over_a_share_or_an_outer_pool_says_so() -> None:
+    assert problems(
+        stage("a", resources=Resources(memory_bytes=900 << 20)),
+        stage("b", resources=Resources(pools={"c": 3})),
+        pools={"c": NamedPool(5, inside="d"), "d": NamedPool(2)},
+        limits=Limits(memory_bytes=1 << 30, share=0.8),
+    ) == [
+        "7:3 demand-over-capacity: stage `a` asks 900MiB of memory, the run has 819.2MiB, 80 % of `limits`",
+        "7:3 demand-over-capacity: stage `b` asks 3 of `pool:d`, which has 2, through `c`, which is in it",
+    ]

@@ -37,6 +37,7 @@ def execute(args: Namespace) -> int:
         else:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
+            found += _beyond(pipeline)
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -49,6 +50,23 @@ def execute(args: Namespace) -> int:
     else:
         _say(args, found, good, code)
     return code
+
+
+#: What `run` refuses although each key by itself is sound.
+_BEYOND = frozenset(("demand-over-capacity", "demand-over-rate"))
+
+
+def _beyond(pipeline: Pipeline) -> list[Problem]:
+    """Demands that no capacity can ever meet, as the plan of a run would find them."""
+    from stagebook.observe import cores
+    from stagebook.scheduler.build import build
+    from stagebook.scheduler.plan import Choice
+
+    try:
+        build(pipeline, Choice(cores.usable()))
+    except InputError as refused:
+        return [problem for problem in refused.problems if problem.code in _BEYOND]
+    return []
 
 
 def _quarantines(pipeline: Pipeline) -> list[Problem]:

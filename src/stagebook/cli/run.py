@@ -288,7 +288,8 @@ def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
     found = facts.gather(
         os.path.dirname(pipeline.file), dict(choice.params), os.environ, choice.base, facts.wanted(pipeline)
     )  # fmt: skip
-    if choice.policy is None and (chosen := policy.choose(pipeline, found)) is not None:
+    if choice.policy is None and pipeline.policies:
+        chosen = policy.choose(pipeline, found) or (pipeline.policy, "no rule holds, so the default")
         choice = choice._replace(policy=chosen[0], policy_because=chosen[1])
     return choice, found
 

@@ -2,7 +2,8 @@
 
 As `glob.translate(recursive=True, include_hidden=True)` of newer Pythons has it: `*`, `?` and `[…]` stay within one
 name, `**` alone between slashes is any number of folders (at the end: whatever lies below), upper and lower case
-differ, and a leading dot is nothing special. A slash at the end is short for `/**`. A walk goes back to the last `**`
+differ, and a leading dot is nothing special. A slash at the end is short for `/**`; a path without any wildcard is that
+file, or whatever lies below that folder. A walk goes back to the last `**`
 only, so no glob takes long. Files outside the pipeline's folder begin with `../`, which no wildcard stands for.
 """
 
@@ -36,7 +37,7 @@ class Globs:
     """Several globs, ready to be held against many paths."""
 
     def __init__(self, globs: Iterable[str]) -> None:
-        self._globs = [_segments(glob) for glob in globs]
+        self._globs = [_segments(form) for glob in globs for form in _forms(glob)]
 
     def first(self, paths: Iterable[str]) -> str | None:
         """The first of the paths that one of the globs matches."""
@@ -45,6 +46,11 @@ class Globs:
             if any(_match(segments, parts) for segments in self._globs):
                 return path
         return None
+
+
+def _forms(glob: str) -> tuple[str, ...]:
+    is_path = not any(character in glob for character in "*?[")
+    return (glob, glob + "/") if is_path and not glob.endswith("/") else (glob,)
 
 
 def _segments(glob: str) -> list[Any]:

@@ -253,7 +253,7 @@ def _demands(
                 continue
             rate = pools[pool].rate
             if units > pools[pool].size:
-                text = f"stage `{stage.id}` asks {units} of `{name}`, which has {pools[pool].size}"
+                text = f"stage `{stage.id}` asks {_over(pipeline, stage, name, units, pools[pool].size)}"
                 problems.append(_problem(pipeline, "demand-over-capacity", text, stage))
             elif rate is not None and units > rate[0]:
                 text = f"stage `{stage.id}` asks {units} of `{name}`, which gives out {rate[0]} in {rate[1]} ms"
@@ -265,6 +265,23 @@ def _demands(
         demand.sort()
         demand_of.append(known.setdefault(tuple(demand), len(known)))
     return list(known) or [plain], demand_of, problems
+
+
+def _over(pipeline: Pipeline, stage: Stage, name: str, units: int, size: int) -> str:
+    """In words: how much is asked of what, how much there is, and why it is less than the file says at that place."""
+    part = share(pipeline)
+    of = f", {round(part * 100, 3):g} % of `limits`" if part < 1 else ""
+    if name == "memory":
+        return f"{_mib(units)} of memory, the run has {_mib(size)}{of}"
+    if name == "cpu":
+        return f"{units / 1000:g} cores, the run has {size / 1000:g}{of}"
+    within = [inner for inner in stage.resources.pools if f"pool:{inner}" != name]
+    through = f", through `{within[0]}`, which is in it" if within and name[5:] not in stage.resources.pools else ""
+    return f"{units} of `{name}`, which has {size}{through}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.6g}MiB" if size >= 2**20 else f"{size}B"
 
 
 def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[str, int]) -> list[tuple[str, int]]:
