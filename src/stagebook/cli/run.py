@@ -392,7 +392,13 @@ class Show:
         from stagebook.engine import launch
 
         story: Story = result.story
-        document = (story.document if self._args.json else story.outline)(result.waiting)
+        if self._args.json:
+            from stagebook.record.holders import Holders
+
+            held_by = Holders(result.machine).of if result.over is None else None
+            document = story.document(result.machine.waiting, held_by)
+        else:
+            document = story.outline(result.machine.waiting)
         profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
         self._watcher.finished(document)
         self._watcher.flush()

@@ -62,7 +62,7 @@ class Result(NamedTuple):
     directory: str
     story: Story
     over: RunEnded | None
-    waiting: Callable[[int], str | None]
+    machine: Machine
 
 
 def start(
@@ -155,4 +155,4 @@ def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: st
     finally:
         engine.close()
         lock.release(held)
-    return Result(story.run, directory, story, over, engine.machine.waiting)
+    return Result(story.run, directory, story, over, engine.machine)

@@ -231,7 +231,7 @@ def _announce(writer: Writer, held: int, directory: str, story: Story, machine: 
     finally:
         writer.abandon()
         lock.release(held)
-    return Result(story.run, directory, story, RunEnded(story.outcome, story.reason), machine.waiting)
+    return Result(story.run, directory, story, RunEnded(story.outcome, story.reason), machine)
 
 
 def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
