@@ -98,3 +98,10 @@ def test_lint_writes_nothing(call: Call, here: Path) -> None:
     (here / "stagebook.yaml").write_text(GOOD)
     call("lint")
     assert sorted(path.name for path in here.iterdir()) == [".git", "stagebook.yaml"]
+
+
+def test_a_provider_that_nobody_knows_is_refused_as_run_refuses_it(call: Call, here: Path) -> None:
+    (here / "stagebook.yaml").write_text("limits: {provider: nope}\nstages: {a: x}\n")
+    done = call("lint")
+    assert done.code == 2
+    assert "unknown provider" in done.err

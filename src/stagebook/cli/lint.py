@@ -37,7 +37,7 @@ def execute(args: Namespace) -> int:
         else:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
-            found += _beyond(pipeline)
+            found += [*_beyond(pipeline), *_providers(pipeline)]
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -67,6 +67,15 @@ def _beyond(pipeline: Pipeline) -> list[Problem]:
     except InputError as refused:
         return [problem for problem in refused.problems if problem.code in _BEYOND]
     return []
+
+
+def _providers(pipeline: Pipeline) -> list[Problem]:
+    if pipeline.limits.provider is None:
+        return []
+    from stagebook.plan import providers
+
+    problem = providers.problem(pipeline)
+    return [] if problem is None else [problem]
 
 
 def _quarantines(pipeline: Pipeline) -> list[Problem]:
