@@ -273,6 +273,48 @@ def test_nothing_of_a_repository_is_run(repository: Repository, tmp_path: Path) 
     assert (repository.folder / ".git" / "index").stat().st_mtime_ns == index.st_mtime_ns, "the index is not written"
 
 
+@pytest.mark.parametrize("driver", ["evil", "a=b.c"])
+@pytest.mark.parametrize("kind", ["clean", "process"])
+@pytest.mark.parametrize("is_racy", [False, True])
+def test_no_filter_of_a_repository_is_run(
+    repository: Repository, tmp_path: Path, driver: str, kind: str, is_racy: bool
+) -> None:
+    """Whether the file's time differs from that in the index, or is too close to the index's own to tell."""
+    ran = tmp_path / "ran"
+    repository.write(".git/info/attributes", f"*.py filter={driver}\n")
+    repository.git("config", f"filter.{driver}.{kind}", f'touch "{ran}"; cat')
+    repository.git("config", f"filter.{driver}.required", "true")
+    later = time.time_ns() + 10**12
+    index = repository.folder / ".git" / "index"
+    if is_racy:
+        stat = (repository.folder / "src/x.py").stat()
+        os.utime(index, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+    else:
+        os.utime(repository.folder / "src/x.py", ns=(later, later))
+    facts = repository.facts("HEAD")
+    assert (facts.changed, facts.unsaid) == ((), None), "what is the same without its filter is no change"
+    assert not ran.exists()
+    repository.write("src/x.py", "other")
+    assert repository.facts("HEAD").changed == ("src/x.py",)
+    assert not ran.exists()
+
+
+def test_nothing_of_a_submodule_is_run(repository: Repository, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    below = Repository(repository.folder / "below")
+    below.commit("first", "a.txt")
+    repository.git("add", "below")
+    repository.commit("with a submodule")
+    below.write(".git/info/attributes", "*.txt filter=evil diff=evil\n")
+    for name in ("filter.evil.clean", "diff.evil.textconv", "diff.evil.command", "core.fsmonitor", "diff.external"):
+        below.git("config", name, f'touch "{ran}"; cat')
+    os.utime(below.folder / "a.txt", (1, 1))
+    repository.git("config", "diff.submodule", "log")
+    repository.git("config", "submodule.recurse", "true")
+    assert repository.facts("HEAD").changed == ()
+    assert not ran.exists()
+
+
 def test_variables_of_a_hook_do_not_lead_to_another_repository(repository: Repository, tmp_path: Path) -> None:
     other = Repository(tmp_path / "other")
     other.commit("other", "other")

@@ -205,8 +205,10 @@ class _Asking:
         try:
             start, words = self._start()
             facts = facts._replace(base=words)
-            against_tree, too_many = self._listed("diff", "--no-ext-diff", "--ignore-submodules=dirty", start)
-            staged, more = self._listed("diff", "--no-ext-diff", "--ignore-submodules=dirty", "--cached", start)
+            self._git = self._git.without_filters()
+            quiet = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")  # nothing is run for it
+            against_tree, too_many = self._listed(*quiet, start)
+            staged, more = self._listed(*quiet, "--cached", start)
             new, yet_more = self._untracked()
         except _Unsaid as why:
             return facts._replace(unsaid=str(why))

@@ -1,7 +1,8 @@
 """Asks git, and nothing else does: one question a process, with a limit on time and on what it may say.
 
-Nothing of a repository is run for it: no hooks, no file system monitor, no pager, no external diff. Nothing is written,
-no lock is taken, nobody is asked for a password, nothing is fetched. A repository that git does not trust stays so.
+Nothing of a repository is run for it: no hooks, no file system monitor, no pager, no external diff, no filter. Nothing
+is written, no lock is taken, nobody is asked for a password, nothing is fetched. A repository that git does not trust
+stays so.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _OPTIONS = (
 )  # fmt: skip
 _SET = {
     "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "GIT_ASKPASS": "true",
-    "SSH_ASKPASS": "true", "GIT_NO_LAZY_FETCH": "1",
+    "SSH_ASKPASS": "true", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none",
 }  # fmt: skip
 #: Set by git for its hooks, they would point away from the repository that the pipeline lies in.
 _UNSET = (
@@ -60,6 +61,26 @@ class Git:
         self._folder = folder
         kept = {name: value for name, value in environ.items() if name not in _UNSET and "GIT_TRACE" not in name}
         self._environ = {**kept, **_SET}
+        self._options = _OPTIONS
+
+    def without_filters(self) -> Git:
+        """The same, for questions that read files of the work tree: the filters that are configured run no program.
+
+        A file is then compared as it lies there, so one that a filter would have made equal counts as different.
+        No command of git leaves filters out by itself: where times are too close to tell, each of them reads the file.
+        Raises Silent.
+        """
+        said = self.ask("config", "-z", "--name-only", "--get-regexp", r"^filter\..")
+        if said.is_cut or said.code not in (0, 1):
+            raise Silent("git: the filters that it has cannot be told")
+        keys = [key for key in os.fsdecode(said.out).split("\0") if key.count(".") > 1]
+        blank = Git(self._folder, {**self._environ, "STAGEBOOK_NOTHING": "", "STAGEBOOK_NO": "false"})
+        for driver in dict.fromkeys(key.rpartition(".")[0] for key in keys):  # its name may have a `=`, so no `-c`
+            blank._options += (
+                f"--config-env={driver}.clean=STAGEBOOK_NOTHING", f"--config-env={driver}.process=STAGEBOOK_NOTHING",
+                f"--config-env={driver}.required=STAGEBOOK_NO",
+            )  # fmt: skip
+        return blank
 
     def ask(self, *words: str, most: int = 1 << 20) -> Answer:
         """The answer to `git WORDS`, of which at most `most` bytes are read. Raises Silent."""
@@ -88,7 +109,7 @@ class Git:
         return Answer(0 if is_cut else code, said[out], said[error].decode("utf-8", "replace").strip(), is_cut)
 
     def _spawn(self, program: str, words: tuple[str, ...], out: int, error: int) -> int:
-        argv = ("git", "-C", self._folder, *_OPTIONS, *words)
+        argv = ("git", "-C", self._folder, *self._options, *words)
         actions = (
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, out, 1),
