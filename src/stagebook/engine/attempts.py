@@ -25,6 +25,7 @@ from stagebook.record.story import Around, Usage
 from stagebook.scheduler.vocabulary import Kill
 
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
+BURY_US = 1_000_000  #: how often it is looked for dead children that nobody waits for
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
 LOOK_US = 20_000  #: how often a tree that is being ended is looked at again
 FAR_US = 3_600_000_000
@@ -59,6 +60,7 @@ class Attempts:
         self._over: list[tuple[Attempt, Finished]] = []
         self._memory = Memory()
         self._growth_at = FAR_US
+        self._bury_at = 0
 
     @property
     def is_any_running(self) -> bool:
@@ -254,7 +256,9 @@ class Attempts:
                 attempt.size = size
                 self._growth.add(us, attempt.stage, attempt.number, size)
         self._growth.write()
-        self._orphans()  # so that the dead do not gather while stages run for long
+        if us >= self._bury_at:  # so that the dead do not gather while stages run for long
+            self._bury_at = us + BURY_US
+            self._orphans()
         self._growth_at = us + GROWTH_US if self._running else FAR_US
 
 
