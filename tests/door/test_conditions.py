@@ -167,6 +167,48 @@ def test_an_answer_that_cannot_be_had_is_an_error_of_that_stage(place: Place) ->
         assert found[name] == ("error", "no output version of build: it has none")
 
 
+BROKEN = {
+    "large": ('head -c 2000000 /dev/zero | tr "\\0" x >> "$STAGEBOOK_OUTPUT"', "is larger than 1048576 bytes"),
+    "nul": ('printf "a=\\0\\n" >> "$STAGEBOOK_OUTPUT"', "line 2: a value cannot hold a NUL"),
+    "name": ('echo "a.b=1" >> "$STAGEBOOK_OUTPUT"', "line 2: a name has letters"),
+    "fifo": ('rm "$STAGEBOOK_OUTPUT"; mkfifo "$STAGEBOOK_OUTPUT"', "is no regular file any more"),
+    "folder": ('rm "$STAGEBOOK_OUTPUT"; mkdir "$STAGEBOOK_OUTPUT"', "is no regular file any more"),
+}
+
+
+@pytest.mark.parametrize("reader", ["when", "env", "cmd", "all"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_wrong_with_an_output_is_told_once_whoever_reads_it(place: Place, kind: str, reader: str) -> None:
+    work, why = BROKEN[kind]
+    given = {"from": 'stages["build"].outputs.v'}
+    readers: dict[str, Any] = {
+        "when": {"run": noted(), "needs": "build", "when": 'stages["build"].outcome == "success"'},
+        "env": {"run": noted(), "needs": "build", "env": {"V": given}},
+        "cmd": {"cmd": ["true", given], "needs": "build"},
+    }  # fmt: skip
+    place.pipeline({
+        "build": {"run": f'echo v=1 >> "$STAGEBOOK_OUTPUT"\n{work}'},
+        **{name: stage for name, stage in readers.items() if reader in (name, "all")},
+    })  # fmt: skip
+    done = place.run("run", "--json")
+    about = [text for text in done.json["warnings"] if why in text]
+    assert len(about) == 1 and about[0].startswith("build: STAGEBOOK_OUTPUT "), done
+    assert place.run("show", "last", "--json").json["warnings"] == done.json["warnings"]
+
+
+@pytest.mark.parametrize("words", [("--only", "given"), ("--from", "given"), ("--skip", "build")])
+def test_an_output_of_a_stage_that_did_not_run_says_so(place: Place, words: tuple[str, ...]) -> None:
+    place.pipeline({
+        "build": {"run": noted(), "when": "params.build == 'yes'"},
+        "given": {"run": noted(), "needs": "build", "join": "done",
+                  "env": {"V": {"from": 'stages["build"].outputs.version'}}},
+    }, params={"build": {"default": "no"}})  # fmt: skip
+    found = said(place.run("run", "--json", *words).json)
+    assert found["given"] == ("error", "no output version of build: it was not selected")
+    assert said(place.run("run", "--json").json)["given"] == ("error", "no output version of build: it was skipped")
+    assert place.began() == []
+
+
 HOSTILE: list[tuple[str, str]] = [
     ("brnch == 'main'", "unknown name 'brnch', did you mean 'branch'?"),
     ("branch == 1", "`==` compares text with a whole number"),

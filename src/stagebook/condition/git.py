@@ -61,7 +61,7 @@ class Git:
         self._folder = folder
         kept = {name: value for name, value in environ.items() if name not in _UNSET and "GIT_TRACE" not in name}
         self._environ = {**kept, **_SET}
-        self._options = _OPTIONS
+        self._options: tuple[str, ...] = _OPTIONS
 
     def without_filters(self) -> Git:
         """The same, for questions that read files of the work tree: the filters that are configured run no program.

@@ -83,9 +83,10 @@ def _short(line: str) -> str:
     return repr(line if len(line) <= 40 else line[:39] + "…")
 
 
-def value(of: OutputOf, outputs: Mapping[str, str]) -> str:
-    """The output that is asked for, among `outputs` of its stage. Raises Absent, with what to tell the user."""
+def value(of: OutputOf, outputs: Mapping[str, str], without: str = "it has none") -> str:
+    """The output that is asked for, among `outputs` of its stage. Raises Absent, with what to tell the user: `without`
+    where there is no output at all."""
     if of.name in outputs:
         return outputs[of.name]
-    there = f"it has {', '.join(sorted(outputs)[:8])}" if outputs else "it has none"
+    there = f"it has {', '.join(sorted(outputs)[:8])}" if outputs else without
     raise Absent(f"no output {of.name} of {of.stage}: {there}")

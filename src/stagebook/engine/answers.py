@@ -52,7 +52,7 @@ class Answers:
         self._choice = choice
         self._outputs = outputs
         self._facts = facts
-        self.warnings: list[str] = []
+        self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
         self._court: Court | None = None
         if any(stage.judged for stage in plan.stages):
             self._open_court()

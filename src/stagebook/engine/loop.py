@@ -165,6 +165,8 @@ class Engine:
             us = self._clock.us()
             answer = self._answers.judge if type(question) is Judge else self._answers.ask_lease
             self._answer([answer(question.stage, us)])
+        if self._answers.warnings:
+            self._answer([])  # a start has read outputs
 
     def _answer(self, answers: list[Answer]) -> None:
         for event, name, stage, tail in answers:

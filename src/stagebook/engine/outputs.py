@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagebook.model.pipeline import Stage
+from stagebook.model.pipeline import OutputOf, Stage
 from stagebook.scheduler.machine import Machine
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ class Outputs:
         self._places = places
         self._machine = machine
         self._known: dict[tuple[int, int], dict[str, str]] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[str] = []  #: what was wrong with a file that was read, once each: for `Answers` to hand on
 
     def index(self, stage: str) -> int | None:
         return self._places.get(stage)
@@ -44,13 +44,25 @@ class Outputs:
 
     def filled(self, stage: Stage) -> Stage:
         """The stage with the outputs that it is given in their places. Raises `condition.outputs.Absent`."""
-        from stagebook.condition import outputs
-
-        env = {name: outputs.value(of, self.of(of.stage)) for name, of in stage.env_from.items()}
+        env = {name: self._value(of) for name, of in stage.env_from.items()}
         command = stage.command
         if stage.cmd_from:
             words = list(command)
             for place, of in stage.cmd_from.items():
-                words[int(place)] = outputs.value(of, self.of(of.stage))
+                words[int(place)] = self._value(of)
             command = tuple(words)
         return stage._replace(env={**stage.env, **env}, command=command)
+
+    def _value(self, of: OutputOf) -> str:
+        from stagebook.condition import outputs
+
+        return outputs.value(of, self.of(of.stage), self._without(of.stage))
+
+    def _without(self, stage: str) -> str:
+        """Why a stage has no outputs."""
+        index = self._places.get(stage)
+        if index is None or self._machine.attempt(index):
+            return "it has none"
+        if self._machine.state(index) == "skip":
+            return f"it was {self._machine.plan.stages[index].skip or 'skipped'}"
+        return "it has not run"
