@@ -339,17 +339,21 @@ def test_a_huge_commit_is_cut_and_that_is_said(tmp_path: Path) -> None:
     assert facts.changed is not None and len(facts.changed) == facts_of.FILES_MAX + 500
 
 
-def test_a_git_that_does_not_answer_is_ended_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("before", ["", "exec >&- 2>&-"], ids=["silent", "closed"])
+def test_a_git_that_does_not_answer_is_ended_in_time_and_asked_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:  # fmt: skip
-    """The program starts a child that holds its output open; both have to go."""
+    """The program starts a child, which may hold its output open; both have to go."""
     monkeypatch.setattr(git_of, "TIMEOUT_S", 0.3)
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nsleep 973\n")
+    program.write_text(f'#!/bin/sh\n{before}\necho >> "{tmp_path}/asked"\nsleep 973\n')
     program.chmod(0o755)
+    began = time.monotonic()
     facts = gather(str(tmp_path), {}, {"PATH": f"{program.parent}:{CLEAN['PATH']}"})
-    assert facts.note == "git took longer than 0.3 s"
+    assert time.monotonic() - began < 10
+    assert facts.note == facts.unsaid == "git took longer than 0.3 s"
+    assert (tmp_path / "asked").read_text() == "\n"
     left = subprocess.run(["pgrep", "-f", "sleep 973"], stdout=subprocess.PIPE, text=True, check=False).stdout
     assert left == ""
 

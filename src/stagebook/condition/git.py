@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from time import monotonic
+from time import monotonic, sleep
 
 from stagebook.model.value import NamedTuple
 
@@ -96,16 +96,18 @@ class Git:
         finally:
             os.close(their_out)
             os.close(their_error)
-        is_over = False
+        deadline = monotonic() + TIMEOUT_S
+        code = None
         try:
-            said, is_cut = _gather({out: most, error: ERROR_MAX}, out, monotonic() + TIMEOUT_S)
-            is_over = not is_cut
+            said, is_cut = _gather({out: most, error: ERROR_MAX}, out, deadline)
+            if not is_cut:
+                code = _ended(pid, deadline)
         finally:
             os.close(out)
             os.close(error)
-            if not is_over:
+            if code is None:
                 _kill(pid)
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return Answer(0 if is_cut else code, said[out], said[error].decode("utf-8", "replace").strip(), is_cut)
 
     def _spawn(self, program: str, words: tuple[str, ...], out: int, error: int) -> int:
@@ -141,7 +143,7 @@ def _gather(pipes: dict[int, int], first: int, deadline: float) -> tuple[dict[in
     while left:
         rest = deadline - monotonic()
         if rest <= 0:
-            raise Silent(f"git took longer than {TIMEOUT_S:g} s")
+            raise _too_long()
         for pipe, _ in poll.poll(rest * 1000):
             data = os.read(pipe, 1 << 16)
             if not data:
@@ -153,6 +155,23 @@ def _gather(pipes: dict[int, int], first: int, deadline: float) -> tuple[dict[in
             if len(data) > room and pipe == first:
                 return {each: bytes(text) for each, text in said.items()}, True
     return {each: bytes(text) for each, text in said.items()}, False
+
+
+def _ended(pid: int, deadline: float) -> int:
+    """The exit status of a process that says no more, which is not to say that it ends. Raises Silent."""
+    pause_s = 0.0001
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if monotonic() >= deadline:
+            raise _too_long()
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.01)
+
+
+def _too_long() -> Silent:
+    return Silent(f"git took longer than {TIMEOUT_S:g} s")
 
 
 def _kill(pid: int) -> None:
