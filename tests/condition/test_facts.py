@@ -156,6 +156,15 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     assert facts[2:] == ("main", "manual", "", "", (), "git: there is no commit yet", None, "", facts.note)
 
 
+def test_a_repository_that_has_lost_its_objects(repository: Repository) -> None:
+    for path in (repository.folder / ".git" / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    facts = repository.facts()
+    assert facts.note == facts.unsaid == "git: the repository is damaged: it lacks the commit that HEAD names"
+    assert (facts.branch, facts.changed) == ("main", None)
+
+
 def test_outside_of_any_repository(tmp_path: Path) -> None:
     facts = gather(str(tmp_path), {}, CLEAN)
     assert (facts.branch, facts.sha, facts.files, facts.changed) == ("", "", (), None)

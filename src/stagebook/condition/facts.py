@@ -133,7 +133,9 @@ class _Asking:
             facts = facts._replace(branch=self._named or _branch_by_ci(self._environ))
         sha = self._commit_of("HEAD")
         if sha is None:
-            why = "git: there is no commit yet"
+            is_named = self._git.ask("rev-parse", "--verify", "--quiet", "HEAD").code == 0
+            damage = "the repository is damaged: it lacks the commit that HEAD names"
+            why = f"git: {damage if is_named else 'there is no commit yet'}"
             return facts._replace(note=why, unsaid=why)
         facts = facts._replace(sha=sha)
         if COMMIT in self._want:
