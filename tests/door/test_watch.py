@@ -289,6 +289,33 @@ def test_r026_a_folder_that_is_gone_ends_it(place: Place) -> None:
     assert done.err == f"error: {place.folder} is gone\n"
 
 
+def test_r026_another_folder_in_its_place_ends_it(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    command = watch(place)
+    wait_idle(command, 1)
+    place.folder.rename(place.base / "elsewhere")
+    place.folder.mkdir()
+    done = command.wait()
+    assert done.code == 4
+    assert done.err.startswith(f"error: {place.folder} is gone") and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("env", [{}, {"WATCHFILES_FORCE_POLLING": "1"}], ids=["told", "looking"])
+def test_r026_a_name_that_is_not_utf_8_is_a_file_like_any_other(place: Place, env: dict[str, str]) -> None:
+    place.pipeline({"a": {"run": noted(), "changed": ["src/*.py"]}})
+    known = place.write("x", "src/known.py")
+    command = watch(place, env=env)
+    wait_idle(command, 1)
+    Path(os.fsdecode(bytes(place.folder) + b"/src/\xff.py")).touch()
+    known.write_text("y")
+    wait_idle(command, 2)
+    assert place.began() == ["a"] * 2
+    place.write("x", "src/new.py")
+    wait_idle(command, 3)
+    assert place.began() == ["a"] * 3
+    end(place, command)
+
+
 @pytest.mark.parametrize("words", [("--json",), ("--resume",), ("--resume", "last"), ("--dry-run",)])
 def test_r026_what_does_not_go_together_is_refused_in_one_line(place: Place, words: tuple[str, ...]) -> None:
     place.pipeline({"a": noted()})

@@ -96,6 +96,7 @@ class Watch:
 
     def _run(self, stages: list[str] | None) -> dict[str, int]:
         """Run these stages, or all that were picked; the changes since it began that call for one more run."""
+        self._changes.require_folder()
         self._read()
         during: dict[str, int] = {}
         pid = os.posix_spawn(sys.executable, self._words(stages), os.environ, setpgroup=0)
@@ -109,7 +110,8 @@ class Watch:
         ended_ns = time_ns()
         after: dict[str, int] = {}
         for path, kind in self._settled({}).items():
-            _merge(after if self._is_later(path, ended_ns) else during, {path: kind})
+            is_later = self._changes.is_later(path, ended_ns)  # though we heard of it in one go with what came before
+            _merge(after if is_later else during, {path: kind})
         return self._counting(during, after)
 
     def _words(self, stages: list[str] | None) -> list[str]:
@@ -139,8 +141,7 @@ class Watch:
         while not self._noted:
             _go_with_keeper()
             found = self._changes.look()
-            if not os.path.isdir(self._folder):
-                raise SurroundingsError(f"{self._folder} is gone")
+            self._changes.require_folder()
             if found:
                 found = self._changes.without_ignored(self._settled(found))
                 self._own.forget(found)
@@ -157,13 +158,6 @@ class Watch:
                 quiet_since = monotonic()
                 _merge(found, more)
         return found
-
-    def _is_later(self, path: str, ended_ns: int) -> bool:
-        """Whether a file changed after the run, though we heard of it in one go with what changed before."""
-        try:
-            return os.lstat(os.path.join(self._folder, path)).st_ctime_ns > ended_ns
-        except OSError:
-            return False
 
     def _counting(self, during: dict[str, int], after: dict[str, int]) -> dict[str, int]:
         """Of the changes during and after a run, those that are not the stages' own, as far as that can be known."""
@@ -224,6 +218,8 @@ class Changes:
             ignore_entity_patterns=(*DefaultFilter.ignore_entity_patterns, *ENTITIES),
         )
         self._any = Change.modified  #: a kind, for the filter, which does not look at it
+        self._at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  #: open, so that no other gets its inode number
+        self._looked_ns = time_ns()
         self._source = self._open()
         self._spoken = [os.fstat(fd) for fd in (1, 2)]  #: what we say ourselves may go into a file in the folder
         self._there = dict(self._below(folder))  #: each path: whether it is a folder
@@ -231,12 +227,36 @@ class Changes:
     def look(self) -> dict[str, int]:
         """The files that have changed since the last look: path to kind. Waits for one, no longer than `LOOK_MS`."""
         found: dict[str, int] = {}
-        for path in {path for _, path in next(self._source)}:
+        began_ns = time_ns()
+        try:
+            paths = {path for _, path in next(self._source)}
+        except RuntimeError:  # of a name that is not UTF-8; what else it had to tell is lost with it
+            self.require_folder()
+            self._source = self._open()
+            paths = self._changed_since(self._looked_ns)
+        self._looked_ns = began_ns
+        for path in paths:
             inside = os.path.relpath(path, self._folder)
             if inside != "." and self._is_watched(path):
                 # What is told of the kind depends on how an editor saves; what was there and what is there does not.
                 self._compare(path, inside, found)
         return found
+
+    def require_folder(self) -> None:
+        """Raises SurroundingsError where the folder is gone, or another has its name."""
+        try:
+            is_same = os.path.samestat(os.stat(self._folder), os.fstat(self._at))
+        except OSError:
+            raise SurroundingsError(f"{self._folder} is gone") from None
+        if not is_same:
+            raise SurroundingsError(f"{self._folder} is gone, and another folder in its place; start again there")
+
+    def _changed_since(self, ns: int) -> set[str]:
+        """By looking at every file, what came, went or changed."""
+        below = {path for path, _ in self._below(self._folder)}
+        gone = self._there.keys() - below
+        changed = {path for path in below if path not in self._there or self.is_later(path, ns)}
+        return {os.path.join(self._folder, path) for path in gone | changed}
 
     def _compare(self, path: str, inside: str, found: dict[str, int]) -> None:
         """Of a folder its files count, of which we may be told nothing; what came and went does not."""
@@ -280,6 +300,13 @@ class Changes:
             yield os.path.relpath(entry.path, self._folder), is_folder
             if is_folder:
                 yield from self._below(entry.path)
+
+    def is_later(self, path: str, ns: int) -> bool:
+        """Whether a file changed after a moment."""
+        try:
+            return os.lstat(os.path.join(self._folder, path)).st_ctime_ns > ns
+        except OSError:
+            return False
 
     def without_ignored(self, found: dict[str, int]) -> dict[str, int]:
         """The same without what git is told to ignore."""
