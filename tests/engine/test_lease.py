@@ -510,9 +510,28 @@ def test_what_is_no_lease_is_left_alone(directory: str, run: Any) -> None:
     for name in foreign:
         Path(folder, name).write_text("mine")
     Path(directory, "note").write_text("mine")
+    os.mkdir(os.path.join(directory, "life.folder"))
     assert one.take(0) is None
+    two = run("RUN2")
+    two.want(0, "b", [STAGING])
+    assert two.take(0) is not None
+    lease.clear("RUN0", directory)
+    assert [holder.run for holder in lease.everyone(directory)] == ["RUN1", "RUN2"]
     one.close()
+    two.close()
     assert sorted(os.listdir(folder)) == sorted(foreign)
+    assert sorted(os.listdir(directory)) == sorted(["life.folder", "lock", "note", os.path.basename(folder)])
+
+
+def test_a_sweep_that_fails_leaves_no_life(directory: str, run: Any) -> None:
+    os.makedirs(os.path.join(directory, "folder"), 0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            lease_files.Directory, "read", lambda *_: lease_files.fail("cannot read", "folder", OSError(5, ""))
+        )
+        with pytest.raises(SurroundingsError, match="cannot read folder"):
+            run("RUN1").want(0, "a", [STAGING])
+    assert os.listdir(directory) == ["folder"]
 
 
 def test_a_directory_that_others_could_write_to_is_refused(tmp_path: Path) -> None:

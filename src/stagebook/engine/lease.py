@@ -199,7 +199,11 @@ class Leases:
             files = Directory(self._path or lease_files.default_directory())
             life = Life(files)
             keeper.lend(life.fd)
-            _sweep(files, life.name)
+            try:
+                _sweep(files, life.name)
+            except BaseException:
+                life.close()
+                raise
             self._open = files, life
         return self._open
 

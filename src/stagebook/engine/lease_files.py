@@ -181,7 +181,7 @@ class Directory:
         return sorted([found for found in map(parse, files) if found is not None], key=_by_ticket)
 
     def names(self) -> list[str]:
-        """Every name under which something is or was written."""
+        """Every name under which something is or was written; a file that lies there is none."""
         return self._entries(is_life=False)
 
     def lives(self) -> list[str]:
@@ -193,7 +193,8 @@ class Directory:
             entries = sorted(os.listdir(self.path))
         except OSError as error:
             fail("cannot read", self.path, error)
-        return [entry for entry in entries if entry != "lock" and entry.startswith("life.") == is_life]
+        entries = [entry for entry in entries if entry != "lock" and entry.startswith("life.") == is_life]
+        return [entry for entry in entries if os.path.isdir(os.path.join(self.path, entry)) != is_life]
 
     def add(self, name: str, entry: Lease | Stamp) -> None:
         path = os.path.join(self.path, name, entry.file)
