@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -521,6 +522,27 @@ def test_what_is_no_lease_is_left_alone(directory: str, run: Any) -> None:
     two.close()
     assert sorted(os.listdir(folder)) == sorted(foreign)
     assert sorted(os.listdir(directory)) == sorted(["life.folder", "lock", "note", os.path.basename(folder)])
+
+
+@pytest.mark.parametrize("is_all", [False, True], ids=["life", "directory"])
+@pytest.mark.parametrize("when", ["take", "freed", "began", "give_back"])
+def test_a_life_that_was_deleted_in_use_is_said_once(directory: str, is_all: bool, when: str) -> None:
+    said: list[str] = []
+    one = Leases("RUN1", directory, said)
+    for stage in (0, 1):
+        one.want(stage, "a", [STAGING])
+    assert one.take(0) is None
+    one.began(0)
+    assert one.freed() == [] and said == []
+    [life] = [entry for entry in os.listdir(directory) if entry.startswith("life.")]
+    shutil.rmtree(directory) if is_all else os.unlink(os.path.join(directory, life))
+    if is_all:
+        os.mkdir(directory, 0o700)
+    for call in (lambda: one.freed() if when == "freed" else getattr(one, when)(1 if when == "take" else 0), one.freed):
+        call()
+        [text] = said
+    assert text.startswith(f"{os.path.join(directory, life)} was deleted while it was in use")
+    one.close()
 
 
 def test_a_sweep_that_fails_leaves_no_life(directory: str, run: Any) -> None:

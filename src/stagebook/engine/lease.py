@@ -63,9 +63,12 @@ class Leases:
     Touches nothing before the first `want`.
     """
 
-    def __init__(self, run: str, directory: str | None = None) -> None:
+    def __init__(self, run: str, directory: str | None = None, warnings: list[str] | None = None) -> None:
+        """`warnings` gets what people should know, once each."""
         self._run = _written_run(run)
         self._path = directory
+        self._warnings = [] if warnings is None else warnings
+        self._is_lost = False
         self._open: tuple[Directory, Life] | None = None
         self._places: dict[int, _Place] = {}
         self._names: set[str] = set()
@@ -98,6 +101,7 @@ class Leases:
             return None
         files, life = self._opened()
         life.seen()
+        self._look_for_loss()
         if place.state == PASSIVE:
             self._turn(place, WAITING)
         refusal: str | None = None
@@ -131,6 +135,7 @@ class Leases:
         if not waiting:
             return []
         files, life = self._opened()
+        self._look_for_loss()
         look = _Look(files, life.name, is_hopeful=True)
         self._rate_due_ns = None
         return [stage for stage in waiting if self._in_the_way(self._places[stage], look) is None]
@@ -154,7 +159,10 @@ class Leases:
     def began(self, stage: int) -> None:
         """The attempt has a process: what it took of a rate counts from now, not from when it was granted."""
         place = self._places.get(stage)
-        if place is None or not place.stamps:
+        if place is None:
+            return
+        self._look_for_loss()
+        if not place.stamps:
             return
         files = self._opened()[0]
         stamps, place.stamps = place.stamps, []
@@ -167,6 +175,7 @@ class Leases:
         """The attempt is over, or does not begin. Whoever wants again is last in the line."""
         place = self._places.get(stage)
         if place is not None and place.state == HELD:
+            self._look_for_loss()
             self._remove(self._places.pop(stage))
 
     def forget(self, stage: int) -> None:
@@ -206,6 +215,21 @@ class Leases:
                 raise
             self._open = files, life
         return self._open
+
+    def _look_for_loss(self) -> None:
+        """Without its life all that this run has counts as free to others."""
+        if self._is_lost or self._open is None:
+            return
+        files, life = self._open
+        path = files.life_path(life.name)
+        try:
+            self._is_lost = not lease_files.is_at(life.fd, path)
+        except OSError:
+            return  # not to be told now
+        if self._is_lost:
+            self._warnings.append(
+                f"{path} was deleted while it was in use: until this run ends, other runs do not see what it holds"
+            )
 
     def _in_the_way(self, place: _Place, look: _Look) -> str | None:
         for ask in place.asks:
