@@ -123,7 +123,7 @@ class Answers:
         if self._leases is None:
             from stagebook.engine.lease import Leases
 
-            self._leases = Leases(self._run)
+            self._leases = Leases(self._run, warnings=self.warnings)
         self._told_free.pop(stage, None)
         self._leases.want(stage, self._plan.stages[stage].id, self._wants(stage))
         by = self._leases.take(stage)
