@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from stagebook.observe import cgroup
+from stagebook.observe.peek import peek
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Shortage:
         self._pressure = self._open(f"{root}/proc/pressure/memory")
         found = _limits(root)
         self._limits = [(self._open(limit), self._open(used), stat) for _, limit, used, stat in found]
-        total = _kib(_read(self._meminfo), b"MemTotal:")
+        total = _kib(peek(self._meminfo), b"MemTotal:")
         sizes = [size for size, _, _, _ in found] + ([] if total is None else [total])
         self.floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
         self._told: Told = (None, None)
@@ -52,7 +53,7 @@ class Shortage:
         if before is not None:
             enough = round(enough * EASE)
         free = self._free(enough)
-        stall = _full_avg10(_read(self._pressure))
+        stall = _full_avg10(peek(self._pressure))
         if stall is not None:
             self._is_stalled = stall > (STALL_OVER_PERCENT if self._is_stalled else STALL_PERCENT)
         if free is not None and free < (self.floor if self._is_stalled else enough):
@@ -72,9 +73,9 @@ class Shortage:
 
     def _free(self, enough: int) -> int | None:
         """What is free of the machine's memory or of the tightest limit of our control groups, whichever is less."""
-        free = _kib(_read(self._meminfo), b"MemAvailable:")
+        free = _kib(peek(self._meminfo), b"MemAvailable:")
         for limit, current, stat in self._limits:
-            limited, used = _read(limit).strip(), _read(current).strip()
+            limited, used = peek(limit).strip(), peek(current).strip()
             if not limited.isdigit() or not used.isdigit():
                 continue  # the group is gone, or somebody has lifted its limit
             left = max(0, int(limited) - int(used))
@@ -111,15 +112,6 @@ def _limits(root: str) -> list[tuple[int, str, str, str]]:
                 break
             group = os.path.dirname(group)
     return found
-
-
-def _read(fd: int | None) -> bytes:
-    if fd is None:
-        return b""
-    try:
-        return os.pread(fd, 512, 0)
-    except OSError:
-        return b""
 
 
 def _kib(text: bytes, name: bytes) -> int | None:

@@ -14,6 +14,7 @@ from time import process_time_ns
 
 from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
+from stagebook.observe.peek import peek
 from stagebook.record.story import Around
 
 TYPE_CHECKING = False
@@ -77,14 +78,14 @@ class World:
         last = self._last
         if us - last.us < LOOK_US:
             return last
-        some = [_totals(_read(fd)) for fd in self._stalls]
+        some = [_totals(peek(fd)) for fd in self._stalls]
         self._last = Look(
             us,
             (some[0][0], None, *some[1], *some[2]),  # of the whole machine the kernel has no full stall for CPU
-            _busy_us(_read(self._stat)),
+            _busy_us(peek(self._stat)),
             self._own_us(),
-            _disk_us(_read(self._disk)),
-            _throttled_us(_read(self._throttled)),
+            _disk_us(peek(self._disk)),
+            _throttled_us(peek(self._throttled)),
             self._device,
         )
         if self._first.us == _NEVER_US:
@@ -137,7 +138,7 @@ class World:
         """CPU time of the engine and of all that its stages have run, whether it has ended or not."""
         ours = process_time_ns() // 1000
         if self._base is not None:
-            stages = _value(_read(self._usage), b"usage_usec")
+            stages = _value(peek(self._usage), b"usage_usec")
         else:
             stages = _descendants_us(f"{self._root}/proc")
             if stages is not None:
@@ -190,16 +191,6 @@ def encode(around: Around | None) -> str:
 
 _UNKNOWN: Stalls = (None, None, None, None, None, None)
 _NEW: Stalls = (0, 0, 0, 0, 0, 0)  #: of a control group that has just been made
-
-
-def _read(fd: int | None) -> bytes:
-    """The beginning of a file of the kernel's, as it is now; it may be gone."""
-    if fd is None:
-        return b""
-    try:
-        return os.pread(fd, 512, 0)
-    except OSError:
-        return b""
 
 
 def _value(text: bytes, name: bytes) -> int | None:

@@ -13,7 +13,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.plan import demand, sweep
 from stagebook.plan.history import Attempt, History, peak_demand
 from stagebook.record.clock import stamp
-from stagebook.scheduler.build import JOBS_MIN_DEFAULT, shared
+from stagebook.scheduler.build import JOBS_MIN_DEFAULT, shared, with_outer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,18 +149,8 @@ def _caps(pipeline: Pipeline, provider: Table | None, share: float, cores: int) 
     yield _declared("memory", "bytes", limits.memory_bytes, share)
     for name, pool in pipeline.pools.items():
         # A pool is as large as it may be: nothing of it is held back, so its line is its size.
-        kind, inside = f"pool:{name}", tuple(inner for inner in pipeline.pools if name in _outward(pipeline, inner))
+        kind, inside = f"pool:{name}", tuple(inner for inner in pipeline.pools if name in with_outer(pipeline, inner))
         yield Cap(kind, kind, "units", pool.size, pool.size, f"pools.{name}", True, pool.machine, inside)
-
-
-def _outward(pipeline: Pipeline, name: str) -> list[str]:
-    """A pool and those that it is part of."""
-    names: list[str] = []
-    at: str | None = name
-    while at is not None and at in pipeline.pools and at not in names:
-        names.append(at)
-        at = pipeline.pools[at].inside
-    return names
 
 
 def _declared(name: str, unit: str, most: int | None, share: float) -> Cap:

@@ -189,7 +189,7 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
         for stage in stages
         if stage.resources.pools
         for name in stage.resources.pools
-        for outer in (name, *_with_outer(pipeline, name))
+        for outer in (name, *with_outer(pipeline, name))
     }
     for name, pool in pipeline.pools.items():
         if name in used:
@@ -214,7 +214,7 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
     return pools, {pool.name: index for index, pool in enumerate(pools)}, problems
 
 
-def _with_outer(pipeline: Pipeline, name: str) -> list[str]:
+def with_outer(pipeline: Pipeline, name: str) -> list[str]:
     """A pool and those that it is part of, from the inside out."""
     names: list[str] = []
     at: str | None = name
@@ -296,7 +296,7 @@ def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[st
         asked.append(("memory", asked_bytes if pipeline.limits.memory_bytes else min(asked_bytes, budget)))
     taken: dict[str, int] = {}
     for name, units in resources.pools.items():
-        for outer in _with_outer(pipeline, name):
+        for outer in with_outer(pipeline, name):
             taken[outer] = taken.get(outer, 0) + units
     asked += [(f"pool:{name}", units) for name, units in taken.items()]
     for name, kind in stage.locks.items():
