@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from stagebook.graph.shape import order
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.scheduler import select
 from stagebook.scheduler.plan import Choice
@@ -78,27 +79,12 @@ class Concern:
             not patterns or any(pattern.meets(path) for path in paths for pattern in patterns)
             for patterns in self._reads
         ]
-        for index in self._in_order():
+        for index in order(self._needs):
             hit[index] = hit[index] or any(hit[need] for need in self._needs[index])
         found = [hit and picked for hit, picked in zip(hit, self._picked)]
         if found == self._picked:
             return None
         return [stage.id for stage, is_found in zip(self.pipeline.stages, found) if is_found]
-
-    def _in_order(self) -> list[int]:
-        """Every stage after those that it needs."""
-        left = [len(needs) for needs in self._needs]
-        followers: list[list[int]] = [[] for _ in left]
-        for index, needs in enumerate(self._needs):
-            for need in needs:
-                followers[need].append(index)
-        order = [index for index, count in enumerate(left) if not count]
-        for index in order:
-            for follower in followers[index]:
-                left[follower] -= 1
-                if not left[follower]:
-                    order.append(follower)
-        return order
 
 
 def _patterns(stage: Stage, globs: Iterable[str]) -> list[Pattern]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stagebook.condition import cel
 from stagebook.condition.changed import Globs
-from stagebook.condition.expression import Compiled, Compiler, secrets
+from stagebook.condition.expression import Compiled, compiler_of, secrets
 from stagebook.condition.facts import Facts
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
@@ -39,7 +39,7 @@ class Court:
     def __init__(self, pipeline: Pipeline, facts: Facts) -> None:
         self._pipeline = pipeline
         self._facts = facts
-        self._compiler = Compiler(pipeline)
+        self._compiler = compiler_of(pipeline)
         self._secrets = secrets(pipeline)
         self._common: dict[str, Any] | None = None
         self._globs: dict[tuple[str, ...], str | None] = {}

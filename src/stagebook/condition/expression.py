@@ -52,6 +52,17 @@ class Compiler:
         return Compiled(tree, *found)
 
 
+_latest: tuple[Pipeline, Compiler] | None = None
+
+
+def compiler_of(pipeline: Pipeline) -> Compiler:
+    """The one compiler of a pipeline: what has been compiled to check it is there to judge it."""
+    global _latest
+    if _latest is None or _latest[0] is not pipeline:
+        _latest = pipeline, Compiler(pipeline)
+    return _latest[1]
+
+
 def secrets(pipeline: Pipeline) -> frozenset[str]:
     """The names of declared secrets, which no condition may read."""
     return frozenset(each if isinstance(each, str) else each["name"] for each in pipeline.more.get("secrets", ()))
@@ -59,7 +70,7 @@ def secrets(pipeline: Pipeline) -> frozenset[str]:
 
 def problems(pipeline: Pipeline) -> list[Problem]:
     """All that is wrong with conditions, rules of `policy` and globs of `changed`, in order of place."""
-    compiler = Compiler(pipeline)
+    compiler = compiler_of(pipeline)
     places = _Places(pipeline.file)
     order = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     found: set[Problem] = set()

@@ -49,9 +49,9 @@ class Facts(NamedTuple):
 
 def wanted(pipeline: Pipeline) -> frozenset[str]:
     """Which of BRANCH, COMMIT, FILES and CHANGED the conditions of a pipeline speak of."""
-    from stagebook.condition.expression import Compiler
+    from stagebook.condition.expression import compiler_of
 
-    compiler = Compiler(pipeline)
+    compiler = compiler_of(pipeline)
     found = {CHANGED} if any(stage.changed for stage in pipeline.stages) else set()
     compiled = [compiler.compile(stage.when) for stage in pipeline.stages if stage.when is not None]
     compiled += [compiler.compile(rule.when, is_early=True) for rule in pipeline.policies if rule.when is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stagebook.condition import cel
 from stagebook.condition.court import common_values, environment, facts_in_words, one_line
-from stagebook.condition.expression import Compiler, secrets
+from stagebook.condition.expression import compiler_of, secrets
 from stagebook.condition.facts import Facts
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, Problem
@@ -15,7 +15,7 @@ def choose(pipeline: Pipeline, facts: Facts) -> tuple[str, str] | None:
     holds, so that `Pipeline.policy` does. Raises InputError for a rule that has no answer."""
     if not pipeline.policies:
         return None
-    compiler, hidden = Compiler(pipeline), secrets(pipeline)
+    compiler, hidden = compiler_of(pipeline), secrets(pipeline)
     values = common_values(facts)
     env = environment(pipeline, facts, hidden)
     values.update(cel.values({"env": env}))

@@ -53,9 +53,7 @@ class Answers:
         self._outputs = outputs
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
-        self._court: Court | None = None
-        if any(stage.judged for stage in plan.stages):
-            self._open_court()
+        self._court = self._open_court() if any(stage.judged for stage in plan.stages) else None
         self._leases: Leases | None = None
         self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
         self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
@@ -90,16 +88,14 @@ class Answers:
     # Conditions -----------------------------------------------------------------------------------------------
 
     def judge(self, stage: int, us: int) -> Answer:
-        if self._court is None:
-            self._open_court()
-        assert self._court is not None
+        assert self._court is not None, "a stage with a condition opens it"
         verdict, reason = self._court.verdict(
             stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
         )  # fmt: skip
         event = Judged(us // 1000, stage, verdict, reason)
         return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
 
-    def _open_court(self) -> None:
+    def _open_court(self) -> Court:
         from stagebook.condition import facts
         from stagebook.condition.court import Court
 
@@ -108,8 +104,9 @@ class Answers:
             params = dict(self._choice.params)
             want = facts.wanted(self._pipeline)
             self._facts = facts.gather(folder, params, os.environ, self._choice.base, want)
-        self._court = Court(self._pipeline, self._facts)
-        self.warnings += self._court.warnings()
+        court = Court(self._pipeline, self._facts)
+        self.warnings += court.warnings()
+        return court
 
     def _outcome_of(self, stage: str) -> str | None:
         index = self._outputs.index(stage)

@@ -61,9 +61,6 @@ class Engine:
         self._control = control
         self._wakeup = wakeup
         self._answers = answers
-        self._is_paced = bool(
-            plan.gaps_ms or plan.starts is not None or any(pool.rate is not None for pool in plan.pools)
-        )  # fmt: skip
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -191,7 +188,7 @@ class Engine:
             never_began = None if waited is None else (ready * 1000, waited)
             self._exited(index, number, us, us, Finished("error", str(error)), never_began)
             return
-        if self._is_paced:  # rates and gaps are promised for what processes see, and this one began before now
+        if self.machine.is_paced:  # rates and gaps are promised for what processes see, and this one began before now
             us = self._clock.us()
             self._answers.began(index)
         self._account.started(index, number, us, ready * 1000, waited, log, pid)

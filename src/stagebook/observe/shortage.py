@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from stagebook.observe import cgroup
-from stagebook.observe.peek import peek
+from stagebook.observe.peek import Kept, peek
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class Shortage:
     def __init__(self, root: str = "", need_bytes: int = 0) -> None:
         """`root` is put before the paths of system files, for tests."""
         self.need_bytes = need_bytes
-        self._fds: list[int] = []
-        self._meminfo = self._open(f"{root}/proc/meminfo")
-        self._pressure = self._open(f"{root}/proc/pressure/memory")
+        self._kept = Kept()
+        self._meminfo = self._kept.open(f"{root}/proc/meminfo")
+        self._pressure = self._kept.open(f"{root}/proc/pressure/memory")
         found = _limits(root)
-        self._limits = [(self._open(limit), self._open(used), stat) for _, limit, used, stat in found]
+        self._limits = [(self._kept.open(limit), self._kept.open(used), stat) for _, limit, used, stat in found]
         total = _kib(peek(self._meminfo), b"MemTotal:")
         sizes = [size for size, _, _, _ in found] + ([] if total is None else [total])
         self.floor = min(FLOOR, min(sizes) // FLOOR_PART) if sizes else 0
@@ -67,9 +67,7 @@ class Shortage:
 
     def close(self) -> None:
         """Give the descriptors back; may be called twice."""
-        for fd in self._fds:
-            os.close(fd)
-        self._fds.clear()
+        self._kept.close()
 
     def _free(self, enough: int) -> int | None:
         """What is free of the machine's memory or of the tightest limit of our control groups, whichever is less."""
@@ -83,14 +81,6 @@ class Shortage:
                 left += _cached(stat)
             free = left if free is None else min(free, left)
         return free
-
-    def _open(self, path: str) -> int | None:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        self._fds.append(fd)
-        return fd
 
 
 def _limits(root: str) -> list[tuple[int, str, str, str]]:

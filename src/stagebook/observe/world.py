@@ -14,7 +14,7 @@ from time import process_time_ns
 
 from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
-from stagebook.observe.peek import peek
+from stagebook.observe.peek import Kept, peek
 from stagebook.record.story import Around
 
 TYPE_CHECKING = False
@@ -56,14 +56,14 @@ class World:
     def __init__(self, folder: str, base: str | None, root: str) -> None:
         self._root = root
         self._base = base
-        self._fds: list[int] = []
-        self._stat = self._open(f"{root}/proc/stat")
-        self._stalls = [self._open(f"{root}/proc/pressure/{name}") for name in PRESSURES]
-        self._usage = None if base is None else self._open(f"{base}/cpu.stat")
+        self._kept = Kept()
+        self._stat = self._kept.open(f"{root}/proc/stat")
+        self._stalls = [self._kept.open(f"{root}/proc/pressure/{name}") for name in PRESSURES]
+        self._usage = None if base is None else self._kept.open(f"{base}/cpu.stat")
         self._device, path = _device(folder, root)
-        self._disk = None if path is None else self._open(path)
+        self._disk = None if path is None else self._kept.open(path)
         self._limit_cores, path = _limit(root)
-        self._throttled = None if path is None else self._open(path)
+        self._throttled = None if path is None else self._kept.open(path)
         self._last = self._first = Look(_NEVER_US)
         self._stalls_before = _UNKNOWN if base is None else _stalls_of(base)
 
@@ -122,17 +122,7 @@ class World:
 
     def close(self) -> None:
         """Give the descriptors back; may be called twice."""
-        for fd in self._fds:
-            os.close(fd)
-        self._fds.clear()
-
-    def _open(self, path: str) -> int | None:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        self._fds.append(fd)
-        return fd
+        self._kept.close()
 
     def _own_us(self) -> int | None:
         """CPU time of the engine and of all that its stages have run, whether it has ended or not."""

@@ -182,6 +182,11 @@ class Books:
         self._short: str | None = None
 
     @property
+    def is_paced(self) -> bool:
+        """Starts are held to rates or gaps, so it matters when each is reported."""
+        return self._paced
+
+    @property
     def is_over(self) -> bool:
         """`RunEnded` has been said, and no `Resumed` has opened the run again."""
         return self._over
