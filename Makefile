@@ -59,7 +59,7 @@ docs: $(READY)  ## writes the generated pages anew
 	$(PYTHON) tools/docs.py
 
 lock:  ## newest versions of pyproject.toml's groups into requirements/*.lock (needs uv)
-	$(COMPILE) --group test --output-file requirements/test.lock
+	$(COMPILE) --group test --extra otel --extra parquet --output-file requirements/test.lock
 	$(COMPILE) --group bench --constraint requirements/test.lock --output-file requirements/bench.lock
 
 clean:  ## removes everything that make made

@@ -17,7 +17,7 @@ apt_updated=
 apt_install() {
     [ -n "$apt_updated" ] || DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || true
     apt_updated=yes
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "$@" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install --yes -qq --no-install-recommends "$@" >/dev/null
 }
 
 # Two makes at once take turns; the second finds everything done.

@@ -50,6 +50,32 @@ class OutputOf(NamedTuple):
     name: str
 
 
+class Output(NamedTuple):
+    """Files that a stage makes: a glob, from the pipeline's folder on. `early`: the stage announces it before it ends,
+    by a line `ready=PATH` in `STAGEBOOK_OUTPUT`."""
+
+    path: str
+    early: bool = False
+
+
+class Secret(NamedTuple):
+    """A value that is masked wherever text leaves Stagebook: of the variable `name`, or what `file` holds (from the
+    pipeline's folder on)."""
+
+    name: str
+    file: str | None = None
+
+
+class Split(NamedTuple):
+    """The part that one stage has in a suite that is split. `part` is `list` (it prints the suite, a test a line) or
+    the number of a shard from 1 on, of `shards`; `report` is the JUnit file that each shard writes, merged for all."""
+
+    suite: str  #: the name of the whole, which is a group of its parts
+    part: str
+    shards: int
+    report: str | None = None
+
+
 class Quarantine(NamedTuple):
     """Known to be flaky: `owner` looks into it, `until` (ISO 8601) is the last day on which it does not fail a run."""
 
@@ -134,6 +160,14 @@ class Stage(NamedTuple):
     retry_safe: bool = True
     ordering: str | None = None  #: why this order must stay
     log_limit_bytes: int | None = None
+    inputs: tuple[str, ...] = ()  #: globs of files that it reads, from the pipeline's folder on
+    outputs: tuple[Output, ...] = ()
+    via: Mapping[str, str] = {}  #: needs that are there because an input is an output of theirs: id to that path
+    early: tuple[str, ...] = ()  #: those of `via` that are done as soon as the outputs it reads are announced
+    env_inputs: tuple[str, ...] = ()  #: inherited variables that belong to the up-to-date key
+    requires: Mapping[str, str] = {}  #: tool to the versions that will do, as `>=20`
+    secrets: tuple[str, ...] = ()  #: names of those of the pipeline's secrets that it is given
+    split: Split | None = None
     more: Mapping[str, Any] = {}  #: validated keys that a later part makes work
 
 
@@ -176,6 +210,7 @@ class Pipeline(NamedTuple):
     stages: tuple[Stage, ...]
     params: Mapping[str, Param] = {}
     env: Mapping[str, str] = {}
+    secrets: tuple[Secret, ...] = ()
     limits: Limits = Limits()
     pools: Mapping[str, Pool] = {}
     machine_locks: tuple[str, ...] = ()  #: locks that hold across runs on this machine

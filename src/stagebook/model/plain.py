@@ -12,6 +12,7 @@ from stagebook.model.pipeline import (
     Condition,
     Limits,
     Matrix,
+    Output,
     OutputOf,
     Param,
     Pipeline,
@@ -21,6 +22,8 @@ from stagebook.model.pipeline import (
     Rate,
     Resources,
     Retry,
+    Secret,
+    Split,
     Stage,
     Timeouts,
 )
@@ -31,15 +34,18 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 #: Fields that each stage has for itself; all others go to `likes`.
-_OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env")
+_OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env", "inputs", "outputs", "via")
 _LIKE = tuple(field for field in Stage._fields if field not in _OWN)
 _shared = itemgetter(*map(Stage._fields.index, _LIKE))
 _DEFAULTS: dict[str, Any] = Stage._field_defaults
 _PARTS: dict[str, Any] = {
     "resources": Resources, "retry": Retry, "timeouts": Timeouts, "when": Condition, "quarantine": Quarantine,
+    "split": Split,
 }  # fmt: skip
 _FROM = ("env_from", "cmd_from")
-_PIPELINE_PARTS = ("stages", "params", "limits", "pools", "policies", "matrices", "groups", "problems", "unbuilt")
+_PIPELINE_PARTS = (
+    "stages", "params", "secrets", "limits", "pools", "policies", "matrices", "groups", "problems", "unbuilt",
+)  # fmt: skip
 _new = tuple.__new__
 
 
@@ -57,6 +63,8 @@ def to_plain(pipeline: Pipeline) -> dict[str, Any]:
     plain["stages"] = stages
     if pipeline.params:
         plain["params"] = {name: _sparse(param) for name, param in pipeline.params.items()}
+    if pipeline.secrets:
+        plain["secrets"] = [list(secret) for secret in pipeline.secrets]
     if pipeline.limits != Limits():
         plain["limits"] = _sparse(pipeline.limits)
     if pipeline.pools:
@@ -81,6 +89,8 @@ def from_plain(plain: Mapping[str, Any]) -> Pipeline:
     values["stages"] = tuple(_stages_in(plain["stages"], likes))
     if "params" in plain:
         values["params"] = {name: Param(**_tuples(param)) for name, param in plain["params"].items()}
+    if "secrets" in plain:
+        values["secrets"] = tuple(Secret(*secret) for secret in plain["secrets"])
     if "limits" in plain:
         limits = dict(plain["limits"])
         if "starts" in limits:
@@ -139,6 +149,12 @@ def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int
         out["cell"] = stage.cell
     if stage.env:
         out["env"] = stage.env
+    if stage.inputs:
+        out["inputs"] = stage.inputs
+    if stage.outputs:
+        out["outputs"] = [[output.path, output.early] if output.early else output.path for output in stage.outputs]
+    if stage.via:
+        out["via"] = stage.via
     shared = _shared(stage)
     objects = tuple(map(id, shared))  # mostly the very ones of a stage before, which is quicker to see than to compare
     number = numbers.get(objects)
@@ -186,6 +202,10 @@ def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(made)
 
 
+def _output_in(plain: str | list[Any]) -> Output:
+    return Output(plain) if type(plain) is str else Output(*plain)
+
+
 def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> list[Stage]:
     """Built past `Stage.__new__`, field by field in order: this loop is most of a cached read."""
     made: list[Stage] = []
@@ -195,7 +215,7 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
         (
             kind, join, always, group, priority, resources, locks, when, changed, quarantine, retry, timeouts, grace_ms,
             duration_ms, env_from, cmd_from, dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit,
-            more,
+            early, env_inputs, requires, secrets, split, more,
         ) = likes[get("like", 0)]  # fmt: skip
         id_ = each["id"]
         command = get("command", "")
@@ -207,7 +227,9 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
             (lines,) * len(needs) if type(lines) is int else tuple(lines),
             join, always, get("cell"), group, priority, resources, locks, when, changed, quarantine, retry, timeouts,
             grace_ms, duration_ms, get("env", nothing), env_from, cmd_from, dir_, shell, critical,
-            allow_failure, retry_safe, ordering, log_limit, more,
+            allow_failure, retry_safe, ordering, log_limit,
+            tuple(get("inputs", ())), tuple(map(_output_in, get("outputs", ()))), get("via", nothing),
+            early, env_inputs, requires, secrets, split, more,
         )  # fmt: skip
         made.append(_new(Stage, fields))
     return made
@@ -217,5 +239,6 @@ assert Stage._fields == (
     "id", "name", "line", "col", "kind", "command", "needs", "need_lines", "join", "always", "cell", "group",
     "priority", "resources", "locks", "when", "changed", "quarantine", "retry", "timeouts", "grace_ms", "duration_ms",
     "env", "env_from", "cmd_from", "dir", "shell",
-    "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "more",
+    "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "inputs", "outputs", "via", "early",
+    "env_inputs", "requires", "secrets", "split", "more",
 )  # fmt: skip

@@ -391,5 +391,13 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("retry-safe", True),
         ordering["strict"] if ordering else None,
         get("log-limit"),
+        get("inputs", ()),
+        get("outputs", ()),
+        _DEFAULT.via,
+        (),
+        get("env-inputs", ()),
+        get("requires", _DEFAULT.requires),
+        get("secrets", ()),
+        get("split"),
         draft.more,
     )

@@ -279,6 +279,7 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     more = {key: values[key] for key in values.keys() & _MORE} if not _MORE.isdisjoint(values) else {}
     if more:
         draft.more = dict(sorted(more.items()))
+        values = draft.fields = {key: value for key, value in values.items() if key not in more}
     for key in _SAID:
         values.pop(key, None)
 

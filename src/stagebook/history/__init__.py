@@ -1,0 +1,1 @@
+"""Runs that were, as a database that can be made anew from their journals. Never on the way of a run."""

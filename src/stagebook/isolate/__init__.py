@@ -1,0 +1,1 @@
+"""What a stage may touch: workspaces. Starts and decides nothing."""
