@@ -167,7 +167,7 @@ VALUES = cases(
     matrix: {v: []}
     matrix: {v: [a], max-parallel: 0}
     when: [x]
-    inputs: a
+    inputs: {a: b}
     quarantine: {owner: a}
     isolate: {workspace: none}
     retry-safe: no
