@@ -56,7 +56,8 @@ def _beginning(check: Checker, folder: str | None) -> list[str] | None:
         return []
     if os.path.isabs(folder):
         own = os.path.dirname(check.file)
-        folder = os.path.relpath(folder, own) if os.path.isabs(own) else folder
+        folder = os.path.normpath(folder)
+        folder = os.path.relpath(folder, own) if os.path.isabs(own) and f"{folder}/".startswith(f"{own}/") else folder
     if os.path.isabs(folder) or not is_path(folder) or "\\" in folder or not is_nameable(folder):
         return None
     return folder.split("/")
