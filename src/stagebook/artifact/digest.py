@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Sequence
 
     Progress = Callable[[int, int], None]
+    _Read = tuple[str, tuple[int, ...], int]
 
 #: A stamp tells apart what is written so long after each other: file systems keep times as coarse as two seconds.
 RACY_NS = 2_000_000_000
@@ -97,9 +98,12 @@ def is_settled(file: File, now: Moment) -> bool:
 
 
 def total_bytes(root: str, paths: Sequence[str], known: Mapping[str, File] | None = None) -> int:
-    """What `hash_files` would have to read, in bytes; a file counts at least as many as it costs to open one."""
-    now = moment()
-    return sum(max(FILE_COST, size) for _, size in _unknown(root, paths, known or {}, now, [None] * len(paths)))
+    """What `hash_files` would have to read, in bytes; a file counts at least as many as it costs to open one.
+
+    Where there are very many, they are not looked at for this. Raises Unsound for what is missing or no file.
+    """
+    files: list[File | None] = [None] * len(paths)
+    return _cost(root, paths, _unknown(root, paths, known or {}, moment(), files))
 
 
 def hash_files(
@@ -119,8 +123,7 @@ def hash_files(
     files: list[File | None] = [None] * len(paths)
     todo = _unknown(root, paths, known or {}, now, files)
     if todo:
-        cost = sum(max(FILE_COST, size) for _, size in todo)
-        if workers == 1 or cost < SHARED_COST:
+        if workers == 1 or _cost(root, paths, todo) < SHARED_COST:
             _read_here(root, paths, todo, now, files, progress)
         else:
             _read_shared(root, paths, todo, now, files, progress, workers or _cores())
@@ -148,24 +151,39 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 def _unknown(
     root: str, paths: Sequence[str], known: Mapping[str, File], now: Moment, files: list[File | None]
-) -> list[tuple[int, int]]:
-    """Numbers and sizes of the paths that have to be read; what is known is put into `files`."""
+) -> Sequence[int]:
+    """Numbers of the paths that have to be read; what is known is put into `files`."""
+    if not known:
+        return range(len(paths))
     base = os.path.join(root, "")
     todo = []
     for number, path in enumerate(paths):
-        try:
-            status = os.lstat(base + path)
-        except OSError as error:
-            raise _unsound(path, error) from None
         file = known.get(path)
-        if file is not None and file.stamp == stamp_of(status) and is_settled(file, now):
-            files[number] = file
-            continue
-        kind = kind_of(status.st_mode)
-        if kind is not None:
-            raise Unsound(path, f"it is {kind}")
-        todo.append((number, status.st_size))
+        if file is not None and is_settled(file, now):
+            try:
+                status = os.lstat(base + path)
+            except OSError as error:
+                raise _unsound(path, error) from None
+            if file.stamp == stamp_of(status):
+                files[number] = file
+                continue
+        todo.append(number)
     return todo
+
+
+def _cost(root: str, paths: Sequence[str], numbers: Sequence[int]) -> int:
+    cost = FILE_COST * len(numbers)
+    if cost >= SHARED_COST:
+        return cost
+    base = os.path.join(root, "")
+    for number in numbers:
+        try:
+            status = os.lstat(base + paths[number])
+        except OSError as error:
+            raise _unsound(paths[number], error) from None
+        if status.st_size > FILE_COST:
+            cost += status.st_size - FILE_COST
+    return cost
 
 
 def _unsound(path: str, error: OSError) -> Unsound:
@@ -179,17 +197,40 @@ def _cores() -> int:
 
 
 def _read_here(
-    root: str, paths: Sequence[str], todo: list[tuple[int, int]], now: Moment, files: list[File | None], progress: Any
+    root: str, paths: Sequence[str], todo: Sequence[int], now: Moment, files: list[File | None], progress: Any
 ) -> None:
     done = 0
     with _folders(root) as folders:
-        for count, (number, size) in enumerate(todo, 1):
+        reader = _Reader(folders, False)
+        for count, number in enumerate(todo, 1):
             path = paths[number]
-            digest, stamp, mode = _read(folders, path, False)
-            files[number] = File(path, stamp.size, digest, stamp, mode, now)
-            done += size
+            digest, stamp, mode = reader.read(path)
+            files[number] = File(path, stamp[2], digest, Stamp(*stamp), mode, now)
+            done += stamp[2]
             if progress is not None:
                 progress(count, done)
+
+
+def _read_shared(
+    root: str, paths: Sequence[str], todo: Sequence[int], now: Moment, files: list[File | None],
+    progress: Progress | None, workers: int,
+) -> None:  # fmt: skip
+    """Children read, each its share, and say what they found through a pipe."""
+    from stagebook.artifact.share import shared
+
+    done = [0, 0]
+
+    def took(number: int, answer: _Read) -> None:
+        digest, stamp, mode = answer
+        files[number] = File(paths[number], stamp[2], digest, Stamp(*stamp), mode, now)
+        if progress is not None:
+            done[0] += 1
+            done[1] += stamp[2]
+            progress(*done)
+
+    with _folders(root) as folders:
+        reader = _Reader(folders, True)
+        shared([todo[start::workers] for start in range(min(workers, len(todo)))], paths, reader.read, took)
 
 
 def _folders(root: str) -> Folders:
@@ -199,110 +240,92 @@ def _folders(root: str) -> Folders:
         raise Unsound(root, error.strerror or str(error)) from None
 
 
-def _read(folders: Folders, path: str, is_child: bool) -> tuple[str, Stamp, int]:
-    """Digest, stamp and mode of one file, which did not change while it was read. Raises Unsound."""
-    for _ in range(TRIES):
-        try:
-            fd = folders.open(path)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
-                made = _read_link(folders, path)
-            else:
-                raise _unsound(path, error) from None
-        else:
+class _Reader:
+    """Reads files below a root. `is_child`: in a process that may die of it, and may have threads."""
+
+    __slots__ = ("_folders", "_hasher", "_is_child")
+
+    def __init__(self, folders: Folders, is_child: bool) -> None:
+        from blake3 import blake3
+
+        self._folders = folders
+        self._is_child = is_child
+        self._hasher: Any = blake3
+
+    def read(self, path: str) -> _Read:
+        """Digest, stamp and mode of one file, which did not change while it was read. Raises Unsound."""
+        for _ in range(TRIES):
             try:
-                made = _read_open(fd, path, is_child)
+                fd = self._folders.open(path)
             except OSError as error:
-                raise _unsound(path, error) from None
-            finally:
-                os.close(fd)
-        if made is not None:
-            return made
-    raise Unsound(path, f"it changed while it was read, {TRIES} times")
+                if error.errno not in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+                    raise _unsound(path, error) from None
+                made = self._link(path)
+            else:
+                try:
+                    made = self._file(fd, path)
+                except OSError as error:
+                    raise _unsound(path, error) from None
+                finally:
+                    os.close(fd)
+            if made is not None:
+                return made
+        raise Unsound(path, f"it changed while it was read, {TRIES} times")
 
-
-def _read_open(fd: int, path: str, is_child: bool) -> tuple[str, Stamp, int] | None:
-    from blake3 import blake3
-
-    before = os.fstat(fd)
-    kind = kind_of(before.st_mode)
-    if kind is not None:
-        raise Unsound(path, f"it is {kind}")
-    size = before.st_size
-    if size <= _SMALL:
-        data = os.read(fd, size + 1)
-        if len(data) != size:
+    def _file(self, fd: int, path: str) -> _Read | None:
+        before = os.fstat(fd)
+        mode, size = before.st_mode, before.st_size
+        if not stat.S_ISREG(mode):
+            raise Unsound(path, f"it is {kind_of(mode)}")
+        if size <= _SMALL:
+            data = os.read(fd, size + 1)
+            if len(data) != size:
+                return None
+            digest = self._hasher(data).hexdigest()
+        elif self._is_child and size >= _MAPPED_MIN:
+            digest = self._mapped(fd, size)
+        else:
+            hasher = self._hasher()
+            buffer = bytearray(min(size, _CHUNK))
+            view = memoryview(buffer)
+            while count := os.readv(fd, [buffer]):
+                hasher.update(view[:count])
+            digest = hasher.hexdigest()
+        after = os.fstat(fd)
+        mtime, ctime = before.st_mtime_ns, before.st_ctime_ns
+        if size != after.st_size or ctime != after.st_ctime_ns or mtime != after.st_mtime_ns:
             return None
-        digest = blake3(data).hexdigest()
-    elif is_child and size >= _MAPPED_MIN:
-        digest = _mapped(fd, size)
-    else:
-        hasher = blake3()
-        buffer = bytearray(min(size, _CHUNK))
-        view = memoryview(buffer)
-        while count := os.readv(fd, [buffer]):
-            hasher.update(view[:count])
-        digest = hasher.hexdigest()
-    after = os.fstat(fd)
-    stamp = stamp_of(before)
-    if stamp != stamp_of(after):
-        return None
-    return digest, stamp, EXECUTABLE if before.st_mode & 0o111 else PLAIN
+        stamp = (before.st_dev, before.st_ino, size, mtime, ctime)
+        return digest, stamp, EXECUTABLE if mode & 0o111 else PLAIN
 
+    def _mapped(self, fd: int, size: int) -> str:
+        """With all cores. If the file shrinks meanwhile, this ends the process."""
+        import mmap
 
-def _read_link(folders: Folders, path: str) -> tuple[str, Stamp, int] | None:
-    try:
-        fd, name = folders.of(path)
-        before = os.lstat(name, dir_fd=fd)
-        if not stat.S_ISLNK(before.st_mode):
-            raise Unsound(path, f"it is {kind_of(before.st_mode) or 'no longer a link'}")
-        target = os.readlink(name, dir_fd=fd)
-        stamp = stamp_of(before)
-        if stamp != stamp_of(os.lstat(name, dir_fd=fd)):
-            return None
-    except OSError as error:
-        raise _unsound(path, error) from None
-    return digest_of(b"link:" + os.fsencode(target)), stamp, LINK
+        from stagebook.artifact import share
 
+        assert share.here is not None
+        share.here.flush()
+        hasher = self._hasher(max_threads=self._hasher.AUTO)
+        for start in range(0, size, _WINDOW):
+            if share.here.is_orphan:
+                os._exit(1)
+            length = min(_WINDOW, size - start)
+            with mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ, offset=start) as window:
+                hasher.update(window)
+        text: str = hasher.hexdigest()
+        return text
 
-def _mapped(fd: int, size: int) -> str:
-    """With all cores. If the file shrinks meanwhile, this ends the process."""
-    import mmap
-
-    from blake3 import blake3
-
-    from stagebook.artifact.share import is_orphan
-
-    hasher = blake3(max_threads=blake3.AUTO)
-    for start in range(0, size, _WINDOW):
-        if is_orphan():
-            os._exit(1)
-        length = min(_WINDOW, size - start)
-        with mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ, offset=start) as window:
-            hasher.update(window)
-    text: str = hasher.hexdigest()
-    return text
-
-
-def _read_shared(
-    root: str, paths: Sequence[str], todo: list[tuple[int, int]], now: Moment, files: list[File | None],
-    progress: Progress | None, workers: int,
-) -> None:  # fmt: skip
-    """Children read, each its share, and say what they found through a pipe."""
-    from stagebook.artifact.share import shared
-
-    big = [part for part in todo if part[1] >= _MAPPED_MIN]
-    small = [part for part in todo if part[1] < _MAPPED_MIN]
-    shares = [small[start::workers] for start in range(workers)]
-    shares[0] = big + shares[0]
-
-    def work(number: int) -> tuple[Any, ...]:
-        digest, stamp, mode = _read(folders, paths[number], True)
-        return number, digest, tuple(stamp), mode
-
-    def took(answer: tuple[Any, ...]) -> None:
-        number, digest, stamp, mode = answer
-        files[number] = File(paths[number], stamp[2], digest, Stamp(*stamp), mode, now)
-
-    with _folders(root) as folders:
-        shared([share for share in shares if share], paths, work, took, progress)
+    def _link(self, path: str) -> _Read | None:
+        try:
+            fd, name = self._folders.of(path)
+            before = os.lstat(name, dir_fd=fd)
+            if not stat.S_ISLNK(before.st_mode):
+                raise Unsound(path, f"it is {kind_of(before.st_mode) or 'no longer a link'}")
+            target = os.readlink(name, dir_fd=fd)
+            stamp = tuple(stamp_of(before))
+            if stamp != stamp_of(os.lstat(name, dir_fd=fd)):
+                return None
+        except OSError as error:
+            raise _unsound(path, error) from None
+        return digest_of(b"link:" + os.fsencode(target)), stamp, LINK

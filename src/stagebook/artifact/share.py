@@ -10,6 +10,7 @@ from __future__ import annotations
 import marshal
 import os
 import signal
+import time
 
 from stagebook.artifact.paths import Unsound
 
@@ -17,44 +18,73 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
-    Part = tuple[int, int]  #: the number of a path, and its bytes
-
-#: Answers go out when so many files or bytes are done: seldom enough to cost nothing, and often enough to be watched.
-_BATCH_FILES = 256
-_BATCH_BYTES = 32 * 2**20
+#: Answers go out when there are so many, or the first is so old: that costs little, and can be watched.
+_ANSWERS_MAX = 256
+_AGE_S = 0.05
 _LENGTH = 4
 
-_parent = 0  #: in a child, who waits for it
+
+class Life:
+    """What a child has to do beside its work."""
+
+    def __init__(self, mouth: int, parent: int) -> None:
+        self._mouth = mouth
+        self._parent = parent
+        self._answers: list[Any] = []
+        self._at = time.monotonic()
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether nobody waits for answers any more."""
+        return os.getppid() != self._parent
+
+    def answer(self, answer: Any) -> None:
+        self._answers.append(answer)
+        if len(self._answers) >= _ANSWERS_MAX or time.monotonic() > self._at + _AGE_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what has been answered. Before something that may end the process: so it is known what it was at."""
+        self._say(self._answers)
+        self._answers = []
+        self._at = time.monotonic()
+
+    def give_up(self, number: int, trouble: Unsound) -> None:
+        self.flush()
+        self._say((number, trouble.path, trouble.why))
+
+    def _say(self, frame: Any) -> None:
+        data = marshal.dumps(frame)
+        view = memoryview(len(data).to_bytes(_LENGTH, "big") + data)
+        while view:
+            view = view[os.write(self._mouth, view) :]
 
 
-def is_orphan() -> bool:
-    """In a child: whether nobody waits for its answers any more."""
-    return _parent != 0 and os.getppid() != _parent
+here: Life | None = None  #: in a child, its own
 
 
 def shared(
-    shares: Sequence[Sequence[Part]],
+    shares: Sequence[Sequence[int]],
     paths: Sequence[str],
-    work: Callable[[int], Any],
-    took: Callable[[Any], None],
-    progress: Callable[[int, int], None] | None = None,
+    work: Callable[[str], Any],
+    took: Callable[[int, Any], None],
 ) -> None:
-    """Do `work` on each number of each share, in a child a share, and give all answers to `took`, in any order.
+    """Do `work` on the path of each number of each share, in a child a share; answers go to `took`, in any order.
 
     Raises Unsound as `work` did, of the first in the order of the paths, or for the file at which a child died.
     """
     children: list[_Child] = []
     try:
         for share in shares:
-            children.append(_Child(share, work))
-        _gather(children, paths, took, progress)
+            children.append(_Child(share, paths, work))
+        _gather(children, paths, took)
     finally:
         for child in children:
             child.end()
 
 
 class _Child:
-    def __init__(self, share: Sequence[Part], work: Callable[[int], Any]) -> None:
+    def __init__(self, share: Sequence[int], paths: Sequence[str], work: Callable[[str], Any]) -> None:
         self.share = share
         self.answered = 0
         self.trouble: tuple[int, str, str] | None = None
@@ -68,7 +98,8 @@ class _Child:
             os.close(mouth)
             raise Unsound(".", f"no process to read it with: {error.strerror}") from None
         if self._pid == 0:
-            _work(mouth, parent, share, work)
+            os.close(self.fd)
+            _work(mouth, parent, share, paths, work)
         os.close(mouth)
 
     def read(self) -> list[Any] | None:
@@ -82,7 +113,7 @@ class _Child:
             length = int.from_bytes(self._rest[:_LENGTH], "big")
             if len(self._rest) < _LENGTH + length:
                 break
-            frame = marshal.loads(bytes(self._rest[_LENGTH : _LENGTH + length]))
+            frame = marshal.loads(memoryview(self._rest)[_LENGTH : _LENGTH + length].tobytes())
             del self._rest[: _LENGTH + length]
             if isinstance(frame, tuple):
                 self.trouble = frame
@@ -94,30 +125,39 @@ class _Child:
         """Reap the child, which is ended if it is still at work; what `waitpid` says."""
         if self._pid == 0:
             return 0
-        os.close(self.fd)
         pid, self._pid = self._pid, 0
+        os.close(self.fd)
         try:
-            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended == 0:
                 os.kill(pid, signal.SIGKILL)
-                return os.waitpid(pid, 0)[1]
+                ended, status = os.waitpid(pid, 0)
         except ChildProcessError:
-            pass  # whoever called reaps all children by himself
-        return 0
+            return 0  # whoever called reaps all children by himself
+        return status
+
+    def death(self, paths: Sequence[str]) -> tuple[int, str, str]:
+        """It died at the first file without an answer, or one that was to be answered together with that."""
+        try:
+            status = os.waitpid(self._pid, 0)[1]
+        except ChildProcessError:
+            status = 0
+        self._pid = 0
+        os.close(self.fd)
+        number = self.share[self.answered]
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS:
+            return number, paths[number], "it shrank while it was read"
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+        return number, paths[number], f"the process that read it died ({how})"
 
 
-def _gather(
-    children: list[_Child],
-    paths: Sequence[str],
-    took: Callable[[Any], None],
-    progress: Callable[[int, int], None] | None,
-) -> None:
+def _gather(children: list[_Child], paths: Sequence[str], took: Callable[[int, Any], None]) -> None:
     import select
 
     poll = select.poll()
     by_fd = {child.fd: child for child in children}
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
-    files = size = 0
     while by_fd:
         for fd, _ in poll.poll():
             child = by_fd[fd]
@@ -126,63 +166,31 @@ def _gather(
                 poll.unregister(fd)
                 del by_fd[fd]
                 if child.trouble is None and child.answered < len(child.share):
-                    child.trouble = _death(child, paths)
+                    child.trouble = child.death(paths)
                 continue
             for answer in answers:
-                took(answer)
-            done = child.share[child.answered : child.answered + len(answers)]
-            child.answered += len(answers)
-            if progress is not None and done:
-                files, size = files + len(done), size + sum(part[1] for part in done)
-                progress(files, size)
+                took(child.share[child.answered], answer)
+                child.answered += 1
     troubles = [child.trouble for child in children if child.trouble is not None]
     if troubles:
         _, path, why = min(troubles)
         raise Unsound(path, why)
 
 
-def _death(child: _Child, paths: Sequence[str]) -> tuple[int, str, str]:
-    """The answer of a child comes in its order, so it died at the first file without one, or a batch further on."""
-    _, status = os.waitpid(child._pid, 0)
-    child._pid = 0
-    os.close(child.fd)
-    number = child.share[child.answered][0]
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS:
-        return number, paths[number], "it shrank, or could not be read, while it was read"
-    how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
-    return number, paths[number], f"reading it ended early ({how})"
-
-
-def _work(mouth: int, parent: int, share: Sequence[Part], work: Callable[[int], Any]) -> None:
-    """The whole life of a child."""
-    global _parent
-    _parent = parent
+def _work(mouth: int, parent: int, share: Sequence[int], paths: Sequence[str], work: Callable[[str], Any]) -> None:
+    """All that a child does: it never returns."""
+    global here
     code = 1
     try:
-        answers: list[Any] = []
-        size = 0
-        for number, length in share:
-            if size + length > _BATCH_BYTES or len(answers) >= _BATCH_FILES:
-                _say(mouth, answers)
-                answers, size = [], 0
-                if is_orphan():
-                    os._exit(1)
+        here = life = Life(mouth, parent)
+        for number in share:
             try:
-                answers.append(work(number))
+                life.answer(work(paths[number]))
             except Unsound as trouble:
-                _say(mouth, answers)
-                _say(mouth, (number, trouble.path, trouble.why))
-                os._exit(0)
-            size += length
-        _say(mouth, answers)
+                life.give_up(number, trouble)
+                break
+        else:
+            life.flush()
         code = 0
     finally:
         os._exit(code)
-
-
-def _say(mouth: int, frame: Any) -> None:
-    data = marshal.dumps(frame)
-    data = len(data).to_bytes(_LENGTH, "big") + data
-    view = memoryview(data)
-    while view:
-        view = view[os.write(mouth, view) :]
