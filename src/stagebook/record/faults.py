@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 VARIABLE = "STAGEBOOK_FAULT"
-POINTS = ("journal.append", "journal.sync", "spawn", "log.open")
+POINTS = ("journal.append", "journal.sync", "spawn", "log.open", "cache.write")
 
 
 class Fault(NamedTuple):
