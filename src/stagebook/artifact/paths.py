@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from stagebook.condition.changed import _forms, _segments
+from stagebook.model.globs import _forms, _segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Protocol, Sequence
 
     from stagebook.engine.attempt import Attempt
+    from stagebook.record.story import Story
 else:
     Protocol = object
 
@@ -94,6 +95,7 @@ class Artifacts:
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
+        self._up_to_date: set[int] = set()
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -106,9 +108,11 @@ class Artifacts:
         planned = self._pipeline.stages[stage]
         return bool(planned.inputs or planned.outputs)
 
-    def restore(self, published: dict[int, Any]) -> None:
-        """Before a resume: what the journal says was published."""
-        self._published.restore(published)
+    def restore(self, story: Story) -> None:
+        """Before a resume: what the journal says was published, and which stages were up to date."""
+        self._published.restore(story.published)
+        ends = enumerate(story.ends)
+        self._up_to_date = {stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE}
 
     def close(self) -> None:
         self.hasher.close()
@@ -170,6 +174,7 @@ class Artifacts:
             return
         self._refresh(stage, seen)
         self._published.add(stage, seen.outputs)
+        self._up_to_date.add(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
     def _refresh(self, stage: int, seen: Seen) -> None:
@@ -202,7 +207,7 @@ class Artifacts:
 
     def _values_before(self, stage: int) -> dict[str, str] | None:
         """What a stage that is up to date said of itself when it ran."""
-        if self._machine.state(stage) != "skip" or self._machine.skip_reason(stage) != UP_TO_DATE:
+        if stage not in self._up_to_date:
             return None
         last = self._freshness.last(stage)
         return dict(last.parts.get(VALUES, {})) if last is not None and last.parts is not None else {}
@@ -216,25 +221,23 @@ class Artifacts:
         if not stage.inputs:
             self._clear(attempt, Seen())
             return
-        why = self._published.ask(start.stage)
+        self._published.ask(start.stage)
         self._do(
             (start.stage, "verify"), self._freshness.is_much(start.stage) or self._published.is_much(start.stage),
-            partial(self._look_again, start.stage), partial(self._verified, attempt, why),
+            partial(self._look_again, start.stage), partial(self._verified, attempt),
         )  # fmt: skip
 
     def _look_again(self, stage: int, is_child: bool) -> Seen:
         faults.hit("artifact.verify")
-        return self._freshness.look(stage, is_child, self._published.paths_of_others(stage))
+        return self._freshness.look_at_inputs(stage, self._published.paths_of_others(stage), is_child)
 
-    def _verified(self, attempt: _Open, why: str | None, seen: Seen | Failed) -> None:
+    def _verified(self, attempt: _Open, seen: Seen | Failed) -> None:
         if isinstance(seen, Failed):
             self._leave(attempt, Finished("error", f"its inputs cannot be read: {seen}"))
             return
-        if seen.trouble is not None:
-            why = why or f"integrity: {seen.trouble}"
-        why = why or self._published.mismatch(attempt.start.stage, seen.inputs)
+        why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
-            self._leave(attempt, Finished("failure", why))
+            self._leave(attempt, Finished("failure", f"integrity: {why}"))
             return
         self._clear(attempt, seen)
 
@@ -280,7 +283,9 @@ class Artifacts:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
         closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
-        closing.keep_reports(self._freshness.root, closed.found, self._reports(attempt))
+        if closed.why is None and closed.changed is None:
+            made = [file.path for file in closed.files]
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt))
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -331,7 +336,7 @@ class Artifacts:
         if not attempt.stage.outputs:
             self._leave(attempt, attempt.end)
             return
-        self._do((index, "aside"), self._freshness.is_much_made(index, 0), partial(self._move, attempt),
+        self._do((index, "aside"), self._freshness.is_much_made(index), partial(self._move, attempt),
                  partial(self._moved, attempt))  # fmt: skip
 
     def _move(self, attempt: _Open, is_child: bool) -> list[str]:
@@ -391,9 +396,8 @@ class Artifacts:
         attempt.size, said = closing.announced(self._outputs.path(index, number), attempt.size)
         for word in said:
             path = closing.from_root(attempt.stage, self._freshness.root, word)
-            why = self._published.unannounceable(attempt.stage, path)
-            if why is not None:
-                self.ear.warned(f"{attempt.stage.id}: ready={word}: {why}")
+            if path is None or not self._published.may_be_announced(attempt.stage, path):
+                self.ear.warned(f"{attempt.stage.id}: ready={word} is none of its outputs that are `ready: early`")
             elif path not in attempt.announced and path not in attempt.asked:
                 attempt.asked.add(path)
                 self._do(

@@ -18,7 +18,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Mapping, Sequence
+    from typing import Any, Collection, Iterable, Mapping, Sequence
 
 HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
 HERE_FILES = 200  #: and so many files
@@ -75,17 +75,28 @@ class Freshness:
         stage = self._pipeline.stages[index]
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
-            inputs = self.inputs_of(stage, outputs)
+            inputs = self._inputs_of(stage, outputs)
             files = self.hashed(inputs + outputs, self._known_of(index), is_child)
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
         return Seen(files[: len(inputs)], files[len(inputs) :])
 
+    def look_at_inputs(self, index: int, doubted: Collection[str], is_child: bool = False) -> Seen:
+        """Find and hash what it reads; what is `doubted` is read again though nothing speaks for a change."""
+        stage = self._pipeline.stages[index]
+        try:
+            outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
+            inputs = self._inputs_of(stage, outputs)
+            known = {path: file for path, file in self._known_of(index).items() if path not in doubted}
+            return Seen(self.hashed(inputs, known, is_child))
+        except Unsound as trouble:
+            return Seen(trouble=f"{trouble.path}: {trouble.why}")
+
     def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool) -> list[File]:
         """Raises Unsound."""
         return hash_files(self.root, found, known, workers=None if is_child else 1)
 
-    def inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
+    def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
         """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""
         found = paths.found(self.root, stage.inputs)
         made = set(outputs)
@@ -105,6 +116,22 @@ class Freshness:
             return self.is_much_of(paths.found(self.root, globs), self._known_of(index))
         except Unsound:
             return False  # to be told by whoever reads them
+
+    def is_much_made(self, index: int) -> bool:
+        """Whether to read what it made, all of it, takes longer than that."""
+        globs = output_globs(self._pipeline.stages[index])
+        if not globs:
+            return False
+        last = self.last(index)
+        if last is None or last.parts is None:
+            if any("**" in glob or os.path.isdir(os.path.join(self.root, glob)) for glob in globs):
+                return True
+        elif len(last.outputs) > HERE_FILES:
+            return True
+        try:
+            return self.is_much_of(paths.found(self.root, globs), {})
+        except Unsound:
+            return False
 
     def is_much_of(self, found: Sequence[str], known: Mapping[str, File]) -> bool:
         return len(found) > HERE_FILES or total_bytes(self.root, found, known) > HERE_BYTES

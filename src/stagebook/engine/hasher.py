@@ -184,7 +184,7 @@ def _let_go(mouth: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.set_blocking(mouth, True)
     null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     os.closerange(3, mouth)
     os.closerange(mouth + 1, os.sysconf("SC_OPEN_MAX"))

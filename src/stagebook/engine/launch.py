@@ -36,7 +36,7 @@ from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Mapping
 
     from stagebook.condition.facts import Facts
 
@@ -46,13 +46,15 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `admission` is `auto`, or `off` where nothing is to wait for a shortage of the machine."""
+    `versions` are those found of the tools that stages require; `admission` is `auto`, or `off` where nothing is to
+    wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
     keys: int | None = None
     admission: str = "auto"
     facts: Facts | None = None
+    versions: Mapping[str, str] = {}
 
 
 class Result(NamedTuple):
@@ -141,7 +143,16 @@ def assemble(
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers)
+    artifacts = None
+    if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        from stagebook.engine.artifacts import Artifacts
+        from stagebook.engine.freshness import Freshness
+
+        cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
+        freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
+        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        artifacts.restore(story)
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Collection, Iterable, Mapping, Sequence
 
+    from stagebook.record.publication import Row
+
 DIGITS = 12  #: of a digest, in words for people
 
 
@@ -55,26 +57,24 @@ class Published:
                 del self._by_path[path]
         self._told.pop(stage, None)
 
-    def restore(self, published: Mapping[int, Sequence[Sequence[Any]] | None]) -> None:
-        """As a journal has it: (path, size, digest) by stage; None where it lists too many."""
+    def restore(self, published: Mapping[int, list[Row] | int]) -> None:
+        """As a journal has it: (path, size, digest) by stage; a number where it does not name them."""
         for stage, rows in published.items():
-            if rows is None:
-                continue
+            if isinstance(rows, int):
+                continue  # its last success is on record elsewhere
             self._of[stage] = {row[0] for row in rows}
             self._by_path.update((path, Entry(stage, digest, size)) for path, size, digest in rows)
 
     def paths_of_others(self, stage: int) -> set[str]:
-        own = self._of.get(stage, ())
-        return {path for path, entry in self._by_path.items() if entry.stage != stage} if own or self._by_path else set()
+        return {path for path, entry in self._by_path.items() if entry.stage != stage}
 
     # Before a consumer starts -------------------------------------------------------------------------------------
 
-    def ask(self, stage: int) -> str | None:
-        """Look up what its needs published that do not run now; why it cannot start, whatever lies there."""
+    def ask(self, stage: int) -> None:
+        """Look up what its needs published that do not run now."""
         for need in self._machine.plan.stages[stage].needs:
             if self._stages[need].outputs and need not in self._of and need not in self._torn:
                 self._ask_record(need)
-        return None
 
     def _ask_record(self, need: int) -> None:
         state = self._machine.state(need)
@@ -148,17 +148,14 @@ class Published:
             if path not in now:
                 return f"{path} is missing: {self._name(stage)} had announced it{_to(readers)}"
             if now[path].digest != file.digest:
-                expected = Entry(stage, file.digest, file.size)
-                return f"{path} changed after {self._name(stage)} announced it{_to(readers)} ({_both(expected, now[path])})"
+                both = _both(Entry(stage, file.digest, file.size), now[path])
+                return f"{path} changed after {self._name(stage)} announced it{_to(readers)} ({both})"
         return None
 
     # Early --------------------------------------------------------------------------------------------------------
 
-    def unannounceable(self, stage: Stage, path: str | None) -> str | None:
-        if path is None:
-            return "it lies outside of the pipeline's folder"
-        globs = [output.path for output in stage.outputs if output.early]
-        return None if Globs(globs).first([path]) is not None else "it is none of the outputs that are `ready: early`"
+    def may_be_announced(self, stage: Stage, path: str) -> bool:
+        return Globs([output.path for output in stage.outputs if output.early]).first([path]) is not None
 
     def dependents(self, stage: int, announced: Collection[str]) -> tuple[int, ...]:
         """Those whose need of the stage is met by now, each told once."""
