@@ -30,7 +30,7 @@ from stagebook.scheduler.vocabulary import Kill, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol, Sequence
+    from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.engine.attempt import Attempt
     from stagebook.record.story import Story
@@ -157,13 +157,13 @@ class Artifacts:
             self.ear.judged(stage, "run", _joined(reason, why))
             return
         self._do(
-            (stage, "judge"), self._freshness.is_much(stage), partial(self._look, stage),
+            (stage, "judge"), self._freshness.is_much(stage), partial(self._look, stage, self._freshness.known_of(stage)),
             partial(self._seen, stage, reason),
         )  # fmt: skip
 
-    def _look(self, stage: int, is_child: bool) -> Seen:
+    def _look(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
         faults.hit("artifact.hash")
-        return self._freshness.look(stage, is_child)
+        return self._freshness.look(stage, known, is_child)
 
     def _seen(self, stage: int, reason: str | None, answer: Seen | Failed) -> None:
         seen = Seen(trouble=str(answer)) if isinstance(answer, Failed) else answer
@@ -222,14 +222,17 @@ class Artifacts:
             self._clear(attempt, Seen())
             return
         self._published.ask(start.stage)
+        doubted = self._published.paths_of_others(start.stage)
+        known = self._freshness.known_of(start.stage)
+        known = {path: file for path, file in known.items() if path not in doubted}
         self._do(
             (start.stage, "verify"), self._freshness.is_much(start.stage) or self._published.is_much(start.stage),
-            partial(self._look_again, start.stage), partial(self._verified, attempt),
+            partial(self._look_again, start.stage, known), partial(self._verified, attempt),
         )  # fmt: skip
 
-    def _look_again(self, stage: int, is_child: bool) -> Seen:
+    def _look_again(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
         faults.hit("artifact.verify")
-        return self._freshness.look_at_inputs(stage, self._published.paths_of_others(stage), is_child)
+        return self._freshness.look_at_inputs(stage, known, is_child)
 
     def _verified(self, attempt: _Open, seen: Seen | Failed) -> None:
         if isinstance(seen, Failed):

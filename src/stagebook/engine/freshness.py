@@ -18,7 +18,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Iterable, Mapping, Sequence
+    from typing import Any, Iterable, Mapping, Sequence
 
 HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
 HERE_FILES = 200  #: and so many files
@@ -70,24 +70,23 @@ class Freshness:
 
     # Looking
 
-    def look(self, index: int, is_child: bool = False) -> Seen:
-        """Find and hash what it reads and what it made."""
+    def look(self, index: int, known: Mapping[str, File], is_child: bool = False) -> Seen:
+        """Find and hash what it reads and what it made. Asks no record, so that a child can do it."""
         stage = self._pipeline.stages[index]
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            files = self.hashed(inputs + outputs, self._known_of(index), is_child)
+            files = self.hashed(inputs + outputs, known, is_child)
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
         return Seen(files[: len(inputs)], files[len(inputs) :])
 
-    def look_at_inputs(self, index: int, doubted: Collection[str], is_child: bool = False) -> Seen:
-        """Find and hash what it reads; what is `doubted` is read again though nothing speaks for a change."""
+    def look_at_inputs(self, index: int, known: Mapping[str, File], is_child: bool = False) -> Seen:
+        """The same of what it reads only."""
         stage = self._pipeline.stages[index]
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            known = {path: file for path, file in self._known_of(index).items() if path not in doubted}
             return Seen(self.hashed(inputs, known, is_child))
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
@@ -113,7 +112,7 @@ class Freshness:
         elif len(last.inputs) + len(last.outputs) > HERE_FILES:
             return True
         try:
-            return self.is_much_of(paths.found(self.root, globs), self._known_of(index))
+            return self.is_much_of(paths.found(self.root, globs), self.known_of(index))
         except Unsound:
             return False  # to be told by whoever reads them
 
@@ -136,7 +135,8 @@ class Freshness:
     def is_much_of(self, found: Sequence[str], known: Mapping[str, File]) -> bool:
         return len(found) > HERE_FILES or total_bytes(self.root, found, known) > HERE_BYTES
 
-    def _known_of(self, index: int) -> Mapping[str, File]:
+    def known_of(self, index: int) -> Mapping[str, File]:
+        """Its files, and others, as they were last read."""
         last = self.last(index)
         if last is None or last.parts is None:
             return self.known
