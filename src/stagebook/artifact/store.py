@@ -12,19 +12,20 @@ import os
 import stat
 import time
 
-from stagebook.artifact.digest import LINK, File
+from stagebook.artifact.digest import LINK, File, hash_files
 from stagebook.artifact.paths import Folders, Unsound
 from stagebook.model.value import NamedTuple
 from stagebook.record import faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import AbstractSet, Callable, Iterator, Mapping
+    from typing import AbstractSet, Callable, Iterator, Mapping, Sequence
 
 LIMIT_BYTES = 10 * 2**30
 AGE_S = 30 * 86_400
 _FICLONE = 0x40049409
 _CHUNK = 2**20
+_TOGETHER = 4096  #: so many objects are read by one call
 _TEMPORARY_AGE_S = 3_600  #: no copy takes longer than that: what is older was left by somebody who was killed
 _HEX = frozenset("0123456789abcdef")
 
@@ -38,11 +39,10 @@ class Entry(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """What was removed, or would be: objects, temporary files, their bytes. `kept_bytes` is what remains of objects."""
+    """What was removed, or would be: objects, and temporary files with their bytes. `kept_bytes`: of what remains."""
 
     objects: tuple[Entry, ...]
-    temporaries: tuple[str, ...]
-    freed_bytes: int
+    temporaries: tuple[tuple[str, int], ...]
     kept_bytes: int
 
 
@@ -162,19 +162,38 @@ class Store:
                 if stat.S_ISREG(status.st_mode):
                     yield Entry(folder + name, status.st_size, status.st_mtime)
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verified:
-        """Read every object; those that do not hold what they are named by are removed."""
-        from stagebook.artifact.digest import hash_files
+    def verify(self, progress: Callable[[int, int, int], None] | None = None) -> Verified:
+        """Read every object; those that do not hold what they are named by, or cannot be read, are removed.
 
+        `progress` is told the objects and bytes read until now, and the bytes of all.
+        """
         entries = list(self.entries())
+        total = sum(entry.size for entry in entries)
         damaged: dict[str, str] = {}
-        if entries:
-            paths = [f"{entry.digest[:2]}/{entry.digest[2:]}" for entry in entries]
-            for entry, file in zip(entries, hash_files(self.objects, paths, progress=progress)):
-                if file.digest != entry.digest:
-                    damaged[entry.digest] = file.digest
-                    _remove(self.path(entry.digest))
-        return Verified(len(entries), sum(entry.size for entry in entries), damaged)
+        count = size = 0
+        for start in range(0, len(entries), _TOGETHER):
+            some = entries[start : start + _TOGETHER]
+            for digest, got in self._read(some):
+                if got != digest:
+                    damaged[digest] = got
+                    _remove(self.path(digest))
+            count, size = count + len(some), size + sum(entry.size for entry in some)
+            if progress is not None:
+                progress(count, size, total)
+        return Verified(len(entries), total, damaged)
+
+    def _read(self, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+        """The digest of each and what it holds, or why that cannot be read; those that are gone are left out."""
+        paths = [f"{entry.digest[:2]}/{entry.digest[2:]}" for entry in entries]
+        try:
+            for entry, file in zip(entries, hash_files(self.objects, paths)):
+                yield entry.digest, file.digest
+        except Unsound as trouble:
+            for entry, path in zip(entries, paths):
+                if path != trouble.path:
+                    yield from self._read([entry])
+                elif os.path.lexists(self.path(entry.digest)):
+                    yield entry.digest, trouble.why
 
     def collect(
         self,
@@ -195,16 +214,16 @@ class Store:
             if is_old or kept > limit_bytes:
                 going.append(entry)
                 kept -= entry.size
-        stale, size = self._stale(now)
+        stale = self._stale(now)
         if not dry_run:
             for entry in going:
                 _remove(self.path(entry.digest))
-            for path in stale:
+            for path, _ in stale:
                 _remove(path)
-        return Collected(tuple(going), tuple(stale), sum(entry.size for entry in going) + size, kept)
+        return Collected(tuple(going), tuple(stale), kept)
 
-    def _stale(self, now: float) -> tuple[list[str], int]:
-        found, size = [], 0
+    def _stale(self, now: float) -> list[tuple[str, int]]:
+        found = []
         for name in _names(self._temporaries):
             path = os.path.join(self._temporaries, name)
             try:
@@ -212,9 +231,8 @@ class Store:
             except OSError:
                 continue
             if now - status.st_mtime > _TEMPORARY_AGE_S:
-                found.append(path)
-                size += status.st_size
-        return found, size
+                found.append((path, status.st_size))
+        return found
 
     def _draft(self) -> str:
         os.makedirs(self._temporaries, 0o700, exist_ok=True)
