@@ -280,6 +280,20 @@ SHARED: Mapping[str, Key] = {
     "secrets": Key(TEXTS, "secrets it is given", built=False),
 }
 
+OUTPUT = Either(
+    TEXT,
+    map=Record(
+        "output",
+        {
+            "path": Key(TEXT, "a path; with `ready: early` without wildcards"),
+            "ready": Key(
+                Word(("early", "end")), "early: as soon as the stage says `ready=PATH` in STAGEBOOK_OUTPUT", "end"
+            ),
+        },
+        ("path",),
+    ),
+)
+
 LOCK_MODE = Word(("exclusive", "shared"))
 
 STAGE_KEYS: Mapping[str, Key] = {
@@ -320,8 +334,8 @@ STAGE_KEYS: Mapping[str, Key] = {
     ),
     "when": Key(TEXT, "a condition"),
     "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed"),
-    "inputs": Key(TEXTS, "files it reads", built=False),
-    "outputs": Key(TEXTS, "files it makes", built=False),
+    "inputs": Key(TEXT_OR_TEXTS, "files it reads, as globs from its folder on; whoever makes them is needed"),
+    "outputs": Key(Either(TEXT, ListOf(OUTPUT)), "files it makes, as globs from its folder on"),
     "quarantine": Key(
         Record(
             "quarantine",
