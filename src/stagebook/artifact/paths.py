@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from stagebook.condition.changed import _forms, _segments
+from stagebook.model.globs import rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class _Walk:
     __slots__ = ("_known", "globs", "start")
 
     def __init__(self, globs: Sequence[str]) -> None:
-        self.globs = [segments for glob in globs for form in _forms(glob) if (segments := _segments(form))]
+        self.globs = [row for glob in globs for row in rows(glob) if row]
         self._known: dict[frozenset[tuple[int, int]], tuple[bool, _Node | None]] = {}
         self.start = _Node(self, [(glob, 0) for glob in range(len(self.globs))])
 
