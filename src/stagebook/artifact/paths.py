@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from stagebook.model.globs import rows
+from stagebook.model.globs import is_path, rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Never entered, wherever they lie: the record of runs, and git's own files.
 HIDDEN = frozenset([".stagebook", ".git", "..", "."])
+_NO_NAMES = HIDDEN | {""}
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
@@ -100,10 +101,12 @@ def found(root: str, globs: Sequence[str], odd: list[str] | None = None) -> list
     What matches and is neither (a FIFO, a socket, a device) is put into `odd`. Only folders are listed in which
     something can match. Raises Unsound for a folder that cannot be read.
     """
-    start = _Walk(globs).start
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     matched: list[str] = []
-    todo: list[tuple[str, _Node]] = [("", start)]
+    wild = [glob for glob in globs if not _take_file(base, glob, matched)]
+    if not wild:
+        return matched if len(matched) < 2 else sorted(set(matched))
+    todo: list[tuple[str, _Node]] = [("", _Walk(wild).start)]
     while todo:
         folder, node = todo.pop()
         try:
@@ -115,8 +118,39 @@ def found(root: str, globs: Sequence[str], odd: list[str] | None = None) -> list
             continue  # gone meanwhile
         except OSError as error:
             raise Unsound(folder.rstrip("/") or ".", error.strerror or str(error)) from None
-    matched.sort()
-    return matched
+    return sorted(matched) if len(wild) == len(globs) else sorted(set(matched))
+
+
+def _take_file(base: str, glob: str, matched: list[str]) -> bool:
+    """Take a file that is named just as it is, or find that it is not there; False where that takes a walk."""
+    if not is_path(glob) or glob.endswith("/"):
+        return False
+    at = base
+    parts = glob.split("/")
+    for part in parts[:-1]:
+        if part in _NO_NAMES:
+            return False
+        at += part
+        try:
+            if not stat.S_ISDIR(os.lstat(at).st_mode):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        at += "/"
+    if parts[-1] in _NO_NAMES:
+        return False
+    try:
+        mode = os.lstat(at + parts[-1]).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+        matched.append(glob)
+        return True
+    return False
 
 
 def refusal(root: str, path: str) -> str | None:

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import time
+from json.encoder import encode_basestring_ascii
 from zlib import crc32
 
 from stagebook.artifact.digest import File, Moment, Stamp
@@ -39,6 +40,7 @@ _SEAL_LENGTH = len(_SEAL) + 8 + 2
 _GROWN_BYTES = 2**20
 _GROWN_TIMES = 4
 _PATIENCE_S = 0.5
+_FRESH_S = 0.02  #: so many stages are asked for one after another that to look at the file each time would cost
 
 
 class Last(NamedTuple):
@@ -145,6 +147,7 @@ class _Lines:
         self.begun: dict[bytes, bytes] = {}  #: only where no `done` has followed
         self._fd: int | None = None
         self._at = 0
+        self._fresh_until = 0.0
 
     def close(self) -> None:
         if self._fd is not None:
@@ -152,7 +155,11 @@ class _Lines:
             self._fd = None
 
     def catch_up(self) -> None:
-        """Read what has been added since, by whomever."""
+        """Read what has been added since, by whomever; what others add may be seen a moment later."""
+        now = time.monotonic()
+        if now < self._fresh_until:
+            return
+        self._fresh_until = now + _FRESH_S
         try:
             status = os.stat(self.path)
         except OSError:
@@ -179,6 +186,7 @@ class _Lines:
         text = json.dumps(body, separators=(",", ":"))
         whole = b'%b%b%b%b",%b' % (_HEAD, _quoted(stage), _KIND, kind.encode(), text[1:-1].encode())
         line = b'\n%b%b%08x"}\n' % (whole, _SEAL, crc32(whole))
+        self._fresh_until = 0.0
         try:
             faults.hit("cache.write")
             fd = self._locked()
@@ -276,7 +284,7 @@ def _read_from(fd: int, start: int, end: int) -> bytes:
 
 
 def _quoted(stage: str) -> bytes:
-    return json.dumps(stage).encode()
+    return encode_basestring_ascii(stage).encode()
 
 
 def _flat(file: File, moments: dict[Moment, int]) -> list[Any]:
