@@ -6,6 +6,7 @@ that are not UTF-8 are there as surrogates. No link is followed on the way to a 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -75,12 +76,21 @@ class Folders:
         fd, name = self.of(path)
         return os.open(name, _FILE, dir_fd=fd)
 
-    def _enter(self, folder: str) -> int:
+    def make(self, path: str) -> None:
+        """Make the folder in which `path` lies, and those above, where they are not there. Raises OSError."""
+        self._enter(path.rpartition("/")[0], True)
+
+    def _enter(self, folder: str, is_made: bool = False) -> int:
         at = self._root
         try:
             for part in folder.split("/") if folder else ():
-                if part in ("", ".", ".."):
-                    raise OSError(22, "it leads out of its folder", folder)
+                if part in _NO_NAMES:
+                    raise OSError(errno.EINVAL, "no folder of files", folder)
+                if is_made:
+                    try:
+                        os.mkdir(part, dir_fd=at)
+                    except FileExistsError:
+                        pass
                 inner = os.open(part, _FOLDER, dir_fd=at)
                 if at != self._root:
                     os.close(at)
@@ -190,17 +200,15 @@ def clash(paths: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
-def is_case_blind(folder: str) -> bool:
-    """Whether names in this folder differ in case alone mean one file; False where that cannot be told."""
-    name = os.path.basename(os.path.abspath(folder))
-    other = name.swapcase()
-    if other == name:
-        return False
-    try:
-        above = os.path.dirname(os.path.abspath(folder))
-        return os.path.samestat(os.lstat(folder), os.lstat(os.path.join(above, other)))
-    except OSError:
-        return False
+def is_case_blind(root: str) -> bool:
+    """Whether two names that differ in case alone are one file there; False where that cannot be told."""
+    for name in (".stagebook", ".git", "stagebook.yaml"):
+        try:
+            status = os.lstat(os.path.join(root, name))
+            return os.path.samestat(status, os.lstat(os.path.join(root, name.upper())))
+        except OSError:
+            continue
+    return False
 
 
 def kind_of(mode: int) -> str | None:
