@@ -155,7 +155,7 @@ def _unknown(
     """Numbers of the paths that have to be read; what is known is put into `files`."""
     if not known:
         return range(len(paths))
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     todo = []
     for number, path in enumerate(paths):
         file = known.get(path)
@@ -175,7 +175,7 @@ def _cost(root: str, paths: Sequence[str], numbers: Sequence[int]) -> int:
     cost = FILE_COST * len(numbers)
     if cost >= SHARED_COST:
         return cost
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     for number in numbers:
         try:
             status = os.lstat(base + paths[number])

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "cache": ("cache", "list or verify what is kept of outputs"),
+    "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
@@ -37,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 #: commands of the door that a later version brings
 LATER = (
     "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit flaky"
-    " history cache gc bundle notify wait env examples completion"
+    " history bundle notify wait env examples completion"
 ).split()
 
 _HELP = """\
