@@ -10,13 +10,16 @@ only where one of them stands the forms themselves are compared. Imported only b
 from __future__ import annotations
 
 import json
+import os
 import re
 from binascii import b2a_base64
+from contextlib import suppress
 from html import escape
 from urllib.parse import quote as url_quote
 from urllib.parse import quote_plus
 
 from stagebook.record.line import quote
+from stagebook.record.state import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 HIDDEN = "***"
 SHORT = 4  #: characters: a value that has fewer is looked for as it is and in no other form
 _HIDDEN = HIDDEN.encode()
+_CHUNK = 1 << 18
 _HEAD = 12  #: bytes of a form that the automaton knows
 _LINE_ENDS = b"\r\n"
 _BREAK = rb"(?:\r?\n)?"
@@ -73,6 +77,23 @@ class Mask:
         """Where the first occurrence begins; None where there is none."""
         return next((start for start, _ in self._found(data)), None)
 
+    def copy(self, source: str, target: str) -> None:
+        """A masked copy of a regular file, for its owner only; what stands at `target` goes. Raises OSError."""
+        draft = f"{target}.{os.getpid()}.tmp"
+        with open_regular(source) as file:
+            try:
+                out = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with open(out, "wb") as masked:
+                    stream = self.stream()
+                    while data := file.read(_CHUNK):
+                        masked.write(stream.feed(data))
+                    masked.write(stream.end())
+                os.replace(draft, target)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(draft)
+                raise
+
     def stream(self) -> Stream:
         """For bytes that come in pieces."""
         return Stream(self._masked)
@@ -106,8 +127,7 @@ class Mask:
         out: list[bytes] = []
         done = 0
         match = self._find(data)
-        while match is not None:
-            start = match.start()
+        while match is not None and (start := match.start()) < partial:
             end, is_open = self._end(data, start)
             if is_open and not is_whole:
                 partial = min(partial, start)

@@ -390,7 +390,14 @@ PIPELINE_KEYS: Mapping[str, Key] = {
         ListOf(
             Either(
                 TEXT,
-                map=Record("secret", {"name": Key(TEXT, "its variable"), "file": Key(TEXT, "file that holds it, from the file's own folder")}, ("name",)),
+                map=Record(
+                    "secret",
+                    {
+                        "name": Key(TEXT, "its variable"),
+                        "file": Key(TEXT, "file that holds it, from the file's own folder"),
+                    },
+                    ("name",),
+                ),
             )
         ),
         "values that are masked wherever text leaves Stagebook, given only to stages that list them",
