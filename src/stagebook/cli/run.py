@@ -7,7 +7,7 @@ import sys
 import time
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError, SurroundingsError
+from stagebook.model.problem import InputError, Problem, SurroundingsError
 from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
@@ -15,7 +15,7 @@ from stagebook.scheduler.plan import Choice, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any, Iterator
+    from typing import Any, Iterable, Iterator
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
@@ -109,6 +109,8 @@ def execute(args: argparse.Namespace) -> int:
         from stagebook.cli import rehearsal
 
         return rehearsal.show(args, loaded.pipeline, plan, choice, facts)
+    if loaded.pipeline.secrets and not args.quiet:
+        _tell_unset(args, loaded.pipeline, plan)
     from stagebook.engine import launch
 
     plain = loaded.plain.decode("ascii")
@@ -234,14 +236,31 @@ def _refuse_unbuilt(pipeline: Pipeline) -> None:
 
 def _tell_problems(args: argparse.Namespace, pipeline: Pipeline) -> None:
     """What `lint` and `map` find and what does not keep the pipeline from running."""
-    if not pipeline.problems or args.quiet:
-        return
+    if pipeline.problems and not args.quiet:
+        _tell(args, pipeline.problems)
+
+
+def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
     from stagebook.cli import output, trouble
     from stagebook.report import problems
 
-    found = [trouble.near(problem) for problem in pipeline.problems]
+    found = [trouble.near(problem) for problem in found]
     output.say(problems.render(found, output.style_for(sys.stderr, args), trouble.source_line), sys.stderr)
     sys.stderr.flush()
+
+
+def _tell_unset(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> None:
+    """Secrets that are not there and that no stage of this run is given: the same elsewhere would be an error."""
+    from stagebook.engine import secrets
+
+    selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
+    given = {name for stage in selected for name in stage.secrets}
+    lines = {secret.name: secret.line for secret in pipeline.secrets}
+    said = "secret {} is not set; no stage that runs is given it"
+    _tell(args, [
+        Problem(pipeline.file, lines[name], 0, "secret", "note", said.format(name))
+        for name in secrets.unset(pipeline) if name not in given
+    ])  # fmt: skip
 
 
 def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str) -> Choice:

@@ -129,6 +129,9 @@ def keep_details(error: BaseException, words: list[str]) -> str:
     from stagebook import __version__
 
     text = f"stagebook {__version__}, Python {sys.version}\n{words!r}\n\n" + "".join(traceback.format_exception(error))
+    secrets = sys.modules.get("stagebook.engine.secrets")
+    if secrets is not None and secrets.known is not None:
+        text = secrets.known.text(text)
     name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     state = os.environ.get("STAGEBOOK_DIR") or ".stagebook"
     for folder in (state, os.environ.get("TMPDIR") or "/tmp"):
@@ -141,4 +144,5 @@ def keep_details(error: BaseException, words: list[str]) -> str:
         except OSError:
             continue
         return path
-    return f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error}"
+    return said if secrets is None or secrets.known is None else str(secrets.known.text(said))

@@ -66,7 +66,7 @@ def compiler_of(pipeline: Pipeline) -> Compiler:
 
 def secrets(pipeline: Pipeline) -> frozenset[str]:
     """The names of declared secrets, which no condition may read."""
-    return frozenset(each if isinstance(each, str) else each["name"] for each in pipeline.more.get("secrets", ()))
+    return frozenset(secret.name for secret in pipeline.secrets)
 
 
 def problems(pipeline: Pipeline) -> list[Problem]:

@@ -226,7 +226,10 @@ class Account:
 
     def warn(self, text: str) -> None:
         """Something that a person should know, and that the record keeps with the end of the run."""
-        self._later(self._clock.us(), self._story.warn, (text,))
+        self._later(self._clock.us(), self._story.warn, (self._hidden(text),))
+
+    def _hidden(self, text: str) -> str:
+        return self.writer.mask.text(text) if self.writer.mask else text
 
     def sync(self, us: int) -> None:
         """Make the record durable; the writer notices on the way if somebody has set the wall clock."""
@@ -239,7 +242,7 @@ class Account:
         """The run is over, or (None) waits for a person; `left` are processes that no stage could be named for."""
         self.tell()
         if left:
-            self._story.warn(f"left behind by stages of this run, and ended: {', '.join(left)}")
+            self._story.warn(f"left behind by stages of this run, and ended: {self._hidden(', '.join(left))}")
         for text in demand.far_off(self._story):
             self._story.warn(text)
         if over is not None:

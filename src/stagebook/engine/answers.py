@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stagebook.condition.facts import Facts
     from stagebook.engine.lease import Leases, Want
     from stagebook.observe import shortage
+    from stagebook.record.mask import Mask
 
 SHORTAGE_US = 1_000_000  #: how often it is looked whether the machine is short, while anything happens
 SATISFIABLE = 80  #: percent of the machine's memory: so much is as good as whatever a stage asks for beyond it
@@ -53,6 +54,7 @@ class Answers:
         self._outputs = outputs
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
+        self.mask: Mask | None = None  #: hides secrets in reasons
         self._court = self._open_court() if any(stage.when or stage.changed for stage in pipeline.stages) else None
         self._leases: Leases | None = None
         self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
@@ -95,6 +97,8 @@ class Answers:
 
     def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
         """The answer that this makes."""
+        if self.mask and reason:
+            reason = self.mask.text(reason)
         event = Judged(us // 1000, stage, verdict, reason)
         return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stagebook.observe.world import Look
+    from stagebook.record.mask import Mask
     from stagebook.record.story import Around
 
 
@@ -22,20 +23,23 @@ class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
     __slots__ = (
-        "around", "began", "capture", "delay_ns", "force_at", "is_logged", "left", "log", "look_at", "name", "number",
+        "around", "began", "capture", "delay_ns", "force_at", "is_logged", "left", "log", "look_at", "mask", "name",
+        "number",
         "rusage", "size", "stage", "started_us", "status", "tree", "why",
     )  # fmt: skip
 
     def __init__(
-        self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage, began: Look | None = None
+        self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage, began: Look | None = None,
+        mask: Mask | None = None,
     ) -> None:  # fmt: skip
         self.stage = index
         self.name = stage.id
         self.number = number
         self.tree = Tree(spawned.pid, spawned.group, stage.id, number)
         self.capture: Capture | None = None
-        if spawned.pipe is not None and stage.log_limit_bytes is not None:
-            self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes)
+        self.mask = mask if stage.secrets else None
+        if spawned.pipe is not None:
+            self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes, self.mask)
         self.log = log
         self.is_logged = spawned.is_logged
         self.started_us = us

@@ -24,6 +24,10 @@ from stagebook.record.growth import Growth
 from stagebook.record.story import Around, Usage
 from stagebook.scheduler.vocabulary import Kill
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.record.mask import Mask
+
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
 BURY_US = 1_000_000  #: how often it is looked for dead children that nobody waits for
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
@@ -62,6 +66,7 @@ class Attempts:
         self._growth_at = FAR_US
         self._bury_at = 0
         self.others: set[int] = set()  #: children of ours that are no stages, told by whoever starts them
+        self.mask: Mask | None = None  #: hides the secrets of the run
 
     @property
     def is_any_running(self) -> bool:
@@ -79,7 +84,9 @@ class Attempts:
         path = f"{self._logs}/{log}"
         us = self._clock.us()
         spawned = self._spawner.start(index, stage, number, path)
-        attempt = Attempt(index, number, spawned, path, us, stage, self._world.look(us) if self._world else None)
+        attempt = Attempt(
+            index, number, spawned, path, us, stage, self._world.look(us) if self._world else None, self.mask
+        )
         self._running[index] = self._by_pid[spawned.pid] = attempt
         if attempt.capture is not None:
             self._by_pipe[attempt.capture.pipe] = attempt
@@ -226,6 +233,8 @@ class Attempts:
         if attempt.capture is not None:
             attempt.capture.pump()
             self._close_capture(attempt)
+        if attempt.mask:
+            hide(self._spawner.output(attempt.stage, attempt.number), attempt.mask)
         used = usages.of_rusage(attempt.rusage)
         group = attempt.tree.group
         if group is not None:
@@ -262,6 +271,16 @@ class Attempts:
             self._bury_at = us + BURY_US
             self._orphans()
         self._growth_at = us + GROWTH_US if self._running else FAR_US
+
+
+def hide(path: str, mask: Mask) -> None:
+    """Mask what a stage has said of itself in a file, so that nobody reads it otherwise."""
+    try:
+        mask.copy(path, path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        os.unlink(path)
 
 
 def _has_ended(orphan: int) -> bool:

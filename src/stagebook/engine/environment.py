@@ -36,10 +36,16 @@ def inherited() -> dict[bytes, bytes]:
 class Environment:
     """Makes the environments of one run's stages."""
 
-    def __init__(self, pipeline: Pipeline, run: str, params: Mapping[str, str], trace: str | None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, run: str, params: Mapping[str, str], trace: str | None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """`run` is the run's id, and with it the mark by which its processes are found again; `trace` is the
-        `TRACEPARENT` of whoever started the run, whose trace the stages then join."""
+        `TRACEPARENT` of whoever started the run, whose trace the stages then join; `secrets` are by name."""
         common = inherited()
+        for secret in pipeline.secrets:
+            common.pop(os.fsencode(secret.name), None)
+        self._secrets = secrets or {}
         if b"MAKEFLAGS" in common:
             from stagebook.engine import jobserver
 
@@ -61,6 +67,9 @@ class Environment:
             env.update(_encoded(stage.env))
         if stage.cell:
             env.update(_encoded({variable("MATRIX_", name): value for name, value in stage.cell.items()}))
+        for name in stage.secrets:
+            if name in self._secrets:
+                env[os.fsencode(name)] = os.fsencode(self._secrets[name])
         if stage.resources.cpu_milli:
             from stagebook.engine import jobserver
 

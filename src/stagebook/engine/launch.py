@@ -11,7 +11,7 @@ from time import time_ns
 from stagebook.engine import keeper
 from stagebook.engine.account import Account, Watcher
 from stagebook.engine.answers import Answers
-from stagebook.engine.attempts import Attempts
+from stagebook.engine.attempts import Attempts, hide
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
 from stagebook.engine.environment import Environment, trace_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Callable, Mapping
 
     from stagebook.condition.facts import Facts
+    from stagebook.engine.secrets import Secrets
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 
@@ -46,8 +47,8 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `versions` are those found of the tools that stages require; `admission` is `auto`, or `off` where nothing is to
-    wait for a shortage of the machine."""
+    `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `admission` is
+    `auto`, or `off` where nothing is to wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -55,6 +56,7 @@ class Ways(NamedTuple):
     admission: str = "auto"
     facts: Facts | None = None
     versions: Mapping[str, str] = {}
+    secrets: Secrets | None = None
 
 
 class Result(NamedTuple):
@@ -77,6 +79,7 @@ def start(
     watch: Callable[[Story], Watcher],
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
+    ways = with_secrets(ways, pipeline, plan, choice)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -94,6 +97,16 @@ def start(
     writer.next_batch()
     engine.happened(Began(0), "run.started", 0, tail=f'{header},"plan":{plain}')
     return drive(engine, writer, clock, held, directory, story)
+
+
+def with_secrets(ways: Ways, pipeline: Pipeline, plan: Plan, choice: Choice) -> Ways:
+    """With the values of the pipeline's secrets. Raises SurroundingsError, InputError."""
+    if not pipeline.secrets:
+        return ways
+    from stagebook.engine import secrets
+
+    selected = {stage.id for stage in plan.stages if stage.skip is None}
+    return ways._replace(secrets=secrets.read(pipeline, choice.params, selected))
 
 
 def exit_code(over: RunEnded | None) -> int:
@@ -121,7 +134,9 @@ def assemble(
     choice: Choice, ways: Ways, watch: Callable[[Story], Watcher],
 ) -> Engine:  # fmt: skip
     """The engine of a run whose directory is there and held."""
-    environment = Environment(pipeline, story.run, dict(choice.params), trace_of(os.environ))
+    secrets = ways.secrets
+    values = secrets.values if secrets is not None else None
+    environment = Environment(pipeline, story.run, dict(choice.params), trace_of(os.environ), values)
     groups = None
     if ways.accounting == "auto":
         keeper.note(story.run)
@@ -152,6 +167,13 @@ def assemble(
         freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
         artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
         artifacts.restore(story)
+    if secrets is not None:
+        writer.mask = attempts.mask = answers.mask = secrets.mask
+        for index, stage in enumerate(pipeline.stages):
+            if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said
+                hide(outputs.path(index, machine.attempt(index)), secrets.mask)
+        for warning in secrets.warnings:
+            story.warn(warning)
     return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts)
 
 

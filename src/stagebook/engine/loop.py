@@ -237,6 +237,10 @@ class Engine:
         self, index: int, number: int, us: int, started_us: int, end: Finished,
         never_began: tuple[int, str] | None = None, around: Around | None = None,
     ) -> None:  # fmt: skip
+        mask = self._account.writer.mask
+        if mask:
+            warnings = tuple(map(mask.text, end.warnings))
+            end = end._replace(reason=end.reason and mask.text(end.reason), warnings=warnings)
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
         self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))

@@ -12,7 +12,7 @@ from time import monotonic, sleep, time_ns
 from stagebook.engine import kernel
 from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
-from stagebook.engine.launch import Result, Ways, assemble, drive
+from stagebook.engine.launch import Result, Ways, assemble, drive, with_secrets
 from stagebook.engine.loop import Engine
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
@@ -136,7 +136,11 @@ def resume(
     is_cancelled = told.machine.is_cancelled or None in told.cancels
     again = [] if is_cancelled else told.machine.waits_again()
     if change is not None and not is_cancelled:
+        if change.pipeline.secrets:
+            plan = build.build(change.pipeline, told.choice)
+            ways = with_secrets(ways, change.pipeline, plan, told.choice)
         return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again, answers)
+    ways = with_secrets(ways, told.pipeline, told.plan, told.choice)
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip

@@ -70,7 +70,8 @@ class Spawner:
         if program is None:
             raise CannotStart(f"program not found: {argv[0]}")
         try:
-            pipe = os.pipe2(os.O_CLOEXEC) if stage.log_limit_bytes is not None else None
+            is_read = stage.log_limit_bytes is not None or stage.secrets
+            pipe = os.pipe2(os.O_CLOEXEC) if is_read else None
         except OSError as error:
             raise CannotStart(f"no pipe for its output: {error.strerror}") from None
         if stage.dir is not None:
@@ -100,6 +101,10 @@ class Spawner:
         if server is not None and self._jobservers is not None:
             self._jobservers.keep(server, pid)
         return Spawned(pid, group, pipe[0] if pipe else None, is_logged)
+
+    def output(self, index: int, attempt: int) -> str:
+        """The `STAGEBOOK_OUTPUT` file of an attempt."""
+        return self._outputs.path(index, attempt)
 
     def close(self) -> None:
         os.close(self._here)

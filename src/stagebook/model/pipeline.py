@@ -64,6 +64,7 @@ class Secret(NamedTuple):
 
     name: str
     file: str | None = None
+    line: int = 0  #: where it is declared
 
 
 class Split(NamedTuple):

@@ -21,7 +21,15 @@ from stagebook.record.line import encode
 
 SYNC_WITHIN_US = 100_000
 NEVER_US = 1 << 62
+#: Lines that hold the plan, and those that a replay must come to by itself: they are free of secrets before they come.
+_AS_IT_IS = frozenset(["run.started", "run.resumed", "stage.ended", "run.ended"])
+#: Members that are words of ours or names from the plan, or that somebody has to find a file by.
+_KEPT = frozenset(["outcome", "waited", "log", "timer", "verdict", "outputs"])
 CLOCK_JUMP_US = 1_000_000
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.record.mask import Mask
 
 
 class Position(NamedTuple):
@@ -54,6 +62,7 @@ class Writer:
         "clock_jump_us",
         "durability",
         "epoch_us",
+        "mask",
         "offset",
         "path",
         "run",
@@ -69,6 +78,7 @@ class Writer:
         self.epoch_us = epoch_us
         before = resume if resume is not None else Position(0, 0, 0, 0)
         self.seq, self.offset, self._last_us = before.seq, before.offset, before.us
+        self.mask: Mask | None = None  #: hides secrets in the texts of lines, but for those that replay must find
         self.batch = before.batch + 1  # what a crash has left of a batch is never added to
         self.durability = durability
         self.clock_jump_us = 0  #: how far the wall clock was set forward since this writer was made
@@ -98,6 +108,8 @@ class Writer:
         """
         assert us >= self._last_us, f"a journal's time goes on: {event} at {us} after {self._last_us}"
         self._last_us = us
+        if self.mask and tail and event not in _AS_IT_IS:
+            tail = self.mask.json_text(f"{{{tail}}}", _KEPT)[1:-1]
         self.seq += 1
         self._lines.append(encode(self.seq, self.batch, self.run, us, self.epoch_us, event, stage, attempt, tail))
         if self.sync_at_us == NEVER_US:

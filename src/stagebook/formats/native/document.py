@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from stagebook.formats.native import grammar
-from stagebook.formats.native.check import BAD, Checker, env_name, found, is_newer
+from stagebook.formats.native.check import BAD, RESERVED_ENV, Checker, env_name, found, is_newer
 from stagebook.formats.native.expand import Expander
-from stagebook.formats.native.nodes import Node, shorten
+from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Setting, condition
-from stagebook.model.pipeline import Limits, Param, Pipeline, PolicyRule, Pool, Rate
+from stagebook.model.pipeline import Limits, Param, Pipeline, PolicyRule, Pool, Rate, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-_MORE = ("secrets", "billing", "notify")
+_MORE = ("billing", "notify")
 
 
 def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipeline | None:
@@ -34,11 +34,13 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
     pools = _pools(check, entries, values)
     params = _params(check, entries, values)
     setting = Setting({}, limits, pools, tuple(_names(entries.get("pools"))), _variables(params))
+    secrets = setting.secrets = _secrets(check, entries, setting, values)
     if "env" in values:
         setting.clash(check, "pipeline", entries["env"][1], values["env"])
     if defaults_entry is not None:
         defaults = _defaults(check, defaults_entry[1], setting)
         setting = Setting(defaults, limits, pools, setting.known_pools, setting.variables)
+        setting.secrets = secrets
     if stages_entry is None:
         check.error(root[1], "missing-key", "`stages` is missing")
         return None
@@ -59,6 +61,7 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         stages=made.stages,
         params=params,
         env=values.get("env", {}),
+        secrets=tuple(secrets.values()),
         limits=limits,
         pools=pools,
         machine_locks=made.machine_locks,
@@ -87,8 +90,36 @@ def _defaults(check: Checker, node: Node, setting: Setting) -> dict[str, Any]:
         setting.demand(check, check.subject, node[0]["resources"][1], values["resources"])
     if "env" in values:
         setting.clash(check, check.subject, node[0]["env"][1], values["env"])
+    if "secrets" in values:
+        setting.known_secrets(check, check.subject, node[0]["secrets"][1])
     check.subject = ""
     return values
+
+
+def _secrets(
+    check: Checker, entries: Mapping[str, Any], setting: Setting, values: dict[str, Any]
+) -> dict[str, Secret]:  # fmt: skip
+    """The declared secrets by name. Each is a variable of its own: nothing else may set it."""
+    found: dict[str, Secret] = {}
+    for node in entries["secrets"][1][0] if "secrets" in values else ():
+        record = node[0]
+        name = record if type(record) is str else record["name"][1][0] if "name" in record else None
+        if type(name) is not str or not name or name.isspace():
+            continue  # which has been said
+        why = None
+        if not is_nameable(name) or "=" in name:
+            why = "is no name for an environment variable"
+        elif name in RESERVED_ENV or name.startswith("STAGEBOOK_"):
+            why = "is set by Stagebook itself"
+        elif name in setting.variables:
+            why = f"is set by the parameter `{shorten(setting.variables[name])}`"
+        elif name in found:
+            why = f"is declared already, on line {found[name].line}"
+        if why is not None:
+            check.error(node[1], "secret", f"secrets: '{shorten(name)}' {why}")
+        file = record["file"][1][0] if type(record) is dict and "file" in record else None
+        found.setdefault(name, Secret(name, file, line_of(node[1])))
+    return found
 
 
 def _without(entries: Mapping[str, Any]) -> dict[str, Any]:

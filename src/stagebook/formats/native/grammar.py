@@ -277,7 +277,7 @@ SHARED: Mapping[str, Key] = {
     "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key", built=False),
     "requires": Key(MapOf(VALUE, "tool"), "tools and versions, checked before the run starts", built=False),
     "isolate": Key(ISOLATE, "what it may touch", built=False),
-    "secrets": Key(TEXTS, "secrets it is given", built=False),
+    "secrets": Key(TEXTS, "names of the secrets that it is given"),
 }
 
 OUTPUT = Either(
@@ -404,11 +404,17 @@ PIPELINE_KEYS: Mapping[str, Key] = {
         ListOf(
             Either(
                 TEXT,
-                map=Record("secret", {"name": Key(TEXT, "name"), "file": Key(TEXT, "file that holds it")}, ("name",)),
+                map=Record(
+                    "secret",
+                    {
+                        "name": Key(TEXT, "its variable"),
+                        "file": Key(TEXT, "file that holds it, from the file's own folder"),
+                    },
+                    ("name",),
+                ),
             )
         ),
-        "values that are masked wherever text leaves Stagebook",
-        built=False,
+        "values that are masked wherever text leaves Stagebook, given only to stages that list them",
     ),
     "limits": Key(
         Record(

@@ -8,7 +8,7 @@ from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.matrix import Cells, read_matrix
 from stagebook.formats.native.nodes import Node, col_of, line_of, shorten
-from stagebook.model.pipeline import Condition, Limits, OutputOf, Pool, Quarantine, Resources, Retry, Timeouts
+from stagebook.model.pipeline import Condition, Limits, OutputOf, Pool, Quarantine, Resources, Retry, Secret, Timeouts
 from stagebook.model.quantity import size_text
 
 TYPE_CHECKING = False
@@ -68,10 +68,10 @@ class Setting:
     """What the file says beside its stages, as far as a stage is held against it.
 
     `defaults` are the checked keys of that name, `env` is among them. `known_pools` also holds pools whose size
-    is wrong; `variables` maps an environment variable to the parameter that sets it.
+    is wrong; `variables` maps an environment variable to the parameter that sets it. `secrets` are by name.
     """
 
-    __slots__ = ("defaults", "env", "limits", "pools", "known_pools", "variables", "shared")
+    __slots__ = ("defaults", "env", "limits", "pools", "known_pools", "secrets", "variables", "shared")
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class Setting:
         self.pools = pools
         self.known_pools = known_pools
         self.variables = variables
+        self.secrets: Mapping[str, Secret] = _NOTHING
         self.shared: Shared = {}
 
     def demand(self, check: Checker, subject: str, node: Node, demand: Mapping[str, Any]) -> None:
@@ -108,11 +109,21 @@ class Setting:
                 check.error(place, "unknown-pool", f"unknown pool '{shorten(pool)}' in {subject}{near}")
 
     def clash(self, check: Checker, subject: str, node: Node, env: Mapping[str, Any]) -> None:
-        """A variable that a parameter sets as well. `node` is that of `env`."""
+        """A variable that a parameter or a secret sets as well. `node` is that of `env`."""
         for variable in env:
             if variable in self.variables:
                 by = f"is set by the parameter `{shorten(self.variables[variable])}`"
                 check.error(node[0][variable][0], "env-clash", f"{subject}: {shorten(variable)} in `env` {by}")
+            elif variable in self.secrets:
+                by = f"is a secret, declared on line {self.secrets[variable].line}; its value comes from there alone"
+                check.error(node[0][variable][0], "env-clash", f"{subject}: {shorten(variable)} in `env` {by}")
+
+    def known_secrets(self, check: Checker, subject: str, node: Node) -> None:
+        """Names that the file declares. `node` is that of `secrets`."""
+        for name, place, _ in node[0]:
+            if type(name) is str and name and name not in self.secrets:
+                near = check.nearest(name, self.secrets) or "; it is not in the `secrets` of the file"
+                check.error(place, "unknown-secret", f"unknown secret '{shorten(name)}' in {subject}{near}")
 
 
 def _split_env(env: Mapping[str, Any]) -> tuple[dict[str, str], Mapping[str, OutputOf]]:
@@ -191,14 +202,18 @@ def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any]
             draft.count = len(draft.cells.cells)
             if "env" in values:
                 _matrix_env(check, draft.cells, entries["env"][1], values["env"], subject)
+            if setting.secrets:
+                _matrix_secrets(check, draft.cells, entries["matrix"][0], setting.secrets, subject)
     unsafe = values.get("retry-safe", setting.defaults.get("retry-safe")) is False
     if unsafe and "retry" in values and values["retry"].get("attempts", 1) > 1:
         said = f"{subject} is `retry-safe: false` and cannot have `retry` with more than one attempt"
         check.error(entries["retry"][0], "retry-safe", said)
     if "resources" in values:
         setting.demand(check, subject, entries["resources"][1], values["resources"])
-    if setting.variables and "env" in values:
+    if (setting.variables or setting.secrets) and "env" in values:
         setting.clash(check, subject, entries["env"][1], values["env"])
+    if "secrets" in values:
+        setting.known_secrets(check, subject, entries["secrets"][1])
 
 
 def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> bool:
@@ -244,6 +259,15 @@ def _matrix_env(check: Checker, cells: Cells, node: Node, env: Mapping[str, Any]
             check.error(node[0][variable][0], "env-clash", said)
 
 
+def _matrix_secrets(
+    check: Checker, cells: Cells, place: int, secrets: Mapping[str, Secret], subject: str
+) -> None:  # fmt: skip
+    """A variable that is a secret and that the matrix sets."""
+    for axis in dict.fromkeys(axis for cell in cells.cells for axis in cell):
+        if "MATRIX_" + env_name(axis) in secrets:
+            check.error(place, "env-clash", f"{subject}: MATRIX_{env_name(axis)} is a secret, and set by its matrix")
+
+
 def _deploy_mark(check: Checker, draft: Draft) -> None:
     if _deploys.search(draft.name) and draft.kind in ("run", "cmd", "python"):
         hint = "say `retry-safe: false`, or true if it may run twice"
@@ -274,6 +298,8 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     if "changed" in values:
         changed = values["changed"]
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
+    if "secrets" in values:
+        values["secrets"] = tuple(dict.fromkeys(values["secrets"]))
     if "quarantine" in values:
         values["quarantine"] = Quarantine(values["quarantine"]["owner"], values["quarantine"]["until"])
     if "locks" in values and not all(type(lock) is str for lock in values["locks"].values()):

@@ -1,0 +1,286 @@
+"""G23: a secret reaches the stages that list it, by their environment, and stands nowhere else in any form."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from tests.door import processes, waiting
+from tests.door.place import Place, by_stage, note, noted
+
+TOKEN = "t0ken/+&'\"$x é-7f3a9b"
+KEY = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEA7x9Zq\n dGhpcyBpcyBub3Qga2V5 \n-----END KEY-----"
+HOLD = 'while [ ! -e "$BASE/go" ]; do sleep 0.02; done'
+
+#: What a stage may print, by programs that quote in their own ways.
+PRINTS = r"""
+import base64, html, json, os, sys, time, urllib.parse
+for name in ("TOKEN", "KEY"):
+    value = os.environ[name]
+    raw = value.encode()
+    print(value)
+    for line in value.splitlines():
+        print("line:", line.strip())
+    for before in (b"", b"x", b"xy"):
+        print(base64.b64encode(before + raw + b"!").decode())
+        print(base64.urlsafe_b64encode(before + raw).decode())
+        print(base64.encodebytes(b"user of the service: " + before + raw + raw).decode())
+    print(urllib.parse.quote(value), urllib.parse.quote(value, safe=""), urllib.parse.quote_plus(value))
+    print(json.dumps({"a": value}), json.dumps(value, ensure_ascii=False), json.dumps(json.dumps([value])))
+    print(html.escape(value), repr(value))
+    sys.stdout.flush()
+    for byte in raw:
+        os.write(1, bytes([byte]))
+        time.sleep(0.001)
+    print()
+print(dict(os.environ))
+"""
+
+
+def needles() -> list[bytes]:
+    """Parts of the forms that no form may leave behind: nothing of it, masked or not, may be found anywhere."""
+    found = []
+    for value in (TOKEN, *[line.strip() for line in KEY.split("\n")]):
+        raw = value.encode()
+        found += [raw, raw[:12], raw[-12:], json.dumps(value)[1:-1].encode(), quote(value, safe="").encode()]
+        found.append(quote_plus(value).encode())
+    for raw in (TOKEN.encode(), KEY.encode()):
+        for before in range(3):
+            text = base64.b64encode(bytes(before) + raw)[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
+            found += [text[at : at + 16] for at in range(0, len(text) - 16, 8)]
+    return found
+
+
+def assert_clean(data: bytes, where: str) -> None:
+    without_breaks = data.replace(b"\n", b"").replace(b"\\n", b"")
+    for needle in needles():
+        assert needle not in data, f"{needle!r} in {where}"
+        assert needle not in without_breaks, f"{needle!r} in {where}"
+
+
+def assert_nothing_below(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        assert_clean(os.fsencode(path.name), str(path))
+        if path.is_file():
+            assert_clean(path.read_bytes(), str(path))
+
+
+@pytest.fixture
+def leaky(place: Place) -> Place:
+    """A pipeline whose stages say all that they know."""
+    place.env.update(TOKEN=TOKEN, KEY=KEY)
+    (place.folder / "prints.py").write_text(PRINTS)
+    secrets = ["TOKEN", "KEY"]
+    place.pipeline(
+        {
+            "prints": {"run": "python3 prints.py", "secrets": secrets},
+            "traced": {"run": 'set -x; env; X="$TOKEN"; : "$KEY" "a $TOKEN b"; crash"$TOKEN"', "secrets": secrets},
+            "crashes": {"run": 'echo "$KEY"; kill -SEGV $$', "secrets": ["KEY"], "log-limit": "1KiB"},
+            "says": {"run": 'printf "token=%s\\n$TOKEN\\n" "$TOKEN" >> "$STAGEBOOK_OUTPUT"', "secrets": secrets},
+            "leaves": {
+                "run": 'sh -c \'while :; do sleep 1; done\' "$TOKEN" & echo', "secrets": ["TOKEN"], "needs": "says",
+            },
+            "hears": {"run": 'echo "$HEARD"', "env": {"HEARD": {"from": 'stages["says"].outputs.token'}}},
+            "asks": {"run": "true", "needs": "says", "when": "stages['says'].outputs.token == 'x' || params.p == 'x'"},
+            "missing": {"cmd": [{"from": 'stages["says"].outputs.token'}, "x"]},
+        },
+        secrets=secrets,
+        params={"p": {"default": "x"}},
+    )  # fmt: skip
+    return place
+
+
+@pytest.mark.parametrize("output", ["group", "interleave"])
+def test_g23_no_form_of_a_secret_is_anywhere(leaky: Place, output: str) -> None:
+    done = leaky.run("run", "--output", output)
+    assert done.code == 4, done
+    assert_clean(done.said.encode(), "what run said")
+    assert_nothing_below(leaky.folder / ".stagebook")
+    assert "***" in done.said
+    answers = [
+        ("show", "last"), ("show", "last", "--json"), ("logs", "last"), ("logs", "last", "--merge"),
+        ("logs", "last", "--json"), ("runs", "--json"), ("timeline", "last"),
+        *[("timeline", "last", "--format", form) for form in ("svg", "perfetto", "mermaid", "markdown", "csv", "json")],
+    ]  # fmt: skip
+    for words in answers:
+        said = leaky.run(*words)
+        assert_clean(said.said.encode(), " ".join(words))
+    again = leaky.run("run", "--json")
+    assert_clean(again.said.encode(), "run --json")
+    assert_nothing_below(leaky.folder / ".stagebook")
+
+
+def test_g23_a_bundle_holds_no_secret(leaky: Place) -> None:
+    leaky.run("run", "--quiet")
+    done = leaky.run("bundle", "last", "-o", "bug.tar.gz")
+    assert done.code == 0, done
+    assert_clean(done.said.encode(), "what bundle said")
+    with tarfile.open(leaky.folder / "bug.tar.gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file is not None
+            assert_clean(file.read(), member.name)
+
+
+def test_g23_every_file_of_a_run_is_for_its_owner_only(leaky: Place) -> None:
+    os.umask(0o022)
+    leaky.run("run", "--quiet")
+    for path in leaky.runs_folder.rglob("*"):
+        if not path.is_symlink():
+            assert path.stat().st_mode & 0o077 == 0, path
+    assert (leaky.folder / ".stagebook").stat().st_mode & 0o077 == 0
+
+
+def test_g23_no_secret_is_on_a_command_line_of_ours(place: Place) -> None:
+    place.env["TOKEN"] = "plain-t0ken-7f3a9b"
+    place.pipeline({"a": {"run": f"{note('begin')}\n{HOLD}", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
+    command = place.start("run")
+    place.wait_for("a")
+    for pid in processes.children_of(command.pid) + [command.pid, *processes.children_of(command.engine)]:
+        assert b"7f3a9b" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    (place.base / "go").touch()
+    assert command.wait().code == 0
+
+
+def test_g23_only_who_lists_a_secret_is_given_it(place: Place) -> None:
+    place.env.update(TOKEN="t0ken-7f3a9b", OTHER="other-123456")
+    (place.folder / "key.txt").write_text("from a file\n")
+    check = '[ "${TOKEN-unset}:${OTHER-unset}:${KEY-unset}" = '
+    place.pipeline(
+        {
+            "none": f'{check} "unset:unset:unset" ]',
+            "one": {"run": f'{check} "t0ken-7f3a9b:unset:unset" ]', "secrets": ["TOKEN"]},
+            "two": {"cmd": ["sh", "-c", f'{check} "unset:other-123456:from a file" ]'], "secrets": ["KEY", "OTHER"]},
+        },
+        secrets=["TOKEN", "OTHER", {"name": "KEY", "file": "key.txt"}],
+    )
+    done = place.run("run")
+    assert done.code == 2, "the value of TOKEN stands in the file"
+    assert "stagebook.yaml:" in done.err and "TOKEN" in done.err and "t0ken" not in done.err.split("│")[0]
+    place.pipeline(
+        {
+            "none": f'{check} "unset:unset:unset" ]',
+            "one": {"run": f'{check} "$(cat "$BASE/t"):unset:unset" ]', "secrets": ["TOKEN"]},
+            "two": {"cmd": ["sh", "-c", f'{check} "unset:$(cat "$BASE/o"):$(cat key.txt)" ]'], "secrets": ["KEY", "OTHER"]},
+        },
+        secrets=["TOKEN", "OTHER", {"name": "KEY", "file": "key.txt"}],
+    )  # fmt: skip
+    (place.base / "t").write_text("t0ken-7f3a9b")
+    (place.base / "o").write_text("other-123456")
+    assert place.run("run").code == 0
+
+
+def test_a_missing_secret_is_told_before_anything_starts(place: Place) -> None:
+    place.pipeline(
+        {"a": noted(), "deploy": {"run": noted(), "secrets": ["TOKEN", "KEY"]}},
+        secrets=["TOKEN", {"name": "KEY", "file": "no.txt"}],
+    )
+    for value in (None, ""):
+        done = place.run("run", env={} if value is None else {"TOKEN": value})
+        assert done.code == 4, done
+        assert "deploy" in done.err and "TOKEN" in done.err and "no.txt" in done.err
+        assert place.ledger() == [] and place.run_ids() == []
+    done = place.run("run", "--only", "a")
+    assert done.code == 0
+    assert "TOKEN" in done.err
+    assert place.run("run", "--only", "a", "--quiet").err == ""
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "large", "nul"])
+def test_a_file_that_cannot_be_a_secret_is_told(place: Place, kind: str) -> None:
+    path = place.folder / "key"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"x" * 65_537 if kind == "large" else b"a\0b")
+    place.pipeline({"a": {"run": noted(), "secrets": ["KEY"]}}, secrets=[{"name": "KEY", "file": "key"}])
+    done = place.run("run")
+    assert done.code == 4 and "stagebook.yaml:" in done.err, done
+    assert place.ledger() == []
+
+
+def test_a_parameter_that_holds_a_secret_is_refused(place: Place) -> None:
+    place.env["TOKEN"] = "t0ken-7f3a9b"
+    place.pipeline({"a": {"run": noted(), "secrets": ["TOKEN"]}}, secrets=["TOKEN"], params={"url": {"default": "x"}})
+    done = place.run("run", "--param", "url=https://u:t0ken-7f3a9b@host")
+    assert done.code == 2 and "TOKEN" in done.err and "t0ken" not in done.err, done
+    assert place.run("run", "--param", "url=https://host").code == 0
+
+
+def test_a_short_secret_is_masked_and_warned_of(place: Place) -> None:
+    place.env["PIN"] = "q7"
+    place.pipeline({"a": {"run": 'echo "<$PIN>"', "secrets": ["PIN"]}}, secrets=["PIN"])
+    done = place.run("run", "--json")
+    assert done.code == 0
+    assert any("PIN" in warning for warning in done.json["warnings"])
+    assert place.run("logs", "last", "a").out == "<***>\n"
+
+
+def test_a_prompt_is_shown_while_it_waits(place: Place) -> None:
+    place.env["TOKEN"] = "t0ken-7f3a9b"
+    place.pipeline({"a": {"run": f"printf 'Continue? '; {HOLD}", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
+    command = place.start("run")
+    log = waiting.until(lambda: [*place.runs_folder.glob("*/logs/a.1.log")], "the log")[0]
+    waiting.until(lambda: log.read_text() == "Continue? ", "the prompt")
+    (place.base / "go").touch()
+    assert command.wait().code == 0
+
+
+def test_a_killed_run_is_masked_when_it_goes_on(place: Place) -> None:
+    place.env["TOKEN"] = "t0ken-7f3a9b"
+    place.pipeline(
+        {
+            "says": {
+                "run": f'echo "token=$TOKEN" >> "$STAGEBOOK_OUTPUT"; echo "log $TOKEN"; {note("begin")}\n{HOLD}',
+                "secrets": ["TOKEN"],
+            },
+            "hears": {"run": 'echo "$X"', "env": {"X": {"from": 'stages["says"].outputs.token'}}},
+        },
+        secrets=["TOKEN"],
+    )  # fmt: skip
+    command = place.start("run")
+    place.wait_for("says")
+    command.kill()
+    (place.base / "go").touch()
+    refused = place.run("run", "--resume", env={"TOKEN": ""})
+    assert refused.code == 4 and "TOKEN" in refused.err
+    assert place.run("run", "--resume").code == 0
+    assert by_stage(place.show())["says"]["outcome"] == "success"
+    for path in (place.folder / ".stagebook").rglob("*"):
+        assert not path.is_file() or b"7f3a9b" not in path.read_bytes(), path
+    assert place.run("logs", "last", "hears").out == "***\n"
+
+
+def test_details_of_a_defect_hold_no_secret(place: Place) -> None:
+    place.env.update(TOKEN="t0ken-7f3a9b", STAGEBOOK_FAULTS="")
+    place.pipeline({"a": {"run": "true", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
+    code = (
+        "from stagebook.engine import secrets; from stagebook.cli import trouble; from stagebook.record.mask import Mask\n"
+        "secrets.known = Mask(['t0ken-7f3a9b']); print(trouble.keep_details(ValueError('t0ken-7f3a9b'), ['x']))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=place.folder, stdout=-1, text=True, check=True).stdout
+    text = Path(said.strip()).read_text()
+    Path(said.strip()).unlink()
+    assert "ValueError: ***" in text and "7f3a9b" not in text
+
+
+def test_a_run_without_secrets_imports_nothing_of_masking(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    done = place.run("run", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.code == 0
+    assert "stagebook.record.mask" not in done.err and "re2" not in done.err
+
+
+def test_secrets_of_the_journal_are_names_only(leaky: Place) -> None:
+    leaky.run("run", "--quiet")
+    plan = json.loads(leaky.journal_path().read_text().splitlines()[0])["plan"]
+    assert [name for name, *_ in plan["secrets"]] == ["TOKEN", "KEY"]
