@@ -138,10 +138,20 @@ def assemble(
     account = Account(plan, machine, story, writer, clock, watch(story), names)
     wakeup.hurry = account.watcher.hurry
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
+    suites = None
+    if any(stage.split is not None for stage in pipeline.stages):
+        from stagebook.engine.split import Suites
+
+        suites = Suites(pipeline, machine, directory)
     answers = Answers(
-        pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
+        pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto", suites
     )  # fmt: skip
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers)
+    shards = None
+    if suites is not None:
+        from stagebook.engine.errands import Errands
+
+        shards = Errands(suites, wakeup, attempts, plan.pools[0].size)
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, shards)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -14,6 +14,7 @@ import signal
 from stagebook.engine import keeper, kernel
 from stagebook.engine.account import Account
 from stagebook.engine.answers import Answer, Answers
+from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import FAR_US, Attempts, Finished
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
@@ -43,13 +44,18 @@ from stagebook.scheduler.vocabulary import (
     TimerFired,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.engine.errands import Errands
+    from stagebook.engine.split import Place
+
 
 class Engine:
     """Drives one machine with real processes until its run is over or waits for a person."""
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
-        control: Control, wakeup: Wakeup, answers: Answers,
+        control: Control, wakeup: Wakeup, answers: Answers, errands: Errands | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine
         self.over: RunEnded | None = None
@@ -61,6 +67,7 @@ class Engine:
         self._control = control
         self._wakeup = wakeup
         self._answers = answers
+        self._errands = errands
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -112,7 +119,7 @@ class Engine:
                     continue
                 if self.over is None and self.machine.is_over:
                     self.over = self._owed_end
-                if self.over is not None or (not self._attempts.is_any_running and self.machine.waits_for_person):
+                if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
             left = self._attempts.end_strays()
@@ -124,16 +131,23 @@ class Engine:
 
     def close(self) -> None:
         """Give back what was taken from the system."""
+        if self._errands is not None:
+            self._errands.close()
         self._wakeup.close()
         self._control.close()
         self._attempts.close()
         self._answers.close()
+
+    @property
+    def _is_any_running(self) -> bool:
+        return self._attempts.is_any_running or (self._errands is not None and self._errands.is_busy)
 
     # Obeying --------------------------------------------------------------------------------------------------
 
     def _obey(self, decisions: list[Decision]) -> None:
         """What ended is recorded with the batch that ended it; what starts makes the next batch."""
         starts: list[Start] = []
+        unbegun: list[Kill] = []
         asked: list[Judge | AskLease] = []
         for decision in decisions:
             kind = type(decision)
@@ -145,6 +159,9 @@ class Engine:
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
+                if self._errands is not None and self._errands.stop(decision):  # type: ignore[arg-type]
+                    unbegun.append(decision)  # type: ignore[arg-type]
+                    continue
                 grace_ms = self._pipeline.stages[decision.stage].grace_ms  # type: ignore[union-attr]
                 self._attempts.kill(decision, grace_ms)  # type: ignore[arg-type]
             elif kind is RunEnded:
@@ -156,6 +173,10 @@ class Engine:
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
+        for kill in unbegun:
+            us = self._clock.us()
+            end = Finished("timeout" if kill.why == "timeout" else "cancellation", kill.why)
+            self._exited(kill.stage, kill.attempt, us, us, end)
         for start in starts:
             self._start(start)
         for question in asked:
@@ -175,18 +196,33 @@ class Engine:
         self._answers.warnings.clear()
 
     def _start(self, decision: Start) -> None:
+        if self._errands is None or not self._errands.has(decision.stage):
+            self._begin(decision)
+            return
+        why = self._errands.prepare(decision)
+        if why is not None:
+            self._never_began(decision, why)
+
+    def _never_began(self, decision: Start, why: str) -> None:
+        index, number, ready, waited = decision
+        us = self._clock.us()
+        self._exited(
+            index, number, us, us, Finished("error", why), None if waited is None else (ready * 1000, waited)
+        )  # fmt: skip
+
+    def _begin(self, decision: Start, place: Place | None = None) -> None:
         index, number, ready, waited = decision
         stage = self._pipeline.stages[index]
+        if place is not None:
+            stage = stage._replace(env={**stage.env, **place.variables})
         if not stage.retry_safe:
             self._account.sync(self._clock.us())
         log = log_name(stage.id, number)
         us = self._clock.us()
         try:
-            pid = self._attempts.start(index, number, stage, log)
+            pid = self._attempts.start(index, number, stage, log, place.directory if place is not None else None)
         except CannotStart as error:
-            us = self._clock.us()
-            never_began = None if waited is None else (ready * 1000, waited)
-            self._exited(index, number, us, us, Finished("error", str(error)), never_began)
+            self._never_began(decision, str(error))
             return
         if self.machine.is_paced:  # rates and gaps are promised for what processes see, and this one began before now
             us = self._clock.us()
@@ -227,8 +263,14 @@ class Engine:
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
-                us = self._clock.us()
-                self._exited(attempt.stage, attempt.number, us, attempt.started_us, end, around=attempt.around)
+                if self._errands is not None and self._errands.has(attempt.stage):
+                    self._errands.settle(attempt, end)
+                else:
+                    self._over(attempt, end)
+
+    def _over(self, attempt: Attempt, end: Finished) -> None:
+        us = self._clock.us()
+        self._exited(attempt.stage, attempt.number, us, attempt.started_us, end, around=attempt.around)
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -247,11 +289,27 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
-            elif not self._attempts.pump(fd):
+            elif not (self._attempts.pump(fd) or self._hear_errand(fd)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
             self._signalled(number)
         self._attempts.reap()
+
+    def _hear_errand(self, fd: int) -> bool:
+        """What was done for a shard before or after its attempt; False if the descriptor is none of those."""
+        heard = None if self._errands is None else self._errands.pump(fd)
+        if heard is None:
+            return False
+        for start, place, warnings, why in heard[0]:
+            for text in warnings:
+                self._account.warn(text)
+            if why is None:
+                self._begin(start, place)
+            else:
+                self._never_began(start, why)
+        for attempt, end in heard[1]:
+            self._over(attempt, end)
+        return True
 
     def _hear_control(self) -> None:
         """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""

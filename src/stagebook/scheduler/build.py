@@ -358,7 +358,7 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
-        judged=stage.when is not None or bool(stage.changed),
+        judged=stage.when is not None or bool(stage.changed) or (stage.split is not None and stage.split.is_shard),
     )
 
 
