@@ -56,9 +56,9 @@ class Spawner:
         self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self._here)
 
-    def start(self, index: int, stage: Stage, attempt: int, log: str) -> Spawned:
-        """Start one attempt; raises CannotStart."""
-        directory = self._directory
+    def start(self, index: int, stage: Stage, attempt: int, log: str, workspace: str | None = None) -> Spawned:
+        """Start one attempt, in a workspace of its own if one is named; raises CannotStart."""
+        directory = self._directory if workspace is None else os.fsencode(workspace)
         if stage.dir is not None:
             directory = os.path.join(directory, os.fsencode(stage.dir))
         output = os.fsencode(self._outputs.path(index, attempt))
@@ -74,7 +74,7 @@ class Spawner:
             pipe = os.pipe2(os.O_CLOEXEC) if is_read else None
         except OSError as error:
             raise CannotStart(f"no pipe for its output: {error.strerror}") from None
-        if stage.dir is not None:
+        if directory != self._directory:
             self._step_into(directory)
         group = self._groups.make(f"{index}.{attempt}") if self._groups is not None else None
         server, passed = None, ()  # type: Jobserver | None, tuple[int, ...]
@@ -94,7 +94,7 @@ class Spawner:
                 os.close(pipe[1])
             if group is not None and self._groups is not None:
                 self._groups.leave()
-            if stage.dir is not None:
+            if directory != self._directory:
                 os.fchdir(self._here)
         if pipe:
             os.set_blocking(pipe[0], False)

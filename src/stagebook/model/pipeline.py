@@ -69,12 +69,18 @@ class Secret(NamedTuple):
 
 class Split(NamedTuple):
     """The part that one stage has in a suite that is split. `part` is `list` (it prints the suite, a test a line) or
-    the number of a shard from 1 on, of `shards`; `report` is the JUnit file that each shard writes, merged for all."""
+    the number of a shard from 1 on, of `shards`. `report` and `files` are from the stage's directory on."""
 
     suite: str  #: the name of the whole, which is a group of its parts
     part: str
     shards: int
-    report: str | None = None
+    report: str | None = None  #: the JUnit file that each shard writes, merged for all
+    files: tuple[str, ...] = ()  #: globs of the files of tests, where no stage lists the suite
+    by_file: bool = False  #: files are dealt as a whole
+
+    @property
+    def is_shard(self) -> bool:
+        return self.part != "list"
 
 
 class Quarantine(NamedTuple):

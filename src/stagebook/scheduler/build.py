@@ -360,7 +360,7 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
-        judged=stage.when is not None or bool(stage.changed) or bool(stage.inputs),
+        judged=bool(stage.when is not None or stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
         early=early,
     )
 

@@ -196,7 +196,8 @@ KINDS = cases(
     {service: {run: x, ready: {tcp: 5432}}}
     {pipeline: a.yaml}
     {generate: {run: x}}
-    {split: {}}
+    {split: {list: x, run: y, shards: 2, report: r.xml, by: file}}
+    {split: {files: ['a/*.py'], run: y, shards: 2}}
     {each: {items: {range: [1, 9]}, steps: [{a: x}]}}
     {parallel: [{b: x}]}
     {sequence: [{b: x}, {parallel: [{c: x}]}]}
@@ -213,6 +214,10 @@ KINDS = cases(
     {gate: {quorum: 0}}
     {service: {ready: {tcp: 1}}}
     {generate: {}}
+    {split: {}}
+    {split: {run: y, shards: 2}}
+    {split: {list: x, files: a, run: y, shards: 2}}
+    {split: {list: x, run: y, shards: 0}}
     {each: {items: {}, steps: [{a: x}]}}
     {each: {items: {glob: x}, steps: []}}
     {parallel: []}

@@ -321,7 +321,8 @@ def env_name(name: str) -> str:
 
 #: What the engine sets itself for every stage.
 RESERVED_ENV = frozenset(
-    ["TRACEPARENT", *("STAGEBOOK_" + each for each in ("RUN", "STAGE", "ATTEMPT", "WORKSPACE", "OUTPUT", "GENERATE"))]
+    ["TRACEPARENT"]
+    + ["STAGEBOOK_" + each for each in "RUN STAGE ATTEMPT WORKSPACE OUTPUT GENERATE SPLIT SHARDS".split()]
 )
 
 _TOLD = "other YAML readers do; here it stays as written"

@@ -11,6 +11,7 @@ from itertools import chain
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker, found
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
+from stagebook.formats.native.split import part_of, parts_of
 from stagebook.formats.native.stage import Draft, Setting, read_stage
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Matrix, OutputOf, Resources, Retry, Stage, Timeouts
@@ -141,6 +142,12 @@ class Expander:
         draft.group_needs = needs
         if draft.own_needs is None:
             draft.implied = implied
+        if draft.kind == "split":
+            parts = parts_of(self.check, draft, node)
+            self.drafts += parts
+            if fine:
+                self.named[name] = parts
+            return parts
         self.drafts.append(draft)
         if fine:
             self.named[name] = draft
@@ -249,7 +256,7 @@ class Expander:
                 tuple(ids[draft.first : draft.first + draft.count]), draft.cells.max_parallel, draft.cells.fail_fast
             )
             for draft in self.drafts
-            if draft.cells is not None
+            if draft.cells is not None and draft.kind != "split"
         }
         machine_locks = tuple(dict.fromkeys(chain.from_iterable(draft.machine_locks for draft in self.drafts)))
         return Stages(tuple(stages), groups, matrices, machine_locks)
@@ -297,6 +304,8 @@ class Expander:
             index = self.source(of, place, cells)
             if index is not None:
                 needs.setdefault(index, line_of(place))
+        if draft.listed_by is not None:
+            needs.setdefault(draft.listed_by.first, line_of(draft.place))
         if draft.implied:
             line = line_of(draft.place)
             for each in draft.implied:
@@ -415,6 +424,6 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("env-inputs", ()),
         get("requires", _DEFAULT.requires),
         get("secrets", ()),
-        get("split"),
+        part_of(draft, index) if draft.kind == "split" else None,
         draft.more,
     )

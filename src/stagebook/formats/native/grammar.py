@@ -211,6 +211,22 @@ STEP = Record(
     one_of=("run", "cmd", "python"),
 )
 
+SPLIT = Record(
+    "split",
+    {
+        "list": Key(COMMAND, "a command that prints the suite, a test a line"),
+        "files": Key(Either(TEXT, SOME_TEXTS), "files of tests, from the stage's directory on, instead of a command"),
+        "run": Key(COMMAND, "the command of each shard; its tests are in the file $STAGEBOOK_SPLIT, a line each"),
+        "shards": Key(Scalar("int", 1, 1000), "parts that may run at once"),
+        "report": Key(
+            TEXT, "the JUnit file that each shard writes, from the stage's directory on; merged for the whole"
+        ),
+        "by": Key(Word(("test", "file")), "what is dealt: single tests, or files as a whole", "test"),
+    },
+    ("run", "shards"),
+    one_of=("list", "files"),
+)
+
 EACH = Record(
     "each",
     {
@@ -305,7 +321,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
     "generate": Key(GENERATE, "makes stages at run time", built=False),
     "each": Key(EACH, "works through items", built=False),
-    "split": Key(Open(), "a test suite in parts", built=False),
+    "split": Key(SPLIT, "a test suite in parts"),
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
     "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),
     "always": Key(BOOL, "runs after success, failure, timeout and cancel", "false"),

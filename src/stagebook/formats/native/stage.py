@@ -38,7 +38,7 @@ class Draft:
 
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
-        "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "first", "count",
+        "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "first", "count", "listed_by",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -62,6 +62,7 @@ class Draft:
         self.outputs: Sequence[int] = ()
         self.first = 0
         self.count = 1
+        self.listed_by: Draft | None = None  #: of the shards of a suite: what prints it
 
 
 class Setting:
@@ -227,6 +228,8 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
     command = values[kind]
     if kind == "run" or kind == "python":
         draft.command = command
+    elif kind == "split":
+        draft.command = command["run"]
     elif kind == "cmd":
         draft.command = tuple(each if type(each) is str else "" for each in command)
         if not all(type(each) is str for each in command):
