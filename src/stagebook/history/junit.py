@@ -28,7 +28,7 @@ _WORSE = ("success", "skip", "failure", "error")
 _EARLIER = {"flakyFailure": "failure", "flakyError": "error", "rerunFailure": "failure", "rerunError": "error"}
 _NOT_RUN = frozenset({"notrun", "skipped", "suppressed", "disabled"})
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
-_NUMBER = re.compile(r"\d*[.,]?\d+(?:[eE][-+]?\d{1,3})?|\d+[.,]", re.ASCII)
+_NUMBER = re.compile(r"\d*[.,]?\d+(?:[eE][-+]?\d{1,2})?|\d+[.,]", re.ASCII)
 
 
 class Case(NamedTuple):
