@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.engine.environment import Environment, trace_of, variable
+from stagebook.engine.environment import Environment, variable
 from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.record import trace as record_trace
 
 RUN = "01KYAMB2WQ4V7T0C9E8R5N3ZXD"
 
@@ -39,14 +40,15 @@ def test_each_attempt_has_a_span_of_its_own_in_one_trace() -> None:
     spans = {made.of(index, stage, attempt, b"/", b"/o")[b"TRACEPARENT"] for index in range(3) for attempt in (1, 2)}
     assert len(spans) == 6
     assert len({span.split(b"-")[1] for span in spans}) == 1
-    assert all(trace_of({"TRACEPARENT": span.decode()}) for span in spans)
+    assert all(record_trace.caller({"TRACEPARENT": span.decode()}) for span in spans)
 
 
 def test_a_run_joins_the_trace_of_its_caller() -> None:
     caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    env = environment(trace=trace_of({"TRACEPARENT": caller})).of(0, Stage("s", "s", 1, 1, "run", "x"), 1, b"/", b"/o")
+    env = environment(trace=record_trace.caller({"TRACEPARENT": caller})).of(
+        0, Stage("s", "s", 1, 1, "run", "x"), 1, b"/", b"/o"
+    )
     assert env[b"TRACEPARENT"].split(b"-")[1] == b"0af7651916cd43dd8448eb211c80319c"
-    assert trace_of({"TRACEPARENT": "nonsense"}) is None
 
 
 def test_programs_are_found_by_the_stages_own_path_and_directory(tmp_path: Path) -> None:
