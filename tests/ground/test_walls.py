@@ -26,7 +26,16 @@ HARMLESS = {
     "enum",
     "difflib",
 }
-THIRD_PARTY = {"yaml": "formats", "celpy": "condition", "lark": "condition", "re2": "condition", "watchfiles": "cli"}
+THIRD_PARTY = {
+    "yaml": "formats",
+    "celpy": "condition",
+    "lark": "condition",
+    "re2": "condition",
+    "watchfiles": "cli",
+    "sqlalchemy": "history",
+    "alembic": "history",
+    "pyarrow": "history",
+}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
