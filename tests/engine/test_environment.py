@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.engine.environment import Environment, trace_of, variable
+from stagebook.engine.environment import Environment, variable
 from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.record import trace
 
 RUN = "01KYAMB2WQ4V7T0C9E8R5N3ZXD"
 
 
-def environment(pipeline_env: dict[str, str] | None = None, trace: str | None = None, **params: str) -> Environment:
+def environment(
+    pipeline_env: dict[str, str] | None = None, traceparent: str | None = None, **params: str
+) -> Environment:
     pipeline = Pipeline("p", "/p/stagebook.yaml", "native", "d", (), env=pipeline_env or {})
-    return Environment(pipeline, RUN, params, trace)
+    return Environment(pipeline, RUN, params, traceparent)
 
 
 def test_a_stage_sees_run_stage_attempt_parameters_cells_and_env() -> None:
@@ -33,20 +36,21 @@ def test_a_stage_sees_run_stage_attempt_parameters_cells_and_env() -> None:
     assert {name: env[name.encode()].decode() for name in wanted} == wanted
 
 
-def test_each_attempt_has_a_span_of_its_own_in_one_trace() -> None:
+def test_each_attempt_has_the_span_that_the_record_gives_it() -> None:
     made = environment()
-    stage = Stage("s", "s", 1, 1, "run", "x")
-    spans = {made.of(index, stage, attempt, b"/", b"/o")[b"TRACEPARENT"] for index in range(3) for attempt in (1, 2)}
-    assert len(spans) == 6
-    assert len({span.split(b"-")[1] for span in spans}) == 1
-    assert all(trace_of({"TRACEPARENT": span.decode()}) for span in spans)
+    for stage in (Stage(name, name, 1, 1, "run", "x") for name in ("a", "b[x=1]", "c")):
+        for attempt in (1, 2, 256, 257):
+            told = made.of(0, stage, attempt, b"/", b"/o")[b"TRACEPARENT"].decode()
+            version, trace_id, span, flags = told.split("-")
+            assert (version, trace_id, flags) == ("00", trace.of_run(RUN, None).id, "01")
+            assert span == trace.span(RUN, stage.id, attempt)
 
 
 def test_a_run_joins_the_trace_of_its_caller() -> None:
-    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    env = environment(trace=trace_of({"TRACEPARENT": caller})).of(0, Stage("s", "s", 1, 1, "run", "x"), 1, b"/", b"/o")
-    assert env[b"TRACEPARENT"].split(b"-")[1] == b"0af7651916cd43dd8448eb211c80319c"
-    assert trace_of({"TRACEPARENT": "nonsense"}) is None
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    env = environment(traceparent=caller).of(0, Stage("s", "s", 1, 1, "run", "x"), 1, b"/", b"/o")
+    span = trace.span(RUN, "s", 1)
+    assert env[b"TRACEPARENT"].decode() == f"00-0af7651916cd43dd8448eb211c80319c-{span}-00"
 
 
 def test_programs_are_found_by_the_stages_own_path_and_directory(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ HARMLESS = {
 }
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",), "re2": ("condition", "record", "cli"),
-    "watchfiles": ("cli",), "blake3": ("artifact",),
+    "watchfiles": ("cli",), "blake3": ("artifact",), "sqlalchemy": ("history",), "alembic": ("history",),
+    "pyarrow": ("history",),
 }  # fmt: skip
 
 

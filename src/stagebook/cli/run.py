@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--output", choices=("group", "interleave", "fail-only"), help="which output of stages; default: fail-only"
     )
+    shown.add_argument("--junit", metavar="FILE", help="write the stages as JUnit XML, however the run ends")
     parser.add_argument("--no-wait", action="store_true", help="exit 3 instead of waiting for a person")
     parser.add_argument("--yes", action="store_true", help="trust an imported file")
 
@@ -116,6 +117,7 @@ def execute(args: argparse.Namespace) -> int:
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
     del loaded
+    _begin_exports(args)
     with Show(args, cache, plan) as show:
         return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch))
 
@@ -163,8 +165,28 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
         from stagebook.cli import rehearsal
 
         return rehearsal.show_resume(args, run, resume.foresee(place, run, asked, change))
+    _begin_exports(args)
     with Show(args, cache, None, is_replanned=change is not None) as show:
         return show.finish(resume.resume(place, run, show.ways(), show.watch, asked, change))
+
+
+def _begin_exports(args: argparse.Namespace) -> None:
+    """What cannot be written is said before anything runs."""
+    if args.junit is not None:
+        from stagebook.cli import junit
+
+        junit.begin(args.junit)
+
+
+def _write_junit(args: argparse.Namespace, document: dict[str, Any]) -> None:
+    """The run is over and stays what it is, whatever becomes of a file that tells of it."""
+    from stagebook.cli import junit, output, show
+
+    try:
+        junit.write(args.junit, document, show.log_paths(document))
+    except SurroundingsError as error:
+        again = f"the record is whole: stagebook timeline {document['run']} --format junit"
+        output.say([f"warning: {error}; {again}"], sys.stderr)
 
 
 def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Change | None:
@@ -199,6 +221,9 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     from stagebook.report import summary
     from stagebook.scheduler.vocabulary import RunEnded
 
+    if args.junit is not None:
+        _begin_exports(args)
+        _write_junit(args, document)
     if args.json:
         output.say_json(document)
     elif not args.quiet:
@@ -412,7 +437,8 @@ class Show:
         from stagebook.engine import launch
 
         story: Story = result.story
-        if self._args.json:
+        args = self._args
+        if args.json or args.junit is not None:
             from stagebook.record.holders import Holders
 
             held_by = Holders(result.machine).of if result.over is None else None
@@ -422,8 +448,10 @@ class Show:
         profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
         self._watcher.finished(document)
         self._watcher.flush()
-        if self._args.json:
+        if args.json:
             output.say_json(document)
+        if args.junit is not None:
+            _write_junit(args, document)
         return launch.exit_code(result.over)
 
     def _log(self, stage: str, attempt: int) -> str | None:

@@ -22,7 +22,7 @@ stagebook timeline last --ascii > timeline.txt
 stagebook timeline last --format svg -o timeline.svg
 stagebook timeline last --format markdown >> "$GITHUB_STEP_SUMMARY\""""
 
-EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv")
+EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit")
 FORMATS = ("text", *EXPORTS, "json")
 
 
@@ -66,11 +66,15 @@ def _check(args: Namespace) -> None:
 
 def _export(format: str, directory: str, document: dict[str, Any]) -> Iterable[str]:
     module = __import__(f"stagebook.report.export.{format}", fromlist=("render",))
-    more = {}
+    more: dict[str, Any] = {}
     if format == "perfetto":
         from stagebook.record import growth
 
         more["growth"] = growth.read(os.path.join(directory, "logs"))
+    if format == "junit":
+        from stagebook.cli import junit, show
+
+        more["tail"] = junit.tail(show.log_paths(document))
     text: Iterable[str] = module.render(document, _now_us(document), **more)
     return text
 
@@ -93,7 +97,7 @@ def _now_us(document: dict[str, Any]) -> int | None:
 
 def _write(args: Namespace, parts: Iterable[str]) -> None:
     """As UTF-8, whatever the locale: that is what these formats are in. `--ascii` leaves escapes of the rest."""
-    escape = "xmlcharrefreplace" if args.format == "svg" else "backslashreplace"
+    escape = "xmlcharrefreplace" if args.format in ("svg", "junit") else "backslashreplace"
     encoding = "ascii" if args.ascii else "utf-8"
     if args.out is None:
         sys.stdout.flush()

@@ -10,6 +10,7 @@ import re
 
 from stagebook.engine import kernel
 from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.record import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class Environment:
     """Makes the environments of one run's stages."""
 
     def __init__(
-        self, pipeline: Pipeline, run: str, params: Mapping[str, str], trace: str | None,
+        self, pipeline: Pipeline, run: str, params: Mapping[str, str], traceparent: str | None,
         secrets: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """`run` is the run's id, and with it the mark by which its processes are found again; `trace` is the
-        `TRACEPARENT` of whoever started the run, whose trace the stages then join; `secrets` are by name."""
+        """`run` is the run's id, and with it the mark by which its processes are found again; `traceparent` is that
+        of whoever started the run, whose trace the stages then join; `secrets` are by name."""
         common = inherited()
         for secret in pipeline.secrets:
             common.pop(os.fsencode(secret.name), None)
@@ -55,9 +56,8 @@ class Environment:
         common[b"STAGEBOOK_RUN"] = run.encode()
         self._common = common
         self._own = pipeline.env
-        number = int.from_bytes(run.encode()[-8:], "big")
-        self._trace = (trace.split("-")[1] if trace else _trace_id(run)).encode()
-        self._span = number & 0xFFFF_FFFF
+        self._run = run
+        self._trace = trace.of_run(run, traceparent)
         self._found: dict[tuple[str, bytes, bytes], bytes | None] = {}
 
     def of(self, index: int, stage: Stage, attempt: int, directory: bytes, output: bytes) -> dict[bytes, bytes]:
@@ -78,8 +78,8 @@ class Environment:
         env[b"STAGEBOOK_ATTEMPT"] = b"%d" % attempt
         env[b"STAGEBOOK_WORKSPACE"] = directory
         env[b"STAGEBOOK_OUTPUT"] = output
-        span = (self._span << 32 | index << 8 | attempt & 0xFF) or 1
-        env[b"TRACEPARENT"] = b"00-%b-%016x-01" % (self._trace, span)
+        span = trace.span(self._run, stage.id, attempt)
+        env[trace.VARIABLE.encode()] = trace.traceparent(self._trace, span).encode()
         return env
 
     def has_own(self, stage: Stage, name: str) -> bool:
@@ -110,17 +110,3 @@ def _search(program: bytes, path: bytes, directory: bytes) -> bytes | None:
 
 def _encoded(values: Mapping[str, str]) -> dict[bytes, bytes]:
     return {os.fsencode(name): os.fsencode(value) for name, value in values.items()}
-
-
-def _trace_id(run: str) -> str:
-    """A W3C trace id is 16 bytes; a ULID is 26 characters of Crockford's base 32 holding just that."""
-    number = 0
-    for character in run:
-        number = number * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".find(character)
-    return f"{number & (1 << 128) - 1:032x}"
-
-
-def trace_of(environ: Mapping[str, str]) -> str | None:
-    """The caller's `TRACEPARENT` if it is one (W3C Trace Context, version 00)."""
-    value = environ.get("TRACEPARENT", "")
-    return value if re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", value) else None

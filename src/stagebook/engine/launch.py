@@ -14,7 +14,7 @@ from stagebook.engine.answers import Answers
 from stagebook.engine.attempts import Attempts, hide
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
-from stagebook.engine.environment import Environment, trace_of
+from stagebook.engine.environment import Environment
 from stagebook.engine.loop import Engine
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.spawn import Spawner
@@ -24,7 +24,7 @@ from stagebook.model.problem import DEFECT, FAILED, OK, SIGNAL_EXITS, SURROUNDIN
 from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
 from stagebook.observe.world import World
-from stagebook.record import lock, state
+from stagebook.record import lock, state, trace
 from stagebook.record.clock import boot_id, new_run_id
 from stagebook.record.line import members, quote
 from stagebook.record.story import Story
@@ -91,7 +91,7 @@ def start(
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
-        policy_because=choice.policy_because, choice=choice._asdict(),
+        policy_because=choice.policy_because, traceparent=story.traceparent, choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()
@@ -125,7 +125,7 @@ def _story(pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: i
         pipeline, run, epoch_us, mode=build.mode(plan), jobs=plan.pools[0].size, policy=plan.policy,
         critical=build.critical_planned(plan), needs=[stage.needs for stage in plan.stages], logs_directory=logs,
         critical_by=plan.critical_by, jobs_because=plan.jobs_because, policy_because=choice.policy_because,
-        today=choice.today, known_ms=dict(choice.durations_ms),
+        today=choice.today, known_ms=dict(choice.durations_ms), traceparent=trace.caller(os.environ),
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def assemble(
     """The engine of a run whose directory is there and held."""
     secrets = ways.secrets
     values = secrets.values if secrets is not None else None
-    environment = Environment(pipeline, story.run, dict(choice.params), trace_of(os.environ), values)
+    environment = Environment(pipeline, story.run, dict(choice.params), story.traceparent, values)
     groups = None
     if ways.accounting == "auto":
         keeper.note(story.run)

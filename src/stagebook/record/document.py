@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
-from stagebook.record import reasons
+from stagebook.record import reasons, trace
 from stagebook.record.line import members
 from stagebook.record.story import FAILED, WAITING, Attempt, Story
 
@@ -40,6 +40,7 @@ def _run(story: Story, waiting: Waiting | None, stages: list[dict[str, Any]]) ->
     sums = {**(story.sums or totals(story)), "clock_jump_s": story.clock_jump_s}
     del sums["warnings"]
     is_measured = story.pipeline.format == MEASURED
+    traced = trace.of_run(story.run, story.traceparent)
     return {
         "run": story.run,
         "pipeline": story.pipeline.name,
@@ -51,6 +52,8 @@ def _run(story: Story, waiting: Waiting | None, stages: list[dict[str, Any]]) ->
         "policy": story.policy,
         "policy_because": story.policy_because,
         "file": story.pipeline.file,
+        "trace_id": traced.id,
+        "parent_span_id": traced.parent,
         "started": story.stamp(0),
         "finished": story.stamp(story.end_us) if story.end_us is not None else None,
         "wall_s": story.end_us / 1e6 if story.end_us is not None else None,

@@ -41,6 +41,7 @@ class Header(NamedTuple):
     critical_by: str | None = None
     jobs_because: str | None = None
     policy_because: str | None = None
+    traceparent: str | None = None
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -65,6 +66,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             record.get("critical_by"),
             record.get("jobs_because"),
             record.get("policy_because"),
+            record.get("traceparent"),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -108,6 +110,7 @@ def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
         critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
         jobs_because=head.jobs_because, policy_because=head.policy_because,
         today=head.choice.get("today", ""), known_ms=dict(head.choice.get("durations_ms", ())),
+        traceparent=head.traceparent,
     )  # fmt: skip
     at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
     for record in lines:

@@ -12,7 +12,7 @@ import stat
 
 from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, measured, reader
+from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.state import journal_path, open_regular, run_directory, runs_directory
@@ -206,6 +206,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         return whole
     end = last if over else {}
     state = "ended" if over else _state(directory, last)
+    traced = trace.of_run(head["run"], head.get("traceparent"))
     return {
         "run": head["run"],
         "pipeline": head["pipeline"],
@@ -218,6 +219,8 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         "policy": head.get("policy"),
         "policy_because": head.get("policy_because"),
         "file": head.get("file"),
+        "trace_id": traced.id,
+        "parent_span_id": traced.parent,
         "started": stamp(epoch_us(head["at"]) - time_us(head)),
         "finished": end.get("at"),
         "wall_s": end.get("wall_s"),
@@ -242,8 +245,8 @@ def _file_in(fd: int) -> str | None:
 
 def _damaged(directory: str, why: str = "its first record cannot be read", file: str | None = None) -> Summary:
     names = (
-        "pipeline", "outcome", "reason", "mode", "jobs", "jobs_because", "policy", "policy_because", "file", "started",
-        "finished", "wall_s", "waiting", "critical_planned", "critical_by", *_TOTALS,
+        "pipeline", "outcome", "reason", "mode", "jobs", "jobs_because", "policy", "policy_because", "file", "trace_id",
+        "parent_span_id", "started", "finished", "wall_s", "waiting", "critical_planned", "critical_by", *_TOTALS,
     )  # fmt: skip
     warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
     nothing = dict.fromkeys(names)

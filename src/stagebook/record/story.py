@@ -138,6 +138,7 @@ class Story:
         "state",
         "sums",
         "today",
+        "traceparent",
         "warnings",
     )  # fmt: skip
 
@@ -158,6 +159,7 @@ class Story:
         policy_because: str | None = None,
         today: str = "",
         known_ms: Mapping[str, int] | None = None,
+        traceparent: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run = run
@@ -168,6 +170,7 @@ class Story:
         self.jobs_because = jobs_because  #: where the number of jobs comes from, where more than a number was asked for
         self.policy_because = policy_because  #: which rule of the file chose the policy
         self.today = today  #: the day on which the run began (ISO 8601), which ends quarantines
+        self.traceparent = traceparent  #: of whoever started the run
         self.known_ms: Mapping[str, int] = known_ms or {}  #: what stages took before, where that was known
         self.critical = tuple(critical)
         self.critical_by = critical_by  #: what chose them; None: not on record

@@ -1,0 +1,193 @@
+"""Brings the tables up to what the journals say: of the runs that are new, have grown or were damaged. Reads the rest
+of the disk as little as it can.
+
+A run that is over for good is never looked at again. Of the others the size, inode and time of the journal tell whether
+it has grown. Whether there are new ones is told by the time of the folder of runs, unless that is too fresh to trust.
+Rows of runs whose directories are gone stay.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import update as update_rows
+
+from stagebook.history import reading
+from stagebook.history.schema import attempts, meta, runs, stages, tests
+from stagebook.record.state import journal_path, run_directory, runs_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Iterator
+
+    from sqlalchemy import Connection, Table
+
+AT_ONCE = 500  #: runs that are written together
+#: A folder that was changed so little ago may change once more without another time.
+FRESH_NS = 2_000_000_000
+YOUNG_S = 86_400.0  #: a directory without a journal that is older will not get one
+_FOLDER = "runs_mtime_ns"
+_REPORT = ".xml"
+
+
+def update(connection: Connection, state: str, progress: Callable[[int, int], None]) -> int:
+    """Read what is new, in transactions of its own; how many runs were read. Raises DBAPIError."""
+    todo, folder_ns = _to_read(connection, state)
+    connection.rollback()
+    done = 0
+    waiting = iter(todo)
+    while some := list(islice(waiting, AT_ONCE)):
+        progress(done, len(todo))
+        with connection.begin():
+            if _write(connection, state, some):
+                folder_ns = None  # a journal that begins in a folder does not change the folder above
+        done += len(some)
+    if folder_ns is not None:
+        with connection.begin():
+            connection.execute(delete(meta).where(meta.c.key == _FOLDER))
+            connection.execute(insert(meta), {"key": _FOLDER, "value": str(folder_ns)})
+    return done
+
+
+def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | None]], int | None]:
+    """Runs to read, each with its id where it has one; and the time of the folder of runs, if it is to be noted."""
+    folder = runs_directory(state)
+    try:
+        folder_ns = os.stat(folder).st_mtime_ns
+    except OSError:
+        return [], None
+    now_ns = time.time_ns()
+    is_settled = 0 <= folder_ns < now_ns - FRESH_NS
+    noted = connection.execute(select(meta.c.value).where(meta.c.key == _FOLDER)).scalar()
+    todo: list[tuple[str, int | None]] = []
+    is_noted = noted == str(folder_ns)
+    if not is_noted:
+        known = {row[0] for row in connection.execute(select(runs.c.run))}
+        todo = [(name, None) for name in sorted(os.listdir(folder)) if name not in known]
+    gone = []
+    columns = (runs.c.id, runs.c.run, runs.c.journal_size, runs.c.journal_ino, runs.c.journal_mtime_ns)
+    for id, run, *before in connection.execute(select(*columns).where(runs.c.is_final == 0)):
+        try:
+            found = os.stat(journal_path(run_directory(state, run)))
+        except OSError:
+            gone.append({"gone": id})
+            continue
+        if before != [found.st_size, found.st_ino, found.st_mtime_ns]:
+            todo.append((run, id))
+    connection.rollback()
+    if gone:
+        with connection.begin():
+            connection.execute(update_rows(runs).where(runs.c.id == bindparam("gone")).values(is_final=True), gone)
+    return todo, folder_ns if is_settled and not is_noted else None
+
+
+def _write(connection: Connection, state: str, some: list[tuple[str, int | None]]) -> bool:
+    """Read these runs and put them in the place of what is known of them; whether one has a journal yet to come."""
+    next_id = (connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(1)).scalar() or 0) + 1
+    of_runs: list[dict[str, Any]] = []
+    of_stages: list[tuple[Any, ...]] = []
+    of_attempts: list[tuple[Any, ...]] = []
+    of_tests: list[tuple[Any, ...]] = []
+    again: list[dict[str, Any]] = []
+    broken: list[dict[str, Any]] = []
+    is_one_to_come = False
+    for name, id in some:
+        directory = run_directory(state, name)
+        journal, figures = _read(directory)
+        if journal is None:
+            is_one_to_come = is_one_to_come or _is_young(directory)
+            continue
+        run = journal.run | figures | {"run": name}
+        if id is None:
+            id, next_id = next_id, next_id + 1
+        elif run.get("damaged") is not None:  # what was read while it was whole stays
+            broken.append({"broken": id, "damaged": run["damaged"], **figures})
+            continue
+        else:
+            again.append({"again": id})
+        of_runs.append(run | {"id": id})
+        of_stages += [(id, *row) for row in journal.stages]
+        of_attempts += [(id, *row) for row in journal.attempts]
+        of_tests += _cases(directory, id, journal)
+    if again:
+        for table in (stages, attempts, tests):
+            connection.execute(delete(table).where(table.c.run_id == bindparam("again")), again)
+    if broken:
+        connection.execute(update_rows(runs).where(runs.c.id == bindparam("broken")), broken)
+    columns = [column.name for column in runs.columns]
+    _insert(connection, runs, columns, [tuple(map(run.get, columns)) for run in of_runs])
+    of_stages.sort(key=lambda row: row[1])
+    _insert(connection, stages, ("run_id", *reading.STAGE), of_stages)
+    _insert(connection, attempts, ("run_id", *reading.ATTEMPT), of_attempts)
+    _insert(connection, tests, _CASE, of_tests)
+    return is_one_to_come
+
+
+def _read(directory: str) -> tuple[reading.Journal | None, dict[str, int]]:
+    """The rows of a run, and what tells later whether its journal has changed since."""
+    try:
+        found = os.stat(journal_path(directory))
+    except OSError:
+        return None, {}
+    figures = {
+        "journal_size": found.st_size, "journal_ino": found.st_ino, "journal_mtime_ns": found.st_mtime_ns,
+    }  # fmt: skip
+    return reading.read(directory), figures
+
+
+def _is_young(directory: str) -> bool:
+    try:
+        return os.stat(directory).st_mtime > time.time() - YOUNG_S
+    except OSError:
+        return False
+
+
+def _insert(connection: Connection, table: Table, columns: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+    """Many rows at once, as the driver takes them: to go through each one's columns would take as long as all else."""
+    if rows:
+        statement = insert(table).prefix_with("OR REPLACE").values({name: bindparam(name) for name in columns})
+        compiled = statement.compile(connection.engine, column_keys=list(columns))
+        order = [list(columns).index(name) for name in compiled.positiontup or ()]
+        if order != sorted(order):
+            rows = [tuple([row[at] for at in order]) for row in rows]
+        connection.exec_driver_sql(str(compiled), rows)
+
+
+# Test cases -------------------------------------------------------------------------------------------------------
+
+_CASE = (
+    "run_id", "stage", "attempt", "shard", "classname", "name", "file", "outcome", "seconds", "message", "commit_sha",
+)  # fmt: skip
+
+
+def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[Any, ...]]:
+    """The test cases in the reports that attempts of a run left: `reports/LOG.N.xml`, LOG the attempt's log without
+    its `.log`. What is no report is left out."""
+    folder = os.path.join(directory, "reports")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_REPORT))
+    except OSError:
+        return
+    if not names:
+        return
+    from stagebook.model.problem import StagebookError
+
+    junit = __import__("stagebook.history.junit", fromlist=("read",))
+    log_at, stage_at, attempt_at = (reading.ATTEMPT.index(column) for column in ("log", "stage", "attempt"))
+    of_log = {(row[log_at] or "").removesuffix(".log"): (row[stage_at], row[attempt_at]) for row in journal.attempts}
+    shards = reading.shards(journal)
+    commit = journal.run.get("commit_sha")
+    for name in names:
+        log = name.removesuffix(_REPORT).rpartition(".")[0]
+        stage, attempt = of_log.get(log, (log, None))
+        try:
+            for case in junit.read(os.path.join(folder, name)):
+                yield (
+                    id, stage, attempt, shards.get(stage), case.classname, case.name, case.file, case.outcome,
+                    case.seconds, case.message, commit,
+                )  # fmt: skip
+        except (StagebookError, OSError, ValueError):
+            continue

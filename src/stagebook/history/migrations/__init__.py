@@ -1,0 +1,1 @@
+"""How `history.db` came to its tables, revision by revision, for alembic. What was released never changes."""

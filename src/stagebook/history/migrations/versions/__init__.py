@@ -1,0 +1,1 @@
+"""The revisions. The name of each is the number of the schema that it leads to."""
