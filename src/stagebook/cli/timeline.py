@@ -19,23 +19,28 @@ if TYPE_CHECKING:
 EXAMPLE = """
 stagebook timeline last
 stagebook timeline last --ascii > timeline.txt
+stagebook timeline last --format html
 stagebook timeline last --format svg -o timeline.svg
 stagebook timeline last --format markdown >> "$GITHUB_STEP_SUMMARY\""""
 
 EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit")
-FORMATS = ("text", *EXPORTS, "json")
+FORMATS = ("text", "html", *EXPORTS, "json")
+PAGE = "report.html"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, its beginning, or last")
     parser.add_argument("--format", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of standard output")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE, - is standard output; html goes into the run's folder unless told otherwise")
 
 
 def execute(args: Namespace) -> int:
     _check(args)
     directory = place.run_directory(args, args.run)
     document = runs.document(directory)
+    if args.format == "html":
+        _page(args, directory, document)
+        return 0
     if args.format in EXPORTS:
         _write(args, _export(args.format, directory, document))
         return 0
@@ -46,7 +51,7 @@ def execute(args: Namespace) -> int:
     else:
         style = output.style_for(sys.stdout, args)
         lines = [*summary.picture(document, style), "", *summary.totals(document, style)]
-    if args.out is not None:
+    if args.out not in (None, "-"):
         output.write_file(args.out, "\n".join(lines) + "\n")
     else:
         output.say(lines)
@@ -54,14 +59,47 @@ def execute(args: Namespace) -> int:
 
 
 def _check(args: Namespace) -> None:
-    if args.format == "html":
-        raise usage_error(f"timeline --format html comes in a later version; {', '.join(FORMATS)} are here")
     if args.format not in FORMATS:
         near = nearest(args.format, list(FORMATS))
         meant = f", did you mean '{near}'?" if near else f", one of {', '.join(FORMATS)}"
         raise usage_error(f"unknown format '{args.format}'{meant}")
-    if args.json and args.format in EXPORTS:
+    if args.json and args.format in ("html", *EXPORTS):
         raise usage_error(f"--json prints one JSON document, --format {args.format} prints another; choose one")
+
+
+def _page(args: Namespace, directory: str, document: dict[str, Any]) -> None:
+    """The page of a run, by default into its folder, for its owner only: it quotes logs."""
+    import time
+
+    from stagebook.cli.quotes import quotes
+    from stagebook.report.page import render
+
+    short = place.short_ids(place.state_directory(args))(document["run"])
+    parts = render.render(
+        document, _now_us(document), as_of_us=time.time_ns() // 1000, short=short, logs=quotes(document)
+    )
+    if args.out is not None:
+        _write(args, parts)
+        return
+    path = os.path.join(directory, PAGE)
+    try:
+        _replace(path, "".join(parts).encode())
+    except OSError as error:
+        raise SurroundingsError(f"cannot write {path}: {error.strerror}; -o FILE writes elsewhere") from None
+    output.say([path])
+
+
+def _replace(path: str, data: bytes) -> None:
+    """In one move, so that whoever has the page open never sees half of it."""
+    draft = f"{path}.{os.getpid()}"
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+        os.rename(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
 
 
 def _export(format: str, directory: str, document: dict[str, Any]) -> Iterable[str]:
@@ -99,7 +137,7 @@ def _write(args: Namespace, parts: Iterable[str]) -> None:
     """As UTF-8, whatever the locale: that is what these formats are in. `--ascii` leaves escapes of the rest."""
     escape = "xmlcharrefreplace" if args.format in ("svg", "junit") else "backslashreplace"
     encoding = "ascii" if args.ascii else "utf-8"
-    if args.out is None:
+    if args.out in (None, "-"):
         sys.stdout.flush()
         for part in parts:
             sys.stdout.buffer.write(part.encode(encoding, escape))

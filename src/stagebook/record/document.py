@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
-from stagebook.record import reasons, trace
+from stagebook.record import held, reasons, trace
 from stagebook.record.line import members
 from stagebook.record.story import FAILED, WAITING, Attempt, Story
 
@@ -133,9 +133,10 @@ def critical_path(story: Story) -> tuple[list[int], int]:
 def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> list[dict[str, Any]]:
     ids = [stage.id for stage in story.pipeline.stages]
     levels, critical, tolerated = _levels(story.needs), frozenset(story.critical), reasons.tolerated(story)
+    holders = held.holders(story)
     told = []
     for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends)):
-        attempts = [_attempt(story, attempt) for attempt in known]
+        attempts = [_attempt(story, attempt, holders.get((index, attempt.number))) for attempt in known]
         started = finished = outcome = reason = wall_s = wait_s = waited = None
         flaky = False
         if end is not None:
@@ -179,6 +180,7 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
             each["because"] = story.because[index]
         if index in story.published:
             each["published"] = _published(story.published[index])
+        each["expected_s"] = story.known_ms[stage.id] / 1000 if stage.id in story.known_ms else None
         each["critical"] = stage.id in critical
         each["tolerated"] = index in tolerated
         told.append(each)
@@ -237,7 +239,7 @@ def _with_quarantine(story: Story, stage: int) -> str | None:
     return f"{end.reason}, {said}" if end.reason else said
 
 
-def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
+def _attempt(story: Story, attempt: Attempt, holders: list[str] | None) -> dict[str, Any]:
     (
         number, ready_us, started_us, waited, _, finished_us, outcome, reason, exit, signal, usage, around, taken_back,
     ) = attempt  # fmt: skip
@@ -254,6 +256,7 @@ def _attempt(story: Story, attempt: Attempt) -> dict[str, Any]:
         "to_s": finished_us / 1e6 if finished_us is not None else None,
         "wait_s": (started_us - ready_us) / 1e6,
         "waited": waited,
+        "held_by": holders,
         "log": story.log_path(attempt),
         **({"taken_back": True} if taken_back else {}),
         "usage": {

@@ -237,12 +237,12 @@ def warnings(document: Document, style: Style) -> list[str]:
 
 def closing(document: Document, style: Style, short: str) -> list[str]:
     """The last line: what it came to, and which run took how long."""
-    verdict = _verdict(document, short)
+    said = verdict(document, short)
     name = harmless(document["pipeline"])
     took = f"Run {short} took {span(document['wall_s'])}." if document["wall_s"] is not None else f"Run {short}."
-    lines = _wrapped(f"{name} {verdict}. {took}", style)
+    lines = _wrapped(f"{name} {said}. {took}", style)
     if len(lines) > 1:  # what it came to stays the last thing said
-        lines = [*_wrapped(took, style), *_wrapped(f"{name} {verdict}.", style)]
+        lines = [*_wrapped(took, style), *_wrapped(f"{name} {said}.", style)]
     outcome = document["outcome"]
     token = "success" if outcome == "success" else "mute" if outcome in (None, "cancellation") else "failure"
     lines = [style.paint(line, token) for line in lines]
@@ -276,7 +276,7 @@ def _can_go_on(document: Document) -> bool:
     return outcome == "cancellation" and "SIG" in (document.get("reason") or "")
 
 
-def _verdict(document: Document, short: str) -> str:
+def verdict(document: Document, short: str) -> str:
     outcome = document["outcome"]
     failed = failure.failures(document)
     if outcome is None:
