@@ -35,7 +35,16 @@ class Log(NamedTuple):
 Logs: TypeAlias = "Mapping[tuple[str, int], Log]"
 
 _WIDE = Style(width=1_000_000)
-_USAGE = ("cpu_s", "cpu_user_s", "cpu_system_s", "max_rss_bytes", "max_rss_method", "read_bytes", "write_bytes", "method")
+_USAGE = (
+    "cpu_s",
+    "cpu_user_s",
+    "cpu_system_s",
+    "max_rss_bytes",
+    "max_rss_method",
+    "read_bytes",
+    "write_bytes",
+    "method",
+)
 _AROUND = ("cpu_some", "memory_some", "io_some", "pressure_method")
 _TEXT_MAX = 4000  #: characters of one text
 
