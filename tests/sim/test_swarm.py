@@ -19,7 +19,7 @@ if "MUTANT_UNDER_TEST" in os.environ:
     CHUNKS = 4  # mutmut plays them again for every mutant
 
 #: Seeds that failed once, kept for ever. Each is also told in words in tests/scheduler.
-FAILED_ONCE = (56, 119, 5222, 5640, 8878, 11326, 15894, 17633, 39649, 49487, 55614)
+FAILED_ONCE = (56, 119, 3813, 5222, 5640, 8878, 11326, 15894, 17633, 39649, 49487, 55614)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -53,7 +53,7 @@ def test_the_worlds_make_every_legal_move() -> None:
     missing = {(old, new) for old, to in MOVES.items() for new in to} - Traced.moves
     # The driver of the simulation never reports the first two by itself, and its plans are never changed on the way;
     # tests/scheduler makes all of these.
-    told = {("running", "timeout"), ("running", "cancellation"), ("backoff", "waiting")}
+    told = {("running", "timeout"), ("running", "cancellation")}
     told |= {("held", "waiting"), ("held", "success"), ("leasing", "success")}
     told |= {("judging", "asking"), ("judging", "success")}
     told |= {("waiting", end) for end in ("success", "failure", "error")}
