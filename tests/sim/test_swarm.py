@@ -53,7 +53,7 @@ def test_the_worlds_make_every_legal_move() -> None:
     missing = {(old, new) for old, to in MOVES.items() for new in to} - Traced.moves
     # The driver of the simulation never reports the first two by itself, and its plans are never changed on the way;
     # tests/scheduler makes all of these.
-    told = {("running", "timeout"), ("running", "cancellation")}
+    told = {("running", "timeout"), ("running", "cancellation"), ("backoff", "waiting")}
     told |= {("held", "waiting"), ("held", "success"), ("leasing", "success")}
     told |= {("judging", "asking"), ("judging", "success")}
     told |= {("waiting", end) for end in ("success", "failure", "error")}
