@@ -75,7 +75,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 None if selected[index] else "not selected",
                 choice.seed,
                 choice.today,
-                tuple([position[need] for need in stage.early]),
+                tuple([position[need] for need in stage.early]) if stage.early else (),
             )
             for index, stage in enumerate(stages)
         ),
@@ -360,8 +360,10 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
-        judged=bool(stage.when is not None or stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
-        early=early,
+        None,
+        0,
+        stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
+        early,
     )
 
 
