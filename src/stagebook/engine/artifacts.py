@@ -156,10 +156,8 @@ class Artifacts:
         if why is not None:
             self.ear.judged(stage, "run", _joined(reason, why))
             return
-        self._do(
-            (stage, "judge"), self._freshness.is_much(stage), partial(self._look, stage, self._freshness.known_of(stage)),
-            partial(self._seen, stage, reason),
-        )  # fmt: skip
+        look = partial(self._look, stage, self._freshness.known_of(stage))
+        self._do((stage, "judge"), self._freshness.is_much(stage), look, partial(self._seen, stage, reason))
 
     def _look(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
         faults.hit("artifact.hash")

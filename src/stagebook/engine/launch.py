@@ -36,7 +36,7 @@ from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping
+    from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
 
@@ -77,6 +77,7 @@ def start(
     watch: Callable[[Story], Watcher],
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
+    ways = with_versions(ways, pipeline, plan)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -94,6 +95,16 @@ def start(
     writer.next_batch()
     engine.happened(Began(0), "run.started", 0, tail=f'{header},"plan":{plain}')
     return drive(engine, writer, clock, held, directory, story)
+
+
+def with_versions(ways: Ways, pipeline: Pipeline, plan: Plan, over: Container[int] = ()) -> Ways:
+    """With the versions of the tools that stages which are not `over` require. Raises SurroundingsError where one is
+    missing or will not do."""
+    if not any(stage.requires for stage in pipeline.stages):
+        return ways
+    from stagebook.engine import requires
+
+    return ways._replace(versions=requires.check(pipeline, plan, over))
 
 
 def exit_code(over: RunEnded | None) -> int:

@@ -26,6 +26,7 @@ from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -261,8 +262,6 @@ class Engine:
         us = self._clock.us()
         self._account.published(stage, attempt, us, files, is_early, dependents)
         if is_early:
-            from stagebook.scheduler.vocabulary import Announced
-
             self._batch.append(Announced(us // 1000, stage, attempt, dependents))
         else:
             self._account.writer.write()  # before it is known beyond this run
