@@ -40,6 +40,7 @@ _CHUNK = 2**20
 _SMALL = 128 * 1024
 
 PLAIN, EXECUTABLE, LINK = 0o100644, 0o100755, 0o120000
+_MARKS = {EXECUTABLE: "+x", LINK: "+l"}
 
 
 class Stamp(NamedTuple):
@@ -72,7 +73,7 @@ class File(NamedTuple):
     @property
     def word(self) -> str:
         """What of the file a stage can notice, as one word."""
-        return self.digest + "+x" if self.mode == EXECUTABLE else self.digest
+        return self.digest + _MARKS.get(self.mode, "")
 
 
 _boot: str | None = None
@@ -288,8 +289,12 @@ class _Reader:
             hasher = self._hasher()
             buffer = bytearray(min(size, _CHUNK))
             view = memoryview(buffer)
-            while count := os.readv(fd, [buffer]):
+            rest = size
+            while rest >= 0 and (count := os.readv(fd, [buffer])):  # of a file that grows there may be no end
                 hasher.update(view[:count])
+                rest -= count
+            if rest != 0:
+                return None
             digest = hasher.hexdigest()
         after = os.fstat(fd)
         mtime, ctime = before.st_mtime_ns, before.st_ctime_ns
