@@ -87,12 +87,14 @@ class Answers:
 
     # Conditions -----------------------------------------------------------------------------------------------
 
-    def judge(self, stage: int, us: int) -> Answer:
-        verdict, reason = "run", None
-        if self._court is not None:
-            verdict, reason = self._court.verdict(
-                stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
-            )  # fmt: skip
+    def judge(self, stage: int) -> tuple[str, str | None]:
+        """What the condition of a stage says, with the reason."""
+        if self._court is None:
+            return "run", None
+        return self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+
+    def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
+        """The answer that this makes."""
         event = Judged(us // 1000, stage, verdict, reason)
         return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
 

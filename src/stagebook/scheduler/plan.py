@@ -95,3 +95,4 @@ class Choice(NamedTuple):
     base: str | None = None
     policy_because: str | None = None
     memory_bytes: int = 0
+    force: bool = False  #: nothing is up to date

@@ -274,6 +274,8 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     if "changed" in values:
         changed = values["changed"]
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
+    if "env-inputs" in values:
+        values["env-inputs"] = tuple(values["env-inputs"])
     if "quarantine" in values:
         values["quarantine"] = Quarantine(values["quarantine"]["owner"], values["quarantine"]["until"])
     if "locks" in values and not all(type(lock) is str for lock in values["locks"].values()):
