@@ -77,9 +77,10 @@ class State:
         self._file = _Lines(path_of(cache, pipeline_file))
         self._read: dict[str, tuple[Any, Any, Last]] = {}
 
-    def last(self, stage: str) -> Last | None:
-        """None where no attempt of it is known."""
-        self._file.catch_up()
+    def last(self, stage: str, is_asked_anew: bool = True) -> Last | None:
+        """None where no attempt of it is known. Not `is_asked_anew`: as it stood when that was last asked of any."""
+        if is_asked_anew:
+            self._file.catch_up()
         name = _quoted(stage)
         done, begun = self._file.done.get(name), self._file.begun.get(name)
         if done is None and begun is None:

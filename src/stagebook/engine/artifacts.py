@@ -16,7 +16,7 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import UP_TO_DATE, Freshness, Seen, shown
+from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
 from stagebook.engine.hasher import Failed, Hasher
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
@@ -152,6 +152,10 @@ class Artifacts:
 
     def judge(self, stage: int, reason: str | None) -> None:
         """Tell whether the stage is up to date. `reason` is why its condition lets it run, if that says more."""
+        same = None if self._is_forced else self._freshness.same(stage)
+        if same is not None:
+            self._skip(stage, same.outputs)
+            return
         why = "--force" if self._is_forced else self._freshness.settled(stage)
         if why is not None:
             self.ear.judged(stage, "run", _joined(reason, why))
@@ -171,20 +175,25 @@ class Artifacts:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
         self._refresh(stage, seen)
-        self._published.add(stage, seen.outputs)
+        self._skip(stage, seen.outputs)
+
+    def _skip(self, stage: int, outputs: Sequence[File]) -> None:
+        self._published.add(stage, outputs)
         self._up_to_date.add(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
     def _refresh(self, stage: int, seen: Seen) -> None:
-        """Files that were too new when they were last read need not be read again the next time."""
+        """What was looked at here need not be looked at again the next time: files that were too new when they were
+        last read, and words that are the same though the pipeline's file is not."""
         last = self._freshness.last(stage)
         assert last is not None and last.parts is not None
-        if any(file.at is not None and file.at != before.at
+        setting = {SETTING: self._freshness.setting}
+        if last.parts.get(SETTING) != self._freshness.setting or any(file.at is not None and file.at != before.at
                for files, known in ((seen.inputs, last.inputs), (seen.outputs, last.outputs))
                for file, before in zip(files, known)):  # fmt: skip
             name = self._pipeline.stages[stage].id
             self._freshness.state.done(
-                name, last.run, last.attempt, last.parts, seen.inputs, seen.outputs, last.program
+                name, last.run, last.attempt, {**last.parts, **setting}, seen.inputs, seen.outputs, last.program
             )  # fmt: skip
 
     def ended(self, stage: int) -> None:

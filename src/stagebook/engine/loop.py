@@ -251,7 +251,7 @@ class Engine:
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
         self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
-        if reason is not None:
+        if verdict == "run" and reason is not None:
             self._account.judged(stage, verdict, reason)
 
     def published(
