@@ -91,11 +91,11 @@ class Artifacts:
         self._directory = directory
         self._is_forced = is_forced
         self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"))
-        self._published = Published(pipeline, machine, freshness, run)
+        self._up_to_date: set[int] = set()
+        self._published = Published(pipeline, machine, freshness, run, self._up_to_date)
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
-        self._up_to_date: set[int] = set()
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -112,7 +112,7 @@ class Artifacts:
         """Before a resume: what the journal says was published, and which stages were up to date."""
         self._published.restore(story.published)
         ends = enumerate(story.ends)
-        self._up_to_date = {stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE}
+        self._up_to_date.update(stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE)
 
     def close(self) -> None:
         self.hasher.close()
@@ -152,9 +152,8 @@ class Artifacts:
 
     def judge(self, stage: int, reason: str | None) -> None:
         """Tell whether the stage is up to date. `reason` is why its condition lets it run, if that says more."""
-        same = None if self._is_forced else self._freshness.same(stage)
-        if same is not None:
-            self._skip(stage, same.outputs)
+        if not self._is_forced and self._freshness.is_same(stage):
+            self._skip(stage)
             return
         why = "--force" if self._is_forced else self._freshness.settled(stage)
         if why is not None:
@@ -175,10 +174,9 @@ class Artifacts:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
         self._refresh(stage, seen)
-        self._skip(stage, seen.outputs)
+        self._skip(stage)
 
-    def _skip(self, stage: int, outputs: Sequence[File]) -> None:
-        self._published.add(stage, outputs)
+    def _skip(self, stage: int) -> None:
         self._up_to_date.add(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
