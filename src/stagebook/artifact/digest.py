@@ -40,6 +40,7 @@ _CHUNK = 2**20
 _SMALL = 128 * 1024
 
 PLAIN, EXECUTABLE, LINK = 0o100644, 0o100755, 0o120000
+_MARKS = {EXECUTABLE: "+x", LINK: "+l"}
 
 
 class Stamp(NamedTuple):
@@ -72,7 +73,7 @@ class File(NamedTuple):
     @property
     def word(self) -> str:
         """What of the file a stage can notice, as one word."""
-        return self.digest + "+x" if self.mode == EXECUTABLE else self.digest
+        return self.digest + _MARKS.get(self.mode, "")
 
 
 _boot: str | None = None
@@ -81,18 +82,21 @@ _boot: str | None = None
 def moment() -> Moment:
     global _boot
     if _boot is None:
-        _boot = boot_id() or ""
+        _boot = (boot_id() or "").replace("-", "")[:16]
     ns = time.time_ns()
     return Moment(ns, ns - time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), _boot)
 
 
 def is_settled(file: File, now: Moment) -> bool:
     """Whether a stamp that is still the same says that the content is."""
-    at = file.at
+    return file.at is not None and is_old_enough(file.stamp.ctime_ns, file.at, now)
+
+
+def is_old_enough(ctime_ns: int, at: Moment, now: Moment) -> bool:
+    """Whether what was read at that moment cannot have been written after it and kept the same stamp."""
     return (
-        at is not None
-        and at.boot == now.boot != ""
-        and file.stamp.ctime_ns + RACY_NS <= at.ns <= now.ns
+        at.boot == now.boot != ""
+        and ctime_ns + RACY_NS <= at.ns <= now.ns
         and -_STEP_NS < at.ahead_ns - now.ahead_ns < _STEP_NS
     )
 
@@ -288,8 +292,12 @@ class _Reader:
             hasher = self._hasher()
             buffer = bytearray(min(size, _CHUNK))
             view = memoryview(buffer)
-            while count := os.readv(fd, [buffer]):
+            rest = size
+            while rest >= 0 and (count := os.readv(fd, [buffer])):  # of a file that grows there may be no end
                 hasher.update(view[:count])
+                rest -= count
+            if rest != 0:
+                return None
             digest = hasher.hexdigest()
         after = os.fstat(fd)
         mtime, ctime = before.st_mtime_ns, before.st_ctime_ns

@@ -93,7 +93,7 @@ class Store:
             got = self._fill(draft, root, file)
             if got != file.digest:
                 return f"{file.path} is not kept in the cache: it changed after it was hashed"
-            os.makedirs(os.path.dirname(end), 0o700, exist_ok=True)
+            _make(os.path.dirname(end))
             os.rename(draft, end)
             draft = ""
             self.added += file.size
@@ -207,20 +207,21 @@ class Store:
     def tidy(self, max_age_s: float = AGE_S) -> Collected | None:
         """Collect by the limit of this store if that was last done a day ago, or much has been put since; else None.
 
-        So a cache keeps its limit, more or less, where nobody ever calls `gc`. Raises OSError where none can be kept.
+        So a cache keeps its limit, more or less, where nobody ever calls `gc`.
         """
         from stagebook.artifact.state import named
 
         mark = os.path.join(self.objects, "tidied")
         now = time.time()
         try:
-            if now - os.stat(mark).st_mtime < _TIDY_S and self.added < self._limit // 10:
+            status = os.stat(mark) if os.path.exists(mark) else None
+            is_much = self.added > self._limit // 10
+            if not is_much and (not self.added if status is None else now - status.st_mtime < _TIDY_S):
                 return None
-        except FileNotFoundError:
-            if not self.added:
-                return None
-        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        os.utime(mark)
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            os.utime(mark)
+        except OSError:
+            return None
         self.added = 0
         return self.collect(self._limit, max_age_s, named=named(self._cache).keys(), now=now)
 
@@ -237,7 +238,9 @@ class Store:
         return found
 
     def _draft(self) -> str:
-        os.makedirs(self._temporaries, 0o700, exist_ok=True)
+        if not os.path.isdir(self._temporaries):
+            os.makedirs(self.objects, 0o700, exist_ok=True)
+            _make(self._temporaries)
         self._count += 1
         return os.path.join(self._temporaries, f"{os.getpid()}-{self._count}-{time.time_ns():x}")
 
@@ -317,6 +320,13 @@ def _names(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def _make(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
 
 
 def _remove(path: str, folder: int | None = None) -> None:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
     "flaky": ("flaky", "tests and stages that passed and failed on the same commit"),
+    "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
@@ -39,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit"
+    "init stats diff approve reject experiment diagnose review import patch serve items gate-link audit"
     " history bundle notify wait env examples completion"
 ).split()
 

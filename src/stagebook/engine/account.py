@@ -133,7 +133,7 @@ class Account:
         rows = publication.rows(files)
         tail = f'"early":{"true" if is_early else "false"}'
         if is_early:
-            tail += f',"dependents":[{",".join(map(str, dependents))}]'
+            tail += f',"dependents":[{",".join([self._names[index] for index in dependents])}]'
         self.writer.add(
             "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows)},{tail}"
         )  # fmt: skip

@@ -36,7 +36,7 @@ from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping
+    from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
     from stagebook.engine.secrets import Secrets
@@ -79,7 +79,7 @@ def start(
     watch: Callable[[Story], Watcher],
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
-    ways = with_secrets(ways, pipeline, plan, choice)
+    ways = with_versions(with_secrets(ways, pipeline, plan, choice), pipeline, plan)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -107,6 +107,16 @@ def with_secrets(ways: Ways, pipeline: Pipeline, plan: Plan, choice: Choice) -> 
 
     selected = {stage.id for stage in plan.stages if stage.skip is None}
     return ways._replace(secrets=secrets.read(pipeline, choice.params, selected))
+
+
+def with_versions(ways: Ways, pipeline: Pipeline, plan: Plan, over: Container[int] = ()) -> Ways:
+    """With the versions of the tools that stages which are not `over` require. Raises SurroundingsError where one is
+    missing or will not do."""
+    if not any(stage.requires for stage in pipeline.stages):
+        return ways
+    from stagebook.engine import requires
+
+    return ways._replace(versions=requires.check(pipeline, plan, over))
 
 
 def exit_code(over: RunEnded | None) -> int:

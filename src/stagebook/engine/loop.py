@@ -27,6 +27,7 @@ from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -286,7 +287,7 @@ class Engine:
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
         self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
-        if reason is not None:
+        if verdict == "run" and reason is not None:
             self._account.judged(stage, verdict, reason)
 
     def published(
@@ -297,8 +298,6 @@ class Engine:
         us = self._clock.us()
         self._account.published(stage, attempt, us, files, is_early, dependents)
         if is_early:
-            from stagebook.scheduler.vocabulary import Announced
-
             self._batch.append(Announced(us // 1000, stage, attempt, dependents))
         else:
             self._account.writer.write()  # before it is known beyond this run

@@ -290,8 +290,8 @@ SHARED: Mapping[str, Key] = {
     "allow-failure": Key(BOOL, "its failure is a warning", "false"),
     "retry-safe": Key(BOOL, "false: never a second time without a person saying so", "true"),
     "log-limit": Key(SIZE, "log kept; head and tail of anything longer"),
-    "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key", built=False),
-    "requires": Key(MapOf(VALUE, "tool"), "tools and versions, checked before the run starts", built=False),
+    "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key"),
+    "requires": Key(MapOf(Scalar("versions"), "tool"), "tools and versions, checked before the run starts"),
     "isolate": Key(ISOLATE, "what it may touch", built=False),
     "secrets": Key(TEXTS, "names of the secrets that it is given"),
 }

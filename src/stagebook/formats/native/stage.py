@@ -306,6 +306,8 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
     if "secrets" in values:
         values["secrets"] = tuple(dict.fromkeys(values["secrets"]))
+    if "env-inputs" in values:
+        values["env-inputs"] = tuple(values["env-inputs"])
     if "quarantine" in values:
         values["quarantine"] = Quarantine(values["quarantine"]["owner"], values["quarantine"]["until"])
     if "locks" in values and not all(type(lock) is str for lock in values["locks"].values()):
