@@ -48,7 +48,8 @@ class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
     `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `admission` is
-    `auto`, or `off` where nothing is to wait for a shortage of the machine."""
+    `auto`, or `off` where nothing is to wait for a shortage of the machine; `cache_limit` is how much of outputs is
+    kept, as text."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -57,6 +58,7 @@ class Ways(NamedTuple):
     facts: Facts | None = None
     versions: Mapping[str, str] = {}
     secrets: Secrets | None = None
+    cache_limit: str = "10GiB"
 
 
 class Result(NamedTuple):
@@ -177,10 +179,12 @@ def assemble(
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
+        from stagebook.model import quantity
 
         cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
         freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        limit = quantity.size_bytes(ways.cache_limit)
+        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force, limit)
         artifacts.restore(story)
     if secrets is not None:
         writer.mask = attempts.mask = answers.mask = secrets.mask
