@@ -75,7 +75,7 @@ class Attempts:
         return min(self._growth_at, *[attempt.look_at for attempt in self._ending])
 
     def start(self, index: int, number: int, stage: Stage, log: str, workspace: str | None = None) -> int:
-        """Start an attempt, with the name of its log and the workspace that it may have; its pid. Raises CannotStart."""
+        """Start an attempt, with the name of its log, and its workspace if it has one; its pid. Raises CannotStart."""
         path = f"{self._logs}/{log}"
         us = self._clock.us()
         spawned = self._spawner.start(index, stage, number, path, workspace)

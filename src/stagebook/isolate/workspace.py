@@ -46,7 +46,9 @@ def make(source: str, target: str, state_directory: str) -> list[str]:
     directory wherever it is. Gives what was left out, and why. Raises SurroundingsError; then nothing is left."""
     try:
         _own(_above(state_directory))
-        os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+        for folder in (_above(state_directory), os.path.dirname(target)):
+            if not os.path.isdir(folder):
+                os.makedirs(folder, 0o700, exist_ok=True)
         os.mkdir(target, 0o700)
     except OSError as error:
         raise _failure(target, error) from None
