@@ -137,13 +137,16 @@ def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
 def _line(level: int, name: str, is_matrix: bool, members: list[Mapping[str, Any]], found: Mapping[str, Any]) -> _Line:
     durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
     slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
-    needs: dict[str, None] = {}
+    needed: dict[str, dict[str, None]] = {}
     for stage in members:
         for need in stage["needs"]:
-            needs[matrix_of(need) or need if is_matrix or not matrix_of(need) else matrix_of(need)] = None
+            needed.setdefault(matrix_of(need) or need, {})[need] = None
+    needs = [of if len(some) > 1 else next(iter(some)) for of, some in needed.items()]
     shown = harmless(name)
     if not name:
-        shown, needs = f"{len(members)} more ▸", {}
+        shown, needs = f"{len(members)} more ▸", []
+    elif is_matrix and len(members) == 1:
+        shown = harmless(members[0]["stage"])
     elif is_matrix:
         shown = f"{shown} ×{len(members)} ▸"
     elif members[0]["kind"] not in ("run", "cmd", "python") and not durations:
