@@ -26,7 +26,14 @@ HARMLESS = {
     "enum",
     "difflib",
 }
-THIRD_PARTY = {"yaml": "formats", "celpy": "condition", "lark": "condition", "re2": "condition", "watchfiles": "cli"}
+THIRD_PARTY = {
+    "yaml": "formats",
+    "celpy": "condition",
+    "lark": "condition",
+    "re2": "condition",
+    "watchfiles": "cli",
+    "blake3": "artifact",
+}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "show one run: outcome, timeline, causes, figures"),
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
+    "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
@@ -36,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit flaky"
+    "init stats diff approve reject experiment diagnose review import patch serve items gate-link audit flaky"
     " history cache gc bundle notify wait env examples completion"
 ).split()
 

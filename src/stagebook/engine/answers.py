@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from stagebook.condition.court import Court
     from stagebook.condition.facts import Facts
     from stagebook.engine.lease import Leases, Want
-    from stagebook.engine.split import Suites
     from stagebook.observe import shortage
 
 SHORTAGE_US = 1_000_000  #: how often it is looked whether the machine is short, while anything happens
@@ -44,7 +43,7 @@ class Answers:
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, run: str, choice: Choice, outputs: Outputs,
-        facts: Facts | None = None, watches_memory: bool = True, suites: Suites | None = None,
+        facts: Facts | None = None, watches_memory: bool = True,
     ) -> None:  # fmt: skip
         self._pipeline = pipeline
         self._plan = plan
@@ -54,9 +53,7 @@ class Answers:
         self._outputs = outputs
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
-        self._suites = suites
-        has_conditions = any(stage.when is not None or stage.changed for stage in pipeline.stages)
-        self._court = self._open_court() if has_conditions else None
+        self._court = self._open_court() if any(stage.when or stage.changed for stage in pipeline.stages) else None
         self._leases: Leases | None = None
         self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
         self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
@@ -90,15 +87,14 @@ class Answers:
 
     # Conditions -----------------------------------------------------------------------------------------------
 
-    def judge(self, stage: int, us: int) -> Answer:
-        verdict, reason = "run", None  # type: str, str | None
-        if self._court is not None:
-            verdict, reason = self._court.verdict(
-                stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
-            )  # fmt: skip
-        if verdict == "run" and self._suites is not None and self._suites.has(stage):
-            verdict, reason = self._suites.verdict(stage)
-            self.warnings += self._suites.take_warnings()
+    def judge(self, stage: int) -> tuple[str, str | None]:
+        """What the condition of a stage says, with the reason."""
+        if self._court is None:
+            return "run", None
+        return self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+
+    def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
+        """The answer that this makes."""
         event = Judged(us // 1000, stage, verdict, reason)
         return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
 

@@ -27,6 +27,7 @@ from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -46,6 +47,10 @@ from stagebook.scheduler.vocabulary import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.artifact.digest import File
+    from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
     from stagebook.engine.split import Place
 
@@ -55,8 +60,10 @@ class Engine:
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
-        control: Control, wakeup: Wakeup, answers: Answers, errands: Errands | None = None,
+        control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
+        errands: Errands | None = None,
     ) -> None:  # fmt: skip
+        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -67,7 +74,12 @@ class Engine:
         self._control = control
         self._wakeup = wakeup
         self._answers = answers
+        self._artifacts = artifacts
         self._errands = errands
+        self._aside = [each for each in (artifacts, errands) if each is not None]
+        for each in self._aside:
+            each.ear = self
+            each.hasher.pids = attempts.others
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -122,6 +134,8 @@ class Engine:
                 if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
+            for each in self._aside:
+                each.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
@@ -131,23 +145,19 @@ class Engine:
 
     def close(self) -> None:
         """Give back what was taken from the system."""
-        if self._errands is not None:
-            self._errands.close()
+        for each in self._aside:
+            each.close()
         self._wakeup.close()
         self._control.close()
         self._attempts.close()
         self._answers.close()
-
-    @property
-    def _is_any_running(self) -> bool:
-        return self._attempts.is_any_running or (self._errands is not None and self._errands.is_busy)
 
     # Obeying --------------------------------------------------------------------------------------------------
 
     def _obey(self, decisions: list[Decision]) -> None:
         """What ended is recorded with the batch that ended it; what starts makes the next batch."""
         starts: list[Start] = []
-        unbegun: list[Kill] = []
+        kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
         for decision in decisions:
             kind = type(decision)
@@ -156,14 +166,12 @@ class Engine:
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
                 self._answers.ended(decision.stage)  # type: ignore[union-attr]
+                if self._artifacts is not None:
+                    self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
-                if self._errands is not None and self._errands.stop(decision):  # type: ignore[arg-type]
-                    unbegun.append(decision)  # type: ignore[arg-type]
-                    continue
-                grace_ms = self._pipeline.stages[decision.stage].grace_ms  # type: ignore[union-attr]
-                self._attempts.kill(decision, grace_ms)  # type: ignore[arg-type]
+                kills.append(decision)  # type: ignore[arg-type]
             elif kind is RunEnded:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
@@ -173,16 +181,15 @@ class Engine:
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
-        for kill in unbegun:
-            us = self._clock.us()
-            end = Finished("timeout" if kill.why == "timeout" else "cancellation", kill.why)
-            self._exited(kill.stage, kill.attempt, us, us, end)
+        for kill in kills:
+            self._kill(kill)
         for start in starts:
             self._start(start)
         for question in asked:
-            us = self._clock.us()
-            answer = self._answers.judge if type(question) is Judge else self._answers.ask_lease
-            self._answer([answer(question.stage, us)])
+            if type(question) is Judge:
+                self._judge(question.stage)
+            else:
+                self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
 
@@ -195,22 +202,29 @@ class Engine:
             self._account.warn(text)
         self._answers.warnings.clear()
 
+    def _judge(self, stage: int) -> None:
+        verdict, reason = self._answers.judge(stage)
+        if verdict == "run" and self._errands is not None and self._errands.concerns(stage):
+            verdict, reason = self._errands.judge(stage)
+        if verdict == "run" and self._artifacts is not None and self._artifacts.judges(stage):
+            self._artifacts.judge(stage, reason)
+        else:
+            self.judged(stage, verdict, reason)
+
+    def _kill(self, decision: Kill) -> None:
+        if not any(each.kill(decision) for each in self._aside):
+            self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
+
     def _start(self, decision: Start) -> None:
-        if self._errands is None or not self._errands.has(decision.stage):
-            self._begin(decision)
-            return
-        why = self._errands.prepare(decision)
-        if why is not None:
-            self._never_began(decision, why)
+        if self._errands is not None and self._errands.concerns(decision.stage):
+            self._errands.begin(decision)
+        elif self._artifacts is not None and self._artifacts.concerns(decision.stage):
+            self._artifacts.begin(decision)
+        else:
+            self.cleared(decision)
 
-    def _never_began(self, decision: Start, why: str) -> None:
-        index, number, ready, waited = decision
-        us = self._clock.us()
-        self._exited(
-            index, number, us, us, Finished("error", why), None if waited is None else (ready * 1000, waited)
-        )  # fmt: skip
-
-    def _begin(self, decision: Start, place: Place | None = None) -> None:
+    def cleared(self, decision: Start, place: Place | None = None) -> None:
+        """Nothing is in the way of a start any more. `place` is where it works, if not where all do."""
         index, number, ready, waited = decision
         stage = self._pipeline.stages[index]
         if place is not None:
@@ -222,7 +236,11 @@ class Engine:
         try:
             pid = self._attempts.start(index, number, stage, log, place.directory if place is not None else None)
         except CannotStart as error:
-            self._never_began(decision, str(error))
+            us = self._clock.us()
+            never_began = None if waited is None else (ready * 1000, waited)
+            self._exited(index, number, us, us, Finished("error", str(error)), never_began)
+            if self._artifacts is not None:
+                self._artifacts.never_began(index)
             return
         if self.machine.is_paced:  # rates and gaps are promised for what processes see, and this one began before now
             us = self._clock.us()
@@ -237,6 +255,41 @@ class Engine:
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
         self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
+
+    # What artifacts tell ----------------------------------------------------------------------------------------
+
+    @property
+    def _is_any_running(self) -> bool:
+        return self._attempts.is_any_running or any(each.is_busy for each in self._aside)
+
+    def judged(self, stage: int, verdict: str, reason: str | None) -> None:
+        """It has been found whether a stage runs."""
+        self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
+        if reason is not None:
+            self._account.judged(stage, verdict, reason)
+
+    def published(
+        self, stage: int, attempt: int, files: Sequence[File], is_early: bool, dependents: tuple[int, ...]
+    ) -> None:  # fmt: skip
+        """Outputs may be used from now on: what led to them is durable before that."""
+        self._account.sync(self._clock.us())
+        us = self._clock.us()
+        self._account.published(stage, attempt, us, files, is_early, dependents)
+        if is_early:
+            self._batch.append(Announced(us // 1000, stage, attempt, dependents))
+        else:
+            self._account.writer.write()  # before it is known beyond this run
+
+    def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None:
+        """An attempt is over, and so is what was to be done for its files."""
+        us = self._clock.us()
+        if process is None:
+            self._exited(stage, attempt, us, us, end)
+        else:
+            self._exited(stage, attempt, us, process.started_us, end, around=process.around)
+
+    def warned(self, text: str) -> None:
+        self._account.warn(text)
 
     # Waiting --------------------------------------------------------------------------------------------------
 
@@ -260,17 +313,13 @@ class Engine:
                 timer = heapq.heappop(self._timers)[1]
                 self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
+            if self._artifacts is not None and us >= self._artifacts.look_at_us:
+                self._artifacts.look(us)
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
-                if self._errands is not None and self._errands.has(attempt.stage):
-                    self._errands.settle(attempt, end)
-                else:
-                    self._over(attempt, end)
-
-    def _over(self, attempt: Attempt, end: Finished) -> None:
-        us = self._clock.us()
-        self._exited(attempt.stage, attempt.number, us, attempt.started_us, end, around=attempt.around)
+                if not any(each.take(attempt, end) for each in self._aside):
+                    self.closed(attempt.stage, attempt.number, end, attempt)
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -281,6 +330,8 @@ class Engine:
         )  # fmt: skip
         if self._timers:
             due = min(due, self._timers[0][0])
+        if self._artifacts is not None:
+            due = min(due, self._artifacts.look_at_us)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
@@ -289,27 +340,11 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
-            elif not (self._attempts.pump(fd) or self._hear_errand(fd)):
+            elif not (self._attempts.pump(fd) or any(each.pump(fd) for each in self._aside)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
             self._signalled(number)
         self._attempts.reap()
-
-    def _hear_errand(self, fd: int) -> bool:
-        """What was done for a shard before or after its attempt; False if the descriptor is none of those."""
-        heard = None if self._errands is None else self._errands.pump(fd)
-        if heard is None:
-            return False
-        for start, place, warnings, why in heard[0]:
-            for text in warnings:
-                self._account.warn(text)
-            if why is None:
-                self._begin(start, place)
-            else:
-                self._never_began(start, why)
-        for attempt, end in heard[1]:
-            self._over(attempt, end)
-        return True
 
     def _hear_control(self) -> None:
         """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""

@@ -56,11 +56,6 @@ class Suites:
                 self._parts.setdefault(stage.split.suite, {})[stage.split.part] = index
         self._warnings: list[str] = []
 
-    def has(self, stage: int) -> bool:
-        """Whether a stage is a shard."""
-        split = self._pipeline.stages[stage].split
-        return split is not None and split.is_shard
-
     def take_warnings(self) -> list[str]:
         """What is to be told of how suites were dealt; once."""
         warnings, self._warnings = self._warnings, []
