@@ -47,7 +47,7 @@ def test_a_path_may_be_said_from_the_stage_s_own_folder_or_whole(place: Place) -
                      "outputs": [{"path": "out", "ready": "early"}]},
             "use": {"run": "cat sub/out", "inputs": ["sub/out"]},
         })  # fmt: skip
-        done = place.run("run", "--json", "-j", "2")
+        done = place.run("run", "--json", "-j", "2", "--force")
         at = seconds(done.json)
         assert at["use"][0] < at["make"][1], said
 
@@ -70,8 +70,9 @@ def test_what_was_announced_must_not_change(place: Place, after: str, what: str)
 
 
 def test_what_is_announced_and_no_early_output_is_warned_of(place: Place) -> None:
+    said = "ready=b\\nready=../../etc/passwd\\nready=a"
     place.pipeline({
-        "build": {"run": "echo x > a; echo x > b; printf 'ready=b\\nready=../../etc/passwd\\nready=a' >> $STAGEBOOK_OUTPUT; sleep 0.3",
+        "build": {"run": f"echo x > a; echo x > b; printf '{said}' >> $STAGEBOOK_OUTPUT; sleep 0.3",
                   "outputs": [{"path": "a", "ready": "early"}, "b"]},
         "use": {"run": "cat a", "inputs": ["a"]},
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is up to date is skipped, and why a stage runs is said: R65 (key, early cut-off, `why`), `--force`, `--dry-run`."""
+"""What is up to date is skipped, and why a stage runs is said: R65 (key, early cut-off, `why`), `--force`, dry run."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ _CHUNK = 2**20
 _SMALL = 128 * 1024
 
 PLAIN, EXECUTABLE, LINK = 0o100644, 0o100755, 0o120000
+_MARKS = {EXECUTABLE: "+x", LINK: "+l"}
 
 
 class Stamp(NamedTuple):
@@ -72,7 +73,7 @@ class File(NamedTuple):
     @property
     def word(self) -> str:
         """What of the file a stage can notice, as one word."""
-        return self.digest + "+x" if self.mode == EXECUTABLE else self.digest
+        return self.digest + _MARKS.get(self.mode, "")
 
 
 _boot: str | None = None
@@ -155,7 +156,7 @@ def _unknown(
     """Numbers of the paths that have to be read; what is known is put into `files`."""
     if not known:
         return range(len(paths))
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     todo = []
     for number, path in enumerate(paths):
         file = known.get(path)
@@ -175,7 +176,7 @@ def _cost(root: str, paths: Sequence[str], numbers: Sequence[int]) -> int:
     cost = FILE_COST * len(numbers)
     if cost >= SHARED_COST:
         return cost
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     for number in numbers:
         try:
             status = os.lstat(base + paths[number])
@@ -288,8 +289,12 @@ class _Reader:
             hasher = self._hasher()
             buffer = bytearray(min(size, _CHUNK))
             view = memoryview(buffer)
-            while count := os.readv(fd, [buffer]):
+            rest = size
+            while rest >= 0 and (count := os.readv(fd, [buffer])):  # of a file that grows there may be no end
                 hasher.update(view[:count])
+                rest -= count
+            if rest != 0:
+                return None
             digest = hasher.hexdigest()
         after = os.fstat(fd)
         mtime, ctime = before.st_mtime_ns, before.st_ctime_ns

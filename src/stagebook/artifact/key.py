@@ -61,6 +61,8 @@ def difference(before: Last | None, now: Mapping[str, Any]) -> list[str]:
     if before is None or before.parts is None:
         return [NEVER] if before is None or before.ended else [NOT_ENDED]
     was = before.parts
+    if before.ended and all(was.get(name) == part for name, part in now.items()):
+        return []
     said = [] if before.ended else [NOT_ENDED]
     said += _files(was["inputs"], now["inputs"])
     for name, words in _WORDS.items():

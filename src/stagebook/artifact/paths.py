@@ -6,10 +6,11 @@ that are not UTF-8 are there as surrogates. No link is followed on the way to a 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from stagebook.model.globs import _forms, _segments
+from stagebook.model.globs import is_path, rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Never entered, wherever they lie: the record of runs, and git's own files.
 HIDDEN = frozenset([".stagebook", ".git", "..", "."])
+_NO_NAMES = HIDDEN | {""}
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
@@ -74,12 +76,21 @@ class Folders:
         fd, name = self.of(path)
         return os.open(name, _FILE, dir_fd=fd)
 
-    def _enter(self, folder: str) -> int:
+    def make(self, path: str) -> None:
+        """Make the folder in which `path` lies, and those above, where they are not there. Raises OSError."""
+        self._enter(path.rpartition("/")[0], True)
+
+    def _enter(self, folder: str, is_made: bool = False) -> int:
         at = self._root
         try:
             for part in folder.split("/") if folder else ():
-                if part in ("", ".", ".."):
-                    raise OSError(22, "it leads out of its folder", folder)
+                if part in _NO_NAMES:
+                    raise OSError(errno.EINVAL, "no folder of files", folder)
+                if is_made:
+                    try:
+                        os.mkdir(part, dir_fd=at)
+                    except FileExistsError:
+                        pass
                 inner = os.open(part, _FOLDER, dir_fd=at)
                 if at != self._root:
                     os.close(at)
@@ -100,10 +111,12 @@ def found(root: str, globs: Sequence[str], odd: list[str] | None = None) -> list
     What matches and is neither (a FIFO, a socket, a device) is put into `odd`. Only folders are listed in which
     something can match. Raises Unsound for a folder that cannot be read.
     """
-    start = _Walk(globs).start
-    base = os.path.join(root, "")
+    base = root.rstrip("/") + "/"
     matched: list[str] = []
-    todo: list[tuple[str, _Node]] = [("", start)]
+    wild = [glob for glob in globs if not _take_file(base, glob, matched)]
+    if not wild:
+        return matched if len(matched) < 2 else sorted(set(matched))
+    todo: list[tuple[str, _Node]] = [("", _Walk(wild).start)]
     while todo:
         folder, node = todo.pop()
         try:
@@ -115,8 +128,39 @@ def found(root: str, globs: Sequence[str], odd: list[str] | None = None) -> list
             continue  # gone meanwhile
         except OSError as error:
             raise Unsound(folder.rstrip("/") or ".", error.strerror or str(error)) from None
-    matched.sort()
-    return matched
+    return sorted(matched) if len(wild) == len(globs) else sorted(set(matched))
+
+
+def _take_file(base: str, glob: str, matched: list[str]) -> bool:
+    """Take a file that is named just as it is, or find that it is not there; False where that takes a walk."""
+    if not is_path(glob) or glob.endswith("/"):
+        return False
+    at = base
+    parts = glob.split("/")
+    for part in parts[:-1]:
+        if part in _NO_NAMES:
+            return False
+        at += part
+        try:
+            if not stat.S_ISDIR(os.lstat(at).st_mode):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        at += "/"
+    if parts[-1] in _NO_NAMES:
+        return False
+    try:
+        mode = os.lstat(at + parts[-1]).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+        matched.append(glob)
+        return True
+    return False
 
 
 def refusal(root: str, path: str) -> str | None:
@@ -156,17 +200,15 @@ def clash(paths: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
-def is_case_blind(folder: str) -> bool:
-    """Whether names in this folder differ in case alone mean one file; False where that cannot be told."""
-    name = os.path.basename(os.path.abspath(folder))
-    other = name.swapcase()
-    if other == name:
-        return False
-    try:
-        above = os.path.dirname(os.path.abspath(folder))
-        return os.path.samestat(os.lstat(folder), os.lstat(os.path.join(above, other)))
-    except OSError:
-        return False
+def is_case_blind(root: str) -> bool:
+    """Whether two names that differ in case alone are one file there; False where that cannot be told."""
+    for name in (".stagebook", ".git", "stagebook.yaml"):
+        try:
+            status = os.lstat(os.path.join(root, name))
+            return os.path.samestat(status, os.lstat(os.path.join(root, name.upper())))
+        except OSError:
+            continue
+    return False
 
 
 def kind_of(mode: int) -> str | None:
@@ -249,7 +291,7 @@ class _Walk:
     __slots__ = ("_known", "globs", "start")
 
     def __init__(self, globs: Sequence[str]) -> None:
-        self.globs = [segments for glob in globs for form in _forms(glob) if (segments := _segments(form))]
+        self.globs = [row for glob in globs for row in rows(glob) if row]
         self._known: dict[frozenset[tuple[int, int]], tuple[bool, _Node | None]] = {}
         self.start = _Node(self, [(glob, 0) for glob in range(len(self.globs))])
 

@@ -11,10 +11,13 @@ stamp is believed on another boot.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
+from json.encoder import encode_basestring_ascii
 from zlib import crc32
 
 from stagebook.artifact.digest import File, Moment, Stamp
@@ -33,12 +36,15 @@ if TYPE_CHECKING:
 VERSION = 1
 _HEAD = b'{"v":1,"stage":'
 _KIND = b',"kind":"'
+_DONE = _KIND + b'done",'
+_BEGUN = _KIND + b'begun",'
 _SEAL = b',"crc":"'
 _SEAL_LENGTH = len(_SEAL) + 8 + 2
 #: Grown to so many bytes, and to so many times what still counts, the file is written anew.
 _GROWN_BYTES = 2**20
 _GROWN_TIMES = 4
 _PATIENCE_S = 0.5
+_FRESH_S = 0.02  #: so many stages are asked for one after another that to look at the file each time would cost
 
 
 class Last(NamedTuple):
@@ -145,6 +151,7 @@ class _Lines:
         self.begun: dict[bytes, bytes] = {}  #: only where no `done` has followed
         self._fd: int | None = None
         self._at = 0
+        self._fresh_until = 0.0
 
     def close(self) -> None:
         if self._fd is not None:
@@ -152,21 +159,29 @@ class _Lines:
             self._fd = None
 
     def catch_up(self) -> None:
-        """Read what has been added since, by whomever."""
+        """Read what has been added since, by whomever; what others add may be seen a moment later."""
+        now = time.monotonic()
+        if now < self._fresh_until:
+            return
+        self._fresh_until = now + _FRESH_S
         try:
             status = os.stat(self.path)
         except OSError:
             return
-        if self._fd is None or not os.path.samestat(status, os.fstat(self._fd)):
-            if not self._open(os.O_RDONLY):
-                return
+        is_same = self._fd is not None and os.path.samestat(status, os.fstat(self._fd))
+        if not is_same or status.st_size < self._at:
             self._at = 0
             self.done.clear()
             self.begun.clear()
         if status.st_size <= self._at:
             return
-        assert self._fd is not None
-        data = _read_from(self._fd, self._at, status.st_size)
+        try:
+            if not is_same:
+                self._open(os.O_RDONLY)
+            assert self._fd is not None
+            data = _read_from(self._fd, self._at, status.st_size)
+        except OSError:
+            return
         end = data.rfind(b"\n") + 1  # behind it another one is still writing, or was killed
         self._at += end
         for line in data[:end].split(b"\n"):
@@ -179,21 +194,23 @@ class _Lines:
         text = json.dumps(body, separators=(",", ":"))
         whole = b'%b%b%b%b",%b' % (_HEAD, _quoted(stage), _KIND, kind.encode(), text[1:-1].encode())
         line = b'\n%b%b%08x"}\n' % (whole, _SEAL, crc32(whole))
+        self._fresh_until = 0.0
         try:
             faults.hit("cache.write")
             fd = self._locked()
             try:
                 written = os.write(fd, line)
             finally:
-                fcntl.flock(fd, fcntl.LOCK_UN)
+                _unlock(fd)
             if written != len(line):
-                raise OSError(28, "")
+                raise OSError(errno.ENOSPC, "")
         except OSError as error:
-            return f"what is up to date is not kept in {self.path}: {os.strerror(error.errno or 5)}"
+            return f"what is up to date is not kept in {self.path}: {os.strerror(error.errno or errno.EIO)}"
         return None
 
     def _take(self, line: bytes) -> None:
-        """A line counts if it is whole."""
+        """A line counts if it is whole. Only the attempt that began last is ended by its success: another one that
+        goes on beside it, of another run, may still spoil what that made."""
         if not line.startswith(_HEAD):
             return
         body, seal = line[:-_SEAL_LENGTH], line[-_SEAL_LENGTH:]
@@ -201,23 +218,30 @@ class _Lines:
             return
         at = body.find(_KIND)
         stage = body[len(_HEAD) : at]
-        if body.startswith(b"done", at + len(_KIND)):
+        if body.startswith(_DONE, at):
             self.done[stage] = line
-            self.begun.pop(stage, None)
-        else:
+            begun = self.begun.get(stage)
+            if begun is not None and body.startswith(begun[at + len(_BEGUN) : -_SEAL_LENGTH] + b",", at + len(_DONE)):
+                del self.begun[stage]
+        elif body.startswith(_BEGUN, at):
             self.begun[stage] = line
 
-    def _open(self, flags: int) -> bool:
+    def _open(self, flags: int) -> int:
+        """Raises OSError."""
         self.close()
-        try:
-            self._fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        except OSError:
-            return False
-        return True
+        fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "")
+        self._fd = fd
+        return fd
 
     def _locked(self) -> int:
-        """A descriptor at whose end one may write: of the file that has the name now, shared with other writers."""
-        os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+        """A descriptor at whose end one may write: of the file that has the name now, shared with other writers.
+
+        Whoever holds the lock writes the file anew, which takes an instant. If he was stopped in it, a line that is
+        written meanwhile may be lost, and a stage runs once more.
+        """
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             fd = self._writer()
@@ -231,14 +255,21 @@ class _Lines:
                 time.sleep(0.001)
             except FileNotFoundError:
                 pass
+            except OSError as error:
+                if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                    return fd  # a file system without locks: then nobody writes the file anew either
+                raise
             self.close()
 
     def _writer(self) -> int:
-        if self._fd is None or not fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_APPEND:
-            self.close()
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._fd = os.open(self.path, flags, 0o600)
-        return self._fd
+        if self._fd is not None and fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_APPEND:
+            return self._fd
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        try:
+            return self._open(flags)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            return self._open(flags)
 
     def _compact(self) -> None:
         """Write what still counts to a new file and put it in the place of this one, if nobody writes."""
@@ -264,6 +295,13 @@ class _Lines:
             os.close(fd)
 
 
+def _unlock(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except OSError:
+        pass
+
+
 def _read_from(fd: int, start: int, end: int) -> bytes:
     parts = []
     while start < end:
@@ -276,7 +314,7 @@ def _read_from(fd: int, start: int, end: int) -> bytes:
 
 
 def _quoted(stage: str) -> bytes:
-    return json.dumps(stage).encode()
+    return encode_basestring_ascii(stage).encode()
 
 
 def _flat(file: File, moments: dict[Moment, int]) -> list[Any]:

@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "timeline": ("timeline", "draw the timeline of a run"),
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "cache": ("cache", "list or verify what is kept of outputs"),
+    "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
@@ -38,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 #: commands of the door that a later version brings
 LATER = (
     "init stats diff approve reject experiment diagnose review import patch serve items gate-link audit flaky"
-    " history cache gc bundle notify wait env examples completion"
+    " history bundle notify wait env examples completion"
 ).split()
 
 _HELP = """\

@@ -47,7 +47,7 @@ class Globs:
     """Several globs, ready to be held against many paths."""
 
     def __init__(self, globs: Iterable[str]) -> None:
-        self._globs = [_segments(form) for glob in globs for form in _forms(glob)]
+        self._globs = [row for glob in globs for row in rows(glob)]
 
     def first(self, paths: Iterable[str]) -> str | None:
         """The first of the paths that one of the globs matches."""
@@ -58,13 +58,11 @@ class Globs:
         return None
 
 
-def _forms(glob: str) -> tuple[str, ...]:
-    return (glob, glob + "/") if is_path(glob) and not glob.endswith("/") else (glob,)
-
-
-def _segments(glob: str) -> list[Any]:
-    """Patterns of names, ready to be held against names; None stands for `**`."""
-    return [part if part is None else _name(part) for part in parts(glob)]
+def rows(glob: str) -> list[list[Any]]:
+    """What names are held against, one after another: a text that is the name, a function that says whether it
+    matches, or None for `**`. A path has two rows, for it may be a file or a folder."""
+    forms = (glob, glob + "/") if is_path(glob) and not glob.endswith("/") else (glob,)
+    return [[part if part is None else _name(part) for part in parts(form)] for form in forms]
 
 
 def parts(glob: str) -> list[str | None]:

@@ -126,7 +126,8 @@ class Books:
         self._left = count
         self._active = 0
         self._out: list[Decision] = []
-        self._settling: list[int] = []
+        #: Ends of which the followers are to be told, the latest first.
+        self._settling: dict[int, None] = {}
         #: Of each skipped stage, the need that made it so.
         self._cause: dict[int, int] = {}
         #: Attempts from before the plan was changed: they do not count.

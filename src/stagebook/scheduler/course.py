@@ -103,13 +103,13 @@ class Course(Books):
             self._queue_timer.pop(stage, None)
             self._stage_timer.pop(stage, None)
         if self._followers[stage]:
-            self._settling.append(stage)
+            self._settling[stage] = None
 
     def _settle(self) -> None:
         """Tell the followers of all that has ended; those that end by it are told in turn."""
         settling, state, open_needs, join = self._settling, self._state, self._open, self._join
         while settling:
-            ended = settling.pop()
+            ended, _ = settling.popitem()
             well = self._done_well[ended]
             for stage in self._followers[ended] or ():
                 if state[stage] != WAITING:
@@ -154,9 +154,10 @@ class Course(Books):
                 self._back_to_waiting(dependent)
 
     def _verdict(self, stage: int) -> int | None:
-        """What the needs of a waiting stage say as they stand: `GO`, None for wait, or the need to skip it for."""
+        """What the needs of a waiting stage say as they stand: `GO`, None for wait, or the need to skip it for. An end
+        of which the followers are still to be told is none yet, or it would be counted twice."""
         needs, state, well = self.plan.stages[stage].needs, self._state, self._done_well
-        ended = [need for need in needs if state[need] >= SUCCESS]
+        ended = [need for need in needs if state[need] >= SUCCESS and need not in self._settling]
         bad = [need for need in ended if not well[need]]
         met = sum(self._is_announced(need, stage) for need in needs) if self._announced else 0
         left = len(needs) - len(ended) - met
