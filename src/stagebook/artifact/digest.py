@@ -82,7 +82,7 @@ _boot: str | None = None
 def moment() -> Moment:
     global _boot
     if _boot is None:
-        _boot = boot_id() or ""
+        _boot = (boot_id() or "").replace("-", "")[:16]
     ns = time.time_ns()
     return Moment(ns, ns - time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), _boot)
 

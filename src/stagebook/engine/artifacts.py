@@ -79,7 +79,7 @@ class Artifacts:
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, freshness: Freshness, outputs: Outputs, wakeup: Wakeup, run: str,
-        directory: str, is_forced: bool,
+        directory: str, is_forced: bool, cache_bytes: int,
     ) -> None:  # fmt: skip
         """`directory` is that of the run."""
         self.hasher = Hasher(wakeup, usable())
@@ -90,7 +90,7 @@ class Artifacts:
         self._run = run
         self._directory = directory
         self._is_forced = is_forced
-        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"))
+        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"), cache_bytes)
         self._published = Published(pipeline, machine, freshness, run)
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}

@@ -47,7 +47,7 @@ class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
     `versions` are those found of the tools that stages require; `admission` is `auto`, or `off` where nothing is to
-    wait for a shortage of the machine."""
+    wait for a shortage of the machine; `cache_limit` is how much of outputs is kept, as text."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -55,6 +55,7 @@ class Ways(NamedTuple):
     admission: str = "auto"
     facts: Facts | None = None
     versions: Mapping[str, str] = {}
+    cache_limit: str = "10GiB"
 
 
 class Result(NamedTuple):
@@ -158,10 +159,12 @@ def assemble(
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
+        from stagebook.model import quantity
 
         cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
         freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        limit = quantity.size_bytes(ways.cache_limit)
+        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force, limit)
         artifacts.restore(story)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
