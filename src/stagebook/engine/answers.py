@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from stagebook.condition.court import Court
     from stagebook.condition.facts import Facts
     from stagebook.engine.lease import Leases, Want
-    from stagebook.engine.split import Suites
     from stagebook.observe import shortage
     from stagebook.record.mask import Mask
 
@@ -45,7 +44,7 @@ class Answers:
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, run: str, choice: Choice, outputs: Outputs,
-        facts: Facts | None = None, watches_memory: bool = True, suites: Suites | None = None,
+        facts: Facts | None = None, watches_memory: bool = True,
     ) -> None:  # fmt: skip
         self._pipeline = pipeline
         self._plan = plan
@@ -55,7 +54,6 @@ class Answers:
         self._outputs = outputs
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
-        self._suites = suites
         self.mask: Mask | None = None  #: hides secrets in reasons
         self._court = self._open_court() if any(stage.when or stage.changed for stage in pipeline.stages) else None
         self._leases: Leases | None = None
@@ -92,16 +90,10 @@ class Answers:
     # Conditions -----------------------------------------------------------------------------------------------
 
     def judge(self, stage: int) -> tuple[str, str | None]:
-        """What the condition of a stage says, with the reason, and of a shard whether it has tests."""
-        verdict, reason = "run", None  # type: str, str | None
-        if self._court is not None:
-            verdict, reason = self._court.verdict(
-                stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
-            )  # fmt: skip
-        if verdict == "run" and self._suites is not None and self._suites.has(stage):
-            verdict, reason = self._suites.verdict(stage)
-            self.warnings += self._suites.take_warnings()
-        return verdict, reason
+        """What the condition of a stage says, with the reason."""
+        if self._court is None:
+            return "run", None
+        return self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
 
     def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
         """The answer that this makes."""

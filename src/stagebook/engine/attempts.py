@@ -65,6 +65,7 @@ class Attempts:
         self._memory = Memory()
         self._growth_at = FAR_US
         self._bury_at = 0
+        self.others: set[int] = set()  #: children of ours that are no stages, told by whoever starts them
         self.mask: Mask | None = None  #: hides the secrets of the run
 
     @property
@@ -79,7 +80,7 @@ class Attempts:
         return min(self._growth_at, *[attempt.look_at for attempt in self._ending])
 
     def start(self, index: int, number: int, stage: Stage, log: str, workspace: str | None = None) -> int:
-        """Start an attempt, with the name of its log and the workspace that it may have; its pid. Raises CannotStart."""
+        """Start an attempt, with the name of its log, and its workspace if it has one; its pid. Raises CannotStart."""
         path = f"{self._logs}/{log}"
         us = self._clock.us()
         spawned = self._spawner.start(index, stage, number, path, workspace)
@@ -217,7 +218,7 @@ class Attempts:
         children = self._wakeup.children()
         if len(children) <= len(self._by_pid):
             return []
-        known = self._by_pid.keys() | self._wakeup.others
+        known = self._by_pid.keys() | self.others
         return [pid for pid in children if pid not in known and not _has_ended(pid)]
 
     def _alive(self, attempt: Attempt) -> list[int]:

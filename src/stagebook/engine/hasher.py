@@ -1,7 +1,7 @@
 """Work on files that takes long, in forked children: the loop sleeps on their pipes and never waits for a disk.
 
 A child is a copy of the engine that does one piece of work, writes what came of it to its pipe, and is gone. It ends
-with the engine, closes whatever is not its own, and is no stage: `Wakeup.others` tells so to whoever looks for strays. Knows
+with the engine, closes whatever is not its own, and is no stage: `pids` are told to whoever looks for strays. Knows
 nothing of artifacts.
 """
 
@@ -41,6 +41,7 @@ class Hasher:
     """At most `most` children at once; what is asked beyond that waits its turn. A key names one piece of work."""
 
     def __init__(self, wakeup: Wakeup, most: int) -> None:
+        self.pids: set[int] = set()  #: children that are no stages
         self._wakeup = wakeup
         self._most = max(1, most)
         self._children: dict[int, _Child] = {}
@@ -99,7 +100,7 @@ class Hasher:
                 _be_child(mouth, work, parent)
             os.close(mouth)
             _lead(pid)
-            self._wakeup.others.add(pid)
+            self.pids.add(pid)
             self._children[pipe] = _Child(key, pid, pipe)
             self._wakeup.watch(pipe)
 
@@ -107,7 +108,7 @@ class Hasher:
         self._wakeup.forget(child.pipe)
         os.close(child.pipe)
         del self._children[child.pipe]
-        self._wakeup.others.discard(child.pid)
+        self.pids.discard(child.pid)
 
 
 def _result(child: _Child, status: int | None) -> Any:

@@ -167,15 +167,10 @@ def assemble(
     account = Account(plan, machine, story, writer, clock, watch(story), names)
     wakeup.hurry = account.watcher.hurry
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
-    suites = None
-    if any(stage.split is not None for stage in pipeline.stages):
-        from stagebook.engine.split import Suites
-
-        suites = Suites(pipeline, machine, directory)
     answers = Answers(
-        pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto", suites
+        pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
-    artifacts = None
+    artifacts = shards = None
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
@@ -193,12 +188,11 @@ def assemble(
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
-    errands = None
-    if suites is not None:
+    if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 
-        errands = Errands(suites, wakeup, plan.pools[0].size)
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, errands)
+        shards = Errands(pipeline, machine, directory, wakeup)
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
     from stagebook.artifact.digest import File
     from stagebook.engine.artifacts import Artifacts
-    from stagebook.engine.attempt import Attempt
     from stagebook.engine.errands import Errands
     from stagebook.engine.split import Place
 
@@ -76,9 +75,11 @@ class Engine:
         self._wakeup = wakeup
         self._answers = answers
         self._artifacts = artifacts
-        if artifacts is not None:
-            artifacts.ear = self
         self._errands = errands
+        self._aside = [each for each in (artifacts, errands) if each is not None]
+        for each in self._aside:
+            each.ear = self
+            each.hasher.pids = attempts.others
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -133,8 +134,8 @@ class Engine:
                 if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
-            if self._artifacts is not None:
-                self._artifacts.close()
+            for each in self._aside:
+                each.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
@@ -144,10 +145,8 @@ class Engine:
 
     def close(self) -> None:
         """Give back what was taken from the system."""
-        if self._artifacts is not None:
-            self._artifacts.close()
-        if self._errands is not None:
-            self._errands.close()
+        for each in self._aside:
+            each.close()
         self._wakeup.close()
         self._control.close()
         self._attempts.close()
@@ -158,7 +157,7 @@ class Engine:
     def _obey(self, decisions: list[Decision]) -> None:
         """What ended is recorded with the batch that ended it; what starts makes the next batch."""
         starts: list[Start] = []
-        unbegun: list[Kill] = []
+        kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
         for decision in decisions:
             kind = type(decision)
@@ -172,7 +171,7 @@ class Engine:
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
-                self._kill(decision, unbegun)  # type: ignore[arg-type]
+                kills.append(decision)  # type: ignore[arg-type]
             elif kind is RunEnded:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
@@ -182,10 +181,8 @@ class Engine:
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
-        for kill in unbegun:
-            us = self._clock.us()
-            end = Finished("timeout" if kill.why == "timeout" else "cancellation", kill.why)
-            self._exited(kill.stage, kill.attempt, us, us, end)
+        for kill in kills:
+            self._kill(kill)
         for start in starts:
             self._start(start)
         for question in asked:
@@ -207,42 +204,27 @@ class Engine:
 
     def _judge(self, stage: int) -> None:
         verdict, reason = self._answers.judge(stage)
+        if verdict == "run" and self._errands is not None and self._errands.concerns(stage):
+            verdict, reason = self._errands.judge(stage)
         if verdict == "run" and self._artifacts is not None and self._artifacts.judges(stage):
             self._artifacts.judge(stage, reason)
         else:
             self.judged(stage, verdict, reason)
 
-    def _kill(self, decision: Kill, unbegun: list[Kill]) -> None:
-        if self._errands is not None and self._errands.stop(decision):
-            unbegun.append(decision)
-        elif self._artifacts is None or not self._artifacts.kill(decision):
+    def _kill(self, decision: Kill) -> None:
+        if not any(each.kill(decision) for each in self._aside):
             self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
 
     def _start(self, decision: Start) -> None:
-        if self._artifacts is not None and self._artifacts.concerns(decision.stage):
+        if self._errands is not None and self._errands.concerns(decision.stage):
+            self._errands.begin(decision)
+        elif self._artifacts is not None and self._artifacts.concerns(decision.stage):
             self._artifacts.begin(decision)
         else:
             self.cleared(decision)
 
-    def cleared(self, decision: Start) -> None:
-        """Nothing is in the way of a start any more, but for the workspace of a shard."""
-        if self._errands is None or not self._errands.has(decision.stage):
-            self._begin(decision)
-            return
-        why = self._errands.prepare(decision)
-        if why is not None:
-            self._never_began(decision, why)
-
-    def _never_began(self, decision: Start, why: str) -> None:
-        index, number, ready, waited = decision
-        us = self._clock.us()
-        self._exited(
-            index, number, us, us, Finished("error", why), None if waited is None else (ready * 1000, waited)
-        )  # fmt: skip
-        if self._artifacts is not None:
-            self._artifacts.never_began(index)
-
-    def _begin(self, decision: Start, place: Place | None = None) -> None:
+    def cleared(self, decision: Start, place: Place | None = None) -> None:
+        """Nothing is in the way of a start any more. `place` is where it works, if not where all do."""
         index, number, ready, waited = decision
         stage = self._pipeline.stages[index]
         if place is not None:
@@ -254,7 +236,11 @@ class Engine:
         try:
             pid = self._attempts.start(index, number, stage, log, place.directory if place is not None else None)
         except CannotStart as error:
-            self._never_began(decision, str(error))
+            us = self._clock.us()
+            never_began = None if waited is None else (ready * 1000, waited)
+            self._exited(index, number, us, us, Finished("error", str(error)), never_began)
+            if self._artifacts is not None:
+                self._artifacts.never_began(index)
             return
         if self.machine.is_paced:  # rates and gaps are promised for what processes see, and this one began before now
             us = self._clock.us()
@@ -278,11 +264,7 @@ class Engine:
 
     @property
     def _is_any_running(self) -> bool:
-        return (
-            self._attempts.is_any_running
-            or (self._artifacts is not None and self._artifacts.is_busy)
-            or (self._errands is not None and self._errands.is_busy)
-        )
+        return self._attempts.is_any_running or any(each.is_busy for each in self._aside)
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
@@ -340,15 +322,8 @@ class Engine:
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
-                if self._errands is not None and self._errands.has(attempt.stage):
-                    self._errands.settle(attempt, end)
-                else:
-                    self._over(attempt, end)
-
-    def _over(self, attempt: Attempt, end: Finished) -> None:
-        """A process is over, and what had to be done behind it: what is left are its files."""
-        if self._artifacts is None or not self._artifacts.take(attempt, end):
-            self.closed(attempt.stage, attempt.number, end, attempt)
+                if not any(each.take(attempt, end) for each in self._aside):
+                    self.closed(attempt.stage, attempt.number, end, attempt)
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -369,31 +344,11 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
-            elif not (
-                self._attempts.pump(fd)
-                or (self._artifacts is not None and self._artifacts.pump(fd))
-                or self._hear_errand(fd)
-            ):
+            elif not (self._attempts.pump(fd) or any(each.pump(fd) for each in self._aside)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
             self._signalled(number)
         self._attempts.reap()
-
-    def _hear_errand(self, fd: int) -> bool:
-        """What was done for a shard before or after its attempt; False if the descriptor is none of those."""
-        heard = None if self._errands is None else self._errands.pump(fd)
-        if heard is None:
-            return False
-        for start, place, warnings, why in heard[0]:
-            for text in warnings:
-                self._account.warn(text)
-            if why is None:
-                self._begin(start, place)
-            else:
-                self._never_began(start, why)
-        for attempt, end in heard[1]:
-            self._over(attempt, end)
-        return True
 
     def _hear_control(self) -> None:
         """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""

@@ -56,11 +56,6 @@ class Suites:
                 self._parts.setdefault(stage.split.suite, {})[stage.split.part] = index
         self._warnings: list[str] = []
 
-    def has(self, stage: int) -> bool:
-        """Whether a stage is a shard."""
-        split = self._pipeline.stages[stage].split
-        return split is not None and split.is_shard
-
     def take_warnings(self) -> list[str]:
         """What is to be told of how suites were dealt; once."""
         warnings, self._warnings = self._warnings, []
@@ -115,6 +110,7 @@ class Suites:
             _write(f"{self._path(split.suite)}.{number}", "".join(f"{test}\n" for test in tests))
         expected = [sum(used.get(test, 0) for test in tests) for tests in dealt]
         facts = {"suite": split.suite, "of": source, "shards": dealt, "expected_us": expected, "times_us": used}
+        _forget(self._folder, self._pipeline.stages[self._parts[split.suite][split.part]])
         text = json.dumps(facts, indent=1)
         _write(self._path(split.suite) + ".json", text)
         if latest is None:
@@ -179,7 +175,9 @@ class Suites:
         for earlier in range(1, attempt):
             workspace.remove(self._workspace(stage, earlier))
         workspace.sweep(self._state, but=os.path.basename(self._directory))
-        notes = workspace.make(self._folder, self._workspace(stage, attempt), self._state)
+        place = self._workspace(stage, attempt)
+        notes = workspace.make(self._folder, place, self._state)
+        _forget(place, self._pipeline.stages[stage])
         return [f"{name}: left out of its workspace: {', '.join(notes)}"] if notes else []
 
     # After an attempt -----------------------------------------------------------------------------------------
@@ -206,18 +204,16 @@ class Suites:
 
         from stagebook.history import merge
 
-        assert split.report is not None
         this = self._pipeline.stages[stage]
-        kept = self._kept(this, attempt)
+        kept, target = self._kept(this, attempt), _report(self._folder, this)
         try:
-            _copy(os.path.join(place, this.dir or "", split.report), kept)
+            _copy(_report(place, this), kept)
         except OSError as error:
             return [f"{this.id}: its report {split.report} is not there: {error.strerror}"] if is_well else []
         fd = os.open(self._path(split.suite) + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)  # two shards may end at once: who merges last sees both reports
             self._learn(split, kept)
-            target = os.path.join(self._folder, this.dir or "", split.report)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if not _is_inside(target, self._folder):
                 return [f"{split.suite}: {split.report} leads out of the pipeline's folder, so nothing is merged there"]
@@ -310,6 +306,24 @@ def _write(path: str, text: str) -> None:
     except OSError:
         os.unlink(draft)
         raise
+
+
+def _report(folder: str, shard: Stage) -> str:
+    """The path of a shard's report, in its workspace or where all are merged."""
+    assert shard.split is not None and shard.split.report is not None
+    return os.path.join(folder, shard.dir or "", shard.split.report)
+
+
+def _forget(folder: str, shard: Stage) -> None:
+    """A report of an earlier run, which nobody may take for one of this run."""
+    if shard.split is None or shard.split.report is None:
+        return
+    path = _report(folder, shard)
+    try:
+        if _is_inside(path, folder):
+            os.unlink(path)
+    except OSError:
+        pass  # it is not there
 
 
 def _copy(source: str, target: str) -> None:

@@ -28,7 +28,6 @@ class Wakeup:
         self._mouth = mouth
         self._noted: list[int] = []
         self._has_children = False
-        self.others: set[int] = set()  #: children of ours that are no stages
         self.hurry: Callable[[], None] | None = None  #: called at once by a signal that asks to stop
         self._poll.register(self._ear, select.EPOLLIN)
         if keeper.channel is not None:

@@ -45,23 +45,28 @@ def times_of(tests: Iterable[str], cases: Iterable[tuple[str, str, str | None, i
     """How long each line of a list took, by the cases of a report (class name, name, file, time).
 
     pytest says `tests/test_a.py::TestX::test_y[1]` in its list and `tests.test_a.TestX`, `test_y[1]` in its report.
-    A line that is a whole, as a file, a class or a test with parameters, took as long as all its cases. Lines without
-    a case are left out.
+    A line that is a whole, as a file, a class or a test with parameters, took as long as all its cases; one that is
+    the name of a test only, as long as that test, if no other class has one of that name. Others are left out.
     """
     totals: dict[str, int] = {}
+    classes: dict[str, set[str]] = {}
     for classname, name, file, time in cases:
         path = classname.replace("/", ".")
-        plain = name.partition("[")[0]
-        of = {f"{path}.{name}", f"{path}.{plain}", *_beginnings(path)}
+        start = path + "." if path else ""
+        of = {start + name, start + name.partition("[")[0], *_beginnings(path)}
         if file:
             of.add(file.removeprefix("./"))
         for key in of:
             totals[key] = totals.get(key, 0) + time
+        classes.setdefault(name, set()).add(path)
     found = {}
     for test in tests:
-        time_known = totals.get(test.removeprefix("./"), totals.get(_dotted(test)))
-        if time_known is not None:
-            found[test] = time_known
+        keys = [test.removeprefix("./"), _dotted(test)]
+        if len(of_name := classes.get(test, set())) == 1:
+            keys.append(f"{next(iter(of_name))}.{test}")
+        took = next((totals[key] for key in keys if key in totals), None)
+        if took is not None:
+            found[test] = took
     return found
 
 

@@ -35,6 +35,18 @@ def _above(state_directory: str) -> str:
     return os.path.join(state_directory, "workspaces")
 
 
+def _make_private(target: str, above: str) -> None:
+    for is_last in (False,) * 10 + (True,):
+        try:
+            for folder in (above, os.path.dirname(target)):
+                if not os.path.isdir(folder):
+                    os.makedirs(folder, 0o700, exist_ok=True)
+            return os.mkdir(target, 0o700)
+        except FileNotFoundError:  # whoever was done with the only other workspace has removed what was around it
+            if is_last:
+                raise
+
+
 def _own(above: str) -> None:
     """A link in its place, as a checkout may bring one, would have us write and remove elsewhere. Raises OSError."""
     if os.path.islink(above):
@@ -46,8 +58,7 @@ def make(source: str, target: str, state_directory: str) -> list[str]:
     directory wherever it is. Gives what was left out, and why. Raises SurroundingsError; then nothing is left."""
     try:
         _own(_above(state_directory))
-        os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-        os.mkdir(target, 0o700)
+        _make_private(target, _above(state_directory))
     except OSError as error:
         raise _failure(target, error) from None
     copier = _Copier(state_directory)

@@ -151,15 +151,19 @@ def _line(
 ) -> _Line:
     durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
     slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
-    needs: dict[str, None] = {}
+    needed: dict[tuple[str, str | None], dict[str, None]] = {}
     for stage in members:
         for need in stage["needs"]:
-            path = via.get((need, stage["stage"]))
-            shown_need = harmless(matrix_of(need) or need)
-            needs[shown_need if path is None else f"{shown_need} via {harmless(path)}"] = None
+            needed.setdefault((matrix_of(need) or need, via.get((need, stage["stage"]))), {})[need] = None
+    needs = []
+    for (of, path), some in needed.items():
+        need = harmless(of if len(some) > 1 else next(iter(some)))
+        needs.append(need if path is None else f"{need} via {harmless(path)}")
     shown = harmless(name)
     if not name:
-        shown, needs = f"{len(members)} more ▸", {}
+        shown, needs = f"{len(members)} more ▸", []
+    elif is_matrix and len(members) == 1:
+        shown = harmless(members[0]["stage"])
     elif is_matrix:
         shown = f"{shown} ×{len(members)} ▸"
     elif members[0]["kind"] not in ("run", "cmd", "python") and not durations:
