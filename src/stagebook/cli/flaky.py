@@ -30,7 +30,7 @@ def execute(args: Namespace) -> int:
     voice = store.Voice(None if args.quiet else lambda text: output.say([text], sys.stderr))
     state = place.state_directory(args)
     document = store.ask(state, lambda connection: flaky.find(connection, args.pipeline, since_us), voice)
-    if args.pipeline is not None and not any(seen["known"] for seen in document["looked_at"].values()):
+    if args.pipeline is not None and not document["flaky"]:
         _refuse_unknown(args.pipeline, store.ask(state, queries.pipelines))
     if args.json:
         output.say_json(document)
