@@ -27,6 +27,7 @@ KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
     "color": ("auto", ("auto", "always", "never")),
     "dir": (None, ()),
     "output": ("fail-only", ("group", "interleave", "fail-only")),
+    "otlp-endpoint": (None, ()),
 }
 
 
@@ -43,7 +44,18 @@ class Origin(NamedTuple):
 class Settings:
     """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
 
-    __slots__ = ("jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "origins")
+    __slots__ = (
+        "jobs",
+        "policy",
+        "accounting",
+        "durability",
+        "admission",
+        "color",
+        "dir",
+        "output",
+        "otlp_endpoint",
+        "origins",
+    )
 
     jobs: int | None
     policy: str | None
@@ -53,14 +65,18 @@ class Settings:
     color: str
     dir: str | None
     output: str
+    otlp_endpoint: str | None
 
     def __init__(self) -> None:
         self.origins: dict[str, Origin] = {}
         for name, (default, _) in KNOWN.items():
             self.take(name, default, Origin("default"))
 
+    def value(self, name: str) -> Any:
+        return getattr(self, name.replace("-", "_"))
+
     def take(self, name: str, value: Any, origin: Origin) -> None:
-        setattr(self, name, value)
+        setattr(self, name.replace("-", "_"), value)
         self.origins[name] = origin
 
 
@@ -78,7 +94,7 @@ def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | 
     if project is not None:
         _take_file(settings, project, "project", "stagebook" if project.endswith("pyproject.toml") else None)
     for name in KNOWN:
-        variable = f"STAGEBOOK_{name.upper()}"
+        variable = f"STAGEBOOK_{name.upper().replace('-', '_')}"
         text = environ.get(variable)
         if variable == "STAGEBOOK_OUTPUT" and text and "/" in text:
             continue  # we are called within a stage, for which this is a file

@@ -22,7 +22,7 @@ stagebook timeline last --ascii > timeline.txt
 stagebook timeline last --format svg -o timeline.svg
 stagebook timeline last --format markdown >> "$GITHUB_STEP_SUMMARY\""""
 
-EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit")
+EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit", "otlp")
 FORMATS = ("text", *EXPORTS, "json")
 
 
@@ -71,6 +71,10 @@ def _export(format: str, directory: str, document: dict[str, Any]) -> Iterable[s
         from stagebook.record import growth
 
         more["growth"] = growth.read(os.path.join(directory, "logs"))
+    if format == "otlp":
+        from stagebook.record import trace
+
+        more["span_of"] = trace.span
     if format == "junit":
         from stagebook.cli import junit, show
 
