@@ -1,12 +1,14 @@
 """A run as CSV (RFC 4180): one row an attempt, for spreadsheets and data frames. Stages that never ran have no row.
 
-A cell that a spreadsheet would take for a formula begins with an apostrophe instead; control characters are escapes.
+A cell that a spreadsheet would take for a formula begins with an apostrophe instead, also where one that takes
+semicolons for the ends of cells would see the beginning of a cell; control characters are escapes.
 The JSON document has names exactly as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 
 from stagebook.report import rows
 from stagebook.report.harmless import harmless
@@ -27,6 +29,7 @@ COLUMNS = (
 )  # fmt: skip
 #: What spreadsheets take for the beginning of a formula, in full width too.
 _FORMULA = tuple("=+-@＝＋－＠")
+_AFTER_SEMICOLON = re.compile(r"(;[\s\"']*)(?=[=+\-@＝＋－＠])")
 
 
 def render(document: Document, now_us: int | None = None) -> Iterator[str]:
@@ -68,7 +71,7 @@ def _attempt(attempt: Document, is_critical: str, read: Any) -> list[Any]:
 def _safe(text: str | None) -> str | None:
     if text is None:
         return None
-    text = harmless(text)
+    text = _AFTER_SEMICOLON.sub(r"\1'", harmless(text))
     return "'" + text if text.lstrip().startswith(_FORMULA) else text
 
 
