@@ -86,7 +86,8 @@ def stage_names(connection: Connection) -> list[str]:
 
 
 def _storable(wanted: Wanted) -> Wanted:
-    return Wanted(*[storable(part) if isinstance(part, str) else part for part in wanted])
+    pipeline, stage = (None if name is None else storable(name) for name in (wanted.pipeline, wanted.stage))
+    return wanted._replace(pipeline=pipeline, stage=stage)
 
 
 def _where(wanted: Wanted) -> list[ColumnElement[bool]]:

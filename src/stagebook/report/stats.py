@@ -42,6 +42,8 @@ def share(rate: Mapping[str, Any], what: str) -> str:
 def percent(part: float, unit: str = " %") -> str:
     """Whole, unless below 1 or above 99."""
     amount = part * 100
+    if 0 < amount < 0.05 or 99.95 < amount < 100:
+        return f"<0.1{unit}" if amount < 1 else f">99.9{unit}"
     if 0 < amount < 1 or 99 < amount < 100:
         return f"{amount:.1f}{unit}"
     return f"{amount:.0f}{unit}"
