@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy import update as update_rows
 
 from stagebook.history import reading
-from stagebook.history.schema import attempts, meta, runs, stages, tests
+from stagebook.history.schema import attempts, meta, runs, stages, storable, tests
 from stagebook.record.state import journal_path, run_directory, runs_directory
 
 TYPE_CHECKING = False
@@ -153,7 +153,11 @@ def _insert(connection: Connection, table: Table, columns: Iterable[str], rows: 
         order = [list(columns).index(name) for name in compiled.positiontup or ()]
         if order != sorted(order):
             rows = [tuple([row[at] for at in order]) for row in rows]
-        connection.exec_driver_sql(str(compiled), rows)
+        try:
+            connection.exec_driver_sql(str(compiled), rows)
+        except UnicodeEncodeError:
+            rows = [tuple([storable(cell) if isinstance(cell, str) else cell for cell in row]) for row in rows]
+            connection.exec_driver_sql(str(compiled), rows)
 
 
 # Test cases -------------------------------------------------------------------------------------------------------

@@ -37,10 +37,10 @@ def render(document: Document, now_us: int | None = None) -> Iterator[str]:
     line = csv.writer(_Echo()).writerow
     yield line(COLUMNS)
     read = rows.instants()
-    head = (_safe(document["run"]), _safe(document["pipeline"]))
+    head = (safe(document["run"]), safe(document["pipeline"]))
     path = frozenset(document["critical_path"])
     for stage in document["stages"]:
-        name = _safe(stage["stage"])
+        name = safe(stage["stage"])
         is_critical = "yes" if stage["stage"] in path else "no"
         for attempt in stage["attempts"]:
             yield line((*head, name, *_attempt(attempt, is_critical, read)))
@@ -52,7 +52,7 @@ def _attempt(attempt: Document, is_critical: str, read: Any) -> list[Any]:
     return [
         attempt.get("attempt"),
         attempt["outcome"],
-        _safe(attempt["reason"]),
+        safe(attempt["reason"]),
         attempt["exit"],
         attempt["signal"],
         attempt["started"],
@@ -61,14 +61,14 @@ def _attempt(attempt: Document, is_critical: str, read: Any) -> list[Any]:
         attempt.get("to_s"),
         None if ended is None else (ended - begun) / 1e6,
         attempt.get("wait_s"),
-        _safe(attempt.get("waited")),
+        safe(attempt.get("waited")),
         is_critical,
         *[used.get(column) for column in _USAGE],
-        _safe(attempt.get("log")),
+        safe(attempt.get("log")),
     ]
 
 
-def _safe(text: str | None) -> str | None:
+def safe(text: str | None) -> str | None:
     if text is None:
         return None
     text = _AFTER_SEMICOLON.sub(r"\1'", harmless(text))
