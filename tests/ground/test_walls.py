@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "sqlalchemy": "history",
     "alembic": "history",
     "pyarrow": "history",
+    "opentelemetry": "cli",
 }
 
 

@@ -45,17 +45,9 @@ class Settings:
     """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
 
     __slots__ = (
-        "jobs",
-        "policy",
-        "accounting",
-        "durability",
-        "admission",
-        "color",
-        "dir",
-        "output",
-        "otlp_endpoint",
+        "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "otlp_endpoint",
         "origins",
-    )
+    )  # fmt: skip
 
     jobs: int | None
     policy: str | None
@@ -72,12 +64,12 @@ class Settings:
         for name, (default, _) in KNOWN.items():
             self.take(name, default, Origin("default"))
 
-    def value(self, name: str) -> Any:
-        return getattr(self, name.replace("-", "_"))
-
     def take(self, name: str, value: Any, origin: Origin) -> None:
-        setattr(self, name.replace("-", "_"), value)
+        setattr(self, _attribute(name), value)
         self.origins[name] = origin
+
+    def value(self, name: str) -> Any:
+        return getattr(self, _attribute(name))
 
 
 def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -94,17 +86,21 @@ def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | 
     if project is not None:
         _take_file(settings, project, "project", "stagebook" if project.endswith("pyproject.toml") else None)
     for name in KNOWN:
-        variable = f"STAGEBOOK_{name.upper().replace('-', '_')}"
+        variable = f"STAGEBOOK_{_attribute(name).upper()}"
         text = environ.get(variable)
         if variable == "STAGEBOOK_OUTPUT" and text and "/" in text:
             continue  # we are called within a stage, for which this is a file
         if text:
             settings.take(name, _checked(name, text, "", 0, variable), Origin("environment", variable))
     for name in KNOWN:
-        value = getattr(args, name, None)
+        value = getattr(args, _attribute(name), None)
         if value is not None:
             settings.take(name, _checked(name, value, "", 0, f"--{name}"), Origin("option", f"--{name}"))
     return settings
+
+
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def user_file(environ: Mapping[str, str]) -> str | None:
