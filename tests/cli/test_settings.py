@@ -54,6 +54,8 @@ def test_defaults_are_those_of_the_door(tmp_path: Path) -> None:
         "dir": None,
         "output": "fail-only",
         "otlp-endpoint": None,
+        "cache-limit": "10GiB",
+        "cache-age": "30d",
     }
 
 

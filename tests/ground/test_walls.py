@@ -36,6 +36,7 @@ THIRD_PARTY = {
     "alembic": "history",
     "pyarrow": "history",
     "opentelemetry": "cli",
+    "blake3": "artifact",
 }
 
 

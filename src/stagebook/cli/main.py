@@ -32,7 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("stats", "show how a stage did in all its runs, alone and in company"),
     "diff": ("diff", "compare two runs: what got slower, what had been changed"),
     "history": ("history", "rebuild, prune or export the index of all runs"),
+    "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "cache": ("cache", "list or verify what is kept of outputs"),
+    "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
@@ -40,8 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init why approve reject experiment diagnose review import patch serve items gate-link audit"
-    " cache gc bundle notify wait env examples completion"
+    "init approve reject experiment diagnose review import patch serve items gate-link audit"
+    " bundle notify wait env examples completion"
 ).split()
 
 _HELP = """\

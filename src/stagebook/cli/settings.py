@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 UNITS_MAX = 1_000_000  #: as in a pipeline file
 
-#: name: (default, allowed words; () for any text, None for a whole number from 1 to UNITS_MAX)
-KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
+#: name: (default, allowed words; () for any text, None for a whole number from 1 to UNITS_MAX, `size` or `duration` for
+#: text that says one)
+KNOWN: dict[str, tuple[Any, tuple[str, ...] | str | None]] = {
     "jobs": (None, None),
     "policy": (None, ("strict", "lenient", "fail-fast")),
     "accounting": ("auto", ("auto", "wait4")),
@@ -28,6 +29,8 @@ KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
     "dir": (None, ()),
     "output": ("fail-only", ("group", "interleave", "fail-only")),
     "otlp-endpoint": (None, ()),
+    "cache-limit": ("10GiB", "size"),
+    "cache-age": ("30d", "duration"),
 }
 
 
@@ -46,7 +49,7 @@ class Settings:
 
     __slots__ = (
         "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "otlp_endpoint",
-        "origins",
+        "cache_limit", "cache_age", "origins",
     )  # fmt: skip
 
     jobs: int | None
@@ -58,6 +61,8 @@ class Settings:
     dir: str | None
     output: str
     otlp_endpoint: str | None
+    cache_limit: str
+    cache_age: str
 
     def __init__(self) -> None:
         self.origins: dict[str, Origin] = {}
@@ -179,9 +184,25 @@ def _checked(name: str, value: Any, path: str, line: int, said: str) -> Any:
         if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= UNITS_MAX:
             return number
         wanted = f"a whole number from 1 to {UNITS_MAX}"
+    elif isinstance(allowed, str):
+        wanted = _misfit(allowed, value)
+        if not wanted:
+            return value
     elif isinstance(value, str) and (value in allowed or not allowed):
         return value
     else:
         wanted = "one of " + ", ".join(allowed) if allowed else "text"
     text = f"{said}: {value!r} is not {wanted}"
     raise InputError(text, [Problem(path, line, 1 if line else 0, "value", "error", text)])
+
+
+def _misfit(kind: str, value: Any) -> str:
+    """What is wanted instead of a value that says no size or duration; empty where it says one."""
+    from stagebook.model import quantity
+
+    read = quantity.size_bytes if kind == "size" else quantity.duration_ms
+    try:
+        read(value if isinstance(value, str) else "")
+    except ValueError:
+        return "a size such as 512MiB or 10GiB" if kind == "size" else "a duration such as 12h or 30d"
+    return ""

@@ -53,7 +53,7 @@ class Answers:
         self._outputs = outputs
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
-        self._court = self._open_court() if any(stage.judged for stage in plan.stages) else None
+        self._court = self._open_court() if any(stage.when or stage.changed for stage in pipeline.stages) else None
         self._leases: Leases | None = None
         self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
         self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
@@ -87,11 +87,14 @@ class Answers:
 
     # Conditions -----------------------------------------------------------------------------------------------
 
-    def judge(self, stage: int, us: int) -> Answer:
-        assert self._court is not None, "a stage with a condition opens it"
-        verdict, reason = self._court.verdict(
-            stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
-        )  # fmt: skip
+    def judge(self, stage: int) -> tuple[str, str | None]:
+        """What the condition of a stage says, with the reason."""
+        if self._court is None:
+            return "run", None
+        return self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+
+    def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
+        """The answer that this makes."""
         event = Judged(us // 1000, stage, verdict, reason)
         return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
 

@@ -37,7 +37,7 @@ from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
 
@@ -47,13 +47,15 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `admission` is `auto`, or `off` where nothing is to wait for a shortage of the machine."""
+    `versions` are those found of the tools that stages require; `admission` is `auto`, or `off` where nothing is to
+    wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
     keys: int | None = None
     admission: str = "auto"
     facts: Facts | None = None
+    versions: Mapping[str, str] = {}
 
 
 class Result(NamedTuple):
@@ -76,6 +78,7 @@ def start(
     watch: Callable[[Story], Watcher],
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
+    ways = with_versions(ways, pipeline, plan)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -94,6 +97,16 @@ def start(
     writer.next_batch()
     engine.happened(Began(0), "run.started", 0, tail=f'{header},"plan":{plain}')
     return drive(engine, writer, clock, held, directory, story)
+
+
+def with_versions(ways: Ways, pipeline: Pipeline, plan: Plan, over: Container[int] = ()) -> Ways:
+    """With the versions of the tools that stages which are not `over` require. Raises SurroundingsError where one is
+    missing or will not do."""
+    if not any(stage.requires for stage in pipeline.stages):
+        return ways
+    from stagebook.engine import requires
+
+    return ways._replace(versions=requires.check(pipeline, plan, over))
 
 
 def exit_code(over: RunEnded | None) -> int:
@@ -143,7 +156,16 @@ def assemble(
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers)
+    artifacts = None
+    if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        from stagebook.engine.artifacts import Artifacts
+        from stagebook.engine.freshness import Freshness
+
+        cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
+        freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
+        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        artifacts.restore(story)
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

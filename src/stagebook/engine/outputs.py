@@ -7,7 +7,7 @@ from stagebook.scheduler.machine import Machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Callable, Mapping
 
 
 class Outputs:
@@ -18,6 +18,8 @@ class Outputs:
         self._places = places
         self._machine = machine
         self._known: dict[tuple[int, int], dict[str, str]] = {}
+        #: What a stage that does not run, as it is up to date, said when it ran; None for any other.
+        self.values_before: Callable[[int], dict[str, str] | None] | None = None
         self.warnings: list[str] = []  #: what was wrong with a file that was read, once each: for `Answers` to hand on
 
     def index(self, stage: str) -> int | None:
@@ -34,6 +36,10 @@ class Outputs:
             return {}
         attempt = self._machine.attempt(index)
         known = self._known.get((index, attempt))
+        if known is None and self.values_before is not None:
+            before = self.values_before(index)
+            if before is not None:
+                return before
         if known is None:
             from stagebook.condition import outputs
 
