@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from typing import Any
 
 import pytest
@@ -165,6 +166,37 @@ def test_a_real_run_that_passed_on_a_later_attempt_is_evidence(place: Place) -> 
     assert place.run("run", "--quiet").code == 0
     (one,) = place.run("flaky", "--json").json["flaky"]
     assert (one["kind"], one["stage"], one["failed"]["count"], one["failed"]["of"]) == ("stage", "a", 1, 2)
+
+
+def test_r080_reports_that_stages_leave_are_read_and_compared_by_commit(place: Place) -> None:
+    place.write(
+        """\
+version: 1
+stages:
+  "unit tests":
+    run: |
+      echo x >> "$BASE/count"
+      if [ $(wc -l < "$BASE/count") = 2 ]; then verdict='<failure message="assert 3 == 4"/>'; fi
+      echo "<testsuite name='s'><testcase classname='m' name='t'>$verdict</testcase></testsuite>" > report.xml
+      test -z "$verdict"
+    outputs: [report.xml]
+"""
+    )
+    for words in (
+        ["init", "-q"],
+        ["-c", "user.email=a@b", "-c", "user.name=n", "commit", "-q", "--allow-empty", "-mx"],
+    ):
+        subprocess.run(["git", *words], cwd=place.folder, check=True)
+    assert [place.run("run", "--quiet", "--force").code for _ in range(3)] == [0, 1, 0]
+    found = place.run("flaky", "--json").json["flaky"]
+    assert [(one["kind"], one["stage"], one["classname"], one["name"]) for one in found] == [
+        ("stage", "unit tests", "", ""), ("test", "unit tests", "m", "t"),
+    ]  # fmt: skip
+    here = subprocess.run(["git", "rev-parse", "HEAD"], cwd=place.folder, stdout=subprocess.PIPE, text=True, check=True)
+    for one in found:
+        assert (one["failed"]["count"], one["failed"]["of"]) == (1, 3)
+        assert [commit["commit"] for commit in one["commits"]] == [here.stdout.strip()]
+    assert found[1]["message"] == "assert 3 == 4"
 
 
 def test_names_do_nothing_on_a_terminal(place: Place) -> None:
