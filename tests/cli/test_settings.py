@@ -53,6 +53,7 @@ def test_defaults_are_those_of_the_door(tmp_path: Path) -> None:
         "color": "auto",
         "dir": None,
         "output": "fail-only",
+        "otlp-endpoint": None,
         "cache-limit": "10GiB",
         "cache-age": "30d",
     }

@@ -80,6 +80,6 @@ class Past:
             for (classname, name), words in tests.items()
             for word in words
         ]
-        path = folder / f"{log.removesuffix('.log')}.1.xml"
+        path = folder / f"{log.removesuffix('.log')}.xml"
         path.write_text(f"<testsuite name='s'>{''.join(cases)}</testsuite>")
         os.utime(path)

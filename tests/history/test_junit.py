@@ -129,7 +129,6 @@ def test_of_a_torn_report_the_whole_cases_are_kept(tmp_path: Path) -> None:
     assert [case.name for case in found] == ["test_one[a<b]", "test_two", "test_three"]
     assert notes[0].level == "warning"
     assert notes[0].line > 1
-    assert not junit.is_whole(notes[0].file)
 
 
 def test_what_is_no_file_gives_a_note(tmp_path: Path) -> None:

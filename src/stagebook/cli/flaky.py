@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from stagebook.cli import output, place
+from stagebook.cli import output, place, voice
 from stagebook.cli.words import nearest, usage_error
 from stagebook.history import flaky, queries, store
 from stagebook.report import flaky as report
@@ -26,11 +26,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(args: Namespace) -> int:
     """0 whatever is found: the question was answered."""
-    since_us = None if args.since is None else _since_us(args.since)
-    voice = store.Voice(None if args.quiet else lambda text: output.say([text], sys.stderr))
+    now_us = time.time_ns() // 1000
+    since_us = None if args.since is None else voice.moment_us("--since", args.since, now_us)
     state = place.state_directory(args)
-    document = store.ask(state, lambda connection: flaky.find(connection, args.pipeline, since_us), voice)
-    if args.pipeline is not None and not any(seen["known"] for seen in document["looked_at"].values()):
+    document = store.ask(state, lambda connection: flaky.find(connection, args.pipeline, since_us), voice.voice(args))
+    if args.pipeline is not None and not document["flaky"]:
         _refuse_unknown(args.pipeline, store.ask(state, queries.pipelines))
     if args.json:
         output.say_json(document)
@@ -43,17 +43,3 @@ def _refuse_unknown(name: str, known: list[str]) -> None:
     if name not in known:
         near = nearest(name, known)
         raise usage_error(f"no run of a pipeline '{name}' is on record" + (f", did you mean '{near}'?" if near else ""))
-
-
-def _since_us(text: str) -> int:
-    """A duration before now, or the beginning of a day here."""
-    from stagebook.model.quantity import duration_ms
-
-    try:
-        return int(time.mktime(time.strptime(text, "%Y-%m-%d"))) * 1_000_000
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return time.time_ns() // 1000 - duration_ms(text) * 1000
-    except ValueError as error:
-        raise usage_error(f"--since: {error}, and no day such as 2027-01-31") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from stagebook.cli import output, pipelines, trouble
+from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
@@ -17,16 +19,23 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook lint stagebook.yaml
-stagebook lint --strict --json"""
+stagebook lint --strict --json
+stagebook lint --sarif -o lint.sarif"""
+
+FORMATS = ("text", "json", "sarif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
+    parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors: exit 1")
 
 
 def execute(args: Namespace) -> int:
     """0: nothing at error level; 1: a warning under `--strict`; 2: a file that `run` would refuse."""
+    format = _format(args)
     found: list[Problem] = []
     good: list[tuple[str, Pipeline]] = []
     for file in args.files or [pipelines.find(None)]:
@@ -45,11 +54,38 @@ def execute(args: Namespace) -> int:
         code = WRONG_INPUT
     elif args.strict and any(problem.level == "warning" for problem in found):
         code = FAILED
-    if args.json:
+    if format == "sarif":
+        _say_sarif(args, found)
+    elif format == "json":
         output.say_json({"notes": problems.document(found), "ok": code == OK, "files": [_facts(*one) for one in good]})
     else:
         _say(args, found, good, code)
     return code
+
+
+def _format(args: Namespace) -> str:
+    asked = {"sarif"} if args.sarif else set()
+    asked |= {"json"} if args.json else set()
+    asked |= {args.format} if args.format != "text" else set()
+    if len(asked) > 1:
+        raise usage_error(f"{' and '.join(sorted(asked))} are two documents; choose one")
+    format = asked.pop() if asked else "text"
+    if args.out is not None and format != "sarif":
+        raise usage_error("-o is for --sarif")
+    return format
+
+
+def _say_sarif(args: Namespace, found: list[Problem]) -> None:
+    from stagebook.record.state import git_root
+    from stagebook.report.export import sarif
+
+    here = os.getcwd()
+    whole = [problem._replace(file=problem.file and os.path.abspath(problem.file)) for problem in found]
+    text = sarif.render(whole, git_root(here) or here)
+    if args.out is not None:
+        output.write_file(args.out, text)
+    else:
+        output.say([text.rstrip("\n")])
 
 
 #: What `run` refuses although each key by itself is sound.

@@ -29,6 +29,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
     "flaky": ("flaky", "tests and stages that passed and failed on the same commit"),
+    "stats": ("stats", "show how a stage did in all its runs, alone and in company"),
+    "diff": ("diff", "compare two runs: what got slower, what had been changed"),
+    "history": ("history", "rebuild, prune or export the index of all runs"),
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
@@ -40,8 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init stats diff approve reject experiment diagnose review import patch serve items gate-link audit"
-    " history bundle notify wait env examples completion"
+    "init approve reject experiment diagnose review import patch serve items gate-link audit"
+    " bundle notify wait env examples completion"
 ).split()
 
 _HELP = """\

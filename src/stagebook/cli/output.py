@@ -40,6 +40,13 @@ def say_json(document: Any) -> None:
     _write(sys.stdout, json.dumps(document) + "\n")
 
 
+def flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass  # it is told when the command ends
+
+
 def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text)

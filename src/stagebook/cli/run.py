@@ -178,6 +178,20 @@ def _begin_exports(args: argparse.Namespace) -> None:
         junit.begin(args.junit)
 
 
+def _send_spans(args: argparse.Namespace, story: Story) -> None:
+    setting = args.settings.otlp_endpoint
+    if setting is None and not any(name.startswith("OTEL_EXPORTER_OTLP_") for name in os.environ):
+        return
+    from stagebook.cli import output, telemetry
+
+    where = telemetry.endpoint(setting, os.environ)
+    if where is not None:
+        output.flush()  # what there is to read need not wait for a collector
+        why = telemetry.send(story.document(), where, story.traceparent)
+        if why is not None:
+            output.say([f"warning: {why}"], sys.stderr)
+
+
 def _write_junit(args: argparse.Namespace, document: dict[str, Any]) -> None:
     """The run is over and stays what it is, whatever becomes of a file that tells of it."""
     from stagebook.cli import junit, output, show
@@ -457,6 +471,8 @@ class Show:
             _write_junit(args, document)
         if any(stage.outputs for stage in story.pipeline.stages):
             self._tidy()
+        if result.over is not None:
+            _send_spans(args, story)
         return launch.exit_code(result.over)
 
     def _tidy(self) -> None:

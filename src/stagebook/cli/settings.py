@@ -28,6 +28,7 @@ KNOWN: dict[str, tuple[Any, tuple[str, ...] | str | None]] = {
     "color": ("auto", ("auto", "always", "never")),
     "dir": (None, ()),
     "output": ("fail-only", ("group", "interleave", "fail-only")),
+    "otlp-endpoint": (None, ()),
     "cache-limit": ("10GiB", "size"),
     "cache-age": ("30d", "duration"),
 }
@@ -47,8 +48,8 @@ class Settings:
     """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
 
     __slots__ = (
-        "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "cache_limit", "cache_age",
-        "origins",
+        "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "otlp_endpoint",
+        "cache_limit", "cache_age", "origins",
     )  # fmt: skip
 
     jobs: int | None
@@ -59,6 +60,7 @@ class Settings:
     color: str
     dir: str | None
     output: str
+    otlp_endpoint: str | None
     cache_limit: str
     cache_age: str
 

@@ -23,7 +23,7 @@ stagebook timeline last --format html
 stagebook timeline last --format svg -o timeline.svg
 stagebook timeline last --format markdown >> "$GITHUB_STEP_SUMMARY\""""
 
-EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit")
+EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit", "otlp")
 FORMATS = ("text", "html", *EXPORTS, "json")
 PAGE = "report.html"
 
@@ -114,6 +114,10 @@ def _export(format: str, directory: str, document: dict[str, Any]) -> Iterable[s
         from stagebook.record import growth
 
         more["growth"] = growth.read(os.path.join(directory, "logs"))
+    if format == "otlp":
+        from stagebook.record import trace
+
+        more["span_of"] = trace.span
     if format == "junit":
         from stagebook.cli import junit, show
 

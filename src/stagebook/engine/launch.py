@@ -15,6 +15,7 @@ from stagebook.engine.attempts import Attempts, hide
 from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
 from stagebook.engine.environment import Environment
+from stagebook.engine.head import head
 from stagebook.engine.loop import Engine
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.spawn import Spawner
@@ -93,7 +94,8 @@ def start(
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
-        policy_because=choice.policy_because, traceparent=story.traceparent, choice=choice._asdict(),
+        policy_because=choice.policy_because, **head(os.path.dirname(pipeline.file))._asdict(),
+        traceparent=story.traceparent, choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()

@@ -17,105 +17,105 @@ from stagebook.record.clock import stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection
 
 FAILED = ("failure", "error", "timeout")
 COMMITS_MAX = 20  #: of one flake that are listed
-_WHO = ("pipeline", "stage", "classname", "name")
+_WHAT = ("stage", "classname", "name")
 
 
 def find(connection: Connection, pipeline: str | None = None, since_us: int | None = None) -> dict[str, Any]:
-    """The document: flakes with most evidence first, and what there was to look at."""
-    found: list[dict[str, Any]] = []
-    looked_at: dict[str, dict[str, int]] = {}
-    for kind, tries in (("test", _of_tests(pipeline, since_us)), ("stage", _of_stages(pipeline, since_us))):
-        found += _flakes(connection, kind, tries)
-        looked_at[f"{kind}s"] = _looked_at(connection, tries)
+    """The document: flakes with most evidence first. What there was to look at is said where nothing was found."""
+    chosen = []
+    if pipeline is not None:
+        chosen.append(runs.c.pipeline == pipeline)
+    if since_us is not None:
+        chosen.append(runs.c.started_us >= since_us)
+    found = [
+        *_flakes(connection, "test", _tests(), chosen),
+        *_flakes(connection, "stage", _attempts(), chosen),
+    ]
     found.sort(key=lambda one: (-one["mixed"], -one["failed"]["low"], one["stage"], one["classname"], one["name"]))
-    return {"flaky": found, "looked_at": looked_at, "enough": figures.ENOUGH}
+    return {
+        "flaky": found,
+        "looked_at": None if found else _looked_at(connection, chosen),
+        "enough": figures.ENOUGH,
+    }
 
 
-def _key(has_digest: bool) -> Any:
-    """Within what two tries are of the same thing: one text a commit or a run."""
-    commit = literal("commit ") + runs.c.commit_sha
-    if has_digest:
-        commit = commit + " " + func.coalesce(runs.c.digest, "")
-    is_known = and_(runs.c.commit_sha.is_not(None), or_(runs.c.dirty.is_(None), runs.c.dirty.is_(False)))
-    return case((is_known, commit), else_=literal("run ") + runs.c.run).label("key")
+def _of_one_commit(of: Any) -> Any:
+    is_known = and_(of.c.commit_sha.is_not(None), or_(of.c.dirty.is_(None), of.c.dirty.is_(False)))
+    return case((is_known, of.c.commit_sha))
 
 
-def _of_tests(pipeline: str | None, since_us: int | None) -> Select[Any]:
-    """One row a try: who, within what, when, and whether it passed."""
+def _keys(chosen: Sequence[Any]) -> Any:
+    """Each run with the number of that within which its tries are of the same thing: the first run of its commit and of
+    its pipeline file, or itself."""
+    commit = _of_one_commit(runs)
+    first = func.min(runs.c.id).over(partition_by=(commit, runs.c.digest))
+    key = case((commit.is_(None), runs.c.id), else_=first).label("key")
+    return select(runs.c.id, runs.c.pipeline, runs.c.started_us, key).where(*chosen).cte("keys")
+
+
+def _tests() -> Any:
+    """What tries there are: who, which run, and how each ended."""
     stage = case((tests.c.shard.is_(None), tests.c.stage), else_="").label("stage")
-    columns = (runs.c.pipeline, stage, tests.c.classname, tests.c.name, _key(False), runs.c.started_us)
-    asked = select(*columns, (tests.c.outcome == "success").label("passed")).join_from(
-        tests, runs, runs.c.id == tests.c.run_id
-    )
-    return _within(asked.where(tests.c.outcome.in_(("success", *FAILED))), pipeline, since_us)
+    passed = (tests.c.outcome == "success").label("passed")
+    counts = tests.c.outcome.in_(("success", *FAILED))
+    return select(tests.c.run_id, stage, tests.c.classname, tests.c.name, passed).where(counts).cte("tries")
 
 
-def _of_stages(pipeline: str | None, since_us: int | None) -> Select[Any]:
-    """Attempts. One that was interrupted, or whose end a resume took back, says nothing of the stage."""
+def _attempts() -> Any:
+    """The same of stages. An attempt that was interrupted, or whose end a resume took back, says nothing of it."""
     nothing = literal("")
-    columns = (
-        runs.c.pipeline, attempts.c.stage, nothing.label("classname"), nothing.label("name"), _key(True),
-        func.coalesce(attempts.c.started_us, runs.c.started_us).label("started_us"),
-    )  # fmt: skip
-    asked = select(*columns, (attempts.c.outcome == "success").label("passed")).join_from(
-        attempts, runs, runs.c.id == attempts.c.run_id
-    )
+    passed = (attempts.c.outcome == "success").label("passed")
     counts = and_(
         attempts.c.outcome.in_(("success", *FAILED)),
         attempts.c.taken_back.is_(False),
-        func.coalesce(attempts.c.reason, "") != "interrupted",
+        or_(attempts.c.reason.is_(None), attempts.c.reason != "interrupted"),
     )
-    return _within(asked.where(counts), pipeline, since_us)
+    columns = (attempts.c.run_id, attempts.c.stage, nothing.label("classname"), nothing.label("name"), passed)
+    return select(*columns).where(counts).cte("tries")
 
 
-def _within(asked: Select[Any], pipeline: str | None, since_us: int | None) -> Select[Any]:
-    if pipeline is not None:
-        asked = asked.where(runs.c.pipeline == pipeline)
-    if since_us is not None:
-        asked = asked.where(runs.c.started_us >= since_us)
-    return asked
-
-
-def _groups(tries: Select[Any]) -> Any:
-    """One row for each commit (or run) of each test or stage that had two tries there at least."""
-    row = tries.cte("tries")
-    failed_us = case((row.c.passed.is_(False), row.c.started_us))
-    return (
+def _flakes(connection: Connection, kind: str, tries: Any, chosen: Sequence[Any]) -> list[dict[str, Any]]:
+    ever_failed = select(*[tries.c[name] for name in _WHAT]).where(tries.c.passed.is_(False)).distinct().cte("failing")
+    keys = _keys(chosen)
+    who = [keys.c.pipeline, *[tries.c[name] for name in _WHAT]]
+    failed_us = case((tries.c.passed.is_(False), keys.c.started_us))
+    group = (
         select(
-            *[row.c[name] for name in _WHO],
-            row.c.key,
-            func.sum(case((row.c.passed, 1), else_=0)).label("passed"),
-            func.sum(case((row.c.passed, 0), else_=1)).label("failed"),
+            *who,
+            keys.c.key,
+            func.sum(case((tries.c.passed, 1), else_=0)).label("passed"),
+            func.sum(case((tries.c.passed, 0), else_=1)).label("failed"),
             func.min(failed_us).label("first_us"),
             func.max(failed_us).label("last_us"),
         )
-        .group_by(*[row.c[name] for name in _WHO], row.c.key)
+        .join_from(tries, ever_failed, and_(*[tries.c[name] == ever_failed.c[name] for name in _WHAT]))
+        .join(keys, keys.c.id == tries.c.run_id)
+        .group_by(*who, keys.c.key)
         .having(func.count() > 1)
         .cte("groups")
     )
-
-
-def _flakes(connection: Connection, kind: str, tries: Select[Any]) -> list[dict[str, Any]]:
-    group = _groups(tries)
-    who = [group.c[name] for name in _WHO]
+    whole = [group.c.pipeline, *[group.c[name] for name in _WHAT]]
     summed = (
         select(
             group,
-            func.sum(group.c.passed + group.c.failed).over(partition_by=who).label("of"),
-            func.sum(group.c.failed).over(partition_by=who).label("all_failed"),
-            func.count().over(partition_by=who).label("groups"),
+            func.sum(group.c.passed + group.c.failed).over(partition_by=whole).label("of"),
+            func.sum(group.c.failed).over(partition_by=whole).label("all_failed"),
+            func.count().over(partition_by=whole).label("groups"),
         )
         .where(group.c.passed > 0)
         .cte("summed")
     )
+    asked = select(summed, runs.c.run, _of_one_commit(runs).label("commit")).join_from(
+        summed, runs, runs.c.id == summed.c.key
+    )
     by_who: dict[tuple[str, ...], list[Any]] = {}
-    for row in connection.execute(select(summed).where(summed.c.failed > 0).order_by(summed.c.last_us.desc())):
+    for row in connection.execute(asked.where(summed.c.failed > 0).order_by(summed.c.last_us.desc())):
         by_who.setdefault(tuple(row[:4]), []).append(row)
     return [_flake(connection, kind, rows) for rows in by_who.values()]
 
@@ -142,9 +142,13 @@ def _flake(connection: Connection, kind: str, rows: list[Any]) -> dict[str, Any]
 
 
 def _evidence(row: Any) -> dict[str, Any]:
-    kind, id, *_ = row.key.split(" ")
-    of = {"commit": None, "run": None, kind: id}
-    return {**of, "failed": row.failed, "of": row.failed + row.passed, "last": stamp(row.last_us)}
+    return {
+        "commit": row.commit,
+        "run": row.run if row.commit is None else None,
+        "failed": row.failed,
+        "of": row.failed + row.passed,
+        "last": stamp(row.last_us),
+    }
 
 
 def _last_failure(connection: Connection, pipeline: str | None, stage: str, classname: str, name: str) -> Any:
@@ -157,13 +161,14 @@ def _last_failure(connection: Connection, pipeline: str | None, stage: str, clas
     return row or (None, None, stage)
 
 
-def _looked_at(connection: Connection, tries: Select[Any]) -> dict[str, int]:
-    """How many there are on record, and how many of them were tried twice on one commit, or in one run."""
-    row = tries.cte("tries")
-    known = select(*[row.c[name] for name in _WHO]).distinct().subquery()
-    group = _groups(tries)
-    twice = select(*[group.c[name] for name in _WHO]).distinct().subquery()
-    return {
-        "known": connection.execute(select(func.count()).select_from(known)).scalar_one(),
-        "tried_twice": connection.execute(select(func.count()).select_from(twice)).scalar_one(),
-    }
+def _looked_at(connection: Connection, chosen: Sequence[Any]) -> dict[str, int]:
+    """How many tests and stages are on record, and on how many commits there was more than one run."""
+    counts = {}
+    for name, tries in (("tests", _tests()), ("stages", _attempts())):
+        known = select(*[tries.c[name] for name in _WHAT]).join_from(tries, runs, runs.c.id == tries.c.run_id)
+        known = known.where(*chosen).distinct()
+        counts[name] = connection.execute(select(func.count()).select_from(known.subquery())).scalar_one()
+    commit = _of_one_commit(runs).label("commit")
+    again = select(commit).where(*chosen, commit.is_not(None)).group_by(commit).having(func.count() > 1)
+    counts["commits"] = connection.execute(select(func.count()).select_from(again.subquery())).scalar_one()
+    return counts

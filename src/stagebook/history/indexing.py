@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy import update as update_rows
 
 from stagebook.history import reading
-from stagebook.history.schema import attempts, meta, runs, stages, tests
+from stagebook.history.schema import attempts, meta, runs, stages, storable, tests
 from stagebook.record.state import journal_path, run_directory, runs_directory
 
 TYPE_CHECKING = False
@@ -153,7 +153,11 @@ def _insert(connection: Connection, table: Table, columns: Iterable[str], rows: 
         order = [list(columns).index(name) for name in compiled.positiontup or ()]
         if order != sorted(order):
             rows = [tuple([row[at] for at in order]) for row in rows]
-        connection.exec_driver_sql(str(compiled), rows)
+        try:
+            connection.exec_driver_sql(str(compiled), rows)
+        except UnicodeEncodeError:
+            rows = [tuple([storable(cell) if isinstance(cell, str) else cell for cell in row]) for row in rows]
+            connection.exec_driver_sql(str(compiled), rows)
 
 
 # Test cases -------------------------------------------------------------------------------------------------------
@@ -164,8 +168,8 @@ _CASE = (
 
 
 def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[Any, ...]]:
-    """The test cases in the reports that attempts of a run left: `reports/LOG.N.xml`, LOG the attempt's log without
-    its `.log`. What is no report is left out."""
+    """The test cases in the reports that attempts of a run left: `reports/LOG.xml`, LOG the attempt's log without its
+    `.log`, further ones `LOG~2.xml` and so on. What is no report is left out."""
     folder = os.path.join(directory, "reports")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(_REPORT))
@@ -181,8 +185,8 @@ def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[
     shards = reading.shards(journal)
     commit = journal.run.get("commit_sha")
     for name in names:
-        log = name.removesuffix(_REPORT).rpartition(".")[0]
-        stage, attempt = of_log.get(log, (log, None))
+        log = name.removesuffix(_REPORT).partition("~")[0]
+        stage, attempt = of_log.get(log) or of_log.get(log.rpartition(".")[0], (log, None))
         try:
             for case in junit.read(os.path.join(folder, name)):
                 yield (

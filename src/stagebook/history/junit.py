@@ -69,14 +69,6 @@ def read(path: str, notes: list[Problem] | None = None) -> Iterator[Case]:
             notes.append(_note(path, parser, error))
 
 
-def is_whole(path: str) -> bool:
-    """Whether it is a JUnit report, and one that is written to its end."""
-    notes: list[Problem] = []
-    for _ in read(path, notes):
-        pass
-    return not notes
-
-
 def _note(path: str, parser: expat.XMLParserType, error: Exception) -> Problem:
     line = col = 0
     if isinstance(error, OSError):

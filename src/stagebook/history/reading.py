@@ -32,6 +32,7 @@ _SEAL_LENGTH = len(_SEAL) + 8 + 2
 _EVENT = b'"event":"'
 _EVENT_FROM = 60  #: no line has its event before this byte
 _PLAN = (b',"choice":', b',"plan":')
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _TOLD = (b"stage.", b"usage", b"run.", b"journal.synced", b"stages.")
 
 
@@ -67,7 +68,7 @@ def read(directory: str) -> Journal | None:
             told = _straight(file, os.path.basename(directory))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (_Odd, OSError, KeyError, ValueError, TypeError, IndexError):
+    except (_Odd, StopIteration, OSError, KeyError, ValueError, TypeError, IndexError):
         try:
             told = _by_story(directory, path)
         except (SurroundingsError, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -111,7 +112,7 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
         if number == 1:
             first = _first(body)
             continue
-        record = json.loads(body + b"}")
+        record = _scan(f"{body.decode()}}}", 0)[0]  # as json.loads does, less looking for an encoding
         event = record["event"]
         is_synced = event == "journal.synced" or (is_synced and event == "usage")
         if event == "stage.started":

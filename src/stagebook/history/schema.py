@@ -132,3 +132,8 @@ meta = Table(
 )
 
 TABLES = {"runs": runs, "stages": stages, "attempts": attempts, "tests": tests}
+
+
+def storable(text: str) -> str:
+    """`text` as a database keeps it: a lone surrogate, which is no character, becomes an escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

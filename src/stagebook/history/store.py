@@ -56,20 +56,27 @@ class Voice:
         self.progress = progress or (lambda done, total: None)
 
 
-def ask(state: str, question: Callable[[Connection], Answer], voice: Voice | None = None) -> Answer:
+def ask(
+    state: str, question: Callable[[Connection], Answer], voice: Voice | None = None, is_change: bool = False
+) -> Answer:
     """What `question` finds in the history of a state directory, once that is up to date as far as it can be.
 
-    It is asked again if the database turns out to be damaged. Raises SurroundingsError.
+    It is asked again if the database turns out to be damaged. With `is_change` it changes the database, and is only
+    asked where that will last. Raises SurroundingsError.
     """
     voice = voice or Voice()
     if not _is_writable(state):
+        if is_change:
+            raise SurroundingsError(f"cannot write {os.path.join(state, NAME)}: it is read-only, or not there")
         return _ask_beside(state, question, voice)
     held = _turn(state)
     if held is None:
+        if is_change:
+            raise SurroundingsError(f"{os.path.join(state, NAME)} is being brought up to date by another process")
         voice.note(f"{NAME} is being brought up to date by another process; what follows is as of before")
         return _ask_held(state, question, voice)
     try:
-        return _ask_own(state, question, voice)
+        return _ask_own(state, question, voice, is_change)
     finally:
         os.close(held)
 
@@ -105,7 +112,7 @@ def rebuild(state: str, voice: Voice | None = None) -> int:
 # The ways to an answer --------------------------------------------------------------------------------------------
 
 
-def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice) -> Answer:
+def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice, is_change: bool) -> Answer:
     """While this process alone brings the database up to date."""
     path = os.path.join(state, NAME)
     for is_last in (False, True):
@@ -116,6 +123,8 @@ def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice)
                 return _asked(connection, question)
         except (DBAPIError, Damaged) as error:
             if _means(error, _BUSY):
+                if is_change:
+                    raise SurroundingsError(f"{path} is held by another process") from error
                 voice.note(f"{NAME} is held by another process; what follows is as of before")
                 return _ask_held(state, question, voice)
             if is_last or not _is_damage(error):

@@ -243,14 +243,19 @@ def _file_in(fd: int) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _damaged(directory: str, why: str = "its first record cannot be read", file: str | None = None) -> Summary:
+def remembered(run: str, **known: Any) -> Summary:
+    """The summary of a run of which only so much is known; all else is null. `state` is `gone`: its directory is not
+    there any more, and a history remembers it."""
     names = (
         "pipeline", "outcome", "reason", "mode", "jobs", "jobs_because", "policy", "policy_because", "file", "trace_id",
         "parent_span_id", "started", "finished", "wall_s", "waiting", "critical_planned", "critical_by", *_TOTALS,
     )  # fmt: skip
+    return {"run": run, **dict.fromkeys(names), "state": "gone", "warnings": [], **known}
+
+
+def _damaged(directory: str, why: str = "its first record cannot be read", file: str | None = None) -> Summary:
     warning = why if journal_path(directory) in why else f"{journal_path(directory)}: {why}"
-    nothing = dict.fromkeys(names)
-    return {"run": os.path.basename(directory), **nothing, "file": file, "state": "damaged", "warnings": [warning]}
+    return remembered(os.path.basename(directory), file=file, state="damaged", warnings=[warning])
 
 
 def _state(directory: str, last: dict[str, Any]) -> str:

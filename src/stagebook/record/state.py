@@ -39,7 +39,7 @@ def locate(file: str | None, format: str | None, cwd: str, option: str | None, e
     folder = os.path.dirname(os.path.abspath(os.path.join(cwd, file)))
     if format in (None, "native"):
         return os.path.join(folder, NAME)
-    return os.path.join(_git_root(folder) or os.path.abspath(cwd), NAME)
+    return os.path.join(git_root(folder) or os.path.abspath(cwd), NAME)
 
 
 def make(state: str) -> None:
@@ -142,11 +142,12 @@ def _nearest(folder: str) -> str:
             return os.path.join(at, NAME)
         above = os.path.dirname(at)
         if above == at:
-            return os.path.join(_git_root(folder) or folder, NAME)
+            return os.path.join(git_root(folder) or folder, NAME)
         at = above
 
 
-def _git_root(folder: str) -> str | None:
+def git_root(folder: str) -> str | None:
+    """The root of the work tree that an absolute folder is in."""
     while True:
         if os.path.exists(os.path.join(folder, ".git")):
             return folder

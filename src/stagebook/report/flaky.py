@@ -18,7 +18,7 @@ _COMMITS_SHOWN = 5
 def render(document: Mapping[str, Any], style: Style) -> list[str]:
     found = document["flaky"]
     if not found:
-        return [folded for line in _nothing(document) for folded in _folded(line, style)]
+        return [folded for line in _nothing(document["looked_at"]) for folded in _folded(line, style)]
     lines = [f"{len(found)} flaky, most evidence first"]
     for one in found:
         lines += ["", _headline(one, style), *[f"  {line}" for line in _facts(one, document["enough"])]]
@@ -30,19 +30,18 @@ def _folded(line: str, style: Style) -> list[str]:
     return [line] if cells(line) < style.width else wrap(line, style.width - 1)
 
 
-def _nothing(document: Mapping[str, Any]) -> Iterator[str]:
-    for noun, seen in document["looked_at"].items():
-        one = noun.removesuffix("s")
-        if not seen["known"]:
-            yield f"no {noun} on record" + (": no stage left a JUnit report" if one == "test" else "")
-        elif not seen["tried_twice"]:
-            yield f"insufficient data: {plural(seen['known'], one)} on record, none was tried twice on one commit"
-        else:
-            were = "was" if seen["tried_twice"] == 1 else "were"
-            yield (
-                f"no flaky {one}: {seen['tried_twice']} of {plural(seen['known'], one)} {were} tried more than once "
-                "on one commit, and ended alike each time"
-            )
+def _nothing(seen: Mapping[str, int]) -> Iterator[str]:
+    if not seen["tests"]:
+        yield "no tests on record: no stage left a JUnit report"
+    if not seen["stages"]:
+        yield "no stages on record"
+        return
+    known = " and ".join(plural(seen[noun], noun.removesuffix("s")) for noun in ("tests", "stages") if seen[noun])
+    if seen["commits"]:
+        yield f"nothing flaky: {known}, and none both passed and failed on one commit or in one run"
+        yield f"{plural(seen['commits'], 'commit')} with more than one run to compare"
+    else:
+        yield f"insufficient data: {known} on record, and no commit with more than one run to compare"
 
 
 def _headline(one: Mapping[str, Any], style: Style) -> str:

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 _STATE = {"running": "running", "waiting": "gate", "interrupted": "interrupted", "damaged": "error"}
 
 
-def render(runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0) -> list[str]:
-    """`runs` are documents without stages, newest first; `more` are left out of them."""
+def render(
+    runs: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str], more: int = 0,
+    stage: str | None = None,
+) -> list[str]:  # fmt: skip
+    """`runs` are documents without stages, newest first; `more` are left out of them. Where a `stage` was asked for,
+    how it did stands last in the row, in place of the mode."""
     if not runs and more <= 0:
         return ["no runs yet; `stagebook run` makes the first"]
     read = instants()
     rows = [_row(run, style, short, read) for run in runs]
+    if stage is not None:
+        rows = [(*row[:-1], _of_stage(run["stage"], style)) for run, row in zip(runs, rows)]
     widths = [max([cells(row[column]) for row in rows], default=0) for column in range(5)]
-    lines = []
+    lines = [] if stage is None else wrap(style.plain(f"runs with {harmless(stage)}, and how it did"), style.width - 1)
     for run, row in zip(runs, rows):
         left = "  ".join(pad(text, width) for text, width in zip(row, widths))
         room = style.width - 1 - cells(left) - 2
@@ -49,9 +55,15 @@ def goes_on(run: Mapping[str, Any], newer: int, short: str, style: Style) -> str
     return style.plain(text)
 
 
+def _of_stage(stage: Mapping[str, Any], style: Style) -> str:
+    state = stage["outcome"] or "needs"
+    glyph = style.paint(style.glyph(state).ljust(style.glyph_width), state)
+    return f"{glyph} {style.plain(span(stage['wall_s'])):>9}"
+
+
 def _row(
     run: Mapping[str, Any], style: Style, short: Callable[[str], str], read: Callable[[str], int]
-) -> tuple[str, str, str, str, str]:
+) -> tuple[str, ...]:
     outcome = run["outcome"]
     state = outcome or _STATE.get(str(run.get("state")), "needs")
     word = outcome or str(run.get("state") or "open")

@@ -11,7 +11,7 @@ NAMES = (
     "<b onload=x>&amp;", "<!--", "]]>",
     "\x1b[31mred\x07\n\tx\r\x00", "\u202egnp.exe", "\ufeff\ufffe\udc80", "x" * 10_000, "日本語 ﬂ°°60¶ß #60;img#62;",
     "=cmd|'/c calc'!A0",
-    "+1", "-1", "@sum(1)", "\t=1", "\r=1", " =1", "＝1", "a,b\"c",
+    "+1", "-1", "@sum(1)", "\t=1", "\r=1", " =1", "＝1", "a,b\"c", "a;=1", "a\"; -1", "GH-12",
     "a|b`c``d", "a\\|b\\", "```", "[l](http://e.com) https://e.com www.e.com @octocat #12",
     "![i](x)", "*b* _i_ ~s~ $m$",
     "section x", "gantt", "title y", "click a", "a:b;c#d", "2001-01-01",

@@ -58,11 +58,14 @@ def test_no_cell_is_a_formula_or_breaks_its_row() -> None:
         for cell in row.values():
             assert not cell.lstrip().startswith(tuple("=+-@＝\t\r")), cell
             assert cell.isprintable()
+            for part in cell.split(";")[1:]:  # where the semicolon ends a cell
+                assert not part.lstrip(" \"'").startswith(tuple("=+-@＝")) or part.lstrip(' "').startswith("'"), cell
     names = [row["stage"] for row in rows]
     assert "'=cmd|'/c calc'!A0" in names
     assert "'-1" in names
     assert "'＝1" in names
     assert "\\t=1" in names
+    assert "a;'=1" in names
     assert 'a,b"c' in names
 
 

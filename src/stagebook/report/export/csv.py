@@ -1,12 +1,14 @@
 """A run as CSV (RFC 4180): one row an attempt, for spreadsheets and data frames. Stages that never ran have no row.
 
-A cell that a spreadsheet would take for a formula begins with an apostrophe instead; control characters are escapes.
+A cell that a spreadsheet would take for a formula begins with an apostrophe instead, also where one that takes
+semicolons for the ends of cells would see the beginning of a cell; control characters are escapes.
 The JSON document has names exactly as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 
 from stagebook.report import rows
 from stagebook.report.harmless import harmless
@@ -27,6 +29,7 @@ COLUMNS = (
 )  # fmt: skip
 #: What spreadsheets take for the beginning of a formula, in full width too.
 _FORMULA = tuple("=+-@＝＋－＠")
+_AFTER_SEMICOLON = re.compile(r"(;[\s\"']*)(?=[=+\-@＝＋－＠])")
 
 
 def render(document: Document, now_us: int | None = None) -> Iterator[str]:
@@ -34,10 +37,10 @@ def render(document: Document, now_us: int | None = None) -> Iterator[str]:
     line = csv.writer(_Echo()).writerow
     yield line(COLUMNS)
     read = rows.instants()
-    head = (_safe(document["run"]), _safe(document["pipeline"]))
+    head = (safe(document["run"]), safe(document["pipeline"]))
     path = frozenset(document["critical_path"])
     for stage in document["stages"]:
-        name = _safe(stage["stage"])
+        name = safe(stage["stage"])
         is_critical = "yes" if stage["stage"] in path else "no"
         for attempt in stage["attempts"]:
             yield line((*head, name, *_attempt(attempt, is_critical, read)))
@@ -49,7 +52,7 @@ def _attempt(attempt: Document, is_critical: str, read: Any) -> list[Any]:
     return [
         attempt.get("attempt"),
         attempt["outcome"],
-        _safe(attempt["reason"]),
+        safe(attempt["reason"]),
         attempt["exit"],
         attempt["signal"],
         attempt["started"],
@@ -58,17 +61,17 @@ def _attempt(attempt: Document, is_critical: str, read: Any) -> list[Any]:
         attempt.get("to_s"),
         None if ended is None else (ended - begun) / 1e6,
         attempt.get("wait_s"),
-        _safe(attempt.get("waited")),
+        safe(attempt.get("waited")),
         is_critical,
         *[used.get(column) for column in _USAGE],
-        _safe(attempt.get("log")),
+        safe(attempt.get("log")),
     ]
 
 
-def _safe(text: str | None) -> str | None:
+def safe(text: str | None) -> str | None:
     if text is None:
         return None
-    text = harmless(text)
+    text = _AFTER_SEMICOLON.sub(r"\1'", harmless(text))
     return "'" + text if text.lstrip().startswith(_FORMULA) else text
 
 

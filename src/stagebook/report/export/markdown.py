@@ -31,7 +31,7 @@ _HEADS = {"speed-up": "parallel", "measured": "parallel", "waiting": "queue time
 _WIDE = Style(width=1_000_000)  # lines that are not broken
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>|~$&#]")
-_ACTIVE = re.compile(r"[@#!%](?=\w)|:(?=//)|www(?=\.)", re.IGNORECASE)
+_ACTIVE = re.compile(r"[@#!%](?=\w)|:(?=//)|www(?=\.)|GH(?=-\d)", re.IGNORECASE)
 
 
 def render(document: Document, now_us: int | None = None) -> Iterator[str]:
