@@ -165,7 +165,9 @@ def test_a_parameter_may_be_called_as_the_plan_is(tmp_path: Path) -> None:
 
     record = decode(first)
     record["params"] = {"a": "1", "choice": "x", "plan": "y"}
-    kept = {name: value for name, value in record.items() if name not in ("v", "seq", "batch", "run", "t", "at", "event")}
+    kept = {
+        name: value for name, value in record.items() if name not in ("v", "seq", "batch", "run", "t", "at", "event")
+    }
     import json
 
     line = encode(1, record["batch"], record["run"], 0, NOW_US, "run.started", tail=json.dumps(kept)[1:-1])
