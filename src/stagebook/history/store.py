@@ -286,7 +286,14 @@ def _too_new(connection: Connection, path: str, version: int) -> SurroundingsErr
 def _copy(connection: Connection, path: str, version: int) -> str:
     """Keep what there is before it is changed; the name of the copy."""
     target = _free(f"{path}.v{version}-{time.strftime('%Y%m%dT%H%M%S')}")
-    connection.exec_driver_sql("VACUUM INTO ?", (target,))
+    source: Any = connection.connection.driver_connection
+    copy = sqlite3.connect(f"file:{_quoted(target)}", uri=True)
+    try:
+        source.backup(copy)
+    except sqlite3.Error as error:
+        raise _failure(target, error) from error
+    finally:
+        copy.close()
     return os.path.basename(target)
 
 
