@@ -47,7 +47,8 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `secrets` are read by `with_secrets`; `admission` is `auto`, or `off` where nothing is to wait for a shortage of the machine."""
+    `secrets` are read by `with_secrets`; `admission` is `auto`, or `off` where nothing is to wait for a shortage of
+    the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
