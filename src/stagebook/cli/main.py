@@ -30,14 +30,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "timeline": ("timeline", "draw the timeline of a run"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
-    "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
+    "bundle": ("bundle", "put what is known of a run into one archive, for a bug report"),
+    "schema": ("schema", "print the JSON Schema of stagebook.yaml, of a journal or of logs"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
 }
 
 #: commands of the door that a later version brings
 LATER = (
     "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit flaky"
-    " history cache gc bundle notify wait env examples completion"
+    " history cache gc notify wait env examples completion"
 ).split()
 
 _HELP = """\

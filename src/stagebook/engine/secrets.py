@@ -61,6 +61,17 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
     return Secrets(values, known, warnings)
 
 
+def mask_of(pipeline: Pipeline) -> Mask:
+    """What hides those of its secrets that are there now."""
+    values = []
+    for secret in pipeline.secrets:
+        try:
+            values.append(_value(pipeline, secret))
+        except _Absent:
+            continue
+    return Mask(values)
+
+
 def unset(pipeline: Pipeline) -> list[str]:
     """The names of those that are not there."""
     names = []
