@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook logs last unit --tail 20
-stagebook logs last --merge --grep 'error|warning'
+stagebook logs last --merge --grep '[Ee]rror'
 stagebook logs last --format json --stage unit --stage lint
 stagebook logs last -f"""
 

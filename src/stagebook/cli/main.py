@@ -30,8 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "timeline": ("timeline", "draw the timeline of a run"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
-    "bundle": ("bundle", "put what is known of a run into one archive, for a bug report"),
-    "schema": ("schema", "print the JSON Schema of stagebook.yaml, of a journal or of logs"),
+    "bundle": ("bundle", "put a run into one archive, for a bug report"),
+    "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
 }
 
