@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
+    from stagebook.record.mask import Mask
+
 
 class Outputs:
     """The outputs of the latest attempt of each stage, read when they are asked for. `folder` holds their files."""
@@ -17,6 +19,7 @@ class Outputs:
         self.folder = folder
         self._places = places
         self._machine = machine
+        self.mask: Mask | None = None  #: hides the secrets of the run
         self._known: dict[tuple[int, int], dict[str, str]] = {}
         self.warnings: list[str] = []  #: what was wrong with a file that was read, once each: for `Answers` to hand on
 
@@ -38,6 +41,8 @@ class Outputs:
             from stagebook.condition import outputs
 
             known, warnings = outputs.read(self.path(index, attempt))
+            if self.mask:  # of a stage that still runs nobody has masked the file yet
+                known = {name: self.mask.text(value) for name, value in known.items()}
             self.warnings += [f"{stage}: {warning}" for warning in warnings]
             self._known[index, attempt] = known
         return known

@@ -48,10 +48,10 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
             missing[secret.name] = str(absent)
         else:
             values[secret.name] = value
+    known = Mask(values.values())
     problems = list(_lacking(pipeline, missing, selected))
     if problems:
         raise SurroundingsError("secrets are missing, nothing was run", problems)
-    known = Mask(values.values())
     _refuse_plain(pipeline, params, values, known)
     warnings = tuple(
         f"secret {name} has fewer than {SHORT} characters: hiding it damages logs, and hides it in no other form"
