@@ -1,6 +1,7 @@
 """Writes the pages, and parts of pages, that come from code: `make docs`. With --check it only says which are stale.
 
-Commands come from `--help`, keys from the grammar's table, the diagram of moves from the scheduler's table.
+Commands come from `--help`, keys from the grammar's table, the diagram of moves from the scheduler's table,
+the events of a journal from the record's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Callable, Iterator, Mapping
 from stagebook.cli import reference
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Record, Scalar, Type, Word
+from stagebook.record import events
 from stagebook.scheduler import moves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,6 +103,7 @@ def diagram() -> str:
 PAGES: dict[str, tuple[Callable[[], str] | None, dict[str, Callable[[], str]]]] = {
     "reference/commands.md": (reference.page, {}),
     "reference/keys.md": (keys, {}),
+    "reference/journal.md": (None, {"events": events.table}),
     "explanation/scheduler.md": (None, {"moves": diagram}),
 }
 

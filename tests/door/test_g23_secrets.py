@@ -143,7 +143,7 @@ def test_g23_no_secret_is_on_a_command_line_of_ours(place: Place) -> None:
     place.pipeline({"a": {"run": f"{note('begin')}\n{HOLD}", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
     command = place.start("run")
     place.wait_for("a")
-    for pid in processes.children_of(command.pid) + [command.pid, *processes.children_of(command.engine)]:
+    for pid in [*processes.children_of(command.pid), command.pid, *processes.children_of(command.engine)]:
         assert b"7f3a9b" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     (place.base / "go").touch()
     assert command.wait().code == 0
@@ -163,12 +163,15 @@ def test_g23_only_who_lists_a_secret_is_given_it(place: Place) -> None:
     )
     done = place.run("run")
     assert done.code == 2, "the value of TOKEN stands in the file"
-    assert "stagebook.yaml:" in done.err and "TOKEN" in done.err and "t0ken" not in done.err.split("│")[0]
+    assert all(b"t0ken" not in path.read_bytes() for path in place.folder.rglob(".stagebook/**/*") if path.is_file())
+    assert "stagebook.yaml:" in done.err and "TOKEN" in done.err and "t0ken" not in done.err and "***" in done.err
     place.pipeline(
         {
             "none": f'{check} "unset:unset:unset" ]',
             "one": {"run": f'{check} "$(cat "$BASE/t"):unset:unset" ]', "secrets": ["TOKEN"]},
-            "two": {"cmd": ["sh", "-c", f'{check} "unset:$(cat "$BASE/o"):$(cat key.txt)" ]'], "secrets": ["KEY", "OTHER"]},
+            "two": {
+                "cmd": ["sh", "-c", f'{check} "unset:$(cat "$BASE/o"):$(cat key.txt)" ]'], "secrets": ["KEY", "OTHER"],
+            },
         },
         secrets=["TOKEN", "OTHER", {"name": "KEY", "file": "key.txt"}],
     )  # fmt: skip
@@ -264,8 +267,9 @@ def test_details_of_a_defect_hold_no_secret(place: Place) -> None:
     place.env.update(TOKEN="t0ken-7f3a9b", STAGEBOOK_FAULTS="")
     place.pipeline({"a": {"run": "true", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
     code = (
-        "from stagebook.engine import secrets; from stagebook.cli import trouble; from stagebook.record.mask import Mask\n"
-        "secrets.known = Mask(['t0ken-7f3a9b']); print(trouble.keep_details(ValueError('t0ken-7f3a9b'), ['x']))"
+        "from stagebook.engine import secrets; from stagebook.cli import trouble; "
+        "from stagebook.record.mask import Mask; secrets.known = Mask(['t0ken-7f3a9b']); "
+        "print(trouble.keep_details(ValueError('t0ken-7f3a9b'), ['x']))"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=place.folder, stdout=-1, text=True, check=True).stdout
     text = Path(said.strip()).read_text()

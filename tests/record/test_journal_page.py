@@ -23,7 +23,7 @@ def test_every_event_that_is_read_has_its_row() -> None:
     rows = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PAGE, re.MULTILINE))
     source = Path(retelling.__file__).read_text()
     read = set(replay._EVENTS) | set(re.findall(r'event == "([a-z]+\.[a-z]+)"', source))
-    assert read == rows
+    assert read <= rows
 
 
 def test_every_key_of_usage_is_named() -> None:

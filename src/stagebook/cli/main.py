@@ -37,14 +37,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
-    "schema": ("schema", "print the JSON Schema of stagebook.yaml"),
+    "bundle": ("bundle", "put a run into one archive, for a bug report"),
+    "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
 }
 
 #: commands of the door that a later version brings
 LATER = (
     "init approve reject experiment diagnose review import patch serve items gate-link audit"
-    " bundle notify wait env examples completion"
+    " notify wait env examples completion"
 ).split()
 
 _HELP = """\

@@ -119,7 +119,15 @@ def execute(args: argparse.Namespace) -> int:
     del loaded
     _begin_exports(args)
     with Show(args, cache, plan) as show:
-        return show.finish(launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch))
+        try:
+            result = launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch)
+        except InputError:
+            if pipeline.secrets:  # of which one stands in the file
+                from stagebook.formats.native import cache as plans
+
+                plans.forget(cache, pipeline.digest, pipeline.file)
+            raise
+        return show.finish(result)
 
 
 #: What makes the choice of a run, by the names of options: a run that goes on has made its own.

@@ -100,7 +100,7 @@ def source_line(file: str, line: int) -> str | None:
         with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
             for number, text in enumerate(lines, 1):
                 if number == line:
-                    return text
+                    return _hidden(text)
     except (OSError, ValueError):
         pass
     return None
@@ -129,9 +129,7 @@ def keep_details(error: BaseException, words: list[str]) -> str:
     from stagebook import __version__
 
     text = f"stagebook {__version__}, Python {sys.version}\n{words!r}\n\n" + "".join(traceback.format_exception(error))
-    secrets = sys.modules.get("stagebook.engine.secrets")
-    if secrets is not None and secrets.known is not None:
-        text = secrets.known.text(text)
+    text = _hidden(text)
     name = f"defect-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     state = os.environ.get("STAGEBOOK_DIR") or ".stagebook"
     for folder in (state, os.environ.get("TMPDIR") or "/tmp"):
@@ -144,5 +142,10 @@ def keep_details(error: BaseException, words: list[str]) -> str:
         except OSError:
             continue
         return path
-    said = f"{type(error).__name__}: {error}"
-    return said if secrets is None or secrets.known is None else str(secrets.known.text(said))
+    return _hidden(f"{type(error).__name__}: {error}")
+
+
+def _hidden(text: str) -> str:
+    """Without the secrets of this process's run, if it has any."""
+    secrets = sys.modules.get("stagebook.engine.secrets")
+    return text if secrets is None or secrets.known is None else str(secrets.known.text(text))

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.record.mask import Mask
 
+SAID_MAX = 2 << 20  #: of what a stage says of itself so much is looked at; nobody reads more than half of it
 GROWTH_US = 100_000  #: how often the size of a growing log is noted
 BURY_US = 1_000_000  #: how often it is looked for dead children that nobody waits for
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
@@ -276,7 +277,7 @@ class Attempts:
 def hide(path: str, mask: Mask) -> None:
     """Mask what a stage has said of itself in a file, so that nobody reads it otherwise."""
     try:
-        mask.copy(path, path)
+        mask.copy(path, path, SAID_MAX)
     except FileNotFoundError:
         pass
     except OSError:

@@ -184,7 +184,7 @@ def assemble(
         artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force, limit)
         artifacts.restore(story)
     if secrets is not None:
-        writer.mask = attempts.mask = answers.mask = secrets.mask
+        writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
         for index, stage in enumerate(pipeline.stages):
             if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Mapping
 
+    from stagebook.record.mask import Mask
+
 
 class Outputs:
     """The outputs of the latest attempt of each stage, read when they are asked for. `folder` holds their files."""
@@ -17,6 +19,7 @@ class Outputs:
         self.folder = folder
         self._places = places
         self._machine = machine
+        self.mask: Mask | None = None  #: hides the secrets of the run
         self._known: dict[tuple[int, int], dict[str, str]] = {}
         #: What a stage that does not run, as it is up to date, said when it ran; None for any other.
         self.values_before: Callable[[int], dict[str, str] | None] | None = None
@@ -44,6 +47,8 @@ class Outputs:
             from stagebook.condition import outputs
 
             known, warnings = outputs.read(self.path(index, attempt))
+            if self.mask:  # of a stage that still runs nobody has masked the file yet
+                known = {name: self.mask.text(value) for name, value in known.items()}
             self.warnings += [f"{stage}: {warning}" for warning in warnings]
             self._known[index, attempt] = known
         return known

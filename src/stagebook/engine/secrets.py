@@ -48,10 +48,10 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
             missing[secret.name] = str(absent)
         else:
             values[secret.name] = value
+    known = Mask(values.values())
     problems = list(_lacking(pipeline, missing, selected))
     if problems:
         raise SurroundingsError("secrets are missing, nothing was run", problems)
-    known = Mask(values.values())
     _refuse_plain(pipeline, params, values, known)
     warnings = tuple(
         f"secret {name} has fewer than {SHORT} characters: hiding it damages logs, and hides it in no other form"
@@ -59,6 +59,17 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
         if len(value) < SHORT
     )
     return Secrets(values, known, warnings)
+
+
+def mask_of(pipeline: Pipeline) -> Mask:
+    """What hides those of its secrets that are there now."""
+    values = []
+    for secret in pipeline.secrets:
+        try:
+            values.append(_value(pipeline, secret))
+        except _Absent:
+            continue
+    return Mask(values)
 
 
 def unset(pipeline: Pipeline) -> list[str]:

@@ -77,8 +77,9 @@ class Mask:
         """Where the first occurrence begins; None where there is none."""
         return next((start for start, _ in self._found(data)), None)
 
-    def copy(self, source: str, target: str) -> None:
-        """A masked copy of a regular file, for its owner only; what stands at `target` goes. Raises OSError."""
+    def copy(self, source: str, target: str, most: int | None = None) -> None:
+        """A masked copy of a regular file, or of its first `most` bytes, for its owner only; what stands at `target`
+        goes. Raises OSError."""
         draft = f"{target}.{os.getpid()}.tmp"
         with open_regular(source) as file:
             try:
@@ -87,7 +88,10 @@ class Mask:
                     stream = self.stream()
                     while data := file.read(_CHUNK):
                         masked.write(stream.feed(data))
-                    masked.write(stream.end())
+                        if most is not None and file.tell() >= most:
+                            break  # what may have begun here is left out
+                    else:
+                        masked.write(stream.end())
                 os.replace(draft, target)
             except OSError:
                 with suppress(OSError):

@@ -80,7 +80,7 @@ BEYOND = set(
     """
     alias-recursive alias-unknown all-at-once bom-crlf cycle cycle-files cycle-group cycle-list cycle-matrix
     cycle-self demands documents duplicate-key duplicate-name environment keys matrix matrix-large merge
-    not-utf8 nul nul-escaped output-clash retry-safe tab tags three-places unknown-need utf16 yaml-syntax
+    not-utf8 nul nul-escaped output-clash retry-safe secrets tab tags three-places unknown-need utf16 yaml-syntax
     """.split()
 )
 
@@ -127,7 +127,7 @@ VALUES = cases(
     changed: a
     changed: [a]
     outputs: [a]
-    secrets: [A]
+    secrets: []
     quarantine: {owner: a, until: 2027-01-31}
     isolate: {workspace: copy, database: {url: x, per: stage}}
     requires: {node: '>=20'}

@@ -117,7 +117,8 @@ def test_what_is_not_built_is_kept_and_named() -> None:
     pipeline, problems = parse((HERE / "said" / "door.yaml").read_bytes(), "/work/release/stagebook.yaml")
     assert pipeline is not None
     by_id = {each.id: each for each in pipeline.stages}
-    assert by_id["deploy"].more["secrets"] == ["API_TOKEN"]
+    assert by_id["deploy"].secrets == ("API_TOKEN",) and by_id["unit[python=3.13]"].secrets == ()
+    assert [secret.name for secret in pipeline.secrets] == ["API_TOKEN"]
     when = by_id["deploy"].when
     assert when is not None and when.text.startswith("params.channel")
     assert (when.line, when.col) == (46, 96)
@@ -129,9 +130,9 @@ def test_what_is_not_built_is_kept_and_named() -> None:
     assert pipeline.limits[3:] == (0.8, 200, 0.0, Rate(10, 1000), None)
     assert pipeline.pools["api"] == Pool(4, Rate(5, 1000), True)
     assert list(problems) == list(pipeline.unbuilt)
-    note = next(each for each in pipeline.unbuilt if "`secrets` of stage" in each.message)
-    assert note.message == "`secrets` of stage `deploy` is checked but not built yet; `run` refuses it"
-    assert (note.line, note.level, note.code) == (46, "note", "not-built")
+    note = next(each for each in pipeline.unbuilt if "`gate` of stage" in each.message)
+    assert note.message == "`gate` of stage `approve` is checked but not built yet; `run` refuses it"
+    assert (note.line, note.level, note.code) == (45, "note", "not-built")
 
 
 def test_limits_pools_locks_and_policies_by_place() -> None:

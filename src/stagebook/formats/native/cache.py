@@ -79,6 +79,14 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
             pass
 
 
+def forget(cache_dir: str, content: str, file: str) -> None:
+    """Let go of what is kept for a file with the digest `content`."""
+    try:
+        os.unlink(_entry(cache_dir, content, file))
+    except OSError:
+        pass
+
+
 def _prune(folder: str) -> None:
     """Lets the oldest entries go, and drafts that a killed run left. What does not look like ours stays."""
     names = [name for name in os.listdir(folder) if name[:32].isalnum() and name[32:].startswith(".json")]

@@ -1,0 +1,312 @@
+"""The lines of a journal as one table: each event with its keys, what they hold and mean. Reads and writes nothing.
+
+`schema` makes a JSON Schema of it, for lines of a journal and for those of `logs --format json`; the page about the
+journal is made from it too, so that neither can say what is not so.
+"""
+
+from __future__ import annotations
+
+from stagebook.model.outcome import OUTCOMES
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+
+class Key(NamedTuple):
+    """`kind` is a JSON type or a name of `_KINDS`, with `?` where it may be null; `about` may be empty."""
+
+    kind: str
+    about: str = ""
+    required: bool = True
+
+
+class Event(NamedTuple):
+    """`whom`: whether it names a `stage`, or a stage and an `attempt`."""
+
+    says: str
+    keys: Mapping[str, Key] = {}
+    whom: str = ""
+    note: str = ""  #: of all its keys, for the page
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "texts": {"type": "array", "items": {"type": "string"}},
+    "outcome": {"enum": sorted(OUTCOMES)},
+    "outputs": {
+        "type": "array",
+        "items": {
+            "type": "array",
+            "prefixItems": [{"type": "string"}, {"type": "integer"}, {"type": "string"}],
+            "minItems": 3,
+        },
+    },
+    "places": {"type": "array", "items": {"type": "integer"}},
+    "usage": {
+        "type": "object",
+        "properties": {
+            **{name: {"type": ["number", "null"]} for name in ("cpu_user_s", "cpu_system_s")},
+            **{
+                name: {"type": ["integer", "null"]}
+                for name in ("max_rss_bytes", "read_bytes", "write_bytes", "ctx_voluntary", "ctx_involuntary")
+            },
+            "method": {"enum": ["cgroup", "wait4", "sampled"]},
+            "max_rss_method": {"enum": ["cgroup", "wait4", "sampled", None]},
+        },
+        "required": ["cpu_user_s", "cpu_system_s", "max_rss_bytes", "read_bytes", "write_bytes", "method"],
+        "additionalProperties": False,
+    },
+}
+
+_OUTCOME = Key("outcome")
+_REASON = Key("string?")
+_LATER = "only of one that waited and never had a process"
+
+EVENTS: dict[str, Event] = {
+    "run.started": Event(
+        "first line, once",
+        {
+            "pipeline": Key("string"),
+            "mode": Key("string"),
+            "jobs": Key("integer"),
+            "policy": Key("string"),
+            "stages": Key("integer", "how many"),
+            "file": Key("string"),
+            "format": Key("string"),
+            "boot": Key("string?"),
+            "pid": Key("integer?"),
+            "accounting": Key("string", required=False),
+            "params": Key("object", required=False),
+            "critical": Key("texts", "the stages that alone decide a lenient run"),
+            "critical_by": Key("string?", "what chose them", False),
+            "jobs_because": Key("string?", required=False),
+            "policy_because": Key("string?", "where these come from, if not from a plain word", False),
+            "digest": Key("string", "of the file"),
+            "boottime_us": Key("number?", "only of a measured run", False),
+            "choice": Key("object", "what was asked for, durations and seed included"),
+            "plan": Key("object", "the pipeline as it was read"),
+        },
+    ),
+    "stages.added": Event(
+        "a measured run has more stages than before",
+        {
+            "plan": Key("object", "they alone, as in the first line"),
+            "edges": Key("string", "`needs` or `order` (their needs are the measured order)"),
+        },
+        "stage",
+    ),
+    "stage.started": Event(
+        "the process of an attempt exists",
+        {
+            "pid": Key("integer"),
+            "start": Key("integer?", "its start time as the kernel counts it, null unknown"),
+            "ready": Key("number?", "seconds, when its needs were done or its backoff over", False),
+            "waited": Key(
+                "string?",
+                "what it waited for then: `slot`, `cpu`, `memory`, `pool:NAME`, `lock:NAME` and others, or null",
+                False,
+            ),
+            "log": Key("string?", "file name in `logs/`", False),
+        },
+        "attempt",
+    ),
+    "stage.exited": Event(
+        "that attempt will never report again",
+        {
+            "outcome": _OUTCOME,
+            "reason": Key("string?", "`interrupted`: its end is unknown"),
+            "exit": Key("integer?"),
+            "signal": Key("integer?"),
+            "usage": Key("usage?", required=False),
+            "around": Key("object", required=False),
+            "warnings": Key("texts", required=False),
+            "ready": Key("number?", _LATER, False),
+            "waited": Key("string?", _LATER, False),
+        },
+        "attempt",
+    ),
+    "stage.ended": Event(
+        "the stage is over",
+        {
+            "outcome": _OUTCOME,
+            "reason": _REASON,
+            "flaky": Key("boolean"),
+            "ready": Key("number?", "only of one that could have started and never did", False),
+        },
+        "stage",
+    ),
+    "output.published": Event(
+        "files that a stage has made are whole, and others may read them",
+        {
+            "outputs": Key("outputs", "path, size in bytes and digest of each, at most 1000", False),
+            "count": Key("integer", "of all, where they are more", False),
+            "digest": Key("string", "of all", False),
+            "early": Key("boolean", "the stage goes on", False),
+            "dependents": Key("places", "stages, by their places in the plan, that need not wait any longer", False),
+        },
+        "attempt",
+    ),
+    "usage": Event("what an attempt has used so far", {}, "attempt"),
+    "timer.fired": Event("a time that was set is reached", {"timer": Key("string")}),
+    "run.cancel": Event(
+        "somebody asked to stop the run, or with `stage` that stage",
+        {
+            "why": Key("string", "`SIGINT`, `SIGTERM`, `SIGHUP` or `cancel`"),
+            "pending": Key(
+                "boolean",
+                "true if no engine held the run: the next one takes it up, and says so again without `pending`",
+                False,
+            ),
+        },
+        "stage?",
+    ),
+    "condition.judged": Event(
+        "the condition of a stage was evaluated",
+        {"verdict": Key("string", "`run`, `skip` or `error`"), "reason": _REASON},
+        "stage",
+    ),
+    "lease.taken": Event("the stage holds what it shares with other runs", {}, "stage"),
+    "lease.refused": Event(
+        "another run has it, or stands before it in the line", {"by": Key("string", "who")}, "stage"
+    ),
+    "lease.freed": Event("it may be had now: the stage tries again", {}, "stage"),
+    "machine.short": Event(
+        "the machine is short, or (`reason` null) is so no longer",
+        {
+            "reason": _REASON,
+            "memory_free_bytes": Key("integer?"),
+            "holds_all": Key("boolean", "whether everything is held while something runs"),
+        },
+    ),
+    "run.resumed": Event(
+        "a new engine goes on",
+        {
+            "boot": Key("string?"),
+            "pid": Key("integer"),
+            "waits_again": Key("texts", "stages whose ends no longer hold", False),
+            "takes_back": Key("boolean", "false: a cancelled run is led to its end, all ends stand", False),
+            "plan": Key("object", "by a changed file, with the keys that follow", False),
+            "digest": Key("string", required=False),
+            "critical": Key("texts", required=False),
+            "critical_by": Key("string?", required=False),
+            "kept": Key("object", "ends that stand", False),
+            "begun": Key("object", "attempts so far", False),
+        },
+    ),
+    "gate.answered": Event(
+        "a person has said what a stage is that has begun and is not `retry-safe`",
+        {"rerun": Key("boolean", "true to run it again, false if it is done")},
+        "stage",
+    ),
+    "run.ended": Event(
+        "the run is over",
+        {
+            "outcome": _OUTCOME,
+            "reason": _REASON,
+            "wall_s": Key("number?"),
+            "critical_path": Key("texts"),
+            "critical_path_s": Key("number?"),
+            "max_parallel": Key("integer"),
+            "sum_s": Key("number?"),
+            "cpu_s": Key("number?"),
+            "effective_parallel": Key("object"),
+            "bound_by": Key("string?"),
+            "waiting_by": Key("object"),
+            "waiting_for_needs_s": Key("number?"),
+            "skipped_by_conditions": Key("any"),
+            "clock_jump_s": Key("number?"),
+            "around": Key("object?"),
+            "warnings": Key("texts"),
+        },
+        note="the sums of the run are those of [JSON](json.md)",
+    ),
+    "journal.synced": Event(
+        "everything before this line is safe on disk",
+        {"clock_jump_s": Key("number", "if the wall clock was set meanwhile", False)},
+    ),
+}
+
+_STAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00$"
+_RUN = {"type": "string", "description": "id of the run, a ULID: it sorts by time"}
+_T = {"type": "number", "description": "seconds since the run began; after a resume it goes on, never back"}
+_AT = {"type": "string", "pattern": _STAMP, "description": "the wall clock then, ISO 8601 in UTC"}
+_ATTEMPT = {"type": "integer", "minimum": 1}
+_COMMON: dict[str, dict[str, Any]] = {
+    "v": {"const": 1, "description": "version of the format"},
+    "seq": {"type": "integer", "minimum": 1, "description": "number of the line, from 1, without gaps"},
+    "batch": {"type": "integer", "minimum": 1, "description": "lines of one number were decided on together"},
+    "run": _RUN,
+    "t": _T,
+    "at": _AT,
+}
+
+
+def journal() -> dict[str, Any]:
+    """A JSON Schema (draft 2020-12) of one line of a journal."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a line of a Stagebook journal",
+        "type": "object",
+        "required": [*_COMMON, "event", "crc"],
+        "properties": {"event": {"enum": list(EVENTS)}},
+        "oneOf": [_line(name, event) for name, event in EVENTS.items()],
+    }
+
+
+def log() -> dict[str, Any]:
+    """A JSON Schema of one line of `logs --format json`."""
+    properties: dict[str, Any] = {
+        "run": _RUN,
+        "stage": {"type": "string"},
+        "attempt": _ATTEMPT,
+        "t": _T,
+        "at": _AT,
+        "text": {"type": "string", "description": "a line that the stage printed, without its end"},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a line of stagebook logs --format json",
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _line(name: str, event: Event) -> dict[str, Any]:
+    properties: dict[str, Any] = {**_COMMON, "event": {"const": name, "description": event.says}}
+    required = []
+    if event.whom:
+        properties["stage"] = {"type": "string"}
+    if event.whom == "attempt":
+        properties["attempt"] = _ATTEMPT
+    if event.whom in ("stage", "attempt"):
+        required.append("stage")
+    properties.update({key: _of(spec) for key, spec in event.keys.items()})
+    required += [key for key, spec in event.keys.items() if spec.required]
+    properties["crc"] = {"type": "string", "pattern": "^[0-9a-f]{8}$", "description": "CRC-32 of all before it"}
+    closed = {} if name == "usage" else {"additionalProperties": False}
+    return {"properties": properties, "required": required, **closed}
+
+
+def _of(key: Key) -> dict[str, Any]:
+    kind = key.kind.removesuffix("?")
+    described = {"description": key.about} if key.about else {}
+    if kind == "any":
+        return described
+    made = _KINDS.get(kind) or {"type": kind}
+    if key.kind.endswith("?"):
+        made = {"anyOf": [made, {"type": "null"}]} if kind in _KINDS else {"type": [kind, "null"]}
+    return {**described, **made}
+
+
+def table() -> str:
+    """The events as a table in Markdown."""
+    rows = ["| event | says | further keys |", "|---|---|---|"]
+    for name, event in EVENTS.items():
+        whom = {"stage": "`stage`", "attempt": "`stage`, `attempt`", "stage?": ""}.get(event.whom, "")
+        keys = [f"`{key}`" + (f" ({spec.about})" if spec.about else "") for key, spec in event.keys.items()]
+        said = ", ".join([whom, *keys] if whom else keys) + (f"; {event.note}" if event.note else "")
+        rows.append(f"| `{name}` | {event.says} | {said} |")
+    return "\n".join(rows)
