@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,36 @@ def test_g21_a_link_in_place_of_the_workspaces_is_not_followed(folder: Path, tmp
         made(folder)
     assert os.listdir(theirs) == [RUN]
     assert os.listdir(theirs / RUN) == []
+
+
+def test_g21_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("theirs")
+    for number in range(50):
+        (folder / "many" / str(number)).mkdir(parents=True)
+        (folder / "many" / str(number) / "file").write_text("ours")
+    is_over = threading.Event()
+
+    def swap() -> None:
+        while not is_over.is_set():
+            for number in range(50):
+                at, aside = folder / "many" / str(number), folder / f"aside-{number}"
+                at.rename(aside)
+                at.symlink_to(outside)
+                at.unlink()
+                aside.rename(at)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for number in range(30):
+            target, _ = made(folder, f"a.{number}")
+            for path in target.rglob("file"):
+                if not any(above.is_symlink() for above in path.parents):
+                    assert path.read_text() == "ours"
+            assert workspace.remove(str(target))
+    finally:
+        is_over.set()
+        swapper.join()
+    assert (outside / "file").read_text() == "theirs"
