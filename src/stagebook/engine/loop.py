@@ -130,6 +130,7 @@ class Engine:
                     break
                 self._wait()
             if self._artifacts is not None:
+                self._artifacts.tidy()
                 self._artifacts.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
