@@ -89,11 +89,14 @@ def moment() -> Moment:
 
 def is_settled(file: File, now: Moment) -> bool:
     """Whether a stamp that is still the same says that the content is."""
-    at = file.at
+    return file.at is not None and is_old_enough(file.stamp.ctime_ns, file.at, now)
+
+
+def is_old_enough(ctime_ns: int, at: Moment, now: Moment) -> bool:
+    """Whether what was read at that moment cannot have been written after it and kept the same stamp."""
     return (
-        at is not None
-        and at.boot == now.boot != ""
-        and file.stamp.ctime_ns + RACY_NS <= at.ns <= now.ns
+        at.boot == now.boot != ""
+        and ctime_ns + RACY_NS <= at.ns <= now.ns
         and -_STEP_NS < at.ahead_ns - now.ahead_ns < _STEP_NS
     )
 

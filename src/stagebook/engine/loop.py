@@ -130,6 +130,7 @@ class Engine:
                     break
                 self._wait()
             if self._artifacts is not None:
+                self._artifacts.tidy()
                 self._artifacts.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
@@ -251,7 +252,7 @@ class Engine:
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
         self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
-        if reason is not None:
+        if verdict == "run" and reason is not None:
             self._account.judged(stage, verdict, reason)
 
     def published(
