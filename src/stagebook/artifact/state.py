@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
 VERSION = 1
+_plain = json.JSONDecoder()
 _HEAD = b'{"v":1,"stage":'
 _KIND = b',"kind":"'
 _DONE = _KIND + b'done",'
@@ -76,6 +77,17 @@ class State:
     def __init__(self, cache: str, pipeline_file: str) -> None:
         self._file = _Lines(path_of(cache, pipeline_file))
         self._read: dict[str, tuple[Any, Any, Last]] = {}
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """The record of a success after which nothing has begun, as it stands in the file: what thousands of stages are
+        asked for, at a third of the price."""
+        self._file.catch_up()
+        name = _quoted(stage)
+        done = self._file.done.get(name)
+        if done is None or name in self._file.begun:
+            return None
+        found: dict[str, Any] = _plain.decode(done.decode("ascii"))
+        return found
 
     def last(self, stage: str) -> Last | None:
         """None where no attempt of it is known."""

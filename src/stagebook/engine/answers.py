@@ -10,7 +10,7 @@ from stagebook.engine.outputs import Outputs
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.value import NamedTuple
-from stagebook.record.line import members
+from stagebook.record.line import members, quote
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
 from stagebook.scheduler.vocabulary import Event, Freed, Judged, Leased, Refused, Shortage
@@ -96,7 +96,8 @@ class Answers:
     def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
         """The answer that this makes."""
         event = Judged(us // 1000, stage, verdict, reason)
-        return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
+        text = "null" if reason is None else quote(reason)
+        return Answer(event, "condition.judged", stage, f'"verdict":"{verdict}","reason":{text}')
 
     def _open_court(self) -> Court:
         from stagebook.condition import facts

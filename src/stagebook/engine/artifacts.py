@@ -16,7 +16,7 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import UP_TO_DATE, Freshness, Seen, shown
+from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
 from stagebook.engine.hasher import Failed, Hasher
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
@@ -79,9 +79,9 @@ class Artifacts:
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, freshness: Freshness, outputs: Outputs, wakeup: Wakeup, run: str,
-        directory: str, is_forced: bool, cache_bytes: int,
+        directory: str, is_forced: bool, store: Store, kept_s: float,
     ) -> None:  # fmt: skip
-        """`directory` is that of the run."""
+        """`directory` is that of the run; what is in the `store` ages in so many seconds."""
         self.hasher = Hasher(wakeup, usable())
         self._pipeline = pipeline
         self._machine = machine
@@ -90,12 +90,13 @@ class Artifacts:
         self._run = run
         self._directory = directory
         self._is_forced = is_forced
-        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"), cache_bytes)
-        self._published = Published(pipeline, machine, freshness, run)
+        self._store = store
+        self._kept_s = kept_s
+        self._up_to_date: set[int] = set()
+        self._published = Published(pipeline, machine, freshness, run, self._up_to_date)
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
-        self._up_to_date: set[int] = set()
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -112,7 +113,11 @@ class Artifacts:
         """Before a resume: what the journal says was published, and which stages were up to date."""
         self._published.restore(story.published)
         ends = enumerate(story.ends)
-        self._up_to_date = {stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE}
+        self._up_to_date.update(stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE)
+
+    def tidy(self) -> None:
+        """Keep the store within its limits, if that is due."""
+        self._store.tidy(self._kept_s)
 
     def close(self) -> None:
         self.hasher.close()
@@ -152,6 +157,9 @@ class Artifacts:
 
     def judge(self, stage: int, reason: str | None) -> None:
         """Tell whether the stage is up to date. `reason` is why its condition lets it run, if that says more."""
+        if not self._is_forced and self._freshness.is_same(stage):
+            self._skip(stage)
+            return
         why = "--force" if self._is_forced else self._freshness.settled(stage)
         if why is not None:
             self.ear.judged(stage, "run", _joined(reason, why))
@@ -171,20 +179,24 @@ class Artifacts:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
         self._refresh(stage, seen)
-        self._published.add(stage, seen.outputs)
+        self._skip(stage)
+
+    def _skip(self, stage: int) -> None:
         self._up_to_date.add(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
     def _refresh(self, stage: int, seen: Seen) -> None:
-        """Files that were too new when they were last read need not be read again the next time."""
+        """What was looked at here need not be looked at again the next time: files that were too new when they were
+        last read, and words that are the same though the pipeline's file is not."""
         last = self._freshness.last(stage)
         assert last is not None and last.parts is not None
-        if any(file.at is not None and file.at != before.at
+        setting = {SETTING: self._freshness.setting}
+        if last.parts.get(SETTING) != self._freshness.setting or any(file.at is not None and file.at != before.at
                for files, known in ((seen.inputs, last.inputs), (seen.outputs, last.outputs))
                for file, before in zip(files, known)):  # fmt: skip
             name = self._pipeline.stages[stage].id
             self._freshness.state.done(
-                name, last.run, last.attempt, last.parts, seen.inputs, seen.outputs, last.program
+                name, last.run, last.attempt, {**last.parts, **setting}, seen.inputs, seen.outputs, last.program
             )  # fmt: skip
 
     def ended(self, stage: int) -> None:

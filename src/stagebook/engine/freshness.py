@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 
+from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, hash_files, hash_program, total_bytes
+from stagebook.artifact.digest import File, Moment, hash_files, hash_program, is_old_enough, moment, total_bytes
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
 from stagebook.engine import command
 from stagebook.engine.environment import Environment
+from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
 HERE_FILES = 200  #: and so many files
 SHOWN = 3  #: so many differences stand in a reason
+
+SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
 
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
@@ -52,10 +56,45 @@ class Freshness:
         self._environment = environment
         self._params = params
         self._versions = versions
-        self._programs: dict[str, File | None] = {}
+        self.setting = None if versions is None else _setting(pipeline, params, versions)
+        self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
+        self._base = os.path.join(self.root, "")
 
     def last(self, index: int) -> Last | None:
         return self.state.last(self._pipeline.stages[index].id)
+
+    def is_same(self, index: int) -> bool:
+        """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
+        nothing. Thousands of stages are asked one after another, so it looks at plain records."""
+        stage = self._pipeline.stages[index]
+        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from:
+            return False
+        record = self.state.record(stage.id)
+        if record is None or record["parts"].get(SETTING) != self.setting:
+            return False
+        program = self.program(stage)
+        if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
+            return False
+        return self._is_untouched(stage, record)
+
+    def _is_untouched(self, stage: Stage, record: Mapping[str, Any]) -> bool:
+        inputs, outputs = record["inputs"], record["outputs"]
+        moments = [Moment(*plain) for plain in record["moments"]]
+        now = moment()
+        try:
+            for path, _, _, _, at, *stamp in (*inputs, *outputs):
+                status = os.lstat(self._base + path)
+                if stamp != [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]:
+                    return False
+                if at is None or not is_old_enough(status.st_ctime_ns, moments[at], now):
+                    return False
+            made = [file[0] for file in outputs]
+            if not _are_these(output_globs(stage), made) and made != paths.found(self.root, output_globs(stage)):
+                return False
+            read = [file[0] for file in inputs]
+            return _are_these(stage.inputs, read) or read == self._inputs_of(stage, made)
+        except (OSError, Unsound):
+            return False
 
     def settled(self, index: int) -> str | None:
         """Why the stage runs whatever its files hold; None: that depends on them."""
@@ -140,7 +179,9 @@ class Freshness:
         last = self.last(index)
         if last is None or last.parts is None:
             return self.known
-        return {**last.known, **self.known} if self.known else last.known
+        known = last.known
+        known.update({path: self.known[path] for path in known.keys() & self.known.keys()})
+        return known
 
     def remember(self, files: Iterable[File]) -> None:
         self.known.update([(file.path, file) for file in files])
@@ -156,10 +197,12 @@ class Freshness:
             last = self.state.last(stage.id)
             versions = last.parts["requires"] if last is not None and last.parts is not None else {}
         versions = {tool: versions[tool] for tool in stage.requires if tool in versions}
-        return key.parts(
+        parts = key.parts(
             stage._replace(env=env), seen.inputs, {**given, **env}, self._params, versions, self.program(stage),
             seen.outputs,
         )  # fmt: skip
+        parts[SETTING] = self.setting
+        return parts
 
     def differences(self, stage: Stage, index: int, seen: Seen) -> list[str]:
         """What is not as it was at its last success; nothing: it is up to date."""
@@ -168,22 +211,38 @@ class Freshness:
         return key.difference(self.last(index), self.parts(stage, seen))
 
     def program(self, stage: Stage) -> File | None:
-        """The program that is started; None where there is none."""
-        argv = command.argv_of(stage)
-        directory = os.fsencode(os.path.join(self.root, stage.dir or ""))
-        path = stage.env.get("PATH") or self._pipeline.env.get("PATH")
+        """The program that is started, as it was when it was first asked for; None where there is none."""
+        asked = command.argv_of(stage)[0], stage.env.get("PATH"), stage.dir
+        if asked not in self._programs:
+            self._programs[asked] = self._find(stage, *asked)
+        return self._programs[asked]
+
+    def _find(self, stage: Stage, name: str, path: str | None, folder: str | None) -> File | None:
+        directory = os.fsencode(os.path.join(self.root, folder or ""))
+        path = path or self._pipeline.env.get("PATH")
         env = {b"PATH": os.fsencode(path) if path is not None else os.environb.get(b"PATH", b"")}
-        found = self._environment.find(argv[0], env, directory)
+        found = self._environment.find(name, env, directory)
         if found is None:
             return None
-        whole = os.path.join(os.fsdecode(directory), os.fsdecode(found))
-        if whole not in self._programs:
-            last = self.state.last(stage.id)
-            try:
-                self._programs[whole] = hash_program(whole, last.program if last is not None else None)
-            except Unsound:
-                self._programs[whole] = None
-        return self._programs[whole]
+        last = self.state.last(stage.id)
+        try:
+            whole = os.path.join(os.fsdecode(directory), os.fsdecode(found))
+            return hash_program(whole, last.program if last is not None else None)
+        except Unsound:
+            return None
+
+
+def _setting(pipeline: Pipeline, params: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """Equal where all that a file says of its stages is equal, and what was said beside it."""
+    from _blake2 import blake2b
+
+    said = repr((__version__, pipeline.file, pipeline.digest, sorted(params.items()), sorted(versions.items())))
+    return blake2b(said.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _are_these(globs: Sequence[str], found: Sequence[str]) -> bool:
+    """Whether the globs are but the names of these files: then no other can match."""
+    return len(globs) == len(found) and all(map(is_path, globs)) and sorted(globs) == list(found)
 
 
 def output_globs(stage: Stage) -> list[str]:

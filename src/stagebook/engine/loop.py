@@ -134,6 +134,8 @@ class Engine:
                 if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
+            if self._artifacts is not None:
+                self._artifacts.tidy()
             for each in self._aside:
                 each.close()
             left = self._attempts.end_strays()
@@ -265,7 +267,7 @@ class Engine:
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
         self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
-        if reason is not None:
+        if verdict == "run" and reason is not None:
             self._account.judged(stage, verdict, reason)
 
     def published(
