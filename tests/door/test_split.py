@@ -190,14 +190,21 @@ def test_a_failed_shard_keeps_its_workspace_until_the_next_run(place: Place) -> 
     assert workspaces(place) == []
 
 
-def test_what_a_killed_run_left_goes_with_the_next_one(place: Place) -> None:
+@pytest.mark.parametrize("how", ["run", "gc"])
+def test_what_a_killed_run_left_goes_with_the_next_one_or_gc(place: Place, how: str) -> None:
     suite(place, run=f"{note('begin')}; sleep 963")
     command = place.start("run", "-j", "4")
     place.wait_for("unit[shard=2]")
     command.kill("engine")
     assert len(workspaces(place)) == 4
-    suite(place)
-    assert place.run("run").code == 0
+    run = place.run_ids()[-1]
+    assert place.run("gc", "--dry-run", "--json").json["workspaces"] == [run]
+    assert len(workspaces(place)) == 4
+    if how == "run":
+        suite(place)
+        assert place.run("run").code == 0
+    else:
+        assert "removed 1 run's workspaces (" in place.run("gc").out
     assert workspaces(place) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,11 +131,13 @@ def test_leftovers_go_with_their_run_and_not_while_an_engine_holds_it(folder: Pa
     state.make_run(place, RUN)
     target, _ = made(folder)
     held = lock.take(state.run_directory(place, RUN))
-    assert workspace.sweep(place) == 0
+    assert (workspace.sweep(place), workspace.leftovers(place)) == ([], [])
     assert target.is_dir()
     lock.release(held)
-    assert workspace.sweep(place, but=RUN) == 0
-    assert workspace.sweep(place) == 1
+    assert workspace.size_bytes(str(target)) >= 4096
+    assert workspace.leftovers(place) == [RUN]
+    assert workspace.sweep(place, but=RUN) == []
+    assert workspace.sweep(place) == [RUN]
     assert list(target.parent.parent.iterdir()) == []
 
 
@@ -143,7 +146,7 @@ def test_leftovers_of_a_run_that_is_gone_and_what_a_killed_sweep_left(folder: Pa
     os.rename(target.parent, f"{target.parent}.4711")
     made(folder)
     (target.parent.parent / "mine").mkdir()
-    assert workspace.sweep(str(folder / ".stagebook")) == 1
+    assert workspace.sweep(str(folder / ".stagebook")) == [RUN]
     assert os.listdir(target.parent.parent) == ["mine"]
 
 
@@ -152,8 +155,41 @@ def test_g21_a_link_in_place_of_the_workspaces_is_not_followed(folder: Path, tmp
     (theirs / RUN).mkdir(parents=True)
     (folder / ".stagebook").mkdir()
     (folder / ".stagebook" / "workspaces").symlink_to(theirs)
-    assert workspace.sweep(str(folder / ".stagebook")) == 0
+    assert workspace.sweep(str(folder / ".stagebook")) == []
     with pytest.raises(SurroundingsError, match="is a link"):
         made(folder)
     assert os.listdir(theirs) == [RUN]
     assert os.listdir(theirs / RUN) == []
+
+
+def test_g21_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("theirs")
+    for number in range(50):
+        (folder / "many" / str(number)).mkdir(parents=True)
+        (folder / "many" / str(number) / "file").write_text("ours")
+    is_over = threading.Event()
+
+    def swap() -> None:
+        while not is_over.is_set():
+            for number in range(50):
+                at, aside = folder / "many" / str(number), folder / f"aside-{number}"
+                at.rename(aside)
+                at.symlink_to(outside)
+                at.unlink()
+                aside.rename(at)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for number in range(30):
+            target, _ = made(folder, f"a.{number}")
+            for path in target.rglob("file"):
+                if not any(above.is_symlink() for above in path.parents):
+                    assert path.read_text() == "ours"
+            assert workspace.remove(str(target))
+    finally:
+        is_over.set()
+        swapper.join()
+    assert (outside / "file").read_text() == "theirs"

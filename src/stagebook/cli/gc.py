@@ -35,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(args: Namespace) -> int:
     from stagebook.artifact import state, sweep
     from stagebook.artifact.store import Store
+    from stagebook.isolate import workspace
 
     limit = quantity.size_bytes(args.settings.cache_limit)
     age_s = quantity.duration_ms(args.settings.cache_age) / 1000
@@ -45,11 +46,14 @@ def execute(args: Namespace) -> int:
     runs = [] if runs_age_s is None else sweep.over(where, runs_age_s)
     going = {left.run for left in runs}
     aside = [left for left in sweep.unpublished(where, age_s) if left.run not in going]
+    workspaces = workspace.leftovers(where)
+    workspaces_bytes = sum(workspace.size_bytes(workspace.directory(where, run)) for run in workspaces)
     collected = store.collect(limit, age_s, args.dry_run, state.named(folder).keys())
     if not args.dry_run:
         runs = [left for left in runs if sweep.remove(where, left)]
         aside = [left for left in aside if sweep.remove(where, left)]
         sweep.finish(where)
+        workspace.sweep(where)
     document = {
         "dry_run": args.dry_run,
         "objects": [{"digest": entry.digest, "size_bytes": entry.size} for entry in collected.objects],
@@ -58,6 +62,8 @@ def execute(args: Namespace) -> int:
         "temporaries_bytes": sum(size for _, size in collected.temporaries),
         "unpublished": [left.run for left in aside],
         "unpublished_bytes": sum(left.size for left in aside),
+        "workspaces": workspaces,
+        "workspaces_bytes": workspaces_bytes,
         "runs": [left.run for left in runs],
         "runs_bytes": sum(left.size for left in runs),
         "kept_bytes": collected.kept_bytes,

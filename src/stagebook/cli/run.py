@@ -427,7 +427,7 @@ class Show:
         keys = 0 if self._terminal is not None else None
         return Ways(
             settings.accounting, settings.durability, keys, settings.admission, facts,
-            cache_limit=settings.cache_limit,
+            cache_limit=settings.cache_limit, cache_age=settings.cache_age,
         )  # fmt: skip
 
     def watch(self, story: Story) -> Any:
@@ -477,20 +477,9 @@ class Show:
             output.say_json(document)
         if args.junit is not None:
             _write_junit(args, document)
-        if any(stage.outputs for stage in story.pipeline.stages):
-            self._tidy()
         if result.over is not None:
             _send_spans(args, story)
         return launch.exit_code(result.over)
-
-    def _tidy(self) -> None:
-        """When everything has been said: what the run put into the cache may be more than that is to hold."""
-        from stagebook.artifact.store import Store
-        from stagebook.model import quantity
-
-        settings = self._args.settings
-        store = Store(self._cache, quantity.size_bytes(settings.cache_limit))
-        store.tidy(quantity.duration_ms(settings.cache_age) / 1000)
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:

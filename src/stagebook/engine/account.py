@@ -128,6 +128,7 @@ class Account:
         self, stage: int, attempt: int, us: int, files: Sequence[File], is_early: bool, dependents: Sequence[int]
     ) -> None:  # fmt: skip
         """Outputs are there to be used; with `is_early` while the attempt goes on."""
+        from stagebook.artifact.digest import digest_of
         from stagebook.record import publication
 
         rows = publication.rows(files)
@@ -135,7 +136,7 @@ class Account:
         if is_early:
             tail += f',"dependents":[{",".join([self._names[index] for index in dependents])}]'
         self.writer.add(
-            "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows)},{tail}"
+            "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows, digest_of)},{tail}"
         )  # fmt: skip
         self._later(us, self._story.published_by, (stage, rows, is_early))
 

@@ -79,9 +79,9 @@ class Artifacts:
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, freshness: Freshness, outputs: Outputs, wakeup: Wakeup, run: str,
-        directory: str, is_forced: bool, cache_bytes: int,
+        directory: str, is_forced: bool, store: Store, kept_s: float,
     ) -> None:  # fmt: skip
-        """`directory` is that of the run."""
+        """`directory` is that of the run; what is in the `store` ages in so many seconds."""
         self.hasher = Hasher(wakeup, usable())
         self._pipeline = pipeline
         self._machine = machine
@@ -90,7 +90,8 @@ class Artifacts:
         self._run = run
         self._directory = directory
         self._is_forced = is_forced
-        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"), cache_bytes)
+        self._store = store
+        self._kept_s = kept_s
         self._up_to_date: set[int] = set()
         self._published = Published(pipeline, machine, freshness, run, self._up_to_date)
         self._open: dict[int, _Open] = {}
@@ -113,6 +114,10 @@ class Artifacts:
         self._published.restore(story.published)
         ends = enumerate(story.ends)
         self._up_to_date.update(stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE)
+
+    def tidy(self) -> None:
+        """Keep the store within its limits, if that is due."""
+        self._store.tidy(self._kept_s)
 
     def close(self) -> None:
         self.hasher.close()

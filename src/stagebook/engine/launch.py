@@ -48,9 +48,9 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `admission` is
-    `auto`, or `off` where nothing is to wait for a shortage of the machine; `cache_limit` is how much of outputs is
-    kept, as text."""
+    `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `cache_limit` and
+    `cache_age` say how much of what stages made is kept, and how long what nobody uses; `admission` is `auto`, or `off`
+    where nothing is to wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -60,6 +60,7 @@ class Ways(NamedTuple):
     versions: Mapping[str, str] = {}
     secrets: Secrets | None = None
     cache_limit: str = "10GiB"
+    cache_age: str = "30d"
 
 
 class Result(NamedTuple):
@@ -174,14 +175,17 @@ def assemble(
     )  # fmt: skip
     artifacts = shards = None
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        from stagebook.artifact.store import Store
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
-        from stagebook.model import quantity
+        from stagebook.model.quantity import duration_ms, size_bytes
 
         cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
         freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        limit = quantity.size_bytes(ways.cache_limit)
-        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force, limit)
+        artifacts = Artifacts(
+            pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
+            Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
+        )  # fmt: skip
         artifacts.restore(story)
     if secrets is not None:
         writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask

@@ -134,6 +134,8 @@ class Engine:
                 if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
+            if self._artifacts is not None:
+                self._artifacts.tidy()
             for each in self._aside:
                 each.close()
             left = self._attempts.end_strays()

@@ -153,7 +153,10 @@ class Suites:
         from stagebook.artifact import paths
 
         shard = self._pipeline.stages[self._parts[split.suite][split.part]]
-        found: list[str] = paths.found(os.path.join(self._folder, shard.dir or ""), split.files)
+        try:
+            found = paths.found(os.path.join(self._folder, shard.dir or ""), split.files)
+        except paths.Unsound as error:
+            raise Undealt(f"files: {error}") from None
         for path in found:
             if "\n" in path:
                 raise Undealt(f"the name of {path!r} has a line break, and a list of tests has one a line")
@@ -187,7 +190,7 @@ class Suites:
         well. What a person should know."""
         split, name = self._split(stage), self._pipeline.stages[stage].id
         place = self._workspace(stage, attempt)
-        warnings = self._report(stage, attempt, split, place, is_well) if split.report is not None else []
+        warnings = self._gather(stage, attempt, split, place, is_well) if split.report is not None else []
         if not is_well:
             warnings.append(f"{name}: its workspace is kept until the next run: {place}")
         elif not workspace.remove(place):
@@ -199,7 +202,8 @@ class Suites:
                 pass  # others are at work
         return warnings
 
-    def _report(self, stage: int, attempt: int, split: Split, place: str, is_well: bool) -> list[str]:
+    def _gather(self, stage: int, attempt: int, split: Split, place: str, is_well: bool) -> list[str]:
+        """Keep the report of an attempt, merge it with those of the other shards, and learn from it."""
         import fcntl
 
         from stagebook.history import merge
@@ -213,11 +217,12 @@ class Suites:
         fd = os.open(self._path(split.suite) + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)  # two shards may end at once: who merges last sees both reports
-            self._learn(split, kept)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
             if not _is_inside(target, self._folder):
                 return [f"{split.suite}: {split.report} leads out of the pipeline's folder, so nothing is merged there"]
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             merged = merge.merge(split.suite, self._reports(split.suite), target)
+            if split.part not in merged.damaged:
+                self._learn(split, kept)
         except OSError as error:
             return [f"{split.suite}: its reports could not be merged: {error}"]
         finally:

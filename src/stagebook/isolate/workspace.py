@@ -85,28 +85,49 @@ def remove(path: str) -> bool:
         os.close(fd)
 
 
-def sweep(state_directory: str, but: str | None = None) -> int:
-    """Remove the workspaces of runs that no engine holds, `but` those of one run. How many runs had any.
+def leftovers(state_directory: str) -> list[str]:
+    """The runs that have workspaces and no engine."""
+    found = [name for name in _runs(state_directory) if "." not in name]
+    return [name for name in found if lock.holder(state.run_directory(state_directory, name)) is None]
+
+
+def sweep(state_directory: str, but: str | None = None) -> list[str]:
+    """Remove the workspaces of runs that no engine holds, `but` those of one run. Whose are gone.
 
     The lock of such a run is held for a moment, so that no engine goes on with it meanwhile and loses its own.
     """
-    above = _above(state_directory)
-    try:
-        _own(above)
-        names = os.listdir(above)
-    except OSError:
-        return 0
-    swept = 0
-    for name in names:
-        if name == but or not _RUN.fullmatch(name):
+    swept = []
+    for name in _runs(state_directory):
+        path = directory(state_directory, name)
+        if name == but:
             continue
-        path = os.path.join(above, name)
         if "." in name:  # set aside by somebody who was killed in the midst
             remove(path)
         elif _set_aside(path, f"{path}.{os.getpid()}", state.run_directory(state_directory, name)):
             remove(f"{path}.{os.getpid()}")
-            swept += 1
+            swept.append(name)
     return swept
+
+
+def _runs(state_directory: str) -> list[str]:
+    above = _above(state_directory)
+    try:
+        _own(above)
+        return [name for name in os.listdir(above) if _RUN.fullmatch(name)]
+    except OSError:
+        return []
+
+
+def size_bytes(path: str) -> int:
+    """What a folder takes on the disk, as far as it can be read."""
+    total = 0
+    for _, folders, files, fd in os.fwalk(path):
+        for name in (*folders, *files):
+            try:
+                total += os.stat(name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+            except OSError:
+                pass  # it has just gone
+    return total
 
 
 def _set_aside(path: str, aside: str, run_directory: str) -> bool:

@@ -44,6 +44,7 @@ def collected(document: Mapping[str, Any], style: Style) -> list[str]:
         (len(document["objects"]), "object", "objects", "objects_bytes"),
         (len(document["temporaries"]), "temporary file", "temporary files", "temporaries_bytes"),
         (len(document["unpublished"]), "run's unpublished files", "runs' unpublished files", "unpublished_bytes"),
+        (len(document["workspaces"]), "run's workspaces", "runs' workspaces", "workspaces_bytes"),
         (len(document["runs"]), "run", "runs", "runs_bytes"),
     ]
     said = [
