@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
 
 @pytest.mark.parametrize(
     "words",
-    [["show", "last"], ["runs"], ["map"], ["lint"], ["lint", "wrong.yaml"], ["show", "nosuchrun"]],
+    [["show", "last"], ["runs"], ["map"], ["flaky"], ["lint"], ["lint", "wrong.yaml"], ["show", "nosuchrun"]],
     ids=" ".join,
 )
 def test_every_key_of_a_document_is_explained(words: list[str], folder: Path, stagebook: str) -> None:
