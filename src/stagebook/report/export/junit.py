@@ -81,11 +81,11 @@ def _case(document: Document, stage: Document, element: str, message: str, outpu
         yield f"   <skipped{_attributes({'message': message})}/>\n"
     elif element:
         said = _attributes({"message": message, "type": stage["outcome"]})
-        yield f"   <{element}{said}>{output.of(stage['stage'], stage['attempts'][-1:])}</{element}>\n"
+        yield f"   <{element}{said}>{output.of(stage)}</{element}>\n"
     for attempt in earlier:
         kind = ("rerun" if element else "flaky") + ("Error" if attempt["outcome"] == "error" else "Failure")
         said = _attributes({"message": phases.ending(attempt), "type": attempt["outcome"]})
-        text = output.of(stage["stage"], [attempt])
+        text = output.of(stage, attempt)
         yield f"   <{kind}{said}><system-out>{text}</system-out></{kind}>\n"
     yield "  </testcase>\n"
 
@@ -97,13 +97,15 @@ class _Output:
         self._tail = tail
         self._left = OUTPUT_MAX
 
-    def of(self, stage: str, attempts: Sequence[Document]) -> str:
-        if not attempts or not attempts[0].get("log"):
+    def of(self, stage: Document, attempt: Document | None = None) -> str:
+        """Of an attempt, by default the last."""
+        if attempt is None:
+            attempt = stage["attempts"][-1] if stage["attempts"] else {}
+        if not attempt.get("log"):
             return ""
-        attempt = attempts[0]
-        lines = [f"log: {harmless(str(attempt['log']))}"]
+        lines = [f"log: {harmless(attempt['log'])}"]
         if self._tail is not None and self._left > 0:
-            lines += map(line_of_output, self._tail(stage, attempt.get("attempt", 1)))
+            lines += map(line_of_output, self._tail(stage["stage"], attempt.get("attempt", 1)))
         text = "\n".join(lines)
         self._left -= len(text)
         return text.translate(_MARKS)
