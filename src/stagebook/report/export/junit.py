@@ -1,7 +1,8 @@
 """A run as JUnit XML, as CI servers take it (Jenkins' schema): the pipeline is a suite, each stage a test.
 
 A failure that the run does not fail for is a skipped test, as an expected failure is for test runners. Attempts before
-the last are flaky failures of a stage that passed, and earlier runs of one that did not. What is no XML is an escape.
+the last are flaky failures of a stage that passed, and earlier runs of one that did not; one that was interrupted is
+neither. What is no XML is an escape.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def _verdict(stage: Document) -> tuple[str, str]:
 
 def _case(document: Document, stage: Document, element: str, message: str, output: _Output) -> Iterator[str]:
     name = {"name": stage["stage"], "classname": document["pipeline"], "time": _seconds(stage["wall_s"])}
-    earlier = [one for one in stage["attempts"][:-1] if one["outcome"] in rows.FAILED]
+    earlier = [
+        one for one in stage["attempts"][:-1] if one["outcome"] in rows.FAILED and one["reason"] != "interrupted"
+    ]
     if not element and not earlier:
         yield f"  <testcase{_attributes(name)}/>\n"
         return
