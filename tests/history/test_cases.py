@@ -51,9 +51,9 @@ def test_cases_belong_to_the_attempt_whose_log_their_report_is_named_after(tmp_p
     path = past.run(RELEASE, NOW_US, Did("build", 0, 10))
     reports = path.parent / "reports"
     reports.mkdir()
-    (reports / "x.1.1.xml").write_text("one passed\ntwo failed\n")
-    (reports / "x.1.2.xml").write_text("broken")
-    (reports / "unknown.3.1.xml").write_text("three skipped\n")
+    (reports / "x.1.xml").write_text("one passed\ntwo failed\n")
+    (reports / "x.1~2.xml").write_text("broken")
+    (reports / "unknown.3.xml").write_text("three skipped\n")
     (reports / "notes.txt").write_text("no report")
     assert cases(past) == [
         ("unknown.3", None, "tests.test_a", "three", "skipped", 0.5),

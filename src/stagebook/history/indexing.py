@@ -201,7 +201,7 @@ def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[
     commit = journal.run.get("commit_sha")
     for name in names:
         log = name.removesuffix(_REPORT).partition("~")[0]
-        stage, attempt = of_log.get(log) or of_log.get(log.rpartition(".")[0], (log, None))
+        stage, attempt = of_log.get(log, (log, None))
         try:
             for case in junit.read(os.path.join(folder, name)):
                 yield (
