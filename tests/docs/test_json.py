@@ -48,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["show", "last"],
         ["runs"],
         ["map"],
+        ["flaky"],
         ["lint"],
         ["lint", "wrong.yaml"],
         ["show", "nosuchrun"],

@@ -43,7 +43,7 @@ def test_r080_stages_are_tests_with_reason_time_and_log(place: Place) -> None:
     assert (bad.message, bad.text.splitlines()[-2:]) == ("exit 3", ["one", "<two> &"])
     assert isinstance(slow, Failure)
     assert slow.type == "timeout"
-    assert found["slow"].time > 0.15
+    assert found["slow"].time > 0.05
     assert isinstance(gone, Error)
     assert isinstance(never, Skipped)
     assert never.message == "needs bad (failure)"
@@ -83,7 +83,7 @@ def test_a_resumed_run_and_one_that_is_only_shown_again_write_it(place: Place) -
     assert place.run("run", "--resume", "--quiet", "--junit", "1.xml").code == 0
     assert place.run("run", "--resume", place.run_ids()[-1], "--quiet", "--junit", "2.xml").code == 0
     first, second = (read(place.folder / name) for name in ("1.xml", "2.xml"))
-    assert [child.tag for child in first["long"]._elem] == ["flakyError"]
+    assert list(first["long"]._elem) == []
     assert list(first) == list(second) == ["long", "after"]
 
 

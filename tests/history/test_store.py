@@ -271,6 +271,33 @@ def test_r081_it_is_made_anew_on_demand_and_an_interrupted_draft_is_no_harm(past
     assert [path.name for path in Path(past.state).glob("history.db*")] == ["history.db"]
 
 
+def test_made_anew_it_still_remembers_runs_whose_directories_are_gone(past: Past) -> None:
+    counts(past.state)
+    for run in sorted((Path(past.state) / "runs").iterdir())[:2]:
+        shutil.rmtree(run)
+    past.run(RELEASE, NOW_US, Did("build", 0, 1))
+    voice = Told()
+    assert store.rebuild(past.state, voice) == 2
+    assert counts(past.state, voice) == {"runs": 4, "stages": 10, "attempts": 10, "tests": 0}
+    assert voice.notes == []
+    spoil_middle(database(past))
+    assert store.rebuild(past.state, voice) == 2
+    assert counts(past.state)["runs"] == 2
+    assert "is lost" in voice.notes[0]
+
+
+def test_a_newer_one_is_not_made_anew_over(past: Past) -> None:
+    counts(past.state)
+    raw = sqlite3.connect(database(past))
+    raw.execute("UPDATE alembic_version SET version_num = '7'")
+    raw.commit()
+    raw.close()
+    with pytest.raises(SurroundingsError, match="has schema 7"):
+        store.rebuild(past.state)
+    assert database(past).exists()
+    assert not list(Path(past.state).glob("*.new*"))
+
+
 # Held by others ---------------------------------------------------------------------------------------------------
 
 

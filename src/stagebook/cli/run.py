@@ -200,12 +200,12 @@ def _send_spans(args: argparse.Namespace, story: Story) -> None:
             output.say([f"warning: {why}"], sys.stderr)
 
 
-def _write_junit(args: argparse.Namespace, document: dict[str, Any]) -> None:
+def _write_junit(path: str, document: dict[str, Any]) -> None:
     """The run is over and stays what it is, whatever becomes of a file that tells of it."""
     from stagebook.cli import junit, output, show
 
     try:
-        junit.write(args.junit, document, show.log_paths(document))
+        junit.write(path, document, show.log_paths(document))
     except SurroundingsError as error:
         again = f"the record is whole: stagebook timeline {document['run']} --format junit"
         output.say([f"warning: {error}; {again}"], sys.stderr)
@@ -245,7 +245,7 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
 
     if args.junit is not None:
         _begin_exports(args)
-        _write_junit(args, document)
+        _write_junit(args.junit, document)
     if args.json:
         output.say_json(document)
     elif not args.quiet:
@@ -463,7 +463,8 @@ class Show:
 
         story: Story = result.story
         args = self._args
-        if args.json or args.junit is not None:
+        junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
+        if args.json or junit is not None:
             from stagebook.record.holders import Holders
 
             held_by = Holders(result.machine).of if result.over is None else None
@@ -475,8 +476,8 @@ class Show:
         self._watcher.flush()
         if args.json:
             output.say_json(document)
-        if args.junit is not None:
-            _write_junit(args, document)
+        if junit is not None:
+            _write_junit(junit, document)
         if result.over is not None:
             _send_spans(args, story)
         return launch.exit_code(result.over)

@@ -34,12 +34,14 @@ def note(text: str) -> None:
 
 
 def progress(verb: str, things: str) -> Callable[[int, int], None]:
-    """`read 1200 of 9000 journals`, once a second at most, and not in the first."""
-    next_s = time.monotonic() + QUIET_S
+    """`read 1200 of 9000 journals`, once a second at most, and not in the first second of reading."""
+    next_s: float | None = None
 
     def tell(done: int, total: int) -> None:
         nonlocal next_s
-        if time.monotonic() >= next_s:
+        if next_s is None:
+            next_s = time.monotonic() + QUIET_S
+        elif time.monotonic() >= next_s:
             next_s = time.monotonic() + QUIET_S
             output.say([f"{verb} {done} of {total} {things}"], sys.stderr)
 

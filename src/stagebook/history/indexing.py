@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import time
 from itertools import islice
+from operator import itemgetter
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy import update as update_rows
 
 from stagebook.history import reading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 AT_ONCE = 500  #: runs that are written together
+ROWS_MAX = 50_000  #: rows of a table that are kept before they are written
 #: A folder that was changed so little ago may change once more without another time.
 FRESH_NS = 2_000_000_000
 YOUNG_S = 86_400.0  #: a directory without a journal that is older will not get one
@@ -86,13 +88,8 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
 
 def _write(connection: Connection, state: str, some: list[tuple[str, int | None]]) -> bool:
     """Read these runs and put them in the place of what is known of them; whether one has a journal yet to come."""
-    next_id = (connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(1)).scalar() or 0) + 1
-    of_runs: list[dict[str, Any]] = []
-    of_stages: list[tuple[Any, ...]] = []
-    of_attempts: list[tuple[Any, ...]] = []
-    of_tests: list[tuple[Any, ...]] = []
-    again: list[dict[str, Any]] = []
-    broken: list[dict[str, Any]] = []
+    next_id = (connection.execute(select(func.max(runs.c.id))).scalar() or 0) + 1
+    fresh = _Fresh(connection)
     is_one_to_come = False
     for name, id in some:
         directory = run_directory(state, name)
@@ -100,30 +97,48 @@ def _write(connection: Connection, state: str, some: list[tuple[str, int | None]
         if journal is None:
             is_one_to_come = is_one_to_come or _is_young(directory)
             continue
-        run = journal.run | figures | {"run": name}
         if id is None:
             id, next_id = next_id, next_id + 1
-        elif run.get("damaged") is not None:  # what was read while it was whole stays
-            broken.append({"broken": id, "damaged": run["damaged"], **figures})
+        elif journal.run.get("damaged") is not None:  # what was read while it was whole stays
+            damaged = figures | {"damaged": journal.run["damaged"]}
+            connection.execute(update_rows(runs).where(runs.c.id == id).values(damaged))
             continue
         else:
-            again.append({"again": id})
-        of_runs.append(run | {"id": id})
-        of_stages += [(id, *row) for row in journal.stages]
-        of_attempts += [(id, *row) for row in journal.attempts]
-        of_tests += _cases(directory, id, journal)
-    if again:
-        for table in (stages, attempts, tests):
-            connection.execute(delete(table).where(table.c.run_id == bindparam("again")), again)
-    if broken:
-        connection.execute(update_rows(runs).where(runs.c.id == bindparam("broken")), broken)
-    columns = [column.name for column in runs.columns]
-    _insert(connection, runs, columns, [tuple(map(run.get, columns)) for run in of_runs])
-    of_stages.sort(key=lambda row: row[1])
-    _insert(connection, stages, ("run_id", *reading.STAGE), of_stages)
-    _insert(connection, attempts, ("run_id", *reading.ATTEMPT), of_attempts)
-    _insert(connection, tests, _CASE, of_tests)
+            for table in (stages, attempts, tests):
+                connection.execute(delete(table).where(table.c.run_id == id))
+        fresh.add(id, journal, figures | {"run": name, "id": id}, directory)
+    fresh.write()
     return is_one_to_come
+
+
+class _Fresh:
+    """Rows that are to be written, many at once, but never so many that memory would tell."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._columns = [column.name for column in runs.columns]
+        self._rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "stages": [], "attempts": [], "tests": []}
+
+    def add(self, id: int, journal: reading.Journal, more: dict[str, Any], directory: str) -> None:
+        rows = self._rows
+        rows["runs"].append(tuple(map((journal.run | more).get, self._columns)))
+        rows["stages"] += [(id, *row) for row in journal.stages]
+        rows["attempts"] += [(id, *row) for row in journal.attempts]
+        for case in _cases(directory, id, journal):
+            rows["tests"].append(case)
+            if len(rows["tests"]) >= ROWS_MAX:
+                self.write()
+        if len(rows["attempts"]) >= ROWS_MAX:
+            self.write()
+
+    def write(self) -> None:
+        rows, of_stage = self._rows, itemgetter(1)
+        _insert(self._connection, runs, self._columns, rows["runs"])
+        _insert(self._connection, stages, ("run_id", *reading.STAGE), sorted(rows["stages"], key=of_stage))
+        _insert(self._connection, attempts, ("run_id", *reading.ATTEMPT), rows["attempts"])
+        _insert(self._connection, tests, _CASE, rows["tests"])
+        for each in rows.values():
+            each.clear()
 
 
 def _read(directory: str) -> tuple[reading.Journal | None, dict[str, int]]:
@@ -186,7 +201,7 @@ def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[
     commit = journal.run.get("commit_sha")
     for name in names:
         log = name.removesuffix(_REPORT).partition("~")[0]
-        stage, attempt = of_log.get(log) or of_log.get(log.rpartition(".")[0], (log, None))
+        stage, attempt = of_log.get(log, (log, None))
         try:
             for case in junit.read(os.path.join(folder, name)):
                 yield (

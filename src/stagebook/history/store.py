@@ -20,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from stagebook import __version__
 from stagebook.history import indexing
-from stagebook.history.schema import VERSION, meta
+from stagebook.history.schema import VERSION, attempts, meta, runs, stages, tests
 from stagebook.model.problem import SurroundingsError
 
 TYPE_CHECKING = False
@@ -76,50 +76,91 @@ def ask(
         voice.note(f"{NAME} is being brought up to date by another process; what follows is as of before")
         return _ask_held(state, question, voice)
     try:
-        return _ask_own(state, question, voice, is_change)
+        return _ask_own(state, question, voice, is_change, held)
     finally:
         os.close(held)
 
 
 def rebuild(state: str, voice: Voice | None = None) -> int:
-    """Make the database anew from all journals that are there, and put it in the old one's place; how many runs it
-    has. Raises SurroundingsError."""
+    """Make the database anew from all journals that are there, and put it in the old one's place; how many runs were
+    read. What the old one remembers of runs whose journals are gone is taken over. Raises SurroundingsError."""
+    voice = voice or Voice()
+    path = os.path.join(state, NAME)
     held = _turn(state)
     if held is None:
-        raise SurroundingsError(f"{os.path.join(state, NAME)} is being brought up to date by another process")
-    draft = os.path.join(state, f"{NAME}.new")
+        raise SurroundingsError(f"{path} is being brought up to date by another process")
+    draft = f"{path}.new"
     try:
         _remove(draft)
         engine = _engine(draft)
         try:
             with engine.connect() as connection:
                 _migrate(connection)
-                count = indexing.update(connection, state, (voice or Voice()).progress)
+                count = indexing.update(connection, state, voice.progress)
+                _take_over(connection, path, voice)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             engine.dispose()
         for suffix in _ASIDE:
-            _unlink(os.path.join(state, NAME) + suffix)
-        os.replace(draft, os.path.join(state, NAME))
+            _unlink(path + suffix)
+        os.replace(draft, path)
         return count
     except (DBAPIError, OSError) as error:
-        raise _failure(os.path.join(state, NAME), error) from error
+        raise _failure(path, error) from error
     finally:
         _remove(draft)
         os.close(held)
 
 
+def _take_over(connection: Connection, path: str, voice: Voice) -> None:
+    """What the database at `path` knows of runs that are not known here: their journals are not there any more."""
+    if not os.path.exists(path):
+        return
+    engine = _engine(path)
+    try:
+        with engine.connect() as old:
+            version = _version(old)
+            if version > VERSION:
+                raise _too_new(old, path, version)
+            if version < VERSION:
+                _migrate(old)
+        driver: Any = connection.connection.driver_connection
+        driver.execute("ATTACH DATABASE ? AS old", (f"file:{_quoted(path)}?mode=ro",))
+        with connection.begin():
+            offset = connection.execute(text("SELECT coalesce(max(id), 0) FROM main.runs")).scalar_one()
+            forgotten = "(SELECT id FROM old.runs WHERE run NOT IN (SELECT run FROM main.runs))"
+            for table in (tests, attempts, stages, runs):
+                names = [column.name for column in table.columns if table is not tests or column.name != "id"]
+                key = "id" if table is runs else "run_id"
+                told = ", ".join(f"{name} + {offset}" if name == key else name for name in names)
+                connection.execute(
+                    text(
+                        f"INSERT INTO main.{table.name} ({', '.join(names)}) SELECT {told} FROM old.{table.name} "
+                        f"WHERE {key} IN {forgotten}"
+                    )
+                )
+    except (DBAPIError, sqlite3.Error, Damaged):
+        voice.note(f"{NAME} was damaged: what only it remembered, of runs whose directories are gone, is lost")
+    finally:
+        engine.dispose()
+
+
 # The ways to an answer --------------------------------------------------------------------------------------------
 
 
-def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice, is_change: bool) -> Answer:
-    """While this process alone brings the database up to date."""
+def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice, is_change: bool, held: int) -> Answer:
+    """While this process alone brings the database up to date. The turn is given back for a question that only reads,
+    which may take as long as whoever reads the answer."""
     path = os.path.join(state, NAME)
     for is_last in (False, True):
+        if not _wait(held, path):
+            raise SurroundingsError(f"{path} is being brought up to date by another process")
         engine = _engine(path)
         try:
             with engine.connect() as connection:
                 _bring_up(connection, state, path, voice)
+                if not is_change:
+                    fcntl.flock(held, fcntl.LOCK_UN)
                 return _asked(connection, question)
         except (DBAPIError, Damaged) as error:
             if _means(error, _BUSY):
@@ -354,18 +395,24 @@ def _turn(state: str) -> int | None:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise _failure(path, error) from error
+    if _wait(fd, path):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _wait(fd: int, path: str) -> bool:
+    """Whether the turn was had in time. Raises SurroundingsError."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
+            return True
         except BlockingIOError:
             if time.monotonic() > deadline:
-                os.close(fd)
-                return None
+                return False
             time.sleep(_LOOK_S)
         except OSError as error:
-            os.close(fd)
             raise SurroundingsError(f"cannot lock {path}: {error.strerror}") from error
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "TRACEPARENT"
 SAMPLED = 1
-_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+#: Text until there is something to hold it against: most runs have no caller.
+_PARENT = r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 
 
 class Trace(NamedTuple):
@@ -38,13 +39,13 @@ class Trace(NamedTuple):
 
 def caller(environ: Mapping[str, str]) -> str | None:
     """The caller's `TRACEPARENT` if it is one."""
-    value = environ.get(VARIABLE, "")
-    return value if _PARENT.fullmatch(value) else None
+    value = environ.get(VARIABLE)
+    return value if value and re.fullmatch(_PARENT, value) else None
 
 
 def of_run(run: str, traceparent: str | None) -> Trace:
     """The caller's trace, or one of the run's own: a ULID holds just the 16 bytes of a trace id."""
-    match = _PARENT.fullmatch(traceparent or "")
+    match = re.fullmatch(_PARENT, traceparent) if traceparent else None
     if match is not None:
         return Trace(*match.groups())
     number = 0

@@ -61,7 +61,7 @@ def verdict(diff: Mapping[str, Any], short: Callable[[str], str]) -> str:
     text = f"{name} took {span(new['wall_s'])}, {signed(change)} against {short(old['run'])}"
     if rows:
         first = rows[0]
-        path = " on the critical path" if first["critical"] else ", off the critical path"
+        path = " on the critical path" if first["critical"] else ""
         text += f": {harmless(first['stage'])} {signed(first['change_s'])}{path}"
     return text
 

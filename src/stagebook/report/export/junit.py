@@ -1,7 +1,8 @@
 """A run as JUnit XML, as CI servers take it (Jenkins' schema): the pipeline is a suite, each stage a test.
 
 A failure that the run does not fail for is a skipped test, as an expected failure is for test runners. Attempts before
-the last are flaky failures of a stage that passed, and earlier runs of one that did not. What is no XML is an escape.
+the last are flaky failures of a stage that passed, and earlier runs of one that did not; one that was interrupted is
+neither. What is no XML is an escape.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def _verdict(stage: Document) -> tuple[str, str]:
 
 def _case(document: Document, stage: Document, element: str, message: str, output: _Output) -> Iterator[str]:
     name = {"name": stage["stage"], "classname": document["pipeline"], "time": _seconds(stage["wall_s"])}
-    earlier = [one for one in stage["attempts"][:-1] if one["outcome"] in rows.FAILED]
+    earlier = [
+        one for one in stage["attempts"][:-1] if one["outcome"] in rows.FAILED and one["reason"] != "interrupted"
+    ]
     if not element and not earlier:
         yield f"  <testcase{_attributes(name)}/>\n"
         return
@@ -81,11 +84,11 @@ def _case(document: Document, stage: Document, element: str, message: str, outpu
         yield f"   <skipped{_attributes({'message': message})}/>\n"
     elif element:
         said = _attributes({"message": message, "type": stage["outcome"]})
-        yield f"   <{element}{said}>{output.of(stage['stage'], stage['attempts'][-1:])}</{element}>\n"
+        yield f"   <{element}{said}>{output.of(stage)}</{element}>\n"
     for attempt in earlier:
         kind = ("rerun" if element else "flaky") + ("Error" if attempt["outcome"] == "error" else "Failure")
         said = _attributes({"message": phases.ending(attempt), "type": attempt["outcome"]})
-        text = output.of(stage["stage"], [attempt])
+        text = output.of(stage, attempt)
         yield f"   <{kind}{said}><system-out>{text}</system-out></{kind}>\n"
     yield "  </testcase>\n"
 
@@ -97,13 +100,15 @@ class _Output:
         self._tail = tail
         self._left = OUTPUT_MAX
 
-    def of(self, stage: str, attempts: Sequence[Document]) -> str:
-        if not attempts or not attempts[0].get("log"):
+    def of(self, stage: Document, attempt: Document | None = None) -> str:
+        """Of an attempt, by default the last."""
+        if attempt is None:
+            attempt = stage["attempts"][-1] if stage["attempts"] else {}
+        if not attempt.get("log"):
             return ""
-        attempt = attempts[0]
-        lines = [f"log: {harmless(str(attempt['log']))}"]
+        lines = [f"log: {harmless(attempt['log'])}"]
         if self._tail is not None and self._left > 0:
-            lines += map(line_of_output, self._tail(stage, attempt.get("attempt", 1)))
+            lines += map(line_of_output, self._tail(stage["stage"], attempt.get("attempt", 1)))
         text = "\n".join(lines)
         self._left -= len(text)
         return text.translate(_MARKS)
