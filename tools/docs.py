@@ -24,6 +24,7 @@ SCALARS = {
     "bool": "`true`, `false`",
     "int": "whole number",
     "function": "`module:function`",
+    "versions": "`*`, `>=20`, `>=3.11,<4`",
     "retry-reason": "`failure`, `error`, `timeout`, `exit N`",
     "workers": "whole number, `auto`",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stagebook.cli.affected import ADDED, DELETED, MODIFIED, Concern, Own, Pattern
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Output, Pipeline, Stage
 from stagebook.scheduler.plan import Choice
 
 
@@ -38,8 +38,11 @@ def test_a_pattern_may_be_meant_from_the_stages_own_folder() -> None:
     assert not Pattern("*.py", "app").meets("other/a.py")
 
 
-def stage(name: str, *needs: str, changed: tuple[str, ...] = (), **more: object) -> Stage:
-    return Stage(name, name, 1, 1, "run", "x", needs=needs, changed=changed, more=more)
+def stage(
+    name: str, *needs: str, changed: tuple[str, ...] = (), inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()
+) -> Stage:
+    made = tuple(map(Output, outputs))
+    return Stage(name, name, 1, 1, "run", "x", needs=needs, changed=changed, inputs=inputs, outputs=made)
 
 
 PIPELINE = Pipeline(

@@ -10,7 +10,7 @@ from tests.cli.conftest import Call
 GOOD = "version: 1\nstages:\n  - a: 'true'\n  - b: 'true'\n  - c: 'true'\n"
 BAD = "version: 1\nstages:\n  a:\n    run: x\n    need: b\n  b: {run: y, timeout: 5}\n  c: {run: z, needs: d}\n"
 TRAP = "version: 1\nstages:\n  a:\n    run: x\n    matrix: {python: [3.10, 3.13]}\n"
-LATER = "version: 1\nstages:\n  a: {run: x, inputs: [y]}\n"
+LATER = "version: 1\nstages:\n  a: {run: x, isolate: {ports: [y]}}\n"
 
 
 def test_a_good_file_is_ok(call: Call, here: Path) -> None:

@@ -44,7 +44,7 @@ def test_each_source_is_stronger_than_the_one_before(tmp_path: Path, home: Path)
 
 def test_defaults_are_those_of_the_door(tmp_path: Path) -> None:
     settings = resolve(tmp_path)
-    assert {name: getattr(settings, name) for name in KNOWN} == {
+    assert {name: settings.value(name) for name in KNOWN} == {
         "jobs": None,
         "policy": None,
         "accounting": "auto",
@@ -53,6 +53,8 @@ def test_defaults_are_those_of_the_door(tmp_path: Path) -> None:
         "color": "auto",
         "dir": None,
         "output": "fail-only",
+        "cache-limit": "10GiB",
+        "cache-age": "30d",
     }
 
 

@@ -89,6 +89,11 @@ def leaky(place: Place) -> Place:
             },
             "hears": {"run": 'echo "$HEARD"', "env": {"HEARD": {"from": 'stages["says"].outputs.token'}}},
             "asks": {"run": "true", "needs": "says", "when": "stages['says'].outputs.token == 'x' || params.p == 'x'"},
+            "makes": {"run": 'echo "$TOKEN" > made.bin', "secrets": secrets, "outputs": ["made.bin"]},
+            "breaks": {
+                "run": "printf '<testsuite>%s</testsuite>' \"$TOKEN\" > r.xml; echo \"$TOKEN\" > half; exit 1",
+                "secrets": secrets, "outputs": ["r.xml", "half"],
+            },
             "missing": {"cmd": [{"from": 'stages["says"].outputs.token'}, "x"]},
         },
         secrets=secrets,

@@ -27,9 +27,13 @@ HARMLESS = {
     "difflib",
 }
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",), "re2": ("condition", "record", "cli"),
+    "yaml": ("formats",),
+    "celpy": ("condition",),
+    "lark": ("condition",),
+    "re2": ("condition", "record", "cli"),
     "watchfiles": ("cli",),
-}  # fmt: skip
+    "blake3": ("artifact",),
+}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

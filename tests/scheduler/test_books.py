@@ -49,7 +49,7 @@ def claim_of_another(machine: Machine) -> None:
 BREAKS: dict[str, Callable[[Machine], object]] = {
     "count of stages left": lambda machine: setattr(machine, "_left", 3),
     "count of outstanding stages": lambda machine: setattr(machine, "_active", 0),
-    "a chain was not walked to its end": lambda machine: machine._settling.append(0),
+    "a chain was not walked to its end": lambda machine: machine._settling.update({0: None}),
     "reasons of kills": lambda machine: machine._killing.update({0: 0}),
     "whether `a` is done well": lambda machine: machine._done_well.__setitem__(0, 1),
     "open needs of `d`: 0, not 1": lambda machine: machine._open.__setitem__(3, 0),

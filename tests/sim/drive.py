@@ -16,6 +16,7 @@ from tests.sim.world import World
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     Began,
@@ -60,6 +61,10 @@ class Drive:
     def __init__(self, world: World, make: Make) -> None:
         self.world = world
         self.draw = world.draw
+        self.readers = [
+            [index for index, stage in enumerate(world.plan.stages) if of in stage.early]
+            for of in range(len(world.plan.stages))
+        ]
         self.make = make
         self.machine = make(world.plan)
         self.watch = Watch(world.plan)
@@ -163,6 +168,9 @@ class Drive:
                 self.push(at + self.draw.randint(0, 30), event)
             elif isinstance(event, Started) and self.alive.get(event.stage) != event.attempt:
                 continue
+            elif isinstance(event, Announced) and self.alive.get(event.stage) != event.attempt:
+                if self.world.speaks.random() < 0.7:
+                    continue
             if not isinstance(event, TimerFired) and self.world.has("clock_back", 0.1):
                 event = event._replace(at=max(0, at - self.draw.randint(1, 20)))
             else:
@@ -192,7 +200,10 @@ class Drive:
             if self.mended and outcome == "error" and reason != "interrupted":
                 outcome, exit, reason = "success", 0, None
             self.push(now, Started(now, stage, attempt, 1, 1))
-            self.push(now + self.world.duration(), Exited(now, stage, attempt, outcome, exit, None, reason))
+            took = self.world.duration()
+            self.push(now + took, Exited(now, stage, attempt, outcome, exit, None, reason))
+            if self.readers[stage]:
+                self._announce(stage, attempt, now, took)
         elif isinstance(decision, Kill):
             stage, attempt = decision.stage, decision.attempt
             wait = draw.randint(10, 80) if not decision.now and self.world.has("deaf", 0.5) else draw.randint(0, 2)
@@ -208,6 +219,14 @@ class Drive:
             self.unanswered.add(decision.stage)
             if not self.world.has("no_answer", 0.6):
                 self._answer(decision.stage, now + draw.randint(0, 20))
+
+    def _announce(self, stage: int, attempt: int, now: int, took: int) -> None:
+        """Some of it while it runs, perhaps twice; now and then too late."""
+        draw = self.world.speaks
+        for _ in range(draw.randint(0, 3)):
+            at = now + draw.randint(0, took + 2)
+            some = tuple(reader for reader in self.readers[stage] if draw.random() < 0.7)
+            self.push(at, Announced(at, stage, attempt, some))
 
     def _judge(self, stage: int, now: int) -> None:
         draw = self.world.governs

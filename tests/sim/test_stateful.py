@@ -11,6 +11,7 @@ from tests.sim.world import World
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     Began,
@@ -42,6 +43,10 @@ class MachineRules(RuleBasedStateMachine):
     @initialize(target=timers, seed=st.integers(0, 10_000))
     def begin(self, seed: int) -> object:
         self.plan: Plan = World(seed).plan
+        self.early: dict[int, list[int]] = {}
+        for index, stage in enumerate(self.plan.stages):
+            for need in stage.early:
+                self.early.setdefault(need, []).append(index)
         self.machine = Machine(self.plan)
         self.watch = Watch(self.plan)
         self.journal: list[Event] = []
@@ -115,6 +120,15 @@ class MachineRules(RuleBasedStateMachine):
         before = self.machine.snapshot()
         self._feed(TimerFired(self.at, timer.timer))
         assert self.machine.snapshot() == before
+
+    @precondition(lambda self: any(self.machine.attempt(need) for need in self.early))
+    @rule(pick=st.integers(0, 99), back=st.sampled_from([0, 0, 0, 1]), some=st.integers(0, 7))
+    def announce(self, pick: int, back: int, some: int) -> None:
+        """To some or all of its readers; also for an attempt that is over."""
+        begun = [need for need in sorted(self.early) if self.machine.attempt(need)]
+        stage = begun[pick % len(begun)]
+        readers = tuple(reader for at, reader in enumerate(self.early[stage]) if not some & 1 << at % 3)
+        self._feed(Announced(self.at, stage, max(1, self.machine.attempt(stage) - back), readers))
 
     @precondition(lambda self: self.unreported)
     @rule(pick=st.integers(0, 99))

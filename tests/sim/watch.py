@@ -12,6 +12,7 @@ from stagebook.model.outcome import SEVERITY
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan, PlannedStage
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -58,6 +59,7 @@ class Watch:
         self.asked_to_cancel: set[int] = set()
         self.may_wait_again: set[int] = set()  #: a resume found a need of it open: its time may begin anew
         self.restart = [False] * count  #: the next start begins the stage's time anew
+        self.announced: dict[int, set[int]] = {}  #: of running stages, those to which they are as good as done
         self.cancels = 0
         self.for_good = False
         self.stopping = False
@@ -118,11 +120,15 @@ class Watch:
             if self.running.get(event.stage) == event.attempt:
                 del self.running[event.stage]
                 self.exits[event.stage] = event
+                self._announces_no_more(event.stage, event.outcome == "success")
                 self._gives_back(event.stage)
                 self._expect_after_exit(event)
         elif isinstance(event, TimerFired):
             self.timers.append(event.timer)
             self.maybe_timed_out |= event.timer.startswith("run:") and not self.over
+        elif isinstance(event, Announced):
+            if self.running.get(event.stage) == event.attempt and event.stage not in self.killed:
+                self.announced.setdefault(event.stage, set()).update(event.dependents)
         elif isinstance(event, CancelAsked) and event.stage is not None:
             self.asked_to_cancel.add(event.stage)
         elif isinstance(event, CancelAsked) and not self.over:
@@ -133,6 +139,15 @@ class Watch:
             self._answered(event.stage, event.again)
         elif isinstance(event, Resumed):
             self._resumed(event.takes_back, machine)
+
+    def _announces_no_more(self, stage: int, is_done: bool) -> None:
+        """Its end counts now, or its next word. Who was ready by it alone is so no longer, and becomes it anew."""
+        for dependent in self.announced.pop(stage, ()) if not is_done else ():
+            self.may_wait_again.add(dependent)
+            if not self._needs_are_done(dependent):
+                self.ready.pop(dependent, None)
+            self.lifted |= self.plan.stages[dependent].join == "any" and not self.alone  # it may have stayed in line
+        self.announced.pop(stage, None)
 
     def _answered(self, stage: int, again: bool) -> None:
         """It holds for what has begun, is not safe to repeat, and is neither over nor running."""
@@ -183,7 +198,9 @@ class Watch:
             cut_short = end.outcome == "timeout" and reason == "attempt timeout" and machine.state(index) != "timeout"
             if by_signal or (self.cancels and cut_short) or self._is_error_taken_back(end, machine):
                 self._wait_again(index)
-        while takes_back and (more := [at for at, end in self.ended.items() if self._goes_with_its_needs(end, ended)]):
+        while takes_back and (
+            more := [at for at, end in self.ended.items() if self._goes_with_its_needs(end, ended, machine)]
+        ):
             for index in more:
                 self._wait_again(index)
         self.taken_back = sorted(ended - set(self.ended))
@@ -214,19 +231,22 @@ class Watch:
             return False
         return not self.maybe_timed_out or machine.state(end.stage) != "error"
 
-    def _goes_with_its_needs(self, end: Ended, before: set[int]) -> bool:
+    def _goes_with_its_needs(self, end: Ended, before: set[int], machine: Machine) -> bool:
         """Whether it ended because of a stage that waits again, or cleans up after one."""
         plan = self.plan.stages[end.stage]
         reason = end.reason or ""
         if plan.skip is not None:
             return False
+        is_need_open_again = any(need in before and need not in self.ended for need in plan.needs)
+        if plan.early and any(need in self.exits for need in plan.needs):  # it may have ended in this batch
+            is_need_open_again |= machine.state(end.stage) != end.outcome
         if end.outcome == "skip" and not reason.startswith("needs "):
-            return any(need in before and need not in self.ended for need in plan.needs)
+            return is_need_open_again
         if end.outcome == "skip":
             return not self._still_skipped(end.stage)
         if reason.startswith("fail-fast: "):
             return int(reason[len("fail-fast: s") :].partition(" ")[0]) not in self.ended
-        return plan.always and end.outcome != "cancellation" and any(need not in self.ended for need in plan.needs)
+        return plan.always and end.outcome != "cancellation" and is_need_open_again
 
     def _still_skipped(self, stage: int) -> bool:
         """Whether the need that it was skipped for still stands as it did."""
@@ -371,7 +391,7 @@ class Watch:
             assert end.reason == stage.skip
             return
         judged = self.governed.skipped.get(index)
-        if judged is not None:
+        if judged is not None and (not stage.early or self.alone or judged.reason == end.reason):
             assert (judged.verdict, judged.reason) == ("skip", end.reason)
             return
         assert not stage.always, f"{stage.id} is always and was skipped"
@@ -406,6 +426,7 @@ class Watch:
         if kill.why == "cancelled" and index in self.killed:
             assert kill.now or not self.killed[index], f"{kill} twice"
         assert not kill.now or self.cancels > 1 or index in self.killed
+        self._announces_no_more(index, is_done=False)
         self.killed[index] = self.killed.get(index, kill.why)
 
     def _run_end(self, end: RunEnded) -> None:
@@ -531,14 +552,15 @@ class Watch:
             assert stage.queue_timeout_ms is not None and timer.at >= self.ready_at[index] + stage.queue_timeout_ms
 
     def _needs_are_done(self, index: int) -> bool:
+        """For a later attempt too: a need that has ended badly since does not matter then, one that is open does."""
         stage = self.plan.stages[index]
-        if stage.always or stage.join == "done":
-            return all(need in self.ended for need in stage.needs)
-        if not self.fresh[index]:
-            return True
+        met = [need for need in stage.needs if index in self.announced.get(need, ())]
+        over = all(need in self.ended or need in met for need in stage.needs)
+        if stage.always or stage.join == "done" or not self.fresh[index] and over:
+            return over
         if stage.join == "any":
-            return not stage.needs or any(self._well(need) for need in stage.needs)
-        return all(self._well(need) for need in stage.needs)
+            return not stage.needs or bool(met) or any(self._well(need) for need in stage.needs)
+        return all(self._well(need) or need in met for need in stage.needs)
 
     def _not_past_a_claim(self, index: int) -> None:
         """The bound on being passed over, and that nothing takes what the claiming stage lacks."""

@@ -39,6 +39,9 @@ TAKEN_BACK = ("errors", "failures", "policy", "groups", "always", "deaf", "crash
 #: What people say while no engine holds a run: answers, and that it is cancelled. For seeds that end in 1.
 UNHELD = ("errors", "failures", "always", "not_retry_safe", "crash", "resume", "interrupted", "no_answer")
 
+#: A mixture for seeds that end in 3: needs that announce what is read of them before they end.
+EARLY = ("early", "retries", "failures", "crash", "resume")
+
 
 class World:
     """The plan, the switches, and the draws that the driver makes as it goes."""
@@ -60,6 +63,10 @@ class World:
         self.unheld = seed % 10 == 1
         if self.unheld:
             self.on.update(UNHELD)
+        #: And others for what is announced.
+        self.speaks = random.Random(seed + 2_000_000)
+        if seed % 10 == 3 and seed < 17_000:
+            self.on.update(name for name in EARLY if name == "early" or self.speaks.random() < 0.7)
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:
@@ -88,7 +95,13 @@ class World:
             draw.randint(10, 80) if self.has("run_timeout", 0.6) else None,
             draw.randint(1, 3) if "claims" in self.on else 64,
         )
+        if "early" in self.on:
+            plan = plan._replace(stages=tuple(map(self._with_early_needs, plan.stages)))
         return self._governed(plan) if self.on.intersection(GOVERNED) else plan
+
+    def _with_early_needs(self, stage: PlannedStage) -> PlannedStage:
+        early = tuple(need for need in stage.needs if self.speaks.random() < 0.7)
+        return stage._replace(early=early, judged=bool(early) and stage.skip is None and self.speaks.random() < 0.3)
 
     def _governed(self, plan: Plan) -> Plan:
         draw = self.governs
@@ -100,7 +113,8 @@ class World:
             if self.governs_by("leases", 0.5):
                 pools[index] = pools[index]._replace(machine=True)
         stages = tuple(
-            stage._replace(judged=stage.skip is None and self.governs_by("judged", 0.4)) for stage in plan.stages
+            stage._replace(judged=stage.judged or (stage.skip is None and self.governs_by("judged", 0.4)))
+            for stage in plan.stages
         )
         return plan._replace(
             stages=stages,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from stagebook.graph.shape import order
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Pipeline
 from stagebook.scheduler import select
 from stagebook.scheduler.plan import Choice
 
@@ -59,10 +59,11 @@ class Concern:
         picked, problems = select.select(pipeline, choice, needs)
         self._picked = [bool(problems) or is_picked for is_picked in picked]
         self._needs = needs
-        self._reads = [_patterns(stage, (*stage.changed, *stage.more.get("inputs", ()))) for stage in pipeline.stages]
-        self._writes = [
-            pattern for stage in pipeline.stages for pattern in _patterns(stage, stage.more.get("outputs", ()))
+        self._reads = [
+            [*(Pattern(glob, stage.dir) for glob in stage.changed), *map(Pattern, stage.inputs)]
+            for stage in pipeline.stages
         ]
+        self._writes = [Pattern(output.path) for stage in pipeline.stages for output in stage.outputs]
 
     def is_output(self, path: str) -> bool:
         return any(pattern.meets(path) for pattern in self._writes)
@@ -85,10 +86,6 @@ class Concern:
         if found == self._picked:
             return None
         return [stage.id for stage, is_found in zip(self.pipeline.stages, found) if is_found]
-
-
-def _patterns(stage: Stage, globs: Iterable[str]) -> list[Pattern]:
-    return [Pattern(glob, stage.dir) for glob in globs]
 
 
 class Own:

@@ -36,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(args: Namespace) -> int:
     """0, or 4 where stages cannot be run here at all."""
     findings = [probe(args) for probe in PROBES]
-    values = [(name, getattr(args.settings, name), args.settings.origins[name]) for name in settings.KNOWN]
+    values = [(name, args.settings.value(name), args.settings.origins[name]) for name in settings.KNOWN]
     if args.json:
         output.say_json({
             "settings": [

@@ -28,7 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "show one run: outcome, timeline, causes, figures"),
     "logs": ("logs", "print what stages printed"),
     "timeline": ("timeline", "draw the timeline of a run"),
+    "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "cache": ("cache", "list or verify what is kept of outputs"),
+    "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
@@ -37,8 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init stats diff why approve reject experiment diagnose review import patch serve items gate-link audit flaky"
-    " history cache gc notify wait env examples completion"
+    "init stats diff approve reject experiment diagnose review import patch serve items gate-link audit flaky"
+    " history notify wait env examples completion"
 ).split()
 
 _HELP = """\

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from stagebook.condition.court import Court
     from stagebook.condition.facts import Facts
+    from stagebook.engine.foresight import Foresight
     from stagebook.engine.resume import Outlook
 
 
@@ -59,8 +60,9 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
         from stagebook.condition.court import Court
 
         court = Court(pipeline, facts)
-    played = play(plan, lambda stage: 0, court)
-    rows = [_row(plan, index, court) for index in played.order]
+    foresight = _foresight(args, pipeline, plan, choice)
+    played = play(plan, lambda stage: 0, court, foresight)
+    rows = [_row(plan, index, court, foresight) for index in played.order]
     for row, index in zip(rows, played.order):
         quarantine = pipeline.stages[index].quarantine
         if quarantine is not None:
@@ -91,18 +93,32 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
     return 0
 
 
+def _foresight(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choice) -> Foresight | None:
+    """Who can say what is up to date, where anything can be."""
+    if not any(stage.inputs for stage in pipeline.stages):
+        return None
+    from stagebook.cli import place
+    from stagebook.engine.foresight import Foresight
+
+    cache = place.cache_directory(args, pipeline.file)
+    return Foresight(pipeline, cache, dict(choice.params), plan, choice.force)
+
+
 def _because(text: str | None) -> str:
     return f" ({harmless(text)})" if text is not None else ""
 
 
-def play(plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None) -> Played:
+def play(
+    plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None, foresight: Foresight | None = None
+) -> Played:
     """Let a new machine run the plan; all goes well, and takes as long as is said."""
-    return _lead(Machine(plan), [Began(0)], duration_ms, court)
+    return _lead(Machine(plan), [Began(0)], duration_ms, court, foresight)
 
 
 def _lead(
-    machine: Machine, batch: list[Event], duration_ms: Callable[[int], int], court: Court | None = None
-) -> Played:
+    machine: Machine, batch: list[Event], duration_ms: Callable[[int], int], court: Court | None = None,
+    foresight: Foresight | None = None,
+) -> Played:  # fmt: skip
     """Lead a machine to its end, or to where it waits for a person."""
     played = Played([], {}, set(), 0)
     due: list[tuple[int, int, Event]] = []
@@ -116,7 +132,7 @@ def _lead(
                 answers.append((now, Started(now, stage, attempt, 0, 0)))
                 answers.append((now + duration_ms(stage), Exited(0, stage, attempt, "success", 0)))
             elif isinstance(decision, Judge):
-                answers.append((now, _judged(decision.stage, now, court)))
+                answers.append((now, _judged(decision.stage, now, court, foresight)))
             elif isinstance(decision, AskLease):
                 answers.append((now, Leased(now, decision.stage)))
             elif isinstance(decision, AskRerun):
@@ -135,9 +151,13 @@ def _lead(
     return played._replace(end_ms=now)
 
 
-def _judged(stage: int, now: int, court: Court | None) -> Judged:
+def _judged(stage: int, now: int, court: Court | None, foresight: Foresight | None) -> Judged:
     verdict = court.foresee(stage) if court is not None else None
-    return Judged(now, stage, "run") if verdict is None else Judged(now, stage, *verdict)
+    if verdict is not None and verdict.verdict != "run":
+        return Judged(now, stage, *verdict)
+    if foresight is not None and foresight.reads(stage) and foresight.of(stage):
+        return Judged(now, stage, "skip", "up to date")
+    return Judged(now, stage, "run")
 
 
 def makespan_ms(plan: Plan, durations_ms: list[int | None]) -> int | None:
@@ -147,18 +167,21 @@ def makespan_ms(plan: Plan, durations_ms: list[int | None]) -> int | None:
     return play(plan, lambda stage: durations_ms[stage] or 0).end_ms
 
 
-def _row(plan: Plan, index: int, court: Court | None) -> dict[str, Any]:
+def _row(plan: Plan, index: int, court: Court | None, foresight: Foresight | None) -> dict[str, Any]:
     planned = plan.stages[index]
     needs = [plan.stages[need].id for need in planned.needs]
     reason = f"after {', '.join(needs)}" if needs else "needs nothing"
     explained = court.explain(index) if court is not None else ""
     if explained:
         reason += f"; {explained}"
+    if foresight is not None and foresight.reads(index):
+        reason += f"; {foresight.of(index).words}"
     return {"stage": planned.id, "action": "run", "reason": reason, "needs": needs}
 
 
 def _skipped(plan: Plan, index: int, reason: str, court: Court | None) -> dict[str, Any]:
-    explained = court.explain(index) if court is not None and plan.stages[index].skip is None else ""
+    asks = court is not None and plan.stages[index].skip is None and reason != "up to date"
+    explained = court.explain(index) if court is not None and asks else ""
     return {"stage": plan.stages[index].id, "action": "skip", "reason": explained or reason}
 
 

@@ -292,6 +292,7 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
         durations_ms=tuple(profile.load(cache, pipeline.file).items()),
         seed=int.from_bytes(os.urandom(4), "big"),
         base=args.base,
+        force=args.force,
         memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )
 

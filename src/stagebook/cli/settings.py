@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 UNITS_MAX = 1_000_000  #: as in a pipeline file
 
-#: name: (default, allowed words; () for any text, None for a whole number from 1 to UNITS_MAX)
-KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
+#: name: (default, allowed words; () for any text, None for a whole number from 1 to UNITS_MAX, `size` or `duration` for
+#: text that says one)
+KNOWN: dict[str, tuple[Any, tuple[str, ...] | str | None]] = {
     "jobs": (None, None),
     "policy": (None, ("strict", "lenient", "fail-fast")),
     "accounting": ("auto", ("auto", "wait4")),
@@ -27,6 +28,8 @@ KNOWN: dict[str, tuple[Any, tuple[str, ...] | None]] = {
     "color": ("auto", ("auto", "always", "never")),
     "dir": (None, ()),
     "output": ("fail-only", ("group", "interleave", "fail-only")),
+    "cache-limit": ("10GiB", "size"),
+    "cache-age": ("30d", "duration"),
 }
 
 
@@ -43,7 +46,10 @@ class Origin(NamedTuple):
 class Settings:
     """One value a setting, None where the pipeline or the machine decides. `origins` tells where each came from."""
 
-    __slots__ = ("jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "origins")
+    __slots__ = (
+        "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "cache_limit", "cache_age",
+        "origins",
+    )  # fmt: skip
 
     jobs: int | None
     policy: str | None
@@ -53,6 +59,8 @@ class Settings:
     color: str
     dir: str | None
     output: str
+    cache_limit: str
+    cache_age: str
 
     def __init__(self) -> None:
         self.origins: dict[str, Origin] = {}
@@ -60,8 +68,11 @@ class Settings:
             self.take(name, default, Origin("default"))
 
     def take(self, name: str, value: Any, origin: Origin) -> None:
-        setattr(self, name, value)
+        setattr(self, _attribute(name), value)
         self.origins[name] = origin
+
+    def value(self, name: str) -> Any:
+        return getattr(self, _attribute(name))
 
 
 def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -78,17 +89,21 @@ def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | 
     if project is not None:
         _take_file(settings, project, "project", "stagebook" if project.endswith("pyproject.toml") else None)
     for name in KNOWN:
-        variable = f"STAGEBOOK_{name.upper()}"
+        variable = f"STAGEBOOK_{_attribute(name).upper()}"
         text = environ.get(variable)
         if variable == "STAGEBOOK_OUTPUT" and text and "/" in text:
             continue  # we are called within a stage, for which this is a file
         if text:
             settings.take(name, _checked(name, text, "", 0, variable), Origin("environment", variable))
     for name in KNOWN:
-        value = getattr(args, name, None)
+        value = getattr(args, _attribute(name), None)
         if value is not None:
             settings.take(name, _checked(name, value, "", 0, f"--{name}"), Origin("option", f"--{name}"))
     return settings
+
+
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def user_file(environ: Mapping[str, str]) -> str | None:
@@ -167,9 +182,25 @@ def _checked(name: str, value: Any, path: str, line: int, said: str) -> Any:
         if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= UNITS_MAX:
             return number
         wanted = f"a whole number from 1 to {UNITS_MAX}"
+    elif isinstance(allowed, str):
+        wanted = _misfit(allowed, value)
+        if not wanted:
+            return value
     elif isinstance(value, str) and (value in allowed or not allowed):
         return value
     else:
         wanted = "one of " + ", ".join(allowed) if allowed else "text"
     text = f"{said}: {value!r} is not {wanted}"
     raise InputError(text, [Problem(path, line, 1 if line else 0, "value", "error", text)])
+
+
+def _misfit(kind: str, value: Any) -> str:
+    """What is wanted instead of a value that says no size or duration; empty where it says one."""
+    from stagebook.model import quantity
+
+    read = quantity.size_bytes if kind == "size" else quantity.duration_ms
+    try:
+        read(value if isinstance(value, str) else "")
+    except ValueError:
+        return "a size such as 512MiB or 10GiB" if kind == "size" else "a duration such as 12h or 30d"
+    return ""

@@ -6,9 +6,9 @@ A user's mistake is a verdict here, never an exception: `error` with the reason 
 from __future__ import annotations
 
 from stagebook.condition import cel
-from stagebook.condition.changed import Globs
 from stagebook.condition.expression import Compiled, compiler_of, secrets
 from stagebook.condition.facts import Facts
+from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 

@@ -5,7 +5,8 @@ Whoever has no condition imports nothing of this room: `has_conditions` of `stag
 
 from __future__ import annotations
 
-from stagebook.condition import cel, changed, meaning
+from stagebook.condition import cel, meaning
+from stagebook.model.globs import refusal
 from stagebook.model.pipeline import Condition, Pipeline, Stage
 from stagebook.model.problem import Problem
 from stagebook.model.value import NamedTuple
@@ -78,7 +79,7 @@ def problems(pipeline: Pipeline) -> list[Problem]:
         found.update(places.problem(condition, mistake) for mistake in compiled.mistakes)
     for stage in pipeline.stages:
         for glob in stage.changed:
-            why = changed.refusal(glob)
+            why = refusal(glob)
             if why is not None:
                 found.add(Problem(pipeline.file, stage.line, stage.col, "glob", "error", f"`changed`: {why}"))
         if stage.when is None:

@@ -23,7 +23,9 @@ from stagebook.scheduler.vocabulary import Decision, Ended, RunEnded, SetTimer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol
+    from typing import Any, Callable, Protocol, Sequence
+
+    from stagebook.artifact.digest import File
 else:
     Protocol = object
 
@@ -117,6 +119,25 @@ class Account:
             (index, number, us, outcome, reason, code, signalled, used, ready_us, waited, around),
         )  # fmt: skip
         self._exits.append((index, number, us, outcome, reason, code, us - started_us))
+
+    def judged(self, stage: int, verdict: str, reason: str) -> None:
+        """Whether a stage runs, and why. The line is an answer's."""
+        self._later(self._clock.us(), self._story.judged, (stage, verdict, reason))
+
+    def published(
+        self, stage: int, attempt: int, us: int, files: Sequence[File], is_early: bool, dependents: Sequence[int]
+    ) -> None:  # fmt: skip
+        """Outputs are there to be used; with `is_early` while the attempt goes on."""
+        from stagebook.record import publication
+
+        rows = publication.rows(files)
+        tail = f'"early":{"true" if is_early else "false"}'
+        if is_early:
+            tail += f',"dependents":[{",".join([self._names[index] for index in dependents])}]'
+        self.writer.add(
+            "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows)},{tail}"
+        )  # fmt: skip
+        self._later(us, self._story.published_by, (stage, rows, is_early))
 
     def ended(self, decision: Ended) -> None:
         """A stage has its final outcome."""

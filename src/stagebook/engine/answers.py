@@ -10,7 +10,7 @@ from stagebook.engine.outputs import Outputs
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.value import NamedTuple
-from stagebook.record.line import members
+from stagebook.record.line import members, quote
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
 from stagebook.scheduler.vocabulary import Event, Freed, Judged, Leased, Refused, Shortage
@@ -55,7 +55,7 @@ class Answers:
         self._facts = facts
         self.warnings = outputs.warnings  #: to be told and taken out, with what was wrong with outputs
         self.mask: Mask | None = None  #: hides secrets in reasons
-        self._court = self._open_court() if any(stage.judged for stage in plan.stages) else None
+        self._court = self._open_court() if any(stage.when or stage.changed for stage in pipeline.stages) else None
         self._leases: Leases | None = None
         self.leased: set[int] = set()  #: stages that hold a lease, or are being told of it
         self._told_free: dict[int, int] = {}  #: stages that were told to try again, and when
@@ -89,15 +89,18 @@ class Answers:
 
     # Conditions -----------------------------------------------------------------------------------------------
 
-    def judge(self, stage: int, us: int) -> Answer:
-        assert self._court is not None, "a stage with a condition opens it"
-        verdict, reason = self._court.verdict(
-            stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far
-        )  # fmt: skip
-        if self.mask and reason:
-            reason = self.mask.text(reason)
+    def judge(self, stage: int) -> tuple[str, str | None]:
+        """What the condition of a stage says, with the reason."""
+        if self._court is None:
+            return "run", None
+        verdict, reason = self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+        return verdict, self.mask.text(reason) if self.mask and reason else reason
+
+    def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
+        """The answer that this makes."""
         event = Judged(us // 1000, stage, verdict, reason)
-        return Answer(event, "condition.judged", stage, members(verdict=verdict, reason=reason))
+        text = "null" if reason is None else quote(reason)
+        return Answer(event, "condition.judged", stage, f'"verdict":"{verdict}","reason":{text}')
 
     def _open_court(self) -> Court:
         from stagebook.condition import facts

@@ -67,6 +67,7 @@ class Attempts:
         self._growth_at = FAR_US
         self._bury_at = 0
         self.mask: Mask | None = None  #: hides the secrets of the run
+        self.others: set[int] = set()  #: children of ours that are no stages, told by whoever starts them
 
     @property
     def is_any_running(self) -> bool:
@@ -218,7 +219,8 @@ class Attempts:
         children = self._wakeup.children()
         if len(children) <= len(self._by_pid):
             return []
-        return [pid for pid in children if pid not in self._by_pid and not _has_ended(pid)]
+        known = self._by_pid.keys() | self.others
+        return [pid for pid in children if pid not in known and not _has_ended(pid)]
 
     def _alive(self, attempt: Attempt) -> list[int]:
         is_alone = len(self._running) == 1

@@ -8,11 +8,21 @@ import os
 import signal
 import sys
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper() -> bool:
     """Adopt orphaned descendants from now on; False where the kernel has no such thing."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> bool:
+    """Be killed as soon as the parent has ended; it may be gone already. False where the kernel has no such thing."""
+    return _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(what: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     import _ctypes
@@ -20,7 +30,7 @@ def become_subreaper() -> bool:
     try:
         itself = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
         prctl = _ctypes.dlsym(itself, "prctl")
-        result: int = _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        result: int = _ctypes.call_function(prctl, (what, int(value), 0, 0, 0))
     except OSError:
         return False
     return result == 0

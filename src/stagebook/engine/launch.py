@@ -36,7 +36,7 @@ from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
     from stagebook.engine.secrets import Secrets
@@ -47,8 +47,8 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `secrets` are read by `with_secrets`; `admission` is `auto`, or `off` where nothing is to wait for a shortage of
-    the machine."""
+    `secrets` are read by `with_secrets`; `versions` are those found of the tools that stages require; `admission` is
+    `auto`, or `off` where nothing is to wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -56,6 +56,7 @@ class Ways(NamedTuple):
     admission: str = "auto"
     facts: Facts | None = None
     secrets: Secrets | None = None
+    versions: Mapping[str, str] = {}
 
 
 class Result(NamedTuple):
@@ -79,6 +80,7 @@ def start(
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
     ways = with_secrets(ways, pipeline, plan, choice)
+    ways = with_versions(ways, pipeline, plan)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -106,6 +108,16 @@ def with_secrets(ways: Ways, pipeline: Pipeline, plan: Plan, choice: Choice) -> 
 
     selected = {stage.id for stage in plan.stages if stage.skip is None}
     return ways._replace(secrets=secrets.read(pipeline, choice.params, selected))
+
+
+def with_versions(ways: Ways, pipeline: Pipeline, plan: Plan, over: Container[int] = ()) -> Ways:
+    """With the versions of the tools that stages which are not `over` require. Raises SurroundingsError where one is
+    missing or will not do."""
+    if not any(stage.requires for stage in pipeline.stages):
+        return ways
+    from stagebook.engine import requires
+
+    return ways._replace(versions=requires.check(pipeline, plan, over))
 
 
 def exit_code(over: RunEnded | None) -> int:
@@ -164,7 +176,17 @@ def assemble(
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers)
+    artifacts = None
+    if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        from stagebook.engine.artifacts import Artifacts
+        from stagebook.engine.freshness import Freshness
+
+        cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
+        freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
+        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        artifacts.mask = outputs.mask
+        artifacts.restore(story)
+    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts)
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -26,6 +26,7 @@ from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -43,14 +44,23 @@ from stagebook.scheduler.vocabulary import (
     TimerFired,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.artifact.digest import File
+    from stagebook.engine.artifacts import Artifacts
+    from stagebook.engine.attempt import Attempt
+
 
 class Engine:
     """Drives one machine with real processes until its run is over or waits for a person."""
 
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
-        control: Control, wakeup: Wakeup, answers: Answers,
+        control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
     ) -> None:  # fmt: skip
+        """`artifacts` are there where some stage has inputs or outputs."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -61,6 +71,10 @@ class Engine:
         self._control = control
         self._wakeup = wakeup
         self._answers = answers
+        self._artifacts = artifacts
+        if artifacts is not None:
+            artifacts.ear = self
+            attempts.others = artifacts.hasher.pids
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -112,9 +126,11 @@ class Engine:
                     continue
                 if self.over is None and self.machine.is_over:
                     self.over = self._owed_end
-                if self.over is not None or (not self._attempts.is_any_running and self.machine.waits_for_person):
+                if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
                     break
                 self._wait()
+            if self._artifacts is not None:
+                self._artifacts.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
@@ -124,6 +140,8 @@ class Engine:
 
     def close(self) -> None:
         """Give back what was taken from the system."""
+        if self._artifacts is not None:
+            self._artifacts.close()
         self._wakeup.close()
         self._control.close()
         self._attempts.close()
@@ -142,11 +160,12 @@ class Engine:
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
                 self._answers.ended(decision.stage)  # type: ignore[union-attr]
+                if self._artifacts is not None:
+                    self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
-                grace_ms = self._pipeline.stages[decision.stage].grace_ms  # type: ignore[union-attr]
-                self._attempts.kill(decision, grace_ms)  # type: ignore[arg-type]
+                self._kill(decision)  # type: ignore[arg-type]
             elif kind is RunEnded:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
@@ -159,9 +178,10 @@ class Engine:
         for start in starts:
             self._start(start)
         for question in asked:
-            us = self._clock.us()
-            answer = self._answers.judge if type(question) is Judge else self._answers.ask_lease
-            self._answer([answer(question.stage, us)])
+            if type(question) is Judge:
+                self._judge(question.stage)
+            else:
+                self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
 
@@ -174,7 +194,25 @@ class Engine:
             self._account.warn(text)
         self._answers.warnings.clear()
 
+    def _judge(self, stage: int) -> None:
+        verdict, reason = self._answers.judge(stage)
+        if verdict == "run" and self._artifacts is not None and self._artifacts.judges(stage):
+            self._artifacts.judge(stage, reason)
+        else:
+            self.judged(stage, verdict, reason)
+
+    def _kill(self, decision: Kill) -> None:
+        if self._artifacts is None or not self._artifacts.kill(decision):
+            self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
+
     def _start(self, decision: Start) -> None:
+        if self._artifacts is not None and self._artifacts.concerns(decision.stage):
+            self._artifacts.begin(decision)
+        else:
+            self.cleared(decision)
+
+    def cleared(self, decision: Start) -> None:
+        """Nothing is in the way of a start any more."""
         index, number, ready, waited = decision
         stage = self._pipeline.stages[index]
         if not stage.retry_safe:
@@ -187,6 +225,8 @@ class Engine:
             us = self._clock.us()
             never_began = None if waited is None else (ready * 1000, waited)
             self._exited(index, number, us, us, Finished("error", str(error)), never_began)
+            if self._artifacts is not None:
+                self._artifacts.never_began(index)
             return
         if self.machine.is_paced:  # rates and gaps are promised for what processes see, and this one began before now
             us = self._clock.us()
@@ -205,6 +245,41 @@ class Engine:
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
         self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
+
+    # What artifacts tell ----------------------------------------------------------------------------------------
+
+    @property
+    def _is_any_running(self) -> bool:
+        return self._attempts.is_any_running or (self._artifacts is not None and self._artifacts.is_busy)
+
+    def judged(self, stage: int, verdict: str, reason: str | None) -> None:
+        """It has been found whether a stage runs."""
+        self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
+        if verdict == "run" and reason is not None:
+            self._account.judged(stage, verdict, reason)
+
+    def published(
+        self, stage: int, attempt: int, files: Sequence[File], is_early: bool, dependents: tuple[int, ...]
+    ) -> None:  # fmt: skip
+        """Outputs may be used from now on: what led to them is durable before that."""
+        self._account.sync(self._clock.us())
+        us = self._clock.us()
+        self._account.published(stage, attempt, us, files, is_early, dependents)
+        if is_early:
+            self._batch.append(Announced(us // 1000, stage, attempt, dependents))
+        else:
+            self._account.writer.write()  # before it is known beyond this run
+
+    def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None:
+        """An attempt is over, and so is what was to be done for its files."""
+        us = self._clock.us()
+        if process is None:
+            self._exited(stage, attempt, us, us, end)
+        else:
+            self._exited(stage, attempt, us, process.started_us, end, around=process.around)
+
+    def warned(self, text: str) -> None:
+        self._account.warn(text)
 
     # Waiting --------------------------------------------------------------------------------------------------
 
@@ -228,11 +303,13 @@ class Engine:
                 timer = heapq.heappop(self._timers)[1]
                 self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
+            if self._artifacts is not None and us >= self._artifacts.look_at_us:
+                self._artifacts.look(us)
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
-                us = self._clock.us()
-                self._exited(attempt.stage, attempt.number, us, attempt.started_us, end, around=attempt.around)
+                if self._artifacts is None or not self._artifacts.take(attempt, end):
+                    self.closed(attempt.stage, attempt.number, end, attempt)
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -243,6 +320,8 @@ class Engine:
         )  # fmt: skip
         if self._timers:
             due = min(due, self._timers[0][0])
+        if self._artifacts is not None:
+            due = min(due, self._artifacts.look_at_us)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
@@ -251,7 +330,7 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
-            elif not self._attempts.pump(fd):
+            elif not (self._attempts.pump(fd) or (self._artifacts is not None and self._artifacts.pump(fd))):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
             self._signalled(number)

@@ -7,7 +7,7 @@ from stagebook.scheduler.machine import Machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Callable, Mapping
 
     from stagebook.record.mask import Mask
 
@@ -21,6 +21,8 @@ class Outputs:
         self._machine = machine
         self.mask: Mask | None = None  #: hides the secrets of the run
         self._known: dict[tuple[int, int], dict[str, str]] = {}
+        #: What a stage that does not run, as it is up to date, said when it ran; None for any other.
+        self.values_before: Callable[[int], dict[str, str] | None] | None = None
         self.warnings: list[str] = []  #: what was wrong with a file that was read, once each: for `Answers` to hand on
 
     def index(self, stage: str) -> int | None:
@@ -37,6 +39,10 @@ class Outputs:
             return {}
         attempt = self._machine.attempt(index)
         known = self._known.get((index, attempt))
+        if known is None and self.values_before is not None:
+            before = self.values_before(index)
+            if before is not None:
+                return before
         if known is None:
             from stagebook.condition import outputs
 

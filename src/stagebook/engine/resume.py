@@ -12,7 +12,7 @@ from time import monotonic, sleep, time_ns
 from stagebook.engine import kernel
 from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
-from stagebook.engine.launch import Result, Ways, assemble, drive, with_secrets
+from stagebook.engine.launch import Result, Ways, assemble, drive, with_secrets, with_versions
 from stagebook.engine.loop import Engine
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
@@ -119,6 +119,7 @@ def resume(
     measured.refuse(recording)
     told = replay.replay(recording)
     answers = _answers(told, asked)
+    ways = _with_versions(ways, told, change)
     reader.repair(path, recording)
     end_survivors(run)
     if any(pool.machine for pool in told.plan.pools):
@@ -154,6 +155,16 @@ def resume(
     _report_interrupted(engine, us)
     _say(engine, us, answers, told.cancels)
     return drive(engine, writer, clock, held, directory, story)
+
+
+def _with_versions(ways: Ways, told: replay.Replay, change: Change | None) -> Ways:
+    """With those of the tools that what is still to do requires. Raises SurroundingsError."""
+    if change is not None:
+        return with_versions(ways, change.pipeline, build.build(change.pipeline, told.choice))
+    again = told.machine.waits_again()
+    stages = range(len(told.plan.stages))
+    over = {index for index in stages if told.machine.state(index) in OUTCOMES and index not in again}
+    return with_versions(ways, told.pipeline, told.plan, over)
 
 
 def _say(engine: Engine, us: int, answers: list[tuple[int, bool]], cancels: list[int | None]) -> None:

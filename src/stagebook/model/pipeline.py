@@ -163,7 +163,8 @@ class Stage(NamedTuple):
     log_limit_bytes: int | None = None
     inputs: tuple[str, ...] = ()  #: globs of files that it reads, from the pipeline's folder on
     outputs: tuple[Output, ...] = ()
-    via: Mapping[str, str] = {}  #: needs that are there because an input is an output of theirs: id to that path
+    via: Mapping[str, str] = {}  #: needs of which an input is an output: id to that path
+    declared: tuple[str, ...] = ()  #: those of `via` that would be needs without it too
     early: tuple[str, ...] = ()  #: those of `via` that are done as soon as the outputs it reads are announced
     env_inputs: tuple[str, ...] = ()  #: inherited variables that belong to the up-to-date key
     requires: Mapping[str, str] = {}  #: tool to the versions that will do, as `>=20`

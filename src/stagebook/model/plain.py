@@ -215,7 +215,7 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
         (
             kind, join, always, group, priority, resources, locks, when, changed, quarantine, retry, timeouts, grace_ms,
             duration_ms, env_from, cmd_from, dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit,
-            early, env_inputs, requires, secrets, split, more,
+            declared, early, env_inputs, requires, secrets, split, more,
         ) = likes[get("like", 0)]  # fmt: skip
         id_ = each["id"]
         command = get("command", "")
@@ -229,7 +229,7 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
             grace_ms, duration_ms, get("env", nothing), env_from, cmd_from, dir_, shell, critical,
             allow_failure, retry_safe, ordering, log_limit,
             tuple(get("inputs", ())), tuple(map(_output_in, get("outputs", ()))), get("via", nothing),
-            early, env_inputs, requires, secrets, split, more,
+            declared, early, env_inputs, requires, secrets, split, more,
         )  # fmt: skip
         made.append(_new(Stage, fields))
     return made
@@ -239,6 +239,6 @@ assert Stage._fields == (
     "id", "name", "line", "col", "kind", "command", "needs", "need_lines", "join", "always", "cell", "group",
     "priority", "resources", "locks", "when", "changed", "quarantine", "retry", "timeouts", "grace_ms", "duration_ms",
     "env", "env_from", "cmd_from", "dir", "shell",
-    "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "inputs", "outputs", "via", "early",
-    "env_inputs", "requires", "secrets", "split", "more",
+    "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "inputs", "outputs", "via",
+    "declared", "early", "env_inputs", "requires", "secrets", "split", "more",
 )  # fmt: skip

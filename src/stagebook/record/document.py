@@ -17,6 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence, TypeAlias
 
+    from stagebook.record.publication import Row
+
+PUBLISHED_MAX = 100  #: so many files of a stage are named
+
 Waiting: TypeAlias = "Callable[[int], str | None]"
 Holders: TypeAlias = "Callable[[int], list[str]]"
 
@@ -168,10 +172,22 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
         }
         if index in story.edges:
             each["edges"] = story.edges[index]
+        if index in story.because:
+            each["because"] = story.because[index]
+        if index in story.published:
+            each["published"] = _published(story.published[index])
         each["critical"] = stage.id in critical
         each["tolerated"] = index in tolerated
         told.append(each)
     return told
+
+
+def _published(files: list[Row] | int) -> dict[str, Any]:
+    """The first files that a stage published, and how many there are."""
+    if isinstance(files, int):
+        return {"count": files, "files": [], "more": files}
+    listed = [{"path": path, "bytes": size, "digest": digest} for path, size, digest in files[:PUBLISHED_MAX]]
+    return {"count": len(files), "files": listed, "more": max(0, len(files) - PUBLISHED_MAX)}
 
 
 def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:

@@ -42,7 +42,6 @@ _KINDS: dict[str, dict[str, Any]] = {
             "minItems": 3,
         },
     },
-    "places": {"type": "array", "items": {"type": "integer"}},
     "usage": {
         "type": "object",
         "properties": {
@@ -143,7 +142,7 @@ EVENTS: dict[str, Event] = {
             "count": Key("integer", "of all, where they are more", False),
             "digest": Key("string", "of all", False),
             "early": Key("boolean", "the stage goes on", False),
-            "dependents": Key("places", "stages, by their places in the plan, that need not wait any longer", False),
+            "dependents": Key("texts", "stages that need not wait any longer", False),
         },
         "attempt",
     ),

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 VARIABLE = "STAGEBOOK_FAULT"
-POINTS = ("journal.append", "journal.sync", "spawn", "log.open")
+POINTS = (
+    "journal.append",
+    "journal.sync",
+    "spawn",
+    "log.open",
+    "artifact.verify",
+    "artifact.hash",
+    "artifact.publish",
+    "artifact.aside",
+    "artifact.report",
+    "cache.write",
+)
 
 
 class Fault(NamedTuple):

@@ -19,6 +19,7 @@ from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Cap, Choice, Plan
 from stagebook.scheduler.vocabulary import (
+    Announced,
     Began,
     CancelAsked,
     Decision,
@@ -122,11 +123,13 @@ class _Play:
         name = record["event"]
         if name == "run.cancel" and self._is_pending(record):
             return
-        if name in _EVENTS:
+        is_early = name == "output.published" and record.get("early")
+        if name in _EVENTS or is_early:
             if record["batch"] != self.batch:
                 self.feed()
                 self.batch = record["batch"]
-            event = _EVENTS[name](record, time_us(record) // 1000, self._stage(record))
+            at, stage = time_us(record) // 1000, self._stage(record)
+            event = self._announced(record, at, stage) if is_early else _EVENTS[name](record, at, stage)
             self.events.append(event)
             if type(event) is TimerFired:
                 self.timers.pop(event.timer, None)
@@ -188,6 +191,10 @@ class _Play:
             f"{self.path}: record {record['seq']} ({record['event']} {record.get('stage', '')}) says {said}, "
             f"the rules of this version say {decided}"
         )
+
+    def _announced(self, record: Record, at: int, stage: int) -> Event:
+        dependents = [self._stage({**record, "stage": name}) for name in record.get("dependents", ())]
+        return Announced(at, stage, record["attempt"], tuple(dependents))
 
     def _stage(self, record: Record) -> int:
         """The index of a line's stage, -1 if it names none."""

@@ -11,7 +11,7 @@ import os
 from stagebook.model.pipeline import MEASURED, Pipeline
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
-from stagebook.record import measured
+from stagebook.record import measured, publication
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
@@ -144,6 +144,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
             at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False),
             _us(record.get("ready")),
         )  # fmt: skip
+    elif event == "condition.judged":
+        story.judged(at[record["stage"]], record["verdict"], record.get("reason"))
+    elif event == "output.published":
+        story.published_by(at[record["stage"]], publication.read(record), record["early"])
     elif event == "stages.added":
         added = _pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))

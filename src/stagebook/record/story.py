@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
+    from stagebook.record.publication import Row
     from stagebook.record.reader import Recording
 
 WAITING = "waiting"
@@ -111,6 +112,7 @@ class Story:
         "_epochs",
         "around",
         "attempts",
+        "because",
         "clock_jump_s",
         "critical",
         "critical_by",
@@ -126,6 +128,7 @@ class Story:
         "mode",
         "needs",
         "outcome",
+        "published",
         "pipeline",
         "policy",
         "policy_because",
@@ -176,6 +179,8 @@ class Story:
         self.attempts: list[tuple[Attempt, ...]] = [()] * count
         self.ends: list[End | None] = [None] * count
         self.warnings: list[str] = []
+        self.because: dict[int, str] = {}  #: why a stage runs that was asked whether it does, where that is known
+        self.published: dict[int, list[Row] | int] = {}  #: files of each stage's last success, or how many there were
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
         self.end_us: int | None = None
@@ -245,6 +250,17 @@ class Story:
         self.attempts[stage] = (*earlier, over)
         self.state[stage] = WAITING
 
+    def judged(self, stage: int, verdict: str, reason: str | None) -> None:
+        """It was asked whether the stage runs."""
+        self.because.pop(stage, None)
+        if verdict == "run" and reason is not None:
+            self.because[stage] = reason
+
+    def published_by(self, stage: int, files: list[Row] | int, is_early: bool = False) -> None:
+        """Outputs of the stage are there; with `is_early` it goes on."""
+        if not is_early:
+            self.published[stage] = files
+
     def used(self, stage: int, attempt: int, usage: Usage) -> None:
         """What an attempt used, where that is known only after its end."""
         self.attempts[stage] = tuple(
@@ -308,10 +324,15 @@ class Story:
         self.critical_by = critical_by
         count = len(pipeline.stages)
         self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
+        because, published, self.because, self.published = self.because, self.published, {}, {}
         for index, stage in enumerate(pipeline.stages):
             known = before.get(stage.id)
             if known is not None:
                 self.attempts[index] = attempts[known]
+                if known in because:
+                    self.because[index] = because[known]
+                if known in published:
+                    self.published[index] = published[known]
                 if stage.id in kept:
                     self.ends[index], self.state[index] = ends[known], states[known]
                 elif ends[known] is not None and attempts[known]:

@@ -17,7 +17,7 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Mapping
+    from typing import Any, Collection, Iterable, Mapping
 
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
@@ -57,11 +57,7 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
         "pipeline": pipeline.name,
         "format": pipeline.format,
         "stages": stages,
-        "edges": [
-            {"from": need, "to": stage.id, "kind": "gate" if need in gates else "needs"}
-            for stage in pipeline.stages
-            for need in stage.needs
-        ],
+        "edges": [_edge(stage, need, gates) for stage in pipeline.stages for need in stage.needs],
         "width": found.width,
         "depth": found.depth,
         "critical_path": [pipeline.stages[index].id for index in found.critical],
@@ -72,6 +68,16 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
             for note in (*pipeline.problems, *pipeline.unbuilt)
         ],
     }
+
+
+def _edge(stage: Stage, need: str, gates: Collection[str]) -> dict[str, Any]:
+    """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
+    via = stage.via.get(need)
+    kind = "gate" if need in gates else "needs" if via is None or need in stage.declared else "artifact"
+    edge: dict[str, Any] = {"from": need, "to": stage.id, "kind": kind}
+    if via is not None:
+        edge["via"] = via
+    return edge
 
 
 def _duration(stage: Stage, otherwise: float) -> float:
@@ -130,17 +136,27 @@ def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
             key = (stage["level"], "", False)
         groups.setdefault(key, []).append(stage)
     order = {key: index for index, key in enumerate(groups)}
+    via = {(edge["from"], edge["to"]): edge["via"] for edge in found["edges"] if "via" in edge}
     for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
-        yield _line(key[0], key[1], key[2], groups[key], found)
+        yield _line(key[0], key[1], key[2], groups[key], found, via)
 
 
-def _line(level: int, name: str, is_matrix: bool, members: list[Mapping[str, Any]], found: Mapping[str, Any]) -> _Line:
+def _line(
+    level: int,
+    name: str,
+    is_matrix: bool,
+    members: list[Mapping[str, Any]],
+    found: Mapping[str, Any],
+    via: Mapping[tuple[str, str], str],
+) -> _Line:
     durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
     slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
     needs: dict[str, None] = {}
     for stage in members:
         for need in stage["needs"]:
-            needs[matrix_of(need) or need if is_matrix or not matrix_of(need) else matrix_of(need)] = None
+            path = via.get((need, stage["stage"]))
+            shown_need = harmless(matrix_of(need) or need)
+            needs[shown_need if path is None else f"{shown_need} via {harmless(path)}"] = None
     shown = harmless(name)
     if not name:
         shown, needs = f"{len(members)} more ▸", {}
@@ -156,7 +172,7 @@ def _line(level: int, name: str, is_matrix: bool, members: list[Mapping[str, Any
         slack_text = span(slack) if slack else "–"
     return _Line(
         level, shown, any(stage["critical"] for stage in members), duration, slack_text,
-        ", ".join(harmless(need) for need in needs),
+        ", ".join(needs),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class Books:
     __slots__ = (
         "_active",
         "_always",
+        "_announced",
         "_attempt",
         "_began",
         "_cancel_for_good",
@@ -96,7 +97,7 @@ class Books:
         self.plan = plan
         self._state = bytearray(count)
         self._attempt = [0] * count
-        #: Needs that have not ended, per stage, and the stages that need it.
+        #: Needs that have neither ended nor announced, per stage, and the stages that need it.
         self._open = [len(stage.needs) for stage in stages]
         followers: list[list[int] | None] = [None] * count
         for index, stage in enumerate(stages):
@@ -125,7 +126,8 @@ class Books:
         self._left = count
         self._active = 0
         self._out: list[Decision] = []
-        self._settling: list[int] = []
+        #: Ends of which the followers are to be told, the latest first.
+        self._settling: dict[int, None] = {}
         #: Of each skipped stage, the need that made it so.
         self._cause: dict[int, int] = {}
         #: Attempts from before the plan was changed: they do not count.
@@ -161,8 +163,10 @@ class Books:
         self._open_governed()
 
     def _open_governed(self) -> None:
-        """What few plans have: conditions, rates and gaps, units that other runs share; and a shortage."""
+        """What few plans have: early outputs, conditions, rates, gaps, units that other runs share; and a shortage."""
         plan = self.plan
+        #: Of running stages, those to which they have announced what these read: a need that is met before its end.
+        self._announced: dict[int, set[int]] = {}
         #: Stages with a condition that has been found to hold.
         self._judged: set[int] = set()
         self._paced = self._line.pace is not None
@@ -317,6 +321,7 @@ class Books:
             tuple(sorted(self._failed_before)),
             tuple(sorted(self._may_rerun)),
             tuple(sorted(self._judged)),
+            tuple(sorted((stage, tuple(sorted(to))) for stage, to in self._announced.items())),
             tuple(sorted(self._held_by.items())),
             tuple(sorted(self._waited.items())),
             tuple(sorted(self._said_done)),
@@ -339,8 +344,12 @@ class Books:
                 well = SUCCESS <= state[index] < (CANCELLATION if stage.allow_failure else FAILURE)
             assert self._done_well[index] == well, f"whether `{stage.id}` is done well"
             if state[index] == WAITING:
-                left = sum(state[need] < SUCCESS for need in stage.needs)
+                left = sum(state[need] < SUCCESS for need in stage.needs if not self._is_announced(need, index))
                 assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
+        for index, dependents in self._announced.items():
+            assert state[index] == RUNNING, f"`{self.plan.stages[index].id}` has announced and does not run"
+            early = [stage for stage in dependents if index in self.plan.stages[stage].early]
+            assert len(early) == len(dependents) > 0, f"`{self.plan.stages[index].id}` has announced to others"
         self._line.check(
             [index for index, value in enumerate(state) if value == READY],
             [index for index, value in enumerate(state) if value in (LEASING, RUNNING, KILLING)],
@@ -348,6 +357,9 @@ class Books:
         assert sorted(self._held_by) == [i for i, value in enumerate(state) if value == HELD], "who holds what is held"
         on_the_way = {index for index in self._waited if state[index] not in (READY, LEASING, HELD)}
         assert not on_the_way, f"{on_the_way} are on no way to a lease"
+
+    def _is_announced(self, need: int, stage: int) -> bool:
+        return need in self._announced and stage in self._announced[need]
 
     def _move(self, stage: int, new: int) -> None:
         old = self._state[stage]

@@ -75,6 +75,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 None if selected[index] else "not selected",
                 choice.seed,
                 choice.today,
+                tuple([position[need] for need in stage.early]),
             )
             for index, stage in enumerate(stages)
         ),
@@ -338,6 +339,7 @@ def _planned(
     skip: str | None,
     seed: int,
     today: str,
+    early: tuple[int, ...],
 ) -> PlannedStage:
     retry, timeouts = stage.retry, stage.timeouts
     return PlannedStage(
@@ -358,7 +360,8 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
-        judged=stage.when is not None or bool(stage.changed),
+        judged=stage.when is not None or bool(stage.changed) or bool(stage.inputs),
+        early=early,
     )
 
 

@@ -28,6 +28,9 @@ from stagebook.scheduler.vocabulary import AskRerun, Ended, Judge, Kill, SetTime
 #: elsewhere, then resumed. `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
 ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT, RUN_CANCEL, STAGE_CANCEL, FAIL_FAST, LIFTED = range(8)
 
+#: Its needs have let it go on, and nothing but the scheduler, the driver or a person keeps it.
+ABOUT_TO_START = (JUDGING, READY, LEASING, HELD, ASKING)
+
 #: A stage may go on: see `Course._verdict`.
 GO = -1
 
@@ -69,7 +72,8 @@ class Course(Books):
             self._queue_timer[stage] = self._set_timer(f"queue:{stage}", plan.queue_timeout_ms)
 
     def _back_to_waiting(self, stage: int) -> None:
-        """It could go on, but a need of it waits again since a resume. When it starts, its time begins anew."""
+        """It could go on, but a need of it is open again: since a resume, or because one that had announced has not
+        held. When it starts, its time begins anew."""
         self._move(stage, WAITING)
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
@@ -99,13 +103,13 @@ class Course(Books):
             self._queue_timer.pop(stage, None)
             self._stage_timer.pop(stage, None)
         if self._followers[stage]:
-            self._settling.append(stage)
+            self._settling[stage] = None
 
     def _settle(self) -> None:
         """Tell the followers of all that has ended; those that end by it are told in turn."""
         settling, state, open_needs, join = self._settling, self._state, self._open, self._join
         while settling:
-            ended = settling.pop()
+            ended, _ = settling.popitem()
             well = self._done_well[ended]
             for stage in self._followers[ended] or ():
                 if state[stage] != WAITING:
@@ -125,17 +129,43 @@ class Course(Books):
                 elif not open_needs[stage]:
                     self._become_ready(stage)
 
+    def _announce(self, stage: int, dependents: tuple[int, ...]) -> None:
+        """For these the need of a running stage is met. One that has begun remembers it for its next attempt."""
+        met = self._announced.setdefault(stage, set())
+        for dependent in dependents:
+            if dependent in met:
+                continue
+            met.add(dependent)
+            if self._state[dependent] == WAITING:
+                self._open[dependent] -= 1
+                if not self._open[dependent] or self._join[dependent] == JOIN_ANY:
+                    self._become_ready(dependent)
+
+    def _take_back(self, stage: int, is_done: bool) -> None:
+        """What the stage has announced counts no longer, for it runs no longer. `is_done`: its end counts instead, so
+        that those that could go on may; else they wait for its next word, but for those that run. A backoff looks again
+        when it is over."""
+        state = self._state
+        for dependent in sorted(self._announced.pop(stage, ())):
+            if state[dependent] == WAITING:
+                self._open[dependent] += 1
+            elif not is_done and state[dependent] in ABOUT_TO_START and self._verdict(dependent) is None:
+                self._leave(dependent)
+                self._back_to_waiting(dependent)
+
     def _verdict(self, stage: int) -> int | None:
-        """What the needs of a waiting stage say as they stand: `GO`, None for wait, or the need to skip it for."""
+        """What the needs of a waiting stage say as they stand: `GO`, None for wait, or the need to skip it for. An end
+        of which the followers are still to be told is none yet, or it would be counted twice."""
         needs, state, well = self.plan.stages[stage].needs, self._state, self._done_well
-        ended = [need for need in needs if state[need] >= SUCCESS]
+        ended = [need for need in needs if state[need] >= SUCCESS and need not in self._settling]
         bad = [need for need in ended if not well[need]]
-        left = len(needs) - len(ended)
+        met = sum(self._is_announced(need, stage) for need in needs) if self._announced else 0
+        left = len(needs) - len(ended) - met
         self._open[stage] = left
         kind = self._join[stage]
         if kind == JOIN_ALL and bad:
             return bad[0]
-        if kind == JOIN_ANY and len(bad) < len(ended):
+        if kind == JOIN_ANY and (met or len(bad) < len(ended)):
             return GO
         if left:
             return None
@@ -205,6 +235,8 @@ class Course(Books):
     def _kill(self, stage: int, cause: int, now: bool = False) -> None:
         if self._state[stage] == RUNNING:
             self._move(stage, KILLING)
+            if self._announced:
+                self._take_back(stage, is_done=False)
         self._killing[stage] = cause
         why = "timeout" if cause in (ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT) else "cancelled"
         self._out.append(Kill(stage, self._attempt[stage], why, now))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from stagebook.model.problem import DefectError
 from stagebook.scheduler import ends
 from stagebook.scheduler.course import (
+    ABOUT_TO_START,
     ATTEMPT_TIMEOUT,
     FAIL_FAST,
     LAST_TIMEOUT,
@@ -44,6 +45,7 @@ from stagebook.scheduler.moves import (
     WAITING,
 )
 from stagebook.scheduler.vocabulary import (
+    Announced,
     AskLease,
     Began,
     CancelAsked,
@@ -67,7 +69,6 @@ from stagebook.scheduler.vocabulary import (
 )
 
 _BEFORE_START = (WAITING, JUDGING, READY, LEASING, HELD, ASKING)
-_ABOUT_TO_GO_ON = (JUDGING, READY, LEASING, HELD, BACKOFF, ASKING)
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
 
@@ -133,6 +134,8 @@ class Machine(Course):
             self._rerun_answered(self._known(event.stage), event.again)
         elif isinstance(event, Judged):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
+        elif isinstance(event, Announced):
+            self._stage_announced(event)
         elif isinstance(event, (Leased, Refused, Freed)):
             self._lease_answered(self._known(event.stage), event)
         elif isinstance(event, Shortage):
@@ -228,6 +231,19 @@ class Machine(Course):
             self._active -= 1
             self._end(stage, SKIP if verdict == "skip" else ERROR, reason)
 
+    def _stage_announced(self, event: Announced) -> None:
+        """What comes of an attempt that does not run any more is nobody's. In order of rank it changes nothing: a stage
+        starts there only after all before it have ended."""
+        stage = self._known(event.stage)
+        if not 1 <= event.attempt <= self._attempt[stage]:
+            raise DriverError(f"attempt {event.attempt} of stage {stage} was never started")
+        for dependent in event.dependents:
+            if stage not in self.plan.stages[self._known(dependent)].early:
+                raise DriverError(f"stage {dependent} does not wait for what stage {stage} announces")
+        if event.dependents and event.attempt == self._attempt[stage] and self._state[stage] == RUNNING:
+            if not self.plan.in_order:
+                self._announce(stage, event.dependents)
+
     def _start(self, stage: int, waited: str | None) -> None:
         self._move(stage, RUNNING)
         self._active += 1
@@ -267,6 +283,8 @@ class Machine(Course):
         if self._paced:
             self._line.began(stage, self._now)
         self._line.release(self.plan.stages[stage].demand)
+        if self._announced:
+            self._take_back(stage, is_done=outcome == SUCCESS)
         if state == KILLING:
             self._killed(stage, event)
         elif outcome == SUCCESS:
@@ -430,7 +448,7 @@ class Machine(Course):
         """
         state = self._state
         for index, value in enumerate(state):
-            if value in _ABOUT_TO_GO_ON and self._verdict(index) is None:
+            if value in (*ABOUT_TO_START, BACKOFF) and self._verdict(index) is None:
                 self._leave(index)
                 self._back_to_waiting(index)
         # All verdicts before the first consequence: an end counts down what its followers wait for, once.

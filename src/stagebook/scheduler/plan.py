@@ -43,7 +43,8 @@ class PlannedStage(NamedTuple):
     skip: str | None = None  #: ended as `skip` with this reason at the start, and counted as done
     kept: tuple[str, str | None] | None = None  #: (outcome, reason) it has from before the plan was changed
     begun: int = 0  #: attempts from before the plan was changed
-    judged: bool = False  #: a condition decides whether it runs, once its needs are done
+    judged: bool = False  #: once its needs are done it is asked whether it runs: it has a condition, or inputs
+    early: tuple[int, ...] = ()  #: those of `needs` that are met as soon as they have announced what it reads of them
 
 
 class Plan(NamedTuple):
@@ -94,3 +95,4 @@ class Choice(NamedTuple):
     base: str | None = None
     policy_because: str | None = None
     memory_bytes: int = 0
+    force: bool = False  #: nothing is up to date

@@ -77,6 +77,16 @@ class Judged(NamedTuple):
     reason: str | None = None
 
 
+class Announced(NamedTuple):
+    """That attempt, still running, has made all that these stages read of it: to them it is as good as done, until it
+    ends. Only stages that have it in `PlannedStage.early` may be named."""
+
+    at: int
+    stage: int
+    attempt: int
+    dependents: tuple[int, ...]
+
+
 class Leased(NamedTuple):
     """The driver holds all machine-wide units that the stage needs. It gives them back when the attempt has exited,
     and at once where no `Start` of the stage follows from this batch."""
@@ -112,7 +122,7 @@ class Shortage(NamedTuple):
 
 Event = (
     Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
-    | Judged | Leased | Refused | Freed | Shortage
+    | Judged | Announced | Leased | Refused | Freed | Shortage
 )  # fmt: skip
 
 

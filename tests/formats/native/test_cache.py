@@ -48,7 +48,7 @@ def test_the_second_read_comes_from_the_cache_and_is_the_same(file: Path, folder
 
 
 def test_warnings_and_notes_come_from_the_cache_too(file: Path, folder: Path) -> None:
-    file.write_text("stages: {deploy: x, a: {run: x, inputs: [y]}}")
+    file.write_text("stages: {deploy: x, a: {run: x, isolate: {ports: [y]}}}")
     first, second = (load(str(file), str(folder)) for _ in range(2))
     assert second.problems == first.problems != ()
     assert second.unbuilt == first.unbuilt != ()

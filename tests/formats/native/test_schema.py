@@ -78,9 +78,9 @@ def test_a_file_that_we_take_passes_the_validator(path: Path) -> None:
 #: Mistakes that a schema cannot see: between values, or below what its loader shows.
 BEYOND = set(
     """
-    alias-recursive alias-unknown all-at-once bom-crlf cycle cycle-group cycle-list cycle-matrix
+    alias-recursive alias-unknown all-at-once bom-crlf cycle cycle-files cycle-group cycle-list cycle-matrix
     cycle-self demands documents duplicate-key duplicate-name environment keys matrix matrix-large merge
-    not-utf8 nul nul-escaped retry-safe secrets tab tags three-places unknown-need utf16 yaml-syntax
+    not-utf8 nul nul-escaped output-clash retry-safe secrets tab tags three-places unknown-need utf16 yaml-syntax
     """.split()
 )
 
@@ -167,7 +167,7 @@ VALUES = cases(
     matrix: {v: []}
     matrix: {v: [a], max-parallel: 0}
     when: [x]
-    inputs: a
+    inputs: {a: b}
     quarantine: {owner: a}
     isolate: {workspace: none}
     retry-safe: no

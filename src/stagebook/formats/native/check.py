@@ -11,7 +11,7 @@ import re
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Open, Record, Scalar, Type, Word
 from stagebook.formats.native.nodes import Node, col_of, is_nameable, line_of, shorten
-from stagebook.model import quantity
+from stagebook.model import quantity, versions
 from stagebook.model.problem import Problem
 
 TYPE_CHECKING = False
@@ -458,6 +458,7 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "workers": _workers,
     "function": _matching(_FUNCTION, "module:function"),
     "retry-reason": _matching(_REASON, "failure, error, timeout or `exit N`"),
+    "versions": _matching(versions.PATTERN, versions.EXPECTED),
     "output-of": _output_of,
     "date": _date,
     "version": _version,
@@ -479,6 +480,7 @@ _EXPECTED = {
     "workers": "a number of workers or auto",
     "function": "module:function",
     "retry-reason": "failure, error, timeout or `exit N`",
+    "versions": versions.EXPECTED,
     "output-of": "an output of an earlier stage",
     "date": "a date",
     "version": f"version {grammar.VERSION}",

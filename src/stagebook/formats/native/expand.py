@@ -17,7 +17,11 @@ from stagebook.model.pipeline import Matrix, OutputOf, Resources, Retry, Stage, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping
+    from typing import Iterable, Mapping, TypeAlias
+
+    from stagebook.formats.native.files import Reads
+
+    _Via: TypeAlias = tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]  # `via`, `declared` and `early`
 
 #: Cycles said in one go; finding each costs a walk over the graph.
 _CYCLES_MAX = 10
@@ -211,20 +215,30 @@ class Expander:
                 check.error(draft.place, "limit", f"stages: more than {grammar.EDGES_MAX} needs in all, the limit")
                 return Stages((), {}, {})
             flat.append(needs)
-        self.cycles(flat)
+        reads: dict[int, Reads] = {}
+        if any(draft.inputs or draft.outputs for draft in self.drafts):
+            from stagebook.formats.native.files import add_needs
+
+            reads = add_needs(check, self.drafts, flat, grammar.EDGES_MAX - edges)
+        self.cycles(flat, reads)
         if check.errors:
             return Stages((), {}, {})
-        return self.built(ids, flat)
+        return self.built(ids, flat, reads)
 
-    def built(self, ids: list[str], flat: list[dict[int, int]]) -> Stages:
+    def built(self, ids: list[str], flat: list[dict[int, int]], reads: Mapping[int, Reads]) -> Stages:
         """The stages themselves. Those of a group wait for the same ones, so equal needs are kept once."""
         stages: list[Stage] = []
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for draft, needs in zip(self.drafts, flat):
+        for at, (draft, needs) in enumerate(zip(self.drafts, flat)):
             need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
             need_ids = known.setdefault(need_ids, need_ids)
+            via = _NOT_READING
+            if at in reads:
+                from stagebook.formats.native.files import via as via_of
+
+                via = via_of(draft, self.drafts, reads[at], ids)
             for index in range(draft.count):
-                stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
+                stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines, via))
         groups = {
             name: tuple(ids[each] for draft in members for each in range(draft.first, draft.first + draft.count))
             for name, members in self.named.items()
@@ -323,7 +337,7 @@ class Expander:
             self.check.error(place, "unknown-stage", f"from: unknown stage '{shorten(of.stage)}'{near}")
         return found
 
-    def cycles(self, flat: list[dict[int, int]]) -> None:
+    def cycles(self, flat: list[dict[int, int]], reads: Mapping[int, Reads]) -> None:
         """Says cycles that share no stage, up to a number. Over drafts: the cells of a matrix have the same needs."""
         owner = [index for index, draft in enumerate(self.drafts) for _ in range(draft.count)]
         needs = [list({owner[each]: None for each in of}) for of in flat]
@@ -331,25 +345,29 @@ class Expander:
             found = find_cycle(needs)
             if found is None:
                 return
-            self.cycle(found, flat, owner)
+            self.cycle(found, flat, owner, reads)
             for index in found:
                 needs[index] = []
 
-    def cycle(self, found: list[int], flat: list[dict[int, int]], owner: list[int]) -> None:
+    def cycle(self, found: list[int], flat: list[dict[int, int]], owner: list[int], reads: Mapping[int, Reads]) -> None:
         drafts = [self.drafts[index] for index in found]
         names = [shorten(draft.name) for draft in drafts]
         edges = []
         for index, of in zip(found[1:] + found[:1], found):
-            line = next(line for each, line in flat[index].items() if owner[each] == of)
-            edges.append(f"{shorten(self.drafts[index].name)} needs {shorten(self.drafts[of].name)} on line {line}")
+            need, line = next((each, line) for each, line in flat[index].items() if owner[each] == of)
+            why = "needs"
+            if index in reads and need in reads[index].added:
+                why = f"reads {shorten(reads[index].links[of].path)} of"
+            edges.append(f"{shorten(self.drafts[index].name)} {why} {shorten(self.drafts[of].name)} on line {line}")
         message = f"cycle: {' → '.join([*names, names[0]])} ({'; '.join(edges)})"
         self.check.error(drafts[0].place, "cycle", message)
 
 
 _DEFAULT = Stage("", "", 0, 0, "run")
+_NOT_READING: _Via = ({}, (), ())
 
 
-def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...]) -> Stage:
+def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...], via: _Via) -> Stage:
     fields = draft.fields
     cell = draft.cells.cells[index] if draft.cells is not None else None
     place = draft.place
@@ -393,8 +411,7 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("log-limit"),
         get("inputs", ()),
         get("outputs", ()),
-        _DEFAULT.via,
-        (),
+        *via,
         get("env-inputs", ()),
         get("requires", _DEFAULT.requires),
         get("secrets", ()),

@@ -274,11 +274,25 @@ SHARED: Mapping[str, Key] = {
     "allow-failure": Key(BOOL, "its failure is a warning", "false"),
     "retry-safe": Key(BOOL, "false: never a second time without a person saying so", "true"),
     "log-limit": Key(SIZE, "log kept; head and tail of anything longer"),
-    "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key", built=False),
-    "requires": Key(MapOf(VALUE, "tool"), "tools and versions, checked before the run starts", built=False),
+    "env-inputs": Key(TEXTS, "inherited variables that belong to the up-to-date key"),
+    "requires": Key(MapOf(Scalar("versions"), "tool"), "tools and versions, checked before the run starts"),
     "isolate": Key(ISOLATE, "what it may touch", built=False),
     "secrets": Key(TEXTS, "names of the secrets that it is given"),
 }
+
+OUTPUT = Either(
+    TEXT,
+    map=Record(
+        "output",
+        {
+            "path": Key(TEXT, "a path; with `ready: early` without wildcards"),
+            "ready": Key(
+                Word(("early", "end")), "early: as soon as the stage says `ready=PATH` in STAGEBOOK_OUTPUT", "end"
+            ),
+        },
+        ("path",),
+    ),
+)
 
 LOCK_MODE = Word(("exclusive", "shared"))
 
@@ -320,8 +334,8 @@ STAGE_KEYS: Mapping[str, Key] = {
     ),
     "when": Key(TEXT, "a condition"),
     "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed"),
-    "inputs": Key(TEXTS, "files it reads", built=False),
-    "outputs": Key(TEXTS, "files it makes", built=False),
+    "inputs": Key(TEXT_OR_TEXTS, "files it reads, as globs from its folder on; whoever makes them is needed"),
+    "outputs": Key(Either(TEXT, ListOf(OUTPUT)), "files it makes, as globs from its folder on"),
     "quarantine": Key(
         Record(
             "quarantine",

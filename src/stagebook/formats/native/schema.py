@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Record, Scalar, Type, Word
-from stagebook.model import quantity
+from stagebook.model import quantity, versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "workers": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 99_999}, {"const": "auto"}]},
     "function": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$"},
     "retry-reason": {"type": "string", "pattern": "^(failure|error|timeout|exit [1-9][0-9]{0,2})$"},
+    "versions": {"type": "string", "pattern": versions.PATTERN},
     "output-of": {"type": "string", "pattern": r"^stages(\[.*\]|\.[A-Za-z_]\w*)\.outputs\.[A-Za-z_]\w*$"},
     "date": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
     "version": {"const": grammar.VERSION},

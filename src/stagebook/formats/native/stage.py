@@ -13,7 +13,7 @@ from stagebook.model.quantity import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Mapping, TypeAlias
+    from typing import Any, Collection, Mapping, Sequence, TypeAlias
 
 _KINDS = frozenset(grammar.KINDS)
 _SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
@@ -32,12 +32,13 @@ class Draft:
 
     `implied` are the drafts that its place in a list makes it wait for, `group_needs` what its groups say.
     `first` and `count` are its stages in the flat list. `sources` are the outputs of others that it is given, each
-    with the place where it is asked for. `machine_locks` are those of its locks that hold across runs.
+    with the place where it is asked for. `machine_locks` are those of its locks that hold across runs. `inputs` and
+    `outputs` are the places of those in `fields`.
     """
 
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
-        "own_needs", "implied", "group_needs", "group", "cells", "first", "count",
+        "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "first", "count",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -57,6 +58,8 @@ class Draft:
         self.group_needs: list[tuple[str, int]] = []
         self.group: str | None = None
         self.cells: Cells | None = None
+        self.inputs: Sequence[int] = ()
+        self.outputs: Sequence[int] = ()
         self.first = 0
         self.count = 1
 
@@ -164,6 +167,10 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
     if "retry-safe" not in values and "retry-safe" not in setting.defaults:
         _deploy_mark(check, draft)
     _places(check, draft, node, values)
+    if "inputs" in values or "outputs" in values:
+        from stagebook.formats.native.files import read_files
+
+        read_files(check, draft, node, values, values.get("dir", setting.defaults.get("dir")))
     _fill(draft, values, setting)
     return draft
 
@@ -293,6 +300,8 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
     if "secrets" in values:
         values["secrets"] = tuple(dict.fromkeys(values["secrets"]))
+    if "env-inputs" in values:
+        values["env-inputs"] = tuple(values["env-inputs"])
     if "quarantine" in values:
         values["quarantine"] = Quarantine(values["quarantine"]["owner"], values["quarantine"]["until"])
     if "locks" in values and not all(type(lock) is str for lock in values["locks"].values()):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.condition.changed import Globs, refusal
+from stagebook.model.globs import Globs, refusal
 
 names = st.text("ab.A-", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 paths = st.lists(names, min_size=1, max_size=5).map("/".join)

@@ -1,0 +1,115 @@
+"""What runs leave behind and nobody needs any more: files that were never published, and whole runs that are over.
+
+Of a run that an engine holds, nothing is touched. Objects of the cache are the store's own business.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from stagebook.model.problem import SurroundingsError
+from stagebook.model.value import NamedTuple
+from stagebook.record import lock, runs
+from stagebook.record.clock import epoch_us
+from stagebook.record.state import journal_path, run_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+UNPUBLISHED = "unpublished"  #: in a run's directory: what attempts left at their outputs that did not succeed
+_REMOVED = "removed"  #: in the cache: what is being removed, so that half a run is never seen among the runs
+
+
+class Left(NamedTuple):
+    """A directory below the state directory, with what it takes."""
+
+    run: str
+    path: str
+    size: int
+
+
+def unpublished(state: str, max_age_s: float, now: float | None = None) -> list[Left]:
+    """Directories of unpublished files, of runs that nobody holds, that nothing was put into for so long."""
+    now = time.time() if now is None else now
+    found = []
+    for run in runs.ids(state):
+        path = os.path.join(run_directory(state, run), UNPUBLISHED)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISDIR(status.st_mode) and now - status.st_mtime > max_age_s and not _is_held(state, run):
+            found.append(Left(run, path, size_of(path)))
+    return found
+
+
+def over(state: str, max_age_s: float, now: float | None = None) -> list[Left]:
+    """Runs that ended longer ago than that. What could be gone on with, waits, or is damaged, stays."""
+    now = time.time() if now is None else now
+    found = []
+    for run in runs.ids(state):
+        directory = run_directory(state, run)
+        summary = None if os.path.islink(directory) else runs.summarise(directory)
+        if summary is None or summary["state"] != "ended" or runs.can_go_on(summary) or _is_held(state, run):
+            continue
+        try:
+            ended = epoch_us(summary["finished"]) / 1e6
+        except (TypeError, ValueError):
+            ended = os.stat(journal_path(directory)).st_mtime
+        if now - ended > max_age_s:
+            found.append(Left(run, directory, size_of(directory)))
+    return found
+
+
+def remove(state: str, left: Left) -> bool:
+    """Remove a directory, unless somebody has taken its run meanwhile. Raises SurroundingsError where it cannot be."""
+    import shutil
+
+    try:
+        held = lock.take(run_directory(state, left.run))
+    except SurroundingsError:
+        return False
+    try:
+        aside = os.path.join(state, "cache", _REMOVED)
+        os.makedirs(aside, 0o700, exist_ok=True)
+        end = os.path.join(aside, f"{left.run}-{os.getpid()}-{time.time_ns():x}")
+        os.rename(left.path, end)
+        shutil.rmtree(end)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SurroundingsError(f"cannot remove {left.path}: {error.strerror}") from None
+    finally:
+        os.close(held)
+    return True
+
+
+def finish(state: str) -> None:
+    """Remove what somebody else began to remove, and was killed at."""
+    import shutil
+
+    shutil.rmtree(os.path.join(state, "cache", _REMOVED), ignore_errors=True)
+
+
+def size_of(folder: str) -> int:
+    """The bytes of all files below; no link is followed."""
+    return sum(_sizes(folder))
+
+
+def _sizes(folder: str) -> Iterator[int]:
+    for at, _, names in os.walk(folder):
+        for name in names:
+            try:
+                yield os.lstat(os.path.join(at, name)).st_size
+            except OSError:
+                continue
+
+
+def _is_held(state: str, run: str) -> bool:
+    try:
+        return lock.holder(run_directory(state, run)) is not None
+    except SurroundingsError:
+        return True

@@ -1,0 +1,107 @@
+"""`stagebook cache ls` and `cache verify`: what is kept of outputs, and whether it is still what it was."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from stagebook.cli import output, place
+from stagebook.cli.words import nearest, usage_error
+from stagebook.model import quantity
+from stagebook.model.problem import FAILED, OK
+from stagebook.record.clock import stamp
+from stagebook.report import cache as report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+EXAMPLE = """
+stagebook cache ls
+stagebook cache verify --json"""
+
+_SILENT_S = 1.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "action", metavar="ls|verify", help="list what is kept, or read all of it and remove the damaged"
+    )
+
+
+def execute(args: Namespace) -> int:
+    """0; for `verify` 1 where something was damaged."""
+    actions = {"ls": _list, "verify": _verify}
+    action = actions.get(args.action)
+    if action is None:
+        near = nearest(args.action, list(actions))
+        raise usage_error(f"unknown argument '{args.action}'", f"did you mean '{near}'?" if near else "ls or verify")
+    return action(args)
+
+
+def _list(args: Namespace) -> int:
+    from stagebook.artifact import state
+    from stagebook.artifact.store import Store
+
+    folder = os.path.join(place.state_directory(args), "cache")
+    limit = quantity.size_bytes(args.settings.cache_limit)
+    named = state.named(folder)
+    now = time.time()
+    objects: list[dict[str, Any]] = []
+    for entry in sorted(Store(folder).entries(), key=lambda entry: (-entry.used, entry.digest)):
+        stage, path = named.get(entry.digest, (None, None))
+        objects.append({
+            "digest": entry.digest,
+            "size_bytes": entry.size,
+            "used": stamp(int(entry.used * 1e6)),
+            "age_s": round(max(0.0, now - entry.used), 3),
+            "stage": stage,
+            "path": path,
+        })  # fmt: skip
+    document = {
+        "objects": objects,
+        "size_bytes": sum(each["size_bytes"] for each in objects),
+        "limit_bytes": limit,
+    }
+    if args.json:
+        output.say_json(document)
+    else:
+        output.say(report.listing(document, output.style_for(sys.stdout, args)))
+    return OK
+
+
+def _verify(args: Namespace) -> int:
+    from stagebook.artifact.store import Store
+
+    folder = os.path.join(place.state_directory(args), "cache")
+    found = Store(folder).verify(None if args.quiet else _Progress())
+    document = {
+        "objects": found.objects,
+        "size_bytes": found.size,
+        "damaged": [{"digest": digest, "got": got} for digest, got in found.damaged.items()],
+    }
+    if args.json:
+        output.say_json(document)
+    elif not args.quiet or found.damaged:
+        output.say(report.verified(document, output.style_for(sys.stdout, args)))
+    return FAILED if found.damaged else OK
+
+
+class _Progress:
+    """Says on standard error how far it is, once a second from the first on."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _SILENT_S
+        self._is_terminal = sys.stderr.isatty()
+
+    def __call__(self, files: int, size: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _SILENT_S
+        text = f"verified {files} objects, {size * 100 // max(1, total)} %"
+        from stagebook.cli.main import complain
+
+        complain(f"\r{text}" + ("\r\n" if size >= total else "") if self._is_terminal else f"{text}\n")

@@ -1,0 +1,439 @@
+"""What is asked of the files of stages in one run: up to date or not, whole before a consumer starts, published after
+success, set aside after anything else. Decides nothing: what it finds is told to the loop (`Ear`).
+
+An attempt of a stage with files is *open* from the decision to start it until its end may be told. What takes long is
+done in a child (`hasher`); nothing of a stage waits for another's. How files are judged is `freshness`, how they are
+closed `closing`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from stagebook.artifact.digest import File
+from stagebook.artifact.store import Store
+from stagebook.engine import closing
+from stagebook.engine.attempts import Finished
+from stagebook.engine.closing import Closed
+from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
+from stagebook.engine.hasher import Failed, Hasher
+from stagebook.engine.outputs import Outputs
+from stagebook.engine.published import Published
+from stagebook.engine.wakeup import Wakeup
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.observe.cores import usable
+from stagebook.record import faults
+from stagebook.record.state import log_stem
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.vocabulary import Kill, Start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, Protocol, Sequence
+
+    from stagebook.engine.attempt import Attempt
+    from stagebook.record.mask import Mask
+    from stagebook.record.story import Story
+else:
+    Protocol = object
+
+EARLY_US = 50_000  #: how often it is looked whether a stage has announced an output
+FAR_US = 3_600_000_000
+VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself
+
+
+class Ear(Protocol):
+    """Who is told. Any of these may be called before the question returns."""
+
+    def judged(self, stage: int, verdict: str, reason: str | None) -> None: ...
+    def cleared(self, start: Start) -> None: ...
+    def published(
+        self, stage: int, attempt: int, files: Sequence[File], is_early: bool, dependents: tuple[int, ...]
+    ) -> None: ...
+    def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
+    def warned(self, text: str) -> None: ...
+
+
+class _Open:
+    """`step` is `verifying`, `running`, `closing` or `leaving`. `process` and `end` are there once it is over."""
+
+    __slots__ = ("announced", "asked", "end", "parts", "process", "seen", "size", "stage", "start", "step")
+
+    def __init__(self, start: Start, stage: Stage) -> None:
+        self.start = start
+        self.stage = stage
+        self.step = "verifying"
+        self.seen = Seen()
+        self.parts: dict[str, Any] | None = None
+        self.process: Attempt | None = None
+        self.end = Finished("success", None)
+        self.announced: dict[str, File] = {}
+        self.asked: set[str] = set()  #: announced, and not hashed yet
+        self.size = 0  #: how much of its `STAGEBOOK_OUTPUT` has been read
+
+
+class Artifacts:
+    """The files of one run. `ear` is set before anything is asked."""
+
+    ear: Ear
+
+    def __init__(
+        self, pipeline: Pipeline, machine: Machine, freshness: Freshness, outputs: Outputs, wakeup: Wakeup, run: str,
+        directory: str, is_forced: bool,
+    ) -> None:  # fmt: skip
+        """`directory` is that of the run."""
+        self.hasher = Hasher(wakeup, usable())
+        self._pipeline = pipeline
+        self._machine = machine
+        self._freshness = freshness
+        self._outputs = outputs
+        self._run = run
+        self._directory = directory
+        self._is_forced = is_forced
+        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"))
+        self._published = Published(pipeline, machine, freshness, run)
+        self._open: dict[int, _Open] = {}
+        self._then: dict[Any, Callable[[Any], None]] = {}
+        self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
+        self._up_to_date: set[int] = set()
+        self.mask: Mask | None = None  #: hides the secrets of the run
+        self.look_at_us = FAR_US
+        outputs.values_before = self._values_before
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an attempt without a process is under way, or a question is."""
+        return self.hasher.is_busy
+
+    def concerns(self, stage: int) -> bool:
+        planned = self._pipeline.stages[stage]
+        return bool(planned.inputs or planned.outputs)
+
+    def restore(self, story: Story) -> None:
+        """Before a resume: what the journal says was published, and which stages were up to date."""
+        self._published.restore(story.published)
+        ends = enumerate(story.ends)
+        self._up_to_date = {stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE}
+
+    def close(self) -> None:
+        self.hasher.close()
+        self._freshness.state.close()
+
+    # Work that is done here or by a child -----------------------------------------------------------------------
+
+    def _do(self, key: Any, is_much: bool, work: Callable[[bool], Any], then: Callable[[Any], None]) -> None:
+        """`work` is told whether it is in a child; `then` gets what it gave, or `Failed`."""
+        if is_much:
+            self._then[key] = then
+            self.hasher.begin(key, lambda: work(True))
+            return
+        try:
+            answer = work(False)
+        except OSError as error:
+            answer = Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+        then(answer)
+
+    def pump(self, fd: int) -> bool:
+        """Take what a child says; False if the descriptor is of none."""
+        finished = self.hasher.pump(fd)
+        if finished is None:
+            return False
+        for key, answer in finished:
+            self._then.pop(key)(answer)
+        return True
+
+    def _stop(self, key: Any) -> None:
+        if self._then.pop(key, None) is not None:
+            self.hasher.stop(key)
+
+    # Up to date ---------------------------------------------------------------------------------------------------
+
+    def judges(self, stage: int) -> bool:
+        return bool(self._pipeline.stages[stage].inputs)
+
+    def judge(self, stage: int, reason: str | None) -> None:
+        """Tell whether the stage is up to date. `reason` is why its condition lets it run, if that says more."""
+        same = None if self._is_forced else self._freshness.same(stage)
+        if same is not None:
+            self._skip(stage, same.outputs)
+            return
+        why = "--force" if self._is_forced else self._freshness.settled(stage)
+        if why is not None:
+            self.ear.judged(stage, "run", _joined(reason, why))
+            return
+        look = partial(self._look, stage, self._freshness.known_of(stage))
+        self._do((stage, "judge"), self._freshness.is_much(stage), look, partial(self._seen, stage, reason))
+
+    def _look(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
+        faults.hit("artifact.hash")
+        return self._freshness.look(stage, known, is_child)
+
+    def _seen(self, stage: int, reason: str | None, answer: Seen | Failed) -> None:
+        seen = Seen(trouble=str(answer)) if isinstance(answer, Failed) else answer
+        differences = self._freshness.differences(self._filled(stage), stage, seen)
+        self._freshness.remember((*seen.inputs, *seen.outputs))
+        if differences:
+            self.ear.judged(stage, "run", _joined(reason, shown(differences)))
+            return
+        self._refresh(stage, seen)
+        self._skip(stage, seen.outputs)
+
+    def _skip(self, stage: int, outputs: Sequence[File]) -> None:
+        self._published.add(stage, outputs)
+        self._up_to_date.add(stage)
+        self.ear.judged(stage, "skip", UP_TO_DATE)
+
+    def _refresh(self, stage: int, seen: Seen) -> None:
+        """What was looked at here need not be looked at again the next time: files that were too new when they were
+        last read, and words that are the same though the pipeline's file is not."""
+        last = self._freshness.last(stage)
+        assert last is not None and last.parts is not None
+        setting = {SETTING: self._freshness.setting}
+        if last.parts.get(SETTING) != self._freshness.setting or any(file.at is not None and file.at != before.at
+               for files, known in ((seen.inputs, last.inputs), (seen.outputs, last.outputs))
+               for file, before in zip(files, known)):  # fmt: skip
+            name = self._pipeline.stages[stage].id
+            self._freshness.state.done(
+                name, last.run, last.attempt, {**last.parts, **setting}, seen.inputs, seen.outputs, last.program
+            )  # fmt: skip
+
+    def ended(self, stage: int) -> None:
+        """The stage has ended: whether it is up to date is not asked any more."""
+        self._stop((stage, "judge"))
+
+    def _filled(self, stage: int) -> Stage:
+        """With what it is given of others; where that is missing it is as the file has it, and its start will fail."""
+        planned = self._pipeline.stages[stage]
+        if not (planned.env_from or planned.cmd_from):
+            return planned
+        from stagebook.condition.outputs import Absent
+
+        try:
+            return self._outputs.filled(planned)
+        except Absent:
+            return planned
+
+    def _values_before(self, stage: int) -> dict[str, str] | None:
+        """What a stage that is up to date said of itself when it ran."""
+        if stage not in self._up_to_date:
+            return None
+        last = self._freshness.last(stage)
+        return dict(last.parts.get(VALUES, {})) if last is not None and last.parts is not None else {}
+
+    # Before a start -----------------------------------------------------------------------------------------------
+
+    def begin(self, start: Start) -> None:
+        """An attempt is to start: its inputs are read once more, and held against what was published."""
+        stage = self._pipeline.stages[start.stage]
+        attempt = self._open[start.stage] = _Open(start, stage)
+        if not stage.inputs:
+            self._clear(attempt, Seen())
+            return
+        self._published.ask(start.stage)
+        doubted = self._published.paths_of_others(start.stage)
+        known = self._freshness.known_of(start.stage)
+        known = {path: file for path, file in known.items() if path not in doubted}
+        self._do(
+            (start.stage, "verify"), self._freshness.is_much(start.stage) or self._published.is_much(start.stage),
+            partial(self._look_again, start.stage, known), partial(self._verified, attempt),
+        )  # fmt: skip
+
+    def _look_again(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
+        faults.hit("artifact.verify")
+        return self._freshness.look_at_inputs(stage, known, is_child)
+
+    def _verified(self, attempt: _Open, seen: Seen | Failed) -> None:
+        if isinstance(seen, Failed):
+            self._leave(attempt, Finished("error", f"its inputs cannot be read: {seen}"))
+            return
+        why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
+        if why is not None:
+            self._leave(attempt, Finished("failure", f"integrity: {why}"))
+            return
+        self._clear(attempt, seen)
+
+    def _clear(self, attempt: _Open, seen: Seen) -> None:
+        """It may start."""
+        index, number = attempt.start[:2]
+        attempt.seen = seen
+        self._freshness.remember(seen.inputs)
+        attempt.parts = self._freshness.parts(self._filled(index), seen)
+        self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
+        attempt.step = "running"
+        if self._has_early and any(output.early for output in attempt.stage.outputs):
+            self.look_at_us = 0
+        self.ear.cleared(attempt.start)
+
+    def never_began(self, stage: int) -> None:
+        """No process came to be."""
+        self._open.pop(stage, None)
+
+    # After its end ------------------------------------------------------------------------------------------------
+
+    def take(self, process: Attempt, end: Finished) -> bool:
+        """A process is over; False if it is of no stage with files. Else `closed` tells how the attempt ended."""
+        attempt = self._open.get(process.stage)
+        if attempt is None:
+            return False
+        self._hear(attempt)
+        attempt.process, attempt.end = process, end
+        index = process.stage
+        for path in attempt.asked:
+            self._stop((index, "early", path))
+        if end.outcome != "success":
+            self._put_aside(attempt)
+            return True
+        attempt.step = "closing"
+        self._do(
+            (index, "close"), self._freshness.is_much_made(index), partial(self._read, attempt),
+            partial(self._read_all, attempt),
+        )  # fmt: skip
+        return True
+
+    def _read(self, attempt: _Open, is_child: bool) -> Closed:
+        faults.hit("artifact.hash")
+        store = None if attempt.stage.secrets else self._store
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
+        if closed.why is None and closed.changed is None:
+            made = [file.path for file in closed.files]
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt))
+        return closed
+
+    def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
+        if isinstance(closed, Failed):
+            self._end_badly(attempt, "error", f"its outputs cannot be read: {closed}")
+            return
+        stage = attempt.start.stage
+        why = closed.why or self._published.changed_since(stage, attempt.announced, closed.files)
+        files, both = self._published.own(stage, closed.files)
+        why = why or both
+        if why is None:
+            why = closed.changed
+        if why is not None:
+            self._end_badly(attempt, "failure", f"integrity: {why}")
+            return
+        try:
+            faults.hit("artifact.publish")
+        except OSError as error:
+            self._end_badly(attempt, "error", f"its outputs are not published: {error.strerror}")
+            return
+        self._publish(attempt, closed, files)
+
+    def _end_badly(self, attempt: _Open, outcome: str, reason: str) -> None:
+        attempt.end = attempt.end._replace(outcome=outcome, reason=reason)
+        self._put_aside(attempt)
+
+    def _publish(self, attempt: _Open, closed: Closed, files: Sequence[File]) -> None:
+        index, number = attempt.start[:2]
+        if attempt.stage.outputs:
+            self.ear.published(index, number, files, False, ())
+        self._published.add(index, files)
+        self._freshness.remember(files)
+        for text in closed.warnings:
+            self._warn(text)
+        if attempt.parts is not None:
+            parts = {**attempt.parts, VALUES: dict(self._outputs.of(attempt.stage.id))}
+            program = self._freshness.program(self._filled(index))
+            self._warn(self._freshness.state.done(
+                attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program
+            ))  # fmt: skip
+        self._leave(attempt, attempt.end)
+
+    def _put_aside(self, attempt: _Open) -> None:
+        """What an attempt without success left at its outputs is not to be taken for its work."""
+        attempt.step = "leaving"
+        index = attempt.start.stage
+        self._published.withdraw(index)
+        if not attempt.stage.outputs:
+            self._leave(attempt, attempt.end)
+            return
+        self._do((index, "aside"), self._freshness.is_much_made(index), partial(self._move, attempt),
+                 partial(self._moved, attempt))  # fmt: skip
+
+    def _move(self, attempt: _Open, is_child: bool) -> list[str]:
+        faults.hit("artifact.aside")
+        name = f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}"
+        target = os.path.join(self._directory, "unpublished", name)
+        root, spared = self._freshness.root, self._published.paths_of_others(attempt.start.stage)
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt))
+
+    def _mask(self, attempt: _Open) -> Mask | None:
+        return self.mask if attempt.stage.secrets else None
+
+    def _moved(self, attempt: _Open, answer: Any) -> None:
+        if isinstance(answer, Failed):
+            answer = [f"what it left at its outputs lies there still: {answer}"]
+        for text in answer:
+            self.ear.warned(f"{attempt.stage.id}: {text}")
+        self._leave(attempt, attempt.end)
+
+    def _reports(self, attempt: _Open) -> str:
+        """Where whole JUnit reports of an attempt are kept, but for what tells them apart."""
+        return os.path.join(self._directory, "reports", f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}")
+
+    def _leave(self, attempt: _Open, end: Finished) -> None:
+        index, number = attempt.start[:2]
+        del self._open[index]
+        self.ear.closed(index, number, end, attempt.process)
+
+    def kill(self, decision: Kill) -> bool:
+        """End an attempt that has no process, or none any more; False if it has one, or is not known here."""
+        attempt = self._open.get(decision.stage)
+        if attempt is None or attempt.start.attempt != decision.attempt or attempt.step == "running":
+            return False
+        if attempt.step == "leaving":
+            return True
+        outcome = "timeout" if decision.why == "timeout" else "cancellation"
+        attempt.end = attempt.end._replace(outcome=outcome, reason=decision.why)
+        for kind in ("verify", "close"):
+            self._stop((decision.stage, kind))
+        if attempt.step == "verifying":
+            self._leave(attempt, attempt.end)
+        else:
+            self._put_aside(attempt)
+        return True
+
+    # Announced before the end -------------------------------------------------------------------------------------
+
+    def look(self, us: int) -> None:
+        """Hear which stages have announced an output."""
+        self.look_at_us = FAR_US
+        for attempt in list(self._open.values()):
+            if attempt.step == "running" and any(output.early for output in attempt.stage.outputs):
+                self._hear(attempt)
+                self.look_at_us = us + EARLY_US
+
+    def _hear(self, attempt: _Open) -> None:
+        if not self._has_early:
+            return
+        index, number = attempt.start[:2]
+        attempt.size, said = closing.announced(self._outputs.path(index, number), attempt.size)
+        for word in said:
+            path = closing.from_root(attempt.stage, self._freshness.root, word)
+            if path is None or not self._published.may_be_announced(attempt.stage, path):
+                self.ear.warned(f"{attempt.stage.id}: ready={word} is none of its outputs that are `ready: early`")
+            elif path not in attempt.announced and path not in attempt.asked:
+                attempt.asked.add(path)
+                self._do(
+                    (index, "early", path), self._freshness.is_much_of([path], {}),
+                    partial(closing.read_one, self._freshness, path), partial(self._announced, attempt, path),
+                )  # fmt: skip
+
+    def _announced(self, attempt: _Open, path: str, file: File | str | Failed) -> None:
+        attempt.asked.discard(path)
+        if not isinstance(file, File):
+            self.ear.warned(f"{attempt.stage.id}: ready={path}: {file}")
+            return
+        index, number = attempt.start[:2]
+        attempt.announced[path] = file
+        self._published.add(index, [file])
+        self.ear.published(index, number, [file], True, self._published.dependents(index, attempt.announced))
+
+    def _warn(self, text: str | None) -> None:
+        if text is not None:
+            self.ear.warned(text)
+
+
+def _joined(*said: str | None) -> str | None:
+    return "; ".join([text for text in said if text]) or None

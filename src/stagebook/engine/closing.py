@@ -1,0 +1,251 @@
+"""What a stage left at its outputs when it ended: read and judged, set aside, its reports kept. Nothing of the run is
+known here, so that all of it can be done by a child.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from stagebook.artifact import paths
+from stagebook.artifact.digest import File, is_settled, moment, stamp_of
+from stagebook.artifact.paths import Folders, Unsound
+from stagebook.artifact.store import Store
+from stagebook.engine.freshness import Freshness, output_globs
+from stagebook.model.globs import is_path
+from stagebook.model.pipeline import Stage
+from stagebook.model.value import NamedTuple
+from stagebook.record import faults
+from stagebook.record.state import open_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Collection, Sequence
+
+    from stagebook.record.mask import Mask
+
+REPORT_BYTES = 64 << 20
+ANNOUNCED_BYTES = 1 << 20
+WARNINGS_MAX = 3
+_READY = b"ready="
+
+
+class Closed(NamedTuple):
+    """`why` says what keeps the outputs from being published, `changed` which input is not what it was; after
+    `integrity: `."""
+
+    files: Sequence[File] = ()
+    why: str | None = None
+    changed: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool) -> Closed:
+    """Hash what it made, keep it in the store, and see that what it read is what it was."""
+    files: list[File] = []
+    try:
+        if stage.outputs:
+            why, found = _sound(freshness.root, stage)
+            if why is not None:
+                return Closed(why=why)
+            files = freshness.hashed(found, {}, is_child)
+        changed = _changed(freshness, stage, inputs, is_child)
+    except Unsound as trouble:
+        return Closed(why=f"{trouble.path}: {trouble.why}")
+    warnings: list[str] = []
+    for file in files if store is not None and changed is None else ():
+        assert store is not None
+        said = store.put(freshness.root, file)
+        if said is not None:
+            warnings.append(said)
+            if len(warnings) >= WARNINGS_MAX:
+                break  # a store that is full or cannot be written says the same of each
+    return Closed(files, None, changed, tuple(warnings))
+
+
+def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
+    """What lies at its outputs, and what is wrong with that. Raises Unsound."""
+    odd: list[str] = []
+    found: set[str] = set()
+    for output in stage.outputs:
+        more = paths.found(root, [output.path], odd)
+        if odd:
+            return f"{odd[0]} {_is(paths.refusal(root, odd[0]) or 'it is no file')}", []
+        if not more:
+            why = paths.refusal(root, output.path) if is_path(output.path) else None
+            return f"{output.path} {_is(why) if why and 'directory' not in why else 'was not made'}", []
+        found.update(more)
+    ordered = sorted(found)
+    for path in ordered:
+        why = paths.refusal(root, path)
+        if why is not None:
+            return f"{path} {_is(why)}", []
+    if paths.is_case_blind(root):
+        clash = paths.clash(ordered)
+        if clash is not None:
+            return f"{clash[0]} and {clash[1]} are one file here", []
+    return None, ordered
+
+
+def _is(why: str) -> str:
+    """`it is a FIFO` after a path."""
+    return why.removeprefix("it ")
+
+
+def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_child: bool) -> str | None:
+    """Raises Unsound."""
+    now = moment()
+    doubtful = []
+    for file in inputs:
+        try:
+            status = os.lstat(os.path.join(freshness.root, file.path))
+        except OSError:
+            return f"{file.path} is gone: {stage.id} ran meanwhile"
+        if file.stamp != stamp_of(status) or not is_settled(file, now):
+            doubtful.append(file)
+    for file, again in zip(doubtful, freshness.hashed([file.path for file in doubtful], {}, is_child)):
+        if again.digest != file.digest:
+            return f"{file.path} changed while {stage.id} ran"
+    return None
+
+
+def put_aside(
+    root: str, stage: Stage, spared: Collection[str], target: str, reports: str, mask: Mask | None = None
+) -> list[str]:  # fmt: skip
+    """Move what lies at its outputs below `target`, but for whole JUnit reports, which are kept beside too, and what
+    is `spared`. What could not be moved is told. What is kept is masked where the stage was given secrets."""
+    said: list[str] = []
+    odd: list[str] = []
+    try:
+        found = paths.found(root, output_globs(stage), odd)
+    except Unsound as trouble:
+        return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
+    kept = set(keep_reports(root, found, reports, mask))
+    with Folders(root) as folders:
+        for path in (*found, *odd):
+            if path in kept or path in spared:
+                continue
+            faults.hit("artifact.aside")
+            try:
+                _move(folders, path, os.path.join(target, path))
+                if mask and not os.path.islink(os.path.join(target, path)):
+                    mask.copy(os.path.join(target, path), os.path.join(target, path))
+            except OSError as error:
+                if len(said) < WARNINGS_MAX:
+                    said.append(f"what it left at {path} lies there still: {error.strerror}")
+    return said
+
+
+def _make_folder(path: str) -> None:
+    """With all above it; of what `os.makedirs` makes only the last is for its owner alone."""
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path, 0o700)
+
+
+def _move(folders: Folders, path: str, target: str) -> None:
+    _make_folder(os.path.dirname(target))
+    folder, name = folders.of(path)
+    try:
+        os.rename(name, target, src_dir_fd=folder)
+    except OSError as error:
+        import errno
+
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(folders, path, target)
+        os.unlink(name, dir_fd=folder)
+
+
+def _copy(folders: Folders, path: str, target: str) -> None:
+    """The state directory may lie on another file system."""
+    folder, name = folders.of(path)
+    mode = os.lstat(name, dir_fd=folder).st_mode
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink(name, dir_fd=folder), target)
+    elif stat.S_ISREG(mode):
+        with open(folders.open(path), "rb") as source:
+            _write(source.fileno(), target, mode & 0o700)
+
+
+def _write(source: int, target: str, mode: int) -> None:
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        offset = 0
+        while count := os.sendfile(fd, source, offset, 1 << 24):
+            offset += count
+    finally:
+        os.close(fd)
+
+
+# Reports
+
+
+def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None = None) -> list[str]:
+    """Copy the whole JUnit reports among the paths to `TARGET.xml`, further ones to `TARGET~2.xml` and so on; which
+    paths those are. With a mask the copies hold no secrets."""
+    kept: list[str] = []
+    for path in found:
+        if not path.endswith(".xml"):
+            continue
+        try:
+            with open_regular(os.path.join(root, path)) as file:
+                if not _is_report(file.fileno()):
+                    continue
+                kept.append(path)
+                faults.hit("artifact.report")
+                os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+                more = f"~{len(kept)}" if len(kept) > 1 else ""
+                if mask:
+                    mask.copy(os.path.join(root, path), f"{target}{more}.xml")
+                else:
+                    _write(file.fileno(), f"{target}{more}.xml", 0o600)
+        except OSError:
+            continue  # it is a copy for statistics
+    return kept
+
+
+def _is_report(fd: int) -> bool:
+    """By its first and last bytes: whoever reads it reads it with care."""
+    size = os.fstat(fd).st_size
+    if size > REPORT_BYTES or b"<testsuite" not in os.pread(fd, 1024, 0):
+        return False
+    end = os.pread(fd, 1024, max(0, size - 1024)).rstrip()
+    return end.endswith((b"</testsuite>", b"</testsuites>")) or (end.endswith(b"/>") and size < 1024)
+
+
+# Announced before the end
+
+
+def announced(path: str, start: int) -> tuple[int, list[str]]:
+    """How far `STAGEBOOK_OUTPUT` has been read, by whole lines, and what its new lines `ready=PATH` name."""
+    try:
+        if os.stat(path).st_size <= start or start >= ANNOUNCED_BYTES:
+            return start, []
+        with open_regular(path) as file:
+            data = os.pread(file.fileno(), ANNOUNCED_BYTES - start, start)
+    except OSError:
+        return start, []
+    end = data.rfind(b"\n") + 1
+    lines = data[:end].split(b"\n")
+    words = [os.fsdecode(line[len(_READY) :].removesuffix(b"\r")) for line in lines if line.startswith(_READY)]
+    return start + end, words
+
+
+def from_root(stage: Stage, root: str, word: str) -> str | None:
+    """A path as a stage says it, from its folder on or whole, as one from the root on; None if it leads out."""
+    path = os.path.normpath(os.path.join(root, stage.dir or "", word))
+    inside = os.path.join(os.path.normpath(root), "")
+    return path[len(inside) :] if path.startswith(inside) else None
+
+
+def read_one(freshness: Freshness, path: str, is_child: bool) -> File | str:
+    """An announced file, or why it cannot be one."""
+    faults.hit("artifact.hash")
+    why = paths.refusal(freshness.root, path)
+    if why is not None:
+        return why
+    try:
+        return freshness.hashed([path], {}, is_child)[0]
+    except Unsound as trouble:
+        return trouble.why

@@ -1,0 +1,261 @@
+"""Whether a stage is up to date: its files and its words as they are now, against its last success. Starts nothing.
+
+The run asks it, and so do `--dry-run` and `why`. What stands in the way of an answer is a reason to run.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+from stagebook import __version__
+from stagebook.artifact import key, paths
+from stagebook.artifact.digest import File, Moment, hash_files, hash_program, is_settled, moment, total_bytes
+from stagebook.artifact.paths import Unsound
+from stagebook.artifact.state import Last, State
+from stagebook.engine import command
+from stagebook.engine.environment import Environment
+from stagebook.model.globs import is_path
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Mapping, Sequence
+
+HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
+HERE_FILES = 200  #: and so many files
+SHOWN = 3  #: so many differences stand in a reason
+
+AGAIN_S = 0.02  #: what others may have added to the record is looked for so often
+SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
+
+UP_TO_DATE = "up to date"
+NO_INPUTS = "it declares no inputs"
+NOT_WELL = "the last attempt did not succeed"
+
+
+class Seen(NamedTuple):
+    """The files of a stage as they were found. `trouble` says why they could not all be read."""
+
+    inputs: Sequence[File] = ()
+    outputs: Sequence[File] = ()
+    trouble: str | None = None
+
+
+class Freshness:
+    """For one pipeline, as it would run with this environment. `versions` are those of the tools that it requires."""
+
+    def __init__(
+        self, pipeline: Pipeline, cache: str, environment: Environment, params: Mapping[str, str],
+        versions: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """`cache` is `.stagebook/cache`. Without `versions` those of the last success are taken to hold."""
+        self.root = os.path.dirname(pipeline.file)
+        self.state = State(cache, pipeline.file)
+        self.known: dict[str, File] = {}  #: what was read meanwhile, by path
+        self._pipeline = pipeline
+        self._environment = environment
+        self._params = params
+        self._versions = versions
+        self.setting = None if versions is None else _setting(pipeline, params, versions)
+        self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
+        self._asked_at = 0.0
+        self._now: Moment = moment()
+
+    def last(self, index: int) -> Last | None:
+        now = monotonic()
+        is_asked_anew = now - self._asked_at > AGAIN_S
+        if is_asked_anew:
+            self._asked_at, self._now = now, moment()
+        return self.state.last(self._pipeline.stages[index].id, is_asked_anew)
+
+    def same(self, index: int) -> Last | None:
+        """The last success of a stage of which nothing has changed, if that can be told without reading a file. None
+        says nothing."""
+        stage = self._pipeline.stages[index]
+        last = self.last(index)
+        if (
+            last is None or last.parts is None or not last.ended or stage.env_inputs or stage.env_from or stage.cmd_from
+            or self.setting is None or last.parts.get(SETTING) != self.setting
+        ):  # fmt: skip
+            return None
+        program = self.program(stage)
+        if program is None or last.program is None or program[:3] != last.program[:3]:
+            return None
+        return last if self._is_untouched(stage, last) else None
+
+    def _is_untouched(self, stage: Stage, last: Last) -> bool:
+        base = os.path.join(self.root, "")
+        now = self._now
+        try:
+            for file in (*last.inputs, *last.outputs):
+                status = os.lstat(base + file.path)
+                stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                if stamp != file.stamp or not is_settled(file, now):
+                    return False
+            outputs = [file.path for file in last.outputs]
+            if not _are_these(output_globs(stage), outputs) and outputs != paths.found(self.root, output_globs(stage)):
+                return False
+            inputs = [file.path for file in last.inputs]
+            return _are_these(stage.inputs, inputs) or inputs == self._inputs_of(stage, outputs)
+        except (OSError, Unsound):
+            return False
+
+    def settled(self, index: int) -> str | None:
+        """Why the stage runs whatever its files hold; None: that depends on them."""
+        if not self._pipeline.stages[index].inputs:
+            return NO_INPUTS
+        last = self.last(index)
+        if last is None or (last.parts is None and last.ended):
+            return key.NEVER
+        if last.parts is None or not last.ended:
+            return NOT_WELL
+        return None
+
+    # Looking
+
+    def look(self, index: int, known: Mapping[str, File], is_child: bool = False) -> Seen:
+        """Find and hash what it reads and what it made. Asks no record, so that a child can do it."""
+        stage = self._pipeline.stages[index]
+        try:
+            outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
+            inputs = self._inputs_of(stage, outputs)
+            files = self.hashed(inputs + outputs, known, is_child)
+        except Unsound as trouble:
+            return Seen(trouble=f"{trouble.path}: {trouble.why}")
+        return Seen(files[: len(inputs)], files[len(inputs) :])
+
+    def look_at_inputs(self, index: int, known: Mapping[str, File], is_child: bool = False) -> Seen:
+        """The same of what it reads only."""
+        stage = self._pipeline.stages[index]
+        try:
+            outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
+            inputs = self._inputs_of(stage, outputs)
+            return Seen(self.hashed(inputs, known, is_child))
+        except Unsound as trouble:
+            return Seen(trouble=f"{trouble.path}: {trouble.why}")
+
+    def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool) -> list[File]:
+        """Raises Unsound."""
+        return hash_files(self.root, found, known, workers=None if is_child else 1)
+
+    def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
+        """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""
+        found = paths.found(self.root, stage.inputs)
+        made = set(outputs)
+        return [path for path in found if path not in made] if made else found
+
+    def is_much(self, index: int) -> bool:
+        """Whether to look at all its files takes longer than the loop may be away."""
+        stage = self._pipeline.stages[index]
+        globs = (*stage.inputs, *output_globs(stage))
+        last = self.last(index)
+        if last is None or last.parts is None:
+            if any("**" in glob or os.path.isdir(os.path.join(self.root, glob)) for glob in globs):
+                return True  # nobody knows how many there are
+        elif len(last.inputs) + len(last.outputs) > HERE_FILES:
+            return True
+        try:
+            return self.is_much_of(paths.found(self.root, globs), self.known_of(index))
+        except Unsound:
+            return False  # to be told by whoever reads them
+
+    def is_much_made(self, index: int) -> bool:
+        """Whether to read what it made, all of it, takes longer than that."""
+        globs = output_globs(self._pipeline.stages[index])
+        if not globs:
+            return False
+        last = self.last(index)
+        if last is None or last.parts is None:
+            if any("**" in glob or os.path.isdir(os.path.join(self.root, glob)) for glob in globs):
+                return True
+        elif len(last.outputs) > HERE_FILES:
+            return True
+        try:
+            return self.is_much_of(paths.found(self.root, globs), {})
+        except Unsound:
+            return False
+
+    def is_much_of(self, found: Sequence[str], known: Mapping[str, File]) -> bool:
+        return len(found) > HERE_FILES or total_bytes(self.root, found, known) > HERE_BYTES
+
+    def known_of(self, index: int) -> Mapping[str, File]:
+        """Its files, and others, as they were last read."""
+        last = self.last(index)
+        if last is None or last.parts is None:
+            return self.known
+        known = last.known
+        known.update({path: self.known[path] for path in known.keys() & self.known.keys()})
+        return known
+
+    def remember(self, files: Iterable[File]) -> None:
+        self.known.update([(file.path, file) for file in files])
+
+    # Comparing
+
+    def parts(self, stage: Stage, seen: Seen) -> dict[str, Any]:
+        """The key, as the stage would run now; `stage` has the outputs of others that it is given in their places."""
+        env = {**self._pipeline.env, **stage.env}
+        given = {name: os.environ[name] for name in stage.env_inputs if name in os.environ}
+        versions = self._versions
+        if versions is None:
+            last = self.state.last(stage.id)
+            versions = last.parts["requires"] if last is not None and last.parts is not None else {}
+        versions = {tool: versions[tool] for tool in stage.requires if tool in versions}
+        parts = key.parts(
+            stage._replace(env=env), seen.inputs, {**given, **env}, self._params, versions, self.program(stage),
+            seen.outputs,
+        )  # fmt: skip
+        parts[SETTING] = self.setting
+        return parts
+
+    def differences(self, stage: Stage, index: int, seen: Seen) -> list[str]:
+        """What is not as it was at its last success; nothing: it is up to date."""
+        if seen.trouble is not None:
+            return [seen.trouble]
+        return key.difference(self.last(index), self.parts(stage, seen))
+
+    def program(self, stage: Stage) -> File | None:
+        """The program that is started, as it was when it was first asked for; None where there is none."""
+        asked = command.argv_of(stage)[0], stage.env.get("PATH"), stage.dir
+        if asked not in self._programs:
+            self._programs[asked] = self._find(stage, *asked)
+        return self._programs[asked]
+
+    def _find(self, stage: Stage, name: str, path: str | None, folder: str | None) -> File | None:
+        directory = os.fsencode(os.path.join(self.root, folder or ""))
+        path = path or self._pipeline.env.get("PATH")
+        env = {b"PATH": os.fsencode(path) if path is not None else os.environb.get(b"PATH", b"")}
+        found = self._environment.find(name, env, directory)
+        if found is None:
+            return None
+        last = self.state.last(stage.id)
+        try:
+            whole = os.path.join(os.fsdecode(directory), os.fsdecode(found))
+            return hash_program(whole, last.program if last is not None else None)
+        except Unsound:
+            return None
+
+
+def _setting(pipeline: Pipeline, params: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """Equal where all that a file says of its stages is equal, and what was said beside it."""
+    from _blake2 import blake2b
+
+    said = repr((__version__, pipeline.file, pipeline.digest, sorted(params.items()), sorted(versions.items())))
+    return blake2b(said.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _are_these(globs: Sequence[str], found: Sequence[str]) -> bool:
+    """Whether the globs are but the names of these files: then no other can match."""
+    return len(globs) == len(found) and all(map(is_path, globs)) and sorted(globs) == list(found)
+
+
+def output_globs(stage: Stage) -> list[str]:
+    return [output.path for output in stage.outputs]
+
+
+def shown(differences: Sequence[str]) -> str:
+    """The first of them, for a reason."""
+    more = len(differences) - SHOWN
+    return ", ".join(differences[:SHOWN]) + (f" and {more} more" if more > 0 else "")

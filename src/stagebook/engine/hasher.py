@@ -1,0 +1,190 @@
+"""Work on files that takes long, in forked children: the loop sleeps on their pipes and never waits for a disk.
+
+A child is a copy of the engine that does one piece of work, writes what came of it to its pipe, and is gone. It ends
+with the engine, closes whatever is not its own, and is no stage: `pids` are told to whoever looks for strays. Knows
+nothing of artifacts.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+
+from stagebook.engine import kernel
+from stagebook.engine.wakeup import Wakeup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeAlias
+
+Work: TypeAlias = "Callable[[], Any]"
+
+_CHUNK = 1 << 20
+
+
+class Failed(Exception):
+    """Why a child brought nothing: it was killed, or its work raised something."""
+
+
+class _Child:
+    __slots__ = ("data", "key", "pid", "pipe")
+
+    def __init__(self, key: Any, pid: int, pipe: int) -> None:
+        self.key = key
+        self.pid = pid
+        self.pipe = pipe
+        self.data = bytearray()
+
+
+class Hasher:
+    """At most `most` children at once; what is asked beyond that waits its turn. A key names one piece of work."""
+
+    def __init__(self, wakeup: Wakeup, most: int) -> None:
+        self.pids: set[int] = set()  #: children that are no stages
+        self._wakeup = wakeup
+        self._most = max(1, most)
+        self._children: dict[int, _Child] = {}
+        self._queue: list[tuple[Any, Work]] = []
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._children or self._queue)
+
+    def begin(self, key: Any, work: Work) -> None:
+        """Have `work` done; what it gives comes back by `pump`."""
+        self._queue.append((key, work))
+        self._go_on()
+
+    def pump(self, fd: int) -> list[tuple[Any, Any]] | None:
+        """Take what there is to read; None if the descriptor is none of ours. What has come to its end is given back,
+        as key and result: what the work gave, or `Failed`."""
+        child = self._children.get(fd)
+        if child is None:
+            return None
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return []
+        if data:
+            child.data += data
+            return []
+        self._drop(child)
+        self._go_on()
+        return [(child.key, _result(child, _status(child.pid)))]
+
+    def stop(self, key: Any) -> bool:
+        """Nobody wants it any more; whether it was still going on."""
+        before = len(self._queue)
+        self._queue = [entry for entry in self._queue if entry[0] != key]
+        found = len(self._queue) < before
+        for child in [child for child in self._children.values() if child.key == key]:
+            _kill(child.pid)
+            self._drop(child)
+            found = True
+        self._go_on()
+        return found
+
+    def close(self) -> None:
+        self._queue.clear()
+        for child in list(self._children.values()):
+            self.stop(child.key)
+
+    def _go_on(self) -> None:
+        while self._queue and len(self._children) < self._most:
+            key, work = self._queue.pop(0)
+            pipe, mouth = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            parent = os.getpid()
+            pid = os.fork()
+            if not pid:
+                _be_child(mouth, work, parent)
+            os.close(mouth)
+            _lead(pid)
+            self.pids.add(pid)
+            self._children[pipe] = _Child(key, pid, pipe)
+            self._wakeup.watch(pipe)
+
+    def _drop(self, child: _Child) -> None:
+        self._wakeup.forget(child.pipe)
+        os.close(child.pipe)
+        del self._children[child.pipe]
+        self.pids.discard(child.pid)
+
+
+def _result(child: _Child, status: int | None) -> Any:
+    import pickle  # what comes of a fork of ourselves; few runs need it
+
+    try:
+        is_well, found = pickle.loads(child.data)
+    except (EOFError, pickle.UnpicklingError):
+        number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+        return Failed(f"the process that hashed was ended by signal {number}" if number else "the hashing process died")
+    return found if is_well else Failed(found)
+
+
+def _status(pid: int) -> int | None:
+    """How the child ended, unless whoever reaps stages was first. Its pipe is closed or it was killed, so it is about
+    to end."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return None
+
+
+def _lead(pid: int) -> None:
+    """A process group of its own, so that children of the child can be ended with it."""
+    try:
+        os.setpgid(pid, pid)
+    except OSError:
+        pass  # it is gone
+
+
+def _kill(pid: int) -> None:
+    """End a child with its children, and see the last of them."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+        while True:
+            os.waitpid(-pid, 0)
+    except (ChildProcessError, ProcessLookupError):
+        pass
+
+
+def _be_child(mouth: int, work: Work, parent: int) -> None:
+    """In the child: never returns."""
+    code = 1
+    try:
+        kernel.end_with_parent()
+        _lead(0)
+        if os.getppid() == parent:
+            _let_go(mouth)
+            try:
+                answer = (True, work())
+            except (OSError, MemoryError) as error:
+                path = getattr(error, "filename", None)
+                text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                answer = (False, f"{os.fsdecode(path)}: {text}" if path else text)
+            except Exception as error:
+                answer = (False, f"{type(error).__name__}: {error}")
+            import pickle
+
+            data = memoryview(pickle.dumps(answer))
+            while data:
+                data = data[os.write(mouth, data) :]
+            code = 0
+    finally:
+        os._exit(code)
+
+
+def _let_go(mouth: int) -> None:
+    """Of the engine's signals and descriptors: locks, journals and pipes are not kept open by it."""
+    gc.disable()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.set_blocking(mouth, True)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.closerange(3, mouth)
+    os.closerange(mouth + 1, os.sysconf("SC_OPEN_MAX"))

@@ -1,0 +1,193 @@
+"""What was published, by whom, and whether it is still what lies there. Reads no content; the words for what is wrong
+are made here, without `integrity: ` before them.
+
+What this run published is kept here; what a stage published that does not take part (it is up to date, or was not
+selected) is known from its last success.
+"""
+
+from __future__ import annotations
+
+from stagebook.artifact.digest import File
+from stagebook.engine.freshness import Freshness, output_globs
+from stagebook.model.globs import Globs, Meeting
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.value import NamedTuple
+from stagebook.scheduler.machine import Machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Collection, Iterable, Mapping, Sequence
+
+    from stagebook.record.publication import Row
+
+DIGITS = 12  #: of a digest, in words for people
+
+
+class Entry(NamedTuple):
+    """One file, with the stage that published it. `stamp` is None where only its digest is on record."""
+
+    stage: int
+    digest: str
+    size: int
+    stamp: Any = None
+
+
+class Published:
+    def __init__(self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str) -> None:
+        self._stages = pipeline.stages
+        self._machine = machine
+        self._freshness = freshness
+        self._run = run
+        self._by_path: dict[str, Entry] = {}
+        self._of: dict[int, set[str]] = {}
+        self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
+        self._told: dict[int, set[int]] = {}  #: dependents to which outputs were announced
+        self._consumers: dict[int, list[tuple[int, list[str]]]] | None = None
+
+    def add(self, stage: int, files: Iterable[File]) -> None:
+        paths = self._of.setdefault(stage, set())
+        for file in files:
+            self._by_path[file.path] = Entry(stage, file.digest, file.size, file.stamp)
+            paths.add(file.path)
+
+    def withdraw(self, stage: int) -> None:
+        """What it published, or announced, before it is not there any more."""
+        for path in self._of.pop(stage, ()):
+            if self._by_path[path].stage == stage:
+                del self._by_path[path]
+        self._told.pop(stage, None)
+
+    def restore(self, published: Mapping[int, list[Row] | int]) -> None:
+        """As a journal has it: (path, size, digest) by stage; a number where it does not name them."""
+        for stage, rows in published.items():
+            if isinstance(rows, int):
+                continue  # its last success is on record elsewhere
+            self._of[stage] = {row[0] for row in rows}
+            self._by_path.update((path, Entry(stage, digest, size)) for path, size, digest in rows)
+
+    def paths_of_others(self, stage: int) -> set[str]:
+        return {path for path, entry in self._by_path.items() if entry.stage != stage}
+
+    # Before a consumer starts -------------------------------------------------------------------------------------
+
+    def ask(self, stage: int) -> None:
+        """Look up what its needs published that do not run now."""
+        for need in self._machine.plan.stages[stage].needs:
+            if self._stages[need].outputs and need not in self._of and need not in self._torn:
+                self._ask_record(need)
+
+    def _ask_record(self, need: int) -> None:
+        state = self._machine.state(need)
+        if state not in ("skip", "success"):
+            return
+        last = self._freshness.last(need)
+        if last is None or (state == "success" and last.run != self._run):
+            return
+        if last.ended and last.parts is not None:
+            self.add(need, last.outputs)
+        elif state == "skip":
+            self._torn.add(need)
+
+    def is_much(self, stage: int) -> bool:
+        """Whether to read what it gets of others takes long."""
+        from stagebook.engine.freshness import HERE_BYTES, HERE_FILES
+
+        globs = Globs(self._stages[stage].inputs)
+        count = size = 0
+        for need in self._machine.plan.stages[stage].needs:
+            for path in self._of.get(need, ()):
+                if globs.first([path]) is not None:
+                    count, size = count + 1, size + self._by_path[path].size
+                    if count > HERE_FILES or size > HERE_BYTES:
+                        return True
+        return False
+
+    def mismatch(self, stage: int, inputs: Sequence[File]) -> str | None:
+        """What is wrong with its inputs, as they were read just now."""
+        there = set()
+        for file in inputs:
+            entry = self._by_path.get(file.path)
+            there.add(file.path)
+            if entry is not None and entry.stage != stage and entry.digest != file.digest:
+                return f"{file.path} changed after {self._name(entry.stage)} published it ({_both(entry, file)})"
+        globs = Globs(self._stages[stage].inputs)
+        for need in self._machine.plan.stages[stage].needs:
+            missing = sorted(self._of.get(need, set()) - there)
+            path = globs.first(missing)
+            if path is not None and self._by_path[path].stage == need:
+                return f"{path} is missing: {self._name(need)} published it"
+            if need in self._torn:
+                torn = Globs(output_globs(self._stages[need])).first(file.path for file in inputs)
+                if torn is not None:
+                    return f"{torn} is not whole: the last attempt of {self._name(need)} did not publish it"
+        return None
+
+    # After a success ----------------------------------------------------------------------------------------------
+
+    def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
+        """Without what others published and this stage has not touched; and what is wrong where it has."""
+        own: list[File] = []
+        declared = {output.path for output in self._stages[stage].outputs}
+        for file in files:
+            entry = self._by_path.get(file.path)
+            if entry is None or entry.stage == stage:
+                own.append(file)
+            elif file.path in declared or (
+                entry.stamp != file.stamp if entry.stamp is not None else entry.digest != file.digest
+            ):
+                return own, f"{file.path} was written by both {self._name(entry.stage)} and {self._name(stage)}"
+        return own, None
+
+    def changed_since(self, stage: int, announced: Mapping[str, File], files: Sequence[File]) -> str | None:
+        """What was announced early and is no longer the same."""
+        if not announced:
+            return None
+        now = {file.path: file for file in files}
+        readers = ", ".join(self._name(each) for each in sorted(self._told.get(stage, ())))
+        for path, file in announced.items():
+            if path not in now:
+                return f"{path} is missing: {self._name(stage)} had announced it{_to(readers)}"
+            if now[path].digest != file.digest:
+                both = _both(Entry(stage, file.digest, file.size), now[path])
+                return f"{path} changed after {self._name(stage)} announced it{_to(readers)} ({both})"
+        return None
+
+    # Early --------------------------------------------------------------------------------------------------------
+
+    def may_be_announced(self, stage: Stage, path: str) -> bool:
+        return Globs([output.path for output in stage.outputs if output.early]).first([path]) is not None
+
+    def dependents(self, stage: int, announced: Collection[str]) -> tuple[int, ...]:
+        """Those whose need of the stage is met by now, each told once."""
+        told = self._told.setdefault(stage, set())
+        fresh = [
+            consumer
+            for consumer, globs in self._early_consumers().get(stage, ())
+            if consumer not in told and all(Globs([glob]).first(announced) is not None for glob in globs)
+        ]
+        told.update(fresh)
+        return tuple(fresh)
+
+    def _early_consumers(self) -> dict[int, list[tuple[int, list[str]]]]:
+        """By producer: who goes on as soon as which of its outputs are announced."""
+        if self._consumers is None:
+            self._consumers = {}
+            at = {stage.id: index for index, stage in enumerate(self._stages)}
+            meeting = Meeting()
+            for index, stage in enumerate(self._stages):
+                for producer in stage.early:
+                    early = [output.path for output in self._stages[at[producer]].outputs if output.early]
+                    globs = [one for one in early if any(meeting.meet(one, glob) for glob in stage.inputs)]
+                    self._consumers.setdefault(at[producer], []).append((index, globs))
+        return self._consumers
+
+    def _name(self, stage: int) -> str:
+        return self._stages[stage].id
+
+
+def _both(entry: Entry, file: File) -> str:
+    return f"expected {entry.digest[:DIGITS]}…, got {file.digest[:DIGITS]}…"
+
+
+def _to(readers: str) -> str:
+    return f" to {readers}" if readers else ""
