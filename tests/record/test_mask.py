@@ -173,11 +173,9 @@ def test_it_hides_the_union_of_all_occurrences_and_nothing_more(secrets: list[st
     hidden = [False] * len(whole)
     starts = set()
     for at in range(len(whole)):
-        if whole[at : at + 1] in (b"\r", b"\n"):
-            continue
         ends = [at + len(form) for form in exact if whole.startswith(form, at)]
         rest = whole[at:]
-        for form in wrapped:
+        for form in wrapped if rest[:1] not in (b"\r", b"\n") else ():
             end = next((end for end in range(len(form), len(rest) + 1) if len(_joined(rest[:end])) == len(form)), None)
             if end is not None and _joined(rest[:end]) == form:
                 ends.append(at + end)
@@ -188,8 +186,7 @@ def test_it_hides_the_union_of_all_occurrences_and_nothing_more(secrets: list[st
     kept = b"".join(
         (b"***" if at in starts else b"") + (b"" if hidden[at] else whole[at : at + 1]) for at in range(len(whole))
     )
-    if not any(form[:1] in (b"\r", b"\n") for form in exact):
-        assert Mask(secrets).data(whole) == kept
+    assert Mask(secrets).data(whole) == kept
 
 
 def _joined(text: bytes) -> bytes:
