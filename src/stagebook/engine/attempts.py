@@ -281,7 +281,10 @@ def hide(path: str, mask: Mask) -> None:
     except FileNotFoundError:
         pass
     except OSError:
-        os.unlink(path)
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # it is no file, so nobody reads it as one
 
 
 def _has_ended(orphan: int) -> bool:
