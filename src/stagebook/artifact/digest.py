@@ -209,7 +209,7 @@ def _read_here(
         for count, number in enumerate(todo, 1):
             path = paths[number]
             digest, stamp, mode = reader.read(path)
-            files[number] = File(path, stamp[2], digest, Stamp(*stamp), mode, now)
+            files[number] = File(path, stamp[2], digest, Stamp._make(stamp), mode, now)
             done += stamp[2]
             if progress is not None:
                 progress(count, done)
@@ -226,7 +226,7 @@ def _read_shared(
 
     def took(number: int, answer: _Read) -> None:
         digest, stamp, mode = answer
-        files[number] = File(paths[number], stamp[2], digest, Stamp(*stamp), mode, now)
+        files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, now)
         if progress is not None:
             done[0] += 1
             done[1] += stamp[2]

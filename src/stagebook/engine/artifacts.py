@@ -306,7 +306,6 @@ class Artifacts:
             self._end_badly(attempt, "error", f"its outputs cannot be read: {closed}")
             return
         stage = attempt.start.stage
-        self._store.added += closed.kept_bytes
         why = closed.why or self._published.changed_since(stage, attempt.announced, closed.files)
         files, both = self._published.own(stage, closed.files)
         why = why or both

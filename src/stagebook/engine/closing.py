@@ -36,7 +36,6 @@ class Closed(NamedTuple):
     why: str | None = None
     changed: str | None = None
     warnings: tuple[str, ...] = ()
-    kept_bytes: int = 0  #: put into the store
 
 
 def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool) -> Closed:
@@ -52,7 +51,6 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
     except Unsound as trouble:
         return Closed(why=f"{trouble.path}: {trouble.why}")
     warnings: list[str] = []
-    before = store.added if store is not None else 0
     for file in files if store is not None and changed is None else ():
         assert store is not None
         said = store.put(freshness.root, file)
@@ -60,10 +58,7 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
             warnings.append(said)
             if len(warnings) >= WARNINGS_MAX:
                 break  # a store that is full or cannot be written says the same of each
-    kept = 0
-    if store is not None:
-        kept, store.added = store.added - before, before  # whoever called counts, as this may be a child
-    return Closed(files, None, changed, tuple(warnings), kept)
+    return Closed(files, None, changed, tuple(warnings))
 
 
 def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
