@@ -291,3 +291,13 @@ def test_a_clock_that_goes_back_hides_no_change(place: Place, tmp_path: Path) ->
     os.utime(place.folder / "src", (1, 1))
     done = place.run("run", "--json", prefix=("faketime", "-f", "-1d"))
     assert outcomes(done.json) == {"one": "success"}
+
+
+def test_what_is_wrong_before_a_start_is_not_tried_again(place: Place) -> None:
+    harm = {"run": "echo other > dist/app", "needs": "build"}
+    use = {**USE, "needs": "harm", "retry": {"attempts": 5, "backoff": "30s"}}
+    place.pipeline({"build": BUILD, "harm": harm, "use": use})
+    done = place.run("run", "--json")
+    assert "changed after build published it" in failed(done, "use")
+    assert len(by_stage(done.json)["use"]["attempts"]) == 1
+    assert place.run("run", "--resume").code in (0, 1), "the journal is replayed by the same rules"

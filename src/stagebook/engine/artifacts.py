@@ -250,7 +250,7 @@ class Artifacts:
             return
         why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
-            self._leave(attempt, Finished("failure", f"integrity: {why}"))
+            self._leave(attempt, Finished("failure", f"integrity: {why}", is_final=True))
             return
         self._clear(attempt, seen)
 
