@@ -14,7 +14,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md").
 PIPELINE = """\
 version: 1
 stages:
-  first: "true"
+  first: {run: touch made, outputs: [made]}
   again: {run: "test $STAGEBOOK_ATTEMPT = 2", needs: first, retry: {attempts: 2}}
   cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
 """
@@ -44,7 +44,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
 
 @pytest.mark.parametrize(
     "words",
-    [["show", "last"], ["runs"], ["map"], ["lint"], ["lint", "wrong.yaml"], ["show", "nosuchrun"]],
+    [
+        ["show", "last"],
+        ["runs"],
+        ["map"],
+        ["lint"],
+        ["lint", "wrong.yaml"],
+        ["show", "nosuchrun"],
+        ["cache", "ls"],
+        ["cache", "verify"],
+        ["gc", "--cache-limit", "0B", "--dry-run"],
+    ],
     ids=" ".join,
 )
 def test_every_key_of_a_document_is_explained(words: list[str], folder: Path, stagebook: str) -> None:

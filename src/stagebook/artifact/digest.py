@@ -89,12 +89,15 @@ def moment() -> Moment:
 
 def is_settled(file: File, now: Moment) -> bool:
     """Whether a stamp that is still the same says that the content is."""
-    at = file.at
-    return (
-        at is not None
-        and at.boot == now.boot != ""
-        and file.stamp.ctime_ns + RACY_NS <= at.ns <= now.ns
-        and -_STEP_NS < at.ahead_ns - now.ahead_ns < _STEP_NS
+    return file.at is not None and is_old_enough(file.stamp.ctime_ns, file.at, now)
+
+
+def is_old_enough(ctime_ns: int, at: Sequence[Any], now: Moment) -> bool:
+    """Whether what was read at that moment, plain or not, cannot have been written after it and kept its stamp."""
+    ns, ahead_ns, boot = at
+    now_ns, now_ahead_ns, now_boot = now
+    return bool(
+        ctime_ns + RACY_NS <= ns <= now_ns and -_STEP_NS < ahead_ns - now_ahead_ns < _STEP_NS and boot == now_boot != ""
     )
 
 
@@ -206,7 +209,7 @@ def _read_here(
         for count, number in enumerate(todo, 1):
             path = paths[number]
             digest, stamp, mode = reader.read(path)
-            files[number] = File(path, stamp[2], digest, Stamp(*stamp), mode, now)
+            files[number] = File(path, stamp[2], digest, Stamp._make(stamp), mode, now)
             done += stamp[2]
             if progress is not None:
                 progress(count, done)
@@ -223,7 +226,7 @@ def _read_shared(
 
     def took(number: int, answer: _Read) -> None:
         digest, stamp, mode = answer
-        files[number] = File(paths[number], stamp[2], digest, Stamp(*stamp), mode, now)
+        files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, now)
         if progress is not None:
             done[0] += 1
             done[1] += stamp[2]

@@ -73,8 +73,8 @@ class Folders:
 
     def open(self, path: str) -> int:
         """A descriptor to read a file with; a link at its end is not followed (ELOOP). Raises OSError."""
-        fd, name = self.of(path)
-        return os.open(name, _FILE, dir_fd=fd)
+        folder, _, name = path.rpartition("/")
+        return os.open(name, _FILE, dir_fd=self._fd if folder == self._at else self._enter(folder))
 
     def make(self, path: str) -> None:
         """Make the folder in which `path` lies, and those above, where they are not there. Raises OSError."""
@@ -84,7 +84,7 @@ class Folders:
         at = self._root
         try:
             for part in folder.split("/") if folder else ():
-                if part in _NO_NAMES:
+                if part in ("", ".", ".."):
                     raise OSError(errno.EINVAL, "no folder of files", folder)
                 if is_made:
                     try:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
 VERSION = 1
+_plain = json.JSONDecoder()
 _HEAD = b'{"v":1,"stage":'
 _KIND = b',"kind":"'
 _DONE = _KIND + b'done",'
@@ -77,10 +78,20 @@ class State:
         self._file = _Lines(path_of(cache, pipeline_file))
         self._read: dict[str, tuple[Any, Any, Last]] = {}
 
-    def last(self, stage: str, is_asked_anew: bool = True) -> Last | None:
-        """None where no attempt of it is known. Not `is_asked_anew`: as it stood when that was last asked of any."""
-        if is_asked_anew:
-            self._file.catch_up()
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """The record of a success after which nothing has begun, as it stands in the file: what thousands of stages are
+        asked for, at a third of the price."""
+        self._file.catch_up()
+        name = _quoted(stage)
+        done = self._file.done.get(name)
+        if done is None or name in self._file.begun:
+            return None
+        found: dict[str, Any] = _plain.decode(done.decode("ascii"))
+        return found
+
+    def last(self, stage: str) -> Last | None:
+        """None where no attempt of it is known."""
+        self._file.catch_up()
         name = _quoted(stage)
         done, begun = self._file.done.get(name), self._file.begun.get(name)
         if done is None and begun is None:
@@ -89,6 +100,15 @@ class State:
         if known is None or known[0] is not done or known[1] is not begun:
             known = self._read[stage] = done, begun, _last(done, begun)
         return known[2]
+
+    def torn(self, stage: str) -> tuple[str, int] | None:
+        """Run and number of the attempt that began last, where it has not ended well, or not yet."""
+        self._file.catch_up()
+        begun = self._file.begun.get(_quoted(stage))
+        if begun is None:
+            return None
+        record = json.loads(begun)
+        return record["run"], record["attempt"]
 
     def begun(self, stage: str, run: str, attempt: int) -> str | None:
         """An attempt of a stage is about to start; a sentence to warn with where that could not be written."""

@@ -58,14 +58,14 @@ class Verified(NamedTuple):
 
 
 class Store:
-    def __init__(self, cache: str, limit_bytes: int = LIMIT_BYTES) -> None:
-        """`cache` is `.stagebook/cache`, there or not."""
+    def __init__(self, cache: str, limit_bytes: int | None = None) -> None:
+        """`cache` is `.stagebook/cache`, there or not; the limit is LIMIT_BYTES unless another is given."""
         self._cache = cache
         self.objects = os.path.join(cache, "objects")
         self._temporaries = os.path.join(self.objects, "tmp")
-        self._limit = limit_bytes
+        self._limit = LIMIT_BYTES if limit_bytes is None else limit_bytes
         self._count = 0
-        self.added = 0  #: bytes that were put by this process
+        self._added = os.path.join(self.objects, "added")
 
     def path(self, digest: str) -> str:
         return os.path.join(self.objects, digest[:2], digest[2:])
@@ -96,7 +96,7 @@ class Store:
             _make(os.path.dirname(end))
             os.rename(draft, end)
             draft = ""
-            self.added += file.size
+            self._note(file.size)
         except OSError as error:
             return f"{file.path} is not kept in {self.objects}: {os.strerror(error.errno or errno.EIO)}"
         finally:
@@ -214,16 +214,27 @@ class Store:
         mark = os.path.join(self.objects, "tidied")
         now = time.time()
         try:
-            status = os.stat(mark) if os.path.exists(mark) else None
-            is_much = self.added > self._limit // 10
-            if not is_much and (not self.added if status is None else now - status.st_mtime < _TIDY_S):
+            os.stat(self.objects)
+            is_due = _status(mark, "st_mtime") < now - _TIDY_S or _status(self._added, "st_size") > self._limit // 10
+            if not is_due:
                 return None
-            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            for path in (mark, self._added):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             os.utime(mark)
         except OSError:
             return None
-        self.added = 0
         return self.collect(self._limit, max_age_s, named=named(self._cache).keys(), now=now)
+
+    def _note(self, size: int) -> None:
+        """Keep count of what is put: a file with holes, as long as all of that."""
+        try:
+            fd = os.open(self._added, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                os.ftruncate(fd, os.fstat(fd).st_size + size)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass
 
     def _stale(self, now: float) -> list[tuple[str, int]]:
         found = []
@@ -320,6 +331,14 @@ def _names(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def _status(path: str, name: str) -> float:
+    """One figure of a file; 0 where there is none. Raises OSError for other trouble."""
+    try:
+        return float(getattr(os.stat(path), name))
+    except FileNotFoundError:
+        return 0.0
 
 
 def _make(folder: str) -> None:

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
-    "gc": ("gc", "make room: old objects of the cache, unpublished files, runs"),
+    "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),

@@ -386,7 +386,10 @@ class Show:
 
         settings = self._args.settings
         keys = 0 if self._terminal is not None else None
-        return Ways(settings.accounting, settings.durability, keys, settings.admission, facts)
+        return Ways(
+            settings.accounting, settings.durability, keys, settings.admission, facts,
+            cache_limit=settings.cache_limit, cache_age=settings.cache_age,
+        )  # fmt: skip
 
     def watch(self, story: Story) -> Any:
         """The engine has a story to tell; the watcher hears of it from the beginning."""

@@ -96,13 +96,15 @@ class Account:
     ) -> None:  # fmt: skip
         """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`).
         `never_began` is for one that waited and then never had a process: since when, and for what."""
-        outcome, reason, code, signalled, used, warnings = end
+        outcome, reason, code, signalled, used, warnings, is_final = end
         text = "null" if reason is None else quote(reason)
         extra = ""
         if warnings:
             extra = ',"warnings":[' + ",".join(map(quote, warnings)) + "]"
             for warning in warnings:
                 self._later(us, self._story.warn, (warning,))
+        if is_final:
+            extra += ',"final":true'
         ready_us = waited = None
         if never_began is not None:
             ready_us, waited = never_began
@@ -128,6 +130,7 @@ class Account:
         self, stage: int, attempt: int, us: int, files: Sequence[File], is_early: bool, dependents: Sequence[int]
     ) -> None:  # fmt: skip
         """Outputs are there to be used; with `is_early` while the attempt goes on."""
+        from stagebook.artifact.digest import digest_of
         from stagebook.record import publication
 
         rows = publication.rows(files)
@@ -135,7 +138,7 @@ class Account:
         if is_early:
             tail += f',"dependents":[{",".join([self._names[index] for index in dependents])}]'
         self.writer.add(
-            "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows)},{tail}"
+            "output.published", us, self._names[stage], attempt, f"{publication.members_of(rows, digest_of)},{tail}"
         )  # fmt: skip
         self._later(us, self._story.published_by, (stage, rows, is_early))
 

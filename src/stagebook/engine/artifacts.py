@@ -23,7 +23,7 @@ from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
-from stagebook.record import faults
+from stagebook.record import faults, lock
 from stagebook.record.state import log_stem
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
@@ -80,9 +80,9 @@ class Artifacts:
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, freshness: Freshness, outputs: Outputs, wakeup: Wakeup, run: str,
-        directory: str, is_forced: bool,
+        directory: str, is_forced: bool, store: Store, kept_s: float,
     ) -> None:  # fmt: skip
-        """`directory` is that of the run."""
+        """`directory` is that of the run; what is in the `store` ages in so many seconds."""
         self.hasher = Hasher(wakeup, usable())
         self._pipeline = pipeline
         self._machine = machine
@@ -91,12 +91,13 @@ class Artifacts:
         self._run = run
         self._directory = directory
         self._is_forced = is_forced
-        self._store = Store(os.path.join(os.path.dirname(os.path.dirname(directory)), "cache"))
-        self._published = Published(pipeline, machine, freshness, run)
+        self._store = store
+        self._kept_s = kept_s
+        self._up_to_date: set[int] = set()
+        self._published = Published(pipeline, machine, freshness, run, self._up_to_date)
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
-        self._up_to_date: set[int] = set()
         self.mask: Mask | None = None  #: hides the secrets of the run
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
@@ -114,7 +115,11 @@ class Artifacts:
         """Before a resume: what the journal says was published, and which stages were up to date."""
         self._published.restore(story.published)
         ends = enumerate(story.ends)
-        self._up_to_date = {stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE}
+        self._up_to_date.update(stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE)
+
+    def tidy(self) -> None:
+        """Keep the store within its limits, if that is due."""
+        self._store.tidy(self._kept_s)
 
     def close(self) -> None:
         self.hasher.close()
@@ -154,9 +159,8 @@ class Artifacts:
 
     def judge(self, stage: int, reason: str | None) -> None:
         """Tell whether the stage is up to date. `reason` is why its condition lets it run, if that says more."""
-        same = None if self._is_forced else self._freshness.same(stage)
-        if same is not None:
-            self._skip(stage, same.outputs)
+        if not self._is_forced and self._freshness.is_same(stage):
+            self._skip(stage)
             return
         why = "--force" if self._is_forced else self._freshness.settled(stage)
         if why is not None:
@@ -177,10 +181,9 @@ class Artifacts:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
         self._refresh(stage, seen)
-        self._skip(stage, seen.outputs)
+        self._skip(stage)
 
-    def _skip(self, stage: int, outputs: Sequence[File]) -> None:
-        self._published.add(stage, outputs)
+    def _skip(self, stage: int) -> None:
         self._up_to_date.add(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
@@ -249,7 +252,7 @@ class Artifacts:
             return
         why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
-            self._leave(attempt, Finished("failure", f"integrity: {why}"))
+            self._leave(attempt, Finished("failure", f"integrity: {why}", is_final=True))
             return
         self._clear(attempt, seen)
 
@@ -259,11 +262,30 @@ class Artifacts:
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
+        if attempt.stage.outputs:
+            self._clear_away(attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
         if self._has_early and any(output.early for output in attempt.stage.outputs):
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
+
+    def _clear_away(self, stage: Stage) -> None:
+        """What an attempt that nobody saw to its end has left must not pass for the work of the next."""
+        torn = self._freshness.state.torn(stage.id)
+        if torn is None:
+            return
+        run, number = torn
+        theirs = os.path.join(os.path.dirname(self._directory), run)
+        if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
+            return  # its engine has done it, or will
+        target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
+        root, spared = self._freshness.root, self._published.paths_of_others(self._outputs.index(stage.id) or 0)
+        for text in closing.put_aside(root, stage, spared, target, None, self._mask(stage)):
+            self.ear.warned(f"{stage.id}: {text}")
+
+    def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
+        return os.path.join(run_directory, "unpublished", f"{log_stem(stage.id)}.{number}")
 
     def never_began(self, stage: int) -> None:
         """No process came to be."""
@@ -297,7 +319,7 @@ class Artifacts:
         closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt))
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt.stage))
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -353,13 +375,12 @@ class Artifacts:
 
     def _move(self, attempt: _Open, is_child: bool) -> list[str]:
         faults.hit("artifact.aside")
-        name = f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}"
-        target = os.path.join(self._directory, "unpublished", name)
+        target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, self._published.paths_of_others(attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt))
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt.stage))
 
-    def _mask(self, attempt: _Open) -> Mask | None:
-        return self.mask if attempt.stage.secrets else None
+    def _mask(self, stage: Stage) -> Mask | None:
+        return self.mask if stage.secrets else None
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):

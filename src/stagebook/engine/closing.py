@@ -110,17 +110,19 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
 
 
 def put_aside(
-    root: str, stage: Stage, spared: Collection[str], target: str, reports: str, mask: Mask | None = None
+    root: str, stage: Stage, spared: Collection[str], target: str, reports: str | None, mask: Mask | None = None
 ) -> list[str]:  # fmt: skip
-    """Move what lies at its outputs below `target`, but for whole JUnit reports, which are kept beside too, and what
-    is `spared`. What could not be moved is told. What is kept is masked where the stage was given secrets."""
+    """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
+    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
+    that is kept holds secrets."""
     said: list[str] = []
     odd: list[str] = []
     try:
         found = paths.found(root, output_globs(stage), odd)
     except Unsound as trouble:
         return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
-    kept = set(keep_reports(root, found, reports, mask))
+    kept = set(keep_reports(root, found, reports, mask)) if reports is not None else set()
+    _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
             if path in kept or path in spared:

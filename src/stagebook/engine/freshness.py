@@ -6,11 +6,10 @@ The run asks it, and so do `--dry-run` and `why`. What stands in the way of an a
 from __future__ import annotations
 
 import os
-from time import monotonic
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, Moment, hash_files, hash_program, is_settled, moment, total_bytes
+from stagebook.artifact.digest import File, hash_files, hash_program, is_old_enough, moment, total_bytes
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
 from stagebook.engine import command
@@ -27,7 +26,6 @@ HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
 HERE_FILES = 200  #: and so many files
 SHOWN = 3  #: so many differences stand in a reason
 
-AGAIN_S = 0.02  #: what others may have added to the record is looked for so often
 SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
 
 UP_TO_DATE = "up to date"
@@ -60,45 +58,41 @@ class Freshness:
         self._versions = versions
         self.setting = None if versions is None else _setting(pipeline, params, versions)
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
-        self._asked_at = 0.0
-        self._now: Moment = moment()
+        self._base = os.path.join(self.root, "")
 
     def last(self, index: int) -> Last | None:
-        now = monotonic()
-        is_asked_anew = now - self._asked_at > AGAIN_S
-        if is_asked_anew:
-            self._asked_at, self._now = now, moment()
-        return self.state.last(self._pipeline.stages[index].id, is_asked_anew)
+        return self.state.last(self._pipeline.stages[index].id)
 
-    def same(self, index: int) -> Last | None:
-        """The last success of a stage of which nothing has changed, if that can be told without reading a file. None
-        says nothing."""
+    def is_same(self, index: int) -> bool:
+        """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
+        nothing. Thousands of stages are asked one after another, so it looks at plain records."""
         stage = self._pipeline.stages[index]
-        last = self.last(index)
-        if (
-            last is None or last.parts is None or not last.ended or stage.env_inputs or stage.env_from or stage.cmd_from
-            or self.setting is None or last.parts.get(SETTING) != self.setting
-        ):  # fmt: skip
-            return None
+        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from:
+            return False
+        record = self.state.record(stage.id)
+        if record is None or record["parts"].get(SETTING) != self.setting:
+            return False
         program = self.program(stage)
-        if program is None or last.program is None or program[:3] != last.program[:3]:
-            return None
-        return last if self._is_untouched(stage, last) else None
+        if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
+            return False
+        return self._is_untouched(stage, record)
 
-    def _is_untouched(self, stage: Stage, last: Last) -> bool:
-        base = os.path.join(self.root, "")
-        now = self._now
+    def _is_untouched(self, stage: Stage, record: Mapping[str, Any]) -> bool:
+        inputs, outputs, moments = record["inputs"], record["outputs"], record["moments"]
+        now, base, lstat = moment(), self._base, os.lstat
         try:
-            for file in (*last.inputs, *last.outputs):
-                status = os.lstat(base + file.path)
-                stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                if stamp != file.stamp or not is_settled(file, now):
+            for path, _, _, _, at, *stamp in inputs + outputs:
+                status = lstat(base + path)
+                if stamp != [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]:
                     return False
-            outputs = [file.path for file in last.outputs]
-            if not _are_these(output_globs(stage), outputs) and outputs != paths.found(self.root, output_globs(stage)):
+                if at is None or not is_old_enough(status.st_ctime_ns, moments[at], now):
+                    return False
+            made = [file[0] for file in outputs]
+            globs = output_globs(stage)
+            if not _are_these(globs, made) and made != paths.found(self.root, globs):
                 return False
-            inputs = [file.path for file in last.inputs]
-            return _are_these(stage.inputs, inputs) or inputs == self._inputs_of(stage, outputs)
+            read = [file[0] for file in inputs]
+            return _are_these(stage.inputs, read) or read == self._inputs_of(stage, made)
         except (OSError, Unsound):
             return False
 
@@ -246,9 +240,13 @@ def _setting(pipeline: Pipeline, params: Mapping[str, str], versions: Mapping[st
     return blake2b(said.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _are_these(globs: Sequence[str], found: Sequence[str]) -> bool:
+def _are_these(globs: Sequence[str], found: list[str]) -> bool:
     """Whether the globs are but the names of these files: then no other can match."""
-    return len(globs) == len(found) and all(map(is_path, globs)) and sorted(globs) == list(found)
+    if len(globs) != len(found):
+        return False
+    if len(globs) == 1:
+        return globs[0] == found[0] and is_path(globs[0])
+    return all(map(is_path, globs)) and sorted(globs) == found
 
 
 def output_globs(stage: Stage) -> list[str]:

@@ -47,8 +47,9 @@ SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
 class Ways(NamedTuple):
     """How to go about it: `accounting` is `auto` or `wait4`, `durability` `normal` or `full`; `keys` is a terminal
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
-    `secrets` are read by `with_secrets`; `versions` are those found of the tools that stages require; `admission` is
-    `auto`, or `off` where nothing is to wait for a shortage of the machine."""
+    `secrets` are read by `with_secrets`; `versions` are those found of the tools that stages require; `cache_limit` and
+    `cache_age` say how much of what stages made is kept, and how long what nobody uses; `admission` is `auto`, or `off`
+    where nothing is to wait for a shortage of the machine."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -57,6 +58,8 @@ class Ways(NamedTuple):
     facts: Facts | None = None
     secrets: Secrets | None = None
     versions: Mapping[str, str] = {}
+    cache_limit: str = "10GiB"
+    cache_age: str = "30d"
 
 
 class Result(NamedTuple):
@@ -178,12 +181,17 @@ def assemble(
             story.warn(warning)
     artifacts = None
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        from stagebook.artifact.store import Store
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
+        from stagebook.model.quantity import duration_ms, size_bytes
 
         cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
         freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        artifacts = Artifacts(pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force)
+        artifacts = Artifacts(
+            pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
+            Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
+        )  # fmt: skip
         artifacts.mask = outputs.mask
         artifacts.restore(story)
     return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts)

@@ -130,6 +130,7 @@ class Engine:
                     break
                 self._wait()
             if self._artifacts is not None:
+                self._artifacts.tidy()
                 self._artifacts.close()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
@@ -244,7 +245,9 @@ class Engine:
             end = end._replace(reason=end.reason and mask.text(end.reason), warnings=warnings)
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
-        self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
+        self._batch.append(
+            Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason, end.is_final)
+        )  # fmt: skip
 
     # What artifacts tell ----------------------------------------------------------------------------------------
 

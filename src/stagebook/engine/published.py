@@ -33,11 +33,15 @@ class Entry(NamedTuple):
 
 
 class Published:
-    def __init__(self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str) -> None:
+    def __init__(
+        self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str, up_to_date: set[int]
+    ) -> None:  # fmt: skip
+        """`up_to_date` are stages that were found so; what they made is looked up when it matters."""
         self._stages = pipeline.stages
         self._machine = machine
         self._freshness = freshness
         self._run = run
+        self._up_to_date = up_to_date
         self._by_path: dict[str, Entry] = {}
         self._of: dict[int, set[str]] = {}
         self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
@@ -66,6 +70,7 @@ class Published:
             self._by_path.update((path, Entry(stage, digest, size)) for path, size, digest in rows)
 
     def paths_of_others(self, stage: int) -> set[str]:
+        self._catch_up()
         return {path for path, entry in self._by_path.items() if entry.stage != stage}
 
     # Before a consumer starts -------------------------------------------------------------------------------------
@@ -75,6 +80,12 @@ class Published:
         for need in self._machine.plan.stages[stage].needs:
             if self._stages[need].outputs and need not in self._of and need not in self._torn:
                 self._ask_record(need)
+
+    def _catch_up(self) -> None:
+        """Something runs, so it matters what others made, be it by no need of its."""
+        for stage in self._up_to_date - self._of.keys():
+            last = self._freshness.last(stage)
+            self.add(stage, last.outputs if last is not None else ())
 
     def _ask_record(self, need: int) -> None:
         state = self._machine.state(need)
@@ -126,6 +137,7 @@ class Published:
 
     def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
         """Without what others published and this stage has not touched; and what is wrong where it has."""
+        self._catch_up()
         own: list[File] = []
         declared = {output.path for output in self._stages[stage].outputs}
         for file in files:

@@ -6,7 +6,7 @@ from stagebook.record.line import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Sequence, TypeAlias
+    from typing import Any, Callable, Iterable, Sequence, TypeAlias
 
 Row: TypeAlias = "tuple[str, int, str]"
 
@@ -18,21 +18,14 @@ def rows(files: Iterable[Any]) -> list[Row]:
     return [(file.path, file.size, file.digest) for file in files]
 
 
-def members_of(files: Sequence[Row]) -> str:
-    """As members of a line."""
+def members_of(files: Sequence[Row], hashed: Callable[[bytes], str]) -> str:
+    """As members of a line. Of very many, one digest, which `hashed` makes: of `DIGEST SIZE PATH` and a NUL for each,
+    in the order of their paths."""
     if len(files) > LISTED_MAX:
-        return f'"count":{len(files)},"digest":"{digest_of(files)}"'
+        text = "".join([f"{digest} {size} {path}\0" for path, size, digest in sorted(files)])
+        return f'"count":{len(files)},"digest":"{hashed(text.encode("utf-8", "surrogateescape"))}"'
     listed = ",".join([f'[{quote(path)},{size},"{digest}"]' for path, size, digest in files])
     return f'"outputs":[{listed}]'
-
-
-def digest_of(files: Sequence[Row]) -> str:
-    """One digest for many files, in the order of their paths: BLAKE3 of `DIGEST SIZE PATH` and a NUL for each."""
-    from blake3 import blake3
-
-    text = "".join([f"{digest} {size} {path}\0" for path, size, digest in sorted(files)])
-    digest: str = blake3(text.encode("utf-8", "surrogateescape")).hexdigest()
-    return digest
 
 
 def read(record: dict[str, Any]) -> list[Row] | int:

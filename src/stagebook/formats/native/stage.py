@@ -69,9 +69,10 @@ class Setting:
 
     `defaults` are the checked keys of that name, `env` is among them. `known_pools` also holds pools whose size
     is wrong; `variables` maps an environment variable to the parameter that sets it. `secrets` are by name.
+    `has_files`: a stage has inputs or outputs.
     """
 
-    __slots__ = ("defaults", "env", "limits", "pools", "known_pools", "secrets", "variables", "shared")
+    __slots__ = ("defaults", "env", "has_files", "limits", "pools", "known_pools", "secrets", "variables", "shared")
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Setting:
         self.variables = variables
         self.secrets: Mapping[str, Secret] = _NOTHING
         self.shared: Shared = {}
+        self.has_files = False
 
     def demand(self, check: Checker, subject: str, node: Node, demand: Mapping[str, Any]) -> None:
         """A demand that can never be met is said now instead of waiting for ever. `node` is that of `resources`."""
@@ -170,6 +172,7 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
     if "inputs" in values or "outputs" in values:
         from stagebook.formats.native.files import read_files
 
+        setting.has_files = True
         read_files(check, draft, node, values, values.get("dir", setting.defaults.get("dir")))
     _fill(draft, values, setting)
     return draft
