@@ -89,6 +89,11 @@ def leaky(place: Place) -> Place:
             },
             "hears": {"run": 'echo "$HEARD"', "env": {"HEARD": {"from": 'stages["says"].outputs.token'}}},
             "asks": {"run": "true", "needs": "says", "when": "stages['says'].outputs.token == 'x' || params.p == 'x'"},
+            "makes": {"run": 'echo "$TOKEN" > made.bin', "secrets": secrets, "outputs": ["made.bin"]},
+            "breaks": {
+                "run": "printf '<testsuite>%s</testsuite>' \"$TOKEN\" > r.xml; echo \"$TOKEN\" > half; exit 1",
+                "secrets": secrets, "outputs": ["r.xml", "half"],
+            },
             "missing": {"cmd": [{"from": 'stages["says"].outputs.token'}, "x"]},
         },
         secrets=secrets,
@@ -288,3 +293,12 @@ def test_secrets_of_the_journal_are_names_only(leaky: Place) -> None:
     leaky.run("run", "--quiet")
     plan = json.loads(leaky.journal_path().read_text().splitlines()[0])["plan"]
     assert [name for name, *_ in plan["secrets"]] == ["TOKEN", "KEY"]
+
+
+@pytest.mark.parametrize("kind", ["rm -f", "ln -sf /etc/hostname", "mkdir", "mkfifo", "ln -sf /dev/zero"])
+def test_whatever_stands_where_a_stage_says_its_outputs_is_no_harm(place: Place, kind: str) -> None:
+    place.env["TOKEN"] = "t0ken-7f3a9b"
+    place.pipeline({"a": {"run": f'{kind} "$STAGEBOOK_OUTPUT"', "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
+    done = place.run("run", within_s=20)
+    assert done.code == 0, done
+    assert Path("/etc/hostname").exists() and Path("/dev/zero").exists()

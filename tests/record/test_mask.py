@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.record.line import quote as json_quote
-from stagebook.record.mask import HIDDEN, Mask
+from stagebook.record.mask import HIDDEN, Mask, _all_forms
 
 LETTERS = "aZ9/+ '\"\\\n&%é=-_$"
 values = st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=24), min_size=1, max_size=4)
@@ -161,3 +161,33 @@ def test_a_thousand_secrets_and_a_long_one_take_linear_time() -> None:
     data = b"x" * 100_000 + base64.encodebytes(b"abc" + long.encode()) + b"y" * 100_000
     out = b"".join(stream.feed(data[at : at + 4096]) for at in range(0, len(data), 4096)) + stream.end()
     assert out.count(b"***") == 1 and len(out) < 200_100
+
+
+@settings(max_examples=200)
+@given(values, st.data())
+def test_it_hides_the_union_of_all_occurrences_and_nothing_more(secrets: list[str], data: st.DataObject) -> None:
+    """Against the slowest way to do it: each form at each place."""
+    exact, wrapped = _all_forms(secrets)
+    parts = data.draw(st.lists(st.one_of(st.sampled_from(sorted(exact)), st.text(alphabet=LETTERS).map(str.encode))))
+    whole = b"".join(parts)
+    hidden = [False] * len(whole)
+    starts = set()
+    for at in range(len(whole)):
+        ends = [at + len(form) for form in exact if whole.startswith(form, at)]
+        rest = whole[at:]
+        for form in wrapped if rest[:1] not in (b"\r", b"\n") else ():
+            end = next((end for end in range(len(form), len(rest) + 1) if len(_joined(rest[:end])) == len(form)), None)
+            if end is not None and _joined(rest[:end]) == form:
+                ends.append(at + end)
+        if ends:
+            if not hidden[at]:
+                starts.add(at)
+            hidden[at : max(ends)] = [True] * (max(ends) - at)
+    kept = b"".join(
+        (b"***" if at in starts else b"") + (b"" if hidden[at] else whole[at : at + 1]) for at in range(len(whole))
+    )
+    assert Mask(secrets).data(whole) == kept
+
+
+def _joined(text: bytes) -> bytes:
+    return text.replace(b"\r", b"").replace(b"\n", b"")

@@ -186,7 +186,7 @@ def _versions() -> Member:
 def _doctor(args: Namespace, mask: Mask | None) -> Member:
     document = {
         "settings": [
-            {"name": name, "value": redaction.value(getattr(args.settings, name)), "origin": str(origin)}
+            {"name": name, "value": redaction.value(args.settings.value(name)), "origin": str(origin)}
             for name in settings.KNOWN
             for origin in [args.settings.origins[name]]
         ],

@@ -93,12 +93,11 @@ class Answers:
         """What the condition of a stage says, with the reason."""
         if self._court is None:
             return "run", None
-        return self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+        verdict, reason = self._court.verdict(stage, self._outcome_of, self._outputs.of, self._machine.outcome_so_far)
+        return verdict, self.mask.text(reason) if self.mask and reason else reason
 
     def judged(self, stage: int, us: int, verdict: str, reason: str | None) -> Answer:
         """The answer that this makes."""
-        if self.mask and reason:
-            reason = self.mask.text(reason)
         event = Judged(us // 1000, stage, verdict, reason)
         text = "null" if reason is None else quote(reason)
         return Answer(event, "condition.judged", stage, f'"verdict":"{verdict}","reason":{text}')

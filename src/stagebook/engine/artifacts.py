@@ -23,7 +23,7 @@ from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
-from stagebook.record import faults
+from stagebook.record import faults, lock
 from stagebook.record.state import log_stem
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.engine.attempt import Attempt
+    from stagebook.record.mask import Mask
     from stagebook.record.story import Story
 else:
     Protocol = object
@@ -97,6 +98,7 @@ class Artifacts:
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
+        self.mask: Mask | None = None  #: hides the secrets of the run
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -250,7 +252,7 @@ class Artifacts:
             return
         why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
-            self._leave(attempt, Finished("failure", f"integrity: {why}"))
+            self._leave(attempt, Finished("failure", f"integrity: {why}", is_final=True))
             return
         self._clear(attempt, seen)
 
@@ -260,11 +262,30 @@ class Artifacts:
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
+        if attempt.stage.outputs:
+            self._clear_away(attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
         if self._has_early and any(output.early for output in attempt.stage.outputs):
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
+
+    def _clear_away(self, stage: Stage) -> None:
+        """What an attempt that nobody saw to its end has left must not pass for the work of the next."""
+        torn = self._freshness.state.torn(stage.id)
+        if torn is None:
+            return
+        run, number = torn
+        theirs = os.path.join(os.path.dirname(self._directory), run)
+        if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
+            return  # its engine has done it, or will
+        target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
+        root, spared = self._freshness.root, self._published.paths_of_others(self._outputs.index(stage.id) or 0)
+        for text in closing.put_aside(root, stage, spared, target, None, self._mask(stage)):
+            self.ear.warned(f"{stage.id}: {text}")
+
+    def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
+        return os.path.join(run_directory, "unpublished", f"{log_stem(stage.id)}.{number}")
 
     def never_began(self, stage: int) -> None:
         """No process came to be."""
@@ -298,7 +319,7 @@ class Artifacts:
         closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt))
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt.stage))
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -354,10 +375,12 @@ class Artifacts:
 
     def _move(self, attempt: _Open, is_child: bool) -> list[str]:
         faults.hit("artifact.aside")
-        name = f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}"
-        target = os.path.join(self._directory, "unpublished", name)
+        target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, self._published.paths_of_others(attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt))
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt.stage))
+
+    def _mask(self, stage: Stage) -> Mask | None:
+        return self.mask if stage.secrets else None
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):

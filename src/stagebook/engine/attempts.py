@@ -45,6 +45,7 @@ class Finished(NamedTuple):
     signal: int | None = None
     usage: Usage | None = None
     warnings: tuple[str, ...] = ()
+    is_final: bool = False  #: another attempt would end the same
 
 
 class Attempts:
@@ -66,8 +67,8 @@ class Attempts:
         self._memory = Memory()
         self._growth_at = FAR_US
         self._bury_at = 0
-        self.others: set[int] = set()  #: children of ours that are no stages, told by whoever starts them
         self.mask: Mask | None = None  #: hides the secrets of the run
+        self.others: set[int] = set()  #: children of ours that are no stages, told by whoever starts them
 
     @property
     def is_any_running(self) -> bool:
@@ -281,7 +282,10 @@ def hide(path: str, mask: Mask) -> None:
     except FileNotFoundError:
         pass
     except OSError:
-        os.unlink(path)
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # it is no file, so nobody reads it as one
 
 
 def _has_ended(orphan: int) -> bool:

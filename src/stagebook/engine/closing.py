@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Collection, Sequence
 
+    from stagebook.record.mask import Mask
+
 REPORT_BYTES = 64 << 20
 ANNOUNCED_BYTES = 1 << 20
 WARNINGS_MAX = 3
@@ -107,16 +109,20 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
     return None
 
 
-def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, reports: str) -> list[str]:
-    """Move what lies at its outputs below `target`, but for whole JUnit reports, which are kept beside too, and what
-    is `spared`. What could not be moved is told."""
+def put_aside(
+    root: str, stage: Stage, spared: Collection[str], target: str, reports: str | None, mask: Mask | None = None
+) -> list[str]:  # fmt: skip
+    """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
+    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
+    that is kept holds secrets."""
     said: list[str] = []
     odd: list[str] = []
     try:
         found = paths.found(root, output_globs(stage), odd)
     except Unsound as trouble:
         return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
-    kept = set(keep_reports(root, found, reports))
+    kept = set(keep_reports(root, found, reports, mask)) if reports is not None else set()
+    _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
             if path in kept or path in spared:
@@ -124,14 +130,23 @@ def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, rep
             faults.hit("artifact.aside")
             try:
                 _move(folders, path, os.path.join(target, path))
+                if mask and not os.path.islink(os.path.join(target, path)):
+                    mask.copy(os.path.join(target, path), os.path.join(target, path))
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
     return said
 
 
+def _make_folder(path: str) -> None:
+    """With all above it; of what `os.makedirs` makes only the last is for its owner alone."""
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path, 0o700)
+
+
 def _move(folders: Folders, path: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+    _make_folder(os.path.dirname(target))
     folder, name = folders.of(path)
     try:
         os.rename(name, target, src_dir_fd=folder)
@@ -168,9 +183,9 @@ def _write(source: int, target: str, mode: int) -> None:
 # Reports
 
 
-def keep_reports(root: str, found: Sequence[str], target: str) -> list[str]:
+def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None = None) -> list[str]:
     """Copy the whole JUnit reports among the paths to `TARGET.xml`, further ones to `TARGET~2.xml` and so on; which
-    paths those are."""
+    paths those are. With a mask the copies hold no secrets."""
     kept: list[str] = []
     for path in found:
         if not path.endswith(".xml"):
@@ -183,7 +198,10 @@ def keep_reports(root: str, found: Sequence[str], target: str) -> list[str]:
                 faults.hit("artifact.report")
                 os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
                 more = f"~{len(kept)}" if len(kept) > 1 else ""
-                _write(file.fileno(), f"{target}{more}.xml", 0o600)
+                if mask:
+                    mask.copy(os.path.join(root, path), f"{target}{more}.xml")
+                else:
+                    _write(file.fileno(), f"{target}{more}.xml", 0o600)
         except OSError:
             continue  # it is a copy for statistics
     return kept

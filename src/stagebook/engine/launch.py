@@ -173,6 +173,13 @@ def assemble(
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
+    if secrets is not None:
+        writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
+        for index, stage in enumerate(pipeline.stages):
+            if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said
+                hide(outputs.path(index, machine.attempt(index)), secrets.mask)
+        for warning in secrets.warnings:
+            story.warn(warning)
     artifacts = shards = None
     if any(stage.inputs or stage.outputs for stage in pipeline.stages):
         from stagebook.artifact.store import Store
@@ -186,14 +193,8 @@ def assemble(
             pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
             Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
         )  # fmt: skip
+        artifacts.mask = outputs.mask
         artifacts.restore(story)
-    if secrets is not None:
-        writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
-        for index, stage in enumerate(pipeline.stages):
-            if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said
-                hide(outputs.path(index, machine.attempt(index)), secrets.mask)
-        for warning in secrets.warnings:
-            story.warn(warning)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 

@@ -260,7 +260,9 @@ class Engine:
             end = end._replace(reason=end.reason and mask.text(end.reason), warnings=warnings)
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
-        self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
+        self._batch.append(
+            Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason, end.is_final)
+        )  # fmt: skip
 
     # What artifacts tell ----------------------------------------------------------------------------------------
 

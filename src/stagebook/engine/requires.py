@@ -14,7 +14,7 @@ from stagebook.scheduler.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Container
+    from typing import Container, Mapping
 
 TIMEOUT_S = 10.0
 SAID_MAX = 64 * 1024
@@ -27,6 +27,8 @@ def check(pipeline: Pipeline, plan: Plan | None = None, over: Container[int] = (
     """The versions found of all tools that are required by stages which may run, that is neither deselected by the
     plan nor `over`. Raises SurroundingsError, with a problem for each that is missing or will not do."""
     asked: dict[tuple[str, str], tuple[str, str] | None] = {}
+    secrets = {secret.name for secret in pipeline.secrets}
+    environ = {name: value for name, value in os.environ.items() if name not in secrets}
     found: dict[str, str] = {}
     problems = []
     for index, stage in enumerate(pipeline.stages):
@@ -35,7 +37,7 @@ def check(pipeline: Pipeline, plan: Plan | None = None, over: Container[int] = (
         path = _path(pipeline, stage)
         for tool, wanted in stage.requires.items():
             if (tool, path) not in asked:
-                asked[tool, path] = _version(tool, path, os.path.dirname(pipeline.file))
+                asked[tool, path] = _version(tool, {**environ, "PATH": path}, os.path.dirname(pipeline.file))
             why = _refusal(tool, wanted, asked[tool, path])
             if why is not None:
                 said = f"stage `{stage.id}` requires {tool}{'' if wanted == '*' else f' {wanted}'}, {why}"
@@ -70,12 +72,12 @@ def _path(pipeline: Pipeline, stage: Stage) -> str:
     return os.defpath
 
 
-def _version(tool: str, path: str, folder: str) -> tuple[str, str] | None:
+def _version(tool: str, environ: Mapping[str, str], folder: str) -> tuple[str, str] | None:
     """The program and its version, empty where it says none; None where there is no such program."""
-    program = _find(tool, path, folder)
+    program = _find(tool, environ["PATH"], folder)
     if program is None:
         return None
-    said = _ask(program, WORDS.get(tool, "--version"), path)
+    said = _ask(program, WORDS.get(tool, "--version"), environ)
     return program, versions.first_in(said.replace(program, "")) or ""
 
 
@@ -88,7 +90,7 @@ def _find(tool: str, path: str, folder: str) -> str | None:
     return None
 
 
-def _ask(program: str, word: str, path: str) -> str:
+def _ask(program: str, word: str, environ: Mapping[str, str]) -> str:
     """What it says on both its outputs; empty where it cannot be started or takes too long."""
     pipe, mouth = os.pipe2(os.O_CLOEXEC)
     actions = (
@@ -98,8 +100,7 @@ def _ask(program: str, word: str, path: str) -> str:
     )
     try:
         pid = os.posix_spawn(
-            program, (program, word), {**os.environ, "PATH": path}, file_actions=actions, setpgroup=0,
-            setsigdef=[signal.SIGPIPE],
+            program, (program, word), environ, file_actions=actions, setpgroup=0, setsigdef=[signal.SIGPIPE]
         )  # fmt: skip
     except OSError:
         os.close(pipe)

@@ -42,7 +42,6 @@ _KINDS: dict[str, dict[str, Any]] = {
             "minItems": 3,
         },
     },
-    "places": {"type": "array", "items": {"type": "integer"}},
     "usage": {
         "type": "object",
         "properties": {
@@ -123,6 +122,7 @@ EVENTS: dict[str, Event] = {
             "warnings": Key("texts", required=False),
             "ready": Key("number?", _LATER, False),
             "waited": Key("string?", _LATER, False),
+            "final": Key("boolean", "true if another attempt would come to the same, so that there is none", False),
         },
         "attempt",
     ),
@@ -137,13 +137,13 @@ EVENTS: dict[str, Event] = {
         "stage",
     ),
     "output.published": Event(
-        "files that a stage has made are whole, and others may read them",
+        "outputs of an attempt may be used: they are hashed, and everything before this line is on disk",
         {
-            "outputs": Key("outputs", "path, size in bytes and digest of each, at most 1000", False),
+            "outputs": Key("outputs", "path, size in bytes and BLAKE3 of each, at most 1000", False),
             "count": Key("integer", "of all, where they are more", False),
             "digest": Key("string", "of all", False),
-            "early": Key("boolean", "the stage goes on", False),
-            "dependents": Key("places", "stages, by their places in the plan, that need not wait any longer", False),
+            "early": Key("boolean", "true if the attempt goes on", False),
+            "dependents": Key("texts", "stages whose need of it is met by this", False),
         },
         "attempt",
     ),
@@ -162,8 +162,11 @@ EVENTS: dict[str, Event] = {
         "stage?",
     ),
     "condition.judged": Event(
-        "the condition of a stage was evaluated",
-        {"verdict": Key("string", "`run`, `skip` or `error`"), "reason": _REASON},
+        "the condition of a stage was evaluated, and whether its inputs and outputs are up to date",
+        {
+            "verdict": Key("string", "`run`, `skip` or `error`"),
+            "reason": Key("string?", "of a stage with inputs that runs, what has changed"),
+        },
         "stage",
     ),
     "lease.taken": Event("the stage holds what it shares with other runs", {}, "stage"),

@@ -166,6 +166,8 @@ class Mask:
                     end = max(end or 0, start + len(form))
                     break  # the others are shorter
                 is_open = is_open or (left < len(form) and form.startswith(data[start:]))
+        if data[start] in _LINE_ENDS:
+            return end, is_open
         head = data[start : start + 3 * _HEAD].translate(None, _LINE_ENDS)
         for length in self._wrapped_lengths:
             for form in self._wrapped.get(head[:length], ()):

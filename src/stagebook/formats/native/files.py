@@ -11,7 +11,7 @@ from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Draft
-from stagebook.graph.artifacts import Link, TooManyError, links
+from stagebook.graph.artifacts import Link, TooManyLinksError, TooManyPairsError, links
 from stagebook.model.globs import is_path, refusal
 from stagebook.model.pipeline import Output, Stage
 
@@ -153,15 +153,21 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
     clashes(check, drafts)
     if check.errors:
         return {}
+    too_many = f"stages: more than {grammar.EDGES_MAX} needs in all, with those that follow from `inputs`, the limit"
     try:
         found = links(
             [draft.fields.get("inputs", ()) for draft in drafts],
             [draft.fields.get("outputs", ()) for draft in drafts],
             room,
         )
-    except TooManyError as error:
-        place = next(draft.place for draft in drafts if draft.inputs)
-        check.error(place, "limit", f"stages: {error}, the limit")
+    except TooManyLinksError:
+        check.error(drafts[0].place, "limit", too_many)
+        return {}
+    except TooManyPairsError:
+        hint = "globs that begin with a folder's name are told apart faster"
+        check.error(
+            drafts[0].place, "limit", f"stages: comparing all `inputs` with all `outputs` takes too long; {hint}"
+        )
         return {}
     reads: dict[int, Reads] = {}
     for index, (draft, each) in enumerate(zip(drafts, found)):
@@ -178,8 +184,7 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
                     mine.added.add(at)
         room -= (len(needs) - before) * draft.count
         if room < 0:
-            said = f"stages: more than {grammar.EDGES_MAX} needs in all, with those of `inputs`, the limit"
-            check.error(draft.place, "limit", said)
+            check.error(draft.place, "limit", too_many)
             return {}
     return reads
 
