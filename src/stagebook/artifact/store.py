@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 10 * 2**30
 AGE_S = 30 * 86_400
 _FICLONE = 0x40049409
+_CLONED_MIN = 64 * 1024
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = b"link:"
 _CHUNK = 2**20
 _TOGETHER = 4096  #: so many objects are read by one call
 _TIDY_S = 86_400
+_COUNTED = 2**20
 _TEMPORARY_AGE_S = 3_600  #: no copy takes longer than that: what is older was left by somebody who was killed
 _HEX = frozenset("0123456789abcdef")
 
@@ -65,6 +67,7 @@ class Store:
         self._temporaries = os.path.join(self.objects, "tmp")
         self._limit = LIMIT_BYTES if limit_bytes is None else limit_bytes
         self._count = 0
+        self._uncounted = 0
         self._added = os.path.join(self.objects, "added")
 
     def path(self, digest: str) -> str:
@@ -226,7 +229,11 @@ class Store:
         return self.collect(self._limit, max_age_s, named=named(self._cache).keys(), now=now)
 
     def _note(self, size: int) -> None:
-        """Keep count of what is put: a file with holes, as long as all of that."""
+        """Keep count of what is put: a file with holes, as long as all of that, but for a little at the end."""
+        self._uncounted += size
+        if self._uncounted < min(_COUNTED, self._limit // 10):
+            return
+        size, self._uncounted = self._uncounted, 0
         try:
             fd = os.open(self._added, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
@@ -293,14 +300,15 @@ def _kept(source: int, draft: str, mode: int) -> str:
     written. Raises OSError."""
     from blake3 import blake3
 
-    if not stat.S_ISREG(os.fstat(source).st_mode):
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "")
     hasher = blake3()
-    buffer = bytearray(_CHUNK)
+    buffer = bytearray(max(1, min(status.st_size, _CHUNK)))
     view = memoryview(buffer)
     fd = os.open(draft, _NEW, mode)
     try:
-        is_shared = _cloned(source, fd)
+        is_shared = status.st_size >= _CLONED_MIN and _cloned(source, fd)
         while count := os.readv(fd if is_shared else source, [buffer]):
             hasher.update(view[:count])
             rest = view[:0] if is_shared else view[:count]
