@@ -73,6 +73,10 @@ class Store:
         self._uncounted = 0
         self._added = os.path.join(self.objects, "added")
 
+    @property
+    def _is_ours(self) -> bool:
+        return _is_folder(self._cache) and _is_folder(self.objects)
+
     def path(self, digest: str) -> str:
         return os.path.join(self.objects, digest[:2], digest[2:])
 
@@ -137,7 +141,7 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """All objects, in the order of their digests."""
-        for folder in _names(self.objects) if _is_folder(self._cache) else ():
+        for folder in _names(self.objects) if self._is_ours else ():
             if len(folder) != 2 or not _HEX.issuperset(folder):
                 continue
             for name in _names(os.path.join(self.objects, folder)):
@@ -219,7 +223,7 @@ class Store:
         mark = os.path.join(self.objects, "tidied")
         now = time.time()
         try:
-            if not (_is_folder(self._cache) and _is_folder(self.objects)):
+            if not self._is_ours:
                 return None
             is_due = _status(mark, "st_mtime") < now - _TIDY_S or _status(self._added, "st_size") > self._limit // 10
             if not is_due:
@@ -250,7 +254,9 @@ class Store:
         """What was begun to be written so long ago that nobody is at it any more."""
         import re
 
-        found = []
+        found: list[tuple[str, int]] = []
+        if not self._is_ours:
+            return found
         for path in [
             *(os.path.join(self._cache, name) for name in _names(self._cache) if re.fullmatch(_DRAFT_OF_STATE, name)),
             *(
