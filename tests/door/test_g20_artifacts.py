@@ -291,3 +291,29 @@ def test_a_clock_that_goes_back_hides_no_change(place: Place, tmp_path: Path) ->
     os.utime(place.folder / "src", (1, 1))
     done = place.run("run", "--json", prefix=("faketime", "-f", "-1d"))
     assert outcomes(done.json) == {"one": "success"}
+
+
+def test_what_is_wrong_before_a_start_is_not_tried_again(place: Place) -> None:
+    harm = {"run": "echo other > dist/app", "needs": "build"}
+    use = {**USE, "needs": "harm", "retry": {"attempts": 5, "backoff": "30s"}}
+    place.pipeline({"build": BUILD, "harm": harm, "use": use})
+    done = place.run("run", "--json")
+    assert "changed after build published it" in failed(done, "use")
+    assert len(by_stage(done.json)["use"]["attempts"]) == 1
+    assert place.run("run", "--resume").code in (0, 1), "the journal is replayed by the same rules"
+
+
+def test_what_a_killed_attempt_left_is_not_published_by_the_next(place: Place) -> None:
+    script = noted("mkdir -p dist; test -e go || { echo half > dist/part; sleep 30; }; echo whole > dist/app")
+    place.pipeline({"build": {"run": script, "outputs": ["dist/**"]}})
+    for words in (("run", "--resume"), ("run",)):
+        command = place.start("run")
+        waiting.until((place.folder / "dist" / "part").exists, "half of it")
+        command.kill("engine")
+        place.write("", "go")
+        done = place.run(*words, "--json")
+        assert done.code == 0, done
+        files = by_stage(done.json)["build"]["published"]["files"]
+        assert [file["path"] for file in files] == ["dist/app"]
+        assert len(list((place.runs_folder / done.json["run"] / "unpublished").glob("*/dist/part"))) == 1
+        (place.folder / "go").unlink()

@@ -16,6 +16,7 @@ HARMLESS = {
     "__future__",
     "typing",
     "collections",
+    "fnmatch",
     "heapq",
     "bisect",
     "math",

@@ -6,12 +6,13 @@ import glob as python_glob
 import re
 import time
 from fnmatch import fnmatchcase
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.model.globs import Globs, refusal
+from stagebook.model.globs import Globs, Meeting, refusal
 
 names = st.text("ab.A-", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 paths = st.lists(names, min_size=1, max_size=5).map("/".join)
@@ -108,3 +109,22 @@ def test_ten_thousand_files_take_no_time() -> None:
     began = time.process_time()
     assert Globs(["docs/**", "**/*.md", "*.toml"]).first(files) is None
     assert time.process_time() - began < 2
+
+
+ALL = ["".join(name) for size in range(1, 4) for name in product("abc", repeat=size)]
+patterns = st.text("ab*?", min_size=1, max_size=4) | st.builds(
+    "{}[{}]{}".format, st.text("a*", max_size=2), st.text("ab!-c", min_size=1, max_size=3), st.text("b?", max_size=1)
+)
+
+
+@given(patterns, patterns)
+def test_two_names_meet_where_trying_everything_finds_one(one: str, other: str) -> None:
+    found = any(fnmatchcase(name, one) and fnmatchcase(name, other) for name in ALL)
+    met = Meeting().meet(one, other)
+    # What trying does not find may be longer, or have other letters in it.
+    assert met or not found
+    if met and not found and "!" not in one + other and "?" not in one + other and "-" not in one + other:
+        longer = ["".join(name) for size in range(4, 9) for name in product("ab", repeat=size)]
+        assert any(fnmatchcase(name, one) and fnmatchcase(name, other) for name in [*longer, "[", "a[", "]"]) or (
+            "[" in one + other
+        )

@@ -23,6 +23,7 @@ from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice
 from stagebook.scheduler.vocabulary import (
+    Announced,
     Began,
     CancelAsked,
     Decision,
@@ -49,14 +50,20 @@ def stage(name: str, *needs: str, **more: object) -> Stage:
     return Stage(name, name, 1, 1, "run", "true", needs, (1,) * len(needs), **more)  # type: ignore[arg-type]
 
 
-def some_pipeline(chance: random.Random, count: int) -> Pipeline:
+def some_pipeline(chance: random.Random, count: int, has_early: bool = False) -> Pipeline:
     stages = []
     for index in range(count):
         needs = [f"s{need}" for need in range(max(0, index - 4), index) if chance.random() < 0.4]
         retry = Retry(chance.choice([1, 1, 2, 3]), chance.choice([0, 500]), 2.0)
         timeout = Timeouts(attempt_ms=chance.choice([None, 400]))
         safe, allow = chance.random() < 0.9, chance.random() < 0.2
-        stages.append(stage(f"s{index}", *needs, retry=retry, timeouts=timeout, retry_safe=safe, allow_failure=allow))
+        early = tuple(need for need in needs if has_early and chance.random() < 0.7)
+        stages.append(
+            stage(
+                f"s{index}", *needs, retry=retry, timeouts=timeout, retry_safe=safe, allow_failure=allow, early=early,
+                via={need: f"out/{need}" for need in early},
+            )
+        )  # fmt: skip
     return pipeline(*stages, policy=chance.choice(["strict", "lenient", "fail-fast"]))
 
 
@@ -196,7 +203,19 @@ class Play:
         self.happened(Started(self.us // 1000, stage, number, 100 + stage, 9), "stage.started", stage, number, tail)
         self.story.started(stage, number, self.us, ready * 1000, waited, log)
         outcome = self.chance.choice(self.outcomes)
-        self.later(self.us + self.chance.randrange(1_000, 900_000), lambda: self.exit(stage, number, outcome))
+        took = self.chance.randrange(1_000, 900_000)
+        self.later(self.us + took, lambda: self.exit(stage, number, outcome))
+        readers = [reader for reader, planned in enumerate(self.plan.stages) if stage in planned.early]
+        if readers:
+            some = tuple(self.chance.sample(readers, self.chance.randint(1, len(readers))))
+            self.later(self.us + self.chance.randrange(took), lambda: self.announce(stage, number, some))
+
+    def announce(self, stage: int, number: int, readers: tuple[int, ...]) -> None:
+        if self.running.get(stage) == number:
+            names = [self.plan.stages[reader].id for reader in readers]
+            tail = members(outputs=[[f"out/s{stage}", 1, "0"]], early=True, dependents=names)
+            event = Announced(self.us // 1000, stage, number, readers)
+            self.happened(event, "output.published", stage, number, tail)
 
     def fire(self, timer: str) -> None:
         self.happened(TimerFired(self.us // 1000, timer), "timer.fired", tail=members(timer=timer))

@@ -125,6 +125,17 @@ def test_the_critical_path_is_the_chain_of_needs_that_ended_last_without_waiting
     assert document["waiting_by"] == {"slot": 0.02}
 
 
+def test_beside_the_stage_that_reads_it_early_a_need_does_not_count_on_the_path() -> None:
+    told = story(stage("a"), stage("b", "a", early=("a",)), stage("c", "b"))
+    ran(told, 0, 0, 60)
+    ran(told, 1, 20, 80)
+    ran(told, 2, 80, 90)
+    told.finished(90 * MS, "success")
+    document = told.document()
+    assert document["critical_path"] == ["a", "b", "c"]
+    assert document["critical_path_s"] == 0.09
+
+
 def test_the_most_stages_that_ran_at_once_are_counted() -> None:
     told = story(stage("a"), stage("b"), stage("c"))
     told.started(0, 1, 0, 0)

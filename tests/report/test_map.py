@@ -121,3 +121,27 @@ def test_no_line_is_wider_than_the_terminal(width: int, is_ascii: bool) -> None:
     lines = render(document(pipeline(*stages)._replace(name=long)), Style(width=width, ascii=is_ascii))
     assert [line for line in lines if cells(line) >= width] == []
     assert not any("\x1b" in line for line in lines)
+
+
+def test_r064_an_edge_through_a_file_is_drawn_with_its_path() -> None:
+    made = pipeline(
+        stage("build", 9),
+        stage("unit", 5, "build", via={"build": "dist/app.whl"}),
+        stage("size", 5, "build", "unit", via={"build": "dist/\x1b[31m.whl"}, declared=("build",)),
+    )
+    found = document(made)
+    assert found["edges"] == [
+        {"from": "build", "to": "unit", "kind": "artifact", "via": "dist/app.whl"},
+        {"from": "build", "to": "size", "kind": "needs", "via": "dist/\x1b[31m.whl"},
+        {"from": "unit", "to": "size", "kind": "needs"},
+    ]
+    text = "\n".join(render(found, Style(120)))
+    assert "build via dist/app.whl" in text
+    assert "dist/\\x1b[31m.whl, unit" in text
+
+
+def test_the_cells_of_a_matrix_are_named_once_with_their_path() -> None:
+    cells_of = [stage(f"unit[python={value}]", 1) for value in ("3.11", "3.13")]
+    via = {cell.id: "reports/*.xml" for cell in cells_of}
+    made = pipeline(*cells_of, stage("merge", 1, *via, via=via))
+    assert "unit via reports/*.xml" in "\n".join(render(document(made), Style(120)))

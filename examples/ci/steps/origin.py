@@ -1,6 +1,6 @@
 """Makes .work/origin.git, the repository that the pipeline checks out: the files of project/ as one commit.
 
-Starts from nothing every time, so that the example can run again and again.
+The same files make the same repository, byte for byte, so that what depends on it stays up to date.
 """
 
 import os
@@ -28,13 +28,14 @@ def git(*words):
 
 
 def main():
-    shutil.rmtree(WORK, ignore_errors=True)
-    draft = os.path.join(WORK, "draft")
+    draft, origin = os.path.join(WORK, "draft"), os.path.join(WORK, "origin.git")
+    for old in (draft, origin):
+        shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(os.path.join(HERE, "project"), draft, ignore=shutil.ignore_patterns("__pycache__", "dist"))
     git("-C", draft, "-c", "init.defaultBranch=main", "init", "--quiet")
     git("-C", draft, "add", "--all")
     git("-C", draft, "commit", "--quiet", "--message", "The shop as it is")
-    git("clone", "--quiet", "--bare", draft, os.path.join(WORK, "origin.git"))
+    git("clone", "--quiet", "--bare", draft, origin)
     shutil.rmtree(draft)
 
 

@@ -92,12 +92,12 @@ def is_settled(file: File, now: Moment) -> bool:
     return file.at is not None and is_old_enough(file.stamp.ctime_ns, file.at, now)
 
 
-def is_old_enough(ctime_ns: int, at: Moment, now: Moment) -> bool:
-    """Whether what was read at that moment cannot have been written after it and kept the same stamp."""
-    return (
-        at.boot == now.boot != ""
-        and ctime_ns + RACY_NS <= at.ns <= now.ns
-        and -_STEP_NS < at.ahead_ns - now.ahead_ns < _STEP_NS
+def is_old_enough(ctime_ns: int, at: Sequence[Any], now: Moment) -> bool:
+    """Whether what was read at that moment, plain or not, cannot have been written after it and kept its stamp."""
+    ns, ahead_ns, boot = at
+    now_ns, now_ahead_ns, now_boot = now
+    return bool(
+        ctime_ns + RACY_NS <= ns <= now_ns and -_STEP_NS < ahead_ns - now_ahead_ns < _STEP_NS and boot == now_boot != ""
     )
 
 

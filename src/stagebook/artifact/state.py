@@ -100,6 +100,15 @@ class State:
             known = self._read[stage] = done, begun, _last(done, begun)
         return known[2]
 
+    def torn(self, stage: str) -> tuple[str, int] | None:
+        """Run and number of the attempt that began last, where it has not ended well, or not yet."""
+        self._file.catch_up()
+        begun = self._file.begun.get(_quoted(stage))
+        if begun is None:
+            return None
+        record = json.loads(begun)
+        return record["run"], record["attempt"]
+
     def begun(self, stage: str, run: str, attempt: int) -> str | None:
         """An attempt of a stage is about to start; a sentence to warn with where that could not be written."""
         return self._file.append(stage, "begun", {"run": run, "attempt": attempt})

@@ -96,13 +96,15 @@ class Account:
     ) -> None:  # fmt: skip
         """An attempt is over. Whether another follows is told to the watcher when that is decided (`decided`).
         `never_began` is for one that waited and then never had a process: since when, and for what."""
-        outcome, reason, code, signalled, used, warnings = end
+        outcome, reason, code, signalled, used, warnings, is_final = end
         text = "null" if reason is None else quote(reason)
         extra = ""
         if warnings:
             extra = ',"warnings":[' + ",".join(map(quote, warnings)) + "]"
             for warning in warnings:
                 self._later(us, self._story.warn, (warning,))
+        if is_final:
+            extra += ',"final":true'
         ready_us = waited = None
         if never_began is not None:
             ready_us, waited = never_began

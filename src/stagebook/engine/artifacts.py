@@ -23,7 +23,7 @@ from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
-from stagebook.record import faults
+from stagebook.record import faults, lock
 from stagebook.record.state import log_stem
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
@@ -250,7 +250,7 @@ class Artifacts:
             return
         why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
-            self._leave(attempt, Finished("failure", f"integrity: {why}"))
+            self._leave(attempt, Finished("failure", f"integrity: {why}", is_final=True))
             return
         self._clear(attempt, seen)
 
@@ -260,11 +260,30 @@ class Artifacts:
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
+        if attempt.stage.outputs:
+            self._clear_away(attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
         if self._has_early and any(output.early for output in attempt.stage.outputs):
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
+
+    def _clear_away(self, stage: Stage) -> None:
+        """What an attempt that nobody saw to its end has left must not pass for the work of the next."""
+        torn = self._freshness.state.torn(stage.id)
+        if torn is None:
+            return
+        run, number = torn
+        theirs = os.path.join(os.path.dirname(self._directory), run)
+        if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
+            return  # its engine has done it, or will
+        target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
+        root, spared = self._freshness.root, self._published.paths_of_others(self._outputs.index(stage.id) or 0)
+        for text in closing.put_aside(root, stage, spared, target, None):
+            self.ear.warned(f"{stage.id}: {text}")
+
+    def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
+        return os.path.join(run_directory, "unpublished", f"{log_stem(stage.id)}.{number}")
 
     def never_began(self, stage: int) -> None:
         """No process came to be."""
@@ -354,8 +373,7 @@ class Artifacts:
 
     def _move(self, attempt: _Open, is_child: bool) -> list[str]:
         faults.hit("artifact.aside")
-        name = f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}"
-        target = os.path.join(self._directory, "unpublished", name)
+        target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, self._published.paths_of_others(attempt.start.stage)
         return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt))
 

@@ -40,6 +40,7 @@ class Finished(NamedTuple):
     signal: int | None = None
     usage: Usage | None = None
     warnings: tuple[str, ...] = ()
+    is_final: bool = False  #: another attempt would end the same
 
 
 class Attempts:

@@ -107,16 +107,17 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
     return None
 
 
-def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, reports: str) -> list[str]:
-    """Move what lies at its outputs below `target`, but for whole JUnit reports, which are kept beside too, and what
-    is `spared`. What could not be moved is told."""
+def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, reports: str | None) -> list[str]:
+    """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
+    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told."""
     said: list[str] = []
     odd: list[str] = []
     try:
         found = paths.found(root, output_globs(stage), odd)
     except Unsound as trouble:
         return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
-    kept = set(keep_reports(root, found, reports))
+    kept = set(keep_reports(root, found, reports)) if reports is not None else set()
+    os.makedirs(target, 0o700, exist_ok=True)
     with Folders(root) as folders:
         for path in (*found, *odd):
             if path in kept or path in spared:

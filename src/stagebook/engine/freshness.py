@@ -9,7 +9,7 @@ import os
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, Moment, hash_files, hash_program, is_old_enough, moment, total_bytes
+from stagebook.artifact.digest import File, hash_files, hash_program, is_old_enough, moment, total_bytes
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
 from stagebook.engine import command
@@ -78,18 +78,18 @@ class Freshness:
         return self._is_untouched(stage, record)
 
     def _is_untouched(self, stage: Stage, record: Mapping[str, Any]) -> bool:
-        inputs, outputs = record["inputs"], record["outputs"]
-        moments = [Moment(*plain) for plain in record["moments"]]
-        now = moment()
+        inputs, outputs, moments = record["inputs"], record["outputs"], record["moments"]
+        now, base, lstat = moment(), self._base, os.lstat
         try:
-            for path, _, _, _, at, *stamp in (*inputs, *outputs):
-                status = os.lstat(self._base + path)
+            for path, _, _, _, at, *stamp in inputs + outputs:
+                status = lstat(base + path)
                 if stamp != [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]:
                     return False
                 if at is None or not is_old_enough(status.st_ctime_ns, moments[at], now):
                     return False
             made = [file[0] for file in outputs]
-            if not _are_these(output_globs(stage), made) and made != paths.found(self.root, output_globs(stage)):
+            globs = output_globs(stage)
+            if not _are_these(globs, made) and made != paths.found(self.root, globs):
                 return False
             read = [file[0] for file in inputs]
             return _are_these(stage.inputs, read) or read == self._inputs_of(stage, made)
@@ -240,9 +240,13 @@ def _setting(pipeline: Pipeline, params: Mapping[str, str], versions: Mapping[st
     return blake2b(said.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _are_these(globs: Sequence[str], found: Sequence[str]) -> bool:
+def _are_these(globs: Sequence[str], found: list[str]) -> bool:
     """Whether the globs are but the names of these files: then no other can match."""
-    return len(globs) == len(found) and all(map(is_path, globs)) and sorted(globs) == list(found)
+    if len(globs) != len(found):
+        return False
+    if len(globs) == 1:
+        return globs[0] == found[0] and is_path(globs[0])
+    return all(map(is_path, globs)) and sorted(globs) == found
 
 
 def output_globs(stage: Stage) -> list[str]:

@@ -241,7 +241,9 @@ class Engine:
     ) -> None:  # fmt: skip
         self._account.exited(index, number, us, started_us, end, never_began, around)
         self._answers.over(index)
-        self._batch.append(Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason))
+        self._batch.append(
+            Exited(us // 1000, index, number, end.outcome, end.exit, end.signal, end.reason, end.is_final)
+        )  # fmt: skip
 
     # What artifacts tell ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ A path without wildcards is also a folder for whatever leads through it by name:
 
 Not every input is held against every output: a pair that meets agrees in how it begins, how it ends and how its last
 name begins, up to the first wildcard, so each input is held against the fewest that one of these three leaves. What
-is left grows with the pairs that meet, but for globs made to defy it, and these run into `COMPARED_MAX`.
+is left grows with the pairs that meet, but for globs made to defy it, and these run into `WORK_MAX`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Sequence
 
-#: Pairs of globs compared, long ones counting as several: some seconds of work.
-COMPARED_MAX = 2_000_000
-_LONG = 64
+#: Work spent on pairs of globs, in steps of less than a microsecond: some seconds in all.
+WORK_MAX = 8_000_000
+_PATH, _TWO_GLOBS, _LONG = 4, 24, 8
 
 
-class TooManyError(ValueError):
-    """More links, or pairs of globs to compare, than anyone means."""
+class TooManyLinksError(ValueError):
+    """More than were allowed."""
+
+
+class TooManyPairsError(ValueError):
+    """More to compare than `WORK_MAX`."""
 
 
 class Link(NamedTuple):
@@ -43,7 +47,7 @@ def links(
     inputs: Sequence[Sequence[str]], outputs: Sequence[Sequence[Output]], links_max: int
 ) -> list[dict[int, Link]]:
     """For each stage those that make what it reads, in the order of its inputs, then of stages. Nobody reads from
-    itself. TooManyError for more than `links_max`, or where comparing would take too long."""
+    itself."""
     made = _Outputs(outputs)
     found: list[dict[int, Link]] = []
     for stage, globs in enumerate(inputs):
@@ -59,7 +63,7 @@ def links(
                     mine[maker] = known._replace(early=False)
         links_max -= len(mine)
         if links_max < 0:
-            raise TooManyError("too many stages read what others make")
+            raise TooManyLinksError
         found.append(mine)
     return found
 
@@ -81,7 +85,7 @@ class _Outputs:
         self.globs = _Narrow(texts, sorted(set(range(len(texts))).difference(paths)))
         self.meeting = Meeting()
         self.ready: dict[int, Globs] = {}
-        self.left = COMPARED_MAX
+        self.left = WORK_MAX
         self.known: dict[str, dict[int, tuple[str, bool]]] = {}
 
     def read_by(self, glob: str) -> dict[int, tuple[str, bool]]:
@@ -98,7 +102,7 @@ class _Outputs:
                     known[self.owner[number]] = (path, output.early)
                 elif not output.early:
                     known[self.owner[number]] = (before[0], False)
-        self._spend(len(known) // 8)
+        self._spend(len(known))
         return known
 
     def _of_path(self, path: str) -> set[int]:
@@ -106,7 +110,7 @@ class _Outputs:
         for above in _upward(path):
             found.update(self.at.get(above, ()))
         for number in self.globs.near(path):
-            self._spend(1)
+            self._spend(_PATH)
             if number not in self.ready:
                 self.ready[number] = Globs([self.outputs[number].path])
             if self.ready[number].first([path]) is not None:
@@ -119,20 +123,20 @@ class _Outputs:
             found.update(self.at.get(above, ()))
         held = Globs([glob])
         for number in self.paths.near(glob):
-            self._spend(1)
+            self._spend(_PATH)
             if held.first([self.outputs[number].path]) is not None:
                 found.add(number)
         for number in self.globs.near(glob):
             other = self.outputs[number].path
-            self._spend(1 + len(glob) * len(other) // _LONG)
+            self._spend(_TWO_GLOBS + len(glob) * len(other) // _LONG)
             if self.meeting.meet(glob, other):
                 found.add(number)
         return found
 
-    def _spend(self, pairs: int) -> None:
-        self.left -= pairs
+    def _spend(self, steps: int) -> None:
+        self.left -= steps
         if self.left < 0:
-            raise TooManyError(f"more than {COMPARED_MAX} pairs of `inputs` and `outputs` would have to be compared")
+            raise TooManyPairsError
 
 
 class _Narrow:

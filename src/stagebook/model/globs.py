@@ -120,7 +120,7 @@ class Meeting:
         self._known: dict[tuple[str, str], bool] = {}
 
     def meet(self, one: str, other: str) -> bool:
-        return _walk(_stretched(one), _stretched(other), self._names)
+        return _walk(_stretched(one), _stretched(other), self._names, is_path)
 
     def _names(self, one: Any, other: Any) -> bool:
         if is_path(one) and is_path(other):
@@ -129,7 +129,7 @@ class Meeting:
         if known is None:
             if len(self._known) > 100_000:
                 self._known.clear()
-            known = self._known[one, other] = _walk(_spans(one), _spans(other), _touch)
+            known = self._known[one, other] = _walk(_spans(one), _spans(other), _touch, _is_one)
         return known
 
 
@@ -139,29 +139,48 @@ def _stretched(glob: str) -> list[str | None]:
     return [*found[:-1], "*", None] if found and found[-1] is None else found
 
 
-def _walk(one: Sequence[Any], other: Sequence[Any], touch: Callable[[Any, Any], bool]) -> bool:
-    """Whether something follows both rows; None in a row stands for any number of steps."""
-    todo, seen = [(0, 0)], {(0, 0)}
-    while todo:
-        at, to = todo.pop()
-        if at == len(one) and to == len(other):
-            return True
-        steps = []
-        if at < len(one) and one[at] is None:
-            steps = [(at + 1, to)] + ([(at, to + 1)] if to < len(other) else [])
-        if to < len(other) and other[to] is None:
-            steps += [(at, to + 1)] + ([(at + 1, to)] if at < len(one) else [])
-        if not steps and at < len(one) and to < len(other) and touch(one[at], other[to]):
-            steps = [(at + 1, to + 1)]
-        for step in steps:
-            if step not in seen:
-                seen.add(step)
-                todo.append(step)
-    return False
+def _walk(
+    one: Sequence[Any], other: Sequence[Any], touch: Callable[[Any, Any], bool], is_single: Callable[[Any], bool]
+) -> bool:
+    """Whether something follows both rows; None in a row stands for any number of steps, and not twice in a row.
+    `touch` says whether a step can be both of two; one that `is_single` touches no other such but its equal.
+
+    Where one can be in `other` is a number with a bit for each place, so that a step in `one` is a few operations.
+    """
+    rests, end = 0, 1 << len(other)
+    equals: dict[Any, int] = {}
+    wide = []
+    for place, step in enumerate(other):
+        if step is None:
+            rests |= 1 << place
+        elif is_single(step):
+            equals[step] = equals.get(step, 0) | 1 << place
+        else:
+            wide.append((step, 1 << place))
+    met: dict[Any, int] = {}
+    at = 1 | (rests & 1) << 1
+    for step in one:
+        if step is None:
+            at = (end << 1) - (at & -at)
+            continue
+        if step not in met:
+            found = equals.get(step, 0)
+            if not is_single(step):
+                found = sum(bits for each, bits in equals.items() if touch(step, each))
+            met[step] = found + sum(bit for each, bit in wide if touch(step, each))
+        at = at & rests | (at & met[step]) << 1
+        if not at:
+            return False
+        at |= (at & rests) << 1
+    return bool(at & end)
 
 
 def _touch(one: Any, other: Any) -> bool:
     return any(low <= high2 and low2 <= high for low, high in one for low2, high2 in other)
+
+
+def _is_one(spans: Spans) -> bool:
+    return len(spans) == 1 and spans[0][0] == spans[0][1]
 
 
 def _spans(name: str) -> list[Spans | None]:
@@ -172,7 +191,8 @@ def _spans(name: str) -> list[Spans | None]:
         character = name[at]
         at += 1
         if character == "*":
-            made.append(None)
+            if not made or made[-1] is not None:
+                made.append(None)
         elif character == "?":
             made.append(((0, _LAST),))
         elif character == "[" and (end := _end_of_set(name, at)) >= 0:

@@ -7,6 +7,8 @@ engines: a picture is drawn from these.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
 from stagebook.record import reasons
@@ -113,7 +115,7 @@ def critical_path(story: Story) -> tuple[list[int], int]:
     """The measured chain, first stage first, and its work in microseconds, waiting left out.
 
     From the stage that ended last, back over the need that ended last (with `join: any` the first one to end), as
-    long as they ran.
+    long as they ran. Of one that had announced what the next one reads, the time beside that one does not count.
     """
     last = [_last_us(attempts) for attempts in story.attempts]
     ran = [stage for stage, attempts in enumerate(story.attempts) if attempts]
@@ -124,7 +126,20 @@ def critical_path(story: Story) -> tuple[list[int], int]:
         choose = min if story.pipeline.stages[chain[-1]].join == "any" else max
         chain.append(choose(before, key=lambda need: (last[need], need)))
     chain.reverse()
-    return chain, sum([_work_us(story.attempts[stage]) for stage in chain])
+    work_us = sum([_work_us(story.attempts[stage]) for stage in chain])
+    return chain, work_us - sum([_beside_us(story, *pair) for pair in pairwise(chain)])
+
+
+def _beside_us(story: Story, stage: int, reader: int) -> int:
+    """How long a stage went on after the next one of the chain had begun with what it had announced."""
+    if story.pipeline.stages[stage].id not in story.pipeline.stages[reader].early:
+        return 0
+    began_us = story.attempts[reader][0].started_us
+    return sum([
+        attempt.finished_us - max(attempt.started_us, began_us)
+        for attempt in story.attempts[stage]
+        if attempt.finished_us is not None and attempt.finished_us > began_us and not reasons.is_stopped(attempt)
+    ])  # fmt: skip
 
 
 def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> list[dict[str, Any]]:

@@ -212,8 +212,9 @@ def _started(record: Record, at: int, stage: int) -> Event:
 
 def _exited(record: Record, at: int, stage: int) -> Event:
     return Exited(
-        at, stage, record["attempt"], record["outcome"], record.get("exit"), record.get("signal"), record.get("reason")
-    )
+        at, stage, record["attempt"], record["outcome"], record.get("exit"), record.get("signal"), record.get("reason"),
+        record.get("final", False),
+    )  # fmt: skip
 
 
 def _resumed(record: Record, at: int) -> Event:

@@ -75,7 +75,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 None if selected[index] else "not selected",
                 choice.seed,
                 choice.today,
-                tuple([position[need] for need in stage.early]),
+                tuple([position[need] for need in stage.early]) if stage.early else (),
             )
             for index, stage in enumerate(stages)
         ),
@@ -360,8 +360,10 @@ def _planned(
         timeouts.queue_ms,
         group,
         skip,
-        judged=stage.when is not None or bool(stage.changed) or bool(stage.inputs),
-        early=early,
+        None,
+        0,
+        stage.when is not None or bool(stage.changed or stage.inputs),
+        early,
     )
 
 

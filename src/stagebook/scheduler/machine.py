@@ -292,7 +292,7 @@ class Machine(Course):
         elif outcome == ERROR and event.reason == "interrupted":
             # Its end is unknown. It counts, but is tried again though it was the last one.
             self._become_ready(stage)
-        elif outcome == CANCELLATION or not self._try_again(stage, event.outcome, event):
+        elif outcome == CANCELLATION or event.is_final or not self._try_again(stage, event.outcome, event):
             self._end(stage, outcome, event.reason)
 
     def _killed(self, stage: int, event: Exited) -> None:

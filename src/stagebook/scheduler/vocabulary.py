@@ -26,7 +26,8 @@ class Started(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """That attempt will never report again. `reason` is None, or says more; `interrupted` means its end is unknown."""
+    """That attempt will never report again. `reason` is None, or says more; `interrupted` means its end is unknown.
+    `is_final`: another attempt would come to the same, whatever the plan grants."""
 
     at: int
     stage: int
@@ -35,6 +36,7 @@ class Exited(NamedTuple):
     exit: int | None = None
     signal: int | None = None
     reason: str | None = None
+    is_final: bool = False
 
 
 class TimerFired(NamedTuple):

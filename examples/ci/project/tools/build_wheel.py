@@ -1,16 +1,13 @@
-"""Builds dist/shop-VERSION-py3-none-any.whl (PEP 427) without network, proves that it imports from the wheel alone."""
+"""Builds dist/shop-VERSION-py3-none-any.whl (PEP 427) without network. The same sources give the same bytes."""
 
 import base64
 import hashlib
 import os
 import re
-import subprocess
-import sys
 import zipfile
 
-PYTHON = sys.executable or "python3"  # with no PATH at all Python cannot tell where it is
 WHEEL = b"Wheel-Version: 1.0\nGenerator: build_wheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-TIMELESS = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
+TIMELESS = (1980, 1, 1, 0, 0, 0)
 
 
 def version():
@@ -47,30 +44,9 @@ def build(folder):
     return path
 
 
-def verify(path):
-    """Imports every module from the wheel itself, in a Python that sees nothing of this directory."""
-    check = (
-        "import importlib, pkgutil, sys; sys.path.insert(0, sys.argv[1]); import shop;"
-        "names = [m.name for m in pkgutil.iter_modules(shop.__path__, 'shop.')];"
-        "[importlib.import_module(name) for name in names if not name.endswith('__main__')];"
-        "from shop import pricing; assert pricing.bill([pricing.Line(1, 10, 100)])['total'] == 920;"
-        "assert shop.__file__.startswith(sys.argv[1]); print(shop.__version__)"
-    )
-    said = subprocess.run(
-        [PYTHON, "-I", "-c", check, os.path.abspath(path)],
-        cwd="/",
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    if said.stdout.strip() != version():
-        sys.exit(f"the wheel says {said.stdout.strip()!r}, the sources {version()!r}")
-
-
 def main():
     path = build("dist")
-    verify(path)
-    print(f"{path}: {os.path.getsize(path)} bytes, imports on its own")
+    print(f"{path}: {os.path.getsize(path)} bytes")
 
 
 if __name__ == "__main__":

@@ -16,14 +16,13 @@ def main():
     releases = os.path.join(site, "releases")
     os.makedirs(releases, exist_ok=True)
     release = os.path.join(releases, name)
-    if os.path.exists(release):
-        sys.exit(f"{name} is deployed already: a release never changes")
-    unpacked = tempfile.mkdtemp(prefix=".new-", dir=releases)
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(unpacked)
-    with open(os.path.join(unpacked, "RELEASE"), "w", encoding="utf-8") as file:
-        file.write(f"{name}\n")
-    os.rename(unpacked, release)
+    if not os.path.exists(release):  # a release never changes
+        unpacked = tempfile.mkdtemp(prefix=".new-", dir=releases)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+        with open(os.path.join(unpacked, "RELEASE"), "w", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+        os.rename(unpacked, release)
     site_layout.point(os.path.join(site, "candidate"), release)
     print(f"candidate is {name}")
 

@@ -17,11 +17,9 @@ from stagebook.model.pipeline import Matrix, OutputOf, Resources, Retry, Stage, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping, TypeAlias
+    from typing import Iterable, Mapping
 
     from stagebook.formats.native.files import Reads
-
-    _Via: TypeAlias = tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]  # `via`, `declared` and `early`
 
 #: Cycles said in one go; finding each costs a walk over the graph.
 _CYCLES_MAX = 10
@@ -216,29 +214,29 @@ class Expander:
                 return Stages((), {}, {})
             flat.append(needs)
         reads: dict[int, Reads] = {}
-        if any(draft.inputs or draft.outputs for draft in self.drafts):
+        if self.setting.has_files:
             from stagebook.formats.native.files import add_needs
 
             reads = add_needs(check, self.drafts, flat, grammar.EDGES_MAX - edges)
         self.cycles(flat, reads)
         if check.errors:
             return Stages((), {}, {})
-        return self.built(ids, flat, reads)
+        made = self.built(ids, flat)
+        if reads:
+            from stagebook.formats.native.files import tell
 
-    def built(self, ids: list[str], flat: list[dict[int, int]], reads: Mapping[int, Reads]) -> Stages:
+            made.stages = tell(made.stages, self.drafts, reads)
+        return made
+
+    def built(self, ids: list[str], flat: list[dict[int, int]]) -> Stages:
         """The stages themselves. Those of a group wait for the same ones, so equal needs are kept once."""
         stages: list[Stage] = []
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for at, (draft, needs) in enumerate(zip(self.drafts, flat)):
+        for draft, needs in zip(self.drafts, flat):
             need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
             need_ids = known.setdefault(need_ids, need_ids)
-            via = _NOT_READING
-            if at in reads:
-                from stagebook.formats.native.files import via as via_of
-
-                via = via_of(draft, self.drafts, reads[at], ids)
             for index in range(draft.count):
-                stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines, via))
+                stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
         groups = {
             name: tuple(ids[each] for draft in members for each in range(draft.first, draft.first + draft.count))
             for name, members in self.named.items()
@@ -364,10 +362,9 @@ class Expander:
 
 
 _DEFAULT = Stage("", "", 0, 0, "run")
-_NOT_READING: _Via = ({}, (), ())
 
 
-def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...], via: _Via) -> Stage:
+def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...]) -> Stage:
     fields = draft.fields
     cell = draft.cells.cells[index] if draft.cells is not None else None
     place = draft.place
@@ -411,7 +408,9 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("log-limit"),
         get("inputs", ()),
         get("outputs", ()),
-        *via,
+        _DEFAULT.via,
+        (),
+        (),
         get("env-inputs", ()),
         get("requires", _DEFAULT.requires),
         get("secrets", ()),

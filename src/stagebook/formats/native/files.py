@@ -11,9 +11,9 @@ from stagebook.formats.native import grammar
 from stagebook.formats.native.check import Checker
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Draft
-from stagebook.graph.artifacts import Link, TooManyError, links
+from stagebook.graph.artifacts import Link, TooManyLinksError, TooManyPairsError, links
 from stagebook.model.globs import is_path, refusal
-from stagebook.model.pipeline import Output
+from stagebook.model.pipeline import Output, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,15 +153,21 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
     clashes(check, drafts)
     if check.errors:
         return {}
+    too_many = f"stages: more than {grammar.EDGES_MAX} needs in all, with those that follow from `inputs`, the limit"
     try:
         found = links(
             [draft.fields.get("inputs", ()) for draft in drafts],
             [draft.fields.get("outputs", ()) for draft in drafts],
             room,
         )
-    except TooManyError as error:
-        place = next(draft.place for draft in drafts if draft.inputs)
-        check.error(place, "limit", f"stages: {error}, the limit")
+    except TooManyLinksError:
+        check.error(drafts[0].place, "limit", too_many)
+        return {}
+    except TooManyPairsError:
+        hint = "globs that begin with a folder's name are told apart faster"
+        check.error(
+            drafts[0].place, "limit", f"stages: comparing all `inputs` with all `outputs` takes too long; {hint}"
+        )
         return {}
     reads: dict[int, Reads] = {}
     for index, (draft, each) in enumerate(zip(drafts, found)):
@@ -178,22 +184,27 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
                     mine.added.add(at)
         room -= (len(needs) - before) * draft.count
         if room < 0:
-            said = f"stages: more than {grammar.EDGES_MAX} needs in all, with those of `inputs`, the limit"
-            check.error(draft.place, "limit", said)
+            check.error(draft.place, "limit", too_many)
             return {}
     return reads
 
 
-def via(draft: Draft, drafts: list[Draft], reads: Reads, ids: list[str]) -> tuple[dict[str, str], Any, Any]:
-    """What a stage of the draft has in `via`, `declared` and `early`."""
-    paths, declared, early = {}, [], []
-    when = draft.fields.get("when")
-    waits = when is not None and "stages" in when.text  # how they ended is known only then
-    for maker, link in reads.links.items():
-        for at in range(drafts[maker].first, drafts[maker].first + drafts[maker].count):
-            paths[ids[at]] = link.path
-            if at not in reads.added:
-                declared.append(ids[at])
-            elif link.early and not waits:
-                early.append(ids[at])
-    return paths, tuple(declared), tuple(early)
+def tell(stages: tuple[Stage, ...], drafts: list[Draft], reads: Mapping[int, Reads]) -> tuple[Stage, ...]:
+    """The stages with `via`, `declared` and `early`."""
+    told = list(stages)
+    for index, mine in reads.items():
+        draft = drafts[index]
+        paths: dict[str, str] = {}
+        declared, early = [], []
+        when = draft.fields.get("when")
+        asks = when is not None and "stages" in when.text  # how they ended is known only then
+        for maker, link in mine.links.items():
+            for at in range(drafts[maker].first, drafts[maker].first + drafts[maker].count):
+                paths[stages[at].id] = link.path
+                if at not in mine.added:
+                    declared.append(stages[at].id)
+                elif link.early and not asks:
+                    early.append(stages[at].id)
+        for at in range(draft.first, draft.first + draft.count):
+            told[at] = told[at]._replace(via=paths, declared=tuple(declared), early=tuple(early))
+    return tuple(told)

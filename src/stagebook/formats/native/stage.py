@@ -68,10 +68,11 @@ class Setting:
     """What the file says beside its stages, as far as a stage is held against it.
 
     `defaults` are the checked keys of that name, `env` is among them. `known_pools` also holds pools whose size
-    is wrong; `variables` maps an environment variable to the parameter that sets it.
+    is wrong; `variables` maps an environment variable to the parameter that sets it. `has_files`: a stage has inputs
+    or outputs.
     """
 
-    __slots__ = ("defaults", "env", "limits", "pools", "known_pools", "variables", "shared")
+    __slots__ = ("defaults", "env", "has_files", "limits", "pools", "known_pools", "variables", "shared")
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Setting:
         self.known_pools = known_pools
         self.variables = variables
         self.shared: Shared = {}
+        self.has_files = False
 
     def demand(self, check: Checker, subject: str, node: Node, demand: Mapping[str, Any]) -> None:
         """A demand that can never be met is said now instead of waiting for ever. `node` is that of `resources`."""
@@ -159,6 +161,7 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
     if "inputs" in values or "outputs" in values:
         from stagebook.formats.native.files import read_files
 
+        setting.has_files = True
         read_files(check, draft, node, values, values.get("dir", setting.defaults.get("dir")))
     _fill(draft, values, setting)
     return draft

@@ -1,0 +1,20 @@
+"""What the record costs: nothing to do, hashing, indexing.
+
+    python benchmarks/record.py [--rounds N] [--quick] [--only NAME] [--json FILE] [--dir DIR]
+
+Like `overhead.py` this prints, and passes or fails nothing: exit 0 whenever everything could be measured.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import command
+import unchanged
+
+SECTIONS = {
+    "null-build": unchanged.null_build,
+}
+
+if __name__ == "__main__":
+    sys.exit(command.run("what a record that can be trusted costs", SECTIONS))

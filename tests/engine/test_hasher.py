@@ -1,0 +1,107 @@
+"""The children that read files: what comes of them, what does when they die, and that none is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any, Iterator
+
+import pytest
+
+from stagebook.engine.hasher import Failed, Hasher
+from stagebook.engine.wakeup import Wakeup
+
+
+@pytest.fixture
+def wakeup() -> Iterator[Wakeup]:
+    made = Wakeup()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasher(wakeup: Wakeup) -> Iterator[Hasher]:
+    made = Hasher(wakeup, 2)
+    yield made
+    made.close()
+    assert not made.is_busy
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def gathered(hasher: Hasher, wakeup: Wakeup, count: int) -> dict[Any, Any]:
+    found: list[tuple[Any, Any]] = []
+    deadline = time.monotonic() + 20
+    while len(found) < count:
+        assert time.monotonic() < deadline
+        for fd in wakeup.wait(1):
+            found += hasher.pump(fd) or []
+    return dict(found)
+
+
+def test_what_the_work_gives_comes_back_under_its_key(hasher: Hasher, wakeup: Wakeup) -> None:
+    for number in range(8):
+        hasher.begin(number, lambda number=number: [str(number) * 200_000, number])  # type: ignore[misc]
+    assert len(hasher.pids) == 2, "the others wait for their turn"
+    assert gathered(hasher, wakeup, 8) == {number: [str(number) * 200_000, number] for number in range(8)}
+    assert hasher.pids == set()
+
+
+def test_it_runs_beside_us(hasher: Hasher, wakeup: Wakeup) -> None:
+    hasher.begin("who", lambda: (os.getpid(), os.getppid(), os.getpgid(0)))
+    pid, parent, group = gathered(hasher, wakeup, 1)["who"]
+    assert pid == group != os.getpid()
+    assert parent == os.getpid()
+
+
+def raises(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("work", "why"),
+    [
+        (lambda: raises(OSError(28, "No space left on device", "/a/b")), "/a/b: No space left on device"),
+        (lambda: raises(ValueError("odd")), "ValueError: odd"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by signal 9"),
+        (lambda: os._exit(0), "died"),
+    ],
+)
+def test_a_child_that_fails_or_dies_says_why(hasher: Hasher, wakeup: Wakeup, work: Any, why: str) -> None:
+    hasher.begin("x", work)
+    answer = gathered(hasher, wakeup, 1)["x"]
+    assert isinstance(answer, Failed)
+    assert why in str(answer)
+
+
+def test_what_is_stopped_ends_at_once_with_its_own_children(hasher: Hasher, wakeup: Wakeup) -> None:
+    def forks() -> None:
+        os.fork()
+        time.sleep(60)
+
+    for key in ("a", "b", "c"):
+        hasher.begin(key, forks)
+    time.sleep(0.1)
+    began = time.monotonic()
+    assert hasher.stop("a")
+    assert hasher.stop("c")
+    assert hasher.stop("b")
+    assert not hasher.stop("a")
+    assert time.monotonic() - began < 5
+    assert not hasher.is_busy
+
+
+def test_a_child_keeps_nothing_of_ours_open(hasher: Hasher, wakeup: Wakeup) -> None:
+    ear, mouth = os.pipe()
+    os.set_inheritable(mouth, True)
+    hasher.begin("x", lambda: time.sleep(60))
+    time.sleep(0.2)
+    os.close(mouth)
+    os.set_blocking(ear, False)
+    assert os.read(ear, 1) == b"", "its end of the pipe is closed, or this would block"
+    os.close(ear)
+
+
+def test_a_descriptor_of_nobody_is_not_taken(hasher: Hasher) -> None:
+    assert hasher.pump(0) is None
