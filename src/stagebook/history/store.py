@@ -15,7 +15,7 @@ import sqlite3
 import time
 from functools import partial
 
-from sqlalchemy import create_engine, event, insert, select, text
+from sqlalchemy import create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
@@ -97,7 +97,9 @@ def rebuild(state: str, voice: Voice | None = None) -> int:
         try:
             with engine.connect() as connection:
                 _migrate(connection)
-                count = indexing.update(connection, state, voice.progress)
+                indexing.update(connection, state, voice.progress)
+                count: int = connection.execute(select(func.count()).select_from(runs)).scalar_one()
+                connection.rollback()
                 _take_over(connection, path, voice)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
