@@ -253,6 +253,11 @@ def test_a_damaged_one_is_set_aside_and_made_anew(spoil: Any, past: Past) -> Non
     assert len(voice.notes) == 1
 
 
+def test_nobody_else_may_read_it(past: Past) -> None:
+    counts(past.state)
+    assert database(past).stat().st_mode & 0o777 == 0o600
+
+
 def test_one_that_is_empty_is_filled(past: Past) -> None:
     database(past).touch()
     assert counts(past.state) == WHOLE

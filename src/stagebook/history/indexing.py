@@ -18,6 +18,7 @@ from sqlalchemy import update as update_rows
 
 from stagebook.history import reading
 from stagebook.history.schema import attempts, meta, runs, stages, storable, tests
+from stagebook.record.runs import ids
 from stagebook.record.state import journal_path, run_directory, runs_directory
 
 TYPE_CHECKING = False
@@ -35,8 +36,8 @@ _FOLDER = "runs_mtime_ns"
 _REPORT = ".xml"
 
 
-def update(connection: Connection, state: str, progress: Callable[[int, int], None]) -> int:
-    """Read what is new, in transactions of its own; how many runs were read. Raises DBAPIError."""
+def update(connection: Connection, state: str, progress: Callable[[int, int], None]) -> None:
+    """Read what is new, in transactions of its own. Raises DBAPIError, SurroundingsError."""
     todo, folder_ns = _to_read(connection, state)
     connection.rollback()
     done = 0
@@ -51,7 +52,6 @@ def update(connection: Connection, state: str, progress: Callable[[int, int], No
         with connection.begin():
             connection.execute(delete(meta).where(meta.c.key == _FOLDER))
             connection.execute(insert(meta), {"key": _FOLDER, "value": str(folder_ns)})
-    return done
 
 
 def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | None]], int | None]:
@@ -68,7 +68,7 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
     is_noted = noted == str(folder_ns)
     if not is_noted:
         known = {row[0] for row in connection.execute(select(runs.c.run))}
-        todo = [(name, None) for name in sorted(os.listdir(folder)) if name not in known]
+        todo = [(name, None) for name in reversed(ids(state)) if name not in known]
     gone = []
     columns = (runs.c.id, runs.c.run, runs.c.journal_size, runs.c.journal_ino, runs.c.journal_mtime_ns)
     for id, run, *before in connection.execute(select(*columns).where(runs.c.is_final == 0)):

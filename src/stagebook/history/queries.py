@@ -35,10 +35,6 @@ class Wanted(NamedTuple):
     until_us: int | None = None
     stage: str | None = None
 
-    @property
-    def is_all(self) -> bool:
-        return all(part is None for part in self)
-
 
 class Found(NamedTuple):
     """`rows` are those asked for, newest first; `total` is how many fit. `pipelines`, all names on record, and

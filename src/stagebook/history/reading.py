@@ -38,7 +38,7 @@ _TOLD = (b"stage.", b"usage", b"run.", b"journal.synced", b"stages.")
 
 class Journal(NamedTuple):
     """What one journal says. `run` holds values of columns of `runs`; `stages` and `attempts` are rows without
-    `run_id`, in the order of `STAGE` and `ATTEMPT`. `first` is the first line's record, as far as it was read."""
+    `run_id`, in the order of `STAGE` and `ATTEMPT`."""
 
     run: dict[str, Any]
     stages: list[Row]

@@ -8,13 +8,14 @@ told in one line. A run never comes here.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
 import time
 from functools import partial
 
-from sqlalchemy import create_engine, event, insert, select, text
+from sqlalchemy import create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
@@ -96,7 +97,9 @@ def rebuild(state: str, voice: Voice | None = None) -> int:
         try:
             with engine.connect() as connection:
                 _migrate(connection)
-                count = indexing.update(connection, state, voice.progress)
+                indexing.update(connection, state, voice.progress)
+                count: int = connection.execute(select(func.count()).select_from(runs)).scalar_one()
+                connection.rollback()
                 _take_over(connection, path, voice)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
@@ -244,7 +247,9 @@ def _engine(path: str, is_read_only: bool = False) -> Engine:
 
 
 def _connected(path: str, is_read_only: bool) -> sqlite3.Connection:
-    uri = f"file:{_quoted(path)}?mode={'ro' if is_read_only else 'rwc'}"
+    if not is_read_only:
+        _make_private(path)
+    uri = f"file:{_quoted(path)}?mode={'ro' if is_read_only else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None)
     try:
         if not is_read_only and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -256,6 +261,14 @@ def _connected(path: str, is_read_only: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: str) -> None:
+    """An empty file for nobody else's eyes; SQLite gives those beside it the same rights. Raises SurroundingsError."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    except OSError as error:
+        raise _failure(path, error) from error
 
 
 def _private(path: str | None) -> sqlite3.Connection:
@@ -328,6 +341,7 @@ def _copy(connection: Connection, path: str, version: int) -> str:
     """Keep what there is before it is changed; the name of the copy."""
     target = _free(f"{path}.v{version}-{time.strftime('%Y%m%dT%H%M%S')}")
     source: Any = connection.connection.driver_connection
+    _make_private(target)
     copy = sqlite3.connect(f"file:{_quoted(target)}", uri=True)
     try:
         source.backup(copy)
@@ -380,8 +394,12 @@ def _unlink(path: str) -> None:
 
 
 def _is_writable(state: str) -> bool:
-    path = os.path.join(state, NAME)
-    return os.access(state, os.W_OK) and (not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK))
+    path, cache = os.path.join(state, NAME), os.path.join(state, "cache")
+    return (
+        os.access(state, os.W_OK)
+        and (not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK))
+        and (not os.path.exists(cache) or os.access(cache, os.W_OK))
+    )
 
 
 def _turn(state: str) -> int | None:
@@ -433,12 +451,18 @@ def _is_damage(error: DBAPIError | Damaged) -> bool:
     return _means(error, _DAMAGED) or "no such" in str(error.orig) or "already exists" in str(error.orig)
 
 
+def _is_full(path: str) -> bool:
+    """SQLite tells a full disk in several ways."""
+    try:
+        return os.statvfs(os.path.dirname(path)).f_bavail == 0
+    except OSError:
+        return False
+
+
 def _failure(path: str, error: BaseException) -> SurroundingsError:
     if isinstance(error, OSError):
         return SurroundingsError(f"cannot write {path}: {error.strerror}")
     why = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    if _means(error, (sqlite3.SQLITE_FULL,)):
-        why = "No space left on device"
-    elif _means(error, _FULL):
-        why = f"{why}; is the disk full?"
+    if _means(error, (sqlite3.SQLITE_FULL,)) or (_means(error, _FULL) and _is_full(path)):
+        why = os.strerror(errno.ENOSPC)
     return SurroundingsError(f"cannot write {path}: {why}")

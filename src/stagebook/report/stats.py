@@ -18,8 +18,7 @@ _ROWS = (("wall", "wall_s"), ("cpu", "cpu_s"), ("memory", "max_rss_bytes"), ("wa
 def render(stats: Mapping[str, Any], style: Style) -> list[str]:
     lines = wrap(_verdict(stats), style.width - 1)
     lines[0] = style.paint(lines[0], "bold")
-    lines += wrap(_ends(stats, style), style.width - 1) if style.color is False else [_ends(stats, style)]
-    lines += ["", *_table([(name, stats[key], key) for name, key in _ROWS], stats["enough"])]
+    lines += [_ends(stats, style), "", *_table([(name, stats[key], key) for name, key in _ROWS], stats["enough"])]
     lines += ["", "wall by how many other stages ran meanwhile, on the average"]
     lines += _table([(name, one, "wall_s") for name, one in stats["company"].items()], stats["enough"])
     if stats["company_unknown"]:
@@ -34,7 +33,7 @@ def render(stats: Mapping[str, Any], style: Style) -> list[str]:
 def share(rate: Mapping[str, Any], what: str) -> str:
     """`2 of 40 failed, 5 % (1 to 17 %)`: counts first, then the interval."""
     if not rate["of"]:
-        return f"none {what} or not"
+        return "none ran to its end"
     text = f"{counted(rate['count'])} of {counted(rate['of'])} {what}"
     return f"{text}, {percent(rate['rate'])} ({percent(rate['low'], '')} to {percent(rate['high'])})"
 
