@@ -31,7 +31,12 @@ PAGE = "report.html"
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, its beginning, or last")
     parser.add_argument("--format", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE, - is standard output; html goes into the run's folder unless told otherwise")
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="write to FILE, - is standard output; html goes into the run's folder unless told otherwise",
+    )
 
 
 def execute(args: Namespace) -> int:

@@ -41,7 +41,9 @@ def holders(story: Story) -> dict[tuple[int, int], list[str]]:
     for index, attempt in waits:
         spans = held[attempt.waited or ""]
         end = bisect_left(spans, (attempt.started_us,))
-        before = [span for span in spans[max(0, end - _LOOK_BACK) : end] if span[1] > attempt.ready_us and span[2] != index]
+        before = [
+            span for span in spans[max(0, end - _LOOK_BACK) : end] if span[1] > attempt.ready_us and span[2] != index
+        ]
         before.sort(key=lambda span: -span[1])
         ids = dict.fromkeys(story.pipeline.stages[span[2]].id for span in before)
         found[index, attempt.number] = list(ids)[:NAMES_MAX]

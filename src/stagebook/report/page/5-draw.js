@@ -229,22 +229,23 @@ function remarks(stage) {
   return parts;
 }
 
-/* Beside the bar: as much as there is room for after its end, else before its beginning. */
+/* Beside the bar: as much as there is room for after its end, else before its beginning; whether there was any. */
 function tag(chart, parts, begin, end) {
   const first = Math.max(0, x(begin)), last = Math.min(view.width, x(end));
   for (let number = parts.length; number > 0; number -= 1) {
     const text = parts.slice(0, number).join(", "), wide = text.length * 5.7 + 12;
     if (last + wide < view.width && last > 0) {
       chart.append(at_left(el("span", "tag", text), last + 6));
-      return;
+      return true;
     }
     if (first - wide > 0 && first < view.width) {
-      const found = el("span", "tag", text);
+      const found = el("span", "tag left", text);
       found.style.right = `${view.width - first + 6}px`;
       chart.append(found);
-      return;
+      return true;
     }
   }
+  return false;
 }
 
 function at_left(found, px) {
@@ -252,8 +253,8 @@ function at_left(found, px) {
   return found;
 }
 
-function beside(chart, text) {
-  const found = el("span", "tag", text);
+function beside(chart, text, name = "tag") {
+  const found = el("span", name, text);
   found.style.right = "8px";
   if (text.length * 5.7 > view.width) found.style.left = "0";
   chart.append(found);
@@ -287,7 +288,8 @@ function draw_fold(row, chart) {
   if (row.members.some((one) => one.on_path)) {
     for (const one of row.members) if (one.on_path) piece(chart, "cl", one.works[0].from, one.end, 2);
   }
-  tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  const has_room = tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  if (!has_room) beside(chart, row.note, "tag over");
 }
 
 /* The interval of what is chosen, and now. */

@@ -229,7 +229,7 @@ $("theme").addEventListener("click", () => {
   const root = document.documentElement, next = {auto: "dark", dark: "light", light: "auto"}[root.dataset.theme || "auto"];
   if (next === "auto") delete root.dataset.theme;
   else root.dataset.theme = next;
-  $("theme").textContent = `Theme: ${next}`;
+  $("theme-name").textContent = next;
 });
 
 /* The pointer: a click chooses, on a name it opens; a drag moves what is in view; the wheel zooms with ctrl, moves with shift. */

@@ -35,7 +35,16 @@ class Log(NamedTuple):
 Logs: TypeAlias = "Mapping[tuple[str, int], Log]"
 
 _WIDE = Style(width=1_000_000)
-_USAGE = ("cpu_s", "cpu_user_s", "cpu_system_s", "max_rss_bytes", "max_rss_method", "read_bytes", "write_bytes", "method")
+_USAGE = (
+    "cpu_s",
+    "cpu_user_s",
+    "cpu_system_s",
+    "max_rss_bytes",
+    "max_rss_method",
+    "read_bytes",
+    "write_bytes",
+    "method",
+)
 _AROUND = ("cpu_some", "memory_some", "io_some", "pressure_method")
 _TEXT_MAX = 4000  #: characters of one text
 
@@ -48,7 +57,6 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
     roots = words.roots_of(by_id)
     read = rows.instants()
     short = short or str(document["run"])[:8]
-    is_open = document["outcome"] is None
     return {
         "run": document["run"],
         "short": short,
@@ -56,11 +64,10 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "file": _text((document.get("file") or "").rsplit("/", 1)[-1]),
         "verdict": verdict(document, short, total_us),
         "state": _state(document),
-        "is_open": is_open,
         "is_measured": bool(document.get("measured")),
         "is_chain": not rows.is_one_by_one(document),
         "started_us": read(document["started"]),
-        "as_of_us": as_of_us if is_open else None,
+        "as_of_us": as_of_us if document.get("state") == "running" else None,
         "total_us": total_us,
         "jobs": document["jobs"],
         "about": _about(document),
@@ -71,7 +78,7 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "path": [index_of[name] for name in document["critical_path"] if name in index_of],
         "together": _together(document, index_of),
         "stages": [
-            _stage(document, stage, known.get(stage["stage"]), index_of, by_id, roots, read) for stage in document["stages"]
+            _stage(document, stage, known.get(name), index_of, by_id, roots, read) for name, stage in by_id.items()
         ],
         "failed": [index_of[stage["stage"]] for stage in failure.failures(document)],
         "logs": {

@@ -28,7 +28,12 @@ _ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'"
 
 
 def render(
-    document: Document, now_us: int | None = None, *, as_of_us: int | None = None, short: str = "", logs: Logs | None = None
+    document: Document,
+    now_us: int | None = None,
+    *,
+    as_of_us: int | None = None,
+    short: str = "",
+    logs: Logs | None = None,
 ) -> list[str]:
     """The page in parts. `now_us` is how far a run that goes on has come on its own clock, and `as_of_us` what time it
     is; `logs` are lines of what attempts printed."""
