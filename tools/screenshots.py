@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import sync_playwright
 
@@ -20,11 +21,7 @@ CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 ]  # fmt: skip
-VIEWS = (
-    ("page-light.png", "light", 1280, 800),
-    ("page-dark.png", "dark", 1280, 800),
-    ("page-narrow.png", "light", 360, 760),
-)
+VIEWS = (("page-light.png", "light"), ("page-dark.png", "dark"))
 PIPELINE = """\
 version: 1
 name: release
@@ -80,20 +77,16 @@ def main(words: list[str]) -> int:
         (Path(folder) / "stagebook.yaml").write_text(PIPELINE)
         subprocess.run([command, "run", "--quiet"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
         page = subprocess.check_output([command, "timeline", "last", "--format", "html"], cwd=folder, text=True).strip()
-        for name, scheme, width, height in VIEWS:
-            _shoot(page, goal / name, scheme, width, height)
+        for name, scheme in VIEWS:
+            _shoot(page, goal / name, scheme)
             print(f"{goal / name}: {(goal / name).stat().st_size // 1024} KiB")
     return 0
 
 
-def _shoot(page: str, goal: Path, scheme: str, width: int, height: int) -> None:
+def _shoot(page: str, goal: Path, scheme: Any) -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        context = browser.new_context(
-            color_scheme=scheme,
-            viewport={"width": width, "height": height},
-            offline=True,  # type: ignore[arg-type]
-        )
+        context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 800}, offline=True)
         tab = context.new_page()
         tab.goto(Path(page).as_uri())
         tab.wait_for_timeout(300)
