@@ -206,7 +206,11 @@ function draw_stage(stage, chart) {
   if (last && last.kind === "open" && stage.expected_us > last.to - last.from) piece(chart, "est", last.to, last.from + stage.expected_us, 2);
   if (last && stage.state === "timeout") piece(chart, "wall", last.to, last.to, 3);
   if (stage.on_path && stage.works.length) piece(chart, "cl", stage.works[0].from, stage.end, 2);
-  if (stage.phases.length) {
+  if (stage.end >= 0 && x(stage.end) < 0) {
+    chart.append(at_left(el("span", "tag", "\u2039"), 2));  // it lies before what is in view
+  } else if (stage.begin < Infinity && x(stage.begin) > view.width) {
+    chart.append(at_left(el("span", "tag", "\u203a"), view.width - 8));
+  } else if (stage.phases.length) {
     tag(chart, remarks(stage), stage.begin, stage.end);
   } else if (stage.state === "skip" && stage.root !== undefined && stages[stage.root].end >= 0) {
     piece(chart, "skp", stages[stage.root].end, run.total_us, 2);
@@ -229,23 +233,23 @@ function remarks(stage) {
   return parts;
 }
 
-/* Beside the bar: as much as there is room for after its end, else before its beginning; whether there was any. */
+/* Beside the bar: as much as there is room for after its end, else before its beginning; else the weightiest upon it. */
 function tag(chart, parts, begin, end) {
   const first = Math.max(0, x(begin)), last = Math.min(view.width, x(end));
   for (let number = parts.length; number > 0; number -= 1) {
     const text = parts.slice(0, number).join(", "), wide = text.length * 5.7 + 12;
     if (last + wide < view.width && last > 0) {
       chart.append(at_left(el("span", "tag", text), last + 6));
-      return true;
+      return;
     }
     if (first - wide > 0 && first < view.width) {
       const found = el("span", "tag left", text);
       found.style.right = `${view.width - first + 6}px`;
       chart.append(found);
-      return true;
+      return;
     }
   }
-  return false;
+  if (parts.length && parts[0].length * 5.7 + 20 < view.width) beside(chart, parts[0], "tag over");
 }
 
 function at_left(found, px) {
@@ -288,8 +292,7 @@ function draw_fold(row, chart) {
   if (row.members.some((one) => one.on_path)) {
     for (const one of row.members) if (one.on_path) piece(chart, "cl", one.works[0].from, one.end, 2);
   }
-  const has_room = tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
-  if (!has_room) beside(chart, row.note, "tag over");
+  tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
 }
 
 /* The interval of what is chosen, and now. */
