@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import stat
@@ -78,29 +77,6 @@ def drawn(tmp_path: Path, document: dict[str, Any], *more: Any, **named: Any) ->
     path = tmp_path / "page.html"
     path.write_text("".join(render.render(document, *more, **named)), encoding="utf-8")
     return path
-
-
-def quickest(act: Callable[[], object], bound_s: float, tries: int = 4) -> float:
-    """Seconds that `act` takes when nothing else holds it up: the machine is shared, the page is not to blame."""
-    best = math.inf
-    for _ in range(tries):
-        begun = time.perf_counter()
-        act()
-        best = min(best, time.perf_counter() - begun)
-        if best < bound_s:
-            break
-    return best
-
-
-def slow_frame_ms(window: Window, act: str, bound_ms: float, tries: int = 4) -> float:
-    """The 95th percentile of what the page's own script takes in a frame, when nothing else holds it up."""
-    best = math.inf
-    for _ in range(tries):
-        frames = sorted(frame[0] for frame in window.frames(act))
-        best = min(best, frames[len(frames) * 95 // 100])
-        if best < bound_ms:
-            break
-    return best
 
 
 def test_its_path_is_printed_and_it_is_its_owners(failed: Path) -> None:
@@ -431,18 +407,19 @@ def test_a_script_that_is_slipped_in_does_not_run(failed: Path, tmp_path: Path, 
 
 
 def test_a_thousand_stages_are_fluid(tmp_path: Path, open_page: Opener) -> None:
-    """Under 2 s to open; what a frame costs the page itself is far below 32 ms, whatever else the machine does."""
+    """Under 2 s to open, under 32 ms a frame: on the page's own thread, as the machine is shared."""
     path = drawn(tmp_path, documents.wide(1000, levels=25, failing=3))
-    assert quickest(lambda: open_page(path), 2) < 2
     window = open_page(path)
+    assert window.worked_s() < 2
     assert len(window.rows()) < 120
     window.press("f")
     assert window.page.evaluate("shown.rows.length") == 1000
     assert window.page.locator("#rows .row").count() < 120  # only what is in view
-    for act in ("zoom(at % 30 < 15 ? 0.9 : 1 / 0.9, undefined, true); draw()",
-                "pan(at % 20 < 10 ? 0.05 : -0.05, true); draw()",
-                "scrollBy(0, at % 60 < 30 ? 180 : -180); scrolled()"):  # fmt: skip
-        assert slow_frame_ms(window, act, 32) < 32, act
+    for act in ("zoom(at % 30 < 15 ? 0.9 : 1 / 0.9, undefined, true)",
+                "pan(at % 20 < 10 ? 0.05 : -0.05, true)",
+                "scrollBy(0, at % 60 < 30 ? 180 : -180)"):  # fmt: skip
+        frames = window.frames_s(act)
+        assert frames[len(frames) * 95 // 100] < 0.032, act
     window.press("n")
     assert window.chosen() == "stage-0998"
     assert window.page.evaluate("document.querySelector('.cur-row').getBoundingClientRect().top < innerHeight")
@@ -450,8 +427,8 @@ def test_a_thousand_stages_are_fluid(tmp_path: Path, open_page: Opener) -> None:
 
 def test_g15_ten_thousand_stages_open_in_two_seconds(tmp_path: Path, open_page: Opener) -> None:
     path = drawn(tmp_path, documents.wide(10_000, levels=20, failing=2))
-    assert quickest(lambda: open_page(path), 2) < 2
     window = open_page(path)
+    assert window.worked_s() < 2
     assert window.find("is:failed") == ["stage-9998", "stage-9999"]
 
 
