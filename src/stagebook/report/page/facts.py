@@ -45,7 +45,7 @@ _USAGE = (
     "write_bytes",
     "method",
 )
-_AROUND = ("cpu_some", "memory_some", "io_some", "pressure_method")
+_AROUND = ("cpu_some", "memory_some", "io_some")
 _TEXT_MAX = 4000  #: characters of one text
 
 
@@ -69,7 +69,6 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "started_us": read(document["started"]),
         "as_of_us": as_of_us if document.get("state") == "running" else None,
         "total_us": total_us,
-        "jobs": document["jobs"],
         "about": _about(document),
         "stood_still_us": _stood_still_us(document, read),
         "totals": _totals(document, courses),
@@ -95,11 +94,10 @@ def verdict(document: Document, short: str, total_us: int) -> str:
         return _failed(document, counting)
     if outcome is None and document.get("state") == "running":
         return _under_way(document, counting, total_us)
-    text = f"{_text(document['pipeline'])} {summary.verdict(document, short)}"
-    if outcome == "success" and document["wall_s"] is not None:
-        head, comma, rest = text.partition(" passed")
-        text = f"{head}{comma} in {span(document['wall_s'], NO_BREAK)}{rest}" if comma else text
-    return text[:_TEXT_MAX]
+    said = summary.verdict(document, short)
+    if said.startswith("passed") and document["wall_s"] is not None:
+        said = f"passed in {span(document['wall_s'], NO_BREAK)}{said[6:]}"
+    return f"{_text(document['pipeline'], 200)} {said}"[:_TEXT_MAX]
 
 
 def _failed(document: Document, failed: Sequence[Document]) -> str:
