@@ -102,7 +102,7 @@ def test_it_goes_where_it_is_told(place: Place) -> None:
     os.chmod(place.runs_folder / place.run_ids()[0], 0o700)
 
 
-def test_it_opens_with_what_failed_why_and_what_to_do(failed: Path, open_page: Opener) -> None:
+def test_r123_it_opens_from_a_file_with_what_failed_why_and_what_to_do(failed: Path, open_page: Opener) -> None:
     window = open_page(failed)
     verdict = r"load failed, exit 3, after \d+ ms on the critical path"
     assert re.fullmatch(verdict, window.text("h1"))

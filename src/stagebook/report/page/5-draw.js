@@ -267,7 +267,7 @@ function beside(chart, text, name = "tag") {
 /* A strip of cells, one a stage, over the time of all; failing cells are taller. */
 function draw_fold(row, chart) {
   if (row.is_aside) {
-    beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? `${row.names}  ${row.note}` : row.note);
+    beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? row.names + (row.note.startsWith("\u2190") ? " " : ": ") + row.note : row.note);
     return;
   }
   const begin = row.members.reduce((least, one) => Math.min(least, one.begin), Infinity);
