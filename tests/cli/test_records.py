@@ -120,7 +120,7 @@ def test_the_timeline_fits_and_marks_waiting_and_the_path(call: Call, there: Pat
     assert "░" in done.out and "█" in done.out
     assert max(map(len, done.out.splitlines())) < 80
     assert call("timeline", "last", "--ascii").out.isascii()
-    assert call("timeline", "last", "--format", "html").code == 2
+    assert call("timeline", "last", "--format", "htm").code == 2
     assert json.loads(call("timeline", "last", "--format", "json").out) == document(call)
 
 

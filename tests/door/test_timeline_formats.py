@@ -87,9 +87,9 @@ def test_what_cannot_be_is_one_line_and_exit_2(place: Place) -> None:
     place.pipeline({"a": "true"})
     place.run("run", "--quiet")
     for words, said in (
-        (["--format", "html"], "comes in a later version"),
+        (["--format", "html", "--json"], "choose one"),
         (["--format", "svgg"], "did you mean 'svg'?"),
-        (["--format", "xlsx"], "one of text, svg, perfetto"),
+        (["--format", "xlsx"], "one of text, html, svg, perfetto"),
         (["--format", "csv", "--json"], "choose one"),
     ):
         done = place.run("timeline", "last", *words)

@@ -59,6 +59,4 @@ def _takes(stage: Stage, pipeline: Pipeline) -> set[str]:
             names.add(f"pool:{inner}")
             known = pipeline.pools.get(inner)
             inner = known.inside if known is not None else None
-    if stage.id.endswith("]") and "[" in stage.id:
-        names.add(f"matrix:{stage.id[: stage.id.index('[')]}")
-    return names
+    return names | {f"matrix:{stage.name}"}

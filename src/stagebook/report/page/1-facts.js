@@ -101,10 +101,10 @@ const rate = (phase, key, scale) => {
 const at_once = levels(() => 1);
 const CURVES = [
   {name: "At once", unit: "stages", ...at_once, text: (n) => count(Math.round(n))},
-  {name: "CPU", unit: "cores, means", ...levels((phase) => rate(phase, "cpu_s", 1e6)), text: (n) => (n < 9.95 ? n.toFixed(1) : count(Math.round(n)))},
+  {name: "CPU", unit: "cores, means", ...levels((phase) => rate(phase, "cpu_s", 1e6)), text: (n) => (n < 9.95 ? n.toFixed(n < 0.1 ? 2 : 1) : count(Math.round(n)))},
   {name: "Memory", unit: "sum of peaks", ...levels((phase) => usage(phase, "max_rss_bytes")), text: size},
   {name: "Disk write", unit: "means", ...levels((phase) => rate(phase, "write_bytes", 1e6)), text: (n) => size(n) + "/s"},
-].filter((curve, index) => curve.peak > 0 && (index < 3 || curve.peak >= 1 << 20));
+].filter((curve, index) => curve.peak >= [1, 0.005, 1, 1 << 20][index]);
 for (const [key, name] of [["cpu_some", "CPU"], ["memory_some", "memory"], ["io_some", "disk"]]) {
   const found = shares(key);
   if (found.peak > 0.05) {

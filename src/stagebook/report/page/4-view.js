@@ -1,6 +1,7 @@
 /* What part of the run is in view, its axis, the map of the whole above it and the curves below it. */
 
 const view = {from: 0, to: run.total_us, width: 800};
+const goal = {from: 0, to: run.total_us};  // where an easing view will come to rest
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const CLOSEST = Math.max(1000, Math.min(run.total_us, 20000));  // no view is shorter
 const STEPS = [
@@ -13,25 +14,22 @@ function x(us) {
   return (us - view.from) / (view.to - view.from) * view.width;
 }
 
-function is_zoomed() {
-  return view.from > 0 || view.to < run.total_us;
-}
-
 let motion = 0;
 function look(from, to, jump) {
   const length = Math.min(run.total_us, Math.max(CLOSEST, to - from));
   const first = Math.max(0, Math.min(run.total_us - length, (from + to - length) / 2));
+  Object.assign(goal, {from: first, to: first + length});
   cancelAnimationFrame(motion);
   if (jump || calm.matches) {
-    Object.assign(view, {from: first, to: first + length});
+    Object.assign(view, goal);
     changed();
     return;
   }
   const begun = performance.now(), before = {...view};
   const step = (now) => {
     const part = Math.min(1, Math.max(0, (now - begun) / 150)), ease = 1 - (1 - part) ** 3;
-    view.from = before.from + (first - before.from) * ease;
-    view.to = before.to + (first + length - before.to) * ease;
+    view.from = before.from + (goal.from - before.from) * ease;
+    view.to = before.to + (goal.to - before.to) * ease;
     changed();
     if (part < 1) motion = requestAnimationFrame(step);
   };
@@ -39,14 +37,14 @@ function look(from, to, jump) {
 }
 
 function zoom(factor, middle, jump) {
-  const centre = middle ?? (view.from + view.to) / 2;
-  const from = centre - (centre - view.from) * factor;
-  look(from, from + (view.to - view.from) * factor, jump);
+  const centre = middle ?? (goal.from + goal.to) / 2;
+  const from = centre - (centre - goal.from) * factor;
+  look(from, from + (goal.to - goal.from) * factor, jump);
 }
 
 function pan(part, jump) {
-  const by = (view.to - view.from) * part;
-  look(view.from + by, view.to + by, jump);
+  const by = (goal.to - goal.from) * part;
+  look(goal.from + by, goal.to + by, jump);
 }
 
 function tick_label(us) {

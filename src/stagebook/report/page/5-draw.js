@@ -206,7 +206,11 @@ function draw_stage(stage, chart) {
   if (last && last.kind === "open" && stage.expected_us > last.to - last.from) piece(chart, "est", last.to, last.from + stage.expected_us, 2);
   if (last && stage.state === "timeout") piece(chart, "wall", last.to, last.to, 3);
   if (stage.on_path && stage.works.length) piece(chart, "cl", stage.works[0].from, stage.end, 2);
-  if (stage.phases.length) {
+  if (stage.end >= 0 && x(stage.end) < 0) {
+    chart.append(at_left(el("span", "tag", "\u2039"), 2));  // it lies before what is in view
+  } else if (stage.begin < Infinity && x(stage.begin) > view.width) {
+    chart.append(at_left(el("span", "tag", "\u203a"), view.width - 8));
+  } else if (stage.phases.length) {
     tag(chart, remarks(stage), stage.begin, stage.end);
   } else if (stage.state === "skip" && stage.root !== undefined && stages[stage.root].end >= 0) {
     piece(chart, "skp", stages[stage.root].end, run.total_us, 2);
@@ -229,7 +233,7 @@ function remarks(stage) {
   return parts;
 }
 
-/* Beside the bar: as much as there is room for after its end, else before its beginning. */
+/* Beside the bar: as much as there is room for after its end, else before its beginning; else the weightiest upon it. */
 function tag(chart, parts, begin, end) {
   const first = Math.max(0, x(begin)), last = Math.min(view.width, x(end));
   for (let number = parts.length; number > 0; number -= 1) {
@@ -239,12 +243,13 @@ function tag(chart, parts, begin, end) {
       return;
     }
     if (first - wide > 0 && first < view.width) {
-      const found = el("span", "tag", text);
+      const found = el("span", "tag left", text);
       found.style.right = `${view.width - first + 6}px`;
       chart.append(found);
       return;
     }
   }
+  if (parts.length && parts[0].length * 5.7 + 20 < view.width) beside(chart, parts[0], "tag over");
 }
 
 function at_left(found, px) {
@@ -252,8 +257,8 @@ function at_left(found, px) {
   return found;
 }
 
-function beside(chart, text) {
-  const found = el("span", "tag", text);
+function beside(chart, text, name = "tag") {
+  const found = el("span", name, text);
   found.style.right = "8px";
   if (text.length * 5.7 > view.width) found.style.left = "0";
   chart.append(found);
@@ -262,7 +267,7 @@ function beside(chart, text) {
 /* A strip of cells, one a stage, over the time of all; failing cells are taller. */
 function draw_fold(row, chart) {
   if (row.is_aside) {
-    beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? `${row.names}  ${row.note}` : row.note);
+    beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? row.names + (row.note.startsWith("\u2190") ? " " : ": ") + row.note : row.note);
     return;
   }
   const begin = row.members.reduce((least, one) => Math.min(least, one.begin), Infinity);

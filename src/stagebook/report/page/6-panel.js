@@ -179,11 +179,12 @@ function th(text, name) {
 }
 
 function usage_table(attempts) {
+  const counted_by = ({usage: used}) => (!used?.method ? NONE : used.max_rss_method && used.max_rss_method !== used.method ? `${used.method}, memory ${used.max_rss_method}` : used.method);
   const seconds = (value) => (value === null || value === undefined ? NONE : span(value * 1e6));
   const known = [
     ["CPU", (one) => seconds(one.usage?.cpu_s)], ["user", (one) => seconds(one.usage?.cpu_user_s)], ["system", (one) => seconds(one.usage?.cpu_system_s)],
     ["memory peak", (one) => size(one.usage?.max_rss_bytes)], ["read", (one) => size(one.usage?.read_bytes)], ["written", (one) => size(one.usage?.write_bytes)],
-    ["counted by", (one) => one.usage?.method || NONE], ["around", (one) => one.around?.text || NONE],
+    ["counted by", counted_by], ["around", (one) => one.around?.text || NONE],
   ];
   const head = el("tr", "", th("attempt"), ...attempts.map((one) => th(String(one.number), "r")));
   const body = known.map(([name, text]) => {

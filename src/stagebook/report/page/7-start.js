@@ -130,12 +130,13 @@ function mark() {
 }
 
 function table() {
-  const is_table = $("table").hidden;
+  const is_table = $("table").hidden, has_focus = document.activeElement === tree || $("table").contains(document.activeElement);
   $("table").hidden = !is_table;
   $("timeline").hidden = $("legend").hidden = is_table;
   toggle("t", is_table);
   if (is_table) draw_table();
   else arrange();
+  if (has_focus) (is_table ? $("table") : tree).focus({preventScroll: true});
 }
 
 function enter(at_log) {
@@ -229,7 +230,7 @@ $("theme").addEventListener("click", () => {
   const root = document.documentElement, next = {auto: "dark", dark: "light", light: "auto"}[root.dataset.theme || "auto"];
   if (next === "auto") delete root.dataset.theme;
   else root.dataset.theme = next;
-  $("theme").textContent = `Theme: ${next}`;
+  $("theme-name").textContent = next;
 });
 
 /* The pointer: a click chooses, on a name it opens; a drag moves what is in view; the wheel zooms with ctrl, moves with shift. */
@@ -292,7 +293,9 @@ function begin() {
   const mark_of_run = document.querySelector("#verdict-glyph");
   mark_of_run.setAttribute("aria-label", STATE_WORDS[run.state] || run.state);
   mark_of_run.firstElementChild.setAttribute("href", `#g-${GLYPHS[run.state] || run.state}`);
-  $("about").replaceChildren("Run ", el("span", "m", run.short), ` \u00b7 ${run.about.join(" \u00b7 ")} \u00b7 `, moment(run.started_us, true));
+  const id = el("span", "m", run.short);
+  id.title = run.run;
+  $("about").replaceChildren("Run ", id, ` \u00b7 ${run.about.join(" \u00b7 ")} \u00b7 `, moment(run.started_us, true));
   if (run.stood_still_us) $("about").append(` \u00b7 and stood still for ${span(run.stood_still_us)} between two engines, which the axis leaves out`);
   $("totals").replaceChildren(...run.totals.map(([name, figure, more]) => el("div", "", el("dt", "", name), el("dd", "", el("b", "", figure), more ? ` ${more}` : ""))));
   $("mini-label").textContent = stages.length === 1 ? "1 stage" : `all ${count(stages.length)} stages`;

@@ -45,7 +45,7 @@ _USAGE = (
     "write_bytes",
     "method",
 )
-_AROUND = ("cpu_some", "memory_some", "io_some", "pressure_method")
+_AROUND = ("cpu_some", "memory_some", "io_some")
 _TEXT_MAX = 4000  #: characters of one text
 
 
@@ -57,7 +57,6 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
     roots = words.roots_of(by_id)
     read = rows.instants()
     short = short or str(document["run"])[:8]
-    is_open = document["outcome"] is None
     return {
         "run": document["run"],
         "short": short,
@@ -65,13 +64,11 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "file": _text((document.get("file") or "").rsplit("/", 1)[-1]),
         "verdict": verdict(document, short, total_us),
         "state": _state(document),
-        "is_open": is_open,
         "is_measured": bool(document.get("measured")),
         "is_chain": not rows.is_one_by_one(document),
         "started_us": read(document["started"]),
-        "as_of_us": as_of_us if is_open else None,
+        "as_of_us": as_of_us if document.get("state") == "running" else None,
         "total_us": total_us,
-        "jobs": document["jobs"],
         "about": _about(document),
         "stood_still_us": _stood_still_us(document, read),
         "totals": _totals(document, courses),
@@ -80,7 +77,7 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "path": [index_of[name] for name in document["critical_path"] if name in index_of],
         "together": _together(document, index_of),
         "stages": [
-            _stage(document, stage, known.get(stage["stage"]), index_of, by_id, roots, read) for stage in document["stages"]
+            _stage(document, stage, known.get(name), index_of, by_id, roots, read) for name, stage in by_id.items()
         ],
         "failed": [index_of[stage["stage"]] for stage in failure.failures(document)],
         "logs": {
@@ -97,11 +94,10 @@ def verdict(document: Document, short: str, total_us: int) -> str:
         return _failed(document, counting)
     if outcome is None and document.get("state") == "running":
         return _under_way(document, counting, total_us)
-    text = f"{_text(document['pipeline'])} {summary.verdict(document, short)}"
-    if outcome == "success" and document["wall_s"] is not None:
-        head, comma, rest = text.partition(" passed")
-        text = f"{head}{comma} in {span(document['wall_s'], NO_BREAK)}{rest}" if comma else text
-    return text[:_TEXT_MAX]
+    said = summary.verdict(document, short)
+    if said.startswith("passed") and document["wall_s"] is not None:
+        said = f"passed in {span(document['wall_s'], NO_BREAK)}{said[6:]}"
+    return f"{_text(document['pipeline'], 200)} {said}"[:_TEXT_MAX]
 
 
 def _failed(document: Document, failed: Sequence[Document]) -> str:

@@ -56,7 +56,7 @@ def render(
 
 def part(name: str) -> str:
     """A file of this package."""
-    data = get_data(__package__ or "", name)
+    data = get_data("stagebook.report.page", name)
     assert data is not None, "files of the page lie beside this module"
     return data.decode()
 
