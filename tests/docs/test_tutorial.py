@@ -132,7 +132,7 @@ def test_what_readme_calls_not_built_is_marked_so_in_the_reference() -> None:
     said = (ROOT / "README.md").read_text().partition("do nothing yet:")[2].partition("marks *later*")[0]
     keys = (DOCS / "reference" / "keys.md").read_text()
     names = re.findall(r"`([a-z]+)`", said)
-    assert len(names) > 8
+    assert len(names) > 5
     for name in names:
         assert re.search(rf"^\| `{name}` \|.*\*\(later\)\*", keys, re.MULTILINE), name
 
