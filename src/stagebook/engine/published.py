@@ -33,15 +33,13 @@ class Entry(NamedTuple):
 
 
 class Published:
-    def __init__(
-        self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str, up_to_date: set[int]
-    ) -> None:  # fmt: skip
-        """`up_to_date` are stages that were found so; what they made is looked up when it matters."""
+    def __init__(self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str) -> None:
         self._stages = pipeline.stages
         self._machine = machine
         self._freshness = freshness
         self._run = run
-        self._up_to_date = up_to_date
+        self._kept: set[int] = set()  #: stages that are up to date
+        self._unread: list[int] = []  #: those of them of which it was not looked up yet what they made
         self._by_path: dict[str, Entry] = {}
         self._of: dict[int, set[str]] = {}
         self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
@@ -69,9 +67,26 @@ class Published:
             self._of[stage] = {row[0] for row in rows}
             self._by_path.update((path, Entry(stage, digest, size)) for path, size, digest in rows)
 
-    def paths_of_others(self, stage: int) -> set[str]:
-        self._catch_up()
-        return {path for path, entry in self._by_path.items() if entry.stage != stage}
+    def keep(self, stage: int) -> None:
+        """The stage is up to date: what it made before stands. That is looked up when something else runs."""
+        self._kept.add(stage)
+        self._unread.append(stage)
+
+    def is_kept(self, stage: int) -> bool:
+        return stage in self._kept
+
+    def is_of_other(self, stage: int, path: str) -> bool:
+        """Whether another stage published what lies at a path."""
+        entry = self._entry(path)
+        return entry is not None and entry.stage != stage
+
+    def _entry(self, path: str) -> Entry | None:
+        while self._unread:
+            stage = self._unread.pop()
+            if stage not in self._of:
+                last = self._freshness.last(stage)
+                self.add(stage, last.outputs if last is not None else ())
+        return self._by_path.get(path)
 
     # Before a consumer starts -------------------------------------------------------------------------------------
 
@@ -80,12 +95,6 @@ class Published:
         for need in self._machine.plan.stages[stage].needs:
             if self._stages[need].outputs and need not in self._of and need not in self._torn:
                 self._ask_record(need)
-
-    def _catch_up(self) -> None:
-        """Something runs, so it matters what others made, be it by no need of its."""
-        for stage in self._up_to_date - self._of.keys():
-            last = self._freshness.last(stage)
-            self.add(stage, last.outputs if last is not None else ())
 
     def _ask_record(self, need: int) -> None:
         state = self._machine.state(need)
@@ -117,7 +126,7 @@ class Published:
         """What is wrong with its inputs, as they were read just now."""
         there = set()
         for file in inputs:
-            entry = self._by_path.get(file.path)
+            entry = self._entry(file.path)
             there.add(file.path)
             if entry is not None and entry.stage != stage and entry.digest != file.digest:
                 return f"{file.path} changed after {self._name(entry.stage)} published it ({_both(entry, file)})"
@@ -137,11 +146,10 @@ class Published:
 
     def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
         """Without what others published and this stage has not touched; and what is wrong where it has."""
-        self._catch_up()
         own: list[File] = []
         declared = {output.path for output in self._stages[stage].outputs}
         for file in files:
-            entry = self._by_path.get(file.path)
+            entry = self._entry(file.path)
             if entry is None or entry.stage == stage:
                 own.append(file)
             elif file.path in declared or (
