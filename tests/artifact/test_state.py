@@ -400,3 +400,17 @@ def test_no_descriptor_is_left(cache: str) -> None:
         state.close()
     named(cache)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_record_is_there_plain_while_nothing_has_begun_after_it(cache: str) -> None:
+    state = fresh(cache)
+    assert state.record("build") is None
+    assert state.torn("build") is None
+    succeed(state)
+    record = state.record("build")
+    assert record is not None
+    assert (record["run"], record["outputs"][0][0]) == ("R", "dist")
+    assert state.torn("build") is None
+    assert state.begun("build", "S", 2) is None
+    assert state.record("build") is None
+    assert state.torn("build") == ("S", 2)

@@ -327,6 +327,61 @@ def test_strange_things_in_the_store_are_left_alone(root: Path, store: Store) ->
     assert (Path(store.objects) / "ab" / ("0" * 62)).is_symlink()
 
 
+@pytest.mark.parametrize("name", ["", "objects", "objects/tmp", "objects/ab"])
+def test_g21_a_link_in_the_store_leads_nowhere(root: Path, tmp_path: Path, store: Store, name: str) -> None:
+    """A checkout may bring one: nothing is written, listed or removed behind it."""
+    outside = tmp_path / "outside"
+    canaries = (
+        "0" * 62,
+        "1-1-a",
+        "ab/" + "0" * 62,
+        "tmp/1-1-a",
+        "stages-0123456789abcdef.jsonl.1.tmp",
+        "objects/tmp/1-1-a",
+    )
+    for canary in canaries:
+        (outside / canary).parent.mkdir(parents=True, exist_ok=True)
+        (outside / canary).write_text("canary")
+        os.utime(outside / canary, (1, 1))
+    link = Path(store.objects).parent / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside)
+    before = {path: path.stat() for path in outside.rglob("*") if path.is_file()}
+    for number in range(300 if name == "objects/ab" else 1):
+        store.put(str(root), make(root, "a", str(number)))
+    store.collect(0, 0)
+    assert store.verify().damaged == {}
+    store.tidy()
+    assert {path: path.stat() for path in outside.rglob("*") if path.is_file()} == before
+
+
+def test_what_cannot_be_removed_is_said(root: Path, store: Store, monkeypatch: Any) -> None:
+    (file,) = filled(root, store, 100)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(module, "_unlink", refuse)
+    with pytest.raises(PermissionError):
+        store.collect(0, 0)
+    assert store.tidy(max_age_s=1) is None
+    assert store.has(file.digest)
+
+
+@pytest.mark.parametrize("cloned", [b"good", b"evil"])
+def test_blocks_that_were_shared_are_read_back(root: Path, store: Store, monkeypatch: Any, cloned: bytes) -> None:
+    """As on btrfs and XFS, whose clone is as good as what is found in it."""
+    file = make(root, "a", b"good" * 2**15)
+
+    def clone(source: int, fd: int) -> bool:
+        os.pwrite(fd, cloned * 2**15, 0)
+        return True
+
+    monkeypatch.setattr(module, "_cloned", clone)
+    assert (store.put(str(root), file) is None) == (cloned == b"good")
+    assert store.has(file.digest) == (cloned == b"good")
+
+
 def test_a_store_is_tidied_once_a_day_or_when_much_was_put(root: Path, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "cache"), limit_bytes=100)
     assert store.tidy() is None

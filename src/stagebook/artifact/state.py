@@ -33,7 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
-VERSION = 1
 _plain = json.JSONDecoder()
 _HEAD = b'{"v":1,"stage":'
 _KIND = b',"kind":"'

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 10 * 2**30
 AGE_S = 30 * 86_400
 _FICLONE = 0x40049409
+_CLONED_MIN = 64 * 1024
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = b"link:"
 _CHUNK = 2**20
 _TOGETHER = 4096  #: so many objects are read by one call
 _TIDY_S = 86_400
+_COUNTED = 2**20
 _TEMPORARY_AGE_S = 3_600  #: no copy takes longer than that: what is older was left by somebody who was killed
 _HEX = frozenset("0123456789abcdef")
+_DRAFT = r"[0-9]+-[0-9]+-[0-9a-f]+"
+_DRAFT_OF_STATE = r"stages-[0-9a-f]{16}\.jsonl\.[0-9]+\.tmp"
 
 
 class Entry(NamedTuple):
@@ -65,7 +69,13 @@ class Store:
         self._temporaries = os.path.join(self.objects, "tmp")
         self._limit = LIMIT_BYTES if limit_bytes is None else limit_bytes
         self._count = 0
+        self._is_made = False
+        self._uncounted = 0
         self._added = os.path.join(self.objects, "added")
+
+    @property
+    def _is_ours(self) -> bool:
+        return _is_folder(self._cache) and _is_folder(self.objects)
 
     def path(self, digest: str) -> str:
         return os.path.join(self.objects, digest[:2], digest[2:])
@@ -131,7 +141,7 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """All objects, in the order of their digests."""
-        for folder in _names(self.objects):
+        for folder in _names(self.objects) if self._is_ours else ():
             if len(folder) != 2 or not _HEX.issuperset(folder):
                 continue
             for name in _names(os.path.join(self.objects, folder)):
@@ -145,7 +155,8 @@ class Store:
                     yield Entry(folder + name, status.st_size, status.st_mtime)
 
     def verify(self, progress: Callable[[int, int, int], None] | None = None) -> Verified:
-        """Read every object; those that do not hold what they are named by, or cannot be read, are removed.
+        """Read every object; those that do not hold what they are named by, or cannot be read, are removed. Raises
+        OSError where one cannot be removed.
 
         `progress` is told the objects and bytes read until now, and the bytes of all.
         """
@@ -158,7 +169,7 @@ class Store:
             for digest, got in self._read(some):
                 if got != digest:
                     damaged[digest] = got
-                    _remove(self.path(digest))
+                    _unlink(self.path(digest))
             count, size = count + len(some), size + sum(entry.size for entry in some)
             if progress is not None:
                 progress(count, size, total)
@@ -186,7 +197,7 @@ class Store:
         now: float | None = None,
     ) -> Collected:
         """Remove objects that were not used for longer than `max_age_s`, then those used least recently until the rest
-        is within the limit. Objects in `named` do not age, and go last."""
+        is within the limit. Objects in `named` do not age, and go last. Raises OSError where one cannot be removed."""
         now = time.time() if now is None else now
         ordered = sorted(self.entries(), key=lambda entry: (entry.digest in named, entry.used, entry.digest))
         kept = sum(entry.size for entry in ordered)
@@ -198,10 +209,8 @@ class Store:
                 kept -= entry.size
         stale = self._stale(now)
         if not dry_run:
-            for entry in going:
-                _remove(self.path(entry.digest))
-            for path, _ in stale:
-                _remove(path)
+            for path in [*(self.path(entry.digest) for entry in going), *(path for path, _ in stale)]:
+                _unlink(path)
         return Collected(tuple(going), tuple(stale), kept)
 
     def tidy(self, max_age_s: float = AGE_S) -> Collected | None:
@@ -214,19 +223,24 @@ class Store:
         mark = os.path.join(self.objects, "tidied")
         now = time.time()
         try:
-            os.stat(self.objects)
+            if not self._is_ours:
+                return None
             is_due = _status(mark, "st_mtime") < now - _TIDY_S or _status(self._added, "st_size") > self._limit // 10
             if not is_due:
                 return None
             for path in (mark, self._added):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             os.utime(mark)
+            return self.collect(self._limit, max_age_s, named=named(self._cache).keys(), now=now)
         except OSError:
             return None
-        return self.collect(self._limit, max_age_s, named=named(self._cache).keys(), now=now)
 
     def _note(self, size: int) -> None:
-        """Keep count of what is put: a file with holes, as long as all of that."""
+        """Keep count of what is put: a file with holes, as long as all of that, but for a little at the end."""
+        self._uncounted += size
+        if self._uncounted < min(_COUNTED, self._limit // 10):
+            return
+        size, self._uncounted = self._uncounted, 0
         try:
             fd = os.open(self._added, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
@@ -237,9 +251,20 @@ class Store:
             pass
 
     def _stale(self, now: float) -> list[tuple[str, int]]:
-        found = []
-        drafts = [os.path.join(self._cache, name) for name in _names(self._cache) if name.endswith(".tmp")]
-        for path in [*drafts, *(os.path.join(self._temporaries, name) for name in _names(self._temporaries))]:
+        """What was begun to be written so long ago that nobody is at it any more."""
+        import re
+
+        found: list[tuple[str, int]] = []
+        if not self._is_ours:
+            return found
+        for path in [
+            *(os.path.join(self._cache, name) for name in _names(self._cache) if re.fullmatch(_DRAFT_OF_STATE, name)),
+            *(
+                os.path.join(self._temporaries, name)
+                for name in _names(self._temporaries)
+                if re.fullmatch(_DRAFT, name)
+            ),
+        ]:
             try:
                 status = os.lstat(path)
             except OSError:
@@ -249,9 +274,12 @@ class Store:
         return found
 
     def _draft(self) -> str:
-        if not os.path.isdir(self._temporaries):
-            os.makedirs(self.objects, 0o700, exist_ok=True)
-            _make(self._temporaries)
+        """The path of a new temporary file. Raises OSError."""
+        if not self._is_made:
+            os.makedirs(os.path.dirname(self._cache), exist_ok=True)
+            for folder in (self._cache, self.objects, self._temporaries):
+                _make(folder)
+            self._is_made = True
         self._count += 1
         return os.path.join(self._temporaries, f"{os.getpid()}-{self._count}-{time.time_ns():x}")
 
@@ -293,16 +321,19 @@ def _kept(source: int, draft: str, mode: int) -> str:
     written. Raises OSError."""
     from blake3 import blake3
 
-    if not stat.S_ISREG(os.fstat(source).st_mode):
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "")
     hasher = blake3()
-    buffer = bytearray(_CHUNK)
+    left = status.st_size
+    buffer = bytearray(max(1, min(left, _CHUNK)))
     view = memoryview(buffer)
     fd = os.open(draft, _NEW, mode)
     try:
-        is_shared = _cloned(source, fd)
-        while count := os.readv(fd if is_shared else source, [buffer]):
+        is_shared = status.st_size >= _CLONED_MIN and _cloned(source, fd)
+        while left >= 0 and (count := os.readv(fd if is_shared else source, [buffer])):
             hasher.update(view[:count])
+            left -= count
             rest = view[:0] if is_shared else view[:count]
             while rest:
                 rest = rest[os.write(fd, rest) :]
@@ -327,10 +358,19 @@ def _size(file: File) -> int:
 
 
 def _names(folder: str) -> list[str]:
+    """What is in a folder; nothing where it is none, or a link: a checkout may bring one that leads to the user's own
+    files."""
     try:
-        return sorted(os.listdir(folder))
+        return sorted(os.listdir(folder)) if _is_folder(folder) else []
     except OSError:
         return []
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _status(path: str, name: str) -> float:
@@ -342,14 +382,24 @@ def _status(path: str, name: str) -> float:
 
 
 def _make(folder: str) -> None:
+    """Raises OSError, also where a link is in its place."""
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
+        if not _is_folder(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
         pass
 
 
-def _remove(path: str, folder: int | None = None) -> None:
+def _unlink(path: str) -> None:
+    """Raises OSError, but for what is gone already."""
     try:
-        os.unlink(path, dir_fd=folder)
-    except OSError:
+        os.unlink(path)
+    except FileNotFoundError:
         pass

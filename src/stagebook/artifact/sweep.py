@@ -75,6 +75,8 @@ def remove(state: str, left: Left) -> bool:
     try:
         aside = os.path.join(state, "cache", _REMOVED)
         os.makedirs(aside, 0o700, exist_ok=True)
+        if os.path.realpath(aside) != os.path.join(os.path.realpath(state), "cache", _REMOVED):
+            raise SurroundingsError(f"cannot remove {left.path}: {aside} is a link")
         end = os.path.join(aside, f"{left.run}-{os.getpid()}-{time.time_ns():x}")
         os.rename(left.path, end)
         shutil.rmtree(end)
@@ -91,7 +93,8 @@ def finish(state: str) -> None:
     """Remove what somebody else began to remove, and was killed at."""
     import shutil
 
-    shutil.rmtree(os.path.join(state, "cache", _REMOVED), ignore_errors=True)
+    if not os.path.islink(os.path.join(state, "cache")):
+        shutil.rmtree(os.path.join(state, "cache", _REMOVED), ignore_errors=True)  # which follows no link
 
 
 def size_of(folder: str) -> int:

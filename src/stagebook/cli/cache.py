@@ -9,7 +9,7 @@ import time
 from stagebook.cli import output, place
 from stagebook.cli.words import nearest, usage_error
 from stagebook.model import quantity
-from stagebook.model.problem import FAILED, OK
+from stagebook.model.problem import FAILED, OK, SurroundingsError
 from stagebook.record.clock import stamp
 from stagebook.report import cache as report
 
@@ -76,7 +76,10 @@ def _verify(args: Namespace) -> int:
     from stagebook.artifact.store import Store
 
     folder = os.path.join(place.state_directory(args), "cache")
-    found = Store(folder).verify(None if args.quiet else _Progress())
+    try:
+        found = Store(folder).verify(None if args.quiet else _Progress())
+    except OSError as error:
+        raise SurroundingsError(f"cannot remove {error.filename}: {error.strerror}") from None
     document = {
         "objects": found.objects,
         "size_bytes": found.size,

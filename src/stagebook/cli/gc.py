@@ -8,6 +8,7 @@ import sys
 from stagebook.cli import output, place
 from stagebook.cli.words import usage_error
 from stagebook.model import quantity
+from stagebook.model.problem import SurroundingsError
 from stagebook.report import cache as report
 
 TYPE_CHECKING = False
@@ -45,7 +46,10 @@ def execute(args: Namespace) -> int:
     runs = [] if runs_age_s is None else sweep.over(where, runs_age_s)
     going = {left.run for left in runs}
     aside = [left for left in sweep.unpublished(where, age_s) if left.run not in going]
-    collected = store.collect(limit, age_s, args.dry_run, state.named(folder).keys())
+    try:
+        collected = store.collect(limit, age_s, args.dry_run, state.named(folder).keys())
+    except OSError as error:
+        raise SurroundingsError(f"cannot remove {error.filename}: {error.strerror}") from None
     if not args.dry_run:
         runs = [left for left in runs if sweep.remove(where, left)]
         aside = [left for left in aside if sweep.remove(where, left)]
