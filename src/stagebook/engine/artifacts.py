@@ -17,7 +17,7 @@ from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
 from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
-from stagebook.engine.hasher import Failed, Hasher
+from stagebook.engine.hasher import Failed, Hasher, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
@@ -129,26 +129,25 @@ class Artifacts:
         """`work` is told whether it is in a child; `then` gets what it gave, or `Failed`."""
         if is_much:
             self._then[key] = then
-            self.hasher.begin(key, lambda: work(True))
-            return
-        try:
-            answer = work(False)
-        except OSError as error:
-            answer = Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
-        then(answer)
+            self._tell(self.hasher.begin(key, partial(work, True)))
+        else:
+            then(done_here(partial(work, False)))
+
+    def _tell(self, finished: Sequence[tuple[Any, Any]]) -> None:
+        for key, answer in finished:
+            self._then.pop(key)(answer)
 
     def pump(self, fd: int) -> bool:
         """Take what a child says; False if the descriptor is of none."""
         finished = self.hasher.pump(fd)
         if finished is None:
             return False
-        for key, answer in finished:
-            self._then.pop(key)(answer)
+        self._tell(finished)
         return True
 
     def _stop(self, key: Any) -> None:
         if self._then.pop(key, None) is not None:
-            self.hasher.stop(key)
+            self._tell(self.hasher.stop(key))
 
     # Up to date ---------------------------------------------------------------------------------------------------
 
@@ -164,8 +163,9 @@ class Artifacts:
         if why is not None:
             self.ear.judged(stage, "run", _joined(reason, why))
             return
-        look = partial(self._look, stage, self._freshness.known_of(stage))
-        self._do((stage, "judge"), self._freshness.is_much(stage), look, partial(self._seen, stage, reason))
+        known = self._freshness.known_of(stage)
+        look, then = partial(self._look, stage, known), partial(self._seen, stage, reason)
+        self._do((stage, "judge"), self._freshness.is_much(stage, known), look, then)
 
     def _look(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
         faults.hit("artifact.hash")
@@ -234,7 +234,7 @@ class Artifacts:
         self._published.ask(start.stage)
         known = self._freshness.known_of(start.stage, but=partial(self._published.is_of_other, start.stage))
         self._do(
-            (start.stage, "verify"), self._freshness.is_much(start.stage) or self._published.is_much(start.stage),
+            (start.stage, "verify"), self._freshness.is_much(start.stage, known),
             partial(self._look_again, start.stage, known), partial(self._verified, attempt),
         )  # fmt: skip
 

@@ -141,7 +141,7 @@ class Freshness:
         made = set(outputs)
         return [path for path in found if path not in made] if made else found
 
-    def is_much(self, index: int) -> bool:
+    def is_much(self, index: int, known: Mapping[str, File]) -> bool:
         """Whether to look at all its files takes longer than the loop may be away."""
         stage = self._pipeline.stages[index]
         globs = (*stage.inputs, *output_globs(stage))
@@ -152,7 +152,7 @@ class Freshness:
         elif len(last.inputs) + len(last.outputs) > HERE_FILES:
             return True
         try:
-            return self.is_much_of(paths.found(self.root, globs), self.known_of(index))
+            return self.is_much_of(paths.found(self.root, globs), known)
         except Unsound:
             return False  # to be told by whoever reads them
 

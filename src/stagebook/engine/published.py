@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from stagebook.artifact.digest import File
 from stagebook.engine.freshness import Freshness, output_globs
-from stagebook.model.globs import Globs, Meeting
+from stagebook.graph.artifacts import read_of
+from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.scheduler.machine import Machine
@@ -108,20 +109,6 @@ class Published:
         elif state == "skip":
             self._torn.add(need)
 
-    def is_much(self, stage: int) -> bool:
-        """Whether to read what it gets of others takes long."""
-        from stagebook.engine.freshness import HERE_BYTES, HERE_FILES
-
-        globs = Globs(self._stages[stage].inputs)
-        count = size = 0
-        for need in self._machine.plan.stages[stage].needs:
-            for path in self._of.get(need, ()):
-                if globs.first([path]) is not None:
-                    count, size = count + 1, size + self._by_path[path].size
-                    if count > HERE_FILES or size > HERE_BYTES:
-                        return True
-        return False
-
     def mismatch(self, stage: int, inputs: Sequence[File]) -> str | None:
         """What is wrong with its inputs, as they were read just now."""
         there = set()
@@ -130,10 +117,11 @@ class Published:
             there.add(file.path)
             if entry is not None and entry.stage != stage and entry.digest != file.digest:
                 return f"{file.path} changed after {self._name(entry.stage)} published it ({_both(entry, file)})"
-        globs = Globs(self._stages[stage].inputs)
+        inputs_of_it = self._stages[stage].inputs
+        globs, beginnings = Globs(inputs_of_it), tuple(map(_beginning, inputs_of_it))
         for need in self._machine.plan.stages[stage].needs:
-            missing = sorted(self._of.get(need, set()) - there)
-            path = globs.first(missing)
+            missing = [path for path in self._of.get(need, ()) if path not in there and path.startswith(beginnings)]
+            path = globs.first(sorted(missing))
             if path is not None and self._by_path[path].stage == need:
                 return f"{path} is missing: {self._name(need)} published it"
             if need in self._torn:
@@ -193,16 +181,20 @@ class Published:
         if self._consumers is None:
             self._consumers = {}
             at = {stage.id: index for index, stage in enumerate(self._stages)}
-            meeting = Meeting()
             for index, stage in enumerate(self._stages):
                 for producer in stage.early:
-                    early = [output.path for output in self._stages[at[producer]].outputs if output.early]
-                    globs = [one for one in early if any(meeting.meet(one, glob) for glob in stage.inputs)]
+                    read = read_of(stage.inputs, self._stages[at[producer]].outputs)
+                    globs = [output.path for output in read if output.early]
                     self._consumers.setdefault(at[producer], []).append((index, globs))
         return self._consumers
 
     def _name(self, stage: int) -> str:
         return self._stages[stage].id
+
+
+def _beginning(glob: str) -> str:
+    """What every path that it matches begins with: most paths are told by that."""
+    return glob[: min(at for at in (*map(glob.find, "*?["), len(glob)) if at >= 0)].removeprefix("./")
 
 
 def _both(entry: Entry, file: File) -> str:
