@@ -20,7 +20,7 @@ from stagebook.record.state import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Sequence
+    from typing import Callable, Sequence
 
     from stagebook.record.mask import Mask
 
@@ -110,7 +110,7 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
 
 
 def put_aside(
-    root: str, stage: Stage, spared: Collection[str], target: str, reports: str | None, mask: Mask | None = None
+    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: str | None, mask: Mask | None = None
 ) -> list[str]:  # fmt: skip
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
     JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
@@ -125,7 +125,7 @@ def put_aside(
     _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
-            if path in kept or path in spared:
+            if path in kept or spared(path):
                 continue
             faults.hit("artifact.aside")
             try:
