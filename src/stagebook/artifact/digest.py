@@ -35,7 +35,7 @@ FILE_COST = 16 * 1024
 #: Work from which on children share it; below, to make them takes longer.
 SHARED_COST = 24 * 2**20
 _MAPPED_MIN = 4 * 2**20
-_WINDOW = 128 * 2**20  #: so much of a file is mapped at a time: memory stays flat, and cores seldom wait for one another
+_WINDOW = 128 * 2**20  #: so much of a file is mapped at a time: memory stays flat, cores seldom wait for others
 _CHUNK = 2**20
 _SMALL = 128 * 1024
 
