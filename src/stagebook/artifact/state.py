@@ -359,7 +359,7 @@ def _file(flat: Sequence[Any], moments: Sequence[Moment]) -> File:
 def _last(done: bytes | None, begun: bytes | None) -> Last:
     if done is None:
         return Last(False)
-    record = json.loads(done)
+    record = _plain.decode(done.decode("ascii"))
     moments = [Moment(*moment) for moment in record["moments"]]
     inputs = tuple(_file(flat, moments) for flat in record["inputs"])
     outputs = tuple(_file(flat, moments) for flat in record["outputs"])
