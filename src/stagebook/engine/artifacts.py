@@ -275,6 +275,7 @@ class Artifacts:
         theirs = os.path.join(os.path.dirname(self._directory), run)
         if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
             return  # its engine has done it, or will
+        self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
         spared = partial(self._published.is_of_other, index)
         for text in closing.put_aside(self._freshness.root, stage, spared, target, None):
@@ -363,6 +364,7 @@ class Artifacts:
         attempt.step = "leaving"
         index = attempt.start.stage
         self._published.withdraw(index)
+        self._published.catch_up()
         if not attempt.stage.outputs:
             self._leave(attempt, attempt.end)
             return
