@@ -352,7 +352,8 @@ class Artifacts:
         for text in closed.warnings:
             self._warn(text)
         if attempt.parts is not None:
-            parts = {**attempt.parts, VALUES: dict(self._outputs.of(attempt.stage.id))}
+            values = {} if attempt.stage.secrets else dict(self._outputs.of(attempt.stage.id))
+            parts = {**attempt.parts, VALUES: values}
             program = self._freshness.program(self._filled(index))
             self._warn(self._freshness.state.done(
                 attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program
