@@ -300,10 +300,10 @@ class _Reader:
                 return None
             digest = hasher.hexdigest()
         after = os.fstat(fd)
-        mtime, ctime = before.st_mtime_ns, before.st_ctime_ns
-        if size != after.st_size or ctime != after.st_ctime_ns or mtime != after.st_mtime_ns:
+        ctime = before.st_ctime_ns
+        if size != after.st_size or ctime != after.st_ctime_ns:  # which no change leaves as it was
             return None
-        stamp = (before.st_dev, before.st_ino, size, mtime, ctime)
+        stamp = (before.st_dev, before.st_ino, size, before.st_mtime_ns, ctime)
         return digest, stamp, EXECUTABLE if mode & 0o111 else PLAIN
 
     def _mapped(self, fd: int, size: int) -> str:
