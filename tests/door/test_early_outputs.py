@@ -110,3 +110,19 @@ def test_a_resume_after_a_kill_announces_again(place: Place) -> None:
     done = place.run("run", "--resume", "--json")
     assert done.code == 0, done
     assert outcomes(done.json) == {"build": "success", "integration": "success"}
+
+
+def test_a_consumer_of_several_early_outputs_waits_for_those_it_reads(place: Place) -> None:
+    say = "echo {0} > dist/{0}; echo ready=dist/{0} >> $STAGEBOOK_OUTPUT; sleep 0.7"
+    place.pipeline({
+        "build": {"run": "\n".join(["mkdir -p dist", *(say.format(name) for name in "abc"), "sleep 0.5"]),
+                  "outputs": [{"path": f"dist/{name}", "ready": "early"} for name in "abc"]},
+        "first": {"run": "cat dist/a", "inputs": ["dist/a"]},
+        "two": {"run": "cat dist/a dist/b", "inputs": ["dist/a", "dist/b"]},
+        "all": {"run": "cat dist/*", "inputs": ["dist"]},
+    })  # fmt: skip
+    done = place.run("run", "--json", "-j", "4")
+    assert done.code == 0, done
+    at = seconds(done.json)
+    assert at["first"][0] < at["two"][0] - 0.4 < at["all"][0] - 0.8
+    assert at["all"][0] < at["build"][1]

@@ -11,6 +11,7 @@ import pytest
 
 from stagebook.engine.hasher import Failed, Hasher
 from stagebook.engine.wakeup import Wakeup
+from stagebook.record import faults
 
 
 @pytest.fixture
@@ -84,12 +85,30 @@ def test_what_is_stopped_ends_at_once_with_its_own_children(hasher: Hasher, wake
         hasher.begin(key, forks)
     time.sleep(0.1)
     began = time.monotonic()
-    assert hasher.stop("a")
-    assert hasher.stop("c")
-    assert hasher.stop("b")
-    assert not hasher.stop("a")
+    for key in ("a", "c", "b", "a"):
+        assert hasher.stop(key) == []
     assert time.monotonic() - began < 5
     assert not hasher.is_busy
+
+
+def test_what_waits_goes_on_when_another_is_stopped(hasher: Hasher, wakeup: Wakeup) -> None:
+    for key in ("a", "b"):
+        hasher.begin(key, lambda: time.sleep(60))
+    hasher.begin("c", lambda: "done")
+    assert len(hasher.pids) == 2
+    hasher.stop("a")
+    assert gathered(hasher, wakeup, 1) == {"c": "done"}
+
+
+def test_without_a_process_to_be_had_the_work_is_done_here(hasher: Hasher, wakeup: Wakeup) -> None:
+    faults.arm("artifact.fork:1:EAGAIN;artifact.fork:3+:EAGAIN")
+    try:
+        assert hasher.begin("a", os.getpid) == [("a", os.getpid())]
+        assert hasher.begin("b", lambda: time.sleep(0.2)) == []
+        assert hasher.begin("c", os.getpid) == [], "one of ours will end"
+        assert gathered(hasher, wakeup, 2) == {"b": None, "c": os.getpid()}
+    finally:
+        faults.arm(None)
 
 
 def test_a_child_keeps_nothing_of_ours_open(hasher: Hasher, wakeup: Wakeup) -> None:

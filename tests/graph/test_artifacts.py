@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.graph.artifacts import Link, TooManyLinksError, TooManyPairsError, links
+from stagebook.graph.artifacts import Link, TooManyLinksError, TooManyPairsError, links, read_of
 from stagebook.model.globs import Globs, is_path
 from stagebook.model.pipeline import Output
 
@@ -137,6 +137,12 @@ def test_a_link_tells_by_which_input_over_which_path_and_whether_all_of_it_is_ea
 def test_what_is_read_early_and_late_is_late() -> None:
     found = links([[], ["a", "b"]], [[Output("a", True), Output("b")], []], 9)
     assert found[1] == {0: Link(0, "a", False)}
+
+
+def test_the_outputs_of_one_stage_that_another_reads() -> None:
+    outputs = [Output("dist/a.whl", True), Output("log/*.txt"), Output("dist/b.zip", True)]
+    assert read_of(["dist/*.whl", "log/"], outputs) == outputs[:2]
+    assert read_of(["src"], outputs) == []
 
 
 def test_nobody_reads_from_itself() -> None:

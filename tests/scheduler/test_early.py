@@ -123,6 +123,33 @@ def test_a_backoff_looks_again_when_it_is_over() -> None:
     assert run.exit("build") == ["build: success", "start test 2"]
 
 
+@pytest.mark.parametrize("answer", ["none", "refused"])
+def test_who_is_on_the_way_to_a_lease_gives_its_units_back(answer: str) -> None:
+    plan = plan_of(
+        stage("build", attempts=2), stage("test", "build", early=(0,), units={"api": 1}), pools={"api": 1},
+        machine=("api",),
+    )  # fmt: skip
+    run = Run(plan)
+    assert announce(run, "build", "test") == ["lease test"]
+    if answer == "refused":
+        run.refused("test")
+    assert run.fail("build") == ["start build 2"]
+    assert run.state("test") == "waiting"
+    assert run.leased("test") == run.freed("test") == []
+    assert announce(run, "build", "test") == ["lease test"]
+    assert run.leased("test") == ["start test"]
+
+
+def test_who_waits_for_a_person_waits_for_its_need_first() -> None:
+    run = pair(retry_safe=False)
+    announce(run, "build", "test")
+    assert run.interrupt("test") == ["ask test"]
+    assert run.fail("build") == ["start build 2"]
+    assert run.state("test") == "waiting"
+    assert run.answer("test", True) == []
+    assert announce(run, "build", "test") == ["start test 2"]
+
+
 def test_what_is_being_ended_announces_nothing() -> None:
     run = Run(
         plan_of(stage("build", attempt_timeout_ms=10), stage("other"), stage("test", "build", early=(0,)), slots=2)

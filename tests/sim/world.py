@@ -67,6 +67,7 @@ class World:
         self.speaks = random.Random(seed + 2_000_000)
         if seed % 10 == 3 and seed < 17_000:
             self.on.update(name for name in EARLY if name == "early" or self.speaks.random() < 0.7)
+            self.on.update(name for name in GOVERNED if seed > 5_000 and self.speaks.random() < 0.2)
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:

@@ -17,7 +17,7 @@ from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
 from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
-from stagebook.engine.hasher import Failed, Hasher
+from stagebook.engine.hasher import Failed, Hasher, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
@@ -92,8 +92,7 @@ class Artifacts:
         self._is_forced = is_forced
         self._store = store
         self._kept_s = kept_s
-        self._up_to_date: set[int] = set()
-        self._published = Published(pipeline, machine, freshness, run, self._up_to_date)
+        self._published = Published(pipeline, machine, freshness, run)
         self._open: dict[int, _Open] = {}
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
@@ -112,8 +111,9 @@ class Artifacts:
     def restore(self, story: Story) -> None:
         """Before a resume: what the journal says was published, and which stages were up to date."""
         self._published.restore(story.published)
-        ends = enumerate(story.ends)
-        self._up_to_date.update(stage for stage, end in ends if end is not None and end.reason == UP_TO_DATE)
+        for stage, end in enumerate(story.ends):
+            if end is not None and end.reason == UP_TO_DATE:
+                self._published.keep(stage)
 
     def tidy(self) -> None:
         """Keep the store within its limits, if that is due."""
@@ -129,26 +129,25 @@ class Artifacts:
         """`work` is told whether it is in a child; `then` gets what it gave, or `Failed`."""
         if is_much:
             self._then[key] = then
-            self.hasher.begin(key, lambda: work(True))
-            return
-        try:
-            answer = work(False)
-        except OSError as error:
-            answer = Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
-        then(answer)
+            self._tell(self.hasher.begin(key, partial(work, True)))
+        else:
+            then(done_here(partial(work, False)))
+
+    def _tell(self, finished: Sequence[tuple[Any, Any]]) -> None:
+        for key, answer in finished:
+            self._then.pop(key)(answer)
 
     def pump(self, fd: int) -> bool:
         """Take what a child says; False if the descriptor is of none."""
         finished = self.hasher.pump(fd)
         if finished is None:
             return False
-        for key, answer in finished:
-            self._then.pop(key)(answer)
+        self._tell(finished)
         return True
 
     def _stop(self, key: Any) -> None:
         if self._then.pop(key, None) is not None:
-            self.hasher.stop(key)
+            self._tell(self.hasher.stop(key))
 
     # Up to date ---------------------------------------------------------------------------------------------------
 
@@ -164,8 +163,9 @@ class Artifacts:
         if why is not None:
             self.ear.judged(stage, "run", _joined(reason, why))
             return
-        look = partial(self._look, stage, self._freshness.known_of(stage))
-        self._do((stage, "judge"), self._freshness.is_much(stage), look, partial(self._seen, stage, reason))
+        known = self._freshness.known_of(stage)
+        look, then = partial(self._look, stage, known), partial(self._seen, stage, reason)
+        self._do((stage, "judge"), self._freshness.is_much(stage, known), look, then)
 
     def _look(self, stage: int, known: Mapping[str, File], is_child: bool) -> Seen:
         faults.hit("artifact.hash")
@@ -182,7 +182,7 @@ class Artifacts:
         self._skip(stage)
 
     def _skip(self, stage: int) -> None:
-        self._up_to_date.add(stage)
+        self._published.keep(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
     def _refresh(self, stage: int, seen: Seen) -> None:
@@ -217,7 +217,7 @@ class Artifacts:
 
     def _values_before(self, stage: int) -> dict[str, str] | None:
         """What a stage that is up to date said of itself when it ran."""
-        if stage not in self._up_to_date:
+        if not self._published.is_kept(stage) or self._machine.attempt(stage):
             return None
         last = self._freshness.last(stage)
         return dict(last.parts.get(VALUES, {})) if last is not None and last.parts is not None else {}
@@ -232,11 +232,9 @@ class Artifacts:
             self._clear(attempt, Seen())
             return
         self._published.ask(start.stage)
-        doubted = self._published.paths_of_others(start.stage)
-        known = self._freshness.known_of(start.stage)
-        known = {path: file for path, file in known.items() if path not in doubted}
+        known = self._freshness.known_of(start.stage, but=partial(self._published.is_of_other, start.stage))
         self._do(
-            (start.stage, "verify"), self._freshness.is_much(start.stage) or self._published.is_much(start.stage),
+            (start.stage, "verify"), self._freshness.is_much(start.stage, known),
             partial(self._look_again, start.stage, known), partial(self._verified, attempt),
         )  # fmt: skip
 
@@ -261,14 +259,14 @@ class Artifacts:
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
         if attempt.stage.outputs:
-            self._clear_away(attempt.stage)
+            self._clear_away(index, attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
         if self._has_early and any(output.early for output in attempt.stage.outputs):
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
 
-    def _clear_away(self, stage: Stage) -> None:
+    def _clear_away(self, index: int, stage: Stage) -> None:
         """What an attempt that nobody saw to its end has left must not pass for the work of the next."""
         torn = self._freshness.state.torn(stage.id)
         if torn is None:
@@ -277,9 +275,10 @@ class Artifacts:
         theirs = os.path.join(os.path.dirname(self._directory), run)
         if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
             return  # its engine has done it, or will
+        self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
-        root, spared = self._freshness.root, self._published.paths_of_others(self._outputs.index(stage.id) or 0)
-        for text in closing.put_aside(root, stage, spared, target, None):
+        spared = partial(self._published.is_of_other, index)
+        for text in closing.put_aside(self._freshness.root, stage, spared, target, None):
             self.ear.warned(f"{stage.id}: {text}")
 
     def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
@@ -353,7 +352,8 @@ class Artifacts:
         for text in closed.warnings:
             self._warn(text)
         if attempt.parts is not None:
-            parts = {**attempt.parts, VALUES: dict(self._outputs.of(attempt.stage.id))}
+            values = {} if attempt.stage.secrets else dict(self._outputs.of(attempt.stage.id))
+            parts = {**attempt.parts, VALUES: values}
             program = self._freshness.program(self._filled(index))
             self._warn(self._freshness.state.done(
                 attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program
@@ -365,6 +365,7 @@ class Artifacts:
         attempt.step = "leaving"
         index = attempt.start.stage
         self._published.withdraw(index)
+        self._published.catch_up()
         if not attempt.stage.outputs:
             self._leave(attempt, attempt.end)
             return
@@ -374,8 +375,8 @@ class Artifacts:
     def _move(self, attempt: _Open, is_child: bool) -> list[str]:
         faults.hit("artifact.aside")
         target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
-        root, spared = self._freshness.root, self._published.paths_of_others(attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt))
+        spared = partial(self._published.is_of_other, attempt.start.stage)
+        return closing.put_aside(self._freshness.root, attempt.stage, spared, target, self._reports(attempt))
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):

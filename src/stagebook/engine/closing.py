@@ -20,7 +20,7 @@ from stagebook.record.state import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Sequence
+    from typing import Callable, Sequence
 
 REPORT_BYTES = 64 << 20
 ANNOUNCED_BYTES = 1 << 20
@@ -107,7 +107,7 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
     return None
 
 
-def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, reports: str | None) -> list[str]:
+def put_aside(root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: str | None) -> list[str]:
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
     JUnit reports, of which copies are kept where `reports` says. What could not be moved is told."""
     said: list[str] = []
@@ -120,7 +120,7 @@ def put_aside(root: str, stage: Stage, spared: Collection[str], target: str, rep
     os.makedirs(target, 0o700, exist_ok=True)
     with Folders(root) as folders:
         for path in (*found, *odd):
-            if path in kept or path in spared:
+            if path in kept or spared(path):
                 continue
             faults.hit("artifact.aside")
             try:

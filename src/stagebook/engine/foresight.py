@@ -7,7 +7,7 @@ from stagebook.condition.outputs import Absent, value
 from stagebook.engine.artifacts import VALUES
 from stagebook.engine.environment import Environment
 from stagebook.engine.freshness import Freshness
-from stagebook.model.globs import Meeting
+from stagebook.graph.artifacts import read_of
 from stagebook.model.pipeline import OutputOf, Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.scheduler.plan import Plan
@@ -48,7 +48,6 @@ class Foresight:
         self._is_forced = is_forced
         self._at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
         self._freshness = Freshness(pipeline, cache, Environment(pipeline, "", params, None), params, versions)
-        self._meeting = Meeting()
         self._known: dict[int, Outlook] = {}
 
     def reads(self, index: int) -> bool:
@@ -73,13 +72,10 @@ class Foresight:
         """Stages that make what it reads, or say what it is given, and take part."""
         stage = self._pipeline.stages[index]
         given = {of.stage for of in (*stage.env_from.values(), *stage.cmd_from.values())}
-        names = [need for need in stage.needs if need in given or need in stage.via or self._makes(need, stage)]
+        outputs = {need: self._pipeline.stages[self._at[need]].outputs for need in stage.needs}
+        names = [need for need in stage.needs if need in given or read_of(stage.inputs, outputs[need])]
         needs = [self._at[name] for name in names]
         return [need for need in needs if self._plan is None or self._plan.stages[need].skip is None]
-
-    def _makes(self, need: str, stage: Stage) -> bool:
-        outputs = self._pipeline.stages[self._at[need]].outputs
-        return any(self._meeting.meet(output.path, glob) for output in outputs for glob in stage.inputs)
 
     def _judge(self, index: int) -> Outlook:
         stage = self._pipeline.stages[index]

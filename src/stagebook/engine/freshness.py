@@ -6,6 +6,7 @@ The run asks it, and so do `--dry-run` and `why`. What stands in the way of an a
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
@@ -20,7 +21,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Mapping, Sequence
+    from typing import Any, Callable, Iterable, Iterator, Sequence
 
 HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
 HERE_FILES = 200  #: and so many files
@@ -31,6 +32,7 @@ SETTING = "setting"  #: the part of a key, never compared by itself, that is the
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
 NOT_WELL = "the last attempt did not succeed"
+NOT_KEPT = "others are given what it says of itself, and it has secrets, so that is not kept"
 
 
 class Seen(NamedTuple):
@@ -59,6 +61,13 @@ class Freshness:
         self.setting = None if versions is None else _setting(pipeline, params, versions)
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
         self._base = os.path.join(self.root, "")
+        #: Stages of which others are given an output.
+        self._asked = {
+            of.stage
+            for stage in pipeline.stages
+            if stage.env_from or stage.cmd_from
+            for of in (*stage.env_from.values(), *stage.cmd_from.values())
+        }
 
     def last(self, index: int) -> Last | None:
         return self.state.last(self._pipeline.stages[index].id)
@@ -67,7 +76,7 @@ class Freshness:
         """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
         nothing. Thousands of stages are asked one after another, so it looks at plain records."""
         stage = self._pipeline.stages[index]
-        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from:
+        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
         record = self.state.record(stage.id)
         if record is None or record["parts"].get(SETTING) != self.setting:
@@ -98,8 +107,11 @@ class Freshness:
 
     def settled(self, index: int) -> str | None:
         """Why the stage runs whatever its files hold; None: that depends on them."""
-        if not self._pipeline.stages[index].inputs:
+        stage = self._pipeline.stages[index]
+        if not stage.inputs:
             return NO_INPUTS
+        if stage.secrets and stage.id in self._asked:
+            return NOT_KEPT
         last = self.last(index)
         if last is None or (last.parts is None and last.ended):
             return key.NEVER
@@ -140,7 +152,7 @@ class Freshness:
         made = set(outputs)
         return [path for path in found if path not in made] if made else found
 
-    def is_much(self, index: int) -> bool:
+    def is_much(self, index: int, known: Mapping[str, File]) -> bool:
         """Whether to look at all its files takes longer than the loop may be away."""
         stage = self._pipeline.stages[index]
         globs = (*stage.inputs, *output_globs(stage))
@@ -151,7 +163,7 @@ class Freshness:
         elif len(last.inputs) + len(last.outputs) > HERE_FILES:
             return True
         try:
-            return self.is_much_of(paths.found(self.root, globs), self.known_of(index))
+            return self.is_much_of(paths.found(self.root, globs), known)
         except Unsound:
             return False  # to be told by whoever reads them
 
@@ -174,14 +186,11 @@ class Freshness:
     def is_much_of(self, found: Sequence[str], known: Mapping[str, File]) -> bool:
         return len(found) > HERE_FILES or total_bytes(self.root, found, known) > HERE_BYTES
 
-    def known_of(self, index: int) -> Mapping[str, File]:
-        """Its files, and others, as they were last read."""
+    def known_of(self, index: int, but: Callable[[str], bool] | None = None) -> Mapping[str, File]:
+        """Its files, and others, as they were last read; without those that `but` holds of."""
         last = self.last(index)
-        if last is None or last.parts is None:
-            return self.known
-        known = last.known
-        known.update({path: self.known[path] for path in known.keys() & self.known.keys()})
-        return known
+        before = {} if last is None or last.parts is None else last.known
+        return _Known(self.known, before, but) if but is not None or before else self.known
 
     def remember(self, files: Iterable[File]) -> None:
         self.known.update([(file.path, file) for file in files])
@@ -230,6 +239,29 @@ class Freshness:
             return hash_program(whole, last.program if last is not None else None)
         except Unsound:
             return None
+
+
+class _Known(Mapping):  # type: ignore[type-arg]
+    """Files by path, of two collections: what many stages know is not copied for each."""
+
+    def __init__(
+        self, now: Mapping[str, File], before: Mapping[str, File], but: Callable[[str], bool] | None
+    ) -> None:  # fmt: skip
+        self._now = now
+        self._before = before
+        self._but = but
+
+    def __getitem__(self, path: str) -> File:
+        if self._but is not None and self._but(path):
+            raise KeyError(path)
+        file = self._now.get(path)
+        return file if file is not None else self._before[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._before, **self._now})
+
+    def __len__(self) -> int:
+        return len(self._now) + len(self._before)
 
 
 def _setting(pipeline: Pipeline, params: Mapping[str, str], versions: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ import signal
 
 from stagebook.engine import kernel
 from stagebook.engine.wakeup import Wakeup
+from stagebook.record import faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class Hasher:
     def is_busy(self) -> bool:
         return bool(self._children or self._queue)
 
-    def begin(self, key: Any, work: Work) -> None:
-        """Have `work` done; what it gives comes back by `pump`."""
+    def begin(self, key: Any, work: Work) -> list[tuple[Any, Any]]:
+        """Have `work` done; what it gives comes back by `pump`, or at once where there can be no child."""
         self._queue.append((key, work))
-        self._go_on()
+        return self._go_on()
 
     def pump(self, fd: int) -> list[tuple[Any, Any]] | None:
         """Take what there is to read; None if the descriptor is none of ours. What has come to its end is given back,
@@ -70,45 +71,69 @@ class Hasher:
             child.data += data
             return []
         self._drop(child)
-        self._go_on()
-        return [(child.key, _result(child, _status(child.pid)))]
+        return [(child.key, _result(child, _status(child.pid))), *self._go_on()]
 
-    def stop(self, key: Any) -> bool:
-        """Nobody wants it any more; whether it was still going on."""
-        before = len(self._queue)
+    def stop(self, key: Any) -> list[tuple[Any, Any]]:
+        """Nobody wants it any more. What has waited for its turn begins, and is given back as in `begin`."""
         self._queue = [entry for entry in self._queue if entry[0] != key]
-        found = len(self._queue) < before
         for child in [child for child in self._children.values() if child.key == key]:
             _kill(child.pid)
             self._drop(child)
-            found = True
-        self._go_on()
-        return found
+        return self._go_on()
 
     def close(self) -> None:
         self._queue.clear()
         for child in list(self._children.values()):
             self.stop(child.key)
 
-    def _go_on(self) -> None:
+    def _go_on(self) -> list[tuple[Any, Any]]:
+        """Begin what waits for its turn. Where the system has no process to give, and none of ours will end, the work
+        is done here."""
+        finished: list[tuple[Any, Any]] = []
         while self._queue and len(self._children) < self._most:
-            key, work = self._queue.pop(0)
-            pipe, mouth = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            parent = os.getpid()
+            key, work = self._queue[0]
+            try:
+                self._fork(key, work)
+            except OSError:
+                if self._children:
+                    return finished
+                finished.append((key, done_here(work)))
+            self._queue.pop(0)
+        return finished
+
+    def _fork(self, key: Any, work: Work) -> None:
+        """Raises OSError."""
+        parent = os.getpid()
+        pipe, mouth = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            faults.hit("artifact.fork")
             pid = os.fork()
-            if not pid:
-                _be_child(mouth, work, parent)
+        except OSError:
+            os.close(pipe)
             os.close(mouth)
-            _lead(pid)
-            self.pids.add(pid)
-            self._children[pipe] = _Child(key, pid, pipe)
-            self._wakeup.watch(pipe)
+            raise
+        if not pid:
+            _be_child(mouth, work, parent)
+        os.close(mouth)
+        _lead(pid)
+        self.pids.add(pid)
+        self._children[pipe] = _Child(key, pid, pipe)
+        self._wakeup.watch(pipe)
 
     def _drop(self, child: _Child) -> None:
         self._wakeup.forget(child.pipe)
         os.close(child.pipe)
         del self._children[child.pipe]
         self.pids.discard(child.pid)
+
+
+def done_here(work: Work) -> Any:
+    """What the work gives, or `Failed`, in this process."""
+    try:
+        return work()
+    except OSError as error:
+        text = error.strerror or str(error)
+        return Failed(f"{os.fsdecode(error.filename)}: {text}" if error.filename else text)
 
 
 def _result(child: _Child, status: int | None) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from stagebook.artifact.digest import File
 from stagebook.engine.freshness import Freshness, output_globs
-from stagebook.model.globs import Globs, Meeting
+from stagebook.graph.artifacts import read_of
+from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.scheduler.machine import Machine
@@ -33,15 +34,13 @@ class Entry(NamedTuple):
 
 
 class Published:
-    def __init__(
-        self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str, up_to_date: set[int]
-    ) -> None:  # fmt: skip
-        """`up_to_date` are stages that were found so; what they made is looked up when it matters."""
+    def __init__(self, pipeline: Pipeline, machine: Machine, freshness: Freshness, run: str) -> None:
         self._stages = pipeline.stages
         self._machine = machine
         self._freshness = freshness
         self._run = run
-        self._up_to_date = up_to_date
+        self._kept: set[int] = set()  #: stages that are up to date
+        self._unread: list[int] = []  #: those of them of which it was not looked up yet what they made
         self._by_path: dict[str, Entry] = {}
         self._of: dict[int, set[str]] = {}
         self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
@@ -69,23 +68,35 @@ class Published:
             self._of[stage] = {row[0] for row in rows}
             self._by_path.update((path, Entry(stage, digest, size)) for path, size, digest in rows)
 
-    def paths_of_others(self, stage: int) -> set[str]:
-        self._catch_up()
-        return {path for path, entry in self._by_path.items() if entry.stage != stage}
+    def keep(self, stage: int) -> None:
+        """The stage is up to date: what it made before stands. That is looked up when something else runs."""
+        self._kept.add(stage)
+        self._unread.append(stage)
+
+    def is_kept(self, stage: int) -> bool:
+        return stage in self._kept
+
+    def is_of_other(self, stage: int, path: str) -> bool:
+        """Whether another stage published what lies at a path, as far as that was looked up: a child can ask."""
+        entry = self._by_path.get(path)
+        return entry is not None and entry.stage != stage
+
+    def catch_up(self) -> None:
+        """Something else runs: look up what was made by stages that are up to date."""
+        while self._unread:
+            stage = self._unread.pop()
+            if stage not in self._of:
+                last = self._freshness.last(stage)
+                self.add(stage, last.outputs if last is not None else ())
 
     # Before a consumer starts -------------------------------------------------------------------------------------
 
     def ask(self, stage: int) -> None:
         """Look up what its needs published that do not run now."""
+        self.catch_up()
         for need in self._machine.plan.stages[stage].needs:
             if self._stages[need].outputs and need not in self._of and need not in self._torn:
                 self._ask_record(need)
-
-    def _catch_up(self) -> None:
-        """Something runs, so it matters what others made, be it by no need of its."""
-        for stage in self._up_to_date - self._of.keys():
-            last = self._freshness.last(stage)
-            self.add(stage, last.outputs if last is not None else ())
 
     def _ask_record(self, need: int) -> None:
         state = self._machine.state(need)
@@ -99,20 +110,6 @@ class Published:
         elif state == "skip":
             self._torn.add(need)
 
-    def is_much(self, stage: int) -> bool:
-        """Whether to read what it gets of others takes long."""
-        from stagebook.engine.freshness import HERE_BYTES, HERE_FILES
-
-        globs = Globs(self._stages[stage].inputs)
-        count = size = 0
-        for need in self._machine.plan.stages[stage].needs:
-            for path in self._of.get(need, ()):
-                if globs.first([path]) is not None:
-                    count, size = count + 1, size + self._by_path[path].size
-                    if count > HERE_FILES or size > HERE_BYTES:
-                        return True
-        return False
-
     def mismatch(self, stage: int, inputs: Sequence[File]) -> str | None:
         """What is wrong with its inputs, as they were read just now."""
         there = set()
@@ -121,10 +118,11 @@ class Published:
             there.add(file.path)
             if entry is not None and entry.stage != stage and entry.digest != file.digest:
                 return f"{file.path} changed after {self._name(entry.stage)} published it ({_both(entry, file)})"
-        globs = Globs(self._stages[stage].inputs)
+        inputs_of_it = self._stages[stage].inputs
+        globs, beginnings = Globs(inputs_of_it), tuple(map(_beginning, inputs_of_it))
         for need in self._machine.plan.stages[stage].needs:
-            missing = sorted(self._of.get(need, set()) - there)
-            path = globs.first(missing)
+            missing = [path for path in self._of.get(need, ()) if path not in there and path.startswith(beginnings)]
+            path = globs.first(sorted(missing))
             if path is not None and self._by_path[path].stage == need:
                 return f"{path} is missing: {self._name(need)} published it"
             if need in self._torn:
@@ -137,7 +135,7 @@ class Published:
 
     def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
         """Without what others published and this stage has not touched; and what is wrong where it has."""
-        self._catch_up()
+        self.catch_up()
         own: list[File] = []
         declared = {output.path for output in self._stages[stage].outputs}
         for file in files:
@@ -185,16 +183,20 @@ class Published:
         if self._consumers is None:
             self._consumers = {}
             at = {stage.id: index for index, stage in enumerate(self._stages)}
-            meeting = Meeting()
             for index, stage in enumerate(self._stages):
                 for producer in stage.early:
-                    early = [output.path for output in self._stages[at[producer]].outputs if output.early]
-                    globs = [one for one in early if any(meeting.meet(one, glob) for glob in stage.inputs)]
+                    read = read_of(stage.inputs, self._stages[at[producer]].outputs)
+                    globs = [output.path for output in read if output.early]
                     self._consumers.setdefault(at[producer], []).append((index, globs))
         return self._consumers
 
     def _name(self, stage: int) -> str:
         return self._stages[stage].id
+
+
+def _beginning(glob: str) -> str:
+    """What every path that it matches begins with: most paths are told by that."""
+    return glob[: min(at for at in (*map(glob.find, "*?["), len(glob)) if at >= 0)].removeprefix("./")
 
 
 def _both(entry: Entry, file: File) -> str:

@@ -68,6 +68,13 @@ def links(
     return found
 
 
+def read_of(inputs: Sequence[str], outputs: Sequence[Output]) -> list[Output]:
+    """Those of the outputs of one stage that another, with these inputs, reads."""
+    made = _Outputs([[output] for output in outputs])
+    found = {number for glob in inputs for number in made.read_by(glob)}
+    return [outputs[number] for number in sorted(found)]
+
+
 class _Outputs:
     """All outputs, numbered in order, ready for the question which of them an input reads."""
 

@@ -27,6 +27,7 @@ POINTS = (
     "log.open",
     "artifact.verify",
     "artifact.hash",
+    "artifact.fork",
     "artifact.publish",
     "artifact.aside",
     "artifact.report",

@@ -22,6 +22,13 @@ def chain(count: int) -> str:
     )
 
 
+def files(count: int) -> str:
+    return "stages:\n" + "".join(
+        f"  s{i}: {{run: cc, inputs: ['src/{i}/*.c', out/{i - 1}.o], outputs: [{{path: out/{i}.o, ready: early}}]}}\n"
+        for i in range(count)
+    )
+
+
 def layers(width: int, depth: int) -> str:
     groups = ", ".join(f"{{parallel: [{', '.join(f's{d}_{w}: x' for w in range(width))}]}}" for d in range(depth))
     return f"stages: [{groups}]"
@@ -31,12 +38,13 @@ def layers(width: int, depth: int) -> str:
     ("text", "stages", "edges"),
     [
         (chain(5_000), 5_000, 4_999),
+        (files(10_000), 10_000, 9_999),
         ("stages:\n" + "".join(f"  - s{i}: x\n" for i in range(5_000)), 5_000, 4_999),
         ("stages:\n" + "".join(f"  s{i}: x\n" for i in range(10_000)), 10_000, 0),
         (layers(142, 11), 1_562, 201_640),
         ("stages: {s: {run: x, matrix: {a: [" + ", ".join(map(str, range(20_000))) + "]}}}", 20_000, 0),
     ],
-    ids=["chain", "list", "wide", "200 000 edges", "20 000 cells"],
+    ids=["chain", "files", "list", "wide", "200 000 edges", "20 000 cells"],
 )
 def test_large_files_are_read_in_time(text: str, stages: int, edges: int) -> None:
     start = time.process_time()
