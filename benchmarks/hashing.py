@@ -29,8 +29,10 @@ TOOLS = {
     "sha256sum": ("sha256sum",),
 }
 OURS = """
-import json, sys, time
+import gc, json, sys, time
 from stagebook.artifact.digest import hash_files
+from stagebook.cli.main import GARBAGE_MIN
+gc.set_threshold(GARBAGE_MIN)
 root, paths = sys.argv[1], json.load(open(sys.argv[2]))
 began = time.perf_counter()
 hash_files(root, paths)

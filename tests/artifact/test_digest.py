@@ -388,7 +388,7 @@ def is_over(pid: str) -> bool:
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:
-    """Of whoever asks and of the children: a file of 512 MiB, with holes, is read within 100 MiB."""
+    """Of whoever asks and of the children: a file of 512 MiB, with holes, is read within 200 MiB."""
     with open(tmp_path / "big", "wb") as file:
         file.truncate(2**29)
     code = f"""
@@ -403,7 +403,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 
     said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     assert int(said[0]) < 60
-    assert int(said[1]) < 140
+    assert int(said[1]) < 200
 
 
 # Programs

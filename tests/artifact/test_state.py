@@ -414,3 +414,22 @@ def test_a_record_is_there_plain_while_nothing_has_begun_after_it(cache: str) ->
     assert state.begun("build", "S", 2) is None
     assert state.record("build") is None
     assert state.torn("build") == ("S", 2)
+
+
+def test_whoever_writes_to_a_file_that_was_written_anew_still_reads_all_of_it(
+    cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = fresh(cache)
+    for number in range(20):
+        succeed(state, "build", number=number)
+    assert state.last("build") is not None
+    monkeypatch.setattr(module, "_GROWN_BYTES", 2000)
+    other = fresh(cache)
+    assert other.last("build") is not None  # and has written it anew
+    monkeypatch.undo()
+    assert state.begun("mine", "R", 1) is None  # into the new file
+    for number in range(40):
+        succeed(other, f"s{number}")
+    for number in range(40):
+        assert state.last(f"s{number}") is not None
+    assert state.last("mine") == other.last("mine") == Last(False)

@@ -317,3 +317,15 @@ def test_what_a_killed_attempt_left_is_not_published_by_the_next(place: Place) -
         assert [file["path"] for file in files] == ["dist/app"]
         assert len(list((place.runs_folder / done.json["run"] / "unpublished").glob("*/dist/part"))) == 1
         (place.folder / "go").unlink()
+
+
+def test_a_child_that_reads_many_inputs_knows_what_those_published_that_are_up_to_date(place: Place) -> None:
+    place.write("x", "src")
+    place.pipeline({
+        "build": {"run": "mkdir -p dist; echo one > dist/app", "inputs": ["src"], "outputs": ["dist/app"]},
+        "use": {"run": noted('test -z "$HARM" || exit 1'), "inputs": ["dist/**"], "outputs": ["made/**"]},
+    })  # fmt: skip
+    assert place.run("run").code == 1, "it makes nothing"
+    done = place.run("run", "--json", env={"HARM": "1"})
+    assert outcomes(done.json) == {"build": "skip", "use": "failure"}
+    assert reasons(done.json)["use"] == "exit 1", done

@@ -7,6 +7,7 @@ parent is gone ends.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import signal
@@ -182,6 +183,7 @@ def _work(mouth: int, parent: int, share: Sequence[int], paths: Sequence[str], w
     global here
     code = 1
     try:
+        gc.disable()
         here = life = Life(mouth, parent)
         for number in share:
             try:

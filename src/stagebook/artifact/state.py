@@ -169,14 +169,18 @@ class _Lines:
         self.path = path
         self.done: dict[bytes, bytes] = {}
         self.begun: dict[bytes, bytes] = {}  #: only where no `done` has followed
+        #: to read by. It stays open as long as `_at`, `done` and `begun` are of that very file: no other can have its
+        #: number meanwhile.
         self._fd: int | None = None
+        self._pen: int | None = None
         self._at = 0
         self._fresh_until = 0.0
 
     def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        for fd in (self._fd, self._pen):
+            if fd is not None:
+                os.close(fd)
+        self._fd = self._pen = None
 
     def catch_up(self) -> None:
         """Read what has been added since, by whomever; what others add may be seen a moment later."""
@@ -197,7 +201,10 @@ class _Lines:
             return
         try:
             if not is_same:
-                self._open(os.O_RDONLY)
+                if self._fd is not None:
+                    os.close(self._fd)
+                    self._fd = None
+                self._fd = self._open(os.O_RDONLY)
             assert self._fd is not None
             data = _read_from(self._fd, self._at, status.st_size)
         except OSError:
@@ -248,12 +255,10 @@ class _Lines:
 
     def _open(self, flags: int) -> int:
         """Raises OSError."""
-        self.close()
         fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, "")
-        self._fd = fd
         return fd
 
     def _locked(self) -> int:
@@ -264,27 +269,28 @@ class _Lines:
         """
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            fd = self._writer()
+            if self._pen is None:
+                self._pen = self._opened_to_append()
             try:
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                if os.path.samestat(os.stat(self.path), os.fstat(fd)):
-                    return fd
+                fcntl.flock(self._pen, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if os.path.samestat(os.stat(self.path), os.fstat(self._pen)):
+                    return self._pen
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    return fd
+                    return self._pen
                 time.sleep(0.001)
+                continue
             except FileNotFoundError:
                 pass
             except OSError as error:
                 if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
-                    return fd  # a file system without locks: then nobody writes the file anew either
+                    return self._pen  # a file system without locks: then nobody writes the file anew either
                 raise
-            self.close()
+            os.close(self._pen)
+            self._pen = None
 
-    def _writer(self) -> int:
-        if self._fd is not None and fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_APPEND:
-            return self._fd
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    def _opened_to_append(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
             return self._open(flags)
         except FileNotFoundError:
@@ -300,7 +306,10 @@ class _Lines:
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.stat(self.path), os.fstat(fd)) or os.fstat(fd).st_size != self._at:
+            assert self._fd is not None
+            status = os.fstat(fd)
+            is_known = os.path.samestat(status, os.fstat(self._fd)) and status.st_size == self._at
+            if not is_known or not os.path.samestat(os.stat(self.path), status):
                 return
             lines = [*self.done.values(), *self.begun.values()]
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -350,7 +359,7 @@ def _file(flat: Sequence[Any], moments: Sequence[Moment]) -> File:
 def _last(done: bytes | None, begun: bytes | None) -> Last:
     if done is None:
         return Last(False)
-    record = json.loads(done)
+    record = _plain.decode(done.decode("ascii"))
     moments = [Moment(*moment) for moment in record["moments"]]
     inputs = tuple(_file(flat, moments) for flat in record["inputs"])
     outputs = tuple(_file(flat, moments) for flat in record["outputs"])

@@ -277,6 +277,7 @@ class Artifacts:
         theirs = os.path.join(os.path.dirname(self._directory), run)
         if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
             return  # its engine has done it, or will
+        self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
         spared = partial(self._published.is_of_other, index)
         for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self._mask(stage)):
@@ -353,7 +354,8 @@ class Artifacts:
         for text in closed.warnings:
             self._warn(text)
         if attempt.parts is not None:
-            parts = {**attempt.parts, VALUES: dict(self._outputs.of(attempt.stage.id))}
+            values = {} if attempt.stage.secrets else dict(self._outputs.of(attempt.stage.id))
+            parts = {**attempt.parts, VALUES: values}
             program = self._freshness.program(self._filled(index))
             self._warn(self._freshness.state.done(
                 attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program
@@ -365,6 +367,7 @@ class Artifacts:
         attempt.step = "leaving"
         index = attempt.start.stage
         self._published.withdraw(index)
+        self._published.catch_up()
         if not attempt.stage.outputs:
             self._leave(attempt, attempt.end)
             return

@@ -32,6 +32,7 @@ SETTING = "setting"  #: the part of a key, never compared by itself, that is the
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
 NOT_WELL = "the last attempt did not succeed"
+NOT_KEPT = "others are given what it says of itself, and it has secrets, so that is not kept"
 
 
 class Seen(NamedTuple):
@@ -60,6 +61,13 @@ class Freshness:
         self.setting = None if versions is None else _setting(pipeline, params, versions)
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
         self._base = os.path.join(self.root, "")
+        #: Stages of which others are given an output.
+        self._asked = {
+            of.stage
+            for stage in pipeline.stages
+            if stage.env_from or stage.cmd_from
+            for of in (*stage.env_from.values(), *stage.cmd_from.values())
+        }
 
     def last(self, index: int) -> Last | None:
         return self.state.last(self._pipeline.stages[index].id)
@@ -68,7 +76,7 @@ class Freshness:
         """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
         nothing. Thousands of stages are asked one after another, so it looks at plain records."""
         stage = self._pipeline.stages[index]
-        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from:
+        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
         record = self.state.record(stage.id)
         if record is None or record["parts"].get(SETTING) != self.setting:
@@ -99,8 +107,11 @@ class Freshness:
 
     def settled(self, index: int) -> str | None:
         """Why the stage runs whatever its files hold; None: that depends on them."""
-        if not self._pipeline.stages[index].inputs:
+        stage = self._pipeline.stages[index]
+        if not stage.inputs:
             return NO_INPUTS
+        if stage.secrets and stage.id in self._asked:
+            return NOT_KEPT
         last = self.last(index)
         if last is None or (last.parts is None and last.ended):
             return key.NEVER

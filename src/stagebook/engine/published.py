@@ -77,22 +77,23 @@ class Published:
         return stage in self._kept
 
     def is_of_other(self, stage: int, path: str) -> bool:
-        """Whether another stage published what lies at a path."""
-        entry = self._entry(path)
+        """Whether another stage published what lies at a path, as far as that was looked up: a child can ask."""
+        entry = self._by_path.get(path)
         return entry is not None and entry.stage != stage
 
-    def _entry(self, path: str) -> Entry | None:
+    def catch_up(self) -> None:
+        """Something else runs: look up what was made by stages that are up to date."""
         while self._unread:
             stage = self._unread.pop()
             if stage not in self._of:
                 last = self._freshness.last(stage)
                 self.add(stage, last.outputs if last is not None else ())
-        return self._by_path.get(path)
 
     # Before a consumer starts -------------------------------------------------------------------------------------
 
     def ask(self, stage: int) -> None:
         """Look up what its needs published that do not run now."""
+        self.catch_up()
         for need in self._machine.plan.stages[stage].needs:
             if self._stages[need].outputs and need not in self._of and need not in self._torn:
                 self._ask_record(need)
@@ -113,7 +114,7 @@ class Published:
         """What is wrong with its inputs, as they were read just now."""
         there = set()
         for file in inputs:
-            entry = self._entry(file.path)
+            entry = self._by_path.get(file.path)
             there.add(file.path)
             if entry is not None and entry.stage != stage and entry.digest != file.digest:
                 return f"{file.path} changed after {self._name(entry.stage)} published it ({_both(entry, file)})"
@@ -134,10 +135,11 @@ class Published:
 
     def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
         """Without what others published and this stage has not touched; and what is wrong where it has."""
+        self.catch_up()
         own: list[File] = []
         declared = {output.path for output in self._stages[stage].outputs}
         for file in files:
-            entry = self._entry(file.path)
+            entry = self._by_path.get(file.path)
             if entry is None or entry.stage == stage:
                 own.append(file)
             elif file.path in declared or (
