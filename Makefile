@@ -51,6 +51,7 @@ bench: $(BENCH_READY)  ## figures against the peers, side by side
 	$(PYTHON) benchmarks/overhead.py
 	$(PYTHON) benchmarks/machine.py
 	$(PYTHON) benchmarks/govern.py
+	$(PYTHON) benchmarks/record.py
 
 mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 	$(PYTHON) tools/mutants.py

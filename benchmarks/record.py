@@ -10,10 +10,14 @@ from __future__ import annotations
 import sys
 
 import command
+import hashing
+import indexing
 import unchanged
 
 SECTIONS = {
     "null-build": unchanged.null_build,
+    "hashing": hashing.hashing,
+    "indexing": indexing.indexing,
 }
 
 if __name__ == "__main__":

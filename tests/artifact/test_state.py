@@ -33,6 +33,8 @@ def file(path: str, number: int = 1) -> File:
 def unarmed() -> Iterator[None]:
     yield
     faults.arm(None)
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture
@@ -40,8 +42,15 @@ def cache(tmp_path: Path) -> str:
     return str(tmp_path / ".stagebook/cache")
 
 
+OPEN: list[State] = []
+OPEN_MAX = 8  #: descriptors are few; no test looks at more states at once
+
+
 def fresh(cache: str) -> State:
-    return State(cache, "/p/stagebook.yaml")
+    if len(OPEN) == OPEN_MAX:
+        OPEN.pop(0).close()
+    OPEN.append(State(cache, "/p/stagebook.yaml"))
+    return OPEN[-1]
 
 
 def journal(cache: str) -> Path:

@@ -162,10 +162,7 @@ def test_r002_an_unquoted_number_that_yaml_would_change_is_kept_or_warned_of(pla
     assert stages == [f"a[python={value}]" for value in ("3.10", "on", "yes", "0x10", "1e3")]
 
 
-@pytest.mark.parametrize("key", [
-    "inputs: [x]", "outputs: [y]", "secrets: [TOKEN]", "requires: {node: '>=20'}", "isolate: {workspace: copy}",
-    "env-inputs: [LANG]",
-])  # fmt: skip
+@pytest.mark.parametrize("key", ["isolate: {workspace: copy}", "isolate: {ports: [web]}"])
 def test_what_is_not_built_yet_is_a_note_of_lint_and_map_and_refused_by_run(place: Place, key: str) -> None:
     place.write(f"stages:\n  a:\n    run: {RAN}\n    {key}\n")
     name = key.split(":")[0]

@@ -181,6 +181,19 @@ def test_why_speaks_of_stages_that_are_never_up_to_date_and_of_unknown_ones(plac
     assert "did you mean `plain`?" in done.err
 
 
+def test_what_must_not_run_twice_by_itself_runs_when_it_is_asked_for_unless_its_outputs_show_that_it_stands(
+    place: Place,
+) -> None:
+    """A deployment's inputs are checked before it starts; that they are the same says nothing of the site."""
+    place.write("1", "in.txt")
+    deploy = {"run": noted("cat in.txt"), "inputs": ["in.txt"], "retry-safe": False}
+    place.pipeline({"deploy": deploy, "sign": {**deploy, "run": noted("cp in.txt out.txt"), "outputs": ["out.txt"]}})
+    for _ in range(2):
+        assert place.run("run").code == 0
+    assert sorted(place.began()) == ["deploy", "deploy", "sign"]
+    assert "never up to date: it is `retry-safe: false` and declares no outputs" in place.run("why", "deploy").out
+
+
 def test_many_inputs_are_read_by_a_child_and_found_again(place: Place) -> None:
     folder = place.folder / "in"
     folder.mkdir()

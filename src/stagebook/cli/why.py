@@ -148,7 +148,7 @@ def _lines(
         said.append(f"now: up to date with run {short(now.last.run)} of {when}: {counts}")
     elif now.verdict == "later":
         said.append(f"now: {harmless(now.words)}")
-    elif not pipeline.stages[[stage.id for stage in pipeline.stages].index(name)].inputs:
+    elif now.is_for_good:
         said.append(f"now: it would run; never up to date: {now.words}")
     else:
         said.append("now: it would run")

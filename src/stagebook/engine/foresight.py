@@ -6,7 +6,7 @@ from stagebook.artifact.state import Last
 from stagebook.condition.outputs import Absent, value
 from stagebook.engine.artifacts import VALUES
 from stagebook.engine.environment import Environment
-from stagebook.engine.freshness import Freshness
+from stagebook.engine.freshness import NO_INPUTS, UNSEEN, Freshness
 from stagebook.graph.artifacts import read_of
 from stagebook.model.pipeline import OutputOf, Pipeline, Stage
 from stagebook.model.value import NamedTuple
@@ -26,6 +26,11 @@ class Outlook(NamedTuple):
 
     def __bool__(self) -> bool:
         return self.verdict == "skip"
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it runs whatever its files hold."""
+        return self.reasons in ((NO_INPUTS,), (UNSEEN,))
 
     @property
     def words(self) -> str:

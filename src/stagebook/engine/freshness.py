@@ -31,8 +31,16 @@ SETTING = "setting"  #: the part of a key, never compared by itself, that is the
 
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
+UNSEEN = "it is `retry-safe: false` and declares no outputs, so nobody can see whether its work still stands"
 NOT_WELL = "the last attempt did not succeed"
 NOT_KEPT = "others are given what it says of itself, and it has secrets, so that is not kept"
+
+
+def never_fresh(stage: Stage) -> str | None:
+    """Why a stage runs each time, whatever it reads; None: what it reads decides."""
+    if not stage.inputs:
+        return NO_INPUTS
+    return None if stage.retry_safe or stage.outputs else UNSEEN
 
 
 class Seen(NamedTuple):
@@ -76,6 +84,8 @@ class Freshness:
         """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
         nothing. Thousands of stages are asked one after another, so it looks at plain records."""
         stage = self._pipeline.stages[index]
+        if never_fresh(stage) is not None:
+            return False
         if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
         record = self.state.record(stage.id)
@@ -108,8 +118,9 @@ class Freshness:
     def settled(self, index: int) -> str | None:
         """Why the stage runs whatever its files hold; None: that depends on them."""
         stage = self._pipeline.stages[index]
-        if not stage.inputs:
-            return NO_INPUTS
+        never = never_fresh(stage)
+        if never is not None:
+            return never
         if stage.secrets and stage.id in self._asked:
             return NOT_KEPT
         last = self.last(index)

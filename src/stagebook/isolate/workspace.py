@@ -192,7 +192,12 @@ class _Copier:
         except FileNotFoundError:
             return None  # whoever works there has just removed it
         if stat.S_ISLNK(found.st_mode):
-            os.symlink(os.readlink(name, dir_fd=above), name, dir_fd=into)
+            try:
+                aim = os.readlink(name, dir_fd=above)
+            except OSError:  # it is gone, or no link any more
+                self._leave_out(path, "was changed meanwhile")
+                return None
+            os.symlink(aim, name, dir_fd=into)
             os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=into, follow_symlinks=False)
         elif stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
             return self._opened(above, into, name, path, stat.S_ISDIR(found.st_mode))
