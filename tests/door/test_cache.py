@@ -39,6 +39,37 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (when, when), follow_symlinks=False)
 
 
+def test_restore_puts_back_what_a_stage_made_and_leaves_alone_what_is_whole(built: Place) -> None:
+    app = built.folder / "dist" / "app"
+    before = app.stat()
+    done = built.run("cache", "restore", "build")
+    assert (done.code, done.out) == (0, "1 output of build: 0 put back, 1 whole already\n")
+    assert app.stat().st_mtime_ns == before.st_mtime_ns
+    app.write_text("f0ur")
+    (built.folder / "pack").unlink()
+    assert built.run("cache", "restore", "build", "--json").json["files"][0]["restored"] is True
+    assert built.run("cache", "restore", "pack").code == 0
+    assert (app.read_text(), (built.folder / "pack").read_text()) == ("four", "fourfour")
+    assert {stage["reason"] for stage in built.run("run", "--json").json["stages"]} == {"up to date"}
+
+
+def test_restore_says_what_it_cannot_do(built: Place) -> None:
+    kept = object_path(built, b"four")
+    kept.chmod(0o600)
+    kept.write_bytes(b"f0ur")
+    (built.folder / "dist" / "app").unlink()
+    done = built.run("cache", "restore", "build")
+    assert done.code == 1
+    assert "dist/app is not restored: corrupt: expected" in done.out
+    assert "dist/app is not restored: No such file or directory" in built.run("cache", "restore", "build").out
+    assert not (built.folder / "dist" / "app").exists()
+    for words, said in ((("restore",), "needs a STAGE"), (("restore", "biuld"), "did you mean 'build'?"),
+                        (("ls", "build"), "takes no STAGE")):  # fmt: skip
+        done = built.run("cache", *words)
+        assert done.code == 2
+        assert said in done.err
+
+
 def test_ls_says_what_is_kept_and_whose_it_is(built: Place) -> None:
     document = built.run("cache", "ls", "--json").json
     assert document["size_bytes"] == 12

@@ -1,4 +1,4 @@
-"""`stagebook cache ls` and `cache verify`: what is kept of outputs, and whether it is still what it was."""
+"""`stagebook cache ls`, `verify`, `restore`: what is kept of outputs, whether it is still what it was, and putting it back."""
 
 from __future__ import annotations
 
@@ -20,24 +20,31 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook cache ls
-stagebook cache verify --json"""
+stagebook cache verify --json
+stagebook cache restore build"""
 
 _SILENT_S = 1.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "action", metavar="ls|verify", help="list what is kept, or read all of it and remove the damaged"
-    )
+        "action", metavar="ls|verify|restore",
+        help="list what is kept; read all of it and remove the damaged; put back what a stage last made",
+    )  # fmt: skip
+    parser.add_argument("stage", nargs="?", metavar="STAGE", help="restore: whose outputs")
 
 
 def execute(args: Namespace) -> int:
-    """0; for `verify` 1 where something was damaged."""
-    actions = {"ls": _list, "verify": _verify}
+    """0; for `verify` 1 where something was damaged, for `restore` where something could not be put back."""
+    actions = {"ls": _list, "verify": _verify, "restore": _restore}
     action = actions.get(args.action)
     if action is None:
         near = nearest(args.action, list(actions))
-        raise usage_error(f"unknown argument '{args.action}'", f"did you mean '{near}'?" if near else "ls or verify")
+        raise usage_error(
+            f"unknown argument '{args.action}'", f"did you mean '{near}'?" if near else "ls, verify or restore"
+        )
+    if (args.stage is not None) != (args.action == "restore"):
+        raise usage_error("restore needs a STAGE" if args.stage is None else f"`cache {args.action}` takes no STAGE")
     return action(args)
 
 
@@ -90,6 +97,40 @@ def _verify(args: Namespace) -> int:
     elif not args.quiet or found.damaged:
         output.say(report.verified(document, output.style_for(sys.stdout, args)))
     return FAILED if found.damaged else OK
+
+
+def _restore(args: Namespace) -> int:
+    """Put the outputs of a stage's last success back where they were, but for those that are whole."""
+    from stagebook.artifact.digest import hash_files
+    from stagebook.artifact.paths import Unsound
+    from stagebook.artifact.state import State, named
+    from stagebook.artifact.store import Store
+    from stagebook.cli import pipelines
+
+    file = pipelines.find(None)
+    folder, root = place.cache_directory(args, file), os.path.dirname(os.path.abspath(file))
+    last = State(folder, file).last(args.stage)
+    if last is None or not last.outputs:
+        near = nearest(args.stage, [stage for stage, _ in named(folder).values()])
+        hint = f"did you mean '{near}'?" if near else "stagebook cache ls shows what is kept"
+        raise usage_error(f"no success of a stage '{args.stage}' that made anything is on record", hint)
+    store = Store(folder)
+    files = []
+    for wanted in last.outputs:
+        try:
+            is_whole = [found.digest for found in hash_files(root, [wanted.path])] == [wanted.digest]
+        except (Unsound, OSError):
+            is_whole = False
+        why = None if is_whole else store.get(root, wanted)
+        files.append(
+            {"path": wanted.path, "size_bytes": wanted.size, "restored": not is_whole and why is None, "why": why}
+        )
+    document = {"stage": args.stage, "run": last.run, "files": files}
+    if args.json:
+        output.say_json(document)
+    else:
+        output.say(report.restored(document, output.style_for(sys.stdout, args)))
+    return FAILED if any(each["why"] for each in files) else OK
 
 
 class _Progress:

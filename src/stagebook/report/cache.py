@@ -38,6 +38,17 @@ def verified(document: Mapping[str, Any], style: Style) -> list[str]:
     return [*lines, style.plain(total + (f"{damaged} damaged" if damaged else "all whole"))]
 
 
+def restored(document: Mapping[str, Any], style: Style) -> list[str]:
+    lines, back, whole = [], 0, 0
+    for each in document["files"]:
+        back += each["restored"]
+        whole += not each["restored"] and each["why"] is None
+        if each["why"] is not None:
+            lines.append(style.paint(f"{harmless(each['path'])} is not restored: {harmless(each['why'])}", "failure"))
+    made = plural(len(document["files"]), "output")
+    return [*lines, style.plain(f"{made} of {harmless(document['stage'])}: {back} put back, {whole} whole already")]
+
+
 def collected(document: Mapping[str, Any], style: Style) -> list[str]:
     would = "would remove" if document["dry_run"] else "removed"
     parts = [
