@@ -1,4 +1,4 @@
-"""`stagebook cache ls`, `verify`, `restore`: what is kept of outputs, whether it is still whole, and putting it back."""
+"""`stagebook cache ls`, `verify`, `restore`: what is kept of outputs, whether it is whole, and putting it back."""
 
 from __future__ import annotations
 
