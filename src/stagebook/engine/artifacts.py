@@ -17,7 +17,7 @@ from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
 from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
-from stagebook.engine.hasher import Failed, Hasher, done_here
+from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
@@ -52,6 +52,7 @@ class Ear(Protocol):
         self, stage: int, attempt: int, files: Sequence[File], is_early: bool, dependents: tuple[int, ...]
     ) -> None: ...
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
+    def reading(self, stage: int, told: Told | None) -> None: ...
     def warned(self, text: str) -> None: ...
 
 
@@ -84,6 +85,7 @@ class Artifacts:
     ) -> None:  # fmt: skip
         """`directory` is that of the run; what is in the `store` ages in so many seconds."""
         self.hasher = Hasher(wakeup, usable())
+        self.hasher.heard = lambda key, told: self.ear.reading(key[0], told)
         self._pipeline = pipeline
         self._machine = machine
         self._freshness = freshness

@@ -48,7 +48,7 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
             why, found = _sound(freshness.root, stage)
             if why is not None:
                 return Closed(why=why)
-            files = freshness.hashed(found, {}, is_child)
+            files = freshness.hashed(found, {}, is_child, "outputs")
         changed = _changed(freshness, stage, inputs, is_child)
     except Unsound as trouble:
         return Closed(why=f"{trouble.path}: {trouble.why}")
@@ -103,7 +103,8 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
             return f"{file.path} is gone: {stage.id} ran meanwhile"
         if file.stamp != stamp_of(status) or not is_settled(file, now):
             doubtful.append(file)
-    for file, again in zip(doubtful, freshness.hashed([file.path for file in doubtful], {}, is_child)):
+    again_read = freshness.hashed([file.path for file in doubtful], {}, is_child, "inputs")
+    for file, again in zip(doubtful, again_read):
         if again.digest != file.digest:
             return f"{file.path} changed while {stage.id} ran"
     return None
@@ -248,6 +249,6 @@ def read_one(freshness: Freshness, path: str, is_child: bool) -> File | str:
     if why is not None:
         return why
     try:
-        return freshness.hashed([path], {}, is_child)[0]
+        return freshness.hashed([path], {}, is_child, "outputs")[0]
     except Unsound as trouble:
         return trouble.why

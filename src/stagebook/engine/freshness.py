@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, hash_files, hash_program, is_old_enough, moment, total_bytes
+from stagebook.artifact.digest import File, bytes_to_read, hash_files, hash_program, is_old_enough, moment, total_bytes
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
-from stagebook.engine import command
+from stagebook.engine import command, hasher
 from stagebook.engine.environment import Environment
 from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Pipeline, Stage
@@ -138,7 +138,7 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            files = self.hashed(inputs + outputs, known, is_child)
+            files = self.hashed(inputs + outputs, known, is_child, "inputs and outputs" if outputs else "inputs")
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
         return Seen(files[: len(inputs)], files[len(inputs) :])
@@ -149,13 +149,16 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            return Seen(self.hashed(inputs, known, is_child))
+            return Seen(self.hashed(inputs, known, is_child, "inputs"))
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
 
-    def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool) -> list[File]:
-        """Raises Unsound."""
-        return hash_files(self.root, found, known, workers=None if is_child else 1)
+    def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool, what: str) -> list[File]:
+        """People may be told that `what` is read. Raises Unsound."""
+        progress = None
+        if hasher.voice is not None:
+            progress = hasher.voice.on(what, lambda: bytes_to_read(self.root, found, known))
+        return hash_files(self.root, found, known, progress, None if is_child else 1)
 
     def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
         """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""
