@@ -238,24 +238,20 @@ def _read_shared(
     from stagebook.artifact.share import shared
 
     done = [0, 0]
-    parts: dict[int, int] = {}
-
-    def part(share: int, more: int) -> None:
-        parts[share] = more
-        if progress is not None:
-            progress(done[0], done[1] + sum(parts.values()))
 
     def took(number: int, answer: _Read) -> None:
         digest, stamp, mode = answer
         files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, now)
+        done[0] += 1
+        done[1] += stamp[2]
+
+    def told(more: int) -> None:
         if progress is not None:
-            done[0] += 1
-            done[1] += stamp[2]
-            progress(*done)
+            progress(done[0], done[1] + more)
 
     with _folders(root) as folders:
         reader = _Reader(folders, True)
-        shared([todo[start::workers] for start in range(min(workers, len(todo)))], paths, reader.read, took, part)
+        shared([todo[start::workers] for start in range(min(workers, len(todo)))], paths, reader.read, took, told)
 
 
 def _folders(root: str) -> Folders:

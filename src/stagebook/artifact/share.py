@@ -73,11 +73,11 @@ def shared(
     paths: Sequence[str],
     work: Callable[[str], Any],
     took: Callable[[int, Any], None],
-    part: Callable[[int, int], None],
+    told: Callable[[int], None],
 ) -> None:
     """Do `work` on the path of each number of each share, in a child a share; answers go to `took`, in any order.
 
-    `part` is told the number of a share and how much has been done of what that is at, 0 once it is answered.
+    Whenever something was heard, `told` is told how much has been done of what has no answer yet.
 
     Raises Unsound as `work` did, of the first in the order of the paths, or for the file at which a child died.
     """
@@ -85,7 +85,7 @@ def shared(
     try:
         for share in shares:
             children.append(_Child(share, paths, work))
-        _gather(children, paths, took, part)
+        _gather(children, paths, took, told)
     finally:
         for child in children:
             child.end()
@@ -164,19 +164,17 @@ class _Child:
 
 
 def _gather(
-    children: list[_Child], paths: Sequence[str], took: Callable[[int, Any], None], part: Callable[[int, int], None]
+    children: list[_Child], paths: Sequence[str], took: Callable[[int, Any], None], told: Callable[[int], None]
 ) -> None:  # fmt: skip
     import select
 
     poll = select.poll()
-    numbers = {child.fd: number for number, child in enumerate(children)}
     by_fd = {child.fd: child for child in children}
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
     while by_fd:
         for fd, _ in poll.poll():
             child = by_fd[fd]
-            before = child.part
             answers = child.read()
             if answers is None:
                 poll.unregister(fd)
@@ -187,8 +185,7 @@ def _gather(
             for answer in answers:
                 took(child.share[child.answered], answer)
                 child.answered += 1
-            if child.part != before:
-                part(numbers[fd], child.part)
+            told(sum(child.part for child in children))
     troubles = [child.trouble for child in children if child.trouble is not None]
     if troubles:
         _, path, why = min(troubles)

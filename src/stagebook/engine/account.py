@@ -210,7 +210,7 @@ class Account:
             self._later(self._clock.us(), self.watcher.waits, (self._plan.stages[stage].id, *told))
 
     def reading(self, stage: int, told: tuple[int, int, str] | None) -> None:
-        """How far the reading of a stage's files is that takes long; None: that is over. No part of the record."""
+        """How far work on a stage's files is that takes long; None: that is over. No part of the record."""
         self._later(self._clock.us(), self.watcher.reading, (self._plan.stages[stage].id, told))
 
     def _later(self, us: int, tell: Callable[..., None], what: tuple[Any, ...]) -> None:

@@ -138,7 +138,8 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            files = self.hashed(inputs + outputs, known, is_child, "inputs and outputs" if outputs else "inputs")
+            what = "reading inputs and outputs" if outputs else "reading inputs"
+            files = self.hashed(inputs + outputs, known, is_child, what)
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
         return Seen(files[: len(inputs)], files[len(inputs) :])
@@ -149,16 +150,17 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            return Seen(self.hashed(inputs, known, is_child, "inputs"))
+            return Seen(self.hashed(inputs, known, is_child, "reading inputs"))
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
 
     def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool, what: str) -> list[File]:
-        """People may be told that `what` is read. Raises Unsound."""
-        progress = None
-        if hasher.voice is not None:
-            progress = hasher.voice.on(what, lambda: bytes_to_read(self.root, found, known))
-        return hash_files(self.root, found, known, progress, None if is_child else 1)
+        """People are told `what` is done where it takes long. Raises Unsound."""
+        workers = None if is_child else 1
+        if hasher.voice is None:
+            return hash_files(self.root, found, known, workers=workers)
+        tell = hasher.voice.on(what, lambda: bytes_to_read(self.root, found, known))
+        return hash_files(self.root, found, known, lambda _, done: tell(done), workers)
 
     def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
         """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""

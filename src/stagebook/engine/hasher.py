@@ -34,7 +34,7 @@ class Failed(Exception):
 
 
 class Told(NamedTuple):
-    """How far a child is: bytes of what, as people call it."""
+    """How far a child is: bytes, and what it does, such as `reading outputs`."""
 
     done: int
     total: int
@@ -48,11 +48,11 @@ class Voice:
         self._mouth = mouth
         self._next = time.monotonic() + PATIENCE_S
 
-    def on(self, what: str, total: Callable[[], int]) -> Callable[[int, int], None]:
-        """To be told files and bytes, again and again. How much there is in all is asked for once there is need."""
+    def on(self, what: str, total: Callable[[], int]) -> Callable[[int], None]:
+        """To be called with the bytes done until now. How many there are in all is asked for once there is need."""
         known: int | None = None
 
-        def progress(_: int, done: int) -> None:
+        def progress(done: int) -> None:
             nonlocal known
             now = time.monotonic()
             if now < self._next:

@@ -105,7 +105,7 @@ class Live(Watcher):
         self._is_stale = True
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
-        words = "" if told is None else f"reading {told[2]}, {part(told[0], told[1])}"
+        words = "" if told is None else f"{told[2]}, {part(told[0], told[1])}"
         self._lanes.reads(stage_id, words, self._now_us)
         self._is_stale = True
 
@@ -349,7 +349,7 @@ class Live(Watcher):
         return "  " + cut(self._style.plain(text), room, self._style.mark("cut")) if room > 0 else ""
 
     def _in_words(self, lane: Lane, room: int) -> str:
-        """What a stage waits for, and who has it; or what is read of it."""
+        """What a stage waits for, and who has it; or how far its files are read."""
         words = lane.reads or waiting(lane.reason, lane.holder)
         return cut(self._style.plain(words), room, self._style.mark("cut"))
 

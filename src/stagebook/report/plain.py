@@ -57,7 +57,7 @@ class Plain(Watcher):
         self._names: dict[str, str] = {}
         self._said: dict[str, str] = {}  #: stage to the outcome that its last attempt was said to have
         self._running: dict[str, int] = {}
-        self._read: dict[str, str] = {}  #: stage to what of it was said to be read
+        self._read: dict[str, str] = {}  #: stage to what is done to its files, as was said
         self._because = style.mark("because")
         if output == "interleave" and more is not None:
             self.interval_us = 100_000
@@ -118,7 +118,8 @@ class Plain(Watcher):
             self._read.pop(stage_id, None)
         elif self._read.get(stage_id) != told[2]:
             self._read[stage_id] = told[2]
-            self._line(stage_id, f": reading {size(told[1])} of {told[2]}")
+            verb, _, what = told[2].partition(" ")
+            self._line(stage_id, f": {verb} {size(told[1])} of {what}")
 
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end

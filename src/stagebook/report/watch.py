@@ -52,7 +52,7 @@ class Watcher:
         """Its needs are done, and it waits for `reason`, which `holder` has."""
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
-        """Its files are read, which takes long: bytes read, bytes in all, and what they are. None: that is over."""
+        """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""
 
     def exited(self, end: AttemptEnd) -> None:
         """An attempt is over."""
