@@ -16,7 +16,7 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
+from stagebook.engine.freshness import SETTING, UP_TO_DATE, VALUES, Freshness, Seen, shown
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
@@ -40,7 +40,6 @@ else:
 
 EARLY_US = 50_000  #: how often it is looked whether a stage has announced an output
 FAR_US = 3_600_000_000
-VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself
 
 
 class Ear(Protocol):

@@ -28,6 +28,7 @@ HERE_FILES = 200  #: and so many files
 SHOWN = 3  #: so many differences stand in a reason
 
 SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
+VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself; behind that one
 
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
@@ -67,6 +68,8 @@ class Freshness:
         self._params = params
         self._versions = versions
         self.setting = None if versions is None else _setting(pipeline, params, versions)
+        #: How a record has it: nowhere else is the one before the other, for what is deeper holds texts only.
+        self._mark = f',"{SETTING}":"{self.setting}","{VALUES}":{{'.encode()
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
         self._base = os.path.join(self.root, "")
         #: Stages of which others are given an output.
@@ -88,8 +91,8 @@ class Freshness:
             return False
         if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
-        record = self.state.record(stage.id)
-        if record is None or record["parts"].get(SETTING) != self.setting:
+        record = self.state.record(stage.id, self._mark)
+        if record is None:
             return False
         program = self.program(stage)
         if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
