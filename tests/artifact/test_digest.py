@@ -423,3 +423,20 @@ def test_a_program_is_its_content_wherever_links_lead(tmp_path: Path, clock: Any
     assert reads == []
     with pytest.raises(Unsound, match="missing"):
         hash_program(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_how_far_it_is_can_be_followed_within_a_large_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(digest, "_WINDOW", 1 << 20)
+    sizes = {"a": 12 << 20, "b": 16 << 20, "c": 10}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(os.urandom(size))
+    told: list[tuple[int, int]] = []
+    files = hash_files(str(tmp_path), sorted(sizes), {}, lambda *what: told.append(what), workers)
+    assert [file.digest for file in files] == [blake3((tmp_path / name).read_bytes()).hexdigest() for name in "abc"]
+    assert told[-1] == (3, sum(sizes.values()))
+    assert [done for _, done in told] == sorted(done for _, done in told), "it never goes back"
+    assert len(told) > 15
+    assert digest.bytes_to_read(str(tmp_path), sorted(sizes), later(files)) in (0, sum(sizes.values()))

@@ -413,16 +413,27 @@ def test_no_descriptor_is_left(cache: str) -> None:
 
 def test_a_record_is_there_plain_while_nothing_has_begun_after_it(cache: str) -> None:
     state = fresh(cache)
-    assert state.record("build") is None
+    assert state.record("build", b"") is None
     assert state.torn("build") is None
     succeed(state)
-    record = state.record("build")
+    record = state.record("build", b"")
     assert record is not None
-    assert (record["run"], record["outputs"][0][0]) == ("R", "dist")
+    assert [record[files][0][0] for files in ("inputs", "outputs")] == ["src", "dist"]
+    assert set(record) == {"inputs", "outputs", "program", "moments", "crc"}
     assert state.torn("build") is None
     assert state.begun("build", "S", 2) is None
-    assert state.record("build") is None
+    assert state.record("build", b"") is None
     assert state.torn("build") == ("S", 2)
+
+
+def test_a_mark_is_sought_in_the_parts_only_and_no_name_of_a_file_ends_them(cache: str) -> None:
+    state = fresh(cache)
+    odd = [file('a"inputs":[b'), file('"inputs":[')]
+    assert state.done("build", "R", 1, {**PARTS, "setting": "abc", "values": {}}, odd, odd) is None
+    record = state.record("build", b',"setting":"abc","values":{')
+    assert record is not None and [each[0] for each in record["inputs"]] == [each.path for each in odd]
+    for mark in (b',"setting":"abd","values":{', b"a1b", b"dist"):
+        assert state.record("build", mark) is None
 
 
 def test_whoever_writes_to_a_file_that_was_written_anew_still_reads_all_of_it(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 from tests.door.place import Place, by_stage, noted, outcomes, reasons
+from tests.door.terminal import Terminal
 
 #: A compiler that leaves comments out, tests of what it made, and a check that reads the sources only.
 SHOP = {
@@ -246,3 +248,30 @@ def test_reasons_are_those_of_outcomes(shop: Place) -> None:
     again(shop)
     assert set(reasons(shop.show()).values()) == {"up to date"}
     assert Path(shop.journal_path()).exists()
+
+
+SLOW = {"STAGEBOOK_FAULT": "artifact.read:1+:SLOW"}
+LARGE = {
+    "build": {"run": "head -c 16M /dev/zero > big", "outputs": ["big"]},
+    "use": {"run": "true", "needs": ["build"], "inputs": ["big"]},
+}
+
+
+def test_files_that_take_long_to_read_are_spoken_of_once(place: Place) -> None:
+    place.pipeline(LARGE)
+    done = place.run("run", env=SLOW)
+    assert done.code == 0
+    said = [line.split(" ", 1)[1] for line in (done.out + done.err).splitlines() if ": reading" in line]
+    assert said == ["build: reading 16 MiB of outputs", "use: reading 16 MiB of inputs"]
+    again = place.run("run")
+    assert again.code == 0 and "reading" not in again.out + again.err
+
+
+def test_on_a_terminal_it_is_seen_how_far_they_are_read(place: Place) -> None:
+    place.pipeline(LARGE)
+    with Terminal(place, "run", env=SLOW, size=(80, 24)) as terminal:
+        assert terminal.wait() == 0
+        shown = terminal.text()
+    for words in ("reading outputs", "reading inputs"):
+        done = [int(found) for found in re.findall(rf"{words}, (\d+) of 16 MiB", shown)]
+        assert len(done) > 1 and done == sorted(done)

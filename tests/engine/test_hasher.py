@@ -9,6 +9,7 @@ from typing import Any, Iterator
 
 import pytest
 
+from stagebook.engine import hasher as voice_of_child
 from stagebook.engine.hasher import Failed, Hasher
 from stagebook.engine.wakeup import Wakeup
 from stagebook.record import faults
@@ -124,3 +125,66 @@ def test_a_child_keeps_nothing_of_ours_open(hasher: Hasher, wakeup: Wakeup) -> N
 
 def test_a_descriptor_of_nobody_is_not_taken(hasher: Hasher) -> None:
     assert hasher.pump(0) is None
+
+
+def speaking(*dones: int) -> None:
+    assert voice_of_child.voice is not None
+    say = voice_of_child.voice.on("reading outputs", lambda: 9 << 30)
+    for done in dones:
+        say(done)
+
+
+@pytest.fixture
+def told(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is heard of children, which speak at once."""
+    made: list[Any] = []
+    hasher.heard = lambda key, told: made.append((key, told))
+    monkeypatch.setattr(voice_of_child, "PATIENCE_S", 0)
+    monkeypatch.setattr(voice_of_child, "_AGAIN_S", 0)
+    return made
+
+
+def test_a_child_says_how_far_it_is_and_that_is_over_before_its_result(
+    hasher: Hasher, wakeup: Wakeup, told: list[Any]
+) -> None:
+    hasher.begin("x", lambda: (speaking(*range(20_000)), [b"\0\n1 2 x\n"] * 100_000)[1])
+    assert gathered(hasher, wakeup, 1)["x"] == [b"\0\n1 2 x\n"] * 100_000
+    *lines, over = told
+    assert over == ("x", None)
+    assert lines[-1] == ("x", (19_999, 9 << 30, "reading outputs"))
+    assert [line[1].done for line in lines] == sorted(line[1].done for line in lines)
+
+
+def test_work_that_takes_less_than_a_second_is_not_spoken_of(hasher: Hasher, wakeup: Wakeup) -> None:
+    told: list[Any] = []
+    hasher.heard = lambda *what: told.append(what)
+    hasher.begin("x", lambda: speaking(*range(1000)))
+    gathered(hasher, wakeup, 1)
+    assert told == []
+
+
+@pytest.mark.parametrize("half", [b"", b"5", b"50 100 reading out", b"7 8 reading outputs\n", b"\0", b"\0\x80\x04"])
+def test_a_child_that_is_killed_while_it_speaks_has_failed(
+    hasher: Hasher, wakeup: Wakeup, told: list[Any], half: bytes
+) -> None:
+    def work() -> None:
+        speaking(1)
+        assert voice_of_child.voice is not None
+        os.write(voice_of_child.voice._mouth, half)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    hasher.begin("x", work)
+    answer = gathered(hasher, wakeup, 1)["x"]
+    assert isinstance(answer, Failed) and "ended by signal 9" in str(answer)
+    assert told[-1] == ("x", None)
+    assert all(found is None or found.what == "reading outputs" for _, found in told)
+
+
+def test_of_a_child_that_is_stopped_nothing_is_heard_any_more(hasher: Hasher, wakeup: Wakeup, told: list[Any]) -> None:
+    hasher.begin("x", lambda: (speaking(1), time.sleep(60)))
+    deadline = time.monotonic() + 20
+    while not told and time.monotonic() < deadline:
+        for fd in wakeup.wait(1):
+            hasher.pump(fd)
+    hasher.stop("x")
+    assert told == [("x", (1, 9 << 30, "reading outputs")), ("x", None)]

@@ -340,3 +340,21 @@ def test_waits_only_says_in_words_who_waits_for_what_and_follows_a_change() -> N
     terminal.live.waits("c", "pool:db", "b")
     shown = "\n".join(terminal.paint(3 * SECOND))
     assert "c waits for pool db, held by b" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_how_far_its_files_are_read_stands_beside_a_stage(columns: int) -> None:
+    terminal = Terminal(columns)
+    terminal.live.began(facts({"build": (), "test": ("build",)}))
+    terminal.live.started("build", 1, 0, 0, None)
+    terminal.live.reading("build", (1_288_490_189, 8 << 30, "reading outputs"))
+    assert "reading outputs, 1.2 of 8.0 GiB" in next(line for line in terminal.paint(SECOND) if "build" in line)
+    terminal.live.reading("build", None)
+    terminal.live.exited(AttemptEnd("build", 1, 1, 2 * SECOND, "success", None, 0, 2 * SECOND, None))
+    terminal.live.ended("build", "success", None, 2 * SECOND)
+    terminal.live.reading("test", (900 << 20, 8 << 30, "reading inputs"))
+    shown = terminal.paint(3 * SECOND)
+    assert not any("reading outputs" in line for line in shown)
+    assert "reading inputs, 900 MiB of 8.0 GiB" in next(line for line in shown if "test" in line)
+    terminal.live.reading("test", None)
+    assert not any("reading" in line for line in terminal.paint(4 * SECOND))

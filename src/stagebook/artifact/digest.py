@@ -17,6 +17,7 @@ import time
 
 from stagebook.artifact.paths import Folders, Unsound, kind_of
 from stagebook.model.value import NamedTuple
+from stagebook.record import faults
 from stagebook.record.clock import boot_id
 
 TYPE_CHECKING = False
@@ -110,6 +111,18 @@ def total_bytes(root: str, paths: Sequence[str], known: Mapping[str, File] | Non
     return _cost(root, paths, _unknown(root, paths, known or {}, moment(), files))
 
 
+def bytes_to_read(root: str, paths: Sequence[str], known: Mapping[str, File]) -> int:
+    """The sizes of all that `hash_files` reads, for people. What cannot be looked at counts nothing."""
+    files: list[File | None] = [None] * len(paths)
+    size = 0
+    try:
+        for number in _unknown(root, paths, known, moment(), files):
+            size += os.lstat(os.path.join(root, paths[number])).st_size
+    except (OSError, Unsound):
+        pass
+    return size
+
+
 def hash_files(
     root: str,
     paths: Sequence[str],
@@ -119,9 +132,9 @@ def hash_files(
 ) -> list[File]:
     """The files at these paths, in their order. What is `known`, by path, and unchanged for sure is not read again.
 
-    `progress` is told the files and the bytes read until now. Much work is shared among `workers` forked children (1:
-    none); without the word, as many as there are cores. Raises Unsound, which names a file that is missing, is no
-    file, cannot be read, or changes each time it is read.
+    `progress` is told the files and the bytes read until now, of large files in between as well. Much work is shared
+    among `workers` forked children (1: none); without the word, as many as there are cores. Raises Unsound, which names
+    a file that is missing, is no file, cannot be read, or changes each time it is read.
     """
     now = moment()
     files: list[File | None] = [None] * len(paths)
@@ -203,9 +216,11 @@ def _cores() -> int:
 def _read_here(
     root: str, paths: Sequence[str], todo: Sequence[int], now: Moment, files: list[File | None], progress: Any
 ) -> None:
-    done = 0
+    count = done = 0
     with _folders(root) as folders:
         reader = _Reader(folders, False)
+        if progress is not None:
+            reader.tell = lambda more: progress(count - 1, done + more)
         for count, number in enumerate(todo, 1):
             path = paths[number]
             digest, stamp, mode = reader.read(path)
@@ -227,14 +242,16 @@ def _read_shared(
     def took(number: int, answer: _Read) -> None:
         digest, stamp, mode = answer
         files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, now)
+        done[0] += 1
+        done[1] += stamp[2]
+
+    def told(more: int) -> None:
         if progress is not None:
-            done[0] += 1
-            done[1] += stamp[2]
-            progress(*done)
+            progress(done[0], done[1] + more)
 
     with _folders(root) as folders:
         reader = _Reader(folders, True)
-        shared([todo[start::workers] for start in range(min(workers, len(todo)))], paths, reader.read, took)
+        shared([todo[start::workers] for start in range(min(workers, len(todo)))], paths, reader.read, took, told)
 
 
 def _folders(root: str) -> Folders:
@@ -245,9 +262,10 @@ def _folders(root: str) -> Folders:
 
 
 class _Reader:
-    """Reads files below a root. `is_child`: in a process that may die of it, and may have threads."""
+    """Reads files below a root. `is_child`: in a process that may die of it, and may have threads. `tell` is told the
+    bytes read of a large file until now."""
 
-    __slots__ = ("_folders", "_hasher", "_is_child")
+    __slots__ = ("_folders", "_hasher", "_is_child", "tell")
 
     def __init__(self, folders: Folders, is_child: bool) -> None:
         from blake3 import blake3
@@ -255,6 +273,7 @@ class _Reader:
         self._folders = folders
         self._is_child = is_child
         self._hasher: Any = blake3
+        self.tell: Callable[[int], None] | None = None
 
     def read(self, path: str) -> _Read:
         """Digest, stamp and mode of one file, which did not change while it was read. Raises Unsound."""
@@ -296,6 +315,9 @@ class _Reader:
             while rest >= 0 and (count := os.readv(fd, [buffer])):  # of a file that grows there may be no end
                 hasher.update(view[:count])
                 rest -= count
+                faults.hit("artifact.read")
+                if self.tell is not None:
+                    self.tell(size - rest)
             if rest != 0:
                 return None
             digest = hasher.hexdigest()
@@ -321,6 +343,8 @@ class _Reader:
             length = min(_WINDOW, size - start)
             with mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ, offset=start) as window:
                 hasher.update(window)
+            faults.hit("artifact.read")
+            share.here.part(start + length)
         text: str = hasher.hexdigest()
         return text
 

@@ -50,6 +50,10 @@ class Life:
         self._answers = []
         self._at = time.monotonic()
 
+    def part(self, done: int) -> None:
+        """So much of what is worked on has been done."""
+        self._say(done)
+
     def give_up(self, number: int, trouble: Unsound) -> None:
         self.flush()
         self._say((number, trouble.path, trouble.why))
@@ -69,8 +73,11 @@ def shared(
     paths: Sequence[str],
     work: Callable[[str], Any],
     took: Callable[[int, Any], None],
+    told: Callable[[int], None],
 ) -> None:
     """Do `work` on the path of each number of each share, in a child a share; answers go to `took`, in any order.
+
+    Whenever something was heard, `told` is told how much has been done of what has no answer yet.
 
     Raises Unsound as `work` did, of the first in the order of the paths, or for the file at which a child died.
     """
@@ -78,7 +85,7 @@ def shared(
     try:
         for share in shares:
             children.append(_Child(share, paths, work))
-        _gather(children, paths, took)
+        _gather(children, paths, took, told)
     finally:
         for child in children:
             child.end()
@@ -88,6 +95,7 @@ class _Child:
     def __init__(self, share: Sequence[int], paths: Sequence[str], work: Callable[[str], Any]) -> None:
         self.share = share
         self.answered = 0
+        self.part = 0
         self.trouble: tuple[int, str, str] | None = None
         self._rest = bytearray()
         self.fd, mouth = os.pipe()
@@ -118,7 +126,10 @@ class _Child:
             del self._rest[: _LENGTH + length]
             if isinstance(frame, tuple):
                 self.trouble = frame
+            elif isinstance(frame, int):
+                self.part = frame
             else:
+                self.part = 0
                 answers += frame
         return answers
 
@@ -152,7 +163,9 @@ class _Child:
         return number, paths[number], f"the process that read it died ({how})"
 
 
-def _gather(children: list[_Child], paths: Sequence[str], took: Callable[[int, Any], None]) -> None:
+def _gather(
+    children: list[_Child], paths: Sequence[str], took: Callable[[int, Any], None], told: Callable[[int], None]
+) -> None:  # fmt: skip
     import select
 
     poll = select.poll()
@@ -172,6 +185,7 @@ def _gather(children: list[_Child], paths: Sequence[str], took: Callable[[int, A
             for answer in answers:
                 took(child.share[child.answered], answer)
                 child.answered += 1
+            told(sum(child.part for child in children))
     troubles = [child.trouble for child in children if child.trouble is not None]
     if troubles:
         _, path, why = min(troubles)

@@ -83,10 +83,11 @@ class Store:
     def has(self, digest: str) -> bool:
         return os.path.exists(self.path(digest))
 
-    def put(self, root: str, file: File) -> str | None:
+    def put(self, root: str, file: File, tell: Callable[[int], None] | None = None) -> str | None:
         """Keep what lies at `file.path` below `root`; a sentence to warn with where that could not be done.
 
-        A file larger than the limit of the whole store is not kept. What is kept already is used again.
+        A file larger than the limit of the whole store is not kept. What is kept already is used again. `tell` is told
+        the bytes copied until now.
         """
         if file.size > self._limit:
             return None
@@ -100,7 +101,7 @@ class Store:
         draft = ""
         try:
             draft = self._draft()
-            got = self._fill(draft, root, file)
+            got = self._fill(draft, root, file, tell)
             if got != file.digest:
                 return f"{file.path} is not kept in the cache: it changed after it was hashed"
             _make(os.path.dirname(end))
@@ -283,14 +284,14 @@ class Store:
         self._count += 1
         return os.path.join(self._temporaries, f"{os.getpid()}-{self._count}-{time.time_ns():x}")
 
-    def _fill(self, draft: str, root: str, file: File) -> str:
+    def _fill(self, draft: str, root: str, file: File, tell: Callable[[int], None] | None) -> str:
         """Write what lies at `file.path` to `draft`; the digest of what was written. Raises OSError."""
         faults.hit("cache.write")
         with Folders(root) as folders:
             if file.mode != LINK:
                 source = folders.open(file.path)
                 try:
-                    return _kept(source, draft, 0o444)
+                    return _kept(source, draft, 0o444, tell)
                 finally:
                     os.close(source)
             folder, name = folders.of(file.path)
@@ -316,7 +317,7 @@ def _made(draft: str, source: str, mode: int) -> str:
     return digest_of(data)
 
 
-def _kept(source: int, draft: str, mode: int) -> str:
+def _kept(source: int, draft: str, mode: int, tell: Callable[[int], None] | None = None) -> str:
     """Write a file's content to a new one, by sharing its blocks where the file system can; the digest of what was
     written. Raises OSError."""
     from blake3 import blake3
@@ -337,6 +338,8 @@ def _kept(source: int, draft: str, mode: int) -> str:
             rest = view[:0] if is_shared else view[:count]
             while rest:
                 rest = rest[os.write(fd, rest) :]
+            if tell is not None:
+                tell(status.st_size - left)
     finally:
         os.close(fd)
     text: str = hasher.hexdigest()

@@ -16,8 +16,8 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import SETTING, UP_TO_DATE, Freshness, Seen, shown
-from stagebook.engine.hasher import Failed, Hasher, done_here
+from stagebook.engine.freshness import SETTING, UP_TO_DATE, VALUES, Freshness, Seen, shown
+from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
 from stagebook.engine.wakeup import Wakeup
@@ -40,7 +40,6 @@ else:
 
 EARLY_US = 50_000  #: how often it is looked whether a stage has announced an output
 FAR_US = 3_600_000_000
-VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself
 
 
 class Ear(Protocol):
@@ -52,6 +51,7 @@ class Ear(Protocol):
         self, stage: int, attempt: int, files: Sequence[File], is_early: bool, dependents: tuple[int, ...]
     ) -> None: ...
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
+    def reading(self, stage: int, told: Told | None) -> None: ...
     def warned(self, text: str) -> None: ...
 
 
@@ -84,6 +84,7 @@ class Artifacts:
     ) -> None:  # fmt: skip
         """`directory` is that of the run; what is in the `store` ages in so many seconds."""
         self.hasher = Hasher(wakeup, usable())
+        self.hasher.heard = lambda key, told: self.ear.reading(key[0], told)
         self._pipeline = pipeline
         self._machine = machine
         self._freshness = freshness

@@ -11,6 +11,7 @@ from stagebook.artifact import paths
 from stagebook.artifact.digest import File, is_settled, moment, stamp_of
 from stagebook.artifact.paths import Folders, Unsound
 from stagebook.artifact.store import Store
+from stagebook.engine import hasher
 from stagebook.engine.freshness import Freshness, output_globs
 from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Stage
@@ -48,19 +49,33 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
             why, found = _sound(freshness.root, stage)
             if why is not None:
                 return Closed(why=why)
-            files = freshness.hashed(found, {}, is_child)
+            files = freshness.hashed(found, {}, is_child, "reading outputs")
         changed = _changed(freshness, stage, inputs, is_child)
     except Unsound as trouble:
         return Closed(why=f"{trouble.path}: {trouble.why}")
+    warnings = _keep(freshness.root, files, store) if store is not None and changed is None else []
+    return Closed(files, None, changed, tuple(warnings))
+
+
+def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
+    """In the store; what to warn with."""
     warnings: list[str] = []
-    for file in files if store is not None and changed is None else ():
-        assert store is not None
-        said = store.put(freshness.root, file)
+    tell: Callable[[int], None] | None = None
+    done = 0
+    if hasher.voice is not None:
+        progress = hasher.voice.on("keeping outputs", lambda: sum(file.size for file in files))
+
+        def tell(more: int) -> None:
+            progress(done + more)
+
+    for file in files:
+        said = store.put(root, file, tell)
+        done += file.size
         if said is not None:
             warnings.append(said)
             if len(warnings) >= WARNINGS_MAX:
                 break  # a store that is full or cannot be written says the same of each
-    return Closed(files, None, changed, tuple(warnings))
+    return warnings
 
 
 def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
@@ -103,7 +118,8 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
             return f"{file.path} is gone: {stage.id} ran meanwhile"
         if file.stamp != stamp_of(status) or not is_settled(file, now):
             doubtful.append(file)
-    for file, again in zip(doubtful, freshness.hashed([file.path for file in doubtful], {}, is_child)):
+    again_read = freshness.hashed([file.path for file in doubtful], {}, is_child, "reading inputs")
+    for file, again in zip(doubtful, again_read):
         if again.digest != file.digest:
             return f"{file.path} changed while {stage.id} ran"
     return None
@@ -248,6 +264,6 @@ def read_one(freshness: Freshness, path: str, is_child: bool) -> File | str:
     if why is not None:
         return why
     try:
-        return freshness.hashed([path], {}, is_child)[0]
+        return freshness.hashed([path], {}, is_child, "reading outputs")[0]
     except Unsound as trouble:
         return trouble.why

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from stagebook.artifact.state import Last
 from stagebook.condition.outputs import Absent, value
-from stagebook.engine.artifacts import VALUES
 from stagebook.engine.environment import Environment
-from stagebook.engine.freshness import NO_INPUTS, UNSEEN, Freshness
+from stagebook.engine.freshness import NO_INPUTS, UNSEEN, VALUES, Freshness
 from stagebook.graph.artifacts import read_of
 from stagebook.model.pipeline import OutputOf, Pipeline, Stage
 from stagebook.model.value import NamedTuple

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, hash_files, hash_program, is_old_enough, moment, total_bytes
+from stagebook.artifact.digest import File, bytes_to_read, hash_files, hash_program, is_old_enough, moment, total_bytes
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
-from stagebook.engine import command
+from stagebook.engine import command, hasher
 from stagebook.engine.environment import Environment
 from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Pipeline, Stage
@@ -28,6 +28,7 @@ HERE_FILES = 200  #: and so many files
 SHOWN = 3  #: so many differences stand in a reason
 
 SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
+VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself; behind that one
 
 UP_TO_DATE = "up to date"
 NO_INPUTS = "it declares no inputs"
@@ -67,6 +68,8 @@ class Freshness:
         self._params = params
         self._versions = versions
         self.setting = None if versions is None else _setting(pipeline, params, versions)
+        #: How a record has it: nowhere else is the one before the other, for what is deeper holds texts only.
+        self._mark = f',"{SETTING}":"{self.setting}","{VALUES}":{{'.encode()
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
         self._base = os.path.join(self.root, "")
         #: Stages of which others are given an output.
@@ -88,8 +91,8 @@ class Freshness:
             return False
         if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
-        record = self.state.record(stage.id)
-        if record is None or record["parts"].get(SETTING) != self.setting:
+        record = self.state.record(stage.id, self._mark)
+        if record is None:
             return False
         program = self.program(stage)
         if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
@@ -138,7 +141,8 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            files = self.hashed(inputs + outputs, known, is_child)
+            what = "reading inputs and outputs" if outputs else "reading inputs"
+            files = self.hashed(inputs + outputs, known, is_child, what)
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
         return Seen(files[: len(inputs)], files[len(inputs) :])
@@ -149,13 +153,17 @@ class Freshness:
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
             inputs = self._inputs_of(stage, outputs)
-            return Seen(self.hashed(inputs, known, is_child))
+            return Seen(self.hashed(inputs, known, is_child, "reading inputs"))
         except Unsound as trouble:
             return Seen(trouble=f"{trouble.path}: {trouble.why}")
 
-    def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool) -> list[File]:
-        """Raises Unsound."""
-        return hash_files(self.root, found, known, workers=None if is_child else 1)
+    def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool, what: str) -> list[File]:
+        """People are told `what` is done where it takes long. Raises Unsound."""
+        workers = None if is_child else 1
+        if hasher.voice is None:
+            return hash_files(self.root, found, known, workers=workers)
+        tell = hasher.voice.on(what, lambda: bytes_to_read(self.root, found, known))
+        return hash_files(self.root, found, known, lambda _, done: tell(done), workers)
 
     def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
         """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""

@@ -1,8 +1,8 @@
 """Work on files that takes long, in forked children: the loop sleeps on their pipes and never waits for a disk.
 
-A child is a copy of the engine that does one piece of work, writes what came of it to its pipe, and is gone. It ends
-with the engine, closes whatever is not its own, and is no stage: `pids` are told to whoever looks for strays. Knows
-nothing of artifacts.
+A child is a copy of the engine that does one piece of work, writes what came of it to its pipe, and is gone. Where that
+takes longer than people like to wait, it writes before how far it is. It ends with the engine, closes whatever is not
+its own, and is no stage: `pids` are told to whoever looks for strays. Knows nothing of artifacts.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import time
 
 from stagebook.engine import kernel
 from stagebook.engine.wakeup import Wakeup
+from stagebook.model.value import NamedTuple
 from stagebook.record import faults
 
 TYPE_CHECKING = False
@@ -22,20 +24,76 @@ if TYPE_CHECKING:
 Work: TypeAlias = "Callable[[], Any]"
 
 _CHUNK = 1 << 20
+_RESULT = b"\0"  #: before what came of the work; before it are lines, `DONE TOTAL WHAT`
+PATIENCE_S = 1.0  #: work that takes less is not spoken of
+_AGAIN_S = 0.1
 
 
 class Failed(Exception):
     """Why a child brought nothing: it was killed, or its work raised something."""
 
 
+class Told(NamedTuple):
+    """How far a child is: bytes, and what it does, such as `reading outputs`."""
+
+    done: int
+    total: int
+    what: str
+
+
+class Voice:
+    """In a child: says how far the work is."""
+
+    def __init__(self, mouth: int) -> None:
+        self._mouth = mouth
+        self._next = time.monotonic() + PATIENCE_S
+
+    def on(self, what: str, total: Callable[[], int]) -> Callable[[int], None]:
+        """To be called with the bytes done until now. How many there are in all is asked for once there is need."""
+        known: int | None = None
+
+        def progress(done: int) -> None:
+            nonlocal known
+            now = time.monotonic()
+            if now < self._next:
+                return
+            self._next = now + _AGAIN_S
+            if known is None:
+                known = total()
+            os.write(self._mouth, f"{done} {max(done, known)} {what}\n".encode())
+
+        return progress
+
+
+voice: Voice | None = None  #: in a child, its own
+
+
 class _Child:
-    __slots__ = ("data", "key", "pid", "pipe")
+    __slots__ = ("data", "has_result", "has_told", "key", "pid", "pipe")
 
     def __init__(self, key: Any, pid: int, pipe: int) -> None:
         self.key = key
         self.pid = pid
         self.pipe = pipe
         self.data = bytearray()
+        self.has_result = False
+        self.has_told = False
+
+    def take(self, data: bytes) -> Told | None:
+        """What has come in; how far it says it is, if it does."""
+        self.data += data
+        told = None
+        while self.data and not self.has_result:
+            if self.data.startswith(_RESULT):
+                self.has_result = True
+                break
+            line, end, rest = self.data.partition(b"\n")
+            if not end:
+                break
+            done, total, what = line.decode().split(" ", 2)
+            told = Told(int(done), int(total), what)
+            self.data = rest
+        return told
 
 
 class Hasher:
@@ -43,6 +101,8 @@ class Hasher:
 
     def __init__(self, wakeup: Wakeup, most: int) -> None:
         self.pids: set[int] = set()  #: children that are no stages
+        #: Told how far the work of a key is, and None when that is over.
+        self.heard: Callable[[Any, Told | None], None] = lambda key, told: None
         self._wakeup = wakeup
         self._most = max(1, most)
         self._children: dict[int, _Child] = {}
@@ -68,7 +128,10 @@ class Hasher:
         except BlockingIOError:
             return []
         if data:
-            child.data += data
+            told = child.take(data)
+            if told is not None:
+                child.has_told = True
+                self.heard(child.key, told)
             return []
         self._drop(child)
         return [(child.key, _result(child, _status(child.pid))), *self._go_on()]
@@ -125,6 +188,8 @@ class Hasher:
         os.close(child.pipe)
         del self._children[child.pipe]
         self.pids.discard(child.pid)
+        if child.has_told:
+            self.heard(child.key, None)
 
 
 def done_here(work: Work) -> Any:
@@ -140,7 +205,7 @@ def _result(child: _Child, status: int | None) -> Any:
     import pickle  # what comes of a fork of ourselves; few runs need it
 
     try:
-        is_well, found = pickle.loads(child.data)
+        is_well, found = pickle.loads(memoryview(child.data)[len(_RESULT) :] if child.has_result else b"")
     except (EOFError, pickle.UnpicklingError):
         number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
         return Failed(f"the process that hashed was ended by signal {number}" if number else "the hashing process died")
@@ -181,7 +246,9 @@ def _be_child(mouth: int, work: Work, parent: int) -> None:
         kernel.end_with_parent()
         _lead(0)
         if os.getppid() == parent:
+            global voice
             _let_go(mouth)
+            voice = Voice(mouth)
             try:
                 answer = (True, work())
             except (OSError, MemoryError) as error:
@@ -192,7 +259,7 @@ def _be_child(mouth: int, work: Work, parent: int) -> None:
                 answer = (False, f"{type(error).__name__}: {error}")
             import pickle
 
-            data = memoryview(pickle.dumps(answer))
+            data = memoryview(_RESULT + pickle.dumps(answer))
             while data:
                 data = data[os.write(mouth, data) :]
             code = 0

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from stagebook.artifact.digest import File
     from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
+    from stagebook.engine.hasher import Told
     from stagebook.engine.split import Place
 
 
@@ -295,6 +296,9 @@ class Engine:
             self._exited(stage, attempt, us, us, end)
         else:
             self._exited(stage, attempt, us, process.started_us, end, around=process.around)
+
+    def reading(self, stage: int, told: Told | None) -> None:
+        self._account.reading(stage, told)
 
     def warned(self, text: str) -> None:
         self._account.warn(text)

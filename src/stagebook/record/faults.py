@@ -1,7 +1,8 @@
 """Named points at which trouble can be made to happen, so that a test can fail the n-th write for every n.
 
 `STAGEBOOK_FAULT=journal.append:17:ENOSPC` makes the 17th append fail once; `17+` fails it and every later one;
-`KILL` instead of an errno's name ends the process there with SIGKILL; several are separated by `;`. Nothing here
+`KILL` instead of an errno's name ends the process there with SIGKILL, `SLOW` is a tenth of a second on a slow disk;
+several are separated by `;`. Nothing here
 decides what a failure means: a point behaves as the system call beside it would. When the variable is not set,
 `hit` is one comparison.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 
 from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
@@ -27,6 +29,7 @@ POINTS = (
     "log.open",
     "artifact.verify",
     "artifact.hash",
+    "artifact.read",
     "artifact.fork",
     "artifact.publish",
     "artifact.aside",
@@ -35,8 +38,11 @@ POINTS = (
 )
 
 
+SLOW_S = 0.1
+
+
 class Fault(NamedTuple):
-    """`error` is an errno, None means SIGKILL. `for_good`: every later hit fails too."""
+    """`error` is an errno, 0 means a delay, None SIGKILL. `for_good`: every later hit fails too."""
 
     at: int
     for_good: bool
@@ -78,6 +84,8 @@ def _count(point: str) -> None:
         if passed == fault.at or (fault.for_good and passed > fault.at):
             if fault.error is None:
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif fault.error == 0:
+                time.sleep(SLOW_S)
             else:
                 raise OSError(fault.error, os.strerror(fault.error))
 
@@ -94,8 +102,8 @@ def _parsed(text: str) -> dict[str, list[Fault]]:
             raise InputError(f"`{VARIABLE}`: no point `{point}`; there are {', '.join(POINTS)}")
         if not (digits.isascii() and digits.isdigit()) or int(digits) == 0:
             raise InputError(f"`{VARIABLE}`: `{number}` is not a number from 1, nor one with `+`")
-        error = None if action == "KILL" else getattr(errno, action, None)
+        error = None if action == "KILL" else 0 if action == "SLOW" else getattr(errno, action, None)
         if action != "KILL" and not isinstance(error, int):
-            raise InputError(f"`{VARIABLE}`: `{action}` is neither the name of an errno nor KILL")
+            raise InputError(f"`{VARIABLE}`: `{action}` is neither the name of an errno nor KILL or SLOW")
         faults.setdefault(point, []).append(Fault(int(digits), number.endswith("+"), error))
     return faults

@@ -121,6 +121,13 @@ def size(count: int | None, gap: str = " ") -> str:
     return f"{amount:.1f}{gap}{unit}" if amount < 9.95 else f"{amount:.0f}{gap}{unit}"
 
 
+def part(done: int, total: int) -> str:
+    """`1.2 of 8.0 GiB`, `812 MiB of 8.0 GiB`."""
+    amounts = size(done), size(total)
+    units = [amount.partition(" ")[2] for amount in amounts]
+    return f"{amounts[0].partition(' ')[0] if units[0] == units[1] else amounts[0]} of {amounts[1]}"
+
+
 def count(number: int, gap: str = THIN) -> str:
     """A count with its thousands apart: `1 204`."""
     return f"{number:,}".replace(",", gap)

@@ -18,7 +18,7 @@ class Lane:
 
     __slots__ = (
         "name", "index", "state", "critical", "needs", "expected_us", "segments", "ready_us", "open_us", "attempt",
-        "reason", "holder", "wait_us", "work_us", "failed_before", "unmet", "free_us",
+        "reason", "holder", "wait_us", "work_us", "failed_before", "unmet", "free_us", "reads",
     )  # fmt: skip
 
     def __init__(self, index: int, facts: Mapping[str, Any]) -> None:
@@ -38,6 +38,7 @@ class Lane:
         self.wait_us = 0
         self.work_us = 0
         self.failed_before = False
+        self.reads = ""  #: which of its files are read just now, and how far that is, where it takes long
         self.unmet = len(self.needs)
         self.free_us = -1  #: when the last of its needs was done; -1: not yet
 
@@ -102,6 +103,13 @@ class Lanes:
         if lane.state != "slot":
             lane.open_us = us
         lane.state, lane.reason, lane.holder = "slot", reason, holder
+
+    def reads(self, name: str, words: str, us: int) -> None:
+        """Before it starts, that is a wait as others are."""
+        lane = self.by_name[name]
+        if words and lane.state == "needs":
+            self.waits(name, "slot or pool", None, us)
+        lane.reads = words
 
     def exited(self, name: str, us: int, outcome: str, wall_us: int, again: bool) -> Lane:
         lane = self.by_name[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from stagebook.report import timeline
-from stagebook.report.durations import Form, plural, span_us
+from stagebook.report.durations import Form, part, plural, span_us
 from stagebook.report.harmless import cells, cut, harmless, line_of_output, pad, wrap
 from stagebook.report.lanes import ACTIVE, DONE, Lane, Lanes
 from stagebook.report.rows import Row
@@ -102,6 +102,11 @@ class Live(Watcher):
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._lanes.waits(stage_id, reason, holder, self._now_us)
+        self._is_stale = True
+
+    def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
+        words = "" if told is None else f"{told[2]}, {part(told[0], told[1])}"
+        self._lanes.reads(stage_id, words, self._now_us)
         self._is_stale = True
 
     def exited(self, end: AttemptEnd) -> None:
@@ -268,7 +273,7 @@ class Live(Watcher):
         )
         lines = [timeline.header(frame, total_us) + ("  last line" if wide else "")]
         for lane, row, name, (wait, work) in zip(lanes, rows, names, figures):
-            if self._only_waits and not wide and lane.state == "slot":
+            if not wide and (lane.reads or (self._only_waits and lane.state == "slot")):
                 bar = pad(self._in_words(lane, frame.bar), frame.bar)
             else:
                 bar = self._bar(lane, row, frame.bar, total_us)
@@ -304,7 +309,7 @@ class Live(Watcher):
         dropped: set[int] = set()
         for states in (DONE - _FAILED, frozenset({"slot", "backoff"}), _FAILED):
             for lane in lanes:
-                if len(dropped) < surplus and lane.state in states:
+                if len(dropped) < surplus and lane.state in states and not lane.reads:
                     dropped.add(lane.index)
         kept = [lane for lane in lanes if lane.index not in dropped]
         return kept[: max(0, room - 1)]
@@ -332,6 +337,8 @@ class Live(Watcher):
         )
 
     def _last_line(self, lane: Lane, room: int) -> str:
+        if lane.reads:
+            return "  " + self._in_words(lane, room) if room > 0 else ""
         if lane.state == "running" and self._tail is not None:
             found = self._tail(lane.name, lane.attempt, 1)
             text = line_of_output(found[-1][1]) if found else ""
@@ -342,8 +349,9 @@ class Live(Watcher):
         return "  " + cut(self._style.plain(text), room, self._style.mark("cut")) if room > 0 else ""
 
     def _in_words(self, lane: Lane, room: int) -> str:
-        """What a stage waits for, and who has it."""
-        return cut(self._style.plain(waiting(lane.reason, lane.holder)), room, self._style.mark("cut"))
+        """What a stage waits for, and who has it; or how far its files are read."""
+        words = lane.reads or waiting(lane.reason, lane.holder)
+        return cut(self._style.plain(words), room, self._style.mark("cut"))
 
     def _pane_lines(self, columns: int) -> list[str]:
         lane = self._lanes.by_name.get(self._pane or "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from stagebook.report.durations import plural, span_us
+from stagebook.report.durations import plural, size, span_us
 from stagebook.report.harmless import harmless, line_of_output
 from stagebook.report.style import Style
 from stagebook.report.watch import Document, More, Outlet, Tail, Watcher, short_id
@@ -57,6 +57,7 @@ class Plain(Watcher):
         self._names: dict[str, str] = {}
         self._said: dict[str, str] = {}  #: stage to the outcome that its last attempt was said to have
         self._running: dict[str, int] = {}
+        self._read: dict[str, str] = {}  #: stage to what is done to its files, as was said
         self._because = style.mark("because")
         if output == "interleave" and more is not None:
             self.interval_us = 100_000
@@ -111,6 +112,14 @@ class Plain(Watcher):
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._line(stage_id, ": " + waiting(reason, holder, self._jobs))
+
+    def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
+        if told is None:
+            self._read.pop(stage_id, None)
+        elif self._read.get(stage_id) != told[2]:
+            self._read[stage_id] = told[2]
+            verb, _, what = told[2].partition(" ")
+            self._line(stage_id, f": {verb} {size(told[1])} of {what}")
 
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end

@@ -51,6 +51,9 @@ class Watcher:
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         """Its needs are done, and it waits for `reason`, which `holder` has."""
 
+    def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
+        """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""
+
     def exited(self, end: AttemptEnd) -> None:
         """An attempt is over."""
 
