@@ -40,8 +40,12 @@ class Closed(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool) -> Closed:
-    """Hash what it made, keep it in the store, and see that what it read is what it was."""
+def read(
+    freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool,
+    unkept: Mask | None = None,
+) -> Closed:  # fmt: skip
+    """Hash what it made, keep it in the store, and see that what it read is what it was. What holds anything that
+    `unkept` finds is not kept."""
     files: list[File] = []
     try:
         if stage.outputs:
@@ -55,12 +59,21 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
     warnings: list[str] = []
     for file in files if store is not None and changed is None else ():
         assert store is not None
+        if unkept and _holds(unkept, os.path.join(freshness.root, file.path)):
+            continue
         said = store.put(freshness.root, file)
         if said is not None:
             warnings.append(said)
             if len(warnings) >= WARNINGS_MAX:
                 break  # a store that is full or cannot be written says the same of each
     return Closed(files, None, changed, tuple(warnings))
+
+
+def _holds(mask: Mask, path: str) -> bool:
+    try:
+        return mask.first(os.fsencode(os.readlink(path))) is not None if os.path.islink(path) else mask.is_in(path)
+    except OSError:
+        return True  # it is not what it was a moment ago
 
 
 def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
@@ -129,9 +142,7 @@ def put_aside(
                 continue
             faults.hit("artifact.aside")
             try:
-                _move(folders, path, os.path.join(target, path))
-                if mask and not os.path.islink(os.path.join(target, path)):
-                    mask.copy(os.path.join(target, path), os.path.join(target, path))
+                _move(folders, path, os.path.join(target, path), mask)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
@@ -145,9 +156,13 @@ def _make_folder(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
-def _move(folders: Folders, path: str, target: str) -> None:
+def _move(folders: Folders, path: str, target: str, mask: Mask | None) -> None:
     _make_folder(os.path.dirname(target))
     folder, name = folders.of(path)
+    if mask and stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
+        mask.copy(f"/proc/self/fd/{folder}/{name}", target)
+        os.unlink(name, dir_fd=folder)
+        return
     try:
         os.rename(name, target, src_dir_fd=folder)
     except OSError as error:
