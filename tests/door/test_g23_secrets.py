@@ -160,8 +160,9 @@ PASSED_ON = {
                "outputs": ["left.txt", "failed.xml"]},
     "suite": {
         "split": {
-            "list": "seq 2", "shards": 2, "report": "all.xml", "run": "cat conf; printf '<testsuite><testcase name=\"%s\">"
-            "<system-out>%s</system-out></testcase></testsuite>' $(cat $STAGEBOOK_SPLIT conf) > all.xml",
+            "list": "seq 2", "shards": 2, "report": "all.xml",
+            "run": "cat conf; printf '<testsuite><testcase name=\"%s\"><system-out>%s</system-out></testcase>"
+            "</testsuite>' $(cat $STAGEBOOK_SPLIT conf) > all.xml",
         },
         "needs": "fetch",
     },
@@ -235,7 +236,7 @@ def test_output_goes_straight_into_its_log_unless_there_is_something_to_hide(pla
 def test_g23_no_secret_is_on_a_command_line_of_ours(place: Place) -> None:
     token = uuid.uuid4().hex  # other tests may run beside, and have theirs on command lines
     place.env["TOKEN"] = token
-    work = f"{note('begin')}\n{HOLD}\necho \"$TOKEN\" > made.txt; echo \"x=$TOKEN\" >> \"$STAGEBOOK_OUTPUT\""
+    work = f'{note("begin")}\n{HOLD}\necho "$TOKEN" > made.txt; echo "x=$TOKEN" >> "$STAGEBOOK_OUTPUT"'
     place.pipeline(
         {
             "a": {"run": work, "secrets": ["TOKEN"]},

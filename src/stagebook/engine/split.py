@@ -335,7 +335,9 @@ def _forget(folder: str, shard: Stage) -> None:
 
 
 def _copy(source: str, target: str, mask: Mask | None) -> None:
-    """A regular file that no link led to, masked; a report that is being written to does not keep us. Raises OSError."""
+    """A regular file that no link led to; a report that is being written to does not keep us. The copy is masked.
+
+    Raises OSError."""
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(fd, "rb") as file:
         left = os.fstat(fd).st_size
