@@ -99,6 +99,7 @@ class Artifacts:
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
         self.mask: Mask | None = None  #: hides the secrets of the run
+        self.unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -281,7 +282,7 @@ class Artifacts:
         self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
         spared = partial(self._published.is_of_other, index)
-        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self._mask(stage)):
+        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self.mask):
             self.ear.warned(f"{stage.id}: {text}")
 
     def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
@@ -316,10 +317,10 @@ class Artifacts:
     def _read(self, attempt: _Open, is_child: bool) -> Closed:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
-        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self.unkept)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt.stage))
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self.mask)
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -379,10 +380,7 @@ class Artifacts:
         faults.hit("artifact.aside")
         target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, partial(self._published.is_of_other, attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt.stage))
-
-    def _mask(self, stage: Stage) -> Mask | None:
-        return self.mask if stage.secrets else None
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self.mask)
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):

@@ -41,8 +41,12 @@ class Closed(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool) -> Closed:
-    """Hash what it made, keep it in the store, and see that what it read is what it was."""
+def read(
+    freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool,
+    unkept: Mask | None = None,
+) -> Closed:  # fmt: skip
+    """Hash what it made, keep it in the store, and see that what it read is what it was. What holds anything that
+    `unkept` finds is not kept."""
     files: list[File] = []
     try:
         if stage.outputs:
@@ -53,12 +57,12 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
         changed = _changed(freshness, stage, inputs, is_child)
     except Unsound as trouble:
         return Closed(why=f"{trouble.path}: {trouble.why}")
-    warnings = _keep(freshness.root, files, store) if store is not None and changed is None else []
+    warnings = _keep(freshness.root, files, store, unkept) if store is not None and changed is None else []
     return Closed(files, None, changed, tuple(warnings))
 
 
-def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
-    """In the store; what to warn with."""
+def _keep(root: str, files: Sequence[File], store: Store, unkept: Mask | None) -> list[str]:
+    """In the store, but for what holds a value of `unkept`; what to warn with."""
     warnings: list[str] = []
     tell: Callable[[int], None] | None = None
     done = 0
@@ -69,6 +73,8 @@ def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
             progress(done + more)
 
     for file in files:
+        if unkept and _holds(unkept, os.path.join(root, file.path)):
+            continue
         said = store.put(root, file, tell)
         done += file.size
         if said is not None:
@@ -76,6 +82,13 @@ def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
             if len(warnings) >= WARNINGS_MAX:
                 break  # a store that is full or cannot be written says the same of each
     return warnings
+
+
+def _holds(mask: Mask, path: str) -> bool:
+    try:
+        return mask.first(os.fsencode(os.readlink(path))) is not None if os.path.islink(path) else mask.is_in(path)
+    except OSError:
+        return True  # it is not what it was a moment ago
 
 
 def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
@@ -145,9 +158,7 @@ def put_aside(
                 continue
             faults.hit("artifact.aside")
             try:
-                _move(folders, path, os.path.join(target, path))
-                if mask and not os.path.islink(os.path.join(target, path)):
-                    mask.copy(os.path.join(target, path), os.path.join(target, path))
+                _move(folders, path, os.path.join(target, path), mask)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
@@ -161,9 +172,13 @@ def _make_folder(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
-def _move(folders: Folders, path: str, target: str) -> None:
+def _move(folders: Folders, path: str, target: str, mask: Mask | None) -> None:
     _make_folder(os.path.dirname(target))
     folder, name = folders.of(path)
+    if mask and stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
+        mask.copy(f"/proc/self/fd/{folder}/{name}", target)
+        os.unlink(name, dir_fd=folder)
+        return
     try:
         os.rename(name, target, src_dir_fd=folder)
     except OSError as error:
