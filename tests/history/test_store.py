@@ -184,7 +184,8 @@ def older(past: Past) -> None:
         raw.execute(f"DROP INDEX {name}")
     raw.execute("DROP TABLE tests")
     for table, column in (
-        ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("runs", "journal_ctime_ns"), ("stages", "company"), ("attempts", "company"),
+        ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("runs", "journal_ctime_ns"),
+        ("stages", "company"), ("attempts", "company"),
     ):  # fmt: skip
         raw.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     raw.execute("UPDATE alembic_version SET version_num = '1'")

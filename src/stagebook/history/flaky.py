@@ -25,7 +25,9 @@ FAILED = ("failure", "error", "timeout")
 COMMITS_MAX = 20  #: of one flake that are listed
 _WHAT = ("stage", "classname", "name", "file")  #: what a test is told from others by; `stage` is its suite
 
-_FILE = func.coalesce(tests.c.file, "")
+
+def _file() -> Any:
+    return func.coalesce(tests.c.file, "")
 
 
 def find(connection: Connection, pipeline: str | None = None, since_us: int | None = None) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def _keys(chosen: Sequence[Any]) -> Any:
 
 def _tests() -> Any:
     """What tries there are: who, which run, and how each ended."""
-    stage, file = func.coalesce(tests.c.suite, tests.c.stage).label("stage"), _FILE.label("file")
+    stage, file = func.coalesce(tests.c.suite, tests.c.stage).label("stage"), _file().label("file")
     passed = (tests.c.outcome == "success").label("passed")
     counts = tests.c.outcome.in_(("success", *FAILED))
     return select(tests.c.run_id, stage, tests.c.classname, tests.c.name, file, passed).where(counts).cte("tries")
@@ -161,7 +163,7 @@ def _last_failure(
     """Message and stage of the latest try that failed."""
     where = [tests.c.classname == classname, tests.c.name == name, tests.c.outcome.in_(FAILED)]
     where.append(runs.c.pipeline == pipeline)
-    where += [func.coalesce(tests.c.suite, tests.c.stage) == stage, file == _FILE]
+    where += [func.coalesce(tests.c.suite, tests.c.stage) == stage, _file() == file]
     asked = select(tests.c.message, tests.c.stage).join_from(tests, runs, runs.c.id == tests.c.run_id)
     row = connection.execute(asked.where(*where).order_by(runs.c.started_us.desc(), tests.c.id.desc()).limit(1)).first()
     return row or (None, stage)

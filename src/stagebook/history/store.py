@@ -88,8 +88,8 @@ def ask(
 
 def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
     """Make the database anew from all journals that are there, and put it in the old one's place; how many runs were
-    read, and which journals are damaged. What the old one remembers of runs whose journals are gone is taken over. Raises
-    SurroundingsError."""
+    read, and which journals are damaged. What the old one remembers of runs whose journals are gone is taken over.
+    Raises SurroundingsError."""
     voice = voice or Voice()
     path = os.path.join(state, NAME)
     held = _turn(state)
@@ -103,9 +103,9 @@ def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
             with engine.connect() as connection:
                 _migrate(connection)
                 indexing.update(connection, state, voice.progress, voice.unread)
-                read = dict(connection.execute(select(runs.c.run, runs.c.damaged)).tuples().all())
+                rows = connection.execute(select(runs.c.run, runs.c.damaged)).all()
                 connection.rollback()
-                damaged = [run for run, why in read.items() if why is not None]
+                damaged = [run for run, why in rows if why is not None]
                 empty = _take_over(connection, path, state, voice)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
@@ -113,7 +113,7 @@ def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
         for suffix in _ASIDE:
             _unlink(path + suffix)
         os.replace(draft, path)
-        return len(read) - len(damaged), sorted([*damaged, *empty])
+        return len(rows) - len(damaged), sorted([*damaged, *empty])
     except (DBAPIError, OSError) as error:
         raise _failure(path, error) from error
     finally:
