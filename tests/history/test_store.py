@@ -179,7 +179,6 @@ def older(past: Past) -> None:
     """Take the database back to schema 1, as a Stagebook of that time would have left it."""
     counts(past.state)
     raw = sqlite3.connect(database(past))
-    raw.execute("CREATE INDEX runs_open ON runs (is_final) WHERE is_final = 0")
     for name in ("tests_run", "tests_case"):
         raw.execute(f"DROP INDEX {name}")
     raw.execute("DROP TABLE tests")

@@ -1,9 +1,10 @@
 """Brings the tables up to what the journals say: of the runs that are new, have grown or were damaged. Reads the rest
 of the disk as little as it can.
 
-The size, inode and times of a journal tell whether it is as it was when it was read, also that of a run that is over:
-it may have been damaged since. Whether there are new ones is told by the time of the folder of runs, unless that is too
-fresh to trust. Rows of runs whose directories are gone stay; of a damaged one there is nothing but that it is damaged.
+The size, inode and times of a journal tell whether it is as it was when it was read. Of runs that are over for good,
+which only damage changes, only the latest are looked at: to look at a hundred thousand takes a second. Whether
+there are new ones is told by the time of the folder of runs, unless that is too fresh to trust. Rows of runs whose
+directories are gone stay; of a damaged one there is nothing but that it is damaged.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import islice
 from operator import itemgetter
 
 from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import update as update_rows
 
 from stagebook.history import reading
 from stagebook.history.schema import attempts, meta, runs, stages, storable, tests
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
+LOOKED_AT = 5000  #: of the latest runs, also those that are over for good
 AT_ONCE = 500  #: runs that are written together
 ROWS_MAX = 50_000  #: rows of a table that are kept before they are written
 #: A folder that was changed so little ago may change once more without another time.
@@ -80,10 +83,20 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
     if not is_noted:
         known = {row[0] for row in connection.execute(select(runs.c.run))}
         todo = [(name, None) for name in reversed(ids(state)) if name not in known]
-    for id, run, *before in connection.execute(select(runs.c.id, runs.c.run, *[runs.c[name] for name in _FIGURES])):
+    gone = []
+    columns = [runs.c.id, runs.c.run, runs.c.is_final, *[runs.c[name] for name in _FIGURES]]
+    open_ones = connection.execute(select(*columns).where(runs.c.is_final == 0)).all()
+    latest = connection.execute(select(*columns).order_by(runs.c.run.desc()).limit(LOOKED_AT)).all()
+    for id, run, is_final, *before in {row.id: row for row in (*open_ones, *latest)}.values():
         found = _figures(journal_path(run_directory(state, run)))
         if found is not None and before != found:
             todo.append((run, id))
+        elif found is None and not is_final:
+            gone.append({"gone": id})
+    connection.rollback()
+    if gone:
+        with connection.begin():
+            connection.execute(update_rows(runs).where(runs.c.id == bindparam("gone")).values(is_final=True), gone)
     return todo, folder_ns if is_settled and not is_noted else None
 
 

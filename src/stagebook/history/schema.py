@@ -49,6 +49,7 @@ runs = Table(
     Column("dirty", Boolean),
 )
 Index("runs_started", runs.c.started_us)
+Index("runs_open", runs.c.is_final, sqlite_where=runs.c.is_final == 0)
 
 #: One row a stage of a run that began or ended. `wall_us` and `wait_us` are those of its document; `work_us`, what it
 #: used and `company` those of its last attempt. `company`: how many other stages ran meanwhile, on the average.

@@ -16,6 +16,5 @@ down_revision = "2"
 def upgrade() -> None:
     op.add_column("runs", sa.Column("journal_ctime_ns", sa.Integer))
     op.add_column("tests", sa.Column("suite", sa.String))
-    op.drop_index("runs_open", "runs")
     op.execute("UPDATE runs SET journal_size = -1, is_final = 0")
     op.execute("DELETE FROM meta WHERE key = 'runs_mtime_ns'")
