@@ -411,9 +411,12 @@ def test_a_report_that_is_refused_is_told(place: Place) -> None:
 
 def test_ids_of_runs_that_fit_can_be_told_from_all_others(place: Place) -> None:
     week(place)
-    shown = [line.split()[0] for line in place.run("runs", "--outcome", "success").out.splitlines()]
-    assert shown == [line.split()[0] for line in place.run("runs").out.splitlines()]
-    assert all(place.run("show", id).code == 0 for id in shown)
+    shown, all_shown = (
+        re.findall(r"^0\S+", place.run(*words).out, re.MULTILINE)
+        for words in (("runs", "--outcome", "success"), ("runs",))
+    )
+    assert (shown, len(shown)) == (all_shown, 7)
+    assert all(sum(run.startswith(id) for run in place.run_ids()) == 1 for id in shown)
 
 
 @pytest.fixture
