@@ -30,7 +30,7 @@ def run_directory(args: Any, run: str) -> str:
 
 def shortener(known: list[str]) -> Callable[[str], str]:
     """Shortens ids to eight characters, or to as many more as it takes to tell them from every other one of `known`."""
-    ordered = sorted(known)
+    ordered = sorted(set(known))
 
     def short(run: str) -> str:
         from bisect import bisect_left

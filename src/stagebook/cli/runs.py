@@ -149,6 +149,8 @@ def unknown(kind: str, name: str, known: list[str]) -> Exception:
 
 def _told(state: str, row: Mapping[str, Any]) -> dict[str, Any]:
     summary = runs.summarise(run_directory(state, row["run"])) or _remembered(row)
+    if row["damaged"] is not None:
+        summary = summary | {"outcome": None, "state": "damaged", "warnings": [row["damaged"]]}
     if row.get("stage_stage") is None:
         return summary
     return summary | {

@@ -36,7 +36,7 @@ def execute(args: Namespace) -> int:
     now = None if index is None else _now(args, pipeline, index, params)
     if index is None and story is None:
         known = [stage.id for stage in pipeline.stages]
-        raise InputError(f"{pipeline.file}: no stage `{args.stage}`{suggestion(args.stage, known)}")
+        raise _unknown(f"{pipeline.file}: ", args.stage, "", known)
     then = None if story is None else _then(story, args.stage)
     if args.json:
         output.say_json({
@@ -55,7 +55,7 @@ def _told(args: Namespace) -> tuple[Story | None, Mapping[str, str]]:
         story, params = _story(place.run_directory(args, args.run))
         if all(stage.id != args.stage for stage in story.pipeline.stages):
             known = [stage.id for stage in story.pipeline.stages]
-            raise InputError(f"no stage `{args.stage}` in run {story.run}{suggestion(args.stage, known)}")
+            raise _unknown("", args.stage, f" in run {story.run}", known)
         return story, params
     file = pipelines.find(None)
     where = place.state_directory(args, file)
@@ -68,6 +68,17 @@ def _told(args: Namespace) -> tuple[Story | None, Mapping[str, str]]:
         if any(stage.id == args.stage for stage in story.pipeline.stages):
             return story, params
     return None, {}
+
+
+def _unknown(before: str, name: str, where: str, known: list[str]) -> InputError:
+    """That there is no such stage: which cells there are where it is a matrix or a split, or what is near."""
+    cells = [one for one in known if one.startswith(f"{name}[")]
+    if cells:
+        more = ", …" if len(cells) > 3 else ""
+        return InputError(
+            f"{before}stage `{name}` has {_count(len(cells), 'cell')}{where}: {', '.join(cells[:3])}{more}"
+        )
+    return InputError(f"{before}no stage `{name}`{where}{suggestion(name, known)}")
 
 
 def _story(directory: str) -> tuple[Story, Mapping[str, str]]:

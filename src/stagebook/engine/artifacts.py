@@ -24,7 +24,7 @@ from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
 from stagebook.record import faults, lock
-from stagebook.record.state import log_stem
+from stagebook.record.state import log_stem, report_name, reports_directory
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
 
@@ -389,9 +389,10 @@ class Artifacts:
             self.ear.warned(f"{attempt.stage.id}: {text}")
         self._leave(attempt, attempt.end)
 
-    def _reports(self, attempt: _Open) -> str:
-        """Where whole JUnit reports of an attempt are kept, but for what tells them apart."""
-        return os.path.join(self._directory, "reports", f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}")
+    def _reports(self, attempt: _Open) -> Callable[[int], str]:
+        """Where each of an attempt's whole JUnit reports is kept."""
+        folder = reports_directory(self._directory)
+        return lambda number: os.path.join(folder, report_name(attempt.stage.id, attempt.start.attempt, number))
 
     def _leave(self, attempt: _Open, end: Finished) -> None:
         index, number = attempt.start[:2]

@@ -139,7 +139,8 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
 
 
 def put_aside(
-    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: str | None, mask: Mask | None = None
+    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: Callable[[int], str] | None,
+    mask: Mask | None = None,
 ) -> list[str]:  # fmt: skip
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
     JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
@@ -214,9 +215,9 @@ def _write(source: int, target: str, mode: int) -> None:
 # Reports
 
 
-def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None = None) -> list[str]:
-    """Copy the whole JUnit reports among the paths to `TARGET.xml`, further ones to `TARGET~2.xml` and so on; which
-    paths those are. With a mask the copies hold no secrets."""
+def keep_reports(root: str, found: Sequence[str], target: Callable[[int], str], mask: Mask | None = None) -> list[str]:
+    """Copy the whole JUnit reports among the paths, each to where `target` has it by its number; which paths those are.
+    With a mask the copies hold no secrets."""
     kept: list[str] = []
     for path in found:
         if not path.endswith(".xml"):
@@ -227,12 +228,12 @@ def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None
                     continue
                 kept.append(path)
                 faults.hit("artifact.report")
-                os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-                more = f"~{len(kept)}" if len(kept) > 1 else ""
+                copy = target(len(kept))
+                os.makedirs(os.path.dirname(copy), 0o700, exist_ok=True)
                 if mask:
-                    mask.copy(os.path.join(root, path), f"{target}{more}.xml")
+                    mask.copy(os.path.join(root, path), copy)
                 else:
-                    _write(file.fileno(), f"{target}{more}.xml", 0o600)
+                    _write(file.fileno(), copy, 0o600)
         except OSError:
             continue  # it is a copy for statistics
     return kept

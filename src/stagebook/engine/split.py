@@ -275,7 +275,7 @@ class Suites:
         return os.path.join(self._workspaces, f"{state.log_stem(self._pipeline.stages[stage].id)}.{attempt}")
 
     def _kept(self, stage: Stage, attempt: int) -> str:
-        return os.path.join(self._directory, "reports", f"{state.log_stem(stage.id)}.{attempt}.1.xml")
+        return os.path.join(state.reports_directory(self._directory), state.report_name(stage.id, attempt))
 
     def _times(self, suite: str) -> str:
         """The name of the cache of this suite's times, which are in microseconds by line of its list."""
