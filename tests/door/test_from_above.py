@@ -27,7 +27,7 @@ def above(place: Place) -> Place:
     return place
 
 
-def hints(said: str, stage: str = "") -> dict[str, list[str]]:
+def hints(said: str) -> dict[str, list[str]]:
     """The commands that a run prints, by the word before them."""
     found = {}
     for line in said.splitlines():
@@ -79,7 +79,10 @@ def test_without_runs_those_below_are_named(above: Place) -> None:
         assert f"; runs lie in {STATE}: add --dir {STATE}" in done.err, words
         if words != "run --resume last":
             assert "runs lie in" not in above.run(*words.split(), "--dir", STATE).err
+    done = above.run("runs")
+    assert (done.code, f"; runs lie in {STATE}: add --dir {STATE}" in done.out) == (0, True)
     above.run("run", "--quiet")
+    assert "runs lie in" not in above.run("runs").out
     assert "runs lie in" not in above.run("show", "01ABC").err  # there are some here
 
 
@@ -87,7 +90,6 @@ def test_a_state_directory_tells_the_file(above: Place) -> None:
     above.run("run", FILE, "--quiet")
     told = above.run("why", "make", "--dir", STATE)
     assert (told.code, told.out.splitlines()[1].startswith("now: up to date")) == (0, True), told
-    above.run("why", "bad", "--dir", STATE)
     made = above.folder / "examples" / "ci" / "out" / "made.txt"
     made.unlink()
     assert above.run("cache", "restore", "make", "--dir", STATE).code == 0
@@ -99,3 +101,16 @@ def test_the_file_here_is_meant_where_the_state_directory_has_runs_of_it(above: 
     above.run("run", "--quiet", "--dir", STATE)
     above.run("run", FILE, "--quiet")
     assert "own, run" in above.run("why", "own", "--dir", STATE).out
+
+
+def test_only_a_few_hundred_entries_are_looked_at(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    (above.folder / "examples" / "loop").symlink_to(above.folder)
+    for number in range(1000):
+        (above.folder / "examples" / "ci" / f"{number}.txt").touch()
+    assert f"runs lie in {STATE}: add" in above.run("show", "last").err
+    deep = above.folder / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (deep / "stagebook.yaml").write_text('{"version": 1, "stages": {"own": "true"}}')
+    above.run("run", "--quiet", cwd=deep)
+    assert "a/b/c" not in above.run("show", "last").err  # deeper than is looked

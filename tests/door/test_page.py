@@ -466,7 +466,8 @@ def test_every_way_to_end_and_to_wait(tmp_path: Path, open_page: Opener) -> None
 
 #: What of a row's text lies on what is drawn of its time, as the row's name and the text.
 _COVERED = """() => [...document.querySelectorAll('#rows .row:not(.thin)')].flatMap((row) => {
-  const drawn = [...row.querySelectorAll('.bar-i, .wt, .est, .wall, .strip-c path')].map((one) => one.getBoundingClientRect());
+  const bars = [...row.querySelectorAll('.bar-i, .wt, .est, .wall, .strip-c path')];
+  const drawn = bars.map((one) => one.getBoundingClientRect());
   return [...row.querySelectorAll('.tag')].filter((tag) => {
     const text = tag.getBoundingClientRect();
     return drawn.some((one) => one.left < text.right && text.left < one.right);
@@ -486,8 +487,8 @@ def test_no_text_lies_on_a_bar(tmp_path: Path, open_page: Opener, width: int) ->
         page = open_page(path, width=width, reduced_motion="reduce").page
         for part, centre in [(1, 0.5), *((1 / zoom, at / 8) for zoom in (2, 6) for at in (1, 3, 4, 6))]:
             page.evaluate(
-                "([part, at]) => { look((at - part / 2) * run.total_us, (at + part / 2) * run.total_us, true); draw(); }",
-                [part, centre],
+                "([from, to]) => { look(from * run.total_us, to * run.total_us, true); draw(); }",
+                [centre - part / 2, centre + part / 2],
             )
             assert page.evaluate(_COVERED) == [], (path.parent.name, part, centre)
             texts += page.locator("#rows .tag").count()

@@ -42,8 +42,13 @@ def pipeline_file(args: Any) -> str:
         near = pipelines.find(None)
     except InputError:
         near = ""
-    files = [str(summary["file"]) for summary in runs.summaries(state_directory(args)) if summary.get("file")]
-    return files[0] if files and near not in files else near or pipelines.find(None)
+    latest = ""
+    for summary in runs.summaries(state_directory(args)):
+        file = str(summary.get("file") or "")
+        if file and file == near:
+            return near
+        latest = latest or file
+    return latest or near or pipelines.find(None)
 
 
 def from_here(args: Any, here: str, file: str | None, state_path: str) -> dict[str, str]:
