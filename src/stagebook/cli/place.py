@@ -60,7 +60,7 @@ def from_here(args: Any, here: str, file: str | None, state_path: str) -> dict[s
     from stagebook.report.failure import quoted
 
     said = f" --dir {quoted(os.path.relpath(state_path, here))}"
-    if file is None:
+    if not file:
         return {"look": said}
     is_enough = state.locate(file, None, here, option, os.environ) == state_path
     return {"look": said, "file": f" {quoted(os.path.relpath(file, here))}", "run": "" if is_enough else said}

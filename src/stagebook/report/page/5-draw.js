@@ -266,7 +266,8 @@ function beside(chart, text, name = "tag") {
   chart.append(found);
 }
 
-/* A strip of cells, one a stage, over the time of all; failing cells are taller. */
+/* A strip of cells, one a stage, over the time of all; failing cells are taller. What it comes to stands beside the name
+   where it has no room beside the strip. */
 function draw_fold(row, chart) {
   if (row.is_aside) {
     beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? row.names + (row.note.startsWith("\u2190") ? " " : ": ") + row.note : row.note);
@@ -294,7 +295,9 @@ function draw_fold(row, chart) {
   if (row.members.some((one) => one.on_path)) {
     for (const one of row.members) if (one.on_path) piece(chart, "cl", one.works[0].from, one.end, 2);
   }
-  tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  const name = chart.previousElementSibling, has_room = tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  name.querySelector(".note")?.remove();
+  if (!has_room) name.append(el("span", "note", row.note));
 }
 
 /* The interval of what is chosen, and now. */
