@@ -63,7 +63,11 @@ def execute(args: Namespace) -> int:
         if limit is not None:
             older = [run for run in runs.ids(state) if not found or run < found[-1]["run"]]
             more = sum(os.path.exists(journal_path(run_directory(state, run))) for run in older)
-        output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
+        near = "" if found else runs.elsewhere(state)
+        if near:
+            output.say([f"no runs in {state} yet{near}"])
+        else:
+            output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.cli import output, pipelines, place
+from stagebook.cli import output, place
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import reader, retelling, runs, state
 from stagebook.scheduler.select import suggestion
@@ -35,8 +35,8 @@ def execute(args: Namespace) -> int:
     index = {stage.id: index for index, stage in enumerate(pipeline.stages)}.get(args.stage)
     now = None if index is None else _now(args, pipeline, index, params)
     if index is None and story is None:
-        known = [stage.id for stage in pipeline.stages]
-        raise _unknown(f"{pipeline.file}: ", args.stage, "", known)
+        known, where = [stage.id for stage in pipeline.stages], place.state_directory(args, pipeline.file)
+        raise _unknown(f"{pipeline.file}: ", args.stage, runs.elsewhere(where), known)
     then = None if story is None else _then(story, args.stage)
     if args.json:
         output.say_json({
@@ -57,7 +57,7 @@ def _told(args: Namespace) -> tuple[Story | None, Mapping[str, str]]:
             known = [stage.id for stage in story.pipeline.stages]
             raise _unknown("", args.stage, f" in run {story.run}", known)
         return story, params
-    file = pipelines.find(None)
+    file = place.pipeline_file(args)
     where = place.state_directory(args, file)
     for run in runs.ids(where):
         directory = state.run_directory(where, run)
@@ -92,7 +92,7 @@ def _pipeline(args: Namespace, story: Story | None) -> Pipeline:
     """As the file has it now; where it is gone, as it was in the run."""
     from stagebook.formats.native import read
 
-    file = story.pipeline.file if story is not None else pipelines.find(None)
+    file = story.pipeline.file if story is not None else place.pipeline_file(args)
     if story is not None and not os.path.exists(file):
         return story.pipeline
     return read.load_plain(file, place.cache_directory(args, file)).pipeline

@@ -45,11 +45,13 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
     lines += _suspicion(document, stage, style)
-    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
+    far = document.get("from_here") or {}
+    file = far.get("file") or _file_word(document)
+    commands = [f"again  stagebook run{file} --only {quoted(name)}{far.get('run', '')}"]
     if attempts and attempts[-1].get("log"):
-        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
+        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
-        commands.append(f"why    stagebook diagnose {short}")
+        commands.append(f"why    stagebook diagnose {short}{far.get('look', '')}")
     return lines + ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
 
 

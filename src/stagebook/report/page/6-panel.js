@@ -121,7 +121,7 @@ function open_panel(index, at_log) {
   if (stage.aside && !stage.cause && stage.aside !== stage.said) panel.append(el("p", "", stage.aside));
   if (stage.phases.length) panel.append(el("h3", "", "What it did"), course(stage));
   const used = stage.attempts.filter((attempt) => attempt.usage || attempt.around);
-  if (used.length) panel.append(el("h3", "", "What it used"), usage_table(used));
+  if (used.length) panel.append(el("h3", "", "What it used"), el("div", "wide", usage_table(used)));
   for (const [title, indices] of [["Needs", stage.needs], ["Needed by", stage.needed_by]]) {
     if (!indices.length) continue;
     const chips = el("p", "chips", ...indices.slice(0, 40).flatMap((one) => [el("span", "", glyph(stages[one].state, STATE_WORDS[stages[one].state]), " ", link(one))]));
