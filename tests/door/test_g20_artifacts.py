@@ -129,7 +129,7 @@ def test_cells_of_a_matrix_make_and_read_their_own_files(place: Place) -> None:
         done = place.run("run", "--json", "-j", "4", "--force")
         assert done.code == 0, done
     assert by_stage(done.json)["unit[os=b*]"]["published"]["files"][0]["path"] == "out-b*.xml"
-    assert place.run("run", "--json").json["outcomes"]["skip"] == 4  # those that read
+    assert [*outcomes(place.run("run", "--json").json).values()].count("skip") == 4, "those that read"
 
 
 def test_an_input_that_changes_while_its_stage_runs_is_a_failure(place: Place) -> None:

@@ -29,7 +29,10 @@ SHOWN = 3  #: so many differences stand in a reason
 
 SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
 
+UNMATCHED = "unmatched"  #: the part, never compared either, that holds the inputs that matched no file
+
 UP_TO_DATE = "up to date"
+NO_MATCH = "its inputs match no file"
 NO_INPUTS = "it declares no inputs"
 UNSEEN = "it is `retry-safe: false` and declares no outputs, so nobody can see whether its work still stands"
 NOT_WELL = "the last attempt did not succeed"
@@ -89,7 +92,7 @@ class Freshness:
         if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
             return False
         record = self.state.record(stage.id)
-        if record is None or record["parts"].get(SETTING) != self.setting:
+        if record is None or not record["inputs"] or record["parts"].get(SETTING) != self.setting:
             return False
         program = self.program(stage)
         if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
@@ -114,6 +117,11 @@ class Freshness:
             return _are_these(stage.inputs, read) or read == self._inputs_of(stage, made)
         except (OSError, Unsound):
             return False
+
+    def unmatched(self, index: int) -> Sequence[str]:
+        """Of a stage of which `is_same` holds, the inputs that match no file."""
+        record = self.state.record(self._pipeline.stages[index].id)
+        return record["parts"].get(UNMATCHED, ()) if record is not None else ()
 
     def settled(self, index: int) -> str | None:
         """Why the stage runs whatever its files hold; None: that depends on them."""
@@ -222,13 +230,15 @@ class Freshness:
             seen.outputs,
         )  # fmt: skip
         parts[SETTING] = self.setting
+        parts[UNMATCHED] = unmatched(stage, seen)
         return parts
 
     def differences(self, stage: Stage, index: int, seen: Seen) -> list[str]:
         """What is not as it was at its last success; nothing: it is up to date."""
         if seen.trouble is not None:
             return [seen.trouble]
-        return key.difference(self.last(index), self.parts(stage, seen))
+        found = key.difference(self.last(index), self.parts(stage, seen))
+        return found if found or seen.inputs else [NO_MATCH]
 
     def program(self, stage: Stage) -> File | None:
         """The program that is started, as it was when it was first asked for; None where there is none."""
@@ -290,6 +300,10 @@ def _are_these(globs: Sequence[str], found: list[str]) -> bool:
     if len(globs) == 1:
         return globs[0] == found[0] and is_path(globs[0])
     return all(map(is_path, globs)) and sorted(globs) == found
+
+
+def unmatched(stage: Stage, seen: Seen) -> list[str]:
+    return paths.unmatched(stage.inputs, [file.path for file in seen.inputs])
 
 
 def output_globs(stage: Stage) -> list[str]:

@@ -45,7 +45,9 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
     lines += _suspicion(document, stage, style)
-    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
+    # Alone it would find the same files: they are mended by those that make them.
+    how_far = "--until" if (_reason(stage) or "").startswith("integrity:") else "--only"
+    commands = [f"again  stagebook run{_file_word(document)} {how_far} {quoted(name)}"]
     if attempts and attempts[-1].get("log"):
         commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
     if document.get("coupling"):
@@ -66,8 +68,12 @@ def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
 
 def how(stage: Mapping[str, Any]) -> str:
     last = stage["attempts"][-1] if stage["attempts"] else {}
-    reason = stage["reason"] or last.get("reason")
-    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
+    return words.ending(stage["outcome"], _reason(stage), last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def _reason(stage: Mapping[str, Any]) -> str | None:
+    reason: str | None = stage["reason"]
+    return reason or (stage["attempts"][-1].get("reason") if stage["attempts"] else None)
 
 
 def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:
