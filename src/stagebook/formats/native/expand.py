@@ -241,12 +241,9 @@ class Expander:
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for at, (draft, needs) in enumerate(zip(self.drafts, flat)):
             if at in reads and len(reads[at].cells) > 1:
-                for index in range(draft.count):
-                    own = reads[at].needs_of(index, needs)
-                    stages.append(
-                        _stage(draft, ids[draft.first + index], index, tuple([ids[each] for each in own]),
-                               tuple(own.values()))
-                    )  # fmt: skip
+                for index, own in enumerate(reads[at].by_cell(needs)):
+                    need_ids, lines = tuple([ids[each] for each in own]), tuple(own.values())
+                    stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
                 continue
             need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
             need_ids = known.setdefault(need_ids, need_ids)

@@ -18,7 +18,7 @@ from stagebook.model.pipeline import Output, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Iterator, Mapping
 
 #: What is Stagebook's, or git's, own is nobody's input or output.
 _KEPT = frozenset([".stagebook", ".git"])
@@ -146,9 +146,11 @@ class Reads:
         self.cells: list[dict[int, Link]] = [{} for _ in range(count)]
         self.added: set[int] = set()
 
-    def needs_of(self, index: int, needs: Mapping[int, int]) -> dict[int, int]:
-        """Those of the needs of all its cells that one has."""
-        return {at: line for at, line in needs.items() if at not in self.added or at in self.cells[index]}
+    def by_cell(self, needs: Mapping[int, int]) -> Iterator[dict[int, int]]:
+        """Those of the needs of all its cells that each has."""
+        shared = {at: line for at, line in needs.items() if at not in self.added}
+        for makers in self.cells:
+            yield {**shared, **{at: needs[at] for at in makers if at in self.added}}
 
 
 def clashes(check: Checker, drafts: list[Draft]) -> None:
@@ -233,7 +235,9 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
         if not each:
             continue
         draft, needs = drafts[at], flat[at]
-        mine = reads.setdefault(at, Reads(1 if cell is None else draft.count))
+        if at not in reads:
+            reads[at] = Reads(1 if cell is None else draft.count)
+        mine = reads[at]
         added = 0
         for maker, link in each.items():
             line = line_of(draft.inputs[link.entry])
