@@ -123,6 +123,14 @@ def test_r123_it_opens_from_a_file_with_what_failed_why_and_what_to_do(failed: P
         assert word in window.text("#legend")
 
 
+def test_what_others_made_is_made_again_after_an_integrity_failure(place: Place, open_page: Opener) -> None:
+    make = {"run": "echo x > a", "outputs": ["a"]}
+    place.pipeline({"make": make, "spoil": {"run": "echo y > a", "needs": "make"},
+                    "use": {"run": "cat a", "inputs": ["a"], "needs": "spoil"}})  # fmt: skip
+    assert place.run("run", "--quiet").code == 1
+    assert "stagebook run --until use" in open_page(written(place)).text("#failure")
+
+
 def test_states_differ_by_shape_and_word(failed: Path, open_page: Opener) -> None:
     window = open_page(failed)
     page = window.page

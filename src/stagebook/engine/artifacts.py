@@ -16,7 +16,7 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import SETTING, UP_TO_DATE, VALUES, Freshness, Seen, shown
+from stagebook.engine.freshness import SETTING, UNMATCHED, UP_TO_DATE, VALUES, Freshness, Seen, shown, unmatched
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
@@ -96,6 +96,7 @@ class Artifacts:
         self._kept_s = kept_s
         self._published = Published(pipeline, machine, freshness, run)
         self._open: dict[int, _Open] = {}
+        self._said_unmatched: set[int] = set()
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
         self.mask: Mask | None = None  #: hides the secrets of the run
@@ -182,19 +183,27 @@ class Artifacts:
         if differences:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
-        self._refresh(stage, seen)
+        missing = unmatched(self._pipeline.stages[stage], seen)
+        self._say_unmatched(stage, missing)
+        self._refresh(stage, seen, {SETTING: self._freshness.setting, UNMATCHED: missing})
         self._skip(stage)
+
+    def _say_unmatched(self, stage: int, globs: Sequence[str]) -> None:
+        """Once: the next attempt finds the same."""
+        if globs and stage not in self._said_unmatched:
+            self._said_unmatched.add(stage)
+            for glob in globs:
+                self.ear.warned(f"{self._pipeline.stages[stage].id}: input {glob} matches no file")
 
     def _skip(self, stage: int) -> None:
         self._published.keep(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
-    def _refresh(self, stage: int, seen: Seen) -> None:
+    def _refresh(self, stage: int, seen: Seen, setting: Mapping[str, Any]) -> None:
         """What was looked at here need not be looked at again the next time: files that were too new when they were
         last read, and words that are the same though the pipeline's file is not."""
         last = self._freshness.last(stage)
         assert last is not None and last.parts is not None
-        setting = {SETTING: self._freshness.setting}
         if last.parts.get(SETTING) != self._freshness.setting or any(file.at is not None and file.at != before.at
                for files, known in ((seen.inputs, last.inputs), (seen.outputs, last.outputs))
                for file, before in zip(files, known)):  # fmt: skip
@@ -262,6 +271,7 @@ class Artifacts:
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
+        self._say_unmatched(index, attempt.parts[UNMATCHED])
         if attempt.stage.outputs:
             self._clear_away(index, attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))

@@ -47,7 +47,9 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     lines += _suspicion(document, stage, style)
     far = document.get("from_here") or {}
     file = far.get("file") or _file_word(document)
-    commands = [f"again  stagebook run{file} --only {quoted(name)}{far.get('run', '')}"]
+    # Alone it would find the same files: they are mended by those that make them.
+    how_far = "--until" if (_reason(stage) or "").startswith("integrity:") else "--only"
+    commands = [f"again  stagebook run{file} {how_far} {quoted(name)}{far.get('run', '')}"]
     if attempts and attempts[-1].get("log"):
         commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
@@ -68,8 +70,12 @@ def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
 
 def how(stage: Mapping[str, Any]) -> str:
     last = stage["attempts"][-1] if stage["attempts"] else {}
-    reason = stage["reason"] or last.get("reason")
-    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
+    return words.ending(stage["outcome"], _reason(stage), last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def _reason(stage: Mapping[str, Any]) -> str | None:
+    reason: str | None = stage["reason"]
+    return reason or (stage["attempts"][-1].get("reason") if stage["attempts"] else None)
 
 
 def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:

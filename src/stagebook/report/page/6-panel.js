@@ -53,7 +53,8 @@ function commands(stage) {
   if (run.is_measured) return [];
   const file = run.file && run.file !== "stagebook.yaml" ? ` ${run.file}` : "";
   const found = stage.attempts.some((attempt) => attempt.has_log) ? [command(`stagebook logs ${run.short} ${stage.word}`)] : [];
-  return [...found, command(`stagebook run${file} --only ${stage.word}`)];
+  const far = (stage.said || "").startsWith("integrity:") ? "--until" : "--only";
+  return [...found, command(`stagebook run${file} ${far} ${stage.word}`)];
 }
 
 function link(index) {
