@@ -86,7 +86,7 @@ def test_ls_says_what_is_kept_and_whose_it_is(built: Place) -> None:
     assert lines[1].startswith(build["digest"][:12])
     assert lines[1].endswith("build: dist/app")
     assert lines[2] == "2 objects, 12 B of 10 GiB"
-    assert stat.S_IMODE(object_path(built, b"four").stat().st_mode) == 0o444
+    assert stat.S_IMODE(object_path(built, b"four").stat().st_mode) == 0o400
 
 
 def test_what_no_stage_names_any_more_is_listed_without_one(built: Place) -> None:

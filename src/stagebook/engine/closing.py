@@ -129,15 +129,16 @@ def put_aside(
     root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: str | None, mask: Mask | None = None
 ) -> list[str]:  # fmt: skip
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
-    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
-    that is kept holds secrets."""
+    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask no name
+    of what is kept holds secrets, nor what a stage wrote that is given some."""
     said: list[str] = []
     odd: list[str] = []
     try:
         found = paths.found(root, output_globs(stage), odd)
     except Unsound as trouble:
         return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
-    kept = set(keep_reports(root, found, reports, mask)) if reports is not None else set()
+    within = mask if stage.secrets else None
+    kept = set(keep_reports(root, found, reports, within)) if reports is not None else set()
     _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
@@ -145,13 +146,34 @@ def put_aside(
                 continue
             faults.hit("artifact.aside")
             try:
-                _move(folders, path, os.path.join(target, path))
-                if mask and not os.path.islink(os.path.join(target, path)):
-                    mask.copy(os.path.join(target, path), os.path.join(target, path))
+                end = os.path.join(target, path) if mask is None else _hidden(target, path, mask)
+                _move(folders, path, end)
+                if os.path.islink(end):
+                    _hide_link(end, mask)
+                elif within:
+                    within.copy(end, end)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
     return said
+
+
+def _hidden(target: str, path: str, mask: Mask) -> str:
+    """Where it is put so that its name holds no secret; names that are the same then are told apart."""
+    name = mask.text(path)
+    end, number = os.path.join(target, name), 1
+    while name != path and os.path.lexists(end):
+        number += 1
+        end = os.path.join(target, f"{name}~{number}")
+    return end
+
+
+def _hide_link(path: str, mask: Mask | None) -> None:
+    """Where a link leads may hold one as well."""
+    leads = os.readlink(path)
+    if mask is not None and mask.text(leads) != leads:
+        os.unlink(path)
+        os.symlink(mask.text(leads), path)
 
 
 def _make_folder(path: str) -> None:

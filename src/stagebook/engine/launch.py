@@ -193,7 +193,7 @@ def assemble(
             pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
             Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
         )  # fmt: skip
-        artifacts.mask = outputs.mask
+        artifacts.secrets = secrets
         artifacts.restore(story)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
