@@ -142,7 +142,7 @@ def put_aside(
     _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
-            if path in kept or spared(path):
+            if (path in kept and (mask is None or mask.text(path) == path)) or spared(path):
                 continue
             faults.hit("artifact.aside")
             try:

@@ -174,6 +174,9 @@ def assemble(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
     if secrets is not None:
+        from stagebook.engine import leftovers
+
+        leftovers.clear(os.path.dirname(os.path.dirname(directory)), story.run)
         writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
         for index, stage in enumerate(pipeline.stages):
             if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said

@@ -14,6 +14,7 @@ import os
 import re
 from binascii import b2a_base64
 from contextlib import suppress
+from functools import partial
 from html import escape
 from urllib.parse import quote as url_quote
 from urllib.parse import quote_plus
@@ -286,15 +287,16 @@ def _json(value: str) -> Iterator[str]:
     """As its writers escape: some only what they must, some what means something to HTML too, or a slash."""
     for quoted in (json.dumps(value), json.dumps(value, ensure_ascii=False), quote(value)):
         for escaped in _HTML_IN_JSON:
-            text = _JSON_PART.sub(
-                lambda match, escaped=escaped: f"\\u{ord(match[0][-1]):04x}" if match[0][-1] in escaped else match[0],
-                quoted[1:-1],
-            )
+            text = _JSON_PART.sub(partial(_as_number, escaped), quoted[1:-1])
             for form in (text, _JSON_ESCAPE.sub(lambda match: match[0][:2] + match[0][2:].upper(), text)):
-                yield form
-                yield form.replace("/", "\\/")
-                yield json.dumps(form)[1:-1]
-                yield json.dumps(form.replace("/", "\\/"))[1:-1]
+                for slashed in (form, form.replace("/", "\\/")):
+                    yield slashed
+                    yield json.dumps(slashed)[1:-1]
+
+
+def _as_number(escaped: str, part: re.Match[str]) -> str:
+    letter = part[0][-1]
+    return f"\\u{ord(letter):04x}" if letter in escaped else part[0]
 
 
 #: Go, Rails and PHP's JSON_HEX_TAG with JSON_HEX_AMP; with JSON_HEX_APOS; with JSON_HEX_QUOT; .NET.
