@@ -215,6 +215,19 @@ def test_gc_removes_old_runs_only_when_asked_and_only_those_that_are_over(place:
     assert held.wait().code == 143
 
 
+def test_gc_keeps_a_run_of_which_a_record_is_damaged(place: Place) -> None:
+    place.pipeline({"a": "true", "b": "true", "c": "true"})
+    assert place.run("run").code == 0
+    path = place.journal_path()
+    data = bytearray(path.read_bytes())
+    data[data.index(b'"stage.started"') + 3] ^= 1
+    path.write_bytes(data)
+    assert place.run("show", "last").code == 4
+    for words in (["--dry-run"], []):
+        assert place.run("gc", "--runs-older-than", "0s", "--json", *words).json["runs"] == []
+    assert path.read_bytes() == data
+
+
 def place_journal(place: Place, runs: int) -> None:
     """Wait until so many runs are there, the newest with a stage that has started."""
     from tests.door import waiting

@@ -422,4 +422,4 @@ def test_g23_every_file_that_is_written_is_for_its_owner_only(place: Place) -> N
             continue
         names.add(path.name)
         assert path.stat().st_mode & 0o077 == 0, (path, oct(path.stat().st_mode))
-    assert {"durations.json", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"} <= names
+    assert {"durations.json", "report.html", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"} <= names
