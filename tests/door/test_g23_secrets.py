@@ -328,6 +328,15 @@ def test_a_name_that_holds_a_secret_is_recorded_nowhere(made: str, place: Place)
     assert sorted(path.name for path in place.runs_folder.glob("*/unpublished/*/*")) == ["o-***", "o-x"]
 
 
+def test_a_fifo_that_is_set_aside_is_not_read(place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline({"a": {"run": 'mkfifo "c-$T"', "outputs": ["c-*"], "secrets": ["T"]}}, secrets=["T"])
+    done = place.run("run", "--json", within_s=20)
+    assert by_stage(done.json)["a"]["reason"] == "integrity: c-*** is a FIFO"
+    assert done.json["warnings"] == []
+    assert [path.name for path in place.runs_folder.glob("*/unpublished/*/*")] == ["c-***"]
+
+
 def test_names_that_differ_in_a_secret_only_are_told_apart_when_set_aside(place: Place) -> None:
     place.env.update(T="tok5f2c8e1dABC", U="uvw5f2c8e1dABC")
     place.pipeline(
@@ -422,4 +431,5 @@ def test_g23_every_file_that_is_written_is_for_its_owner_only(place: Place) -> N
             continue
         names.add(path.name)
         assert path.stat().st_mode & 0o077 == 0, (path, oct(path.stat().st_mode))
-    assert {"durations.json", "report.html", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"} <= names
+    wanted = {"durations.json", "report.html", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"}
+    assert wanted <= names

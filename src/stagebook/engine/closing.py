@@ -150,8 +150,8 @@ def put_aside(
                 _move(folders, path, end)
                 if os.path.islink(end):
                     _hide_link(end, mask)
-                elif within:
-                    within.copy(end, end)
+                elif within and os.path.isfile(end):
+                    _hide(end, within)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
@@ -166,6 +166,14 @@ def _hidden(target: str, path: str, mask: Mask) -> str:
         number += 1
         end = os.path.join(target, f"{name}~{number}")
     return end
+
+
+def _hide(path: str, mask: Mask) -> None:
+    """What cannot be masked is not kept either. Raises OSError where it cannot be removed."""
+    try:
+        mask.copy(path, path)
+    except OSError:
+        os.unlink(path)
 
 
 def _hide_link(path: str, mask: Mask | None) -> None:
