@@ -80,7 +80,7 @@ def test_a_link_is_kept_as_a_link(root: Path, store: Store) -> None:
 def test_objects_cannot_be_written_and_folders_not_be_looked_into(root: Path, store: Store) -> None:
     file = make(root, "dist/app", "x")
     store.put(str(root), file)
-    assert stat.S_IMODE(os.stat(store.path(file.digest)).st_mode) == 0o444
+    assert stat.S_IMODE(os.stat(store.path(file.digest)).st_mode) == 0o400
     for folder in (store.objects, os.path.dirname(store.path(file.digest)), os.path.join(store.objects, "tmp")):
         assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
 

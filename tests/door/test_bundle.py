@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -98,6 +99,23 @@ def test_a_damaged_run_can_be_bundled_too(ran: Place) -> None:
     found = contents(ran.folder / "bug.tar.gz")
     assert found["journal.jsonl"].startswith(b"x")
     assert b"hunter2" not in found["journal.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory", "gone"])
+def test_a_journal_that_is_no_file_is_refused_with_its_name(kind: str, ran: Place) -> None:
+    run = ran.run_ids()[-1]
+    path = ran.journal_path()
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    elif kind == "directory":
+        path.mkdir()
+    done = ran.run("bundle", run, "-o", "bug.tar.gz", within_s=20)
+    assert done.code == 4, done
+    assert f"cannot read {path}: " in done.err and done.err.count("\n") == 1
+    assert not (ran.folder / "bug.tar.gz").exists()
 
 
 def test_what_cannot_be_written_leaves_nothing(ran: Place) -> None:

@@ -86,7 +86,7 @@ def test_ls_says_what_is_kept_and_whose_it_is(built: Place) -> None:
     assert lines[1].startswith(build["digest"][:12])
     assert lines[1].endswith("build: dist/app")
     assert lines[2] == "2 objects, 12 B of 10 GiB"
-    assert stat.S_IMODE(object_path(built, b"four").stat().st_mode) == 0o444
+    assert stat.S_IMODE(object_path(built, b"four").stat().st_mode) == 0o400
 
 
 def test_what_no_stage_names_any_more_is_listed_without_one(built: Place) -> None:
@@ -213,6 +213,19 @@ def test_gc_removes_old_runs_only_when_asked_and_only_those_that_are_over(place:
     assert not (place.folder / ".stagebook/cache/removed").exists()
     held.send(signal.SIGTERM)
     assert held.wait().code == 143
+
+
+def test_gc_keeps_a_run_of_which_a_record_is_damaged(place: Place) -> None:
+    place.pipeline({"a": "true", "b": "true", "c": "true"})
+    assert place.run("run").code == 0
+    path = place.journal_path()
+    data = bytearray(path.read_bytes())
+    data[data.index(b'"stage.started"') + 3] ^= 1
+    path.write_bytes(data)
+    assert place.run("show", "last").code == 4
+    for words in (["--dry-run"], []):
+        assert place.run("gc", "--runs-older-than", "0s", "--json", *words).json["runs"] == []
+    assert path.read_bytes() == data
 
 
 def place_journal(place: Place, runs: int) -> None:

@@ -145,6 +145,7 @@ def test_runs_can_be_chosen(place: Place) -> None:
     for words, said in (
         (["--pipeline", "relaese"], "did you mean 'release'?"),
         (["--since", "soon"], "neither a duration"),
+        (["--pipeline", "p\udcff"], "no run of a pipeline 'p"),
     ):
         done = place.run("flaky", *words)
         assert (done.code, done.out) == (2, "")

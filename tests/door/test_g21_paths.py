@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -77,7 +78,12 @@ def test_odd_names_are_names(place: Place, name: str) -> None:
     place.pipeline({"make": make, "use": {"run": "ls out", "inputs": ["out/*"]}})
     done = place.run("run", "--json")
     assert done.code == 0, done
-    assert by_stage(done.json)["make"]["published"]["files"][0]["path"] == f"out/{name}"
+    said = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    assert by_stage(done.json)["make"]["published"]["files"][0]["path"] == f"out/{said}"
+    for words in (["show", "last"], ["cache", "ls"]):
+        document = place.run(*words, "--json").out
+        assert f"out/{said}" in str(json.loads(document)).replace("\\\\", "\\") or not name.isprintable()
+        json.dumps(json.loads(document), ensure_ascii=False).encode()  # no surrogate without its other half
     assert not (place.folder / "canary").exists()
     assert "\x1b" not in place.run("run").out
     assert "\x1b" not in place.run("why", "use").out
@@ -85,7 +91,7 @@ def test_odd_names_are_names(place: Place, name: str) -> None:
     with open(path, "w") as file:
         file.write("x")
     done = place.run("run", "--json", "--only", "use")
-    assert (reasons(done.json)["use"] or "").startswith(f"integrity: out/{name} changed after make published it")
+    assert (reasons(done.json)["use"] or "").startswith(f"integrity: out/{said} changed after make published it")
     assert "\x1b" not in place.run("show", "last").out
 
 

@@ -406,3 +406,134 @@ def test_whatever_stands_where_a_stage_says_its_outputs_is_no_harm(place: Place,
     done = place.run("run", within_s=20)
     assert done.code == 0, done
     assert Path("/etc/hostname").exists() and Path("/dev/zero").exists()
+
+
+@pytest.mark.parametrize("made", ['echo 1 > "o-$T"', 'echo 1 > "o-$(printf %s "$T" | base64)"', 'ln -s "$T" "o-$T"'])
+def test_a_name_that_holds_a_secret_is_recorded_nowhere(made: str, place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline(
+        {
+            "a": {"run": f"{made}; echo 2 > o-x", "outputs": ["o-*"], "secrets": ["T"]},
+            "b": {"run": "true", "needs": "a"},
+        },
+        secrets=["T"],
+    )
+    done = place.run("run", "--json")
+    assert done.code == 1, done
+    assert by_stage(done.json)["a"]["reason"] == "integrity: the name of an output holds the secret T"
+    shown = place.run("show", "--json").said + place.run("show").said + place.run("runs").said
+    encoded = base64.b64encode(place.env["T"].encode()).decode()[:16]
+    for where in ("tok5f2c8e1dABC", encoded):
+        assert where not in done.said + shown
+        for path in (place.folder / ".stagebook").rglob("*"):
+            assert where not in path.name
+            assert not path.is_symlink() or where not in os.readlink(path)
+            assert not path.is_file() or where.encode() not in path.read_bytes(), path
+    assert sorted(path.name for path in place.runs_folder.glob("*/unpublished/*/*")) == ["o-***", "o-x"]
+
+
+def test_a_fifo_that_is_set_aside_is_not_read(place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline({"a": {"run": 'mkfifo "c-$T"', "outputs": ["c-*"], "secrets": ["T"]}}, secrets=["T"])
+    done = place.run("run", "--json", within_s=20)
+    assert by_stage(done.json)["a"]["reason"] == "integrity: c-*** is a FIFO"
+    assert done.json["warnings"] == []
+    assert [path.name for path in place.runs_folder.glob("*/unpublished/*/*")] == ["c-***"]
+
+
+def test_names_that_differ_in_a_secret_only_are_told_apart_when_set_aside(place: Place) -> None:
+    place.env.update(T="tok5f2c8e1dABC", U="uvw5f2c8e1dABC")
+    place.pipeline(
+        {"a": {"run": 'echo 1 > "o-$T"; echo 2 > "o-$U"', "outputs": ["o-*"], "secrets": ["T", "U"]}},
+        secrets=["T", "U"],
+    )
+    assert place.run("run").code == 1
+    kept = [path.read_text() for path in place.runs_folder.glob("*/unpublished/*/*")]
+    assert sorted(kept) == ["1\n", "2\n"]
+
+
+def test_an_input_whose_name_holds_a_secret_is_refused_unless_the_file_names_it(place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline({"a": {"run": noted(), "inputs": ["in/*"]}}, secrets=["T"])
+    (place.folder / "in").mkdir()
+    (place.folder / "in" / "x-tok5f2c8e1dABC").touch()
+    done = place.run("run", "--json")
+    assert by_stage(done.json)["a"]["reason"] == "integrity: the name of an input holds the secret T"
+    assert place.ledger() == [] and "5f2c8e1d" not in done.said
+    assert_no("5f2c8e1d", place)
+    place.env["T"] = "dist"  # which stands in the file by chance
+    place.pipeline({"a": {"run": "mkdir -p dist; touch dist/y", "outputs": ["dist/*"]}}, secrets=["T"])
+    assert place.run("run").code == 0
+
+
+def assert_no(text: str, place: Place) -> None:
+    for path in (place.folder / ".stagebook").rglob("*"):
+        assert text not in path.name
+        assert not path.is_file() or text.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("then", [["run", "--only", "other"], ["run"], ["run", "--resume"]])
+@pytest.mark.parametrize("value", ["tok5f2c8e1dABC", "another-value"])
+def test_what_a_stage_of_a_dead_engine_said_does_not_stay(then: list[str], value: str, place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline(
+        {
+            "a": {"run": f'echo "v=$T" >> $STAGEBOOK_OUTPUT\n{note("begin")}\n{HOLD}', "secrets": ["T"]},
+            "other": {"run": 'echo "v=1" >> $STAGEBOOK_OUTPUT'},
+        },
+        secrets=["T"],
+    )
+    command = place.start("run")
+    place.wait_for("a")
+    waiting.until(lambda: [*place.runs_folder.glob("*/outputs/1.1")], "what the other said")
+    command.kill()
+    (place.base / "go").touch()
+    dead = place.runs_folder / place.run_ids()[-1] / "outputs"
+    assert "tok5f2c8e1dABC" in (dead / "0.1").read_text()
+    assert place.run(*then, env={"T": value}).code == 0
+    assert_no("tok5f2c8e1dABC", place)
+    assert (dead / "1.1").exists()
+
+
+def test_what_stages_of_a_run_that_goes_on_say_stays(place: Place) -> None:
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline(
+        {
+            "a": {"run": f'echo "v=$T" >> $STAGEBOOK_OUTPUT\n{note("begin")}\n{HOLD}', "secrets": ["T"]},
+            "b": {"run": 'echo "$X"', "env": {"X": {"from": 'stages["a"].outputs.v'}}},
+        },
+        secrets=["T"],
+    )
+    command = place.start("run")
+    place.wait_for("a")
+    (place.folder / "other.yaml").write_text('{"secrets": ["T"], "stages": {"c": {"run": "true", "secrets": ["T"]}}}')
+    assert place.run("run", "other.yaml").code == 0
+    (place.base / "go").touch()
+    assert command.wait().code == 0
+    assert_no("tok5f2c8e1dABC", place)
+
+
+def test_g23_every_file_that_is_written_is_for_its_owner_only(place: Place) -> None:
+    os.umask(0o022)
+    (place.folder / "in").write_text("in")
+    place.env["T"] = "tok5f2c8e1dABC"
+    place.pipeline(
+        {
+            "a": {"run": "echo 1 > out; ln -s out link", "inputs": ["in"], "outputs": ["out", "link"]},
+            "b": {"run": 'echo "v=$T" >> $STAGEBOOK_OUTPUT; echo "$T"', "secrets": ["T"]},
+            "c": {"run": "echo '<testsuite/>' > r.xml; exit 1", "outputs": ["r.xml"]},
+        },
+        secrets=["T"],
+    )  # fmt: skip
+    assert place.run("run", "--junit", ".stagebook/j.xml").code == 1
+    for words in (["runs", "--trend"], ["stats", "a"], ["timeline", "last", "--format", "html"], ["cache", "verify"],
+                  ["plan", "limits"], ["gc"], ["flaky"], ["run"]):  # fmt: skip
+        place.run(*words)
+    names = set()
+    for path in (place.folder / ".stagebook").rglob("*"):
+        if path.is_symlink() or path.name == "j.xml":  # that one is the user's
+            continue
+        names.add(path.name)
+        assert path.stat().st_mode & 0o077 == 0, (path, oct(path.stat().st_mode))
+    wanted = {"durations.json", "report.html", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"}
+    assert wanted <= names

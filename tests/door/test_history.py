@@ -70,6 +70,9 @@ def test_r082_runs_that_fit(place: Place) -> None:
         (["--since", "yesterday"], "--since 'yesterday' is neither a duration such as `7d` nor a date"),
         (["--trend", "--outcome", "failure"], "--trend is of all outcomes"),
         (["--limit", "-1", "--stage", "unit"], "--limit -1 is below 0"),
+        (["--limit", "9223372036854775808"], "--limit 9223372036854775808 is above 1000000000"),
+        (["--limit", "9223372036854775808", "--stage", "unit"], "--limit 9223372036854775808 is above 1000000000"),
+        (["--pipeline", "p\udcff"], "no pipeline `p"),
     ],
 )
 def test_wrong_words_are_told_what_is_near(words: list[str], said: str, place: Place) -> None:

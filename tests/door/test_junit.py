@@ -63,7 +63,7 @@ def test_it_is_written_when_a_run_is_stopped(how: str, place: Place) -> None:
     path.write_text("of an earlier run")
     command = place.start("run", "--quiet", "--junit", str(path))
     place.wait_for("long")
-    assert path.read_text() == ""
+    assert path.read_text() == "of an earlier run"
     if how == "signal":
         os.kill(command.engine, signal.SIGINT)
     else:
@@ -99,7 +99,7 @@ def test_what_cannot_be_written_is_refused_before_the_run_begins(name: str, code
     assert place.run_ids() == []
 
 
-def test_a_disk_that_is_full_in_the_end_is_told_and_changes_no_exit_status(place: Place) -> None:
+def test_a_disk_that_is_full_in_the_end_is_told_and_is_the_exit_status_of_a_run_that_went_well(place: Place) -> None:
     place.pipeline({"a": "true", "b": "exit 1"})
     (place.folder / "full.xml").symlink_to("/dev/full")
     done = place.run("run", "--junit", "full.xml")
@@ -107,7 +107,35 @@ def test_a_disk_that_is_full_in_the_end_is_told_and_changes_no_exit_status(place
     assert "cannot write full.xml: No space left on device; the record is whole" in done.err
     place.pipeline({"a": "true"})
     done = place.run("run", "--json", "--junit", "full.xml")
-    assert (done.code, done.json["outcome"]) == (0, "success")
+    assert (done.code, done.json["outcome"]) == (4, "success")
+    assert (place.folder / "full.xml").is_symlink()
+    done = place.run("run", "--junit", "/dev/null")
+    assert done.code == 0, done
+
+
+def test_a_report_is_replaced_as_a_whole_or_stays(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    path = place.folder / "real.xml"
+    path.write_text("of an earlier run")
+    path.chmod(0o640)
+    link = place.folder / "link.xml"
+    link.symlink_to("real.xml")
+    full = place.run("run", "--junit", "link.xml", env={"STAGEBOOK_FAULT": "journal.append:1+:ENOSPC"})
+    assert full.code == 4, full
+    assert path.read_text() == "of an earlier run"
+    assert place.run("run", "--junit", "link.xml").code == 0
+    assert link.is_symlink() and list(read(path)) == ["a"]
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in place.folder.glob("*.tmp")] == []
+
+
+def test_a_fifo_is_written_as_it_is(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    os.mkfifo(place.folder / "pipe")
+    reader = place.start(prefix=("sh", "-c", "cat pipe > whole.xml"))
+    assert place.run("run", "--quiet", "--junit", "pipe", within_s=20).code == 0
+    assert reader.wait().code == 0
+    assert list(read(place.folder / "whole.xml")) == ["a"]
 
 
 def test_a_dry_run_writes_nothing(place: Place) -> None:

@@ -24,6 +24,16 @@ values = st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=24), min_size=1
 VALUE = "s3cr&t /'quoted\" é\\$x`y"
 LINES = "-----BEGIN KEY-----\nMIIEowIBAAKCAQEAx3\n\n  dGhpcyBpcyBub3Qg  \n-----END KEY-----"
 
+
+def in_json(value: str, escaped: str, digits: str) -> bytes:
+    """Some letters as `\\u003c`, or `\\u003C`, and all that is not ASCII."""
+    plain = {"\n": "\\n", "\\": "\\\\", '"': '\\"'}
+    return "".join(
+        f"\\u{format(ord(each), '04' + digits)}" if each in escaped or not each.isascii() else plain.get(each, each)
+        for each in value
+    ).encode()
+
+
 FORMS: dict[str, Callable[[str], bytes]] = {
     "raw": str.encode,
     "base64": lambda value: base64.b64encode(value.encode()),
@@ -39,6 +49,11 @@ FORMS: dict[str, Callable[[str], bytes]] = {
     "json wide": lambda value: json.dumps(value, ensure_ascii=False).encode(),
     "json of the journal": lambda value: json_quote(value).encode(),
     "json in json": lambda value: json.dumps(json.dumps({"a": value})).encode(),
+    "json of Go": lambda value: in_json(value, "<>&", "x"),
+    "json of PHP": lambda value: json.dumps(value).replace("/", "\\/").encode(),
+    "json of PHP, all": lambda value: in_json(value, "<>&'\"", "X").replace(b"/", b"\\/"),
+    "json of .NET": lambda value: in_json(value, "<>&'\"+`", "X"),
+    "json of Go in json": lambda value: json.dumps(in_json(value, "<>&", "x").decode()).encode(),
     "xml": lambda value: html.escape(value).encode(),
     "xml text": lambda value: html.escape(value, quote=False).encode(),
     "shell": lambda value: shlex.quote(value).encode(),
@@ -53,7 +68,9 @@ def leaks(masked: bytes, value: str) -> bool:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("value", ["tok-1234567890abcdef", VALUE, LINES, "pässwörter/überall"], ids=range(4))
+@pytest.mark.parametrize(
+    "value", ["tok-1234567890abcdef", VALUE, LINES, "pässwörter/überall", "alpha<beta&gamma>/d9'+`"], ids=range(5)
+)
 def test_no_form_survives(form: str, value: str) -> None:
     if form == "url lower":
         value = value.lower()

@@ -291,12 +291,12 @@ class Store:
             if file.mode != LINK:
                 source = folders.open(file.path)
                 try:
-                    return _kept(source, draft, 0o444, tell)
+                    return _kept(source, draft, 0o400, tell)
                 finally:
                     os.close(source)
             folder, name = folders.of(file.path)
             data = _LINK + os.fsencode(os.readlink(name, dir_fd=folder))
-        fd = os.open(draft, _NEW, 0o444)
+        fd = os.open(draft, _NEW, 0o400)
         try:
             os.write(fd, data)
         finally:

@@ -11,7 +11,7 @@ import time
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
-from stagebook.record import lock, runs
+from stagebook.record import lock, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.state import journal_path, run_directory
 
@@ -59,9 +59,19 @@ def over(state: str, max_age_s: float, now: float | None = None) -> list[Left]:
             ended = epoch_us(summary["finished"]) / 1e6
         except (TypeError, ValueError):
             ended = os.stat(journal_path(directory)).st_mtime
-        if now - ended > max_age_s:
+        if now - ended > max_age_s and _is_whole(directory):
             found.append(Left(run, directory, size_of(directory)))
     return found
+
+
+def _is_whole(directory: str) -> bool:
+    """Whether every record of a run can be read: the summary knows of the first and the last."""
+    try:
+        for _ in reader.read(journal_path(directory)):
+            pass
+    except SurroundingsError:
+        return False
+    return True
 
 
 def remove(state: str, left: Left) -> bool:

@@ -143,7 +143,10 @@ def _masked(mask: Mask | None, data: bytes) -> bytes:
 
 
 def _journal(path: str, mask: Mask | None) -> Member:
-    lines, left_out = _bounded(path, JOURNAL_MAX)
+    try:
+        lines, left_out = _bounded(path, JOURNAL_MAX)
+    except OSError as error:
+        raise SurroundingsError(f"cannot read {path}: {error.strerror}") from None
     data = b"".join(_sealed(line, mask) for line in lines.splitlines(keepends=True))
     return Member("journal.jsonl", "the record, with credentials taken out of plan and parameters", data, left_out)
 

@@ -8,6 +8,7 @@ import time
 from stagebook.cli import output, place, voice
 from stagebook.cli.words import nearest, usage_error
 from stagebook.history import flaky, queries, store
+from stagebook.history.schema import storable
 from stagebook.report import flaky as report
 
 TYPE_CHECKING = False
@@ -29,9 +30,10 @@ def execute(args: Namespace) -> int:
     now_us = time.time_ns() // 1000
     since_us = None if args.since is None else voice.moment_us("--since", args.since, now_us)
     state = place.state_directory(args)
-    document = store.ask(state, lambda connection: flaky.find(connection, args.pipeline, since_us), voice.voice(args))
-    if args.pipeline is not None and not document["flaky"]:
-        _refuse_unknown(args.pipeline, store.ask(state, queries.pipelines))
+    pipeline = None if args.pipeline is None else storable(args.pipeline)
+    document = store.ask(state, lambda connection: flaky.find(connection, pipeline, since_us), voice.voice(args))
+    if pipeline is not None and not document["flaky"]:
+        _refuse_unknown(pipeline, store.ask(state, queries.pipelines))
     if args.json:
         output.say_json(document)
     else:

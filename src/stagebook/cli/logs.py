@@ -52,7 +52,7 @@ def execute(args: Namespace) -> int:
     directory = place.run_directory(args, args.run)
     if args.follow and args.json:
         raise usage_error("--follow prints until the run has ended, --json prints one document; choose one")
-    if args.tail is not None and args.tail < 0:
+    if args.tail is not None and not 0 <= args.tail <= sys.maxsize:
         raise usage_error(f"--tail {args.tail}: a number of lines expected")
     grep = None
     if args.grep is not None:

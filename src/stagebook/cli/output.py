@@ -12,6 +12,7 @@ from stagebook.report.style import Style, choose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from typing import IO, Any, Iterable, Sequence
 
 
@@ -34,10 +35,23 @@ def say(lines: Iterable[str], stream: IO[str] | None = None) -> None:
 
 
 def say_json(document: Any) -> None:
-    """One document, one line. Only ASCII goes out, so that no locale can break it."""
+    """One document, one line. Only ASCII goes out, so that no locale can break it, and no surrogate without its other
+    half, which is no character: the byte that one stands for is said as `\\xff`, as in texts for people."""
     import json
 
-    _write(sys.stdout, json.dumps(document) + "\n")
+    text = json.dumps(document)
+    if "\\ud" in text:
+        import re
+
+        text = re.sub(r"\\ud[89ab]..\\ud[c-f]..|\\(?:ud[89a-f]..|.)", _sound, text)
+    _write(sys.stdout, text + "\n")
+
+
+def _sound(match: re.Match[str]) -> str:
+    found = match[0]
+    if len(found) != 6 or not found.startswith("\\ud"):
+        return found
+    return f"\\\\x{found[4:]}" if "dc80" <= found[2:] <= "dcff" else f"\\{found}"
 
 
 def flush() -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError, Problem, SurroundingsError
+from stagebook.model.problem import SURROUNDINGS, InputError, Problem, SurroundingsError
 from stagebook.record import profile, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
@@ -200,8 +200,9 @@ def _send_spans(args: argparse.Namespace, story: Story) -> None:
             output.say([f"warning: {why}"], sys.stderr)
 
 
-def _write_junit(path: str, document: dict[str, Any]) -> None:
-    """The run is over and stays what it is, whatever becomes of a file that tells of it."""
+def _write_junit(path: str, document: dict[str, Any], code: int) -> int:
+    """The run is over and stays what it is, whatever becomes of a file that tells of it. The exit status: `code`, or
+    that the surroundings failed where that is all that did."""
     from stagebook.cli import junit, output, show
 
     try:
@@ -209,6 +210,8 @@ def _write_junit(path: str, document: dict[str, Any]) -> None:
     except SurroundingsError as error:
         again = f"the record is whole: stagebook timeline {document['run']} --format junit"
         output.say([f"warning: {error}; {again}"], sys.stderr)
+        return code or SURROUNDINGS
+    return code
 
 
 def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Change | None:
@@ -243,14 +246,15 @@ def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:
     from stagebook.report import summary
     from stagebook.scheduler.vocabulary import RunEnded
 
+    code = launch.exit_code(RunEnded(document["outcome"], document["reason"]))
     if args.junit is not None:
         _begin_exports(args)
-        _write_junit(args.junit, document)
+        code = _write_junit(args.junit, document, code)
     if args.json:
         output.say_json(document)
     elif not args.quiet:
         output.say(summary.render(document, output.style_for(sys.stdout, args)))
-    return launch.exit_code(RunEnded(document["outcome"], document["reason"]))
+    return code
 
 
 def _to_resume(args: argparse.Namespace, state_directory: str, file: str) -> str | None:
@@ -479,11 +483,12 @@ class Show:
         self._watcher.flush()
         if args.json:
             output.say_json(document)
+        code = launch.exit_code(result.over)
         if junit is not None:
-            _write_junit(junit, document)
+            code = _write_junit(junit, document, code)
         if result.over is not None:
             _send_spans(args, story)
-        return launch.exit_code(result.over)
+        return code
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:

@@ -30,6 +30,7 @@ stagebook runs --stage unit --limit 10
 stagebook runs --trend"""
 
 TEXT_LIMIT = 20
+LIMIT_MAX = 10**9
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -48,6 +49,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(args: Namespace) -> int:
     if args.limit is not None and args.limit < 0:
         raise usage_error(f"--limit {args.limit} is below 0")
+    if args.limit is not None and args.limit > LIMIT_MAX:
+        raise usage_error(f"--limit {args.limit} is above {LIMIT_MAX}")
     state = place.state_directory(args)
     named = (args.pipeline, args.outcome, args.since, args.until, args.stage)
     if args.trend:

@@ -30,9 +30,10 @@ from stagebook.scheduler.vocabulary import Kill, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Protocol, Sequence
+    from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
     from stagebook.engine.attempt import Attempt
+    from stagebook.engine.secrets import Secrets
     from stagebook.record.mask import Mask
     from stagebook.record.story import Story
 else:
@@ -99,8 +100,7 @@ class Artifacts:
         self._said_unmatched: set[int] = set()
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
-        self.mask: Mask | None = None  #: hides the secrets of the run
-        self.unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
+        self.secrets: Secrets | None = None  #: of the run; no name of a file that is recorded may hold one
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -259,7 +259,8 @@ class Artifacts:
         if isinstance(seen, Failed):
             self._leave(attempt, Finished("error", f"its inputs cannot be read: {seen}"))
             return
-        why = seen.trouble or self._published.mismatch(attempt.start.stage, seen.inputs)
+        why = self._named(attempt.stage, "input", seen.inputs) or seen.trouble
+        why = why or self._published.mismatch(attempt.start.stage, seen.inputs)
         if why is not None:
             self._leave(attempt, Finished("failure", f"integrity: {why}", is_final=True))
             return
@@ -292,7 +293,7 @@ class Artifacts:
         self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
         spared = partial(self._published.is_of_other, index)
-        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self.mask):
+        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self._mask):
             self.ear.warned(f"{stage.id}: {text}")
 
     def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
@@ -327,10 +328,11 @@ class Artifacts:
     def _read(self, attempt: _Open, is_child: bool) -> Closed:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
-        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self.unkept)
+        unkept = None if self.secrets is None else self.secrets.telling()
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, unkept)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self.mask)
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask)
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -338,7 +340,8 @@ class Artifacts:
             self._end_badly(attempt, "error", f"its outputs cannot be read: {closed}")
             return
         stage = attempt.start.stage
-        why = closed.why or self._published.changed_since(stage, attempt.announced, closed.files)
+        why = closed.why or self._named(attempt.stage, "output", closed.files)
+        why = why or self._published.changed_since(stage, attempt.announced, closed.files)
         files, both = self._published.own(stage, closed.files)
         why = why or both
         if why is None:
@@ -390,7 +393,20 @@ class Artifacts:
         faults.hit("artifact.aside")
         target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, partial(self._published.is_of_other, attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self.mask)
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask)
+
+    @property
+    def _mask(self) -> Mask | None:
+        """What hides the secrets of the run."""
+        return None if self.secrets is None else self.secrets.mask
+
+    def _named(self, stage: Stage, kind: str, files: Iterable[File]) -> str | None:
+        """That the name of a file holds a secret. What the pipeline's file says itself is on record in any case."""
+        if self.secrets is None:
+            return None
+        held = self.secrets.held(file.path for file in files)
+        said = held and self.secrets.held((*stage.inputs, *[output.path for output in stage.outputs]))
+        return next((f"the name of an {kind} holds the secret {name}" for name in held if name not in said), None)
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):

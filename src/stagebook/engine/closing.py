@@ -143,8 +143,8 @@ def put_aside(
     mask: Mask | None = None,
 ) -> list[str]:  # fmt: skip
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
-    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
-    that is kept holds secrets."""
+    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask no name
+    of what is kept holds secrets, nor what is in it."""
     said: list[str] = []
     odd: list[str] = []
     try:
@@ -155,15 +155,36 @@ def put_aside(
     _make_folder(target)
     with Folders(root) as folders:
         for path in (*found, *odd):
-            if path in kept or spared(path):
+            if (path in kept and (mask is None or mask.text(path) == path)) or spared(path):
                 continue
             faults.hit("artifact.aside")
             try:
-                _move(folders, path, os.path.join(target, path), mask)
+                end = os.path.join(target, path) if mask is None else _hidden(target, path, mask)
+                _move(folders, path, end, mask)
+                if os.path.islink(end):
+                    _hide_link(end, mask)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
     return said
+
+
+def _hidden(target: str, path: str, mask: Mask) -> str:
+    """Where it is put so that its name holds no secret; names that are the same then are told apart."""
+    name = mask.text(path)
+    end, number = os.path.join(target, name), 1
+    while name != path and os.path.lexists(end):
+        number += 1
+        end = os.path.join(target, f"{name}~{number}")
+    return end
+
+
+def _hide_link(path: str, mask: Mask | None) -> None:
+    """Where a link leads may hold one as well."""
+    leads = os.readlink(path)
+    if mask is not None and mask.text(leads) != leads:
+        os.unlink(path)
+        os.symlink(mask.text(leads), path)
 
 
 def _make_folder(path: str) -> None:

@@ -174,6 +174,9 @@ def assemble(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
     if secrets is not None:
+        from stagebook.engine import leftovers
+
+        leftovers.clear(os.path.dirname(os.path.dirname(directory)), story.run)
         writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
         for index in range(len(pipeline.stages)):
             if secrets.mask and machine.attempt(index):  # a dead engine may have left it as it was said
@@ -193,8 +196,7 @@ def assemble(
             pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
             Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
         )  # fmt: skip
-        if secrets is not None:
-            artifacts.mask, artifacts.unkept = secrets.mask, secrets.telling()
+        artifacts.secrets = secrets
         artifacts.restore(story)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands

@@ -15,7 +15,7 @@ from stagebook.record.mask import SHORT, Mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Iterator, Mapping, Sequence
+    from typing import Collection, Iterable, Iterator, Mapping, Sequence
 
 BYTES_MAX = 1 << 16
 TELLING = 8  #: characters: a value that has fewer may stand in a file by chance
@@ -35,6 +35,13 @@ class Secrets(NamedTuple):
         """Finds those that cannot stand in a file by chance."""
         long = [value for value in self.values.values() if len(value) >= TELLING]
         return self.mask if len(long) == len(self.values) else Mask(long)
+
+    def held(self, texts: Iterable[str]) -> list[str]:
+        """The names of those of which a value stands in one of some texts without NULs, in any form."""
+        data = "\0".join(texts).encode("utf-8", "surrogateescape")
+        if self.mask.first(data) is None:
+            return []
+        return [name for name, value in self.values.items() if Mask([value]).first(data) is not None]
 
 
 def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collection[str]) -> Secrets:

@@ -14,6 +14,7 @@ import os
 import re
 from binascii import b2a_base64
 from contextlib import suppress
+from functools import partial
 from html import escape
 from urllib.parse import quote as url_quote
 from urllib.parse import quote_plus
@@ -289,10 +290,7 @@ def _texts(value: str) -> Iterator[str]:
     if value.isalnum() and value.isascii():
         return
     yield from _url(value)
-    for quoted in (json.dumps(value), json.dumps(value, ensure_ascii=False), quote(value)):
-        yield quoted[1:-1]
-        yield quoted[1:-1].replace("/", "\\/")
-        yield json.dumps(quoted[1:-1])[1:-1]
+    yield from _json(value)
     yield escape(value, quote=False)
     yield escape(value)
     yield escape(value, quote=False).replace('"', "&quot;")
@@ -300,6 +298,28 @@ def _texts(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield repr(_bytes(value))[2:-1]
     yield from _shell(value)
+
+
+def _json(value: str) -> Iterator[str]:
+    """As its writers escape: some only what they must, some what means something to HTML too, or a slash."""
+    for quoted in (json.dumps(value), json.dumps(value, ensure_ascii=False), quote(value)):
+        for escaped in _HTML_IN_JSON:
+            text = _JSON_PART.sub(partial(_as_number, escaped), quoted[1:-1])
+            for form in (text, _JSON_ESCAPE.sub(lambda match: match[0][:2] + match[0][2:].upper(), text)):
+                for slashed in (form, form.replace("/", "\\/")):
+                    yield slashed
+                    yield json.dumps(slashed)[1:-1]
+
+
+def _as_number(escaped: str, part: re.Match[str]) -> str:
+    letter = part[0][-1]
+    return f"\\u{ord(letter):04x}" if letter in escaped else part[0]
+
+
+#: Go, Rails and PHP's JSON_HEX_TAG with JSON_HEX_AMP; with JSON_HEX_APOS; with JSON_HEX_QUOT; .NET.
+_HTML_IN_JSON = ("", "<>&\u2028\u2029", "<>", "<>&'", "<>&'\"", "<>&'\"+`")
+_JSON_PART = re.compile("\\\\.|[<>&'+`\u2028\u2029]")
+_JSON_ESCAPE = re.compile("\\\\(?:u[0-9a-f]{4}|.)")
 
 
 def _url(value: str) -> Iterator[str]:

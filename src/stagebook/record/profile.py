@@ -41,8 +41,9 @@ def update(
     everything[file] = known
     draft = os.path.join(cache, f"{name}.{os.getpid()}.tmp")
     try:
-        os.makedirs(cache, exist_ok=True)
-        with open(draft, "w", encoding="utf-8") as out:
+        os.makedirs(cache, 0o700, exist_ok=True)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8") as out:
             out.write(json.dumps(everything, separators=(",", ":")))
         os.replace(draft, os.path.join(cache, name))
     except OSError:

@@ -63,11 +63,12 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
     folder = os.path.dirname(path)
     draft = f"{path}.{os.getpid()}.tmp"
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(cache_dir, 0o700, exist_ok=True)  # of what one call makes, only the last is for its owner alone
+        os.makedirs(folder, 0o700, exist_ok=True)
         if os.path.islink(folder):  # a checkout may bring one that leads to the user's own files
             return
         # Exclusive, so that no link that stands there already is followed.
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as handle:
             handle.write(digest(body).encode("ascii") + b"\n" + body)
         os.replace(draft, path)
