@@ -102,6 +102,10 @@ def history(folder: Path, count: int) -> None:
     few = max(20, -(-count // LINKS_MAX))
     journals(folder, few)
     state = str(folder / ".stagebook")
+    for number in range(few, count):  # before any is read: a new link changes a time of the file
+        directory = folder / "aside" / run_id(number)
+        os.makedirs(directory)
+        os.link(folder / ".stagebook" / "runs" / run_id(number % few) / "journal.jsonl", directory / "journal.jsonl")
     store.ask(state, lambda connection: None)
 
     def multiply(connection: Any) -> None:
@@ -132,9 +136,7 @@ def history(folder: Path, count: int) -> None:
 
     store.ask(state, multiply, is_change=True)
     for number in range(few, count):
-        directory = folder / ".stagebook" / "runs" / run_id(number)
-        os.mkdir(directory)
-        os.link(folder / ".stagebook" / "runs" / run_id(number % few) / "journal.jsonl", directory / "journal.jsonl")
+        os.rename(folder / "aside" / run_id(number), folder / ".stagebook" / "runs" / run_id(number))
     time.sleep(indexing.FRESH_NS / 1e9 + 0.1)
     store.ask(state, lambda connection: None)  # notes the folder as known
 

@@ -119,6 +119,19 @@ def test_r066_two_stages_that_write_one_path_are_both_named(place: Place) -> Non
     assert [file["path"] for file in by_stage(done.json)["b"]["published"]["files"]] == ["b.txt"]
 
 
+def test_cells_of_a_matrix_make_and_read_their_own_files(place: Place) -> None:
+    place.write("ok", "r.xml")
+    cells = {"os": ["a", "b*", "c", "d"]}
+    make = {"matrix": cells, "run": 'cp r.xml "out-$MATRIX_OS.xml"', "outputs": ["out-$MATRIX_OS.*"]}
+    read = {"matrix": cells, "run": 'test -e "out-$MATRIX_OS.xml"', "inputs": ["out-${MATRIX_OS}.xml"]}
+    place.pipeline({"unit": make, "report": read})
+    for _ in range(3):
+        done = place.run("run", "--json", "-j", "4", "--force")
+        assert done.code == 0, done
+    assert by_stage(done.json)["unit[os=b*]"]["published"]["files"][0]["path"] == "out-b*.xml"
+    assert [*outcomes(place.run("run", "--json").json).values()].count("skip") == 4, "those that read"
+
+
 def test_an_input_that_changes_while_its_stage_runs_is_a_failure(place: Place) -> None:
     place.write("a", "src/a.py")
     place.pipeline({"lint": {"run": noted("echo b >> src/a.py"), "inputs": ["src/*.py"]}})

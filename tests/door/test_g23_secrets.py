@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 import tarfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from tests.door import processes, waiting
+from tests.door import waiting
 from tests.door.place import Place, by_stage, note, noted
 
 TOKEN = "t0ken/+&'\"$x é-7f3a9b"
@@ -143,15 +145,117 @@ def test_g23_every_file_of_a_run_is_for_its_owner_only(leaky: Place) -> None:
     assert (leaky.folder / ".stagebook").stat().st_mode & 0o077 == 0
 
 
+#: Puts the secret into a file, which stages that do not list it print, report, publish and leave behind.
+PASSED_ON = {
+    "fetch": {"run": 'echo "$TOK" > conf', "secrets": ["TOK"]},
+    "use": {"run": "cat conf; exit 1", "needs": "fetch"},
+    "says": {"run": 'echo "token=$(cat conf)" >> "$STAGEBOOK_OUTPUT"', "needs": "fetch"},
+    "hears": {"run": 'echo "<$HEARD>"', "env": {"HEARD": {"from": "stages.says.outputs.token"}}},
+    "reports": {
+        "run": "printf '<testsuite><testcase name=\"t %s\"><failure message=\"%s\"/><system-out>%s</system-out>"
+        "</testcase></testsuite>' $(cat conf conf conf) > r.xml; base64 < conf > coded; cat conf > out.txt; "
+        "echo plain > plain.txt", "needs": "fetch", "outputs": ["r.xml", "out.txt", "coded", "plain.txt"],
+    },
+    "leaves": {"run": "cp conf left.txt; cp r.xml failed.xml; exit 1", "needs": "reports",
+               "outputs": ["left.txt", "failed.xml"]},
+    "suite": {
+        "split": {
+            "list": "seq 2", "shards": 2, "report": "all.xml",
+            "run": "cat conf; printf '<testsuite><testcase name=\"%s\"><system-out>%s</system-out></testcase>"
+            "</testsuite>' $(cat $STAGEBOOK_SPLIT conf) > all.xml",
+        },
+        "needs": "fetch",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("output", ["group", "interleave"])
+def test_g23_a_secret_that_stages_pass_on_by_file_is_nowhere(place: Place, output: str) -> None:
+    token = place.env["TOK"] = "s3cret-value-7f3a9b"
+    place.pipeline(PASSED_ON, secrets=["TOK"])
+    found = (token.encode(), *(base64.b64encode(token.encode())[at : at + 16] for at in range(0, 8)))
+
+    def look(data: bytes, where: str) -> None:
+        for needle in found:
+            assert needle not in data, f"{needle!r} in {where}"
+
+    done = place.run("run", "--output", output)
+    assert done.code == 1, done
+    look(done.said.encode(), "what run said")
+    assert "***" in done.said
+    exports = [
+        ("history", "export", "--table", table, "--format", form, "-o", f"export.{table}.{form}")
+        for table in ("runs", "stages", "attempts", "tests") for form in ("csv", "json", "parquet")
+    ]  # fmt: skip
+    timelines = [
+        ("timeline", "last", "--format", form, "-o", f"export.timeline.{form}")
+        for form in (
+            "text", "html", "svg", "perfetto", "mermaid", "markdown", "csv", "junit", "otlp", "json",
+        )
+    ]  # fmt: skip
+    for words in [
+        ("show", "last"), ("show", "last", "--json"), ("logs", "last"), ("logs", "last", "--json"),
+        ("runs", "--json"), ("flaky", "--json"), ("bundle", "last", "-o", "export.a.tar.gz"), *exports, *timelines,
+    ]:  # fmt: skip
+        said = place.run(*words)
+        assert said.code == 0, (words, said)
+        look(said.said.encode(), " ".join(words))
+    bare = place.run("bundle", "last", "-o", "export.b.tar.gz", env={"TOK": ""})
+    assert bare.code == 0, bare
+    for path in place.folder.glob("export.*"):
+        if path.suffix == ".gz":
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    look(file.read(), f"{path.name}: {member.name}")
+        look(path.read_bytes(), path.name)
+    assert len(list(place.folder.glob("export.*"))) == len(exports) + len(timelines) + 2
+    state = place.folder / ".stagebook"
+    for path in state.rglob("*"):
+        if path.is_file():
+            look(path.read_bytes(), str(path))
+    (kept,) = [path.read_text() for path in state.glob("cache/objects/??/*") if len(path.name) == 62]
+    assert kept == "plain\n"
+    assert next(state.glob("runs/*/unpublished/leaves.1/left.txt")).read_text() == "***\n"
+    assert len(list(state.glob("runs/*/reports/*.xml"))) == 4
+    assert place.run("logs", "last", "hears").out == "<***>\n"
+    assert token in (place.folder / "r.xml").read_text() and not (place.folder / "left.txt").exists()
+    assert (place.folder / "all.xml").read_text().count("***") == 2, "it is made of the copies"
+
+
+@pytest.mark.parametrize("token", [None, "s3cret-value-7f3a9b"])
+def test_output_goes_straight_into_its_log_unless_there_is_something_to_hide(place: Place, token: str | None) -> None:
+    if token is not None:
+        place.env["TOK"] = token
+    place.pipeline({"a": "readlink /proc/self/fd/1", "b": {"run": "true", "secrets": ["TOK"]}}, secrets=["TOK"])
+    assert place.run("run", "--only", "a").code == 0
+    assert place.run("logs", "last", "a").out.startswith("/" if token is None else "pipe:")
+
+
 def test_g23_no_secret_is_on_a_command_line_of_ours(place: Place) -> None:
-    place.env["TOKEN"] = "plain-t0ken-7f3a9b"
-    place.pipeline({"a": {"run": f"{note('begin')}\n{HOLD}", "secrets": ["TOKEN"]}}, secrets=["TOKEN"])
+    token = uuid.uuid4().hex  # other tests may run beside, and have theirs on command lines
+    place.env["TOKEN"] = token
+    work = f'{note("begin")}\n{HOLD}\necho "$TOKEN" > made.txt; echo "x=$TOKEN" >> "$STAGEBOOK_OUTPUT"'
+    place.pipeline(
+        {
+            "a": {"run": work, "secrets": ["TOKEN"]},
+            "b": {"run": "cat made.txt; cp made.txt more.txt", "needs": "a", "outputs": ["more.txt"]},
+            "c": {"cmd": ["echo", {"from": "stages.a.outputs.x"}], "needs": "b"},
+        },
+        secrets=["TOKEN"],
+    )
     command = place.start("run")
     place.wait_for("a")
-    for pid in [*processes.children_of(command.pid), command.pid, *processes.children_of(command.engine)]:
-        assert b"7f3a9b" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    (place.base / "go").touch()
+    seen: set[bytes] = set()
+    while command.process.poll() is None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                seen.add(path.read_bytes())
+        (place.base / "go").touch()
     assert command.wait().code == 0
+    assert any(b"made.txt" in line for line in seen), "it was looked while the stages ran"
+    assert not [line for line in seen if token.encode() in line]
 
 
 def test_g23_only_who_lists_a_secret_is_given_it(place: Place) -> None:

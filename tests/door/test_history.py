@@ -113,6 +113,14 @@ def test_too_few_runs_give_no_figure(place: Place) -> None:
     assert "wall    1  insufficient data (1 run, need 5)\n" in text
 
 
+def test_the_median_is_the_same_above_the_table_and_in_it(place: Place) -> None:
+    past = Past(place.folder)
+    for number in range(5):
+        past.run(RELEASE, now_us() - number * DAY_US, Did("build", 0, 0.0016))
+    assert "; median 1 ms\n" in (text := place.run("stats", "build").out)
+    assert re.search(r"^wall +5 +1 ms", text, re.MULTILINE)
+
+
 def test_cells_of_a_matrix_are_named_by_their_values(place: Place) -> None:
     past = Past(place.folder)
     past.run(pipeline(stage("unit[py=3.11]"), stage("unit[py=3.13]")), now_us(), Did("unit[py=3.11]", 0, 1))
@@ -170,6 +178,18 @@ def test_diff_says_what_failed_and_what_had_been_changed(place: Place) -> None:
     assert "  mode parallel → sequential\n" in said
     assert "secret-value" not in said
     assert re.search(r"^\S+ failed where \S+ passed: unit \(exit 4\)$", said.splitlines()[-1])
+
+
+def test_diff_says_why_a_stage_ran(place: Place) -> None:
+    (place.folder / "a.py").write_text("1")
+    place.pipeline({"unit": {"run": "true", "inputs": ["*.py"]}, "other": "true"}, version=1, name="p")
+    assert place.run("run").code == 0
+    (place.folder / "a.py").write_text("2")
+    assert place.run("run").code == 0
+    old, new = place.run_ids()
+    assert "\n\nchanged in between\n  unit ran: changed: a.py\n\n" in place.run("diff", old, new).out
+    found = place.run("diff", old, new, "--json").json["changes"]
+    assert found == [{"stage": "unit", "what": "ran", "before": None, "after": "changed: a.py"}]
 
 
 def test_diff_of_an_unknown_run_is_a_mistake(place: Place) -> None:
@@ -356,6 +376,47 @@ def test_a_damaged_journal_is_left_out_of_figures_and_shown_as_such(place: Place
     assert place.run("stats", "unit", "--json").json["runs"] == 6
     rows = place.run("history", "export", "--json", "--dir", past.state).json["rows"]
     assert [bool(row["damaged"]) for row in rows] == [False] * 3 + [True] + [False] * 3
+
+
+def test_a_rebuild_says_which_journals_are_damaged(place: Place) -> None:
+    week(place)
+    assert place.run("stats", "unit", "--json").json["runs"] == 7
+    run = place.run_ids()[3]
+    path = place.journal_path(run)
+    path.write_bytes(path.read_bytes().replace(b'"stage.ended"', b'"stage.endad"', 1))
+    done = place.run("history", "rebuild")
+    assert "made anew from 6 runs in" in done.out
+    assert done.out.endswith(f"\n1 journal damaged, left out of all figures: {run}\n")
+    assert place.run("history", "rebuild", "--json").json["damaged"] == [run]
+    (trend,) = place.run("runs", "--trend", "--json").json["trend"]
+    assert (trend["runs"], trend["success"]["of"]) == (6, 6)
+    assert len(place.run("runs", "--outcome", "success", "--json").json["runs"]) == 6
+    told = place.run("runs", "--pipeline", "release", "--json").json["runs"]
+    assert [one["run"] for one in told if one["state"] == "damaged"] == [run]
+
+
+def test_a_report_that_is_refused_is_told(place: Place) -> None:
+    place.pipeline({"unit": "true"}, version=1)
+    assert place.run("run").code == 0
+    folder = place.runs_folder / place.run_ids()[0] / "reports"
+    folder.mkdir()
+    (folder / "unit.1.xml").write_text('<!DOCTYPE x><testsuite><testcase name="t"/></testsuite>')
+    done = place.run("flaky", "-v")
+    assert done.code == 0
+    assert "reports/unit.1.xml:1: not read as a JUnit report any further: it has a document type" in done.err
+    assert place.run("flaky").err == ""
+    assert "\n1 JUnit report not read to the end:\n  /" in place.run("history", "rebuild").out
+    assert "unit.1.xml:1: " in place.run("history", "rebuild", "--json").json["unread"][0]
+
+
+def test_ids_of_runs_that_fit_can_be_told_from_all_others(place: Place) -> None:
+    week(place)
+    shown, all_shown = (
+        re.findall(r"^0\S+", place.run(*words).out, re.MULTILINE)
+        for words in (("runs", "--outcome", "success"), ("runs",))
+    )
+    assert (shown, len(shown)) == (all_shown, 7)
+    assert all(sum(run.startswith(id) for run in place.run_ids()) == 1 for id in shown)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def written(place: Place, *words: str) -> Path:
 def drawn(tmp_path: Path, document: dict[str, Any], *more: Any, **named: Any) -> Path:
     """The page of a document made by hand."""
     path = tmp_path / "page.html"
+    tmp_path.mkdir(exist_ok=True)
     path.write_text("".join(render.render(document, *more, **named)), encoding="utf-8")
     return path
 
@@ -120,6 +121,14 @@ def test_r123_it_opens_from_a_file_with_what_failed_why_and_what_to_do(failed: P
     assert "critical path" in window.text("#totals")
     for word in ("wait for capacity", "failed attempt", "failure", "critical path", "skipped"):
         assert word in window.text("#legend")
+
+
+def test_what_others_made_is_made_again_after_an_integrity_failure(place: Place, open_page: Opener) -> None:
+    make = {"run": "echo x > a", "outputs": ["a"]}
+    place.pipeline({"make": make, "spoil": {"run": "echo y > a", "needs": "make"},
+                    "use": {"run": "cat a", "inputs": ["a"], "needs": "spoil"}})  # fmt: skip
+    assert place.run("run", "--quiet").code == 1
+    assert "stagebook run --until use" in open_page(written(place)).text("#failure")
 
 
 def test_states_differ_by_shape_and_word(failed: Path, open_page: Opener) -> None:
@@ -461,6 +470,67 @@ def test_every_way_to_end_and_to_wait(tmp_path: Path, open_page: Opener) -> None
     window = open_page(drawn(tmp_path, runs.nothing()))
     assert window.text("h1") == "release passed in 100 ms, 2 stages skipped"
     assert window.rows() == ["2 skipped"]
+
+
+#: What of a row's text lies on what is drawn of its time, as the row's name and the text.
+_COVERED = """() => [...document.querySelectorAll('#rows .row:not(.thin)')].flatMap((row) => {
+  const bars = [...row.querySelectorAll('.bar-i, .wt, .est, .wall, .strip-c path')];
+  const drawn = bars.map((one) => one.getBoundingClientRect());
+  return [...row.querySelectorAll('.tag')].filter((tag) => {
+    const text = tag.getBoundingClientRect();
+    return drawn.some((one) => one.left < text.right && text.left < one.right);
+  }).map((tag) => `${row.querySelector('.nm > span').textContent}: ${tag.textContent}`);
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_no_text_lies_on_a_bar(tmp_path: Path, open_page: Opener, width: int) -> None:
+    """In a long run each label has room at some zoom and none at another; there it is left out."""
+    texts = 0
+    for path in (
+        drawn(tmp_path / "release", documents.release()),
+        drawn(tmp_path / "live", runs.live(), runs.LIVE_US, as_of_us=1_784_000_000_000_000),
+        drawn(tmp_path / "wide", documents.wide(300, levels=30, failing=3)),
+    ):
+        page = open_page(path, width=width, reduced_motion="reduce").page
+        for part, centre in [(1, 0.5), *((1 / zoom, at / 8) for zoom in (2, 6) for at in (1, 3, 4, 6))]:
+            page.evaluate(
+                "([from, to]) => { look(from * run.total_us, to * run.total_us, true); draw(); }",
+                [centre - part / 2, centre + part / 2],
+            )
+            assert page.evaluate(_COVERED) == [], (path.parent.name, part, centre)
+            texts += page.locator("#rows .tag").count()
+    assert texts > 50
+
+
+#: Cells of one word or one number, at most 20 characters, that take two lines.
+_BROKEN = """(all) => all.filter((one) => {
+  const range = document.createRange();
+  range.selectNodeContents(one);
+  return /^[^ ]{1,20}$/.test(one.textContent.trim()) && range.getBoundingClientRect().height > 26;
+}).map((one) => one.textContent)"""
+
+
+@pytest.mark.parametrize("width", [1280, 760, 360])
+def test_numbers_and_words_are_whole(tmp_path: Path, open_page: Opener, width: int) -> None:
+    """In the table and the panel a cell breaks between words only, and what does not fit scrolls in its place."""
+    window = open_page(drawn(tmp_path, documents.release()), width=width)
+    page = window.page
+    page.evaluate("stages[0].aside = 'a-word-of-many-characters/'.repeat(20)")
+    page.evaluate("""stages.forEach((stage) => stage.attempts.forEach((one) => {
+      one.around = {text: "others used 1.8 cores; disk vda busy 13 %, memory short"};
+    }))""")
+    window.press("t")
+    assert page.eval_on_selector_all("#table td", _BROKEN) == []
+    again = page.evaluate("stages.findIndex((one) => one.attempts.length > 1)")
+    page.evaluate(
+        "(index) => { const all = stages[index].attempts; all.push(...all, ...all); open_panel(index); }", again
+    )
+    assert page.locator("#panel th").count() > 5
+    assert page.eval_on_selector_all("#panel td", _BROKEN) == []
+    assert page.evaluate("$('panel').scrollWidth - $('panel').clientWidth") == 0
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert not re.search(r"\d (ms|s|m|h|d|%|[KMGT]?i?B)\b", page.inner_text("#lines"))
 
 
 def test_without_a_script_the_verdict_stands(failed: Path, browser: Browser) -> None:

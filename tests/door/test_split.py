@@ -73,6 +73,12 @@ def test_r027_forty_uneven_tests_in_four_shards(place: Place) -> None:
         assert ("no timings yet" in done.said) == (len(even) == 1)
     assert even[1] <= 1.2 < even[0]
     assert workspaces(place) == []
+    rows = place.run("history", "export", "--table", "tests", "--json").json["rows"]
+    assert len({(row["run"], row["attempt"], row["suite"], row["classname"], row["name"]) for row in rows}) == 80
+    assert {(row["stage"], row["shard"]) for row in rows} == {(f"unit[shard={n}]", f"{n}/4") for n in range(1, 5)}
+    assert {(row["attempt"], row["suite"]) for row in rows} == {(1, "unit")}
+    assert place.run("flaky", "--json").json["looked_at"]["tests"] == 40
+    assert "stage `unit` has 5 cells: unit[shard=list], unit[shard=1], " in place.run("why", "unit").err
 
 
 def test_r027_dealt_by_time_each_test_once_and_no_stage_of_the_rest_sees_a_difference(place: Place) -> None:

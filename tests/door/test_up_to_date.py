@@ -173,6 +173,37 @@ def test_why_names_each_difference_and_what_it_is_up_to_date_with(shop: Place) -
     assert "new: src/b.c" in out
 
 
+def test_why_says_that_an_attempt_failed_before_it_began(place: Place) -> None:
+    build = {"run": "mkdir -p dist; echo x > dist/app", "outputs": ["dist/app"]}
+    spoil = {"run": "echo y > dist/app", "needs": "build"}
+    deploy = {"run": noted(), "inputs": ["dist/app"], "needs": ["spoil"], "retry-safe": False}
+    place.pipeline({"build": build, "spoil": spoil, "deploy": deploy})
+    done = place.run("run")
+    assert done.code == 1
+    assert "again  stagebook run --until deploy\n" in done.out
+    assert ": it failed before it began: integrity: dist/app changed after build" in place.run("why", "deploy").out
+    place.pipeline({"build": build, "deploy": {**deploy, "needs": []}})
+    assert place.run("run", "--until", "deploy").code == 0
+    place.pipeline({"build": {**build, "run": "true"}})
+    (place.folder / "dist" / "app").unlink()
+    done = place.run("run")
+    assert "again  stagebook run --until build\n" in done.out
+    assert "it ran" in place.run("why", "build").out
+
+
+def test_why_names_the_parameters_that_it_judges_with(place: Place) -> None:
+    place.write("a", "a")
+    place.pipeline({"a": {"run": "true", "inputs": ["a"]}}, params={"n": {"default": "1"}, "m": {"default": "x"}})
+    assert place.run("run").code == 0
+    assert "\nnow: up to date with run " in place.run("why", "a").out
+    assert place.run("run", "--param", "n=3", "--param", "m=x").code == 0
+    assert "\nnow, with --param n=3 as then: up to date with run " in place.run("why", "a").out
+    place.write("b", "a")
+    assert "\nnow, with --param n=3 as then: it would run\n  changed: a\n" in place.run("why", "a").out
+    assert place.run("run", "--param", "n=a b", "--param", "m=2").code == 0
+    assert "\nnow, with --param 'n=a b' --param m=2 as then: up to date" in place.run("why", "a").out
+
+
 def test_why_speaks_of_stages_that_are_never_up_to_date_and_of_unknown_ones(place: Place) -> None:
     place.pipeline({"plain": "true"})
     assert "never up to date: it declares no inputs" in place.run("why", "plain").out
@@ -194,6 +225,49 @@ def test_what_must_not_run_twice_by_itself_runs_when_it_is_asked_for_unless_its_
         assert place.run("run").code == 0
     assert sorted(place.began()) == ["deploy", "deploy", "sign"]
     assert "never up to date: it is `retry-safe: false` and declares no outputs" in place.run("why", "deploy").out
+
+
+def test_inputs_that_match_no_file_are_said_and_never_up_to_date(place: Place) -> None:
+    place.write("ok", "src/a")
+    (place.folder / "link").symlink_to(place.folder.parent)
+    stages: dict[str, dict[str, object]] = {
+        "t": {"run": noted("grep -q ok src/a"), "inputs": ["scr/**"]},
+        "part": {"run": noted(), "inputs": ["src/*", "link/**", "src/b"], "retry": {"attempts": 2}},
+        "make": {"run": noted("echo > x"), "outputs": ["x"]},
+        "use": {"run": noted(), "inputs": ["x", "src"]},
+    }
+    place.pipeline(stages)
+    said = [
+        "part: input link/** matches no file",
+        "part: input src/b matches no file",
+        "t: input scr/** matches no file",
+    ]
+    for because, part in [
+        ("never succeeded here", ("success", "never succeeded here")),
+        ("its inputs match no file", ("skip", "up to date")),
+        ("its inputs match no file", ("skip", "up to date")),
+    ]:
+        done = place.run("run", "--json")
+        assert sorted(done.json["warnings"]) == said
+        found = {
+            each["stage"]: (each["outcome"], each.get("because") or each["reason"]) for each in done.json["stages"]
+        }
+        assert found["t"] == ("success", because)
+        assert found["part"] == part
+        assert found["use"][0] == ("success" if because.startswith("never") else "skip")
+    assert "t: input scr/** matches no file" in place.run("run").out
+    assert "it would run\n  its inputs match no file" in place.run("why", "t").out
+    rows = {row["stage"]: row["reason"] for row in place.run("run", "--dry-run", "--json").json["stages"]}
+    assert rows["t"] == "needs nothing; its inputs match no file"
+    stages["part"]["inputs"] = ["src/*"]
+    place.pipeline(stages)
+    assert place.run("run", "--json").json["warnings"] == said[2:]
+    stages["part"]["inputs"] = ["src/*", "src/c"]
+    place.pipeline(stages)
+    for _ in range(2):
+        done = place.run("run", "--json")
+        assert outcomes(done.json)["part"] == "skip"
+        assert "part: input src/c matches no file" in done.json["warnings"]
 
 
 def test_many_inputs_are_read_by_a_child_and_found_again(place: Place) -> None:

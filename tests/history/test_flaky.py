@@ -47,7 +47,7 @@ def test_both_outcomes_on_one_commit_are_a_flake(connection: Connection, outcome
 @pytest.mark.parametrize(
     "second",
     [{"commit_sha": "b"}, {"dirty": True}, {"commit_sha": None}, {"digest": "another file"}, {"pipeline": "q"},
-     {"stage": "t"}, {"classname": "d"}, {"name": "m"}, {"outcome": "skip"}],
+     {"stage": "t"}, {"classname": "d"}, {"name": "m"}, {"file": "b.py"}, {"outcome": "skip"}],
     ids=str,
 )  # fmt: skip
 def test_what_is_not_the_same_twice_is_none(connection: Connection, second: dict[str, Any]) -> None:
@@ -59,9 +59,16 @@ def test_what_is_not_the_same_twice_is_none(connection: Connection, second: dict
 
 
 def test_shards_are_one_suite(connection: Connection) -> None:
-    put(connection, 1, "success", stage="unit 1", shard="1/2")
-    put(connection, 2, "failure", stage="unit 2", shard="2/2")
+    put(connection, 1, "success", stage="unit 1", shard="1/2", suite="unit")
+    put(connection, 2, "failure", stage="unit 2", shard="2/2", suite="unit")
+    put(connection, 3, "success", stage="other 1", shard="1/2", suite="other")
     assert names(connection) == ["unit 2"]
+
+
+def test_shards_of_two_suites_are_two(connection: Connection) -> None:
+    put(connection, 1, "success", stage="unit 1", shard="1/2", suite="unit")
+    put(connection, 2, "failure", stage="other 2", shard="2/2", suite="other")
+    assert names(connection) == []
 
 
 def test_a_commit_on_which_it_never_passed_is_left_out_of_the_rate(connection: Connection) -> None:

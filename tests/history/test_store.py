@@ -79,11 +79,16 @@ def test_a_run_that_grew_is_read_again(past: Past) -> None:
     assert store.ask(past.state, lambda connection: connection.execute(text(outcome)).scalar()) == "success"
 
 
-def test_a_run_that_gets_damaged_keeps_what_was_read_of_it(past: Past) -> None:
-    path = past.run(RELEASE, NOW_US, Did("build", 0, 10), is_over=False)
+def test_of_a_run_that_gets_damaged_nothing_is_kept_but_that(past: Past) -> None:
+    """Also where the size and the time of its journal are as they were."""
+    path = past.run(RELEASE, NOW_US, Did("build", 0, 10))
     before = counts(past.state)
-    path.write_bytes(path.read_bytes().replace(b'"stage.ended"', b'"stage.endad"'))
-    assert counts(past.state) == before
+    assert before["stages"] == 10
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.write(path.read_bytes().replace(b'"stage.ended"', b'"stage.endad"'))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert counts(past.state) == before | {"stages": 9, "attempts": 9}
     why = text("SELECT damaged FROM runs WHERE damaged IS NOT NULL")
     assert "is damaged" in store.ask(past.state, lambda connection: connection.execute(why).scalar())
 
@@ -124,6 +129,23 @@ def test_without_a_state_directory_nothing_is_made(tmp_path: Path) -> None:
     assert voice.notes == []
 
 
+@pytest.mark.parametrize("damage", ["nothing", "torn"])
+def test_a_rebuild_remembers_nothing_of_a_damaged_run(damage: str, past: Past) -> None:
+    path = past.run(RELEASE, NOW_US, Did("build", 0, 10))
+    counts(past.state)
+    path.write_bytes(b"" if damage == "nothing" else path.read_bytes().replace(b'"stage.ended"', b'"stage.endad"'))
+    assert store.rebuild(past.state) == (3, [path.parent.name])
+    assert counts(past.state)["stages"] == 9
+    assert store.rebuild(past.state) == (3, [path.parent.name] if damage == "torn" else [])
+
+
+def test_a_journal_that_was_emptied_leaves_nothing(past: Past) -> None:
+    path = past.run(RELEASE, NOW_US, Did("build", 0, 10))
+    counts(past.state)
+    path.write_bytes(b"")
+    assert counts(past.state) == WHOLE | {"runs": 4}
+
+
 # Versions ---------------------------------------------------------------------------------------------------------
 
 
@@ -161,7 +183,8 @@ def older(past: Past) -> None:
         raw.execute(f"DROP INDEX {name}")
     raw.execute("DROP TABLE tests")
     for table, column in (
-        ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("stages", "company"), ("attempts", "company"),
+        ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("runs", "journal_ctime_ns"),
+        ("stages", "company"), ("attempts", "company"),
     ):  # fmt: skip
         raw.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     raw.execute("UPDATE alembic_version SET version_num = '1'")
@@ -271,7 +294,7 @@ def test_r081_it_is_made_anew_on_demand_and_an_interrupted_draft_is_no_harm(past
     raw.close()
     (Path(past.state) / "history.db.new").write_bytes(b"half")
     assert counts(past.state)["stages"] == 0
-    assert store.rebuild(past.state) == 3
+    assert store.rebuild(past.state) == (3, [])
     assert counts(past.state) == WHOLE
     assert [path.name for path in Path(past.state).glob("history.db*")] == ["history.db"]
 
@@ -282,11 +305,11 @@ def test_made_anew_it_still_remembers_runs_whose_directories_are_gone(past: Past
         shutil.rmtree(run)
     past.run(RELEASE, NOW_US, Did("build", 0, 1))
     voice = Told()
-    assert store.rebuild(past.state, voice) == 2
+    assert store.rebuild(past.state, voice) == (2, [])
     assert counts(past.state, voice) == {"runs": 4, "stages": 10, "attempts": 10, "tests": 0}
     assert voice.notes == []
     spoil_middle(database(past))
-    assert store.rebuild(past.state, voice) == 2
+    assert store.rebuild(past.state, voice) == (2, [])
     assert counts(past.state)["runs"] == 2
     assert "is lost" in voice.notes[0]
 

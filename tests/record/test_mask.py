@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.record.line import quote as json_quote
-from stagebook.record.mask import HIDDEN, Mask, _all_forms
+from stagebook.record.mask import _CHUNK, HIDDEN, Mask, _all_forms
 
 LETTERS = "aZ9/+ '\"\\\n&%é=-_$"
 values = st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=24), min_size=1, max_size=4)
@@ -143,6 +143,17 @@ def test_a_copy_is_masked_and_for_its_owner_only(tmp_path: Path) -> None:
     assert target.read_bytes() == b"a&lt;b of tests " * 40_000 + b"<x>***</x>"
     assert target.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.xml", "out.xml"]
+
+
+@pytest.mark.parametrize("form", [VALUE, LINES, base64.encodebytes(b"x" * 40 + VALUE.encode()).decode()], ids=range(3))
+def test_it_is_found_in_a_file_wherever_that_is_cut(tmp_path: Path, form: str) -> None:
+    mask, path, whole = Mask([VALUE, LINES]), tmp_path / "file", form.encode()
+    for before in range(_CHUNK - len(whole) - 1, _CHUNK + 2):
+        path.write_bytes(b"-" * before + whole + b"-")
+        assert mask.is_in(str(path))
+    path.write_bytes(b"-" * _CHUNK + b"nothing of it")
+    assert not mask.is_in(str(path))
+    assert not Mask([]).is_in(str(path))
 
 
 def test_without_values_nothing_is_done() -> None:

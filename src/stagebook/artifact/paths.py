@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from bisect import bisect_left, bisect_right
 
-from stagebook.model.globs import is_path, rows
+from stagebook.model.globs import Globs, is_path, rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,6 +137,19 @@ def found(root: str, globs: Sequence[str], odd: list[str] | None = None) -> list
         except OSError as error:
             raise Unsound(folder.rstrip("/") or ".", error.strerror or str(error)) from None
     return sorted(matched) if len(wild) == len(globs) else sorted(set(matched))
+
+
+def unmatched(globs: Iterable[str], found: Sequence[str]) -> list[str]:
+    """Those of the globs that match none of these files, which are sorted."""
+    names = set(found)
+    left = []
+    for glob in globs:
+        if glob not in names:
+            begin = re.split(r"[*?[]", glob, maxsplit=1)[0]
+            low, high = bisect_left(found, begin), bisect_right(found, begin + "\U0010ffff")
+            if Globs([glob]).first(found[low:high]) is None:
+                left.append(glob)
+    return left
 
 
 def _take_file(base: str, glob: str, matched: list[str]) -> bool:

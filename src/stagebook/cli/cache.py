@@ -105,9 +105,8 @@ def _restore(args: Namespace) -> int:
     from stagebook.artifact.paths import Unsound
     from stagebook.artifact.state import State, named
     from stagebook.artifact.store import Store
-    from stagebook.cli import pipelines
 
-    file = pipelines.find(None)
+    file = place.pipeline_file(args)
     folder, root = place.cache_directory(args, file), os.path.dirname(os.path.abspath(file))
     last = State(folder, file).last(args.stage)
     if last is None or not last.outputs:

@@ -25,6 +25,7 @@ stagebook history export --table attempts --format csv -o attempts.csv
 stagebook history export --table stages --format parquet -o stages.parquet"""
 
 ACTIONS = ("rebuild", "prune", "export")
+_NAMED = 10  #: damaged journals and reports that are named
 FORMATS = ("csv", "json", "parquet")
 TABLES = ("runs", "stages", "attempts", "tests")
 
@@ -64,15 +65,29 @@ def _rebuild(args: Namespace, state: str) -> int:
     if not os.path.isdir(state):
         raise SurroundingsError(f"there is no {state}, so no history to make")
     began = time.monotonic()
-    count = store.rebuild(state, voice(args))
-    files = store.ask(state, lambda connection: profiles.renew(connection, os.path.join(state, "cache")), voice(args))
+    reports: list[str] = []
+    says = voice(args)
+    count, damaged = store.rebuild(state, store.Voice(says.note, says.progress, reports.append))
+    files = store.ask(state, lambda connection: profiles.renew(connection, os.path.join(state, "cache")), says)
     path = os.path.join(state, store.NAME)
     if args.json:
-        output.say_json({"path": path, "runs": count, "seconds": round(time.monotonic() - began, 3), "files": files})
+        output.say_json({
+            "path": path, "runs": count, "seconds": round(time.monotonic() - began, 3), "files": files,
+            "damaged": damaged, "unread": reports,
+        })  # fmt: skip
     elif not args.quiet:
         from stagebook.report.durations import plural, span
+        from stagebook.report.harmless import harmless
 
-        output.say([f"{path} made anew from {plural(count, 'run')} in {span(time.monotonic() - began)}"])
+        lines = [f"{path} made anew from {plural(count, 'run')} in {span(time.monotonic() - began)}"]
+        if damaged:
+            named = ", ".join(damaged[:_NAMED]) + (", …" if len(damaged) > _NAMED else "")
+            lines.append(f"{plural(len(damaged), 'journal')} damaged, left out of all figures: {named}")
+        if reports:
+            lines.append(f"{plural(len(reports), 'JUnit report')} not read to the end:")
+            lines += [f"  {harmless(text)}" for text in reports[:_NAMED]]
+            lines += ["  …"] if len(reports) > _NAMED else []
+        output.say(lines)
     return 0
 
 

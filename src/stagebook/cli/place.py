@@ -28,9 +28,47 @@ def run_directory(args: Any, run: str) -> str:
     return runs.resolve(state_directory(args), run)
 
 
+def pipeline_file(args: Any) -> str:
+    """The pipeline file that is meant where none is named. Of a state directory that was named: the nearest one if it
+    has runs there, else that of the latest run there."""
+    from stagebook.cli import pipelines
+
+    if not args.settings.dir:
+        return pipelines.find(None)
+    from stagebook.model.problem import InputError
+    from stagebook.record import runs
+
+    try:
+        near = pipelines.find(None)
+    except InputError:
+        near = ""
+    latest = ""
+    for summary in runs.summaries(state_directory(args)):
+        file = str(summary.get("file") or "")
+        if file and file == near:
+            return near
+        latest = latest or file
+    return latest or near or pipelines.find(None)
+
+
+def from_here(args: Any, here: str, file: str | None, state_path: str) -> dict[str, str]:
+    """What a command says in the folder `here` to mean this state directory (`look`), and to run the file again with it
+    (`file`, `run`); empty where it need say nothing."""
+    option = args.settings.dir if args.settings.origins["dir"].kind != "option" else None
+    if state.locate(None, None, here, option, os.environ) == state_path:
+        return {}
+    from stagebook.report.failure import quoted
+
+    said = f" --dir {quoted(os.path.relpath(state_path, here))}"
+    if not file:
+        return {"look": said}
+    is_enough = state.locate(file, None, here, option, os.environ) == state_path
+    return {"look": said, "file": f" {quoted(os.path.relpath(file, here))}", "run": "" if is_enough else said}
+
+
 def shortener(known: list[str]) -> Callable[[str], str]:
     """Shortens ids to eight characters, or to as many more as it takes to tell them from every other one of `known`."""
-    ordered = sorted(known)
+    ordered = sorted(set(known))
 
     def short(run: str) -> str:
         from bisect import bisect_left

@@ -402,6 +402,7 @@ class Show:
         from stagebook.report import watch
 
         self._args = args
+        self._here = os.getcwd()  #: which the engine leaves
         self._cache = cache
         self._plan = plan
         self._is_replanned = is_replanned  #: the engine tells two stories: how the old plan stood, then the new one
@@ -458,7 +459,7 @@ class Show:
         return {**document, "expected_s": None if whole is None else whole / 1000}
 
     def finish(self, result: Any) -> int:
-        from stagebook.cli import output
+        from stagebook.cli import output, place
         from stagebook.engine import launch
 
         story: Story = result.story
@@ -472,7 +473,9 @@ class Show:
         else:
             document = story.outline(result.machine.waiting)
         profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
-        self._watcher.finished(document)
+        far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
+        told = {**document, "from_here": far, "see": bool(far) and not args.settings.dir}
+        self._watcher.finished(told)
         self._watcher.flush()
         if args.json:
             output.say_json(document)

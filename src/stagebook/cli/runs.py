@@ -63,7 +63,11 @@ def execute(args: Namespace) -> int:
         if limit is not None:
             older = [run for run in runs.ids(state) if not found or run < found[-1]["run"]]
             more = sum(os.path.exists(journal_path(run_directory(state, run))) for run in older)
-        output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
+        near = "" if found else runs.elsewhere(state)
+        if near:
+            output.say([f"no runs in {state} yet{near}"])
+        else:
+            output.say(listing.render(found, output.style_for(sys.stdout, args), place.short_ids(state), more))
     return 0
 
 
@@ -149,6 +153,8 @@ def unknown(kind: str, name: str, known: list[str]) -> Exception:
 
 def _told(state: str, row: Mapping[str, Any]) -> dict[str, Any]:
     summary = runs.summarise(run_directory(state, row["run"])) or _remembered(row)
+    if row["damaged"] is not None:
+        summary = summary | {"outcome": None, "state": "damaged", "warnings": [row["damaged"]]}
     if row.get("stage_stage") is None:
         return summary
     return summary | {

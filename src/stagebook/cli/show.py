@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from stagebook.cli import output, place
@@ -32,6 +33,7 @@ def execute(args: Namespace) -> int:
         output.say_json(document)
         return 0
     style = output.style_for(sys.stdout, args)
+    document["from_here"] = place.from_here(args, os.getcwd(), document["file"], place.state_directory(args))
     short = place.short_ids(place.state_directory(args))(document["run"])
     if args.metrics:
         output.say(show.metrics(document, style))

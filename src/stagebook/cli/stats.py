@@ -6,6 +6,8 @@ import sys
 
 from stagebook.cli import output, place
 from stagebook.cli.runs import unknown
+from stagebook.cli.words import usage_error
+from stagebook.record import runs
 from stagebook.report import stats as report
 
 TYPE_CHECKING = False
@@ -40,6 +42,9 @@ def execute(args: Namespace) -> int:
             raise unknown("pipeline", args.pipeline, pipelines)
         if args.stage in stages:
             raise unknown(f"run of {args.pipeline} with stage", args.stage, [])
+        near = runs.elsewhere(place.state_directory(args))
+        if near:
+            raise usage_error(f"no stage `{args.stage}` is on record{near}")
         raise unknown("stage", args.stage, stages)
     if args.json:
         output.say_json(document)

@@ -22,10 +22,11 @@ _FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "
 
 
 def voice(args: Any) -> Voice:
-    """The notes are said with `--quiet` too: they tell that an answer is not all that it could be."""
+    """The notes are said with `--quiet` too: they tell that an answer is not all that it could be. Reports that were
+    not read to their end are told with `--verbose`."""
     from stagebook.history.store import Voice
 
-    return Voice(note, None if args.quiet else progress("read", "journals"))
+    return Voice(note, None if args.quiet else progress("read", "journals"), note if args.verbose else None)
 
 
 def note(text: str) -> None:

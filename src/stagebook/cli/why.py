@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.cli import output, pipelines, place
+from stagebook.cli import output, place
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import reader, retelling, runs, state
 from stagebook.scheduler.select import suggestion
@@ -35,8 +35,8 @@ def execute(args: Namespace) -> int:
     index = {stage.id: index for index, stage in enumerate(pipeline.stages)}.get(args.stage)
     now = None if index is None else _now(args, pipeline, index, params)
     if index is None and story is None:
-        known = [stage.id for stage in pipeline.stages]
-        raise InputError(f"{pipeline.file}: no stage `{args.stage}`{suggestion(args.stage, known)}")
+        known, where = [stage.id for stage in pipeline.stages], place.state_directory(args, pipeline.file)
+        raise _unknown(f"{pipeline.file}: ", args.stage, runs.elsewhere(where), known)
     then = None if story is None else _then(story, args.stage)
     if args.json:
         output.say_json({
@@ -45,7 +45,7 @@ def execute(args: Namespace) -> int:
         })  # fmt: skip
     else:
         short = place.short_ids(place.state_directory(args, pipeline.file))
-        output.say(_lines(args.stage, pipeline, story, then, now, short))
+        output.say(_lines(args.stage, pipeline, story, then, now, short, params))
     return 0
 
 
@@ -55,9 +55,9 @@ def _told(args: Namespace) -> tuple[Story | None, Mapping[str, str]]:
         story, params = _story(place.run_directory(args, args.run))
         if all(stage.id != args.stage for stage in story.pipeline.stages):
             known = [stage.id for stage in story.pipeline.stages]
-            raise InputError(f"no stage `{args.stage}` in run {story.run}{suggestion(args.stage, known)}")
+            raise _unknown("", args.stage, f" in run {story.run}", known)
         return story, params
-    file = pipelines.find(None)
+    file = place.pipeline_file(args)
     where = place.state_directory(args, file)
     for run in runs.ids(where):
         directory = state.run_directory(where, run)
@@ -68,6 +68,17 @@ def _told(args: Namespace) -> tuple[Story | None, Mapping[str, str]]:
         if any(stage.id == args.stage for stage in story.pipeline.stages):
             return story, params
     return None, {}
+
+
+def _unknown(before: str, name: str, where: str, known: list[str]) -> InputError:
+    """That there is no such stage: which cells there are where it is a matrix or a split, or what is near."""
+    cells = [one for one in known if one.startswith(f"{name}[")]
+    if cells:
+        more = ", …" if len(cells) > 3 else ""
+        return InputError(
+            f"{before}stage `{name}` has {_count(len(cells), 'cell')}{where}: {', '.join(cells[:3])}{more}"
+        )
+    return InputError(f"{before}no stage `{name}`{where}{suggestion(name, known)}")
 
 
 def _story(directory: str) -> tuple[Story, Mapping[str, str]]:
@@ -81,7 +92,7 @@ def _pipeline(args: Namespace, story: Story | None) -> Pipeline:
     """As the file has it now; where it is gone, as it was in the run."""
     from stagebook.formats.native import read
 
-    file = story.pipeline.file if story is not None else pipelines.find(None)
+    file = story.pipeline.file if story is not None else place.pipeline_file(args)
     if story is not None and not os.path.exists(file):
         return story.pipeline
     return read.load_plain(file, place.cache_directory(args, file)).pipeline
@@ -129,31 +140,59 @@ def _plain(now: Outlook, inputs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _lines(
-    name: str, pipeline: Pipeline, story: Story | None, then: dict[str, Any] | None, now: Outlook | None, short: Any
-) -> list[str]:
+    name: str, pipeline: Pipeline, story: Story | None, then: dict[str, Any] | None, now: Outlook | None, short: Any,
+    params: Mapping[str, str],
+) -> list[str]:  # fmt: skip
     from stagebook.report.harmless import harmless
 
     said = []
     if story is not None and then is not None:
         words = {"run": "ran", "skip": "was skipped", None: "has not begun"}[then["verdict"]]
-        reason = f": {harmless(then['reason'])}" if then["reason"] else ""
+        why = then["reason"]
+        refused = _refused(story, name)
+        if refused is not None:
+            words, why = "failed before it began", refused
+        reason = f": {harmless(why)}" if why else ""
         said.append(f"{harmless(name)}, run {short(story.run)} of {_clock(then['started'])}: it {words}{reason}")
     else:
         said.append(f"{harmless(name)}: no run of {harmless(pipeline.file)} had it yet")
     if now is None:
         return [*said, f"now: {harmless(pipeline.file)} has no such stage any more"]
+    now_word = _now_word(pipeline, params)
     if now and now.last is not None:
         counts = f"{_count(len(now.last.inputs), 'input')}, {_count(len(now.last.outputs), 'output')}"
         when = _clock(_began(now.last.run))
-        said.append(f"now: up to date with run {short(now.last.run)} of {when}: {counts}")
+        said.append(f"{now_word}: up to date with run {short(now.last.run)} of {when}: {counts}")
     elif now.verdict == "later":
-        said.append(f"now: {harmless(now.words)}")
+        said.append(f"{now_word}: {harmless(now.words)}")
     elif now.is_for_good:
-        said.append(f"now: it would run; never up to date: {now.words}")
+        said.append(f"{now_word}: it would run; never up to date: {now.words}")
     else:
-        said.append("now: it would run")
+        said.append(f"{now_word}: it would run")
         said += [f"  {harmless(reason)}" for reason in now.reasons]
     return said
+
+
+def _refused(story: Story, name: str) -> str | None:
+    """Why a stage of which no process was started failed: its inputs were not what they should be."""
+    index = next(index for index, stage in enumerate(story.pipeline.stages) if stage.id == name)
+    attempts = story.attempts[index]
+    if not attempts or any(each.exit is not None or each.signal is not None for each in attempts):
+        return None
+    reason = attempts[-1].reason
+    return reason if reason is not None and reason.startswith("integrity:") else None
+
+
+def _now_word(pipeline: Pipeline, params: Mapping[str, str]) -> str:
+    """`now`, with the parameters of then where they are not the defaults."""
+    from stagebook.report.failure import quoted
+
+    given = [
+        f"--param {quoted(f'{name}={params[name]}')}"
+        for name, param in pipeline.params.items()
+        if name in params and params[name] != (param.default or "")
+    ]
+    return f"now, with {' '.join(given)} as then" if given else "now"
 
 
 def _count(number: int, what: str) -> str:

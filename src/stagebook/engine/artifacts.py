@@ -16,7 +16,7 @@ from stagebook.artifact.store import Store
 from stagebook.engine import closing
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
-from stagebook.engine.freshness import SETTING, UP_TO_DATE, VALUES, Freshness, Seen, shown
+from stagebook.engine.freshness import SETTING, UNMATCHED, UP_TO_DATE, VALUES, Freshness, Seen, shown, unmatched
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Published
@@ -24,7 +24,7 @@ from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
 from stagebook.record import faults, lock
-from stagebook.record.state import log_stem
+from stagebook.record.state import log_stem, report_name, reports_directory
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
 
@@ -99,12 +99,14 @@ class Artifacts:
         self._kept_s = kept_s
         self._published = Published(pipeline, machine, freshness, run)
         self._open: dict[int, _Open] = {}
+        self._said_unmatched: set[int] = set()
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
         #: What is to be recorded of successes as soon as what they have used early is published.
         self._held: dict[int, Callable[[], str | None]] = {}
         self._passed: set[str] = set()  #: what was said of files that are passed over
         self.mask: Mask | None = None  #: hides the secrets of the run
+        self.unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -187,8 +189,17 @@ class Artifacts:
         if differences:
             self.ear.judged(stage, "run", _joined(reason, shown(differences)))
             return
-        self._refresh(stage, seen)
+        missing = unmatched(self._pipeline.stages[stage], seen)
+        self._say_unmatched(stage, missing)
+        self._refresh(stage, seen, {SETTING: self._freshness.setting, UNMATCHED: missing})
         self._skip(stage)
+
+    def _say_unmatched(self, stage: int, globs: Sequence[str]) -> None:
+        """Once: the next attempt finds the same."""
+        if globs and stage not in self._said_unmatched:
+            self._said_unmatched.add(stage)
+            for glob in globs:
+                self.ear.warned(f"{self._pipeline.stages[stage].id}: input {glob} matches no file")
 
     def _skip(self, stage: int) -> None:
         if self._has_early:
@@ -197,12 +208,11 @@ class Artifacts:
         self._published.keep(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
-    def _refresh(self, stage: int, seen: Seen) -> None:
+    def _refresh(self, stage: int, seen: Seen, setting: Mapping[str, Any]) -> None:
         """What was looked at here need not be looked at again the next time: files that were too new when they were
         last read, and words that are the same though the pipeline's file is not."""
         last = self._freshness.last(stage)
         assert last is not None and last.parts is not None
-        setting = {SETTING: self._freshness.setting}
         if last.parts.get(SETTING) != self._freshness.setting or any(file.at is not None and file.at != before.at
                for files, known in ((seen.inputs, last.inputs), (seen.outputs, last.outputs))
                for file, before in zip(files, known)):  # fmt: skip
@@ -289,6 +299,7 @@ class Artifacts:
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
+        self._say_unmatched(index, attempt.parts[UNMATCHED])
         if attempt.stage.outputs:
             self._clear_away(index, attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
@@ -309,7 +320,7 @@ class Artifacts:
         self._published.catch_up()
         target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
         spared = partial(self._published.is_of_other, index)
-        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self._mask(stage)):
+        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self.mask):
             self.ear.warned(f"{stage.id}: {text}")
 
     def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
@@ -344,10 +355,10 @@ class Artifacts:
     def _read(self, attempt: _Open, is_child: bool) -> Closed:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
-        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child)
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self.unkept)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask(attempt.stage))
+            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self.mask)
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -426,10 +437,7 @@ class Artifacts:
         faults.hit("artifact.aside")
         target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
         root, spared = self._freshness.root, partial(self._published.is_of_other, attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask(attempt.stage))
-
-    def _mask(self, stage: Stage) -> Mask | None:
-        return self.mask if stage.secrets else None
+        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self.mask)
 
     def _moved(self, attempt: _Open, answer: Any) -> None:
         if isinstance(answer, Failed):
@@ -438,9 +446,10 @@ class Artifacts:
             self.ear.warned(f"{attempt.stage.id}: {text}")
         self._leave(attempt, attempt.end)
 
-    def _reports(self, attempt: _Open) -> str:
-        """Where whole JUnit reports of an attempt are kept, but for what tells them apart."""
-        return os.path.join(self._directory, "reports", f"{log_stem(attempt.stage.id)}.{attempt.start.attempt}")
+    def _reports(self, attempt: _Open) -> Callable[[int], str]:
+        """Where each of an attempt's whole JUnit reports is kept."""
+        folder = reports_directory(self._directory)
+        return lambda number: os.path.join(folder, report_name(attempt.stage.id, attempt.start.attempt, number))
 
     def _leave(self, attempt: _Open, end: Finished) -> None:
         index, number = attempt.start[:2]

@@ -37,7 +37,7 @@ class Attempt:
         self.number = number
         self.tree = Tree(spawned.pid, spawned.group, stage.id, number)
         self.capture: Capture | None = None
-        self.mask = mask if stage.secrets else None
+        self.mask = mask
         if spawned.pipe is not None:
             self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes, self.mask)
         self.log = log

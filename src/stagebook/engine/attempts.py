@@ -85,7 +85,7 @@ class Attempts:
         """Start an attempt, with the name of its log, and its workspace if it has one; its pid. Raises CannotStart."""
         path = f"{self._logs}/{log}"
         us = self._clock.us()
-        spawned = self._spawner.start(index, stage, number, path, workspace)
+        spawned = self._spawner.start(index, stage, number, path, workspace, bool(self.mask))
         attempt = Attempt(
             index, number, spawned, path, us, stage, self._world.look(us) if self._world else None, self.mask
         )

@@ -41,8 +41,12 @@ class Closed(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool) -> Closed:
-    """Hash what it made, keep it in the store, and see that what it read is what it was."""
+def read(
+    freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Store | None, is_child: bool,
+    unkept: Mask | None = None,
+) -> Closed:  # fmt: skip
+    """Hash what it made, keep it in the store, and see that what it read is what it was. What holds anything that
+    `unkept` finds is not kept."""
     files: list[File] = []
     try:
         if stage.outputs:
@@ -53,12 +57,12 @@ def read(freshness: Freshness, stage: Stage, inputs: Sequence[File], store: Stor
         changed = _changed(freshness, stage, inputs, is_child)
     except Unsound as trouble:
         return Closed(why=trouble.words)
-    warnings = _keep(freshness.root, files, store) if store is not None and changed is None else []
+    warnings = _keep(freshness.root, files, store, unkept) if store is not None and changed is None else []
     return Closed(files, None, changed, tuple(warnings))
 
 
-def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
-    """In the store; what to warn with."""
+def _keep(root: str, files: Sequence[File], store: Store, unkept: Mask | None) -> list[str]:
+    """In the store, but for what holds a value of `unkept`; what to warn with."""
     warnings: list[str] = []
     tell: Callable[[int], None] | None = None
     done = 0
@@ -69,6 +73,8 @@ def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
             progress(done + more)
 
     for file in files:
+        if unkept and _holds(unkept, os.path.join(root, file.path)):
+            continue
         said = store.put(root, file, tell)
         done += file.size
         if said is not None:
@@ -76,6 +82,13 @@ def _keep(root: str, files: Sequence[File], store: Store) -> list[str]:
             if len(warnings) >= WARNINGS_MAX:
                 break  # a store that is full or cannot be written says the same of each
     return warnings
+
+
+def _holds(mask: Mask, path: str) -> bool:
+    try:
+        return mask.first(os.fsencode(os.readlink(path))) is not None if os.path.islink(path) else mask.is_in(path)
+    except OSError:
+        return True  # it is not what it was a moment ago
 
 
 def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
@@ -131,7 +144,8 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
 
 
 def put_aside(
-    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: str | None, mask: Mask | None = None
+    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: Callable[[int], str] | None,
+    mask: Mask | None = None,
 ) -> list[str]:  # fmt: skip
     """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
     JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask nothing
@@ -150,9 +164,7 @@ def put_aside(
                 continue
             faults.hit("artifact.aside")
             try:
-                _move(folders, path, os.path.join(target, path))
-                if mask and not os.path.islink(os.path.join(target, path)):
-                    mask.copy(os.path.join(target, path), os.path.join(target, path))
+                _move(folders, path, os.path.join(target, path), mask)
             except OSError as error:
                 if len(said) < WARNINGS_MAX:
                     said.append(f"what it left at {path} lies there still: {error.strerror}")
@@ -166,9 +178,13 @@ def _make_folder(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
-def _move(folders: Folders, path: str, target: str) -> None:
+def _move(folders: Folders, path: str, target: str, mask: Mask | None) -> None:
     _make_folder(os.path.dirname(target))
     folder, name = folders.of(path)
+    if mask and stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
+        mask.copy(f"/proc/self/fd/{folder}/{name}", target)
+        os.unlink(name, dir_fd=folder)
+        return
     try:
         os.rename(name, target, src_dir_fd=folder)
     except OSError as error:
@@ -204,9 +220,9 @@ def _write(source: int, target: str, mode: int) -> None:
 # Reports
 
 
-def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None = None) -> list[str]:
-    """Copy the whole JUnit reports among the paths to `TARGET.xml`, further ones to `TARGET~2.xml` and so on; which
-    paths those are. With a mask the copies hold no secrets."""
+def keep_reports(root: str, found: Sequence[str], target: Callable[[int], str], mask: Mask | None = None) -> list[str]:
+    """Copy the whole JUnit reports among the paths, each to where `target` has it by its number; which paths those are.
+    With a mask the copies hold no secrets."""
     kept: list[str] = []
     for path in found:
         if not path.endswith(".xml"):
@@ -217,12 +233,12 @@ def keep_reports(root: str, found: Sequence[str], target: str, mask: Mask | None
                     continue
                 kept.append(path)
                 faults.hit("artifact.report")
-                os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-                more = f"~{len(kept)}" if len(kept) > 1 else ""
+                copy = target(len(kept))
+                os.makedirs(os.path.dirname(copy), 0o700, exist_ok=True)
                 if mask:
-                    mask.copy(os.path.join(root, path), f"{target}{more}.xml")
+                    mask.copy(os.path.join(root, path), copy)
                 else:
-                    _write(file.fileno(), f"{target}{more}.xml", 0o600)
+                    _write(file.fileno(), copy, 0o600)
         except OSError:
             continue  # it is a copy for statistics
     return kept

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from stagebook.engine.attempt import Attempt
+    from stagebook.record.mask import Mask
 else:
     Protocol = object
 
@@ -36,10 +37,12 @@ class Errands:
 
     ear: Ear
 
-    def __init__(self, pipeline: Pipeline, machine: Machine, directory: str, wakeup: Wakeup) -> None:
-        """`directory` is that of the run."""
+    def __init__(
+        self, pipeline: Pipeline, machine: Machine, directory: str, wakeup: Wakeup, mask: Mask | None = None
+    ) -> None:  # fmt: skip
+        """`directory` is that of the run; `mask` hides its secrets."""
         self.hasher = Hasher(wakeup, CHILDREN_MAX)
-        self._suites = Suites(pipeline, machine, directory)
+        self._suites = Suites(pipeline, machine, directory, mask)
         self._shards = {index for index, stage in enumerate(pipeline.stages) if stage.split and stage.split.is_shard}
         self._before: dict[int, tuple[Start, Place]] = {}
         self._after: dict[int, tuple[Attempt, Finished]] = {}

@@ -40,7 +40,10 @@ SHOWN = 3  #: so many differences stand in a reason
 SETTING = "setting"  #: the part of a key, never compared by itself, that is the same where all words are
 VALUES = "values"  #: the part of a key, never compared, that holds what the stage said of itself; behind that one
 
+UNMATCHED = "unmatched"  #: the part, never compared either, of inputs that matched no file; before the other two
+
 UP_TO_DATE = "up to date"
+NO_MATCH = "its inputs match no file"
 NO_INPUTS = "it declares no inputs"
 UNSEEN = "it is `retry-safe: false` and declares no outputs, so nobody can see whether its work still stands"
 NOT_WELL = "the last attempt did not succeed"
@@ -80,7 +83,7 @@ class Freshness:
         self._versions = versions
         self.setting = None if versions is None else _setting(pipeline, params, versions)
         #: How a record has it: nowhere else is the one before the other, for what is deeper holds texts only.
-        self._mark = f',"{SETTING}":"{self.setting}","{VALUES}":{{'.encode()
+        self._mark = f',"{UNMATCHED}":[],"{SETTING}":"{self.setting}","{VALUES}":{{'.encode()
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
         self._base = os.path.join(self.root, "")
         #: Stages of which others are given an output.
@@ -268,6 +271,7 @@ class Freshness:
             stage._replace(env=env), seen.inputs, {**given, **env}, self._params, versions, self.program(stage),
             seen.outputs,
         )  # fmt: skip
+        parts[UNMATCHED] = unmatched(stage, seen)
         parts[SETTING] = self.setting
         return parts
 
@@ -275,7 +279,8 @@ class Freshness:
         """What is not as it was at its last success; nothing: it is up to date."""
         if seen.trouble is not None:
             return [seen.trouble]
-        return key.difference(self.last(index), self.parts(stage, seen))
+        found = key.difference(self.last(index), self.parts(stage, seen))
+        return found if found or seen.inputs else [NO_MATCH]
 
     def program(self, stage: Stage) -> File | None:
         """The program that is started, as it was when it was first asked for; None where there is none."""
@@ -343,6 +348,10 @@ def _holds(found: Sequence[str], path: str) -> bool:
     """Whether a path is among these, which are sorted."""
     at = bisect_left(found, path)
     return at < len(found) and found[at] == path
+
+
+def unmatched(stage: Stage, seen: Seen) -> list[str]:
+    return paths.unmatched(stage.inputs, [file.path for file in seen.inputs])
 
 
 def output_globs(stage: Stage) -> list[str]:

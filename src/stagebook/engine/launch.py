@@ -175,8 +175,8 @@ def assemble(
     )  # fmt: skip
     if secrets is not None:
         writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
-        for index, stage in enumerate(pipeline.stages):
-            if stage.secrets and machine.attempt(index):  # a dead engine may have left it as it was said
+        for index in range(len(pipeline.stages)):
+            if secrets.mask and machine.attempt(index):  # a dead engine may have left it as it was said
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
@@ -193,12 +193,13 @@ def assemble(
             pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
             Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
         )  # fmt: skip
-        artifacts.mask = outputs.mask
+        if secrets is not None:
+            artifacts.mask, artifacts.unkept = secrets.mask, secrets.telling()
         artifacts.restore(story)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 
-        shards = Errands(pipeline, machine, directory, wakeup)
+        shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
     return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards)
 
 

@@ -31,6 +31,11 @@ class Secrets(NamedTuple):
     mask: Mask
     warnings: tuple[str, ...] = ()
 
+    def telling(self) -> Mask:
+        """Finds those that cannot stand in a file by chance."""
+        long = [value for value in self.values.values() if len(value) >= TELLING]
+        return self.mask if len(long) == len(self.values) else Mask(long)
+
 
 def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collection[str]) -> Secrets:
     """All secrets of a pipeline. `selected` are the ids of the stages that are to run.

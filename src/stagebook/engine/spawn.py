@@ -56,8 +56,11 @@ class Spawner:
         self._here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self._here)
 
-    def start(self, index: int, stage: Stage, attempt: int, log: str, workspace: str | None = None) -> Spawned:
-        """Start one attempt, in a workspace of its own if one is named; raises CannotStart."""
+    def start(
+        self, index: int, stage: Stage, attempt: int, log: str, workspace: str | None = None, is_masked: bool = False
+    ) -> Spawned:  # fmt: skip
+        """Start one attempt, in a workspace of its own if one is named; raises CannotStart. What is to be masked comes
+        through a pipe."""
         directory = self._directory if workspace is None else os.fsencode(workspace)
         if stage.dir is not None:
             directory = os.path.join(directory, os.fsencode(stage.dir))
@@ -70,8 +73,7 @@ class Spawner:
         if program is None:
             raise CannotStart(f"program not found: {argv[0]}")
         try:
-            is_read = stage.log_limit_bytes is not None or stage.secrets
-            pipe = os.pipe2(os.O_CLOEXEC) if is_read else None
+            pipe = os.pipe2(os.O_CLOEXEC) if is_masked or stage.log_limit_bytes is not None else None
         except OSError as error:
             raise CannotStart(f"no pipe for its output: {error.strerror}") from None
         if directory != self._directory:

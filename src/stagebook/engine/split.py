@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from stagebook.record.mask import Mask
+
 EMPTY = "no tests for this shard"
 
 
@@ -39,12 +41,13 @@ class Place(NamedTuple):
 
 
 class Suites:
-    """The suites of one run. `directory` is the run's."""
+    """The suites of one run. `directory` is the run's; `mask` hides its secrets."""
 
-    def __init__(self, pipeline: Pipeline, machine: Machine, directory: str) -> None:
+    def __init__(self, pipeline: Pipeline, machine: Machine, directory: str, mask: Mask | None = None) -> None:
         self._pipeline = pipeline
         self._machine = machine
         self._directory = directory
+        self._mask = mask
         self._state = os.path.dirname(os.path.dirname(directory))
         self._cache = os.path.join(self._state, "cache")
         self._folder = os.path.dirname(pipeline.file)
@@ -211,7 +214,7 @@ class Suites:
         this = self._pipeline.stages[stage]
         kept, target = self._kept(this, attempt), _report(self._folder, this)
         try:
-            _copy(_report(place, this), kept)
+            _copy(_report(place, this), kept, self._mask)
         except OSError as error:
             return [f"{this.id}: its report {split.report} is not there: {error.strerror}"] if is_well else []
         fd = os.open(self._path(split.suite) + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -272,7 +275,7 @@ class Suites:
         return os.path.join(self._workspaces, f"{state.log_stem(self._pipeline.stages[stage].id)}.{attempt}")
 
     def _kept(self, stage: Stage, attempt: int) -> str:
-        return os.path.join(self._directory, "reports", f"{state.log_stem(stage.id)}.{attempt}.1.xml")
+        return os.path.join(state.reports_directory(self._directory), state.report_name(stage.id, attempt))
 
     def _times(self, suite: str) -> str:
         """The name of the cache of this suite's times, which are in microseconds by line of its list."""
@@ -331,8 +334,10 @@ def _forget(folder: str, shard: Stage) -> None:
         pass  # it is not there
 
 
-def _copy(source: str, target: str) -> None:
-    """A regular file that no link led to; a report that is being written to does not keep us. Raises OSError."""
+def _copy(source: str, target: str, mask: Mask | None) -> None:
+    """A regular file that no link led to; a report that is being written to does not keep us. The copy is masked.
+
+    Raises OSError."""
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(fd, "rb") as file:
         left = os.fstat(fd).st_size
@@ -340,10 +345,13 @@ def _copy(source: str, target: str) -> None:
             raise OSError(errno.EINVAL, "it is not a regular file", source)
         os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
         draft = f"{target}.{os.getpid()}.tmp"
+        stream = mask.stream() if mask else None
         with open(draft, "wb") as out:
             while left > 0 and (piece := file.read(min(left, 1 << 20))):
                 left -= len(piece)
-                out.write(piece)
+                out.write(stream.feed(piece) if stream is not None else piece)
+            if stream is not None:
+                out.write(stream.end())
         os.replace(draft, target)
 
 

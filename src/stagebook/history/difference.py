@@ -2,7 +2,7 @@
 been changed in between. Made from their two stories; reads no database.
 
 Work and waiting are told apart: work is the time in which attempts of a stage ran, all that ended and nobody stopped.
-Of the environment only names are told, never values.
+Of the environment only names are told, never values. Why a stage ran that need not have is told as the run noted it.
 """
 
 from __future__ import annotations
@@ -154,6 +154,9 @@ def _changes(before: Run, after: Run, both: list[str]) -> Iterator[dict[str, Any
     for stage in both:
         if stage in old and stage in new:
             yield from _of_stage(stage, old[stage], new[stage])
+    for index, each in enumerate(other.stages):
+        if index in after.story.because and after.story.attempts[index]:
+            yield {"stage": each.id, "what": "ran", "before": None, "after": after.story.because[index]}
 
 
 def _of_stage(stage: str, old: Stage, new: Stage) -> Iterator[dict[str, Any]]:

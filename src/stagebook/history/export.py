@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_INNER = frozenset(["id", "run_id", "is_final", "journal_size", "journal_ino", "journal_mtime_ns"])
+_INNER = frozenset(["id", "run_id", "is_final", "journal_size", "journal_ino", "journal_mtime_ns", "journal_ctime_ns"])
 _TIMES = frozenset(["started_us", "finished_us"])
 #: Parquet holds so many rows in one group.
 GROUP = 50_000

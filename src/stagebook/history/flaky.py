@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 FAILED = ("failure", "error", "timeout")
 COMMITS_MAX = 20  #: of one flake that are listed
-_WHAT = ("stage", "classname", "name")
+_WHAT = ("stage", "classname", "name", "file")  #: what a test is told from others by; `stage` is its suite
+
+
+def _file() -> Any:
+    return func.coalesce(tests.c.file, "")
 
 
 def find(connection: Connection, pipeline: str | None = None, since_us: int | None = None) -> dict[str, Any]:
@@ -61,10 +65,10 @@ def _keys(chosen: Sequence[Any]) -> Any:
 
 def _tests() -> Any:
     """What tries there are: who, which run, and how each ended."""
-    stage = case((tests.c.shard.is_(None), tests.c.stage), else_="").label("stage")
+    stage, file = func.coalesce(tests.c.suite, tests.c.stage).label("stage"), _file().label("file")
     passed = (tests.c.outcome == "success").label("passed")
     counts = tests.c.outcome.in_(("success", *FAILED))
-    return select(tests.c.run_id, stage, tests.c.classname, tests.c.name, passed).where(counts).cte("tries")
+    return select(tests.c.run_id, stage, tests.c.classname, tests.c.name, file, passed).where(counts).cte("tries")
 
 
 def _attempts() -> Any:
@@ -76,8 +80,8 @@ def _attempts() -> Any:
         attempts.c.taken_back.is_(False),
         or_(attempts.c.reason.is_(None), attempts.c.reason != "interrupted"),
     )
-    columns = (attempts.c.run_id, attempts.c.stage, nothing.label("classname"), nothing.label("name"), passed)
-    return select(*columns).where(counts).cte("tries")
+    which = [nothing.label(name) for name in _WHAT[1:]]
+    return select(attempts.c.run_id, attempts.c.stage, *which, passed).where(counts).cte("tries")
 
 
 def _flakes(connection: Connection, kind: str, tries: Any, chosen: Sequence[Any]) -> list[dict[str, Any]]:
@@ -116,27 +120,29 @@ def _flakes(connection: Connection, kind: str, tries: Any, chosen: Sequence[Any]
     )
     by_who: dict[tuple[str, ...], list[Any]] = {}
     for row in connection.execute(asked.where(summed.c.failed > 0).order_by(summed.c.last_us.desc())):
-        by_who.setdefault(tuple(row[:4]), []).append(row)
+        by_who.setdefault(tuple(row[: 1 + len(_WHAT)]), []).append(row)
     return [_flake(connection, kind, rows) for rows in by_who.values()]
 
 
 def _flake(connection: Connection, kind: str, rows: list[Any]) -> dict[str, Any]:
     """`rows` are its groups with both outcomes, the latest first."""
-    pipeline, stage, classname, name = rows[0][:4]
-    last = _last_failure(connection, pipeline, stage, classname, name) if kind == "test" else (None, None, stage)
+    pipeline, stage, classname, name, file = rows[0][: 1 + len(_WHAT)]
+    message, last_stage = None, stage
+    if kind == "test":
+        message, last_stage = _last_failure(connection, pipeline, stage, classname, name, file)
     return {
         "kind": kind,
         "pipeline": pipeline,
-        "stage": last[2],
+        "stage": last_stage,
         "classname": classname,
         "name": name,
-        "file": last[0],
+        "file": file or None,
         "failed": figures.rate(rows[0].all_failed, rows[0].of),
         "mixed": len(rows),
         "tried": rows[0].groups,
         "since": stamp(min(row.first_us for row in rows)),
         "last": stamp(rows[0].last_us),
-        "message": last[1],
+        "message": message,
         "commits": [_evidence(row) for row in rows[:COMMITS_MAX]],
     }
 
@@ -151,14 +157,16 @@ def _evidence(row: Any) -> dict[str, Any]:
     }
 
 
-def _last_failure(connection: Connection, pipeline: str | None, stage: str, classname: str, name: str) -> Any:
-    """File, message and stage of the latest try that failed."""
+def _last_failure(
+    connection: Connection, pipeline: str | None, stage: str, classname: str, name: str, file: str
+) -> Any:
+    """Message and stage of the latest try that failed."""
     where = [tests.c.classname == classname, tests.c.name == name, tests.c.outcome.in_(FAILED)]
     where.append(runs.c.pipeline == pipeline)
-    where.append(tests.c.stage == stage if stage else tests.c.shard.is_not(None))
-    asked = select(tests.c.file, tests.c.message, tests.c.stage).join_from(tests, runs, runs.c.id == tests.c.run_id)
+    where += [func.coalesce(tests.c.suite, tests.c.stage) == stage, _file() == file]
+    asked = select(tests.c.message, tests.c.stage).join_from(tests, runs, runs.c.id == tests.c.run_id)
     row = connection.execute(asked.where(*where).order_by(runs.c.started_us.desc(), tests.c.id.desc()).limit(1)).first()
-    return row or (None, None, stage)
+    return row or (None, stage)
 
 
 def _looked_at(connection: Connection, chosen: Sequence[Any]) -> dict[str, int]:

@@ -1,15 +1,17 @@
 """Brings the tables up to what the journals say: of the runs that are new, have grown or were damaged. Reads the rest
 of the disk as little as it can.
 
-A run that is over for good is never looked at again. Of the others the size, inode and time of the journal tell whether
-it has grown. Whether there are new ones is told by the time of the folder of runs, unless that is too fresh to trust.
-Rows of runs whose directories are gone stay.
+The size, inode and times of a journal tell whether it is as it was when it was read. Of runs that are over for good,
+which only damage changes, only the latest are looked at: to look at a hundred thousand takes a second. Whether
+there are new ones is told by the time of the folder of runs, unless that is too fresh to trust. Rows of runs whose
+directories are gone stay; of a damaged one there is nothing but that it is damaged.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from itertools import islice
 from operator import itemgetter
 
@@ -19,7 +21,15 @@ from sqlalchemy import update as update_rows
 from stagebook.history import reading
 from stagebook.history.schema import attempts, meta, runs, stages, storable, tests
 from stagebook.record.runs import ids
-from stagebook.record.state import journal_path, run_directory, runs_directory
+from stagebook.record.state import (
+    first_report,
+    journal_path,
+    report_name,
+    reports_directory,
+    run_directory,
+    runs_directory,
+    workspaces_directory,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
+LOOKED_AT = 5000  #: of the latest runs, also those that are over for good
 AT_ONCE = 500  #: runs that are written together
 ROWS_MAX = 50_000  #: rows of a table that are kept before they are written
 #: A folder that was changed so little ago may change once more without another time.
@@ -36,8 +47,11 @@ _FOLDER = "runs_mtime_ns"
 _REPORT = ".xml"
 
 
-def update(connection: Connection, state: str, progress: Callable[[int, int], None]) -> None:
-    """Read what is new, in transactions of its own. Raises DBAPIError, SurroundingsError."""
+def update(
+    connection: Connection, state: str, progress: Callable[[int, int], None], unread: Callable[[str], None]
+) -> None:
+    """Read what is new, in transactions of its own; `unread` is told which report was not read to its end, and why.
+    Raises DBAPIError, SurroundingsError."""
     todo, folder_ns = _to_read(connection, state)
     connection.rollback()
     done = 0
@@ -45,7 +59,7 @@ def update(connection: Connection, state: str, progress: Callable[[int, int], No
     while some := list(islice(waiting, AT_ONCE)):
         progress(done, len(todo))
         with connection.begin():
-            if _write(connection, state, some):
+            if _write(connection, state, some, unread):
                 folder_ns = None  # a journal that begins in a folder does not change the folder above
         done += len(some)
     if folder_ns is not None:
@@ -70,15 +84,15 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
         known = {row[0] for row in connection.execute(select(runs.c.run))}
         todo = [(name, None) for name in reversed(ids(state)) if name not in known]
     gone = []
-    columns = (runs.c.id, runs.c.run, runs.c.journal_size, runs.c.journal_ino, runs.c.journal_mtime_ns)
-    for id, run, *before in connection.execute(select(*columns).where(runs.c.is_final == 0)):
-        try:
-            found = os.stat(journal_path(run_directory(state, run)))
-        except OSError:
-            gone.append({"gone": id})
-            continue
-        if before != [found.st_size, found.st_ino, found.st_mtime_ns]:
+    columns = [runs.c.id, runs.c.run, runs.c.is_final, *[runs.c[name] for name in _FIGURES]]
+    open_ones = connection.execute(select(*columns).where(runs.c.is_final == 0)).all()
+    latest = connection.execute(select(*columns).order_by(runs.c.run.desc()).limit(LOOKED_AT)).all()
+    for id, run, is_final, *before in {row.id: row for row in (*open_ones, *latest)}.values():
+        found = _figures(journal_path(run_directory(state, run)))
+        if found is not None and before != found:
             todo.append((run, id))
+        elif found is None and not is_final:
+            gone.append({"gone": id})
     connection.rollback()
     if gone:
         with connection.begin():
@@ -86,27 +100,29 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
     return todo, folder_ns if is_settled and not is_noted else None
 
 
-def _write(connection: Connection, state: str, some: list[tuple[str, int | None]]) -> bool:
+def _write(
+    connection: Connection, state: str, some: list[tuple[str, int | None]], unread: Callable[[str], None]
+) -> bool:
     """Read these runs and put them in the place of what is known of them; whether one has a journal yet to come."""
     next_id = (connection.execute(select(func.max(runs.c.id))).scalar() or 0) + 1
-    fresh = _Fresh(connection)
+    fresh = _Fresh(connection, unread)
     is_one_to_come = False
     for name, id in some:
         directory = run_directory(state, name)
-        journal, figures = _read(directory)
-        if journal is None:
+        path = journal_path(directory)
+        figures = _figures(path)
+        journal = None if figures is None else reading.read(directory)
+        if journal is None and figures is not None and id is not None:
+            journal = reading.Journal({"is_final": False, "damaged": f"{path}: nothing is left in it"}, [], [], path)
+        if journal is None or figures is None:
             is_one_to_come = is_one_to_come or _is_young(directory)
             continue
         if id is None:
             id, next_id = next_id, next_id + 1
-        elif journal.run.get("damaged") is not None:  # what was read while it was whole stays
-            damaged = figures | {"damaged": journal.run["damaged"]}
-            connection.execute(update_rows(runs).where(runs.c.id == id).values(damaged))
-            continue
         else:
             for table in (stages, attempts, tests):
                 connection.execute(delete(table).where(table.c.run_id == id))
-        fresh.add(id, journal, figures | {"run": name, "id": id}, directory)
+        fresh.add(id, journal, {**dict(zip(_FIGURES, figures)), "run": name, "id": id}, directory)
     fresh.write()
     return is_one_to_come
 
@@ -114,8 +130,9 @@ def _write(connection: Connection, state: str, some: list[tuple[str, int | None]
 class _Fresh:
     """Rows that are to be written, many at once, but never so many that memory would tell."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, unread: Callable[[str], None]) -> None:
         self._connection = connection
+        self._unread = unread
         self._columns = [column.name for column in runs.columns]
         self._rows: dict[str, list[tuple[Any, ...]]] = {"runs": [], "stages": [], "attempts": [], "tests": []}
 
@@ -124,7 +141,7 @@ class _Fresh:
         rows["runs"].append(tuple(map((journal.run | more).get, self._columns)))
         rows["stages"] += [(id, *row) for row in journal.stages]
         rows["attempts"] += [(id, *row) for row in journal.attempts]
-        for case in _cases(directory, id, journal):
+        for case in _cases(directory, id, journal, self._unread):
             rows["tests"].append(case)
             if len(rows["tests"]) >= ROWS_MAX:
                 self.write()
@@ -141,16 +158,16 @@ class _Fresh:
             each.clear()
 
 
-def _read(directory: str) -> tuple[reading.Journal | None, dict[str, int]]:
-    """The rows of a run, and what tells later whether its journal has changed since."""
+_FIGURES = ("journal_size", "journal_ino", "journal_mtime_ns", "journal_ctime_ns")
+
+
+def _figures(path: str) -> list[int] | None:
+    """What tells whether a journal has changed; None where there is none."""
     try:
-        found = os.stat(journal_path(directory))
+        found = os.stat(path)
     except OSError:
-        return None, {}
-    figures = {
-        "journal_size": found.st_size, "journal_ino": found.st_ino, "journal_mtime_ns": found.st_mtime_ns,
-    }  # fmt: skip
-    return reading.read(directory), figures
+        return None
+    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _is_young(directory: str) -> bool:
@@ -179,34 +196,59 @@ def _insert(connection: Connection, table: Table, columns: Iterable[str], rows: 
 
 _CASE = (
     "run_id", "stage", "attempt", "shard", "classname", "name", "file", "outcome", "seconds", "message", "commit_sha",
+    "suite",
 )  # fmt: skip
 
 
-def _cases(directory: str, id: int, journal: reading.Journal) -> Iterator[tuple[Any, ...]]:
-    """The test cases in the reports that attempts of a run left: `reports/LOG.xml`, LOG the attempt's log without its
-    `.log`, further ones `LOG~2.xml` and so on. What is no report is left out."""
-    folder = os.path.join(directory, "reports")
+def _cases(
+    directory: str, id: int, journal: reading.Journal, unread: Callable[[str], None]
+) -> Iterator[tuple[Any, ...]]:
+    """The test cases in the reports that attempts of a run left, each from the first report of an attempt that has it;
+    shards of a suite are one there. What is no report is left out."""
+    folder = reports_directory(directory)
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(_REPORT))
     except OSError:
         return
-    if not names:
+    if not names or journal.run.get("damaged") is not None:
         return
-    from stagebook.model.problem import StagebookError
+    from stagebook.model.problem import Problem, StagebookError
 
     junit = __import__("stagebook.history.junit", fromlist=("read",))
-    log_at, stage_at, attempt_at = (reading.ATTEMPT.index(column) for column in ("log", "stage", "attempt"))
-    of_log = {(row[log_at] or "").removesuffix(".log"): (row[stage_at], row[attempt_at]) for row in journal.attempts}
-    shards = reading.shards(journal)
+    stage_at, attempt_at = (reading.ATTEMPT.index(column) for column in ("stage", "attempt"))
+    owners = {report_name(row[stage_at], row[attempt_at]): (row[stage_at], row[attempt_at]) for row in journal.attempts}
+    parts = reading.parts(journal)
     commit = journal.run.get("commit_sha")
+    told = []
     for name in names:
-        log = name.removesuffix(_REPORT).partition("~")[0]
-        stage, attempt = of_log.get(log, (log, None))
+        first = first_report(name)
+        stage, attempt = owners.get(first, (first.removesuffix(_REPORT), None))
+        suite, shard = parts.get(stage, (None, None))
+        told.append((name, stage, attempt, suite, shard))
+    lots = Counter((suite or stage, attempt) for _, stage, attempt, suite, _ in told)
+    known: dict[tuple[Any, ...], str] = {}  #: in which report a test was first, where there are several to look in
+    for name, stage, attempt, suite, shard in told:
+        lot = (suite or stage, attempt)
+        notes: list[Problem] = []
         try:
-            for case in junit.read(os.path.join(folder, name)):
+            for case in junit.read(os.path.join(folder, name), notes):
+                file = _in_workspace(directory, case.file)
+                if lots[lot] > 1 and known.setdefault((*lot, case.classname, case.name, file), name) != name:
+                    continue
                 yield (
-                    id, stage, attempt, shards.get(stage), case.classname, case.name, case.file, case.outcome,
-                    case.seconds, case.message, commit,
+                    id, stage, attempt, shard, case.classname, case.name, file, case.outcome, case.seconds,
+                    case.message, commit, suite,
                 )  # fmt: skip
         except (StagebookError, OSError, ValueError):
             continue
+        for note in notes:
+            unread(f"{note.file}{f':{note.line}' if note.line else ''}: {note.message}")
+
+
+def _in_workspace(directory: str, file: str | None) -> str | None:
+    """The path of a test's file; of one in a workspace, which is another each time, the path in there."""
+    if file is None or not file.startswith("/"):
+        return file
+    state, run = os.path.dirname(os.path.dirname(directory)), os.path.basename(directory)
+    above = f"{os.path.join(workspaces_directory(state), run)}/"
+    return file[len(above) :].partition("/")[2] if file.startswith(above) else file

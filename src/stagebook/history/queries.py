@@ -91,7 +91,7 @@ def _where(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.pipeline is not None:
         where.append(runs.c.pipeline == wanted.pipeline)
     if wanted.outcome is not None:
-        where.append(runs.c.outcome == wanted.outcome)
+        where += [runs.c.outcome == wanted.outcome, runs.c.damaged.is_(None)]  # whose last line is nobody's word
     if wanted.since_us is not None:
         where.append(runs.c.started_us >= wanted.since_us)
     if wanted.until_us is not None:
@@ -112,7 +112,9 @@ def trend(connection: Connection, wanted: Wanted, lately: int) -> list[dict[str,
             runs, stages, (stages.c.run_id == runs.c.id) & (stages.c.stage == wanted.stage)
         )
     found: dict[str, list[tuple[int | None, str | None, int | None]]] = {}
-    for pipeline, *row in connection.execute(asked.where(*_where(wanted)).order_by(runs.c.run)):
+    for pipeline, *row in connection.execute(
+        asked.where(*_where(wanted), runs.c.damaged.is_(None)).order_by(runs.c.run)
+    ):
         found.setdefault(pipeline or "", []).append((row[0], row[1], row[2]))
     told = [_trend(name, rows, lately, wanted.stage) for name, rows in found.items()]
     return sorted(told, key=lambda one: str(one["last"] or ""), reverse=True)

@@ -340,8 +340,9 @@ def _us(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1_000_000)
 
 
-def shards(journal: Journal) -> dict[str, str]:
-    """`2/4` for each stage that is the second of four parts of a suite. Reads the plan, which the rows do without."""
+def parts(journal: Journal) -> dict[str, tuple[str, str]]:
+    """Suite and `2/4` for each stage that is the second of four parts of it. Reads the plan, which the rows do
+    without."""
     from stagebook.record.retelling import header, pipeline_of
 
     try:
@@ -349,4 +350,8 @@ def shards(journal: Journal) -> dict[str, str]:
         plan = pipeline_of(header(first, journal.path))
     except (SurroundingsError, StopIteration):
         return {}
-    return {stage.id: f"{stage.split.part}/{stage.split.shards}" for stage in plan.stages if stage.split is not None}
+    return {
+        stage.id: (stage.split.suite, f"{stage.split.part}/{stage.split.shards}")
+        for stage in plan.stages
+        if stage.split is not None
+    }

@@ -9,12 +9,12 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table
 
 #: The version of the schema, which is the name of the last revision in `migrations/versions`.
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 
 #: One row a run. `is_final`: it is over, and nobody can go on with it. `damaged`: why its journal cannot be read; then
-#: only `run` and the journal's figures are known, and whatever had been read before the damage. `journal_size` is -1
+#: only what its first line says and the journal's figures are known, and it is in no other table. `journal_size` is -1
 #: where the journal must be read again.
 runs = Table(
     "runs",
@@ -43,6 +43,7 @@ runs = Table(
     Column("journal_size", Integer, nullable=False),
     Column("journal_ino", Integer, nullable=False),
     Column("journal_mtime_ns", Integer, nullable=False),
+    Column("journal_ctime_ns", Integer),
     Column("commit_sha", String),
     Column("branch", String),
     Column("dirty", Boolean),
@@ -101,7 +102,7 @@ attempts = Table(
 )
 
 #: One row a test case in a report that an attempt left. `attempt` is NULL where the report cannot be told to belong to
-#: one; `shard` is `2/4` for the second of four parts of a suite. `commit_sha` is that of the run.
+#: one; `shard` is `2/4` for the second of four parts of a suite, and `suite` its name. `commit_sha` is that of the run.
 tests = Table(
     "tests",
     metadata,
@@ -117,6 +118,7 @@ tests = Table(
     Column("seconds", Float),
     Column("message", String),
     Column("commit_sha", String),
+    Column("suite", String),
 )
 Index("tests_run", tests.c.run_id)
 Index("tests_case", tests.c.classname, tests.c.name, tests.c.commit_sha, tests.c.outcome)

@@ -15,7 +15,7 @@ import sqlite3
 import time
 from functools import partial
 
-from sqlalchemy import create_engine, event, func, insert, select, text
+from sqlalchemy import create_engine, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
@@ -23,6 +23,7 @@ from stagebook import __version__
 from stagebook.history import indexing
 from stagebook.history.schema import VERSION, attempts, meta, runs, stages, tests
 from stagebook.model.problem import SurroundingsError
+from stagebook.record.state import journal_path, run_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,13 +49,16 @@ class Damaged(Exception):
 
 
 class Voice:
-    """Who is told of what was done otherwise than usual (`note`, one line), and how far reading is (`progress`)."""
+    """Who is told of what was done otherwise than usual (`note`, one line), how far reading is (`progress`), and of a
+    report that was not read to its end (`unread`, one line)."""
 
     def __init__(
-        self, note: Callable[[str], None] | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> None:
+        self, note: Callable[[str], None] | None = None, progress: Callable[[int, int], None] | None = None,
+        unread: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
         self.note = note or (lambda text: None)
         self.progress = progress or (lambda done, total: None)
+        self.unread = unread or (lambda text: None)
 
 
 def ask(
@@ -82,9 +86,10 @@ def ask(
         os.close(held)
 
 
-def rebuild(state: str, voice: Voice | None = None) -> int:
+def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
     """Make the database anew from all journals that are there, and put it in the old one's place; how many runs were
-    read. What the old one remembers of runs whose journals are gone is taken over. Raises SurroundingsError."""
+    read, and which journals are damaged. What the old one remembers of runs whose journals are gone is taken over.
+    Raises SurroundingsError."""
     voice = voice or Voice()
     path = os.path.join(state, NAME)
     held = _turn(state)
@@ -97,17 +102,18 @@ def rebuild(state: str, voice: Voice | None = None) -> int:
         try:
             with engine.connect() as connection:
                 _migrate(connection)
-                indexing.update(connection, state, voice.progress)
-                count: int = connection.execute(select(func.count()).select_from(runs)).scalar_one()
+                indexing.update(connection, state, voice.progress, voice.unread)
+                rows = connection.execute(select(runs.c.run, runs.c.damaged)).all()
                 connection.rollback()
-                _take_over(connection, path, voice)
+                damaged = [run for run, why in rows if why is not None]
+                empty = _take_over(connection, path, state, voice)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             engine.dispose()
         for suffix in _ASIDE:
             _unlink(path + suffix)
         os.replace(draft, path)
-        return count
+        return len(rows) - len(damaged), sorted([*damaged, *empty])
     except (DBAPIError, OSError) as error:
         raise _failure(path, error) from error
     finally:
@@ -115,10 +121,12 @@ def rebuild(state: str, voice: Voice | None = None) -> int:
         os.close(held)
 
 
-def _take_over(connection: Connection, path: str, voice: Voice) -> None:
-    """What the database at `path` knows of runs that are not known here: their journals are not there any more."""
+def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> list[str]:
+    """What the database at `path` knows of runs that are not known here: their journals are not there any more. Which
+    of them still have one, in which nothing is left; of these nothing is taken over."""
+    empty: list[str] = []
     if not os.path.exists(path):
-        return
+        return empty
     engine = _engine(path)
     try:
         with engine.connect() as old:
@@ -131,7 +139,16 @@ def _take_over(connection: Connection, path: str, voice: Voice) -> None:
         driver.execute("ATTACH DATABASE ? AS old", (f"file:{_quoted(path)}?mode=ro",))
         with connection.begin():
             offset = connection.execute(text("SELECT coalesce(max(id), 0) FROM main.runs")).scalar_one()
-            forgotten = "(SELECT id FROM old.runs WHERE run NOT IN (SELECT run FROM main.runs))"
+            asked = text("SELECT id, run FROM old.runs WHERE run NOT IN (SELECT run FROM main.runs)")
+            gone = []
+            for id, run in connection.execute(asked):
+                if os.path.exists(journal_path(run_directory(state, run))):
+                    empty.append(run)
+                else:
+                    gone.append({"id": id})
+            connection.execute(text("CREATE TEMPORARY TABLE forgotten (id INTEGER PRIMARY KEY)"))
+            if gone:
+                connection.execute(text("INSERT INTO forgotten VALUES (:id)"), gone)
             for table in (tests, attempts, stages, runs):
                 names = [column.name for column in table.columns if table is not tests or column.name != "id"]
                 key = "id" if table is runs else "run_id"
@@ -139,13 +156,14 @@ def _take_over(connection: Connection, path: str, voice: Voice) -> None:
                 connection.execute(
                     text(
                         f"INSERT INTO main.{table.name} ({', '.join(names)}) SELECT {told} FROM old.{table.name} "
-                        f"WHERE {key} IN {forgotten}"
+                        f"WHERE {key} IN (SELECT id FROM temp.forgotten)"
                     )
                 )
     except (DBAPIError, sqlite3.Error, Damaged):
         voice.note(f"{NAME} was damaged: what only it remembered, of runs whose directories are gone, is lost")
     finally:
         engine.dispose()
+    return empty
 
 
 # The ways to an answer --------------------------------------------------------------------------------------------
@@ -190,7 +208,7 @@ def _bring_up(connection: Connection, state: str, path: str, voice: Voice) -> No
             copy = _copy(connection, path, version)
             voice.note(f"{NAME} is upgraded from schema {version} to {VERSION}; {copy} is a copy of the old one")
         _migrate(connection)
-    indexing.update(connection, state, voice.progress)
+    indexing.update(connection, state, voice.progress, voice.unread)
 
 
 def _ask_held(state: str, question: Callable[[Connection], Answer], voice: Voice) -> Answer:
@@ -222,7 +240,7 @@ def _ask_beside(state: str, question: Callable[[Connection], Answer], voice: Voi
                     raise _too_new(connection, path, version)
                 if version < VERSION:
                     _migrate(connection)
-                indexing.update(connection, state, voice.progress)
+                indexing.update(connection, state, voice.progress, voice.unread)
                 return _asked(connection, question)
         except (DBAPIError, Damaged) as error:
             if source is None:

@@ -32,7 +32,7 @@ def directory(state_directory: str, run: str) -> str:
 
 
 def _above(state_directory: str) -> str:
-    return os.path.join(state_directory, "workspaces")
+    return state.workspaces_directory(state_directory)
 
 
 def _make_private(target: str, above: str) -> None:

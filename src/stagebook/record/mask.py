@@ -38,7 +38,7 @@ _MEMORY = 512 << 20  #: for the automaton; a thousand secrets take a fiftieth of
 class Mask:
     """Hides some values. One without values is false, and changes nothing."""
 
-    __slots__ = ("_exact", "_find", "_heads", "_lengths", "_wrapped", "_wrapped_heads", "_wrapped_lengths")
+    __slots__ = ("_exact", "_find", "_heads", "_lengths", "_longest", "_wrapped", "_wrapped_heads", "_wrapped_lengths")
 
     def __init__(self, values: Iterable[str]) -> None:
         """`values` may hold bytes that are no UTF-8, as `surrogateescape` carries them; empty ones are nothing."""
@@ -49,6 +49,7 @@ class Mask:
         self._wrapped_lengths = sorted({len(head) for head in self._wrapped})
         self._heads = frozenset(head[:end] for head in self._exact for end in range(1, len(head)))
         self._wrapped_heads = frozenset(head[:end] for head in self._wrapped for end in range(1, len(head)))
+        self._longest = max((*map(len, exact), *map(_window, wrapped)), default=0)
         self._find = _automaton(self._exact, self._wrapped) if exact else None
 
     def __bool__(self) -> bool:
@@ -76,6 +77,17 @@ class Mask:
     def first(self, data: bytes) -> int | None:
         """Where the first occurrence begins; None where there is none."""
         return next((start for start, _ in self._found(data)), None)
+
+    def is_in(self, path: str) -> bool:
+        """Whether anything of it is in a regular file. Raises OSError."""
+        rest = b""
+        with open_regular(path) as file:
+            while data := file.read(_CHUNK):
+                data = rest + data
+                if self.first(data) is not None:
+                    return True
+                rest = data[-self._longest :]
+        return False
 
     def copy(self, source: str, target: str, most: int | None = None) -> None:
         """A masked copy of a regular file, or of its first `most` bytes, for its owner only; what stands at `target`
@@ -171,7 +183,7 @@ class Mask:
         head = data[start : start + 3 * _HEAD].translate(None, _LINE_ENDS)
         for length in self._wrapped_lengths:
             for form in self._wrapped.get(head[:length], ()):
-                window = data[start : start + len(form) * 3 // 2 + 8]
+                window = data[start : start + _window(form)]
                 is_all = len(window) == left
                 window = window.translate(None, _LINE_ENDS)
                 if window.startswith(form):
@@ -231,6 +243,11 @@ def _by_head(forms: Iterable[bytes]) -> dict[bytes, list[bytes]]:
     for form in sorted(forms, key=len, reverse=True):
         found.setdefault(form[:_HEAD], []).append(form)
     return found
+
+
+def _window(form: bytes) -> int:
+    """So many bytes a form takes at most when it is broken into lines."""
+    return len(form) * 3 // 2 + 8
 
 
 def _behind(data: bytes, start: int, count: int) -> int:

@@ -6,6 +6,7 @@ it gives is what stands in the lines `run.started` and `run.ended`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import stat
@@ -15,7 +16,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import journal_path, open_regular, run_directory, runs_directory
+from stagebook.record.state import NAME, journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ HEAD_BYTES = 4096
 TAIL_BYTES = 4096
 _TAIL_BYTES_MAX = 1 << 27
 _HEAD_BYTES_MAX = 1 << 20
+_DEPTH_MAX, _ENTRIES_MAX, _STATES_MAX = 2, 400, 3
 #: Members of the first line that a list needs; those after them are not read.
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
@@ -95,7 +97,7 @@ def resolve(state: str, text: str) -> str:
         for run in known:
             if os.path.exists(journal_path(run_directory(state, run))):
                 return run_directory(state, run)
-        raise InputError(f"there is no run in {state} yet")
+        raise InputError(f"there is no run in {state} yet{elsewhere(state)}")
     wanted = text.upper()
     fitting = [run for run in known if run.startswith(wanted)] if wanted else []
     if wanted in fitting:
@@ -105,8 +107,45 @@ def resolve(state: str, text: str) -> str:
     if fitting:
         raise InputError(f"`{text}` is the beginning of {len(fitting)} runs: {_listed(fitting)}")
     if not known:
-        raise InputError(f"no run `{text}`; there is no run in {state} yet")
+        raise InputError(f"no run `{text}`; there is no run in {state} yet{elsewhere(state)}")
     raise InputError(f"no run `{text}`; the nearest are {_listed(_near(wanted, known))}")
+
+
+def elsewhere(state: str) -> str:
+    """Where runs lie near the current directory, as the end of an error; empty where `state` has some itself."""
+    found = [] if ids(state) else _states_below(os.getcwd())
+    if not found:
+        return ""
+    from shlex import quote
+
+    return f"; runs lie in {', '.join(found)}: add --dir {quote(found[0])}"
+
+
+def _states_below(folder: str) -> list[str]:
+    """State directories with runs in the folder and two levels below it, that with the latest run first, as paths from
+    the folder. No more than a few hundred entries are looked at: it is asked for a hint only."""
+    found, left = [], _ENTRIES_MAX
+    levels = [[folder]]
+    for depth in range(_DEPTH_MAX + 1):
+        levels.append([])
+        for path in levels[depth]:
+            try:
+                known = os.listdir(runs_directory(os.path.join(path, NAME)))
+            except OSError:
+                known = []
+            if known:
+                found.append((max(known), os.path.relpath(os.path.join(path, NAME), folder)))
+            if depth == _DEPTH_MAX or left <= 0:
+                continue
+            try:
+                with os.scandir(path) as entries:
+                    for entry in itertools.islice(entries, left):
+                        left -= 1
+                        if entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
+                            levels[-1].append(entry.path)
+            except OSError:
+                pass  # of somebody else
+    return [path for _, path in sorted(found, reverse=True)[:_STATES_MAX]]
 
 
 def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:

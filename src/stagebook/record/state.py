@@ -130,6 +130,27 @@ def log_name(stage: str, attempt: int) -> str:
     return f"{log_stem(stage)}.{attempt}.log"
 
 
+def workspaces_directory(state: str) -> str:
+    """Where, by run, the copies of folders are that shards work in."""
+    return os.path.join(state, "workspaces")
+
+
+def reports_directory(directory: str) -> str:
+    """Where copies of the JUnit reports of the run are that has this directory."""
+    return os.path.join(directory, "reports")
+
+
+def report_name(stage: str, attempt: int, number: int = 1) -> str:
+    """The file name of the copy of an attempt's JUnit report; of several each has a number."""
+    more = f"~{number}" if number > 1 else ""
+    return f"{log_stem(stage)}.{attempt}{more}.xml"
+
+
+def first_report(name: str) -> str:
+    """The name of the first report of the attempt that has this one: no name of a stage has a `~` there."""
+    return f"{name.removesuffix('.xml').partition('~')[0]}.xml"
+
+
 def _encoded(byte: int, at: int) -> str:
     letter = chr(byte)
     return letter if letter in _PLAIN or (letter == "." and at > 0) else f"%{byte:02X}"

@@ -113,6 +113,8 @@ def _why(side: Mapping[str, Any]) -> str:
 
 def _change(one: Mapping[str, Any]) -> str:
     whom = f"{harmless(one['stage'])}: " if one["stage"] is not None else ""
+    if one["what"] == "ran":
+        return f"{harmless(one['stage'])} ran: {harmless(one['after'])}"
     if one["before"] is None and one["after"] is None:
         return f"{whom}{harmless(one['what'])} changed"
     return f"{whom}{harmless(one['what'])} {_value(one['before'])} → {_value(one['after'])}"

@@ -45,11 +45,15 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
     lines += _suspicion(document, stage, style)
-    commands = [f"again  stagebook run{_file_word(document)} --only {quoted(name)}"]
+    far = document.get("from_here") or {}
+    file = far.get("file") or _file_word(document)
+    # Alone it would find the same files: they are mended by those that make them.
+    how_far = "--until" if (_reason(stage) or "").startswith("integrity:") else "--only"
+    commands = [f"again  stagebook run{file} {how_far} {quoted(name)}{far.get('run', '')}"]
     if attempts and attempts[-1].get("log"):
-        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}")
+        commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
-        commands.append(f"why    stagebook diagnose {short}")
+        commands.append(f"why    stagebook diagnose {short}{far.get('look', '')}")
     return lines + ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
 
 
@@ -66,8 +70,12 @@ def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
 
 def how(stage: Mapping[str, Any]) -> str:
     last = stage["attempts"][-1] if stage["attempts"] else {}
-    reason = stage["reason"] or last.get("reason")
-    return words.ending(stage["outcome"], reason, last.get("exit"), last.get("signal")) or str(stage["outcome"])
+    return words.ending(stage["outcome"], _reason(stage), last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def _reason(stage: Mapping[str, Any]) -> str | None:
+    reason: str | None = stage["reason"]
+    return reason or (stage["attempts"][-1].get("reason") if stage["attempts"] else None)
 
 
 def _headline(document: Document, stage: Mapping[str, Any], style: Style) -> str:

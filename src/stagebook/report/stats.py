@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagebook.report.durations import NOTHING, SECOND, Form, plural, size, span
+from stagebook.report.durations import NOTHING, SECOND, Form, plural, size
 from stagebook.report.durations import count as counted
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
@@ -54,7 +54,11 @@ def insufficient(number: int, enough: int, noun: str = "run") -> str:
 
 def _verdict(stats: Mapping[str, Any]) -> str:
     wall = stats["wall_s"]
-    median = insufficient(wall["n"], stats["enough"]) if wall["median"] is None else f"median {span(wall['median'])}"
+    median = (
+        insufficient(wall["n"], stats["enough"])
+        if wall["median"] is None
+        else f"median {_durations(wall['max'])(wall['median'])}"
+    )
     runs = plural(stats["runs"], "run") if stats["runs"] == 1 else f"{counted(stats['runs'])} runs"
     return f"{harmless(stats['stage'])}: {runs}, {share(stats['failed'], 'failed')}; {median}"
 

@@ -246,6 +246,8 @@ def closing(document: Document, style: Style, short: str) -> list[str]:
     outcome = document["outcome"]
     token = "success" if outcome == "success" else "mute" if outcome in (None, "cancellation") else "failure"
     lines = [style.paint(line, token) for line in lines]
+    if document.get("see"):
+        lines.append(style.plain(f"see it: stagebook timeline last{document['from_here']['look']}"))
     return _ways_on(document, style, short) + lines
 
 
@@ -254,14 +256,15 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
+    look = (document.get("from_here") or {}).get("look", "")
     if outcome is None and asked and document.get("state") != "running":
         name = failure.quoted(asked[0])
         commands = [
-            f"again  stagebook run --resume {short} --again {name}",
-            f"done   stagebook run --resume {short} --done {name}",
+            f"again  stagebook run --resume {short} --again {name}{look}",
+            f"done   stagebook run --resume {short} --done {name}{look}",
         ]
     elif _can_go_on(document):
-        commands = [f"go on  stagebook run --resume {short}"]
+        commands = [f"go on  stagebook run --resume {short}{look}"]
     else:
         return []
     return ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]

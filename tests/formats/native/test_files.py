@@ -91,13 +91,50 @@ def test_early_only_where_all_that_is_read_is_early() -> None:
 
 def test_all_cells_of_a_maker_are_needed_and_all_of_a_reader_need() -> None:
     text = (
-        "stages:\n  make: {run: x, matrix: {p: [1, 2]}, outputs: 'out-*'}\n"
+        "stages:\n  make: {run: x, matrix: {p: [1, 2]}, outputs: 'out-$MATRIX_P'}\n"
         "  read: {run: x, matrix: {q: [a, b]}, inputs: 'out-*', needs: ['make[p=2]']}\n"
     )
     made = stage(text)
     assert needs(text)["read[q=a]"] == needs(text)["read[q=b]"] == ["make[p=2]", "make[p=1]"]
-    assert made.via == {"make[p=1]": "out-*", "make[p=2]": "out-*"}
+    assert made.via == {"make[p=1]": "out-1", "make[p=2]": "out-2"}
     assert made.declared == ("make[p=2]",)
+
+
+def test_a_variable_of_the_matrix_stands_for_the_value_of_the_cell() -> None:
+    text = (
+        "stages:\n  make: {run: x, matrix: {os: [a, 'b*?[']}, outputs: ['o/$MATRIX_OS.*', '${MATRIX_OS}x']}\n"
+        "  read: {run: x, matrix: {os: [a, b]}, inputs: ['o/$MATRIX_OS.xml', src]}\n"
+        "  one: {run: x, inputs: ax, needs: read}\n  plain: {run: x, inputs: $MATRIX_OS}\n"
+    )
+    made = {each.id: each for each in read(text).stages}
+    assert made["make[os=a]"].outputs == (Output("o/a.*"), Output("ax"))
+    assert made["make[os=b*?%5B]"].outputs == (Output("o/b[*][?][[].*"), Output("b[*][?][[]x"))
+    assert made["read[os=b]"].inputs == ("o/b.xml", "src")
+    assert made["read[os=a]"].via == {"make[os=a]": "o/a.xml"}
+    assert needs(text)["read[os=a]"] == ["make[os=a]"]
+    assert needs(text)["read[os=b]"] == []
+    assert needs(text)["one"] == ["read[os=a]", "read[os=b]", "make[os=a]"]
+    assert made["plain"].inputs == ("$MATRIX_OS",)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "output", "message"),
+    [
+        ("os: [a, b/c]", "$MATRIX_OS", "$MATRIX_OS is 'b/c' in cell [os=b/c]"),
+        ("os: [a, '..']", "x$MATRIX_OS", "$MATRIX_OS is '..' in cell [os=..]"),
+        ("os: [a, '']", "d/$MATRIX_OS", "'$MATRIX_OS' is '' in cell [os=]"),
+        ("os: [a, .git]", "$MATRIX_OS/x", "leads into `.git`"),
+        ("os: [a, b]", "$MATRIX_SO", "unknown variable '$MATRIX_SO', did you mean '$MATRIX_OS'?"),
+        ("os: [a, b]", "$MATRIX_OS_x", "did you mean '${MATRIX_OS}_x'?"),
+        ("os: [a], include: [{os: a, v: 1}, {os: b}]", "$MATRIX_V", "$MATRIX_V is not set in cell [os=b]"),
+        ("os: [a, b]", "r-*", "both `m[os=a]` and `m[os=b]`; write $MATRIX_OS into it"),
+        ("os: [a, b], py-v: [1, 2]", "r-$MATRIX_OS", "both `m[os=a,py-v=1]` and `m[os=a,py-v=2]`; write $MATRIX_PY_V"),
+    ],
+)
+def test_a_path_that_a_cell_cannot_have_is_refused_at_its_place(matrix: str, output: str, message: str) -> None:
+    (problem,) = refused(f"stages:\n  m:\n    run: x\n    matrix: {{{matrix}}}\n    outputs: ['{output}']\n")
+    assert message in problem.message
+    assert (problem.line, problem.col) == (5, 15)
 
 
 def test_its_own_output_makes_no_stage_need_itself() -> None:
@@ -125,6 +162,6 @@ def test_too_many_needs_through_files_are_refused() -> None:
     problems = refused("stages:\n" + "".join(lines))
     assert [(each.code, each.line) for each in problems] == [("limit", 2)]
     assert "more than 1000000 needs" in problems[0].message
-    cells = "  m: {run: x, matrix: {p: [" + ", ".join(map(str, range(1200))) + "]}, outputs: 'out/*'}\n"
+    cells = "  m: {run: x, matrix: {p: [" + ", ".join(map(str, range(1200))) + "]}, outputs: 'out/$MATRIX_P'}\n"
     cells += "  r: {run: x, matrix: {p: [" + ", ".join(map(str, range(1200))) + "]}, inputs: 'out/*'}\n"
     assert [(each.code, each.line) for each in refused("stages:\n" + cells)] == [("limit", 3)]

@@ -228,18 +228,23 @@ class Expander:
         self.cycles(flat, reads)
         if check.errors:
             return Stages((), {}, {})
-        made = self.built(ids, flat)
+        made = self.built(ids, flat, reads)
         if reads:
             from stagebook.formats.native.files import tell
 
             made.stages = tell(made.stages, self.drafts, reads)
         return made
 
-    def built(self, ids: list[str], flat: list[dict[int, int]]) -> Stages:
+    def built(self, ids: list[str], flat: list[dict[int, int]], reads: Mapping[int, Reads]) -> Stages:
         """The stages themselves. Those of a group wait for the same ones, so equal needs are kept once."""
         stages: list[Stage] = []
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for draft, needs in zip(self.drafts, flat):
+        for at, (draft, needs) in enumerate(zip(self.drafts, flat)):
+            if at in reads and len(reads[at].cells) > 1:
+                for index, own in enumerate(reads[at].by_cell(needs)):
+                    need_ids, lines = tuple([ids[each] for each in own]), tuple(own.values())
+                    stages.append(_stage(draft, ids[draft.first + index], index, need_ids, lines))
+                continue
             need_ids, lines = tuple([ids[each] for each in needs]), tuple(needs.values())
             need_ids = known.setdefault(need_ids, need_ids)
             for index in range(draft.count):
@@ -375,6 +380,8 @@ _DEFAULT = Stage("", "", 0, 0, "run")
 
 def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tuple[int, ...]) -> Stage:
     fields = draft.fields
+    if draft.of_cells:
+        fields = {**fields, **{key: paths[index] for key, paths in draft.of_cells.items()}}
     cell = draft.cells.cells[index] if draft.cells is not None else None
     place = draft.place
     get = fields.get

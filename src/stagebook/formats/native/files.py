@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from stagebook.formats.native import grammar
-from stagebook.formats.native.check import Checker
+from stagebook.formats.native.check import Checker, env_name
+from stagebook.formats.native.matrix import Cells, has_variable, in_cells
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Draft
 from stagebook.graph.artifacts import Link, TooManyLinksError, TooManyPairsError, links
@@ -17,7 +18,7 @@ from stagebook.model.pipeline import Output, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Iterator, Mapping
 
 #: What is Stagebook's, or git's, own is nobody's input or output.
 _KEPT = frozenset([".stagebook", ".git"])
@@ -38,16 +39,20 @@ def read_files(check: Checker, draft: Draft, node: Node, values: dict[str, Any],
         made, places = [], []
         items = entry[1][0] if type(entry[1][0]) is list else [entry[1]]
         for item in items:
-            output = _one(check, key, item, beginning)
-            if output is not None:
-                made.append(output)
+            outputs = _one(check, key, item, beginning, draft.cells)
+            if outputs:
+                made.append(outputs)
                 places.append(item[1])
         if key == "inputs":
-            values[key] = tuple(output.path for output in made)
+            values[key] = tuple(outputs[0].path for outputs in made)
             draft.inputs = places
         else:
-            values[key] = tuple(made)
+            values[key] = tuple(outputs[0] for outputs in made)
             draft.outputs = places
+        if any(len(outputs) > 1 for outputs in made):
+            rows = [[outputs[index if len(outputs) > 1 else 0] for outputs in made] for index in range(draft.count)]
+            of_cells = [tuple(each.path for each in row) if key == "inputs" else tuple(row) for row in rows]
+            draft.of_cells = {**draft.of_cells, key: of_cells}
 
 
 def _beginning(check: Checker, folder: str | None) -> list[str] | None:
@@ -63,17 +68,35 @@ def _beginning(check: Checker, folder: str | None) -> list[str] | None:
     return folder.split("/")
 
 
-def _one(check: Checker, key: str, item: Node, beginning: list[str]) -> Output | None:
-    """An entry; None where it is wrong, which has been said here or when its shape was checked."""
+def _one(check: Checker, key: str, item: Node, beginning: list[str], cells: Cells | None) -> list[Output]:
+    """An entry, or what it is in each cell; none where it is wrong, which has been said here or when its shape was
+    checked."""
     early = False
     if type(item[0]) is dict:
         early = "ready" in item[0] and item[0]["ready"][1][0] == "early"
         if "path" not in item[0]:
-            return None
+            return []
         item = item[0]["path"][1]
     text, place = item[0], item[1]
     if type(text) is not str or not text or text.isspace():
-        return None
+        return []
+    texts, why = [text], None
+    if cells is not None and has_variable(text):
+        texts, why = in_cells(check, text, cells)
+    made = []
+    for each in texts:
+        path, why = _path(each, beginning, early)
+        if why is not None:
+            break
+        made.append(Output(path, early))
+    if why is not None:
+        check.error(place, "glob", f"{key}: {why}")
+        return []
+    return made
+
+
+def _path(text: str, beginning: list[str], early: bool) -> tuple[str, str | None]:
+    """The glob from the pipeline's folder on, and why there is none."""
     why = refusal(text, "they begin at the stage's folder")
     if why is None and not is_nameable(text):
         why = f"'{shorten(text)}' holds control characters"
@@ -82,10 +105,7 @@ def _one(check: Checker, key: str, item: Node, beginning: list[str]) -> Output |
         path, why = _joined(beginning, text)
     if why is None and early and not (is_path(path) and not path.endswith("/")):
         why = f"'{shorten(text)}' is `ready: early`, announced by its path: no wildcard, no slash at its end"
-    if why is not None:
-        check.error(place, "glob", f"{key}: {why}")
-        return None
-    return Output(path, early)
+    return path, why
 
 
 def _joined(beginning: list[str], text: str) -> tuple[str, str | None]:
@@ -115,37 +135,80 @@ def _joined(beginning: list[str], text: str) -> tuple[str, str | None]:
 
 
 class Reads:
-    """What follows for one draft. `links` are the drafts that make what it reads; `added` are the places in the flat
-    list of those that it needs for nothing else."""
+    """What follows for one draft. `links` are the drafts that make what it reads; `cells` the stages that do, by their
+    places in the flat list: once where all its cells read the same, else for each. `added` are the places of those
+    that it needs for nothing else."""
 
-    __slots__ = ("added", "links")
+    __slots__ = ("added", "cells", "links")
 
-    def __init__(self, links: Mapping[int, Link]) -> None:
-        self.links = links
+    def __init__(self, count: int) -> None:
+        self.links: dict[int, Link] = {}
+        self.cells: list[dict[int, Link]] = [{} for _ in range(count)]
         self.added: set[int] = set()
+
+    def by_cell(self, needs: Mapping[int, int]) -> Iterator[dict[int, int]]:
+        """Those of the needs of all its cells that each has."""
+        shared = {at: line for at, line in needs.items() if at not in self.added}
+        for makers in self.cells:
+            yield {**shared, **{at: needs[at] for at in makers if at in self.added}}
 
 
 def clashes(check: Checker, drafts: list[Draft]) -> None:
     """The same path as an output of two stages, of two cells, or twice of one stage."""
     seen: dict[str, tuple[Draft, int]] = {}
     for draft in drafts:
-        for output, place in zip(draft.fields.get("outputs", ()), draft.outputs):
-            path = output.path
-            if not is_path(path) or path.endswith("/"):
-                continue
-            if draft.cells is not None and draft.count > 1:
-                one, other = (f"`{shorten(f'{draft.name}[{label}]')}`" for label in draft.cells.labels[:2])
-                hint = "put a variable of the matrix into its name and declare a glob"
-                said = f"output '{shorten(path)}' would be written by both {one} and {other}; {hint}"
-                check.error(place, "output-clash", said)
-                continue
-            first, first_place = seen.setdefault(path, (draft, place))
-            if first is not draft:
-                said = f"`{shorten(draft.name)}` and `{shorten(first.name)}`, there on line {line_of(first_place)}"
-                check.error(place, "output-clash", f"output '{shorten(path)}' is declared by two stages, {said}")
-            elif first_place != place:
-                said = f"output '{shorten(path)}' of stage `{shorten(draft.name)}` is declared twice"
-                check.error(place, "output-clash", said)
+        is_many = draft.cells is not None and draft.count > 1
+        told: set[int] = set()
+        of_cell: dict[str, int] = {}
+        for index, outputs in enumerate(
+            draft.of_cells.get("outputs") or [draft.fields.get("outputs", ())] * draft.count
+        ):
+            for output, place in zip(outputs, draft.outputs):
+                path = output.path
+                if is_many and place not in told:
+                    other = of_cell.setdefault(path, index)
+                    if other != index:
+                        told.add(place)
+                        _cells_clash(check, draft, place, path, other, index)
+                if place in told or not is_path(path) or path.endswith("/"):
+                    continue
+                first, first_place = seen.setdefault(path, (draft, place))
+                if first is not draft:
+                    told.add(place)
+                    said = f"`{shorten(draft.name)}` and `{shorten(first.name)}`, there on line {line_of(first_place)}"
+                    check.error(place, "output-clash", f"output '{shorten(path)}' is declared by two stages, {said}")
+                elif first_place != place:
+                    told.add(place)
+                    said = f"output '{shorten(path)}' of stage `{shorten(draft.name)}` is declared twice"
+                    check.error(place, "output-clash", said)
+
+
+def _cells_clash(check: Checker, draft: Draft, place: int, path: str, one: int, other: int) -> None:
+    assert draft.cells is not None
+    cells, labels = draft.cells.cells, draft.cells.labels
+    axes = dict.fromkeys([*cells[one], *cells[other]])
+    axis = next((axis for axis in axes if cells[one].get(axis) != cells[other].get(axis)), next(iter(axes)))
+    both = " and ".join(f"`{shorten(f'{draft.name}[{labels[index]}]')}`" for index in (one, other))
+    hint = f"write $MATRIX_{env_name(axis)} into it"
+    check.error(place, "output-clash", f"output '{shorten(path)}' would be written by both {both}; {hint}")
+
+
+def _rows(drafts: list[Draft]) -> tuple[list[tuple[int, int | None]], list[Any], list[Any]]:
+    """Who reads and makes what: drafts, or their cells where these differ. The draft, the cell, and both lists."""
+    who: list[tuple[int, int | None]] = []
+    inputs, outputs = [], []
+    for at, draft in enumerate(drafts):
+        if not draft.of_cells:
+            who.append((at, None))
+            inputs.append(draft.fields.get("inputs", ()))
+            outputs.append(draft.fields.get("outputs", ()))
+            continue
+        for index in range(draft.count):
+            fields = {**draft.fields, **{key: paths[index] for key, paths in draft.of_cells.items()}}
+            who.append((at, index))
+            inputs.append(fields.get("inputs", ()))
+            outputs.append(fields.get("outputs", ()))
+    return who, inputs, outputs
 
 
 def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], room: int) -> dict[int, Reads]:
@@ -154,12 +217,9 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
     if check.errors:
         return {}
     too_many = f"stages: more than {grammar.EDGES_MAX} needs in all, with those that follow from `inputs`, the limit"
+    who, inputs, outputs = _rows(drafts)
     try:
-        found = links(
-            [draft.fields.get("inputs", ()) for draft in drafts],
-            [draft.fields.get("outputs", ()) for draft in drafts],
-            room,
-        )
+        found = links(inputs, outputs, room)
     except TooManyLinksError:
         check.error(drafts[0].place, "limit", too_many)
         return {}
@@ -170,19 +230,28 @@ def add_needs(check: Checker, drafts: list[Draft], flat: list[dict[int, int]], r
         )
         return {}
     reads: dict[int, Reads] = {}
-    for index, (draft, each) in enumerate(zip(drafts, found)):
+    for (at, cell), each in zip(who, found):
+        each = {maker: link for maker, link in each.items() if who[maker][0] != at}
         if not each:
             continue
-        mine = reads[index] = Reads(each)
-        needs = flat[index]
-        before = len(needs)
+        draft, needs = drafts[at], flat[at]
+        if at not in reads:
+            reads[at] = Reads(1 if cell is None else draft.count)
+        mine = reads[at]
+        added = 0
         for maker, link in each.items():
             line = line_of(draft.inputs[link.entry])
-            for at in range(drafts[maker].first, drafts[maker].first + drafts[maker].count):
-                if at not in needs:
-                    needs[at] = line
-                    mine.added.add(at)
-        room -= (len(needs) - before) * draft.count
+            made_by, made_in = who[maker]
+            mine.links.setdefault(made_by, link)
+            first = drafts[made_by].first
+            places = range(first, first + drafts[made_by].count) if made_in is None else (first + made_in,)
+            for place in places:
+                mine.cells[cell or 0][place] = link
+                if place not in needs:
+                    needs[place] = line
+                    mine.added.add(place)
+                added += place in mine.added
+        room -= added * (draft.count if cell is None else 1)
         if room < 0:
             check.error(draft.place, "limit", too_many)
             return {}
@@ -194,17 +263,13 @@ def tell(stages: tuple[Stage, ...], drafts: list[Draft], reads: Mapping[int, Rea
     told = list(stages)
     for index, mine in reads.items():
         draft = drafts[index]
-        paths: dict[str, str] = {}
-        declared, early = [], []
         when = draft.fields.get("when")
         asks = when is not None and "stages" in when.text  # how they ended is known only then
-        for maker, link in mine.links.items():
-            for at in range(drafts[maker].first, drafts[maker].first + drafts[maker].count):
-                paths[stages[at].id] = link.path
-                if at not in mine.added:
-                    declared.append(stages[at].id)
-                elif link.early and not asks:
-                    early.append(stages[at].id)
-        for at in range(draft.first, draft.first + draft.count):
-            told[at] = told[at]._replace(via=paths, declared=tuple(declared), early=tuple(early))
+        for number, makers in enumerate(mine.cells):
+            paths = {stages[at].id: link.path for at, link in makers.items()}
+            declared = tuple(stages[at].id for at in makers if at not in mine.added)
+            early = tuple(stages[at].id for at, link in makers.items() if at in mine.added and link.early and not asks)
+            first = draft.first + number
+            for at in range(first, first + (draft.count if len(mine.cells) == 1 else 1)):
+                told[at] = told[at]._replace(via=paths, declared=declared, early=early)
     return tuple(told)

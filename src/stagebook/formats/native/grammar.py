@@ -350,8 +350,13 @@ STAGE_KEYS: Mapping[str, Key] = {
     ),
     "when": Key(TEXT, "a condition"),
     "changed": Key(TEXT_OR_TEXTS, "runs only if these files changed"),
-    "inputs": Key(TEXT_OR_TEXTS, "files it reads, as globs from its folder on; whoever makes them is needed"),
-    "outputs": Key(Either(TEXT, ListOf(OUTPUT)), "files it makes, as globs from its folder on"),
+    "inputs": Key(
+        TEXT_OR_TEXTS,
+        "files it reads, as globs from its folder on; whoever makes them is needed; `$MATRIX_NAME` is the cell's value",
+    ),
+    "outputs": Key(
+        Either(TEXT, ListOf(OUTPUT)), "files it makes, as globs from its folder on; `$MATRIX_NAME` is the cell's value"
+    ),
     "quarantine": Key(
         Record(
             "quarantine",

@@ -1,7 +1,9 @@
-"""A matrix to its cells, by the rules that GitHub's matrix follows for `exclude` and `include`. No stages, no needs."""
+"""A matrix to its cells, by the rules that GitHub's matrix follows for `exclude` and `include`, and what its variables
+stand for in a path. No stages, no needs."""
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 from stagebook.formats.native import grammar
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 Cell = dict[str, str]
+
+#: As a shell reads a variable: up to the first character that is of no name.
+_VARIABLE = re.compile(r"\$(?:\{(MATRIX_[^}/]*)\}|(MATRIX_[A-Za-z0-9_]+))")
 
 
 class Cells:
@@ -94,6 +99,51 @@ def _expand(
 def label(cell: Cell) -> str:
     """`python=3.11,os=linux`; characters that an id cannot hold are percent-encoded."""
     return ",".join(f"{name}={_safe(value)}" for name, value in cell.items())
+
+
+def has_variable(text: str) -> bool:
+    return _VARIABLE.search(text) is not None
+
+
+def in_cells(check: Checker, text: str, cells: Cells) -> tuple[list[str], str | None]:
+    """A path as each cell has it, and why it cannot be. What stands for a value is never a wildcard or a folder."""
+    made = []
+    for cell, cell_label in zip(cells.cells, cells.labels):
+        variables = {"MATRIX_" + env_name(axis): value for axis, value in cell.items()}
+        names = []
+        for name in text.split("/"):
+            given, end = "", 0
+            for found in _VARIABLE.finditer(name):
+                variable = found[1] or found[2]
+                if variable not in variables:
+                    unset = f"{shorten(found[0])} is not set in cell [{shorten(cell_label)}]"
+                    return [], f"'{shorten(text)}': {_unknown(check, found[0], variable, cells) or unset}"
+                value = variables[variable]
+                if "/" in value or value in (".", ".."):
+                    said = f"'{shorten(text)}': {shorten(found[0])} is '{shorten(value)}' in cell"
+                    return [], f"{said} [{shorten(cell_label)}], which is no part of a file's name"
+                given += name[end : found.start()] + re.sub(r"[*?[]", r"[\g<0>]", value)
+                end = found.end()
+            given += name[end:]
+            if given != name and given in ("", ".", ".."):
+                return [], f"'{shorten(text)}': '{shorten(name)}' is '{given}' in cell [{shorten(cell_label)}], no name"
+            names.append(given)
+        made.append("/".join(names))
+    return made, None
+
+
+def _unknown(check: Checker, written: str, variable: str, cells: Cells) -> str | None:
+    """That no cell has such a variable."""
+    known = dict.fromkeys("MATRIX_" + env_name(axis) for cell in cells.cells for axis in cell)
+    if variable in known:
+        return None
+    for each in known:
+        if written.startswith(f"${each}_"):
+            near = f", did you mean '${{{each}}}{shorten(written[len(each) + 1 :])}'?"
+            break
+    else:
+        near = check.nearest(f"${variable}", [f"${each}" for each in known])
+    return f"unknown variable '{shorten(written)}'{near}"
 
 
 def _safe(value: str) -> str:

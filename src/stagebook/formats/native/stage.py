@@ -33,12 +33,14 @@ class Draft:
     `implied` are the drafts that its place in a list makes it wait for, `group_needs` what its groups say.
     `first` and `count` are its stages in the flat list. `sources` are the outputs of others that it is given, each
     with the place where it is asked for. `machine_locks` are those of its locks that hold across runs. `inputs` and
-    `outputs` are the places of those in `fields`.
+    `outputs` are the places of those in `fields`; where a path names a variable of the matrix, `of_cells` holds the
+    paths of each cell by these keys.
     """
 
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
-        "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "first", "count", "listed_by",
+        "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "of_cells", "first", "count",
+        "listed_by",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -60,6 +62,7 @@ class Draft:
         self.cells: Cells | None = None
         self.inputs: Sequence[int] = ()
         self.outputs: Sequence[int] = ()
+        self.of_cells: Mapping[str, Sequence[tuple[Any, ...]]] = _NOTHING
         self.first = 0
         self.count = 1
         self.listed_by: Draft | None = None  #: of the shards of a suite: what prints it

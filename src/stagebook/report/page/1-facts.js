@@ -112,6 +112,11 @@ for (const [key, name] of [["cpu_some", "CPU"], ["memory_some", "memory"], ["io_
   }
 }
 
+/* A line in which no number is parted from its unit. */
+function whole(line) {
+  return line.replace(/(\d) (?=(?:ms|s|m|h|d|%|[KMGT]?i?B)(?![\w]))/g, `$1${NO_BREAK}`);
+}
+
 /* Two units at most: 640 ms, 9.4 s, 38 s, 6 m 01 s, 1 h 04 m, 2 d 3 h. */
 function span(us) {
   if (us < 999500) return `${Math.round(us / 1000)}${NO_BREAK}ms`;

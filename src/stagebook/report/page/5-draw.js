@@ -203,7 +203,8 @@ function draw_stage(stage, chart) {
     else piece(chart, `bar-i ${FILLS[stage.state] || "s"}`, phase.from, phase.to, 2);
   }
   const last = stage.works[stage.works.length - 1];
-  if (last && last.kind === "open" && stage.expected_us > last.to - last.from) piece(chart, "est", last.to, last.from + stage.expected_us, 2);
+  const is_longer = last && last.kind === "open" && stage.expected_us > last.to - last.from;
+  if (is_longer) piece(chart, "est", last.to, last.from + stage.expected_us, 2);
   if (last && stage.state === "timeout") piece(chart, "wall", last.to, last.to, 3);
   if (stage.on_path && stage.works.length) piece(chart, "cl", stage.works[0].from, stage.end, 2);
   if (stage.end >= 0 && x(stage.end) < 0) {
@@ -211,10 +212,10 @@ function draw_stage(stage, chart) {
   } else if (stage.begin < Infinity && x(stage.begin) > view.width) {
     chart.append(at_left(el("span", "tag", "\u203a"), view.width - 8));
   } else if (stage.phases.length) {
-    tag(chart, remarks(stage), stage.begin, stage.end);
+    tag(chart, remarks(stage), stage.begin, is_longer ? last.from + stage.expected_us : stage.end);
   } else if (stage.state === "skip" && stage.root !== undefined && stages[stage.root].end >= 0) {
     piece(chart, "skp", stages[stage.root].end, run.total_us, 2);
-    tag(chart, [stage.aside], stages[stage.root].end, run.total_us);
+    if (!tag(chart, [stage.aside], stages[stage.root].end, run.total_us)) beside(chart, stage.aside, "tag over");
   } else {
     beside(chart, stage.aside || "");
   }
@@ -233,23 +234,24 @@ function remarks(stage) {
   return parts;
 }
 
-/* Beside the bar: as much as there is room for after its end, else before its beginning; else the weightiest upon it. */
+/* Beside the bar: as much as there is room for after its end, else before its beginning; else nothing, as panel and tip
+   tell it. Whether there was room. */
 function tag(chart, parts, begin, end) {
   const first = Math.max(0, x(begin)), last = Math.min(view.width, x(end));
   for (let number = parts.length; number > 0; number -= 1) {
     const text = parts.slice(0, number).join(", "), wide = text.length * 5.7 + 12;
     if (last + wide < view.width && last > 0) {
       chart.append(at_left(el("span", "tag", text), last + 6));
-      return;
+      return true;
     }
     if (first - wide > 0 && first < view.width) {
       const found = el("span", "tag left", text);
       found.style.right = `${view.width - first + 6}px`;
       chart.append(found);
-      return;
+      return true;
     }
   }
-  if (parts.length && parts[0].length * 5.7 + 20 < view.width) beside(chart, parts[0], "tag over");
+  return false;
 }
 
 function at_left(found, px) {
@@ -264,7 +266,8 @@ function beside(chart, text, name = "tag") {
   chart.append(found);
 }
 
-/* A strip of cells, one a stage, over the time of all; failing cells are taller. */
+/* A strip of cells, one a stage, over the time of all; failing cells are taller. What it comes to stands beside the name
+   where it has no room beside the strip. */
 function draw_fold(row, chart) {
   if (row.is_aside) {
     beside(chart, row.names.length * 5.7 + row.note.length * 5.7 < view.width ? row.names + (row.note.startsWith("\u2190") ? " " : ": ") + row.note : row.note);
@@ -292,7 +295,9 @@ function draw_fold(row, chart) {
   if (row.members.some((one) => one.on_path)) {
     for (const one of row.members) if (one.on_path) piece(chart, "cl", one.works[0].from, one.end, 2);
   }
-  tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  const name = chart.previousElementSibling, has_room = tag(chart, [row.note], begin, Math.max(end, begin + 12 * (view.to - view.from) / view.width));
+  name.querySelector(".note")?.remove();
+  if (!has_room) name.append(el("span", "note", row.note));
 }
 
 /* The interval of what is chosen, and now. */

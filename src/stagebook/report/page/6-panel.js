@@ -53,7 +53,8 @@ function commands(stage) {
   if (run.is_measured) return [];
   const file = run.file && run.file !== "stagebook.yaml" ? ` ${run.file}` : "";
   const found = stage.attempts.some((attempt) => attempt.has_log) ? [command(`stagebook logs ${run.short} ${stage.word}`)] : [];
-  return [...found, command(`stagebook run${file} --only ${stage.word}`)];
+  const far = (stage.said || "").startsWith("integrity:") ? "--until" : "--only";
+  return [...found, command(`stagebook run${file} ${far} ${stage.word}`)];
 }
 
 function link(index) {
@@ -121,7 +122,7 @@ function open_panel(index, at_log) {
   if (stage.aside && !stage.cause && stage.aside !== stage.said) panel.append(el("p", "", stage.aside));
   if (stage.phases.length) panel.append(el("h3", "", "What it did"), course(stage));
   const used = stage.attempts.filter((attempt) => attempt.usage || attempt.around);
-  if (used.length) panel.append(el("h3", "", "What it used"), usage_table(used));
+  if (used.length) panel.append(el("h3", "", "What it used"), el("div", "wide", usage_table(used)));
   for (const [title, indices] of [["Needs", stage.needs], ["Needed by", stage.needed_by]]) {
     if (!indices.length) continue;
     const chips = el("p", "chips", ...indices.slice(0, 40).flatMap((one) => [el("span", "", glyph(stages[one].state, STATE_WORDS[stages[one].state]), " ", link(one))]));

@@ -299,7 +299,7 @@ function begin() {
   if (run.stood_still_us) $("about").append(` \u00b7 and stood still for ${span(run.stood_still_us)} between two engines, which the axis leaves out`);
   $("totals").replaceChildren(...run.totals.map(([name, figure, more]) => el("div", "", el("dt", "", name), el("dd", "", el("b", "", figure), more ? ` ${more}` : ""))));
   $("mini-label").textContent = stages.length === 1 ? "1 stage" : `all ${count(stages.length)} stages`;
-  $("lines").replaceChildren(...[...run.lines, how_measured()].filter(Boolean).map((line) => el("li", "", line)), ...run.warnings.map((line) => el("li", "warn", el("b", "", "warning"), `: ${line}`)));
+  $("lines").replaceChildren(...[...run.lines, how_measured()].filter(Boolean).map((line) => el("li", "", whole(line))), ...run.warnings.map((line) => el("li", "warn", el("b", "", "warning"), `: ${line}`)));
   if (run.as_of_us !== null) {
     $("as-of").replaceChildren("Drawn ", el("b", "", "as of "), moment(run.as_of_us, false), ": the run was going on, and this page does not follow it. ", el("code", "", `stagebook timeline ${run.short} --format html`), " draws it anew.");
     $("as-of").hidden = false;
