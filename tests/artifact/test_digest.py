@@ -75,9 +75,36 @@ def test_of_a_link_it_is_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     (tmp_path / "l").symlink_to("f")
     (file,) = hash_files(str(tmp_path), ["l"])
-    assert file.digest == blake3(b"link:f").hexdigest()
-    (tmp_path / "f").write_text("link:f")
+    data = b"link:f\0" + blake3(b"x").hexdigest().encode()
+    assert file.digest == blake3(data).hexdigest()
+    (tmp_path / "f").write_bytes(data)
     assert hash_files(str(tmp_path), ["f"])[0].word == file.digest != file.word  # and yet no such file is the link
+
+
+@pytest.mark.parametrize(
+    ("text", "end"), [("nowhere", b""), ("../outside", b""), ("folder", b"\0/"), ("loop", b""), ("pipe", b"")]
+)
+def test_of_a_link_to_no_file_it_is_the_text(tmp_path: Path, text: str, end: bytes) -> None:
+    (tmp_path / "outside").write_text("x")
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe")
+    (root / "l").symlink_to(text)
+    (file,) = hash_files(str(root), ["l"])
+    assert file.digest == blake3(b"link:" + text.encode() + end).hexdigest()
+
+
+def test_of_a_link_the_content_is_read_each_time(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/f").write_text("x")
+    (tmp_path / "l").symlink_to("folder/f")
+    (one,) = hash_files(str(tmp_path), ["l"])
+    (tmp_path / "folder/f").write_text("y")
+    (two,) = hash_files(str(tmp_path), ["l"], {"l": one._replace(at=digest.Moment(2**62, 0, ""))})
+    assert one.digest != two.digest
+    (tmp_path / "folder/f").chmod(0o755)
+    assert hash_files(str(tmp_path), ["l"])[0].digest != two.digest
 
 
 def test_who_may_execute_it_is_part_of_its_word(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.door import waiting
 from tests.door.place import Document, Place, by_stage, noted, outcomes, reasons
 
 BUILD = {
@@ -54,7 +55,7 @@ def test_a_path_may_be_said_from_the_stage_s_own_folder_or_whole(place: Place) -
 
 @pytest.mark.parametrize(
     ("after", "what"),
-    [("sh -c 'echo other > dist/app.whl'", "changed after build announced it to integration (expected "),
+    [("sh -c 'echo other > dist/app.whl'", "changed after it was announced, and integration has used it"),
      ("rm dist/app.whl", "was not made")],
 )  # fmt: skip
 def test_what_was_announced_must_not_change(place: Place, after: str, what: str) -> None:
@@ -126,3 +127,51 @@ def test_a_consumer_of_several_early_outputs_waits_for_those_it_reads(place: Pla
     at = seconds(done.json)
     assert at["first"][0] < at["two"][0] - 0.4 < at["all"][0] - 0.8
     assert at["all"][0] < at["build"][1]
+
+
+USE = {"run": "cat o > r", "inputs": ["o"], "outputs": ["r"]}
+EARLY = [{"path": "o", "ready": "early"}]
+
+
+def test_r022_the_next_attempt_may_not_publish_something_else_than_was_used(place: Place) -> None:
+    again = "echo ready=o >> $STAGEBOOK_OUTPUT; sleep 0.6; [ $STAGEBOOK_ATTEMPT = 2 ]"
+    build = {"run": f"echo $STAGEBOOK_ATTEMPT > o; {again}", "outputs": EARLY, "retry": {"attempts": 3}}
+    place.pipeline({"p": build, "c": USE})
+    done = place.run("run", "--json", "-j", "2")
+    assert done.code == 1, done
+    assert reasons(done.json)["p"] == "integrity: o changed after it was announced, and c has used it"
+    assert len(by_stage(done.json)["p"]["attempts"]) == 2, "such an end is final"
+    assert place.run("run", "--resume", "--json").code == 1
+    place.pipeline({"p": {**build, "run": f"echo same > o; {again}"}, "c": USE})
+    done = place.run("run", "--json", "-j", "2")
+    assert outcomes(done.json) == {"p": "success", "c": "success"}, done
+    assert (by_stage(done.json)["p"]["flaky"], done.json["warnings"]) == (True, [])
+    place.pipeline({"p": {**build, "run": "echo same > o; echo ready=o >> $STAGEBOOK_OUTPUT"}, "c": USE})
+    assert outcomes(place.run("run", "--json", "-j", "2").json)["c"] == "skip", "its success was kept"
+
+
+def test_a_resume_knows_what_was_used_before(place: Place) -> None:
+    place.pipeline({
+        "p": {"run": noted("date +%N > o; echo ready=o >> $STAGEBOOK_OUTPUT; sleep 2"), "outputs": EARLY},
+        "c": USE,
+    })  # fmt: skip
+    command = place.start("run", "-j", "2")
+    waiting.until(lambda: any(line["stage"] == "c" for line in place.events("stage.ended")), "the end of c")
+    command.kill()
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 1, done
+    assert reasons(done.json)["p"] == "integrity: o changed after it was announced, and c has used it"
+
+
+def test_what_was_announced_and_never_published_was_used_in_vain(place: Place) -> None:
+    fails = {"run": "echo x > o; echo ready=o >> $STAGEBOOK_OUTPUT; sleep 0.7; exit 1", "outputs": EARLY}
+    place.pipeline({"p": {**fails, "allow-failure": True}, "c": USE})
+    done = place.run("run", "--json", "-j", "2")
+    assert outcomes(done.json) == {"p": "failure", "c": "success"}, done
+    assert "c used o, which p announced and then did not publish" in done.json["warnings"]
+    place.write("x", "o")
+    assert outcomes(place.run("run", "--json", "--only", "c").json)["c"] == "failure", "it was never a success"
+    place.pipeline({"p": {**fails, "allow-failure": True}, "c": {**USE, "run": "cat o > r; sleep 2"}})
+    done = place.run("run", "--json", "-j", "2")
+    assert outcomes(done.json) == {"p": "failure", "c": "failure"}, done
+    assert reasons(done.json)["c"] == "integrity: o was withdrawn: p did not end well"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_folder_is_all_that_lies_in_it(place: Place) -> None:
     assert made(place, "mkdir -p out/in; echo a > out/in/a; echo b > out/b; ln -s b out/c", "out") == ("success", None)
     files = by_stage(place.show())["make"]["published"]["files"]
     assert [file["path"] for file in files] == ["out/b", "out/c", "out/in/a"]
-    assert made(place, "rm -r out; mkdir out", "out") == ("failure", "integrity: out was not made")
+    assert made(place, "rm -r out; mkdir out", "out") == ("failure", "integrity: out is an empty folder")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,56 @@ def test_a_state_directory_on_another_file_system_takes_what_is_set_aside(place:
         import shutil
 
         shutil.rmtree(state, ignore_errors=True)
+
+
+LINKED = {"run": "mkdir -p real; echo good > real/v1; ln -sfn real/v1 cur", "inputs": ["src"], "outputs": ["cur"]}
+
+
+def test_g21_a_link_is_what_it_leads_to(place: Place) -> None:
+    place.write("x", "src")
+    use = {"run": "cat cur > r", "needs": "evil", "inputs": ["cur"], "outputs": ["r"]}
+    place.pipeline({"p": LINKED, "evil": {"run": "$EVIL", "needs": "p"}, "c": use})
+    done = place.run("run", "--json", env={"EVIL": "cp /dev/null real/v1"})
+    assert done.code == 1, done
+    assert (reasons(done.json)["c"] or "").startswith("integrity: cur changed after p published it")
+    place.pipeline({"p": LINKED, "c": {**use, "needs": "p"}})
+    assert place.run("run").code == 0
+    assert outcomes(place.run("run", "--json").json) == {"p": "skip", "c": "skip"}
+    place.write("other", "real/v1")
+    assert by_stage(place.run("run", "--json", "--until", "p").json)["p"]["because"] == "output changed: cur"
+    (place.folder / "real/v1").unlink()
+    assert by_stage(place.run("run", "--json", "--until", "p").json)["p"]["because"] == "output changed: cur"
+    assert place.run("cache", "verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [("ln -s nowhere out", "out is a link that leads nowhere"), ("mkdir out", "out is an empty folder")],
+)
+def test_g21_an_output_that_holds_nothing_is_named(place: Place, make: str, what: str) -> None:
+    place.pipeline({"p": {"run": make, "outputs": ["out"]}})
+    done = place.run("run", "--json")
+    assert reasons(done.json)["p"] == f"integrity: {what}"
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [("ln -s ../outside.txt ext", "ext is a link out of the pipeline's folder, to ../outside.txt"),
+     ("mkfifo ext", "ext is a FIFO")],
+)  # fmt: skip
+def test_g21_an_input_that_can_be_none_is_refused_by_its_name_and_passed_over_by_a_glob(
+    place: Place, make: str, what: str
+) -> None:
+    (place.base / "outside.txt").write_text("x")
+    place.write("x", "export")
+    subprocess.run(make, shell=True, cwd=place.folder, check=True)
+    place.pipeline({"c": {"run": noted(), "inputs": ["export", "ext"], "retry": {"attempts": 3}}})
+    for _ in range(2):
+        done = place.run("run", "--json")
+        assert (done.code, reasons(done.json)["c"]) == (1, f"integrity: {what}")
+    assert place.began() == []
+    place.pipeline({"c": {"run": noted(), "inputs": ["ex*"]}})
+    done = place.run("run", "--json")
+    assert done.code == 0
+    assert [text for text in done.json["warnings"] if "ext" in text] == [f"c: an input is passed over: {what}"]
+    assert outcomes(place.run("run", "--json").json) == {"c": "skip"}

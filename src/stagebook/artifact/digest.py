@@ -61,8 +61,9 @@ class Moment(NamedTuple):
 
 
 class File(NamedTuple):
-    """`digest` is the BLAKE3 of the content, 64 hexadecimal digits; of a link, that of `link:` and its target.
-    `mode` is PLAIN, EXECUTABLE or LINK. `at` is just before it was read."""
+    """`digest` is the BLAKE3 of the content, 64 hexadecimal digits; of a link, that of what `linked` gives. `mode` is
+    PLAIN, EXECUTABLE or LINK. `at` is just before it was read; None for a link, whose stamp does not tell whether what
+    it leads to is the same."""
 
     path: str
     size: int
@@ -155,6 +156,16 @@ def hash_program(path: str, known: File | None = None) -> File:
     return hash_files("/", [name], before)[0]._replace(path=end)
 
 
+def linked(root: str, path: str) -> bytes:
+    """What the digest of a link is of: `link:`, its text and, behind a NUL, the word of the file to which it leads, or
+    `/` for a folder; without these where it leads nowhere, or out of the root. Raises Unsound."""
+    with _folders(root) as folders:
+        found = _Reader(folders, False).linked(path)
+    if found is None:
+        raise Unsound(path, "it changed while it was read")
+    return found[0]
+
+
 def digest_of(data: bytes) -> str:
     from blake3 import blake3
 
@@ -198,8 +209,14 @@ def _cost(root: str, paths: Sequence[str], numbers: Sequence[int]) -> int:
             status = os.lstat(base + paths[number])
         except OSError as error:
             raise _unsound(paths[number], error) from None
-        if status.st_size > FILE_COST:
-            cost += status.st_size - FILE_COST
+        size = status.st_size
+        if stat.S_ISLNK(status.st_mode):
+            try:
+                size = os.stat(base + paths[number]).st_size
+            except OSError:
+                pass
+        if size > FILE_COST:
+            cost += size - FILE_COST
     return cost
 
 
@@ -224,7 +241,7 @@ def _read_here(
         for count, number in enumerate(todo, 1):
             path = paths[number]
             digest, stamp, mode = reader.read(path)
-            files[number] = File(path, stamp[2], digest, Stamp._make(stamp), mode, now)
+            files[number] = File(path, stamp[2], digest, Stamp._make(stamp), mode, now if mode != LINK else None)
             done += stamp[2]
             if progress is not None:
                 progress(count, done)
@@ -241,7 +258,8 @@ def _read_shared(
 
     def took(number: int, answer: _Read) -> None:
         digest, stamp, mode = answer
-        files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, now)
+        at = now if mode != LINK else None
+        files[number] = File(paths[number], stamp[2], digest, Stamp._make(stamp), mode, at)
         done[0] += 1
         done[1] += stamp[2]
 
@@ -349,15 +367,41 @@ class _Reader:
         return text
 
     def _link(self, path: str) -> _Read | None:
+        found = self.linked(path)
+        return found and (digest_of(found[0]), found[1], LINK)
+
+    def linked(self, path: str) -> tuple[bytes, tuple[int, ...]] | None:
+        """What the digest of a link is of, and its stamp. Raises Unsound."""
         try:
             fd, name = self._folders.of(path)
             before = os.lstat(name, dir_fd=fd)
             if not stat.S_ISLNK(before.st_mode):
                 raise Unsound(path, f"it is {kind_of(before.st_mode) or 'no longer a link'}")
             target = os.readlink(name, dir_fd=fd)
+            end = self._end(path)
+            fd, name = self._folders.of(path)
             stamp = tuple(stamp_of(before))
-            if stamp != stamp_of(os.lstat(name, dir_fd=fd)):
+            if end is None or stamp != stamp_of(os.lstat(name, dir_fd=fd)):
                 return None
         except OSError as error:
             raise _unsound(path, error) from None
-        return digest_of(b"link:" + os.fsencode(target)), stamp, LINK
+        return b"link:" + os.fsencode(target) + end, stamp
+
+    def _end(self, path: str) -> bytes | None:
+        """What a link leads to. Raises OSError."""
+        home = os.path.join(os.path.realpath(self._folders.path), "")
+        end = os.path.realpath(home + path)
+        try:
+            mode = os.lstat(end).st_mode
+        except OSError:
+            return b""
+        if stat.S_ISDIR(mode):
+            return b"\0/"
+        if not stat.S_ISREG(mode) or not end.startswith(home):
+            return b""
+        fd = self._folders.open(end[len(home) :])
+        try:
+            read = self._file(fd, path)
+        finally:
+            os.close(fd)
+        return read and b"\0" + (read[0] + _MARKS.get(read[2], "")).encode()

@@ -40,6 +40,11 @@ class Unsound(Exception):
         self.path = path
         self.why = why
 
+    @property
+    def words(self) -> str:
+        """As part of a sentence."""
+        return f"{self.path} {self.why[3:]}" if self.why.startswith("it ") else f"{self.path}: {self.why}"
+
 
 class Folders:
     """Opens files below a root folder by folder: whoever puts a link in the place of one, it is not followed.
@@ -47,10 +52,11 @@ class Folders:
     It keeps the folder that was asked for last, so that many files of one folder cost no more than by their paths.
     """
 
-    __slots__ = ("_at", "_fd", "_root")
+    __slots__ = ("_at", "_fd", "_root", "path")
 
     def __init__(self, root: str) -> None:
         """Raises OSError."""
+        self.path = root
         self._root = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
         self._at = ""
         self._fd = self._root

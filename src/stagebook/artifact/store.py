@@ -12,7 +12,7 @@ import os
 import stat
 import time
 
-from stagebook.artifact.digest import LINK, File, digest_of, hash_files
+from stagebook.artifact.digest import LINK, File, digest_of, hash_files, linked
 from stagebook.artifact.paths import Folders, Unsound
 from stagebook.model.value import NamedTuple
 from stagebook.record import faults
@@ -93,7 +93,7 @@ class Store:
             return None
         end = self.path(file.digest)
         try:
-            if os.stat(end, follow_symlinks=False).st_size == _size(file):
+            if file.mode != LINK and os.stat(end, follow_symlinks=False).st_size == file.size:
                 os.utime(end)
                 return None
         except OSError:
@@ -287,15 +287,17 @@ class Store:
     def _fill(self, draft: str, root: str, file: File, tell: Callable[[int], None] | None) -> str:
         """Write what lies at `file.path` to `draft`; the digest of what was written. Raises OSError."""
         faults.hit("cache.write")
-        with Folders(root) as folders:
-            if file.mode != LINK:
+        if file.mode != LINK:
+            with Folders(root) as folders:
                 source = folders.open(file.path)
-                try:
-                    return _kept(source, draft, 0o400, tell)
-                finally:
-                    os.close(source)
-            folder, name = folders.of(file.path)
-            data = _LINK + os.fsencode(os.readlink(name, dir_fd=folder))
+            try:
+                return _kept(source, draft, 0o400, tell)
+            finally:
+                os.close(source)
+        try:
+            data = linked(root, file.path)
+        except Unsound as trouble:
+            raise OSError(errno.ENOENT, trouble.why) from None
         fd = os.open(draft, _NEW, 0o400)
         try:
             os.write(fd, data)
@@ -313,7 +315,7 @@ def _made(draft: str, source: str, mode: int) -> str:
         data = os.read(fd, _CHUNK)
     finally:
         os.close(fd)
-    os.symlink(os.fsdecode(data.removeprefix(_LINK)), draft)
+    os.symlink(os.fsdecode(data.removeprefix(_LINK).partition(b"\0")[0]), draft)
     return digest_of(data)
 
 
@@ -354,10 +356,6 @@ def _cloned(source: int, fd: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _size(file: File) -> int:
-    return file.size + len(_LINK) if file.mode == LINK else file.size
 
 
 def _names(folder: str) -> list[str]:

@@ -59,7 +59,9 @@ class Ear(Protocol):
 class _Open:
     """`step` is `verifying`, `running`, `closing` or `leaving`. `process` and `end` are there once it is over."""
 
-    __slots__ = ("announced", "asked", "end", "parts", "process", "seen", "size", "stage", "start", "step")
+    __slots__ = (
+        "announced", "asked", "end", "parts", "process", "seen", "size", "stage", "start", "step", "withdrawn"
+    )  # fmt: skip
 
     def __init__(self, start: Start, stage: Stage) -> None:
         self.start = start
@@ -71,6 +73,7 @@ class _Open:
         self.end = Finished("success", None)
         self.announced: dict[str, File] = {}
         self.asked: set[str] = set()  #: announced, and not hashed yet
+        self.withdrawn: str | None = None  #: what it has used, and will never be published
         self.size = 0  #: how much of its `STAGEBOOK_OUTPUT` has been read
 
 
@@ -101,6 +104,9 @@ class Artifacts:
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
         self.secrets: Secrets | None = None  #: of the run; no name of a file that is recorded may hold one
+        #: What is to be recorded of successes as soon as what they have used early is published.
+        self._held: dict[int, Callable[[], str | None]] = {}
+        self._passed: set[str] = set()  #: what was said of files that are passed over
         self.look_at_us = FAR_US
         outputs.values_before = self._values_before
 
@@ -115,7 +121,7 @@ class Artifacts:
 
     def restore(self, story: Story) -> None:
         """Before a resume: what the journal says was published, and which stages were up to date."""
-        self._published.restore(story.published)
+        self._published.restore(story)
         for stage, end in enumerate(story.ends):
             if end is not None and end.reason == UP_TO_DATE:
                 self._published.keep(stage)
@@ -196,6 +202,9 @@ class Artifacts:
                 self.ear.warned(f"{self._pipeline.stages[stage].id}: input {glob} matches no file")
 
     def _skip(self, stage: int) -> None:
+        if self._has_early:
+            last = self._freshness.last(stage)
+            self._published.use(stage, last.inputs if last is not None else ())
         self._published.keep(stage)
         self.ear.judged(stage, "skip", UP_TO_DATE)
 
@@ -215,6 +224,18 @@ class Artifacts:
     def ended(self, stage: int) -> None:
         """The stage has ended: whether it is up to date is not asked any more."""
         self._stop((stage, "judge"))
+        if self._has_early and self._machine.state(stage) != "success":
+            self._withdraw(stage)
+
+    def _withdraw(self, stage: int) -> None:
+        """What it announced it will never publish."""
+        names = [each.id for each in self._pipeline.stages]
+        for user, path in self._published.settle(stage).items():
+            if user in self._open:
+                self._open[user].withdrawn = f"{path} was withdrawn: {names[stage]} did not end well"
+            else:
+                self._held.pop(user, None)
+                self.ear.warned(f"{names[user]} used {path}, which {names[stage]} announced and then did not publish")
 
     def _filled(self, stage: int) -> Stage:
         """With what it is given of others; where that is missing it is as the file has it, and its start will fail."""
@@ -269,6 +290,13 @@ class Artifacts:
     def _clear(self, attempt: _Open, seen: Seen) -> None:
         """It may start."""
         index, number = attempt.start[:2]
+        for text in seen.odd:
+            if text not in self._passed:
+                self._passed.add(text)
+                self.ear.warned(f"{attempt.stage.id}: an input is passed over: {text}")
+        if self._has_early:
+            self._published.use(index, seen.inputs)
+            self._held.pop(index, None)
         attempt.seen = seen
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
@@ -340,6 +368,12 @@ class Artifacts:
             self._end_badly(attempt, "error", f"its outputs cannot be read: {closed}")
             return
         stage = attempt.start.stage
+        final = attempt.withdrawn
+        if final is None and closed.why is None:
+            final = self._published.used_otherwise(stage, closed.files)
+        if final is not None:
+            self._end_badly(attempt, "failure", f"integrity: {final}", is_final=True)
+            return
         why = closed.why or self._named(attempt.stage, "output", closed.files)
         why = why or self._published.changed_since(stage, attempt.announced, closed.files)
         files, both = self._published.own(stage, closed.files)
@@ -356,8 +390,8 @@ class Artifacts:
             return
         self._publish(attempt, closed, files)
 
-    def _end_badly(self, attempt: _Open, outcome: str, reason: str) -> None:
-        attempt.end = attempt.end._replace(outcome=outcome, reason=reason)
+    def _end_badly(self, attempt: _Open, outcome: str, reason: str, is_final: bool = False) -> None:
+        attempt.end = attempt.end._replace(outcome=outcome, reason=reason, is_final=is_final)
         self._put_aside(attempt)
 
     def _publish(self, attempt: _Open, closed: Closed, files: Sequence[File]) -> None:
@@ -372,10 +406,23 @@ class Artifacts:
             values = {} if attempt.stage.secrets else dict(self._outputs.of(attempt.stage.id))
             parts = {**attempt.parts, VALUES: values}
             program = self._freshness.program(self._filled(index))
-            self._warn(self._freshness.state.done(
-                attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program
-            ))  # fmt: skip
+            record = partial(
+                self._freshness.state.done,
+                attempt.stage.id, self._run, number, parts, attempt.seen.inputs, files, program,
+            )  # fmt: skip
+            if self._has_early and self._published.is_early(index):
+                self._held[index] = record
+            else:
+                self._warn(record())
+        if self._has_early:
+            self._release(self._published.settle(index))
         self._leave(attempt, attempt.end)
+
+    def _release(self, users: Iterable[int]) -> None:
+        """What these have used early is published."""
+        for user in users:
+            if user in self._held and not self._published.is_early(user):
+                self._warn(self._held.pop(user)())
 
     def _put_aside(self, attempt: _Open) -> None:
         """What an attempt without success left at its outputs is not to be taken for its work."""
@@ -423,6 +470,8 @@ class Artifacts:
     def _leave(self, attempt: _Open, end: Finished) -> None:
         index, number = attempt.start[:2]
         del self._open[index]
+        if self._has_early and end.outcome != "success":
+            self._published.forget(index)
         self.ear.closed(index, number, end, attempt.process)
 
     def kill(self, decision: Kill) -> bool:
@@ -475,7 +524,7 @@ class Artifacts:
             return
         index, number = attempt.start[:2]
         attempt.announced[path] = file
-        self._published.add(index, [file])
+        self._published.announce(index, file)
         self.ear.published(index, number, [file], True, self._published.dependents(index, attempt.announced))
 
     def _warn(self, text: str | None) -> None:

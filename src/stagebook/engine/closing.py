@@ -56,7 +56,7 @@ def read(
             files = freshness.hashed(found, {}, is_child, "reading outputs")
         changed = _changed(freshness, stage, inputs, is_child)
     except Unsound as trouble:
-        return Closed(why=f"{trouble.path}: {trouble.why}")
+        return Closed(why=trouble.words)
     warnings = _keep(freshness.root, files, store, unkept) if store is not None and changed is None else []
     return Closed(files, None, changed, tuple(warnings))
 
@@ -99,6 +99,8 @@ def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
         more = paths.found(root, [output.path], odd)
         if odd:
             return f"{odd[0]} {_is(paths.refusal(root, odd[0]) or 'it is no file')}", []
+        if not more and is_path(output.path) and os.path.isdir(os.path.join(root, output.path)):
+            return f"{output.path} is an empty folder", []
         if not more:
             why = paths.refusal(root, output.path) if is_path(output.path) else None
             return f"{output.path} {_is(why) if why and 'directory' not in why else 'was not made'}", []
@@ -108,6 +110,9 @@ def _sound(root: str, stage: Stage) -> tuple[str | None, list[str]]:
         why = paths.refusal(root, path)
         if why is not None:
             return f"{path} {_is(why)}", []
+        at = os.path.join(root, path)
+        if not os.path.exists(at) and os.path.islink(at):
+            return f"{path} is a link that leads nowhere", []
     if paths.is_case_blind(root):
         clash = paths.clash(ordered)
         if clash is not None:
@@ -258,6 +263,17 @@ def keep_reports(root: str, found: Sequence[str], target: Callable[[int], str], 
         except OSError:
             continue  # it is a copy for statistics
     return kept
+
+
+def is_whole_report(root: str, path: str) -> bool:
+    """Whether what lies there is a whole JUnit report, which stays whatever became of its stage."""
+    if not path.endswith(".xml"):
+        return False
+    try:
+        with open_regular(os.path.join(root, path)) as file:
+            return _is_report(file.fileno())
+    except OSError:
+        return False
 
 
 def _is_report(fd: int) -> bool:

@@ -6,11 +6,21 @@ The run asks it, and so do `--dry-run` and `why`. What stands in the way of an a
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from stagebook import __version__
 from stagebook.artifact import key, paths
-from stagebook.artifact.digest import File, bytes_to_read, hash_files, hash_program, is_old_enough, moment, total_bytes
+from stagebook.artifact.digest import (
+    LINK,
+    File,
+    bytes_to_read,
+    hash_files,
+    hash_program,
+    is_old_enough,
+    moment,
+    total_bytes,
+)
 from stagebook.artifact.paths import Unsound
 from stagebook.artifact.state import Last, State
 from stagebook.engine import command, hasher
@@ -53,6 +63,7 @@ class Seen(NamedTuple):
     inputs: Sequence[File] = ()
     outputs: Sequence[File] = ()
     trouble: str | None = None
+    odd: Sequence[str] = ()  #: sentences on what a glob matches and passes over
 
 
 class Freshness:
@@ -146,19 +157,20 @@ class Freshness:
             inputs = self._inputs_of(stage, outputs)
             what = "reading inputs and outputs" if outputs else "reading inputs"
             files = self.hashed(inputs + outputs, known, is_child, what)
+            return Seen(self._sound(stage, files[: len(inputs)]), files[len(inputs) :])
         except Unsound as trouble:
-            return Seen(trouble=f"{trouble.path}: {trouble.why}")
-        return Seen(files[: len(inputs)], files[len(inputs) :])
+            return Seen(trouble=trouble.words)
 
     def look_at_inputs(self, index: int, known: Mapping[str, File], is_child: bool = False) -> Seen:
         """The same of what it reads only."""
         stage = self._pipeline.stages[index]
         try:
             outputs = paths.found(self.root, output_globs(stage)) if stage.outputs else []
-            inputs = self._inputs_of(stage, outputs)
-            return Seen(self.hashed(inputs, known, is_child, "reading inputs"))
+            odd: list[str] = []
+            inputs = self._inputs_of(stage, outputs, odd)
+            return Seen(self._sound(stage, self.hashed(inputs, known, is_child, "reading inputs"), odd), odd=odd)
         except Unsound as trouble:
-            return Seen(trouble=f"{trouble.path}: {trouble.why}")
+            return Seen(trouble=trouble.words)
 
     def hashed(self, found: Sequence[str], known: Mapping[str, File], is_child: bool, what: str) -> list[File]:
         """People are told `what` is done where it takes long. Raises Unsound."""
@@ -168,11 +180,38 @@ class Freshness:
         tell = hasher.voice.on(what, lambda: bytes_to_read(self.root, found, known))
         return hash_files(self.root, found, known, lambda _, done: tell(done), workers)
 
-    def _inputs_of(self, stage: Stage, outputs: Iterable[str]) -> list[str]:
-        """What a stage makes is none of its inputs, though a glob of those matches it. Raises Unsound."""
-        found = paths.found(self.root, stage.inputs)
+    def _inputs_of(self, stage: Stage, outputs: Iterable[str], odd: list[str] | None = None) -> list[str]:
+        """What a stage makes is none of its inputs, though a glob of those matches it. What is no file is put into
+        `odd`. Raises Unsound."""
+        passed: list[str] = []
+        found = paths.found(self.root, stage.inputs, passed)
+        if odd is not None:
+            odd += [Unsound(path, paths.refusal(self.root, path) or "it is no file").words for path in passed]
+        for glob in stage.inputs:
+            if is_path(glob) and not _holds(found, glob):
+                self._refuse(glob)
         made = set(outputs)
         return [path for path in found if path not in made] if made else found
+
+    def _refuse(self, path: str) -> None:
+        """Raises Unsound where something lies at a path that is named, and can be no artifact."""
+        at = os.path.join(self.root, path)
+        if os.path.lexists(at) and not os.path.isdir(at):
+            why = paths.refusal(self.root, path)
+            if why is not None:
+                raise Unsound(path, why)
+
+    def _sound(self, stage: Stage, files: list[File], odd: list[str] | None = None) -> list[File]:
+        """Without the links that lead out, which are put into `odd`. Raises Unsound for one that is named."""
+        for file in [file for file in files if file.mode == LINK]:
+            why = paths.refusal(self.root, file.path)
+            if why is not None:
+                if file.path in stage.inputs:
+                    raise Unsound(file.path, why)
+                files.remove(file)
+                if odd is not None:
+                    odd.append(Unsound(file.path, why).words)
+        return files
 
     def is_much(self, index: int, known: Mapping[str, File]) -> bool:
         """Whether to look at all its files takes longer than the loop may be away."""
@@ -303,6 +342,12 @@ def _are_these(globs: Sequence[str], found: list[str]) -> bool:
     if len(globs) == 1:
         return globs[0] == found[0] and is_path(globs[0])
     return all(map(is_path, globs)) and sorted(globs) == found
+
+
+def _holds(found: Sequence[str], path: str) -> bool:
+    """Whether a path is among these, which are sorted."""
+    at = bisect_left(found, path)
+    return at < len(found) and found[at] == path
 
 
 def unmatched(stage: Stage, seen: Seen) -> list[str]:

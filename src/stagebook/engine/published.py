@@ -8,7 +8,8 @@ selected) is known from its last success.
 from __future__ import annotations
 
 from stagebook.artifact.digest import File
-from stagebook.engine.freshness import Freshness, output_globs
+from stagebook.engine import closing
+from stagebook.engine.freshness import UP_TO_DATE, Freshness, output_globs
 from stagebook.graph.artifacts import read_of
 from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Pipeline, Stage
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Collection, Iterable, Mapping, Sequence
 
-    from stagebook.record.publication import Row
+    from stagebook.record.story import Story
 
 DIGITS = 12  #: of a digest, in words for people
 
@@ -45,6 +46,9 @@ class Published:
         self._of: dict[int, set[str]] = {}
         self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
         self._told: dict[int, set[int]] = {}  #: dependents to which outputs were announced
+        self._announcing: set[int] = set()  #: stages that have announced, and neither published nor failed since
+        #: By producer and consumer: what the latter has begun with before the former published it, path to digest.
+        self._used: dict[int, dict[int, dict[str, str]]] = {}
         self._consumers: dict[int, list[tuple[int, list[str]]]] | None = None
 
     def add(self, stage: int, files: Iterable[File]) -> None:
@@ -59,10 +63,17 @@ class Published:
             if self._by_path[path].stage == stage:
                 del self._by_path[path]
         self._told.pop(stage, None)
+        self._announcing.discard(stage)
 
-    def restore(self, published: Mapping[int, list[Row] | int]) -> None:
+    def restore(self, story: Story) -> None:
         """As a journal has it: (path, size, digest) by stage; a number where it does not name them."""
-        for stage, rows in published.items():
+        for need, users in story.used_early.items():
+            for user, digests in users.items():
+                end, globs = story.ends[user], Globs(self._stages[user].inputs)
+                if end is not None and (end.outcome == "success" or end.reason == UP_TO_DATE):
+                    used = {path: digest for path, digest in digests.items() if globs.first([path]) is not None}
+                    self._used.setdefault(need, {})[user] = used
+        for stage, rows in story.published.items():
             if isinstance(rows, int):
                 continue  # its last success is on record elsewhere
             self._of[stage] = {row[0] for row in rows}
@@ -125,10 +136,23 @@ class Published:
             path = globs.first(sorted(missing))
             if path is not None and self._by_path[path].stage == need:
                 return f"{path} is missing: {self._name(need)} published it"
-            if need in self._torn:
-                torn = Globs(output_globs(self._stages[need])).first(file.path for file in inputs)
-                if torn is not None:
-                    return f"{torn} is not whole: the last attempt of {self._name(need)} did not publish it"
+            left = self._left(need, inputs)
+            if left is not None:
+                who = f"the last attempt of {self._name(need)}" if need in self._torn else self._name(need)
+                return f"{left} is not whole: {who} did not publish it"
+        return None
+
+    def _left(self, need: int, inputs: Sequence[File]) -> str | None:
+        """What lies there of a stage that has not ended well, and is nobody's; a whole report may be read."""
+        if need not in self._torn:
+            if not self._machine.attempt(need) or self._machine.state(need) in ("success", "skip"):
+                return None
+        nobody = [file.path for file in inputs if file.path not in self._by_path]
+        globs = Globs(output_globs(self._stages[need]))
+        while (path := globs.first(nobody)) is not None:
+            if not closing.is_whole_report(self._freshness.root, path):
+                return path
+            nobody.remove(path)
         return None
 
     # After a success ----------------------------------------------------------------------------------------------
@@ -163,6 +187,42 @@ class Published:
         return None
 
     # Early --------------------------------------------------------------------------------------------------------
+
+    def announce(self, stage: int, file: File) -> None:
+        self._announcing.add(stage)
+        self.add(stage, [file])
+
+    def use(self, stage: int, files: Iterable[File]) -> None:
+        """The stage begins with these, or is up to date with them: some may be announced only."""
+        self.forget(stage)
+        for file in files if self._announcing else ():
+            entry = self._by_path.get(file.path)
+            if entry is not None and entry.stage != stage and entry.stage in self._announcing:
+                self._used.setdefault(entry.stage, {}).setdefault(stage, {})[file.path] = file.digest
+
+    def forget(self, stage: int) -> None:
+        """What came of its use is void."""
+        for users in self._used.values():
+            users.pop(stage, None)
+
+    def is_early(self, stage: int) -> bool:
+        """Whether it has used what is announced only."""
+        return any(stage in users for users in self._used.values())
+
+    def used_otherwise(self, stage: int, files: Iterable[File]) -> str | None:
+        """What of an announced output was used and is not what is to be published."""
+        users = self._used.get(stage)
+        now = {file.path: file.digest for file in files} if users else {}
+        for user, digests in (users or {}).items():
+            for path, digest in digests.items():
+                if now.get(path) != digest:
+                    return f"{path} changed after it was announced, and {self._name(user)} has used it"
+        return None
+
+    def settle(self, stage: int) -> dict[int, str]:
+        """The stage has come to its end: who used what it had announced, each with one path of that."""
+        self._announcing.discard(stage)
+        return {user: next(iter(digests)) for user, digests in self._used.pop(stage, {}).items() if digests}
 
     def may_be_announced(self, stage: Stage, path: str) -> bool:
         return Globs([output.path for output in stage.outputs if output.early]).first([path]) is not None

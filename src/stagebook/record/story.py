@@ -109,6 +109,7 @@ class Story:
     """
 
     __slots__ = (
+        "_announced",
         "_epochs",
         "around",
         "attempts",
@@ -139,6 +140,7 @@ class Story:
         "sums",
         "today",
         "traceparent",
+        "used_early",
         "warnings",
     )  # fmt: skip
 
@@ -184,6 +186,10 @@ class Story:
         self.warnings: list[str] = []
         self.because: dict[int, str] = {}  #: why a stage runs that was asked whether it does, where that is known
         self.published: dict[int, list[Row] | int] = {}  #: files of each stage's last success, or how many there were
+        #: By producer and consumer: what had been announced when the latter began, path to digest, until the former has
+        #: published.
+        self.used_early: dict[int, dict[int, dict[str, str]]] = {}
+        self._announced: dict[int, dict[str, str]] = {}  #: of attempts that run
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
         self.end_us: int | None = None
@@ -223,6 +229,8 @@ class Story:
         self.attempts[stage] += (Attempt(attempt, min(ready_us, us), us, waited, log),)
         self.state[stage] = RUNNING
         self.ends[stage] = None
+        if self._announced or self.used_early:
+            self._note_use(stage)
         self.running += 1
         if self.running > self.max_parallel:
             self.max_parallel = self.running
@@ -252,6 +260,7 @@ class Story:
         over = Attempt(*begun[:5], us, outcome, reason, exit, signal, usage or UNKNOWN, around)
         self.attempts[stage] = (*earlier, over)
         self.state[stage] = WAITING
+        self._announced.pop(stage, None)
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It was asked whether the stage runs."""
@@ -263,6 +272,18 @@ class Story:
         """Outputs of the stage are there; with `is_early` it goes on."""
         if not is_early:
             self.published[stage] = files
+            self._announced.pop(stage, None)
+            self.used_early.pop(stage, None)
+        elif not isinstance(files, int):
+            self._announced.setdefault(stage, {}).update((path, digest) for path, _, digest in files)
+
+    def _note_use(self, stage: int) -> None:
+        """The stage begins, or is found to be up to date: with what its needs have announced until now."""
+        for need in self.needs[stage]:
+            if need in self._announced:
+                self.used_early.setdefault(need, {})[stage] = dict(self._announced[need])
+            elif need in self.used_early:
+                self.used_early[need].pop(stage, None)
 
     def used(self, stage: int, attempt: int, usage: Usage) -> None:
         """What an attempt used, where that is known only after its end."""
@@ -276,6 +297,8 @@ class Story:
     ) -> None:  # fmt: skip
         """The stage is over."""
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
+        if outcome == "skip" and self._announced:
+            self._note_use(stage)
         if outcome in FAILED:
             self._warn_of_failure(stage, outcome)
         self.state[stage] = outcome
@@ -341,6 +364,13 @@ class Story:
                 elif ends[known] is not None and attempts[known]:
                     *earlier, last = attempts[known]
                     self.attempts[index] = (*earlier, last._replace(taken_back=True))
+        at = {before[stage.id]: index for index, stage in enumerate(pipeline.stages) if stage.id in before}
+        self._announced = {}
+        self.used_early = {
+            at[need]: {at[user]: rows for user, rows in users.items() if user in at}
+            for need, users in self.used_early.items()
+            if need in at
+        }
         self.resumed((), us, epoch_us)
 
     def warn(self, text: str) -> None:
