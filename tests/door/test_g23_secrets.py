@@ -408,7 +408,9 @@ def test_whatever_stands_where_a_stage_says_its_outputs_is_no_harm(place: Place,
     assert Path("/etc/hostname").exists() and Path("/dev/zero").exists()
 
 
-@pytest.mark.parametrize("made", ['echo 1 > "o-$T"', 'echo 1 > "o-$(printf %s "$T" | base64)"', 'echo 1 > "$T"; ln -s "$T" "o-$T"'])
+@pytest.mark.parametrize(
+    "made", ['echo 1 > "o-$T"', 'echo 1 > "o-$(printf %s "$T" | base64)"', 'echo 1 > "$T"; ln -s "$T" "o-$T"']
+)
 def test_a_name_that_holds_a_secret_is_recorded_nowhere(made: str, place: Place) -> None:
     place.env["T"] = "tok5f2c8e1dABC"
     place.pipeline(
