@@ -31,7 +31,7 @@ def ran(place: Place) -> Place:
                 "run": "echo $DEPLOY_TOKEN; echo https://me:pa55w@host/; LC_PASSWORD=in-command false",
                 "secrets": ["DEPLOY_TOKEN"], "env": {"DB_PASSWORD": "hunter2", "MODE": "quick"},
             },
-            "long": 'i=0; while [ $i -lt 30000 ]; do echo "line $i of many"; i=$((i+1)); done',
+            "long": 'sleep 0.3; i=0; while [ $i -lt 30000 ]; do echo "line $i of many"; i=$((i+1)); done; sleep 0.3',
         },
         secrets=["DEPLOY_TOKEN"],
         params={"api-token": {"default": "from-the-file"}, "channel": {"default": "beta"}},
