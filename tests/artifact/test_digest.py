@@ -465,5 +465,5 @@ def test_how_far_it_is_can_be_followed_within_a_large_file(
     assert [file.digest for file in files] == [blake3((tmp_path / name).read_bytes()).hexdigest() for name in "abc"]
     assert told[-1] == (3, sum(sizes.values()))
     assert [done for _, done in told] == sorted(done for _, done in told), "it never goes back"
-    assert len(told) > 15
+    assert len(told) > len(sizes), "more often than once a file; how often depends on who is quicker"
     assert digest.bytes_to_read(str(tmp_path), sorted(sizes), later(files)) in (0, sum(sizes.values()))
