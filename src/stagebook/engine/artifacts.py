@@ -104,6 +104,7 @@ class Artifacts:
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
         self.secrets: Secrets | None = None  #: of the run; no name of a file that is recorded may hold one
+        self.unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
         #: What is to be recorded of successes as soon as what they have used early is published.
         self._held: dict[int, Callable[[], str | None]] = {}
         self._passed: set[str] = set()  #: what was said of files that are passed over
@@ -356,8 +357,7 @@ class Artifacts:
     def _read(self, attempt: _Open, is_child: bool) -> Closed:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
-        unkept = None if self.secrets is None else self.secrets.telling()
-        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, unkept)
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self.unkept)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
             closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask)

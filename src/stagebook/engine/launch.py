@@ -196,7 +196,8 @@ def assemble(
             pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
             Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
         )  # fmt: skip
-        artifacts.secrets = secrets
+        if secrets is not None:
+            artifacts.secrets, artifacts.unkept = secrets, secrets.telling()
         artifacts.restore(story)
     if any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands

@@ -130,11 +130,7 @@ def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> l
     engine = _engine(path)
     try:
         with engine.connect() as old:
-            version = _version(old)
-            if version > VERSION:
-                raise _too_new(old, path, version)
-            if version < VERSION:
-                _migrate(old)
+            _at_this_version(old, path)
         driver: Any = connection.connection.driver_connection
         driver.execute("ATTACH DATABASE ? AS old", (f"file:{_quoted(path)}?mode=ro",))
         with connection.begin():
@@ -235,11 +231,7 @@ def _ask_beside(state: str, question: Callable[[Connection], Answer], voice: Voi
         _begin_ourselves(engine)
         try:
             with engine.connect() as connection:
-                version = _version(connection)
-                if version > VERSION:
-                    raise _too_new(connection, path, version)
-                if version < VERSION:
-                    _migrate(connection)
+                _at_this_version(connection, path)
                 indexing.update(connection, state, voice.progress, voice.unread)
                 return _asked(connection, question)
         except (DBAPIError, Damaged) as error:
@@ -341,6 +333,15 @@ def _migrate(connection: Connection) -> None:
         command.upgrade(config, "head")
         connection.execute(meta.delete().where(meta.c.key == "written_by"))
         connection.execute(insert(meta), {"key": "written_by", "value": __version__})
+
+
+def _at_this_version(connection: Connection, path: str) -> None:
+    """To the schema that is known here. Raises SurroundingsError where it has a newer one."""
+    version = _version(connection)
+    if version > VERSION:
+        raise _too_new(connection, path, version)
+    if version < VERSION:
+        _migrate(connection)
 
 
 def _too_new(connection: Connection, path: str, version: int) -> SurroundingsError:
