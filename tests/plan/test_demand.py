@@ -7,7 +7,7 @@ from tests.plan.past import MIB, pipeline, stage
 
 from stagebook.model.pipeline import Resources
 from stagebook.plan import demand
-from stagebook.plan.history import Attempt
+from stagebook.plan.recorded import Attempt
 from stagebook.record.story import UNKNOWN, Usage
 
 

@@ -11,13 +11,13 @@ import pytest
 from tests.plan.past import DAY_US, HOUR_US, MEASURED_ONE, MIB, NOW_US, RELEASE, Did, Past, pipeline, stage
 
 from stagebook.model.pipeline import Limits, Pipeline, Pool
-from stagebook.plan import history, limits, providers
+from stagebook.plan import limits, providers, recorded
 from stagebook.record.clock import epoch_us
 
 
 def plan(past: Past, of: Pipeline = RELEASE, now_us: int = NOW_US, days: int = 7, cores: int = 2) -> dict[str, Any]:
     asked = limits.Asked(now_us, days, cores)
-    found = history.read(past.state, of.file, asked.since_us, asked.now_us)
+    found = recorded.read(past.state, of.file, asked.since_us, asked.now_us)
     return limits.document(of, found, providers.of(of), asked)
 
 

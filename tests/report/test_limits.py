@@ -11,7 +11,7 @@ from tests.plan.past import DAY_US, HOUR_US, MIB, NOW_US, RELEASE, Did, Past, pi
 from tests.report import golden
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.plan import history, limits, providers
+from stagebook.plan import limits, providers, recorded
 from stagebook.report.harmless import cells
 from stagebook.report.limits import render
 from stagebook.report.style import Style
@@ -26,7 +26,7 @@ DID = (
 
 def document(past: Past, of: Pipeline = RELEASE, days: int = 7) -> dict[str, Any]:
     asked = limits.Asked(NOW_US, days, 2)
-    found = history.read(past.state, of.file, asked.since_us, asked.now_us)
+    found = recorded.read(past.state, of.file, asked.since_us, asked.now_us)
     return limits.document(of, found, providers.of(of), asked)
 
 

@@ -60,7 +60,7 @@ def _one_of(what: str, word: str, known: tuple[str, ...]) -> None:
 
 def _rebuild(args: Namespace, state: str) -> int:
     from stagebook.cli.voice import voice
-    from stagebook.history import profiles, store
+    from stagebook.history import durations, store
 
     if not os.path.isdir(state):
         raise SurroundingsError(f"there is no {state}, so no history to make")
@@ -68,7 +68,7 @@ def _rebuild(args: Namespace, state: str) -> int:
     reports: list[str] = []
     says = voice(args)
     count, damaged = store.rebuild(state, store.Voice(says.note, says.progress, reports.append))
-    files = store.ask(state, lambda connection: profiles.renew(connection, os.path.join(state, "cache")), says)
+    files = store.ask(state, lambda connection: durations.renew(connection, os.path.join(state, "cache")), says)
     path = os.path.join(state, store.NAME)
     if args.json:
         output.say_json({

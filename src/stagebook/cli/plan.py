@@ -10,7 +10,7 @@ from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
 from stagebook.model.problem import FAILED, OK
 from stagebook.observe import cores
-from stagebook.plan import history, limits, providers
+from stagebook.plan import limits, providers, recorded
 from stagebook.report import limits as report
 from stagebook.report import problems
 
@@ -49,7 +49,7 @@ def execute(args: Namespace) -> int:
         output.say(problems.render([trouble.near(doubt)], output.style_for(sys.stderr, args)), sys.stderr)
     asked = limits.Asked(time.time_ns() // 1000, args.days, cores.usable())
     tell = None if args.quiet else _progress()
-    found = history.read(place.state_directory(args, file), pipeline.file, asked.since_us, asked.now_us, tell)
+    found = recorded.read(place.state_directory(args, file), pipeline.file, asked.since_us, asked.now_us, tell)
     document = limits.document(pipeline, found, provider, asked)
     if args.json:
         output.say_json(document)

@@ -8,7 +8,7 @@ import time
 
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import SURROUNDINGS, InputError, Problem, SurroundingsError
-from stagebook.record import profile, state
+from stagebook.record import durations, state
 from stagebook.record.story import Story
 from stagebook.scheduler.plan import Choice, Plan
 
@@ -332,7 +332,7 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
         until=tuple(args.until),
         skip=tuple(args.skip),
         params=_params(args.param, pipeline),
-        durations_ms=tuple(profile.load(cache, pipeline.file).items()),
+        durations_ms=tuple(durations.load(cache, pipeline.file).items()),
         seed=int.from_bytes(os.urandom(4), "big"),
         base=args.base,
         force=args.force,
@@ -454,12 +454,12 @@ class Show:
         """The document with what is expected of each stage, and of the run as a whole, from what they took before."""
         from stagebook.cli import rehearsal
 
-        known = profile.load(self._cache, story.pipeline.file)
-        durations = [known.get(stage.id, stage.duration_ms) for stage in story.pipeline.stages]
+        known = durations.load(self._cache, story.pipeline.file)
+        expected = [known.get(stage.id, stage.duration_ms) for stage in story.pipeline.stages]
         document = story.document()
-        for stage, ms in zip(document["stages"], durations):
+        for stage, ms in zip(document["stages"], expected):
             stage["expected_s"] = None if ms is None else ms / 1000
-        whole = None if self._plan is None else rehearsal.makespan_ms(self._plan, durations)
+        whole = None if self._plan is None else rehearsal.makespan_ms(self._plan, expected)
         return {**document, "expected_s": None if whole is None else whole / 1000}
 
     def finish(self, result: Any) -> int:
@@ -476,7 +476,7 @@ class Show:
             document = story.document(result.machine.waiting, held_by)
         else:
             document = story.outline(result.machine.waiting)
-        profile.update(self._cache, story.pipeline.file, dict(_durations(story)))
+        durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
         told = {**document, "from_here": far, "see": bool(far) and not args.settings.dir}
         self._watcher.finished(told)

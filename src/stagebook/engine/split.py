@@ -17,7 +17,7 @@ from stagebook.graph import shards
 from stagebook.isolate import workspace
 from stagebook.model.pipeline import Pipeline, Split, Stage
 from stagebook.model.value import NamedTuple
-from stagebook.record import profile, state
+from stagebook.record import durations, state
 from stagebook.scheduler.machine import Machine
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ class Suites:
         return [split.shards, split.by_file, list(split.files), attempt]
 
     def _deal(self, split: Split, source: list[Any]) -> list[list[str]]:
-        known = profile.load(self._cache, split.suite, self._times(split.suite))
+        known = durations.load(self._cache, split.suite, self._times(split.suite))
         tests, latest = self._tests(split)
         if latest is None:
             dealt = shards.divide(tests, known, split.shards)
@@ -259,7 +259,7 @@ class Suites:
         ]
         everything = {test for tests in dealt for test in tests}
         took = shards.times_of(dealt[int(split.part) - 1], cases)
-        profile.update(self._cache, split.suite, took, self._times(split.suite), everything)
+        durations.update(self._cache, split.suite, took, self._times(split.suite), everything)
 
     # Paths ----------------------------------------------------------------------------------------------------
 

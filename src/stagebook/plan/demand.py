@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Iterable, Sequence
 
     from stagebook.model.pipeline import Pipeline
-    from stagebook.plan.history import Attempt
+    from stagebook.plan.recorded import Attempt
 
 ATTEMPTS_MIN = 5  #: fewer say nothing of a 95th percentile
 _CPU_SLACK = 1.25

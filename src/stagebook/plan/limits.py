@@ -10,8 +10,8 @@ import time
 from math import sqrt
 
 from stagebook.model.value import NamedTuple
-from stagebook.plan import demand, sweep
-from stagebook.plan.history import Attempt, History, peak_demand
+from stagebook.plan import demand, overlap
+from stagebook.plan.recorded import Attempt, History, peak_demand
 from stagebook.record.clock import stamp
 from stagebook.scheduler.build import JOBS_MIN_DEFAULT, shared, with_outer
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable
 
     from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.overlap import Span
     from stagebook.plan.providers import Table
-    from stagebook.plan.sweep import Span
 
 DAY_US = 86_400_000_000
 RUNS_MIN = 5
@@ -95,7 +95,7 @@ def document(pipeline: Pipeline, history: History, provider: Table | None, asked
     share = pipeline.limits.share if pipeline.limits.share is not None else SHARE
     caps = list(_caps(pipeline, provider, share, asked.cores))
     jobs = _jobs(caps, attempts, own, asked) if is_enough else None
-    busy_us = sweep.curve([(one.from_us, one.to_us, 1) for one in attempts], asked.from_us, asked.now_us).busy_us
+    busy_us = overlap.curve([(one.from_us, one.to_us, 1) for one in attempts], asked.from_us, asked.now_us).busy_us
     times = busy_us, max(busy_us, covered_us)
     of_own = [one for one in attempts if one.run in own]
     rows = [
@@ -176,8 +176,8 @@ def _rows(
                 behind.add(one.run)
         if not spans and cap.unit in ("cores", "bytes"):
             continue
-        used = sweep.curve(spans, asked.from_us, asked.now_us, cap.line)
-        asked_for = sweep.curve(wanted, asked.from_us, asked.now_us)
+        used = overlap.curve(spans, asked.from_us, asked.now_us, cap.line)
+        asked_for = overlap.curve(wanted, asked.from_us, asked.now_us)
         if cap.unit == "jobs":
             recommended = jobs["recommended"] if jobs is not None else None
         elif basis == "measured" or not (is_enough and cap.is_named and cap.line and asked_for.peak):
@@ -247,9 +247,9 @@ def _jobs(caps: list[Cap], attempts: list[Attempt], own: frozenset[int], asked: 
     others = [
         (one.ready_us if one.waited == "slot" else one.from_us, one.to_us, 1) for one in attempts if one.run not in own
     ]
-    theirs, total_us = sweep.within(others, runs, asked.from_us, asked.now_us)
+    theirs, total_us = overlap.within(others, runs, asked.from_us, asked.now_us)
     taken = theirs.quantile(QUANTILE, total_us) or 0
-    together = sweep.curve(runs, asked.from_us, asked.now_us)
+    together = overlap.curve(runs, asked.from_us, asked.now_us)
     at_once = together.quantile(QUANTILE, together.busy_us) or 1
 
     def left(cap: Cap) -> int:

@@ -12,7 +12,7 @@ from tests.record.play import Play, some_pipeline
 from tests.record.scribe import EPOCH_US, Scribe
 
 from stagebook.model.pipeline import Resources
-from stagebook.plan import history
+from stagebook.plan import recorded
 from stagebook.record.line import members, quote
 from stagebook.record.state import journal_path, make_run
 from stagebook.record.writer import Writer
@@ -22,8 +22,8 @@ SINCE_US = NOW_US - 7 * DAY_US
 FILE = "/p/stagebook.yaml"
 
 
-def read(past: Past, since_us: int = SINCE_US, now_us: int = NOW_US) -> history.History:
-    return history.read(past.state, FILE, since_us, now_us)
+def read(past: Past, since_us: int = SINCE_US, now_us: int = NOW_US) -> recorded.History:
+    return recorded.read(past.state, FILE, since_us, now_us)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -40,7 +40,7 @@ def test_attempts_are_those_that_the_story_of_the_run_tells(seed: int, tmp_path:
         play.writer.abandon()
         play = Play.resume(scribe, seed, 5 * 60_000_000)
     play.finish()
-    found = history.read(str(tmp_path / ".stagebook"), pipe.file, EPOCH_US - DAY_US, EPOCH_US + DAY_US)
+    found = recorded.read(str(tmp_path / ".stagebook"), pipe.file, EPOCH_US - DAY_US, EPOCH_US + DAY_US)
     wanted = sorted(
         (planned.id, attempt.started_us, attempt.finished_us, attempt.started_us - attempt.ready_us, attempt.waited)
         for planned, attempts in zip(play.story.pipeline.stages, play.story.attempts)
@@ -69,7 +69,7 @@ def test_what_an_attempt_took_and_reserved_comes_with_it(tmp_path: Path) -> None
     assert [(run.pipeline, run.is_own) for run in found.runs] == [("release", True)]
     begun = NOW_US - HOUR_US
     assert found.attempts == [
-        history.Attempt(
+        recorded.Attempt(
             0, "unit", begun + 2_000_000, begun + 5_000_000, begun + 65_000_000, True, "slot",
             Resources(0, 1024 * MIB, {"db": 1}), 30_000_000, 7 * MIB, "wait4",
         )
@@ -217,7 +217,7 @@ def test_a_journal_of_another_kind_is_left_out(tmp_path: Path) -> None:
 
 
 def test_without_a_state_directory_there_is_no_history(tmp_path: Path) -> None:
-    assert read(Past(tmp_path / "nothing")) == history.History([], [], False, [])
+    assert read(Past(tmp_path / "nothing")) == recorded.History([], [], False, [])
 
 
 def test_progress_is_told_for_each_journal(tmp_path: Path) -> None:
@@ -225,15 +225,15 @@ def test_progress_is_told_for_each_journal(tmp_path: Path) -> None:
     for _ in range(3):
         past.run(RELEASE, NOW_US - HOUR_US, Did("unit", 0, 30))
     told: list[tuple[int, int]] = []
-    history.read(past.state, FILE, SINCE_US, NOW_US, lambda done, total: told.append((done, total)))
+    recorded.read(past.state, FILE, SINCE_US, NOW_US, lambda done, total: told.append((done, total)))
     assert told == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_demand_at_one_time_holds_what_waited_for_the_same() -> None:
-    def attempt(ready_us: int, from_us: int, to_us: int, waited: str | None) -> history.Attempt:
-        return history.Attempt(0, "s", ready_us, from_us, to_us, True, waited, Resources())
+    def attempt(ready_us: int, from_us: int, to_us: int, waited: str | None) -> recorded.Attempt:
+        return recorded.Attempt(0, "s", ready_us, from_us, to_us, True, waited, Resources())
 
     attempts = [attempt(0, 0, 10, None), attempt(2, 10, 20, "slot"), attempt(3, 10, 20, "lock:one")]
-    assert history.peak_demand(attempts, "slot") == 2
-    assert history.peak_demand(attempts, "lock:one") == 2
-    assert history.peak_demand([], "slot") == 0
+    assert recorded.peak_demand(attempts, "slot") == 2
+    assert recorded.peak_demand(attempts, "lock:one") == 2
+    assert recorded.peak_demand([], "slot") == 0

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from stagebook.history import figures, queries
 from stagebook.history.schema import runs, stages
-from stagebook.record import profile
+from stagebook.record import durations as kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def renew(connection: Connection, cache: str) -> int:
             if file:
                 known.setdefault(file, {})[stage] = round(figures.quantile(sorted(lately), 0.5) / 1000)
     try:
-        os.unlink(os.path.join(cache, profile.NAME))
+        os.unlink(os.path.join(cache, kept.NAME))
     except OSError:
         pass
     for file, durations in known.items():
-        profile.update(cache, file, durations)
+        kept.update(cache, file, durations)
     return len(known)

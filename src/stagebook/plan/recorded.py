@@ -180,7 +180,7 @@ def _reserved(pipeline: Pipeline) -> dict[str, Resources]:
 
 def peak_demand(attempts: Sequence[Attempt], kind: str) -> int:
     """The most attempts of one run that were under way, or waited for `kind` only, at one time."""
-    from stagebook.plan.sweep import curve
+    from stagebook.plan.overlap import curve
 
     if not attempts:
         return 0

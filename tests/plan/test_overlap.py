@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.plan import sweep
+from stagebook.plan import overlap
 
 SPANS = st.lists(st.tuples(st.integers(-3, 30), st.integers(-3, 30), st.integers(0, 4)), max_size=12)
 LOW, HIGH = 2, 24
 
 
-def each_instant(spans: list[sweep.Span]) -> list[int]:
+def each_instant(spans: list[overlap.Span]) -> list[int]:
     """How much is in use in each whole step of time from LOW to HIGH."""
     return [
         sum(amount for begin, end, amount in spans if begin <= instant < end) for instant in range(LOW, HIGH)
@@ -19,9 +19,9 @@ def each_instant(spans: list[sweep.Span]) -> list[int]:
 
 
 @given(SPANS, st.integers(0, 8))
-def test_a_curve_is_what_counting_each_instant_gives(spans: list[sweep.Span], line: int) -> None:
+def test_a_curve_is_what_counting_each_instant_gives(spans: list[overlap.Span], line: int) -> None:
     used = each_instant(spans)
-    found = sweep.curve(spans, LOW, HIGH, line)
+    found = overlap.curve(spans, LOW, HIGH, line)
     assert found.peak == max(used)
     assert found.peak_at_us == (LOW + used.index(max(used)) if max(used) else None)
     assert found.weights == {amount: used.count(amount) for amount in set(used) - {0}}
@@ -36,26 +36,26 @@ def test_a_curve_is_what_counting_each_instant_gives(spans: list[sweep.Span], li
 
 
 @given(SPANS, st.sampled_from([0.5, 0.95, 1.0]), st.integers(0, 10))
-def test_a_quantile_is_the_nearest_rank_over_all_instants(spans: list[sweep.Span], share: float, idle: int) -> None:
+def test_a_quantile_is_the_nearest_rank_over_all_instants(spans: list[overlap.Span], share: float, idle: int) -> None:
     used = sorted([0] * idle + each_instant(spans))
-    found = sweep.curve(spans, LOW, HIGH)
+    found = overlap.curve(spans, LOW, HIGH)
     rank = next(number for number in range(1, len(used) + 1) if number >= share * len(used))
     assert found.quantile(share, len(used)) == used[rank - 1]
 
 
 @given(SPANS, SPANS)
-def test_use_within_other_times_is_counted_there_only(spans: list[sweep.Span], mask: list[sweep.Span]) -> None:
+def test_use_within_other_times_is_counted_there_only(spans: list[overlap.Span], mask: list[overlap.Span]) -> None:
     used, masked = each_instant(spans), each_instant(mask)
     there = [amount for amount, is_there in zip(used, masked) if is_there]
-    found, total = sweep.within(spans, mask, LOW, HIGH)
+    found, total = overlap.within(spans, mask, LOW, HIGH)
     assert total == len(there)
     assert found.peak == max(there, default=0)
     assert found.weights == {amount: there.count(amount) for amount in set(there) - {0}}
 
 
 def test_an_end_and_a_beginning_at_one_time_do_not_overlap() -> None:
-    assert sweep.curve([(5, 7, 3), (7, 9, 3), (7, 7, 9)], LOW, HIGH).peak == 3
+    assert overlap.curve([(5, 7, 3), (7, 9, 3), (7, 7, 9)], LOW, HIGH).peak == 3
 
 
 def test_without_time_there_is_no_quantile() -> None:
-    assert sweep.curve([], LOW, HIGH).quantile(0.95, 0) is None
+    assert overlap.curve([], LOW, HIGH).quantile(0.95, 0) is None
