@@ -1,13 +1,14 @@
 """Where the nodes of a map go: levels as columns from left to right, few crossings, straight paths. No drawing.
 
-Levels and the order within a level are found by `fast_sugiyama` (Sugiyama's method: longest-path ranks, crossings
-reduced by barycentres). Its heights are taken as a first guess only: they are then straightened by least squares under
-the order, level by level (pool adjacent violators), where heavier edges pull harder. The same graph gives the same
-numbers on every machine.
+The order within a level is found by `fast_sugiyama` (Sugiyama's method: longest-path ranks, crossings reduced by
+barycentres). All edges of a node pass a level at one place, so that what many need is one line with branches. Heights
+are found by least squares under that order, level by level (pool adjacent violators), where heavier edges pull harder.
+The same graph gives the same numbers on every machine.
 """
 
 from __future__ import annotations
 
+from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -18,28 +19,28 @@ Edge: TypeAlias = "tuple[int, int]"
 
 GAP = 16.0  #: between two nodes of a level
 _PASS = 10.0  #: the room of an edge that passes a level
-_CAREFUL = 400  #: of more nodes, crossings are reduced with less care
+_CAREFUL = 600  #: of more nodes and passing places, crossings are reduced with less care
 _SWEEPS = 10
-_UNIT = 10  #: of the heights that are asked for
+_HEAVY = 60.0
 
 
 class Placed(NamedTuple):
-    """`level` and `y` (the middle) of each node; `passes`: for each edge the `y` at which it passes each level in
-    between, from left to right; `height` of all of it, from 0 on."""
+    """`level` and `y` (the middle) of each node; `passes`: for each node the `y` at which its edges pass the levels
+    after its own, as far as they go; `height` of all of it, from 0 on."""
 
     level: list[int]
     y: list[float]
-    passes: dict[Edge, list[float]]
+    passes: list[list[float]]
     height: float
 
 
 class _Item:
-    """A node, or the place at which an edge passes a level."""
+    """A node, or the place at which edges pass a level."""
 
     __slots__ = ("height", "left", "right", "y")
 
-    def __init__(self, y: float, height: float) -> None:
-        self.y = y
+    def __init__(self, height: float) -> None:
+        self.y = 0.0
         self.height = height
         self.left: list[tuple[_Item, float]] = []
         self.right: list[tuple[_Item, float]] = []
@@ -48,101 +49,78 @@ class _Item:
 def place(heights: Sequence[float], edges: Iterable[Edge], heavy: Iterable[Edge] = ()) -> Placed:
     """`heights` of the nodes; `edges` lead from a need to what needs it, and must have no cycle; those of `heavy` are
     kept straight where they can be. Parts that no edge joins are put below each other, in the order of their nodes."""
-    level = [0] * len(heights)
-    y = [0.0] * len(heights)
-    passes: dict[Edge, list[float]] = {}
-    heavier = frozenset(heavy)
+    count = len(heights)
+    items, level, links, chains = _items(heights, sorted(set(edges)), frozenset(heavy))
     floor: dict[int, float] = {}
     height = 0.0
-    for part in _parts(len(heights), sorted(set(edges)), heights):
-        columns, nodes, chains = _items(part, heights, heavier)
+    for part in _parts(len(items), links):
+        columns: dict[int, list[_Item]] = {}
+        for each in part:
+            columns.setdefault(level[each], []).append(items[each])
         _straighten(columns)
-        shift = max([floor.get(at, 0.0) - _top(column[0]) for at, column in columns.items()])
+        shift = max([floor.get(at, 0.0) - column[0].y + column[0].height / 2 for at, column in columns.items()])
         for at, column in columns.items():
             for item in column:
                 item.y = float(round(item.y + shift))
             floor[at] = column[-1].y + column[-1].height / 2 + GAP
             height = max(height, floor[at] - GAP)
-        for node, (at, item) in nodes.items():
-            level[node], y[node] = at, item.y
-        for edge, chain in chains.items():
-            passes[edge] = [item.y for item in chain]
-    return Placed(level, y, passes, height)
-
-
-class _Part(NamedTuple):
-    """One connected part as `fast_sugiyama` has it: `at` gives level and height of nodes and of passing places, which
-    have numbers from `count` on; `links` join neighbouring levels."""
-
-    count: int
-    at: dict[int, tuple[int, float]]
-    links: list[Edge]
-
-
-def _parts(count: int, edges: list[Edge], heights: Sequence[float]) -> list[_Part]:
-    joined = sorted({node for edge in edges for node in edge})
-    lonely = sorted(set(range(count)) - set(joined))
-    parts = [_Part(count, {node: (0, 0.0)}, []) for node in lonely]
-    if edges:
-        parts += _ranked(count, edges, joined)
-    return sorted(parts, key=lambda part: min(part.at))
-
-
-def _ranked(count: int, edges: list[Edge], joined: list[int]) -> Iterable[_Part]:
-    from fast_sugiyama import from_edges
-
-    number = {node: index for index, node in enumerate(joined)}
-    found = from_edges(
-        [(number[need], number[node]) for need, node in edges],
-        minimum_length=1, vertex_spacing=_UNIT, dummy_vertices=True, dummy_size=0.3, ranking_type="up",
-        crossing_minimization="barycenter", transpose=len(joined) <= _CAREFUL, check_layout=False,
-    )  # fmt: skip
-
-    def real(each: int | str) -> int:
-        return joined[int(each)] if int(each) < len(joined) else count + int(each) - len(joined)
-
-    for places, _, _, links in found:
-        lowest = max(down for _, (_, down) in places)
-        at = {real(each): (round((lowest - down) / _UNIT), across) for each, (across, down) in places}
-        yield _Part(count, at, sorted((real(need), real(node)) for need, node in links or ()))
+    return Placed(
+        level[:count], [item.y for item in items[:count]], [[items[at].y for at in one] for one in chains], height
+    )
 
 
 def _items(
-    part: _Part, heights: Sequence[float], heavy: frozenset[Edge]
-) -> tuple[dict[int, list[_Item]], dict[int, tuple[int, _Item]], dict[Edge, list[_Item]]]:
-    """The columns in order, the items of nodes with their levels, and for each edge the items at which it passes."""
-    scale = (max(heights) + GAP) / _UNIT
-    made = {
-        each: _Item(across * scale, heights[each] if each < part.count else _PASS)
-        for each, (_, across) in part.at.items()
-    }
-    ahead: dict[int, list[int]] = {}
-    for one, other in part.links:
-        ahead.setdefault(one, []).append(other)
-    chains: dict[Edge, list[_Item]] = {}
-    for node in sorted(made):
-        if node >= part.count:
-            break
-        for first in ahead.get(node, ()):
-            way = [node, first]
-            while way[-1] >= part.count:
-                way.append(ahead[way[-1]][0])
-            edge = (node, way[-1])
-            chains[edge] = [made[each] for each in way[1:-1]]
-            weight = 60.0 if edge in heavy else 1.0
-            for one, other in zip(way, way[1:]):
-                straight = weight * (1 + (one >= part.count)) * (1 + (other >= part.count))
-                made[one].right.append((made[other], straight))
-                made[other].left.append((made[one], straight))
-    columns: dict[int, list[_Item]] = {}
-    for each in sorted(made, key=lambda each: (part.at[each][0], part.at[each][1], each)):
-        columns.setdefault(part.at[each][0], []).append(made[each])
-    nodes = {each: (part.at[each][0], item) for each, item in made.items() if each < part.count}
-    return columns, nodes, chains
+    heights: Sequence[float], edges: list[Edge], heavy: frozenset[Edge]
+) -> tuple[list[_Item], list[int], list[Edge], list[list[int]]]:
+    """Nodes and behind them passing places; their levels; links between neighbouring levels; the places of each node."""
+    needs: list[list[int]] = [[] for _ in heights]
+    for need, node in edges:
+        needs[node].append(need)
+    level = shape(needs).level
+    items = [_Item(height) for height in heights]
+    chains: list[list[int]] = [[] for _ in heights]
+    weights: dict[Edge, float] = {}
+    for need, node in edges:
+        chain = chains[need]
+        while level[need] + len(chain) + 1 < level[node]:
+            chain.append(len(items))
+            level.append(level[need] + len(chain))
+            items.append(_Item(_PASS))
+        way = [need, *chain[: level[node] - level[need] - 1], node]
+        for link in zip(way, way[1:]):
+            is_within = link[0] >= len(heights) and link[1] >= len(heights)
+            weight = (_HEAVY if (need, node) in heavy else 1.0) * (4.0 if is_within else 1.0)
+            weights[link] = weights.get(link, 0.0) + weight
+    for (one, other), weight in weights.items():
+        items[one].right.append((items[other], weight))
+        items[other].left.append((items[one], weight))
+    return items, level, sorted(weights), chains
+
+
+def _parts(count: int, links: list[Edge]) -> list[list[int]]:
+    """The connected parts by their first nodes, each in the order in which it is to stand in the levels."""
+    joined = sorted({each for link in links for each in link})
+    parts = [[each] for each in sorted(set(range(count)) - set(joined))]
+    if links:
+        from fast_sugiyama import from_edges
+
+        number = {each: index for index, each in enumerate(joined)}
+        found = from_edges(
+            [(number[one], number[other]) for one, other in links],
+            minimum_length=1, vertex_spacing=10, dummy_vertices=False, ranking_type="up",
+            crossing_minimization="barycenter", transpose=len(joined) <= _CAREFUL, check_layout=False,
+        )  # fmt: skip
+        for places, *_ in found:
+            ordered = sorted((-down, across, joined[int(each)]) for each, (across, down) in places)
+            parts.append([each for _, _, each in ordered])
+    return sorted(parts, key=min)
 
 
 def _straighten(columns: dict[int, list[_Item]]) -> None:
     order = sorted(columns)
+    for column in columns.values():
+        for index, item in enumerate(column):
+            item.y = index * (item.height + GAP)
     for sweep in range(_SWEEPS):
         for at in order if sweep % 2 == 0 else reversed(order):
             column = columns[at]
@@ -178,7 +156,3 @@ def _settle(column: list[_Item], sides: list[list[tuple[_Item, float]]]) -> None
 
 def _room(above: _Item, below: _Item) -> float:
     return 2.0 if above.height == below.height == _PASS else GAP
-
-
-def _top(item: _Item) -> float:
-    return item.y - item.height / 2

@@ -84,7 +84,9 @@ def nodes(document: Document, most: int = NODES_MAX, *, folds: bool = True) -> N
     if folds:
         found.fold(most)
     node_of, members = found.numbered()
-    made = [_node(stages, each, stage_marks[each[0]], found.names.get(found.keys[each[0]], ("", ""))) for each in members]
+    made = [
+        _node(stages, each, stage_marks[each[0]], found.names.get(found.keys[each[0]], ("", ""))) for each in members
+    ]
     links = _links(document, edges, ends, edge_marks, node_of)
     return Nodes(stages, edges, made, links, _laid(len(made), links), _remarks(document, at, node_of), node_of)
 
@@ -103,9 +105,7 @@ def _all(document: Document) -> tuple[list[Stage], list[Mapping[str, Any]]]:
     if gone:
         stages += [stage | {"critical": False} for stage in gone["stages"]["removed"]]
         known = {stage["stage"] for stage in stages}
-        edges += [
-            {"kind": "needs", **edge} for edge in gone["edges"]["removed"] if {edge["from"], edge["to"]} <= known
-        ]
+        edges += [{"kind": "needs", **edge} for edge in gone["edges"]["removed"] if {edge["from"], edge["to"]} <= known]
     return stages, edges
 
 
@@ -157,7 +157,9 @@ class _Folding:
         number = {key: index for index, key in enumerate(members)}
         return [number[key] for key in self.keys], [tuple(each) for each in members.values()]
 
-    def _merge(self, classes: Sequence[Hashable], after: str, *, names: bool = True, is_deep: bool = False, least: int = 2) -> None:
+    def _merge(
+        self, classes: Sequence[Hashable], after: str, *, names: bool = True, is_deep: bool = False, least: int = 2
+    ) -> None:
         """Nodes of one level, mark and class become one; an empty class and, unless `is_deep`, a critical node stay."""
         kept = set() if is_deep else self._of([at for at, stage in enumerate(self.stages) if stage["critical"]])
         joined: dict[Hashable, dict[Hashable, None]] = {}
@@ -184,7 +186,9 @@ class _Folding:
         for need, node in self.ends:
             before[self.keys[node]].add(self.keys[need])
             after[self.keys[need]].add(self.keys[node])
-        self._merge([(frozenset(before[key]), frozenset(after[key])) for key in self.keys], " and {m} alike", least=least)
+        self._merge(
+            [(frozenset(before[key]), frozenset(after[key])) for key in self.keys], " and {m} alike", least=least
+        )
 
     def _levels(self) -> None:
         told = self._of(sorted(self.told))

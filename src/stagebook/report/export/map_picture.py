@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 LEFT, TOP = 14, 30  #: of the first box
 BADGE = 9  #: radius of a number
 _LINE, _FIGURE = 14, 18  #: heights within a box
-_CELL = 7.3  #: what a letter takes at most, on average
-_NAME_CELLS, _NAME_LINES = 34, 2
+_NAME_CELLS, _NAME_LINES = 30, 4
+_NARROW = frozenset("ijltfr.,:;'|!()[] ")
 _WIDTH_MIN, _GAP_MIN, _GAP_MAX = 112, 26, 90
 _BENT = 6  #: radius of a bend
 
@@ -66,7 +66,11 @@ class Picture(NamedTuple):
 def picture(found: Nodes) -> Picture:
     names = [_lines(node.name) for node in found.nodes]
     heights = [float(len(lines) * _LINE + _FIGURE) for lines in names]
-    heavy = [(link.need, link.node) for link in found.links if link.style == "critical"]
+    heavy = [
+        (link.need, link.node)
+        for link in found.links
+        if found.nodes[link.need].critical and found.nodes[link.node].critical
+    ]
     placed = map_layout.place(heights, [(link.need, link.node) for link in found.laid], heavy)
     widths = [_width(node, lines) for node, lines in zip(found.nodes, names)]
     bands = _bands(found, placed.level, widths)
@@ -82,14 +86,28 @@ def picture(found: Nodes) -> Picture:
 
 
 def _lines(name: str) -> tuple[str, ...]:
-    lines = wrap(name, _NAME_CELLS)
-    if len(lines) > _NAME_LINES:
-        lines = [*lines[: _NAME_LINES - 1], cut("".join(lines[_NAME_LINES - 1 :]), _NAME_CELLS)]
-    return tuple(lines)
+    """Broken after what parts words in names, where it can be."""
+    lines = []
+    rest = name
+    while cells(rest) > _NAME_CELLS and len(lines) < _NAME_LINES - 1:
+        first = wrap(rest, _NAME_CELLS)[0]
+        at = max(first.rfind(mark) for mark in " ._-/:,")
+        first = first[: at + 1] if at > _NAME_CELLS // 3 and len(first) > _NAME_CELLS - 2 else first
+        lines.append(first)
+        rest = rest[len(first) :].lstrip(" ")
+    return (*lines, cut(rest, _NAME_CELLS))
 
 
 def _width(node: Node, lines: Sequence[str]) -> float:
-    return max(_WIDTH_MIN, *(cells(line) * _CELL + 18 for line in lines), cells(node.figure) * 6 + 18)
+    bold = 1.08 if node.critical else 1.0
+    return max(_WIDTH_MIN, *(bold * sum(map(_letter, line)) + 18 for line in lines), cells(node.figure) * 6.4 + 18)
+
+
+def _letter(letter: str) -> float:
+    """Pixels that a letter takes in the widest of the usual fonts."""
+    if letter in _NARROW:
+        return 4.8
+    return 12.5 if letter in "mwMW@" or not letter.isascii() else 9.0 if letter.isupper() else 8.0
 
 
 def _bands(found: Nodes, level: list[int], widths: list[float]) -> list[Band]:
@@ -122,7 +140,7 @@ def _path(link: Link, boxes: list[Box], placed: map_layout.Placed, bands: list[B
     if to_level <= from_level:
         return f"M{_n(x)} {_n(y)}C{_n(x + 40)} {_n(y)} {_n(goal_x - 40)} {_n(goal_y)} {_n(goal_x)} {_n(goal_y)}"
     parts = [f"M{_n(x)} {_n(y)}"]
-    for at, over in enumerate(placed.passes.get((link.need, link.node), ()), from_level + 1):
+    for at, over in enumerate(placed.passes[link.need][: to_level - from_level - 1], from_level + 1):
         parts.append(_curve(x, y, bands[at].x, TOP + over))
         x, y = bands[at].x + bands[at].width, round(TOP + over, 1)
         parts.append(f"H{_n(x)}")

@@ -3,7 +3,7 @@ names are made harmless here."""
 
 from __future__ import annotations
 
-from stagebook.report.durations import plural, span
+from stagebook.report.durations import count, plural, span
 from stagebook.report.export import map_nodes
 from stagebook.report.harmless import cut, harmless
 
@@ -53,20 +53,24 @@ def _difference(document: Document) -> str:
     parts = []
     for what in ("stages", "edges"):
         for kind in ("added", "removed", "changed"):
-            if count := len(found[what].get(kind, ())):
-                parts.append(f"{plural(count, what[:-1])} {kind}")
+            if number := len(found[what].get(kind, ())):
+                parts.append(f"{plural(number, what[:-1])} {kind}")
     return f"{', '.join(parts) or 'No difference'}, against {name(str(found['base']))}"
 
 
 def about(document: Document) -> list[str]:
     """Counts, the sequential time, and where durations come from."""
     said = [
-        f"{plural(len(document['stages']), 'stage')}, {plural(len(document['edges']), 'edge')}, "
+        f"{_many(len(document['stages']), 'stage')}, {_many(len(document['edges']), 'edge')}, "
         f"{plural(document['depth'], 'level')}, at most {(document.get('widest') or {}).get('stages', document['width'])} at once"
     ]
     if document["sequential_s"] is not None:
         said.append(f"one after another {span(document['sequential_s'])}")
     return said + _sources(document)
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{count(number)} {noun if number == 1 else noun + 's'}"
 
 
 def _sources(document: Document) -> list[str]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Document: TypeAlias = "Mapping[str, Any]"
 
 STYLES = ("/base.css", "page.css")
-SCRIPTS = ("1-facts.js", "2-find.js", "3-rows.js", "4-view.js", "5-draw.js", "6-panel.js", "7-start.js")
+SCRIPTS = (
+    "/base.js", "1-facts.js", "2-find.js", "3-rows.js", "4-view.js", "5-draw.js", "6-panel.js", "7-start.js",
+)  # fmt: skip
 
 
 def render(
