@@ -7,6 +7,8 @@ that have the same neighbours, by levels, and where even those are too many by r
 
 from __future__ import annotations
 
+import itertools
+
 from stagebook.graph.shape import CycleError, shape
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import NOTHING, plural, span
@@ -164,7 +166,7 @@ class _Folding:
         kept = set() if is_deep else self._of([at for at, stage in enumerate(self.stages) if stage["critical"]])
         joined: dict[Hashable, dict[Hashable, None]] = {}
         for at, (stage, each) in enumerate(zip(self.stages, classes)):
-            if each and self.keys[at] not in kept:
+            if each != "" and self.keys[at] not in kept:
                 joined.setdefault((stage["level"], self.marks[at], after, each), {})[self.keys[at]] = None
         new = {old: key for key, some in joined.items() if len(some) >= least for old in some}
         for at, old in enumerate(self.keys):
@@ -250,7 +252,7 @@ def _links(
     node_of: list[int],
 ) -> list[Link]:
     path = document["critical_path"]
-    critical = set(zip(path, path[1:]))
+    critical = set(itertools.pairwise(path))
     needless = {tuple(one["stages"][:2]) for one in findings(document) if one["code"] in NEEDLESS}
     joined: dict[tuple[int, int], list[int]] = {}
     for index, (need, node) in enumerate(ends):
@@ -289,7 +291,7 @@ def _remarks(document: Document, at: Mapping[str, int], node_of: list[int]) -> l
         places = list(dict.fromkeys(node_of[at[id]] for id in one["stages"]))
         lines: list[tuple[int, int]] = []
         if one["code"] == "possible-coupling":
-            lines = list(zip(places, places[1:]))
+            lines = list(itertools.pairwise(places))
         elif one["code"] == "missing-guard":
             lines = [(place, places[0]) for place in places[1:]]
         shown = tuple(lines) if len(lines) <= _LINES_MAX else ()

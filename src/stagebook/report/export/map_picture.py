@@ -87,7 +87,7 @@ def picture(found: Nodes) -> Picture:
 
 def _lines(name: str) -> tuple[str, ...]:
     """Broken after what parts words in names, where it can be."""
-    lines = []
+    lines: list[str] = []
     rest = name
     while cells(rest) > _NAME_CELLS and len(lines) < _NAME_LINES - 1:
         first = wrap(rest, _NAME_CELLS)[0]
@@ -224,10 +224,9 @@ def _joint(left: Box, right: Box) -> tuple[str, float, float]:
             return f"M{_n(x)} {_n(from_y)}V{_n(to_y)}", x, (from_y + to_y) / 2
         x = left.x + left.width
         from_y, to_y = _middle(left), _middle(right)
-        return (
-            f"M{_n(x + 5)} {_n(from_y)}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {_n(x + 5)} {_n(to_y)}",
-            x + 20, (from_y + to_y) / 2,
-        )  # fmt: skip
+        near, far = f"{_n(x + 5)} {_n(from_y)}", f"{_n(x + 5)} {_n(to_y)}"
+        path = f"M{near}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {far}"
+        return path, x + 20, (from_y + to_y) / 2
     x, goal_x = left.x + left.width * 0.75, right.x + right.width * 0.25
     is_down = right.y >= left.y
     y = left.y + left.height + 5 if is_down else left.y - 5

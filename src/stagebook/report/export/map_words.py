@@ -1,5 +1,5 @@
-"""What pictures of a map say in words: verdict, figures of a stage, reasons of an edge, headings of findings. Plain text;
-names are made harmless here."""
+"""What pictures of a map say in words: verdict, figures of a stage, reasons of an edge, headings of findings. Names are
+made harmless here."""
 
 from __future__ import annotations
 
@@ -60,9 +60,10 @@ def _difference(document: Document) -> str:
 
 def about(document: Document) -> list[str]:
     """Counts, the sequential time, and where durations come from."""
+    widest = (document.get("widest") or {}).get("stages", document["width"])
     said = [
         f"{_many(len(document['stages']), 'stage')}, {_many(len(document['edges']), 'edge')}, "
-        f"{plural(document['depth'], 'level')}, at most {(document.get('widest') or {}).get('stages', document['width'])} at once"
+        f"{plural(document['depth'], 'level')}, at most {widest} at once"
     ]
     if document["sequential_s"] is not None:
         said.append(f"one after another {span(document['sequential_s'])}")

@@ -107,7 +107,7 @@ def _view(found: Nodes) -> Facts:
     picture = map_picture.picture(found)
     return {
         "nodes": [
-            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines, "figure": node.figure,
+            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines, "figure": spaced(node.figure),
              "name": node.name, "stages": node.stages, "kind": node.kind, "mark": node.mark, "critical": node.critical}
             for node, box in zip(found.nodes, picture.boxes)
         ],
