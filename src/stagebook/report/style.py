@@ -69,6 +69,9 @@ MARKS = {
     "path": ("┣", "*"),
     "path-last": ("┗", "*"),
     "path-past": ("┃", "|"),
+    "path-bare": ("┇", ":"),
+    "beside": ("∥", "||"),
+    "beside-each-other": ("↔", "<->"),
     "folded": ("▸", "+"),
 }
 
