@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 
 class Sample(NamedTuple):
     """The last attempt of one stage in one run. Seconds, bytes, shares; None is unknown.
@@ -28,6 +32,7 @@ class Sample(NamedTuple):
     rss_bytes: int | None
     read_bytes: int | None
     write_bytes: int | None
+    reason: str | None = None
 
 
 class Run(NamedTuple):
@@ -42,6 +47,8 @@ class Run(NamedTuple):
     wall_s: float
     others_cores: float | None
     max_parallel: int | None
+    commit: str | None = None
+    autogroup: bool | None = None
 
 
 class Samples(NamedTuple):
@@ -50,3 +57,8 @@ class Samples(NamedTuple):
     runs: tuple[Run, ...]
     rows: tuple[Sample, ...]
     left_out: int
+
+
+def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
+    """Of the latest `limit` runs of a pipeline file (absolute path) that say something; a question for `store.ask`."""
+    raise NotImplementedError
