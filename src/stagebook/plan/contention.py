@@ -38,14 +38,16 @@ class Demand(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """`cores` are those left by others. `disk` 1 is one device's time. `waiting` None: nobody waits for what another
-    waits for; 1: waiting is wholly serial. `by_group`: each stage weighs the same for cores, however many threads it
-    has."""
+    """`cores` are those that nobody else has for certain. `disk` 1 is one device's time. `waiting` None: nobody waits
+    for what another waits for; 1: waiting is wholly serial. `by_group`: each stage weighs the same for cores, however
+    many threads it has. `others_cores`: what the rest of the machine would use of `cores`, as one more that asks for
+    its share."""
 
     cores: float
     disk: float = 1.0
     waiting: float | None = None
     by_group: bool = False
+    others_cores: float = 0.0
 
 
 class Calibration(NamedTuple):
@@ -80,7 +82,15 @@ def demand(stage: StageProfile, calibration: Calibration = UNTAUGHT) -> Demand:
 
 
 def capacity(cores: int, others_cores: float | None, calibration: Calibration = UNTAUGHT) -> Capacity:
-    """What is left of a machine with that many cores, of which others keep `others_cores` busy."""
+    """A machine with that many cores, of which others use `others_cores` while a stage or two run beside them. They
+    are no fixed charge: every stage is a session of its own, so the more run at once, the less is left for others."""
+    return Capacity(
+        float(cores), calibration.disk, calibration.waiting, calibration.by_group, max(0.0, others_cores or 0.0)
+    )
+
+
+def left_by(cores: int, others_cores: float | None, calibration: Calibration = UNTAUGHT) -> Capacity:
+    """The same machine in a run of which it is known how many cores others have used in it."""
     left = max(LEAST_CORES, cores - (others_cores or 0.0))
     return Capacity(left, calibration.disk, calibration.waiting, calibration.by_group)
 
@@ -90,10 +100,12 @@ def speeds(demands: Sequence[Demand], capacity: Capacity) -> list[float]:
     resource gives more than it has."""
     crowded = len(demands) > 1
     top = [1.0 / (1.0 + each.gamma * min(1.0, each.cores)) if crowded else 1.0 for each in demands]
+    if capacity.others_cores:
+        top.append(1.0)
     scarce = [each for each in _resources(demands, capacity, crowded) if each.wanted(top) > each.capacity]
     if not scarce:
-        return top
-    limits = [[1.0] * len(demands) for _ in scarce]
+        return top[: len(demands)]
+    limits = [[1.0] * len(top) for _ in scarce]
     for _ in range(ROUNDS if len(scarce) > 1 else 1):
         for at, resource in enumerate(scarce):
             others = limits[:at] + limits[at + 1 :]
@@ -104,7 +116,7 @@ def speeds(demands: Sequence[Demand], capacity: Capacity) -> list[float]:
         if wanted > resource.capacity:
             share = resource.capacity / wanted
             found = [speed * share if need else speed for speed, need in zip(found, resource.needs)]
-    return found
+    return found[: len(demands)]
 
 
 class Shares:
@@ -163,10 +175,14 @@ def _resources(demands: Sequence[Demand], capacity: Capacity, crowded: bool) -> 
     even = [1.0] * len(demands)
     needs = [each.cores * (1.0 + each.gamma) if crowded else each.cores for each in demands]
     weights = even if capacity.by_group else [max(1.0, each.cores) for each in demands]
+    if capacity.others_cores:
+        needs.append(capacity.others_cores)
+        weights = [*weights, max(1.0, capacity.others_cores)]
     found = [_Resource(capacity.cores, needs, weights)]
+    rest = [0.0] * (len(needs) - len(demands))  # others' use of these is in the capacities as they were measured
     disk = [each.disk for each in demands]
     if any(disk):
-        found.append(_Resource(capacity.disk, disk, even))
+        found.append(_Resource(capacity.disk, disk + rest, even + rest))
     if capacity.waiting is not None:
-        found.append(_Resource(capacity.waiting, [each.waiting for each in demands], even))
+        found.append(_Resource(capacity.waiting, [each.waiting for each in demands] + rest, even + rest))
     return found
