@@ -30,8 +30,8 @@ def known(
     pipeline: Pipeline, samples: Samples | None, cores: int, *, seed: int = 0, count: int = DRAWS,
     others_cores: float | None = None,
 ) -> Known:  # fmt: skip
-    """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of them,
-    if it is to be another figure than in the latest runs."""
+    """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of
+    them, if it is to be another figure than in the latest runs."""
     found = profile.build(pipeline, samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
