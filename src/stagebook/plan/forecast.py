@@ -77,16 +77,19 @@ def forecast(pipeline: Pipeline, choice: Choice, basis: Basis, *, workers: int |
 
 
 def forecasts(
-    pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, workers: int | None = None
+    pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, runs: int | None = None, workers: int | None = None
 ) -> list[Forecast]:
-    """The same of several choices on the same draws, and as many of them for each."""
+    """The same of several choices on the same draws, and as many of them for each: `runs`, or until all are firm."""
     plans = [build.build(pipeline, choice) for choice in choices]
-    return [_forecast(plan, ends, basis) for plan, ends in zip(plans, _play(plans, basis, workers))]
+    played = _play(plans, basis, runs, workers)
+    return [_forecast(plan, found, basis) for plan, found in zip(plans, played)]
 
 
-def ends(pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, workers: int | None = None) -> list[list[End]]:
+def ends(
+    pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, runs: int | None = None, workers: int | None = None
+) -> list[list[End]]:
     """How each simulated run ends, by choice and draw: for comparisons draw by draw."""
-    return _play([build.build(pipeline, choice) for choice in choices], basis, workers)
+    return _play([build.build(pipeline, choice) for choice in choices], basis, runs, workers)
 
 
 def typical(pipeline: Pipeline, choice: Choice, basis: Basis) -> Played:
