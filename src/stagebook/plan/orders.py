@@ -16,7 +16,7 @@ import re
 
 from stagebook.graph import findings
 from stagebook.graph.artifacts import read_of
-from stagebook.graph.shape import order
+from stagebook.graph.shape import order, shape
 from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Output, Pipeline, Stage
 from stagebook.model.value import NamedTuple
@@ -195,3 +195,8 @@ def _writes_by_name(stage: Stage) -> bool:
     """Whether a command of a stage that declares no outputs sends its output somewhere all the same."""
     texts = [stage.command] if isinstance(stage.command, str) else []
     return any(re.search(r">\s*[^&\s]|\btee\b|--out|\s-o\s", text) for text in texts)
+
+
+def width(needs: Sequence[Sequence[int]]) -> int:
+    """The size of the largest level: so many can run at once for certain."""
+    return max(1, shape(needs).width) if needs else 1
