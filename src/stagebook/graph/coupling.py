@@ -27,13 +27,14 @@ _COMMAND_MAX = 4000
 _writes = re.compile(r"(?:^|[\s;&|(])(?:[12&]?>{1,2}\|?\s*|tee (?:-a )?)([\w./@+-]+)(?![\w./@+${*'\"-])")
 _sqlite = re.compile(r"\bsqlite3 (?:-\S+ )*([\w./@+-]+\.\w+)")
 _port = re.compile(r"(?:\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0):|--port[= ])(\d{2,5})\b")
-_url = re.compile(
-    r"\b(postgres(?:ql)?|mysql|mariadb|mongodb|redis|amqp|sqlite|mssql)(?:\+\w+)*://([^\s'\"]+)"
-)
+_url = re.compile(r"\b(postgres(?:ql)?|mysql|mariadb|mongodb|redis|amqp|sqlite|mssql)(?:\+\w+)*://([^\s'\"]+)")
 _ends = re.compile(r"[?#;&,)]")
 _tree = re.compile(r"(?:^|[\n;&|(]\s*|\s)git (?:-\S+ )*(checkout|switch|reset|clean|pull|merge|rebase|stash|am)\b")
 _installs = (
-    (re.compile(r"(?:^|[\n;&|(]\s*)(?:npm (?:ci|i|install)|yarn install|pnpm (?:i|install))\b"), "node_modules in {dir}"),
+    (
+        re.compile(r"(?:^|[\n;&|(]\s*)(?:npm (?:ci|i|install)|yarn install|pnpm (?:i|install))\b"),
+        "node_modules in {dir}",
+    ),
     (re.compile(r"(?:^|[\n;&|(]\s*|sudo )apt(?:-get)? (?:-\S+ )*(?:install|update|upgrade)\b"), "the lock of dpkg"),
     (re.compile(r"(?:^|[\n;&|(]\s*)(?:pip3?|python3? -m pip) install (?!.*--target)"), "the Python environment"),
     (re.compile(r"(?:^|[\n;&|(]\s*)bundle install\b"), "the gems of {dir}"),
@@ -230,7 +231,12 @@ def _things(stage: Stage, folder: str, own_tree: bool) -> Iterator[tuple[str, st
 
 def _of_command(text: str, folder: str, own_tree: bool) -> Iterator[tuple[str, str, str]]:
     for path in (*_writes.findall(text), *_sqlite.findall(text)):
-        if path.startswith("/dev/") or path.strip("/.+-").isdigit() or not path.strip("./") or (own_tree and not path.startswith("/")):
+        if (
+            path.startswith("/dev/")
+            or path.strip("/.+-").isdigit()
+            or not path.strip("./")
+            or (own_tree and not path.startswith("/"))
+        ):
             continue
         yield "file", f"file {_joined(folder, path)}", "write"
     if own_tree:
@@ -274,4 +280,3 @@ def listed(names: Sequence[str]) -> str:
     if len(names) > _NAMES_MAX + 1:
         return f"{', '.join(names[:_NAMES_MAX])} and {len(names) - _NAMES_MAX} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-

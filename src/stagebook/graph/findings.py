@@ -307,7 +307,9 @@ def _implied(all_edges: list[Edge]) -> Iterator[Finding]:
             why = f"the other needs of {edge.stage} lead to {edge.need} too"
             said = f"{edge.need} → {edge.stage} is implied"
             both = (edge.need, edge.stage)
-            yield Finding("implied-need", "note", edge.line, said, both, why, "it may be left out", edges=(both,), minor=True)
+            yield Finding(
+                "implied-need", "note", edge.line, said, both, why, "it may be left out", edges=(both,), minor=True
+            )
 
 
 def _coupled(pipeline: Pipeline, found: coupling.Shared) -> Finding:

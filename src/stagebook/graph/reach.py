@@ -130,7 +130,9 @@ def alone(needs: Needs) -> list[bool]:
             dependents[need].append(node)
     after = _left_when_single(needs, dependents)
     before = _left_when_single(dependents, needs)
-    return [one is not None and other is not None and one + other == len(needs) - 1 for one, other in zip(after, before)]
+    return [
+        one is not None and other is not None and one + other == len(needs) - 1 for one, other in zip(after, before)
+    ]
 
 
 def _left_when_single(needs: Needs, dependents: Needs) -> list[int | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from stagebook.graph import findings
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders
-from stagebook.plan.forecast import End, Forecast, ends, forecasts, quantile, typical
+from stagebook.plan.forecast import Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
 from stagebook.plan.profile import ENOUGH
 from stagebook.plan.recommendation import Change, Evidence, Recommendation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.known import Known
+    from stagebook.simulate.spread import End
     from stagebook.scheduler.plan import Choice
 
 #: What saves less than this share of a run is not worth a change of the file.
@@ -280,7 +281,8 @@ class _Search:
         if 0 < self.known.profile.runs < ENOUGH:
             yield f"insufficient data ({plural(self.known.profile.runs, 'run')}, need {ENOUGH})"
         if takes.beyond:
-            yield f"more at once than was ever measured ({self.known.calibration.at_jobs}): above that it is extrapolated"
+            seen = self.known.calibration.at_jobs
+            yield f"more at once than was ever measured ({seen}): above that it is extrapolated"
 
     def _sequential(
         self, chosen: _Option, best: _Option, sla_s: float | None, met: bool | None, kept: Sequence[Change]
@@ -304,7 +306,7 @@ class _Search:
     def _more_jobs(self, chosen: _Option) -> Iterator[str]:
         """What the next larger job count would bring, or cost."""
         if chosen.units:
-            options = [option for option in self._options(chosen.units)]
+            options = self._options(chosen.units)
         else:
             options = [option for option in self._options(()) if option.jobs is not None]
         more = [option for option in options if (option.jobs or 0) > (chosen.jobs or 0)]
@@ -312,7 +314,7 @@ class _Search:
             return
         last = more[-1]
         gain = 1 - last.forecast.makespan_s / chosen.forecast.makespan_s if chosen.forecast.makespan_s else 0.0
-        binds = ", ".join(self.sweep.binds[:1]) if isinstance(self.sweep.binds, tuple) else str(self.sweep.binds)
+        binds = self.sweep.binds[0] if self.sweep.binds else ""
         said = (
             f"saves {gain:.0%} more"
             if gain > 0.004
