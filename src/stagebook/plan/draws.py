@@ -139,7 +139,7 @@ def _deviations(stage: StageProfile) -> Mapping[int, float]:
     found: dict[int, float] = {}
     if stage.source != "history":
         return found
-    for lot in stage.lots():
+    for lot in filter(None, stage.lots()):
         middle = log(max(median([stage.walls_s[at] for at in lot]), _LEAST_S))
         if len(lot) > 1 or len(stage.walls_s) == 1:
             found |= {stage.runs_at[at]: log(max(stage.walls_s[at], _LEAST_S)) - middle for at in lot}
