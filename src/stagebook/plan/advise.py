@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.known import Known
-    from stagebook.simulate.spread import End
     from stagebook.scheduler.plan import Choice
+    from stagebook.simulate.spread import End
 
 #: What saves less than this share of a run is not worth a change of the file.
 WORTH = 0.01

@@ -25,6 +25,11 @@ class Known(NamedTuple):
     basis: Basis
     cores: int
 
+    def durations_ms(self, pipeline: Pipeline) -> tuple[tuple[str, int], ...]:
+        """What each stage usually takes, as `Choice.durations_ms` holds it: priorities come from it as in a run."""
+        known = zip(pipeline.stages, self.profile.stages)
+        return tuple([(stage.id, round(found.median_s * 1000)) for stage, found in known if found.source != "guess"])
+
 
 def known(
     pipeline: Pipeline, samples: Samples | None, cores: int, *, seed: int = 0, count: int = DRAWS,
