@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 stagebook plan
 stagebook plan --jobs 1,2,4,8
+stagebook plan --accept lint->unit --apply
 stagebook plan --limits --days 14 --check"""
 
 JOBS_MAX = 100_000
@@ -32,6 +33,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward")
     parser.add_argument("--jobs", metavar="N,N…", help="the job counts to simulate; default: 1, 2, 4 … while of use")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulated runs; default: 0")
+    parser.add_argument("--apply", action="store_true", help="write what is recommended into FILE, by small edits")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="A→B",
+        help="vouch that B needs nothing of A, though nothing in the file says so; A->B does as well",
+    )  # fmt: skip
     parser.add_argument("--limits", action="store_true", help="use on record against each cap, and jobs to recommend")
     parser.add_argument("--days", type=int, default=7, metavar="N", help="with --limits, days back; default: 7")
     parser.add_argument(
@@ -57,8 +63,12 @@ def execute(args: Namespace) -> int:
     found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
     choice = choice._replace(durations_ms=found.durations_ms(pipeline))
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
-    advised = advise.advise(pipeline, choice, found, swept)
+    advised = advise.advise(pipeline, choice, found, swept, _accepted(args.accept, pipeline))
     told = document.document(pipeline, found, swept, advised)
+    if args.apply:
+        from stagebook.cli import apply
+
+        told["applied"] = apply.apply(pipeline, advised, choice)
     if args.json:
         output.say_json(told)
     else:
@@ -84,6 +94,22 @@ def _jobs(text: str | None) -> list[int]:
     if not all(each.isascii() and each.isdigit() and 0 < int(each) <= JOBS_MAX for each in counts):
         raise usage_error(f"--jobs '{text}' is not a list of numbers from 1 to {JOBS_MAX}, such as 1,2,4,8")
     return [int(each) for each in counts]
+
+
+def _accepted(words: list[str], pipeline: Pipeline) -> set[tuple[str, str]]:
+    """The needs, directly or over others, that a person says are none."""
+    ids = {stage.id for stage in pipeline.stages}
+    found = set()
+    for text in words:
+        first, arrow, second = text.partition("→") if "→" in text else text.partition("->")
+        pair = first.strip(), second.strip()
+        if not arrow or not all(pair):
+            raise usage_error(f"--accept '{text}' is not two stages with an arrow between them, such as lint->unit")
+        for name in pair:
+            if name not in ids:
+                raise usage_error(f"--accept '{text}': {pipeline.file} has no stage `{name}`")
+        found.add(pair)
+    return found
 
 
 def _choice(pipeline: Pipeline) -> Choice:

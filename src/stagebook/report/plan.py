@@ -22,6 +22,8 @@ def render(plan: Mapping[str, Any], style: Style) -> list[str]:
     told = [*found["changes"], *found["kept"]]
     for number, change in enumerate(told, 1):
         lines += ["", *_change(number, change, style)]
+    if "applied" in plan:
+        lines += ["", *_applied(plan["applied"], style)]
     lines += ["", *_standing(plan, style)]
     return [style.plain(line) for line in lines]
 
@@ -116,3 +118,10 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     for lack in profile["lacks"]:
         lines += wrap(f"not known: {harmless(lack)}", style.width - 1)
     return lines
+
+
+def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
+    if not applied["edits"]:
+        return wrap(f"nothing to apply: {harmless(applied['file'])} is as recommended", style.width - 1)
+    lines = wrap(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style.width - 1)
+    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]

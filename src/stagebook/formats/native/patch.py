@@ -246,3 +246,12 @@ def _word(name: str) -> str:
     import json
 
     return json.dumps(name, ensure_ascii=False)
+
+
+def diff(before: bytes, after: bytes, name: str) -> str:
+    """What was changed, as a unified diff that `git apply` and `patch` take; empty where nothing was."""
+    from difflib import unified_diff
+
+    old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
+    lines = list(unified_diff(old, new, f"a/{name}", f"b/{name}"))
+    return "".join([line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines])
