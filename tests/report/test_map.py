@@ -54,12 +54,13 @@ def test_the_document_has_the_keys_of_the_door() -> None:
     assert (found["pipeline"], found["format"], found["depth"], found["width"]) == ("release", "native", 9, 6)
     assert found["stages"][2] == {
         "stage": "unit[python=3.11]", "level": 1, "needs": ["checkout"], "line": 3, "kind": "run", "condition": None,
-        "matrix": {"python": "3.11"}, "duration_s": 122.0, "slack_s": found["stages"][2]["slack_s"], "slack": None,
-        "critical": False,
+        "matrix": {"python": "3.11"}, "group": None, "duration_s": 122.0, "known_s": None, "took_s": 122.0,
+        "slack_s": 178.0, "slack": None, "critical": False, "alone": False, "is_test": True, "outside": None,
+        "tolerance": "fails the run", "ordering": None, "mode": "parallel",
     }  # fmt: skip
     assert found["stages"][16]["condition"] == "params.channel == 'stable'"
-    assert {"from": "checkout", "to": "lint", "kind": "needs"} in found["edges"]
-    assert {"from": "approve", "to": "deploy", "kind": "gate"} in found["edges"]
+    kinds = {(edge["from"], edge["to"]): edge["kind"] for edge in found["edges"]}
+    assert (kinds["checkout", "lint"], kinds["approve", "deploy"]) == ("needs", "gate")
     assert len(found["edges"]) == sum(len(one.needs) for one in RELEASE.stages)
 
 
@@ -109,7 +110,7 @@ def test_a_large_map_folds_by_level_and_keeps_the_critical_path() -> None:
         for index in range(20)
     ]
     lines = render(document(pipeline(*stages)), Style())
-    assert len(lines) < 80
+    assert len(lines) < 100
     assert sum("s" + str(level) + "-7" in line for level in range(30) for line in lines if "┃  " not in line) >= 30
     assert sum("19 more ▸" in line for line in lines) == 30
 
@@ -131,10 +132,10 @@ def test_r064_an_edge_through_a_file_is_drawn_with_its_path() -> None:
         stage("size", 5, "build", "unit", via={"build": "dist/\x1b[31m.whl"}, declared=("build",)),
     )
     found = document(made)
-    assert found["edges"] == [
-        {"from": "build", "to": "unit", "kind": "artifact", "via": "dist/app.whl"},
-        {"from": "build", "to": "size", "kind": "needs", "via": "dist/\x1b[31m.whl"},
-        {"from": "unit", "to": "size", "kind": "needs"},
+    assert [(edge["from"], edge["to"], edge["kind"], edge.get("via")) for edge in found["edges"]] == [
+        ("build", "unit", "artifact", "dist/app.whl"),
+        ("build", "size", "needs", "dist/\x1b[31m.whl"),
+        ("unit", "size", "needs", None),
     ]
     text = "\n".join(render(found, Style(120)))
     assert "build via dist/app.whl" in text

@@ -62,10 +62,11 @@ class Edge(NamedTuple):
 
 class Finding(NamedTuple):
     """`code`: `needless-order`, `implied-need`, `possible-coupling` or `missing-guard`. `level`: `error`, `warning` or
-    `note`. `stages`: those it is about; the need first, then the stage; the unguarded one first, then what it should
-    wait for. `shared`: what stages share. `saves_ms`: of needless order, what leaving it out saves; `costs_ms`: of a missing guard, what
-    waiting costs; None where no duration is known. `evidence`: of needless order, `declared` or `none`. `edges`: needs it is about, as (need, stage). `instead`: those that must come in its place, so that no guard is lost. `minor`: nothing is gained
-    or lost by it as it stands."""
+    `note`. `stages`: those it is about; of a missing guard the unguarded one first, then what it should wait for.
+    `edges`: needs it is about, as (need, stage); `instead`: those that must come in their place, so that no guard is
+    lost. `shared`: what stages share. `saves_ms`: of needless order, what leaving it out saves; `costs_ms`: of a
+    missing guard, what waiting costs; None where no duration is known. `evidence`: of needless order, `declared` or
+    `none`. `minor`: nothing is gained or lost by it as it stands."""
 
     code: str
     level: str

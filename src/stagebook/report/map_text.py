@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
 FINDINGS_MAX = 12  #: of more, the rest is counted
+FINDINGS_FEW = 4  #: the same where levels fold
 _MARKS_MAX = 4
 _TOGETHER_MAX = 12
 _WORDS = {
@@ -46,7 +47,9 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     if not map_document["stages"]:
         return lines
     found = [each for each in map_document["findings"] if is_open or not each["minor"]]
-    told = found if is_open else found[:FINDINGS_MAX]
+    told = (
+        found if is_open else _worst(found, FINDINGS_FEW if len(map_document["stages"]) > STAGES_MAX else FINDINGS_MAX)
+    )
     rows = [
         _Line(row.level, style.plain(row.name), row.critical, row.bare, *map(style.plain, row[4:]))
         for row in _rows(map_document, is_open, told)
@@ -55,6 +58,12 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     if "diff" in map_document:
         lines += ["", *difference(map_document["diff"], style)]
     return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
+
+
+def _worst(found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Errors before warnings before notes, told in the order of their numbers."""
+    by_level = sorted(found, key=lambda each: list(_COLORS).index(each["level"]))
+    return sorted(by_level[:most], key=lambda each: each["number"])
 
 
 def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
@@ -243,7 +252,7 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
         lines += _advice(map_document, each, style)
     if more > 0:
-        lines += ["", f"{more} more of this kind, -v lists them"]
+        lines += ["", f"{more} more findings, -v lists them"]
     minor = [each for each in map_document["findings"] if each["minor"]]
     if minor and not any(each["minor"] for each in told):
         lines += ["", *wrap(_of_minor(minor), style.width - 1)]
@@ -300,8 +309,11 @@ def difference(diff: Mapping[str, Any], style: Style) -> list[str]:
     base = style.plain(harmless(diff["base"]))
     if not found:
         return wrap(f"the same as in {base}", style.width - 1)
-    counts = [f"{sign}{len(kinds[kind])}" for kinds in (stages, edges) for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed"))]  # fmt: skip
-    lines = wrap(f"against {base}: stages {' '.join(counts[:3])}, edges {' '.join(counts[3:])}", style.width - 1)
+    counts = [
+        " ".join(f"{sign}{len(each[kind])}" for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")))
+        for each in (stages, edges)
+    ]
+    lines = wrap(f"against {base}: stages {counts[0]}, edges {counts[1]}", style.width - 1)
     colors = {"+": "success", "-": "failure", "~": "warning"}
     for sign, text in found:
         first, *rest = wrap(style.plain(text), style.width - 5)
