@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.report import golden
+from tests.report.maps import RELEASE, changed, pipeline, stage
 
-from stagebook.model.pipeline import Condition, Pipeline, Stage
+from stagebook.model.pipeline import Condition
 from stagebook.model.problem import Problem
 from stagebook.report.harmless import cells
 from stagebook.report.map import document
-from stagebook.report.map_text import render
+from stagebook.report.map_text import render, table
 from stagebook.report.style import Style
-
-
-def stage(name: str, seconds: float | None, *needs: str, **more: Any) -> Stage:
-    cell = {"python": name[name.index("=") + 1 : -1]} if name.endswith("]") else None
-    return Stage(
-        id=name, name=name.split("[")[0], line=3, col=3, kind=more.pop("kind", "run"), needs=needs, cell=cell,
-        duration_ms=None if seconds is None else int(seconds * 1000), **more,
-    )  # fmt: skip
-
-
-def pipeline(*stages: Stage, **more: Any) -> Pipeline:
-    return Pipeline(name="release", file="/x/stagebook.yaml", format="native", digest="0", stages=stages, **more)
-
-
-RELEASE = pipeline(
-    stage("checkout", 9),
-    stage("lint", 38, "checkout"),
-    stage("unit[python=3.11]", 122, "checkout"),
-    stage("unit[python=3.13]", 131, "checkout"),
-    stage("build", 107, "checkout"),
-    stage("scan", 51, "checkout"),
-    stage("docs", 32, "checkout"),
-    stage("image", 58, "build"),
-    stage("migrate", 66, "build"),
-    stage("package", 23, "unit[python=3.11]", "unit[python=3.13]", "build"),
-    stage("integration", 158, "image", "lint"),
-    stage("e2e", 117, "image"),
-    stage("contract", 52, "image"),
-    stage("deploy-staging", 48, "integration", "e2e", "package"),
-    stage("smoke", 25, "deploy-staging"),
-    stage("approve", None, "smoke", kind="gate"),
-    stage("deploy", 61, "approve", when=Condition("params.channel == 'stable'")),
-    stage("cleanup", 7, "deploy"),
-)
 
 
 def test_the_document_has_the_keys_of_the_door() -> None:
@@ -58,7 +23,8 @@ def test_the_document_has_the_keys_of_the_door() -> None:
         "slack_s": 178.0, "slack": None, "critical": False, "alone": False, "is_test": True, "outside": None,
         "tolerance": "fails the run", "ordering": None, "mode": "parallel",
     }  # fmt: skip
-    assert found["stages"][16]["condition"] == "params.channel == 'stable'"
+    on_stable = document(pipeline(stage("deploy", 61, when=Condition("params.channel == 'stable'"))))
+    assert on_stable["stages"][0]["condition"] == "params.channel == 'stable'"
     kinds = {(edge["from"], edge["to"]): edge["kind"] for edge in found["edges"]}
     assert (kinds["checkout", "lint"], kinds["approve", "deploy"]) == ("needs", "gate")
     assert len(found["edges"]) == sum(len(one.needs) for one in RELEASE.stages)
@@ -147,3 +113,14 @@ def test_the_cells_of_a_matrix_are_named_once_with_their_path() -> None:
     via = {cell.id: "reports/*.xml" for cell in cells_of}
     made = pipeline(*cells_of, stage("merge", 1, *via, via=via))
     assert "unit via reports/*.xml" in "\n".join(render(document(made), Style(120)))
+
+
+def test_what_differs_is_marked_and_listed() -> None:
+    golden.check("map-diff-80", render(changed(), Style()))
+    lines = render(changed(), Style(ascii=True, width=60))
+    assert all(line.isascii() and len(line) < 60 for line in lines)
+
+
+def test_what_stages_say_of_themselves() -> None:
+    golden.check("map-table-80", table(document(RELEASE), Style()))
+    assert max(map(len, table(document(RELEASE), Style(width=40)))) < 40
