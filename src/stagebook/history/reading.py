@@ -275,8 +275,9 @@ def _journal(
 
 
 def _stage(
-    attempts: tuple[Attempt, ...], end: End | None, around: Mapping[str, Any], told: list[Row], wall: Callable[[int], int]
-) -> Row:
+    attempts: tuple[Attempt, ...], end: End | None, around: Mapping[str, Any], told: list[Row],
+    wall: Callable[[int], int],
+) -> Row:  # fmt: skip
     wall_us = wait_us = None
     if attempts:
         wait_us = sum([attempt.started_us - attempt.ready_us for attempt in attempts])
