@@ -114,7 +114,8 @@ def spread_of(profile: Profile, pipeline: Pipeline) -> Spread:
     for some in far:
         for run, deviation in some.items():
             by_run.setdefault(run, []).append(deviation)
-    common = {run: median(found) for run, found in by_run.items()}
+    common = dict.fromkeys([run for stage in profile.stages for run in stage.runs_at], 0.0)
+    common |= {run: median(found) for run, found in by_run.items()}
     rests = [[deviation - common[run] for run, deviation in some.items()] for some in far]
     pooled = [rest for some in rests if len(some) >= ENOUGH for rest in some]
     off: dict[int, set[int]] = {}
@@ -149,7 +150,7 @@ def _deviations(stage: StageProfile) -> Mapping[int, float]:
     if stage.source != "history":
         return found
     for lot in stage.lots():
-        if len(lot) > 1 or len(stage.walls_s) == 1:
+        if len(lot) > 1:
             logs = {stage.runs_at[at]: log(max(stage.walls_s[at], _LEAST_S)) for at in lot}
             middle = median(logs.values())
             found |= {run: value - middle for run, value in logs.items()}
