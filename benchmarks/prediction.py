@@ -1,4 +1,4 @@
-"""How well a parallel run is predicted from sequential runs and one or two at 2 jobs: real pipelines, run by `stagebook`.
+"""How well parallel runs are predicted from runs in sequence and two at 2 jobs: real pipelines, run by `stagebook`.
 
     python benchmarks/prediction.py [--rounds N] [--quick] [--only NAME] [--json FILE] [--dir DIR]
 
@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import command
@@ -62,7 +62,8 @@ class Cell(NamedTuple):
     floor: float
 
     def error(self, which: str) -> float:
-        return 100 * abs(getattr(self, which) / self.real - 1)
+        predicted: float = getattr(self, which)
+        return 100 * abs(predicted / self.real - 1)
 
 
 class Model:
@@ -104,7 +105,9 @@ class Subject:
         """Make one run, and say which it is."""
         how = ["--sequential"] if jobs == 1 else ["-j", str(jobs)]
         argv = [sys.executable, "-P", "-m", "stagebook", "run", "--json", "--quiet", *how]
-        done = subprocess.run(argv, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            argv, check=False, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
         if done.returncode:
             raise RuntimeError(f"{self.kind}: exit {done.returncode}\n{done.stderr[-500:]}")
         return str(json.loads(done.stdout)["run"])
@@ -142,7 +145,7 @@ def predict(section: Section, kind: str) -> None:
             again = [jobs for jobs, run in made if abs((seen[run].others_cores or 0.0) - usual) > LOAD]
             made += [(jobs, subject.run(jobs)) for jobs in again]
     found = subject.samples()
-    cells = _cells(kind, model, found.runs, dict((run, jobs) for jobs, run in made), usual, rounds)
+    cells = _cells(kind, model, found.runs, {run: jobs for jobs, run in made}, usual, rounds)
     section.raw[kind] = {
         "cells": [cell._asdict() for cell in cells], "calibration": model.calibration._asdict(),
         "runs": [run._asdict() for run in found.runs], "rows": [row._asdict() for row in found.rows],
@@ -156,7 +159,7 @@ def _cells(
 ) -> list[Cell]:
     """Of the runs made for comparison; where some were made again, of those whose load was nearest to the usual."""
     taken: dict[int, list[tuple[float, Run, Run]]] = {}
-    for before, run in zip(runs, runs[1:]):
+    for before, run in pairwise(runs):
         if run.run in jobs_of:
             off = abs((run.others_cores or 0.0) - usual)
             taken.setdefault(jobs_of[run.run], []).append((off, run, before))
