@@ -91,9 +91,9 @@ def look(section: Section) -> None:
 
 
 def cover(section: Section) -> None:
-    """Whether the interval, looked at after every pair, ever leaves out the true ratio, and how wide it is at the end."""
+    """Whether the interval ever leaves out the true ratio, looked at after every pair, and how wide it is."""
     logs = recorded()
-    draws = 50 if section.quick else 500
+    draws = 50 if section.quick else 200
     section.head(f"the interval after every pair: {draws} experiments of {PAIRS} pairs, true ratio 0.8×")
     true = float(numpy.log(0.8))
     missed, widths = 0, {count: [] for count in (8, 12, 20, PAIRS)}

@@ -63,13 +63,13 @@ def points(rate: Mapping[str, Any]) -> str:
 
 
 def differs(document: Document, each: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """Rows of one comparison: measure, first arm, second arm, difference, what it says. Unknown figures of both arms
-    have no row."""
+    """Rows of one comparison: measure, first arm, second arm, difference, what it says. What is unknown or
+    nothing in both arms has no row."""
     first, second = (arm_named(document, each[name]) for name in ("over", "arm"))
     shown = each["shown"] if each["shown"] in ("shorter", "longer", "same") else None
     rows = [("time, median", span(first["median_s"]), span(second["median_s"]), ratio(each["ratio"]), SAYS[shown])]
     for name, measure, say in RESOURCES:
-        if first[name] is not None or second[name] is not None:
+        if first[name] or second[name]:
             found = each["resources"].get(name)
             rows.append((measure, say(first[name]), say(second[name]), ratio(found), _says(found)))
     failed = each["failure_rate"]

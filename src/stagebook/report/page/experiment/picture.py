@@ -65,7 +65,14 @@ def intervals(rows: Sequence[tuple[str, Mapping[str, Any]]], same: str) -> str:
 
     height = 34 * len(rows) + 4
     parts = []
-    for mark in (1 / 16, 1 / 8, 1 / 4, 0.5, 0.75, 1, 1.5, 2, 4, 8, 16):
+    marks = (
+        (0.5, 0.7, 0.85, 1, 1.2, 1.4, 2)
+        if reach < 1.2
+        else (0.25, 0.5, 1, 2, 4)
+        if reach < 3
+        else (1 / 16, 1 / 4, 1, 4, 16)
+    )
+    for mark in marks:
         if abs(log2(mark)) <= reach:
             x = f"{place(mark, 0):.2f}%"
             parts.append(f'<line class="{"one" if mark == 1 else "gl"}" x1="{x}" x2="{x}" y1="0" y2="{height}"/>')
