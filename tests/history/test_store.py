@@ -179,12 +179,13 @@ def older(past: Past) -> None:
     """Take the database back to schema 1, as a Stagebook of that time would have left it."""
     counts(past.state)
     raw = sqlite3.connect(database(past))
-    for name in ("tests_run", "tests_case"):
+    for name in ("tests_run", "tests_case", "runs_file"):
         raw.execute(f"DROP INDEX {name}")
     raw.execute("DROP TABLE tests")
     for table, column in (
         ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("runs", "journal_ctime_ns"),
-        ("stages", "company"), ("attempts", "company"),
+        ("stages", "company"), ("attempts", "company"), *((("runs", name)) for name in ("others_cores", "autogroup")),
+        *(("stages", name) for name in ("delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes")),
     ):  # fmt: skip
         raw.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     raw.execute("UPDATE alembic_version SET version_num = '1'")

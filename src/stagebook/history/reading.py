@@ -19,7 +19,7 @@ from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.retelling import retell, usage_of
 from stagebook.record.state import journal_path, open_regular
-from stagebook.record.story import UNKNOWN, Attempt, End
+from stagebook.record.story import UNKNOWN, Around, Attempt, End, around_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,12 +48,15 @@ class Journal(NamedTuple):
 
 STAGE = (
     "stage", "outcome", "reason", "flaky", "attempts", "started_us", "wall_us", "wait_us", "waited", "work_us",
-    "cpu_us", "rss_bytes", "company",
+    "cpu_us", "rss_bytes", "company", "delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes",
 )  # fmt: skip
 ATTEMPT = (
     "stage", "attempt", "outcome", "reason", "exit", "signal", "started_us", "wall_us", "wait_us", "waited", "cpu_us",
     "rss_bytes", "rss_method", "read_bytes", "write_bytes", "method", "log", "taken_back", "company",
 )  # fmt: skip
+
+
+_NO_AROUND = Around()
 
 
 class _Odd(Exception):
@@ -169,7 +172,8 @@ def _exited(attempts: dict[str, list[Attempt]], record: dict[str, Any]) -> None:
         ready_us = us if ready is None else min(us, round(ready * 1_000_000))
         begun = Attempt(record["attempt"], ready_us, us, record.get("waited"), None)
     outcome, reason, usage = record["outcome"], record.get("reason"), usage_of(record.get("usage")) or UNKNOWN
-    known.append(Attempt(*begun[:5], us, outcome, reason, record.get("exit"), record.get("signal"), usage))
+    around = around_of(record.get("around"))
+    known.append(Attempt(*begun[:5], us, outcome, reason, record.get("exit"), record.get("signal"), usage, around))
 
 
 def _used(attempts: dict[str, list[Attempt]], record: dict[str, Any]) -> None:
@@ -249,6 +253,7 @@ def _journal(
         "dirty": first.get("dirty"),
     }
     if last is not None:
+        around = last.get("around") or {}
         run |= {
             "outcome": last["outcome"],
             "reason": last.get("reason"),
@@ -259,6 +264,8 @@ def _journal(
             "sum_us": _us(last.get("sum_s")),
             "cpu_us": _us(last.get("cpu_s")),
             "max_parallel": last.get("max_parallel"),
+            "others_cores": around.get("others_cores"),
+            "autogroup": around.get("autogroup"),
         }
     return Journal(run, stages, rows, "")
 
@@ -272,6 +279,9 @@ def _stage(attempts: tuple[Attempt, ...], end: End | None, told: list[Row], wall
     elif end is not None and end.ready_us is not None:
         wait_us = end.us - end.ready_us
     last = told[-1] if told else (None,) * (len(ATTEMPT) - 1)
+    around = attempts[-1].around if attempts else None
+    if around is None:
+        around = _NO_AROUND
     return (
         end.outcome if end is not None else None,
         end.reason if end is not None else None,
@@ -285,6 +295,11 @@ def _stage(attempts: tuple[Attempt, ...], end: End | None, told: list[Row], wall
         last[9],
         last[10],
         last[17],
+        None if around.run_delay_s is None else round(around.run_delay_s * 1_000_000),
+        around.others_cores,
+        around.device_busy,
+        last[12],
+        last[13],
     )
 
 
