@@ -17,7 +17,7 @@ from stagebook.model.plain import to_plain
 from stagebook.record import reader
 from stagebook.record.line import members, quote
 from stagebook.record.replay import replay
-from stagebook.record.story import Story, Usage
+from stagebook.record.story import Around, Story, Usage
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
@@ -40,6 +40,11 @@ from stagebook.scheduler.vocabulary import (
 )
 
 USED = Usage(0.25, 0.5, 4096, 0, 512, 3, 1, "wait4")
+#: Also of an attempt too short for any, and of the machine of an older journal or kernel.
+AROUND = (
+    None, Around(0.5, "cgroup", 0.1, others_cores=0.4, run_delay_s=0.0125, device="vda", device_busy=0.3),
+    Around(0.5, others_cores=0.25), Around(0.5, run_delay_s=0.5),
+)  # fmt: skip
 
 
 def pipeline(*stages: Stage, file: str = "/p/stagebook.yaml", **more: object) -> Pipeline:
@@ -152,7 +157,7 @@ class Play:
         while self.step():
             pass
         if self.over is not None:
-            self.story.finished(self.us, *self.over)
+            self.story.finished(self.us, *self.over, Around(1.0, others_cores=0.75, autogroup=True))
             self.writer.add("run.ended", self.us, tail=self.story.closing())
         self.writer.close(self.us)
 
@@ -227,10 +232,12 @@ class Play:
         code = {"success": 0, "failure": 1}.get(outcome)
         used = None if reason == "interrupted" else USED
         usage = None if used is None else used._asdict()
-        tail = members(outcome=outcome, reason=reason, exit=code, signal=None, usage=usage)
+        around = None if used is None else self.chance.choice(AROUND)
+        more = {} if around is None else {"around": {key: value for key, value in around._asdict().items() if value}}
+        tail = members(outcome=outcome, reason=reason, exit=code, signal=None, usage=usage, **more)
         event = Exited(self.us // 1000, stage, number, outcome, code, None, reason)
         self.happened(event, "stage.exited", stage, number, tail)
-        self.story.exited(stage, number, self.us, outcome, reason, code, None, used)
+        self.story.exited(stage, number, self.us, outcome, reason, code, None, used, around=around)
 
 
 _KILLED = {"timeout": "timeout", "cancelled": "cancellation"}

@@ -3,7 +3,14 @@ nothing."""
 
 from __future__ import annotations
 
+from stagebook.model.pipeline import MEASURED
 from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy import Connection
 
 
 class Sample(NamedTuple):
@@ -11,7 +18,8 @@ class Sample(NamedTuple):
 
     `run`: index into `Samples.runs`. `delay_s`: how long its first process waited for a core. `company`: how many
     other stages ran meanwhile, on the average. `others_cores`: cores that others kept busy meanwhile. `disk_busy`:
-    share of its time for which the disk under the work was busy, whoever kept it so.
+    share of its time for which the disk under the work was busy, whoever kept it so. `reason` is why the stage ended
+    as it did, or why it did not run.
     """
 
     run: int
@@ -28,10 +36,12 @@ class Sample(NamedTuple):
     rss_bytes: int | None
     read_bytes: int | None
     write_bytes: int | None
+    reason: str | None = None
 
 
 class Run(NamedTuple):
-    """One run that is over. `digest` is that of the file it ran; `started_us` since 1970."""
+    """One run that is over. `digest` is that of the file it ran, empty where unknown; `started_us` since 1970.
+    `autogroup`: the kernel dealt cores to sessions before threads, so each stage weighed the same."""
 
     run: str
     digest: str
@@ -42,11 +52,68 @@ class Run(NamedTuple):
     wall_s: float
     others_cores: float | None
     max_parallel: int | None
+    commit: str | None = None
+    autogroup: bool | None = None
 
 
 class Samples(NamedTuple):
-    """Oldest run first. `left_out` counts runs that say nothing: damaged, cancelled, or of `measure`."""
+    """Oldest run first, and of one run by stage. `left_out` counts runs that say nothing: damaged, cancelled, or of
+    `measure`."""
 
     runs: tuple[Run, ...]
     rows: tuple[Sample, ...]
     left_out: int
+
+
+def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
+    """Of the latest `limit` runs of a pipeline file (absolute path) that say something; a question for `store.ask`."""
+    from sqlalchemy import select  # which whoever only needs the values does without
+
+    from stagebook.history.schema import runs, stages, storable
+
+    asked = (
+        select(*[runs.c[name] for name in (*_RUN, "id", "format", "damaged")])
+        .where(runs.c.file == storable(file))
+        .order_by(runs.c.run.desc())
+    )
+    found: dict[int, Run] = {}
+    left_out = 0
+    for *values, id, format, damaged in connection.execute(asked.execution_options(yield_per=limit)):
+        run, digest, mode, jobs, outcome, started_us, wall_us, *rest = values
+        if damaged is None and outcome is None:
+            continue  # it goes on, or could
+        if damaged is not None or outcome == "cancellation" or format == MEASURED or wall_us is None:
+            left_out += 1
+            continue
+        found[id] = Run(run, digest or "", mode, jobs, outcome, started_us, wall_us / 1e6, *rest)
+        if len(found) == limit:
+            break
+    place = {id: number for number, id in enumerate(reversed(found))}
+    rows = [
+        _sample(place[id], *values)
+        for id, *values in connection.execute(
+            select(*[stages.c[name] for name in ("run_id", *_STAGE)]).where(
+                stages.c.run_id.in_(place), stages.c.outcome.is_not(None)
+            )
+        )
+    ]
+    return Samples(tuple(reversed(found.values())), tuple(sorted(rows, key=lambda row: row[:2])), left_out)
+
+
+#: In the order of `Run` and of `_sample`.
+_RUN = (
+    "run", "digest", "mode", "jobs", "outcome", "started_us", "wall_us", "others_cores", "max_parallel", "commit_sha",
+    "autogroup",
+)  # fmt: skip
+_STAGE = (
+    "stage", "outcome", "attempts", "work_us", "wait_us", "cpu_us", "delay_us", "company", "others_cores",
+    "device_busy", "rss_bytes", "read_bytes", "write_bytes", "reason",
+)  # fmt: skip
+
+
+def _sample(
+    run: int, stage: str, outcome: str, attempts: int, work_us: int | None, wait_us: int | None, cpu_us: int | None,
+    delay_us: int | None, *rest: Any,
+) -> Sample:  # fmt: skip
+    wall_s, wait_s, cpu_s, delay_s = [None if us is None else us / 1e6 for us in (work_us, wait_us, cpu_us, delay_us)]
+    return Sample(run, stage, outcome, attempts, wall_s, wait_s, cpu_s, delay_s, *rest)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table
 
 #: The version of the schema, which is the name of the last revision in `migrations/versions`.
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 
 #: One row a run. `is_final`: it is over, and nobody can go on with it. `damaged`: why its journal cannot be read; then
 #: only what its first line says and the journal's figures are known, and it is in no other table. `journal_size` is -1
-#: where the journal must be read again.
+#: where the journal must be read again. `others_cores`: cores that others than the run kept busy meanwhile, from the
+#: start of its last engine on; `autogroup`: whether the kernel dealt cores to sessions before threads.
 runs = Table(
     "runs",
     metadata,
@@ -47,12 +48,17 @@ runs = Table(
     Column("commit_sha", String),
     Column("branch", String),
     Column("dirty", Boolean),
+    Column("others_cores", Float),
+    Column("autogroup", Boolean),
 )
 Index("runs_started", runs.c.started_us)
+Index("runs_file", runs.c.file, runs.c.run)
 Index("runs_open", runs.c.is_final, sqlite_where=runs.c.is_final == 0)
 
 #: One row a stage of a run that began or ended. `wall_us` and `wait_us` are those of its document; `work_us`, what it
-#: used and `company` those of its last attempt. `company`: how many other stages ran meanwhile, on the average.
+#: used and what was around it are those of its last attempt. `company`: how many other stages ran meanwhile, on the
+#: average; `delay_us`: how long its first process waited for a core; `device_busy`: share of the time for which the
+#: disk under it was busy, whoever kept it so.
 stages = Table(
     "stages",
     metadata,
@@ -70,6 +76,11 @@ stages = Table(
     Column("cpu_us", Integer),
     Column("rss_bytes", Integer),
     Column("company", Float),
+    Column("delay_us", Integer),
+    Column("others_cores", Float),
+    Column("device_busy", Float),
+    Column("read_bytes", Integer),
+    Column("write_bytes", Integer),
     sqlite_with_rowid=False,
 )
 Index("stages_run", stages.c.run_id)
