@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 from tests.door.browser import Window, chromium
+from tests.door.place import Place
 from tests.report import mapped
 from tests.report.export import hostile
 
@@ -37,6 +38,25 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
     yield open_one
     for window in opened:
         window.close()
+
+
+def test_it_is_written_where_it_is_told_and_opens(place: Place, browser: Browser) -> None:
+    place.pipeline({
+        "make": {"run": "true", "outputs": ["dist/a"], "duration": "2s"},
+        "read": {"run": "true", "inputs": ["dist/a"], "duration": "3s"},
+        "spell": {"run": "true", "needs": "make", "inputs": ["docs/*"], "duration": "1s"},
+    })  # fmt: skip
+    goal = place.base / "map.html"
+    assert place.run("map", "--format", "html", "-o", str(goal)).said == ""
+    assert place.run("map", "--format", "html").out.strip() == goal.read_text().strip()
+    window = Window(browser, goal)
+    assert window.text("h1").startswith("5 s is the least this order allows")
+    assert sorted(nodes(window)) == ["make", "read", "spell"]
+    assert "Needless order: make → spell" in window.text("#findings")
+    assert window.page.locator("#map .e.needless").count() == 1
+    window.close()
+    picture = place.run("map", "--format", "svg").out
+    assert picture.startswith("<svg ") and "Needless order: make → spell" in picture
 
 
 def in_sight(window: Window) -> list[float]:

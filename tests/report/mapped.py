@@ -28,6 +28,7 @@ def document(
     critical = set(found.critical)
     return {
         "pipeline": pipeline,
+        "file": "/home/somebody/stagebook.yaml",
         "format": "native",
         "stages": [
             stage(name, needs, took, level=found.level[index], line=10 + 2 * index, critical=index in critical,
@@ -60,13 +61,15 @@ def stage(name: str, needs: list[str], took: float | None, **keys: Any) -> dict[
 
 def edge(need: str, name: str, *reasons: tuple[str, str]) -> dict[str, Any]:
     known = [{"kind": kind, "text": text} for kind, text in reasons]
-    return {"from": need, "to": name, "kind": "needs", "line": 3, "reasons": known, "implied": False}
+    return {"from": need, "to": name, "kind": "needs", "line": 3, "reasons": known, "implied": False, "finding": None}
 
 
 def finding(number: int, code: str, *stages: str, **keys: Any) -> dict[str, Any]:
     return {
         "number": number, "code": code, "level": "warning", "line": 40 + number, "message": f"said of {stages[0]}",
-        "stages": list(stages), "shared": None, "saves_s": None, "evidence": None, "fix": "do this",
+        "stages": list(stages), "shared": None, "saves_s": None, "costs_s": None, "evidence": None, "fix": "do this",
+        "edges": [{"from": stages[0], "to": stages[1]}] if code in ("needless-order", "implied-need") else [],
+        "instead": [], "minor": False,
     } | keys  # fmt: skip
 
 
@@ -75,9 +78,11 @@ def release() -> dict[str, Any]:
     for one in found["edges"]:
         if (one["from"], one["to"]) != ("image", "integration"):
             one["reasons"] = [{"kind": "artifact", "text": f"dist/{one['from']}.tar"}]
+        else:
+            one["finding"] = 1
     found["findings"] = [
         finding(1, "needless-order", "image", "integration", saves_s=41.0, evidence="declared",
-                message="integration reads nothing that image makes", fix="let integration follow build"),
+                message="integration reads nothing that image makes; would save 41 s", fix="let integration follow build"),
         finding(2, "possible-coupling", "integration", "e2e", shared="port 5432",
                 message="both use port 5432, with no order between them", fix="give each a port of its own"),
         finding(3, "possible-coupling", "unit[python=3.11]", "unit[python=3.13]", shared="file out.log",

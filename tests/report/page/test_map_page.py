@@ -33,7 +33,7 @@ def test_whatever_a_name_or_a_reason_is_the_page_has_the_same_elements(name: str
     document["stages"][6]["stage"] = name + "</script>"
     document["edges"][5]["to"] = name + "</script>"
     document["edges"][5]["reasons"] = [{"kind": "stated", "text": reason + "\u2028<!--"}]
-    document["findings"][0] |= {"message": reason, "fix": name, "shared": reason}
+    document["findings"][0] |= {"message": reason, "fix": name + "x", "shared": reason + "x"}
     text = render.render(document)
     assert elements(text) == elements(FIXED)
     assert not set("<>&\u2028") & set(facts_in(text))

@@ -52,8 +52,9 @@ class Link(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A finding where it shows. `lines` join nodes: those of a coupling, or from what is missing to what is unguarded;
-    empty where all of it lies in one node, or where there are too many. `nodes`: all it is about."""
+    """A finding where it shows. `lines` join nodes: the ends of needless edges, those of a coupling, or what is missing
+    and what is unguarded; empty where all of it lies in one node, or where there are too many. `nodes` are all it is
+    about."""
 
     number: int
     code: str
@@ -94,7 +95,7 @@ def nodes(document: Document, most: int = NODES_MAX, *, folds: bool = True) -> N
 
 
 def findings(document: Document) -> Sequence[Mapping[str, Any]]:
-    known: Sequence[Mapping[str, Any]] = document.get("findings", ())
+    known: Sequence[Mapping[str, Any]] = document["findings"]
     return known
 
 
@@ -253,24 +254,27 @@ def _links(
 ) -> list[Link]:
     path = document["critical_path"]
     critical = set(itertools.pairwise(path))
-    needless = {tuple(one["stages"][:2]) for one in findings(document) if one["code"] in NEEDLESS}
     joined: dict[tuple[int, int], list[int]] = {}
     for index, (need, node) in enumerate(ends):
         if node_of[need] != node_of[node]:
             joined.setdefault((node_of[need], node_of[node]), []).append(index)
     links: list[Link] = []
     for (need, node), some in joined.items():
-        pairs = [(edges[at]["from"], edges[at]["to"]) for at in some]
         of = {marks[at] for at in some}
         style = "needs"
         if of in ({"added"}, {"removed"}):
             style = of.pop()
-        elif all(pair in needless for pair in pairs):
+        elif all(is_needless(edges[at]) for at in some):
             style = "needless"
-        elif any(pair in critical for pair in pairs):
+        elif any((edges[at]["from"], edges[at]["to"]) in critical for at in some):
             style = "critical"
         links.append(Link(need, node, style, tuple(some)))
     return links
+
+
+def is_needless(edge: Mapping[str, Any]) -> bool:
+    """Whether a finding says so."""
+    return edge.get("finding") is not None
 
 
 def _laid(count: int, links: list[Link]) -> list[Link]:
@@ -290,7 +294,9 @@ def _remarks(document: Document, at: Mapping[str, int], node_of: list[int]) -> l
     for one in findings(document):
         places = list(dict.fromkeys(node_of[at[id]] for id in one["stages"]))
         lines: list[tuple[int, int]] = []
-        if one["code"] == "possible-coupling":
+        if one["code"] in NEEDLESS:
+            lines = [(node_of[at[edge["from"]]], node_of[at[edge["to"]]]) for edge in one["edges"]]
+        elif one["code"] == "possible-coupling":
             lines = list(itertools.pairwise(places))
         elif one["code"] == "missing-guard":
             lines = [(place, places[0]) for place in places[1:]]

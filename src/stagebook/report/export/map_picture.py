@@ -179,11 +179,12 @@ def _badges(found: Nodes, boxes: list[Box], level: list[int]) -> list[Badge]:
 
 def _marked(remark: Remark, boxes: list[Box], level: list[int]) -> tuple[list[str], float, float]:
     first = boxes[remark.nodes[0]]
-    if remark.code in map_nodes.NEEDLESS and len(remark.nodes) > 1:
-        goal = boxes[remark.nodes[1]]
-        return [], (goal.x - 15 if level[remark.nodes[1]] > level[remark.nodes[0]] else goal.x), _middle(goal) - 13
-    if not remark.lines:
+    if not remark.lines or remark.lines[0][0] == remark.lines[0][1]:
         return [], first.x + first.width - 2, first.y
+    if remark.code in map_nodes.NEEDLESS:
+        need, node = remark.lines[0]
+        goal = boxes[node]
+        return [], (goal.x - 15 if level[node] > level[need] else goal.x), _middle(goal) - 13
     if remark.code == "missing-guard":
         paths = [_elbow(boxes[one], boxes[other]) for one, other in remark.lines]
         source, goal = (boxes[at] for at in remark.lines[0])

@@ -211,9 +211,8 @@ class _Drawing:
             yield from _number(one["number"], one["code"], _EDGE + map_picture.BADGE, self.y)
             yield _text(_EDGE + 28, self.y + 4, map_words.heading(one), "b", room)
             self.y += 4
-            for style, said in (
-                ("", harmless(one["message"])), ("b", map_words.gain(one)), ("d", map_words.evidence(one)),
-            ):  # fmt: skip
+            rests_on = map_words.evidence(one, self.document["file"])
+            for style, said in (("", harmless(one["message"])), ("b", map_words.advice(one)), ("d", rests_on)):
                 for line in wrap(said, room)[:4] if said else []:
                     self.y += 17
                     yield _text(_EDGE + 28, self.y, line, style, room)

@@ -277,6 +277,8 @@ addEventListener("resize", () => {
 });
 fit_names();
 
+document.querySelector('[data-key="n"]').hidden = !map.findings.length;
+document.querySelector('[data-key="f"]').hidden = stages.length === map.folded.nodes.length;
 if (stages.length) {
   open_map();
   if (map.is_large) table();

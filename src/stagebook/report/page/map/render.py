@@ -39,7 +39,7 @@ def render(document: Document) -> str:
         "path": "".join(_path(document)),
         "findings": "".join(_findings(document)),
         "levels": "".join(_levels(found)),
-        "unsaid": "".join(f'<p class="note">{frame.escaped(harmless(one))}</p>' for one in document.get("unsaid", ())),
+        "unsaid": "".join(f'<p class="note">{frame.escaped(harmless(one))}</p>' for one in document["unsaid"]),
         "facts": frame.facts(told),
     }  # fmt: skip
     return "".join(frame.page(FOLDER, "map.html", STYLES, SCRIPTS, marks))
@@ -74,9 +74,9 @@ def _findings(document: Document) -> Iterator[str]:
         yield (
             f'<article class="card fd" id="finding-{one["number"]}" tabindex="-1"><h3><span class="num {kind}">'
             f"{one['number']}</span><span>{frame.escaped(map_words.heading(one))}</span></h3>"
-            f"<p>{frame.escaped(harmless(one['message']))}</p>"
+            f"<p>{frame.escaped(facts.spaced(harmless(one['message'])))}</p>"
         )
-        for style, text in (("do", map_words.gain(one)), ("ev", map_words.evidence(one))):
+        for style, text in (("do", map_words.advice(one)), ("ev", map_words.evidence(one, document["file"]))):
             yield f'<p class="{style}">{frame.escaped(facts.spaced(text))}</p>' if text else ""
         yield f'<button type="button" class="link" data-finding="{one["number"]}">Show where</button></article>'
     if len(known) > _FINDINGS_MAX:
