@@ -11,7 +11,7 @@ from tests.door.browser import Window, chromium
 from tests.report import planned
 from tests.report.export import hostile
 
-from stagebook.report.page.plan import render
+from stagebook.report.page.plan import text as render
 
 Opener = Callable[..., Window]
 
@@ -71,7 +71,7 @@ def test_it_reads_in_order_and_its_parts_have_names(open_page: Opener) -> None:
     window = open_page(planned.release())
     assert window.text("h1") == "Run 3 jobs: 8 m 45 s instead of 18 m 41 s"
     names = window.page.eval_on_selector_all("section", "(all) => all.map((one) => one.ariaLabel)")
-    assert names == ["Sweep", "Critical path", "What this stands on", "Recommendation", "If things change"]
+    assert names == ["Sweep", "Critical path", "What this stands on", "Recommendation", "What if"]
     assert window.page.locator(".chart >> visible=true").count() == 1
     window.page.click("summary")
     assert "integration" in window.text(".stands table")

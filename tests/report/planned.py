@@ -60,14 +60,21 @@ def release() -> dict[str, Any]:
                        evidence=[{"source": "none", "n": 0, "text": "the file does not say what docs reads"}],
                        without=[["lint", "docs"]], check="stagebook experiment --part lint,docs"),
             ],
+            "sweep": [row(3, 468, 520, 1121, None), row(4, 465, 520, 1121, 0.01)],
             "kept": [change("sequential", "keep smoke, approve and deploy in order", "deploy", saves_s=25.0,
                             evidence=[{"source": "declared", "n": 0, "text": "ordering: strict in the file"}])],
         },
-        "what_if": [
-            {"what": "build taking 0.5 times as long", "makespan_s": 444.0, "p95_s": 490.0},
-            {"what": "integration taking 1.2 times as long", "makespan_s": 555.0, "p95_s": 600.0},
-            {"what": "without lint", "makespan_s": 525.0, "p95_s": 577.0},
-        ],
+        "what_if": {
+            "supposed": ["build taking 0.5 times as long", "without lint"], "stages": 17, "sequential_s": 1030.0,
+            "critical_path": ["build", "image", "integration"], "critical_path_s": 420.0,
+            "sweep": [row(1, 1030, 1090, 1030, None), row(3, 444, 490, 1030, 0.57)],
+            "knee": {"jobs": 3, "binds": ["path"]},
+            "before": {
+                "stages": 18, "sequential_s": 1121.0, "critical_path": ["build"], "critical_path_s": 473.0,
+                "sweep": [row(1, 1121, 1193, 1121, None), row(3, 525, 577, 1121, 0.1)],
+                "knee": {"jobs": 4, "binds": ["path"]},
+            },
+        },
     }  # fmt: skip
 
 
@@ -84,8 +91,10 @@ def unchanged() -> dict[str, Any]:
         "knee": {"jobs": 1, "binds": []}, "optimum": None, "sla": None,
         "recommendation": {
             "jobs": 1, "mode": "sequential", "makespan_s": 0.0, "p95_s": 0.0, "changes": [], "kept": [],
+            "sweep": None,
             "reasons": ["sequential is right here: 40 s, within the SLA of 5 m"],
         },
+        "what_if": None,
     }  # fmt: skip
 
 
@@ -102,5 +111,5 @@ def hostile(names: Iterable[str]) -> dict[str, Any]:
                evidence=[{"source": "none", "n": 1, "text": name}])
         for name in some
     ]  # fmt: skip
-    found["what_if"] = [{"what": name, "makespan_s": 1.0, "p95_s": 2.0} for name in some]
+    found["what_if"]["supposed"] = some
     return found

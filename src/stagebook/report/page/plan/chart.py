@@ -39,6 +39,7 @@ class _Chart:
     def __init__(self, plan: Document, size: Size) -> None:
         self.rows: Sequence[Mapping[str, Any]] = plan["sweep"]
         self.size = size
+        self.after = {row["jobs"]: row["makespan_s"] for row in plan["recommendation"]["sweep"] or ()}
         self.knee = next((at for at, row in enumerate(self.rows) if row["jobs"] == plan["knee"]["jobs"]), None)
         self.target_s = plan["sla"]["target_s"] if plan["sla"] else None
         self.least_s: float = plan["critical_path_s"]
@@ -102,6 +103,13 @@ class _Chart:
         high = [f"{self.x(at)} {self.y(row['p95_s'])}" for at, row in enumerate(self.rows)]
         yield f'<path class="between" d="M{"L".join([*high, *reversed(middle)])}Z"/>'
         yield f'<path class="p95" d="M{"L".join(high)}"/><path class="p50" d="M{"L".join(middle)}"/>'
+        then = [
+            f"{self.x(at)} {self.y(self.after[row['jobs']])}"
+            for at, row in enumerate(self.rows)
+            if row["jobs"] in self.after
+        ]
+        if then:
+            yield f'<path class="after" d="M{"L".join(then)}"/>'
         for at, row in enumerate(self.rows):
             kind = "dot at-knee" if at == self.knee else "dot beyond" if row["beyond"] else "dot"
             radius = 5.5 if at == self.knee else 3.5

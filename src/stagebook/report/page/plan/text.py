@@ -8,7 +8,6 @@ from __future__ import annotations
 from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, span, tick_label
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
-from stagebook.report.page.map.facts import spaced
 from stagebook.report.page.plan import chart
 
 TYPE_CHECKING = False
@@ -34,7 +33,7 @@ def render(plan: Document) -> str:
         "pipeline": _text(plan["pipeline"]),
         "verdict": _text(verdict),
         "sub": _text(_basis(plan)),
-        "about": _text(f"line p50, band to p95 · {count(plan['sweep'][0]['draws'])} simulated runs each"),
+        "about": _text(f"{_drawn(plan)} · {count(plan['sweep'][0]['draws'])} simulated runs each"),
         "chart": f'<div class="wide-c">{chart.draw(plan, chart.WIDE)}</div>'
         f'<div class="narrow-c">{chart.draw(plan, chart.NARROW)}</div>',
         "sweep": "".join(_sweep(plan)),
@@ -44,6 +43,10 @@ def render(plan: Document) -> str:
         "stands": "".join(_stands(plan)),
     }
     return "".join(frame.page(FOLDER, "plan.html", STYLES, SCRIPTS, marks))
+
+
+def _drawn(plan: Document) -> str:
+    return "line p50, band to p95" + (", dashed: changed" if plan["recommendation"]["sweep"] else "")
 
 
 def _basis(plan: Document) -> str:
@@ -57,7 +60,7 @@ def _basis(plan: Document) -> str:
 
 
 def _text(text: str) -> str:
-    return frame.escaped(spaced(cut(harmless(text), _TEXT_MAX)))
+    return frame.escaped(frame.spaced(cut(harmless(text), _TEXT_MAX)))
 
 
 def _capital(text: str) -> str:
@@ -97,6 +100,9 @@ def _sweep(plan: Document) -> Iterator[str]:
     yield f'<table class="swp"><thead><tr><th scope="col">jobs</th>{heads}</tr></thead><tbody>'
     yield line("p50", lambda row: f"<b>{time(row['makespan_s'])}</b>")
     yield line("p95", lambda row: time(row["p95_s"]))
+    after = {row["jobs"]: row["makespan_s"] for row in plan["recommendation"]["sweep"] or ()}
+    if after:
+        yield line("changed", lambda row: time(after[row["jobs"]]) if row["jobs"] in after else NOTHING)
     yield line("speed-up", lambda row: f"{row['speedup']:.2f}×")
     yield line("efficiency", lambda row: _percent(row["efficiency"]))
     yield line("gain", lambda row: NOTHING if row["gain"] is None else _signed(row["gain"]))
@@ -198,19 +204,41 @@ def _item(
 
 
 def _supposed(plan: Document) -> Iterator[str]:
-    rows = plan.get("what_if")
-    if not rows:
+    """What was asked about beside what is, by jobs."""
+    found = plan["what_if"]
+    if not found:
         return
-    yield '<section class="card wf" aria-label="If things change"><div class="hd"><h2>If things change</h2>'
-    yield '<span class="cap">simulated</span></div><table><thead><tr><th scope="col"></th><th scope="col">p50</th>'
+    before = {row["jobs"]: row for row in found["before"]["sweep"]}
+    yield '<section class="card wf" aria-label="What if"><div class="hd">'
+    yield f'<h2>{_text("If: " + ", ".join(found["supposed"]))}</h2><span class="cap">simulated</span></div>'
+    yield '<table><thead><tr><th scope="col">jobs</th><th scope="col">p50 now</th><th scope="col">then</th>'
     yield '<th scope="col">p95</th><th scope="col">change</th></tr></thead><tbody>'
-    for row in rows:
-        change = row["makespan_s"] - plan["recommendation"]["makespan_s"]
-        sign = "+" if change > 0 else "−"
-        shown = NOTHING if abs(change) < 0.0005 else f"{sign}{span(abs(change))}"
-        yield f'<tr><th scope="row">{_text(row["what"])}</th><td>{_text(span(row["makespan_s"]))}</td>'
-        yield f"<td>{_text(span(row['p95_s']))}</td><td>{_text(shown)}</td></tr>"
-    yield "</tbody></table></section>"
+    for row in found["sweep"]:
+        now = before.get(row["jobs"])
+        cells = [
+            NOTHING if now is None else span(now["makespan_s"]),
+            span(row["makespan_s"]),
+            span(row["p95_s"]),
+            NOTHING if now is None else _difference(row["makespan_s"] - now["makespan_s"]),
+        ]
+        yield f'<tr><th scope="row">{row["jobs"]}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
+    yield "</tbody></table>"
+    facts = [("stages", str(found["before"]["stages"]), str(found["stages"]))]
+    facts.append(("critical path", span(found["before"]["critical_path_s"]), span(found["critical_path_s"])))
+    facts.append(("knee at", _jobs(found["before"]), _jobs(found)))
+    said = [f"{name} {now} → {then}" if now != then else f"{name} {now}, as now" for name, now, then in facts]
+    yield f'<p class="cap">{_text(_capital("; ".join(said)))}.</p></section>'
+
+
+def _jobs(swept: Mapping[str, Any]) -> str:
+    return plural(swept["knee"]["jobs"], "job")
+
+
+def _difference(seconds: float) -> str:
+    """Signed; a dash where there is none."""
+    if abs(seconds) < 0.0005:
+        return NOTHING
+    return f"{'+' if seconds > 0 else '−'}{span(abs(seconds))}"
 
 
 def _path(plan: Document) -> Iterator[str]:
