@@ -147,7 +147,7 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import map_svg
 
         return map_svg.draw(document)
-    from stagebook.report.page import map as page
+    from stagebook.report.page.map import render as page
 
     return page.render(document)
 
