@@ -281,7 +281,7 @@ def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
     counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
     said = []
     if counts["needless-order"]:
-        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving nothing alone")
+        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving little alone")
     if counts["implied-need"]:
         said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
     if counts["possible-coupling"]:
