@@ -193,6 +193,14 @@ def test_a_condition_that_held_now_and_then() -> None:
     assert (found.ran_share, found.skipped_at, found.runs_at, found.walls_s) == (0.5, (1, 2), (0, 3), (1.0, 5.0))
 
 
+def test_a_condition_that_never_held() -> None:
+    found = build(
+        of("a", "unit"), samples([*[row(number, "a") for number in range(5)], skip(0, "when: x"), skip(1, "when: x")])
+    )
+    assert (found.stages[1].ran_share, found.stages[1].source) == (0.0, "guess")
+    assert found.lacks == ("unit never ran, as its condition kept it from that in 2 runs", PROBE)
+
+
 def test_other_reasons_not_to_run_say_nothing() -> None:
     found = one(row(0, "unit"), skip(1, "up to date"), skip(2, "not selected"), skip(3, "needs build (failure)"))
     assert (found.ran_share, found.skipped_at, found.runs, found.ran) == (1.0, (), 1, 1)

@@ -141,7 +141,7 @@ def _stage(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: l
     skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(_CONDITIONS)]
     found = StageProfile(
         stage.id, "guess", (), failed=ran - sum([row.outcome == "success" for row in tried]), ran=ran,
-        ran_share=len(tried) / (len(tried) + len(skipped)) if tried else 1.0, skipped_at=tuple(skipped),
+        ran_share=len(tried) / (len(tried) + len(skipped)) if tried or skipped else 1.0, skipped_at=tuple(skipped),
     )  # fmt: skip
     if not passed:
         if stage.duration_ms is not None:
@@ -247,9 +247,9 @@ def _change(before: Sequence[float], after: Sequence[float]) -> float | None:
 
 def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     stages = profile.stages
-    unknown = [stage.stage for stage in stages if stage.source == "guess"]
+    unknown = [stage.stage for stage in stages if stage.source == "guess" and stage.ran_share]
     if not profile.runs and stages:
-        if len(unknown) < len(stages):
+        if any(stage.source == "declared" for stage in stages):
             told = ", so durations are those that are declared"
         else:
             told = f" and no duration is declared, so each stage is taken to last {GUESS_S:g} s"
@@ -260,6 +260,8 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     for stage in stages:
         if stage.ran and not stage.runs:
             yield f"{stage.stage} has never passed: {stage.failed} of {stage.ran} attempts failed"
+        elif not stage.ran_share:
+            yield f"{stage.stage} never ran, as its condition kept it from that in {_runs(len(stage.skipped_at))}"
     by_count: dict[int, list[str]] = {}
     for stage in stages:
         if stage.source == "history" and stage.runs < ENOUGH:
