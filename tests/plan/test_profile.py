@@ -240,6 +240,14 @@ def test_after_a_change_that_does_not_show_all_runs_count(before: list[float], a
     assert not any("changed" in text for text in found.lacks)
 
 
+def test_many_stages_that_changed_are_told_in_one_sentence() -> None:
+    took = {name: [1.0] * 4 + [4.0] * 5 for name in "abcd"}
+    runs = tuple([run(number, "old" if number < 4 else "new", max_parallel=2) for number in range(9)])
+    assert build(of(*"abcd"), walls(took)._replace(runs=runs)).lacks == (
+        "4 stages (a, b, c …) take another time since the file was changed: what they took before that is left out",
+    )
+
+
 def test_what_company_costs_is_no_change_of_the_file() -> None:
     assert changed([1.0] * 6, [4.0] * 6, company=1.0).stages[0].runs == 12
 

@@ -16,7 +16,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Sequence
+    from typing import Iterator, Mapping, Sequence
 
     from stagebook.history.samples import Run, Sample
     from stagebook.model.pipeline import Pipeline, Stage
@@ -106,7 +106,7 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
     rows: dict[str, list[Sample]] = {}
     for row in known.rows:
         rows.setdefault(row.stage, []).append(row)
-    changes: list[str] = []
+    changes: dict[str, tuple[float, int]] = {}
     found = [_stage(stage, rows.get(stage.id, []), known.runs, changes) for stage in pipeline.stages]
     told = [stage.median_s for stage in found if stage.walls_s]
     guess_s = median(told) if told else GUESS_S
@@ -120,20 +120,20 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
         median(lately) if lately else None,
         max([run.max_parallel or 1 for run in known.runs], default=1),
     )
-    return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *changes))
+    return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *_changed(changes)))
 
 
 # One stage --------------------------------------------------------------------------------------------------------
 
 
-def _stage(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: list[str]) -> StageProfile:
-    """Without `walls_s` where nothing tells how long it takes. Says in `changes` which runs are left out."""
+def _stage(
+    stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: dict[str, tuple[float, int]]
+) -> StageProfile:
+    """Without `walls_s` where nothing tells how long it takes. Notes in `changes` by how much its level changed with
+    the file, and of how many runs nothing counts therefore."""
     since, factor = _since(rows, runs)
     if since:
-        changes.append(
-            f"{stage.id} takes {factor:.2g} times as long since the file was changed: what it took before that, in "
-            f"{_runs(len([row for row in rows if row.run < since]))}, is left out"
-        )
+        changes[stage.id] = factor, len([row for row in rows if row.run < since])
     rows = [row for row in rows if row.run >= since]
     passed = [row for row in rows if row.outcome == "success" and row.attempts and row.wall_s is not None]
     tried = [row for row in rows if row.attempts and row.outcome in ("success", "cancellation", *_FAILED)]
@@ -281,6 +281,19 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
         yield (
             "no parallel run is on record, so nothing can tell whether stages that wait share what they wait for: "
             "stagebook plan --probe"
+        )
+
+
+def _changed(changes: Mapping[str, tuple[float, int]]) -> Iterator[str]:
+    if len(changes) > _NAMED:
+        yield (
+            f"{_names([*changes])} take another time since the file was changed: what they took before that is left out"
+        )
+        return
+    for stage, (factor, count) in changes.items():
+        yield (
+            f"{stage} takes {factor:.2g} times as long since the file was changed: what it took before that, in "
+            f"{_runs(count)}, is left out"
         )
 
 
