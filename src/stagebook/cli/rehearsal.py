@@ -6,31 +6,14 @@ and of each condition that it holds, unless it can be told beforehand that it do
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-
 from stagebook.cli import output
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.value import NamedTuple
 from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
-from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Choice, Plan
-from stagebook.scheduler.vocabulary import (
-    AskLease,
-    AskRerun,
-    Began,
-    Ended,
-    Event,
-    Exited,
-    Judge,
-    Judged,
-    Leased,
-    SetTimer,
-    Start,
-    Started,
-    TimerFired,
-)
+from stagebook.simulate.play import go_on, play
+from stagebook.simulate.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,14 +26,8 @@ if TYPE_CHECKING:
     from stagebook.engine.resume import Outlook
 
 
-class Played(NamedTuple):
-    """`order` start, `skipped` do not, with their reasons, `asked` wait for a person; `end_ms` is
-    when all is over."""
-
-    order: list[int]
-    skipped: dict[int, str]
-    asked: set[int]
-    end_ms: int
+#: All goes well, at once.
+_NO_WORK = Work(0.0)
 
 
 def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choice, facts: Facts | None) -> int:
@@ -61,13 +38,19 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
 
         court = Court(pipeline, facts)
     foresight = _foresight(args, pipeline, plan, choice)
-    played = play(plan, lambda stage: 0, court, foresight)
-    rows = [_row(plan, index, court, foresight) for index in played.order]
-    for row, index in zip(rows, played.order):
+    played = play(plan, lambda stage, attempt: _NO_WORK, verdicts=_verdicts(court, foresight))
+    order = [span.stage for span in played.spans]
+    rows = [_row(plan, index, court, foresight) for index in order]
+    for row, index in zip(rows, order):
         quarantine = pipeline.stages[index].quarantine
         if quarantine is not None:
             row["reason"] += f"; {quarantine.said(choice.today)}"
-    rows += [_skipped(plan, index, reason, court) for index, reason in sorted(played.skipped.items())]
+    starting = set(order)
+    rows += [
+        _skipped(plan, index, reason or outcome, court)
+        for index, (outcome, reason) in sorted(played.ended.items())
+        if index not in starting
+    ]
     jobs = plan.pools[0].size
     if args.json:
         output.say_json({
@@ -108,63 +91,24 @@ def _because(text: str | None) -> str:
     return f" ({harmless(text)})" if text is not None else ""
 
 
-def play(
-    plan: Plan, duration_ms: Callable[[int], int], court: Court | None = None, foresight: Foresight | None = None
-) -> Played:
-    """Let a new machine run the plan; all goes well, and takes as long as is said."""
-    return _lead(Machine(plan), [Began(0)], duration_ms, court, foresight)
+def _verdicts(court: Court | None, foresight: Foresight | None) -> Callable[[int], tuple[str, str | None]]:
+    def verdict(stage: int) -> tuple[str, str | None]:
+        foreseen = court.foresee(stage) if court is not None else None
+        if foreseen is not None and foreseen.verdict != "run":
+            return foreseen
+        if foresight is not None and foresight.reads(stage) and foresight.of(stage):
+            return "skip", "up to date"
+        return "run", None
 
-
-def _lead(
-    machine: Machine, batch: list[Event], duration_ms: Callable[[int], int], court: Court | None = None,
-    foresight: Foresight | None = None,
-) -> Played:  # fmt: skip
-    """Lead a machine to its end, or to where it waits for a person."""
-    played = Played([], {}, set(), 0)
-    due: list[tuple[int, int, Event]] = []
-    now, count = 0, 0
-    while batch:
-        answers: list[tuple[int, Event]] = []
-        for decision in machine.feed(*batch):
-            if isinstance(decision, Start):
-                stage, attempt = decision.stage, decision.attempt
-                played.order.append(stage)
-                answers.append((now, Started(now, stage, attempt, 0, 0)))
-                answers.append((now + duration_ms(stage), Exited(0, stage, attempt, "success", 0)))
-            elif isinstance(decision, Judge):
-                answers.append((now, _judged(decision.stage, now, court, foresight)))
-            elif isinstance(decision, AskLease):
-                answers.append((now, Leased(now, decision.stage)))
-            elif isinstance(decision, AskRerun):
-                played.asked.add(decision.stage)
-            elif isinstance(decision, SetTimer) and decision.timer.startswith("pace:"):
-                answers.append((decision.at, TimerFired(decision.at, decision.timer)))
-            elif isinstance(decision, Ended) and decision.outcome in ("skip", "error"):
-                played.skipped[decision.stage] = decision.reason or decision.outcome
-        for at, event in answers:
-            count += 1
-            heappush(due, (at, count, event))
-        batch = []
-        if due:
-            now, _, event = heappop(due)
-            batch = [event._replace(at=now)]
-    return played._replace(end_ms=now)
-
-
-def _judged(stage: int, now: int, court: Court | None, foresight: Foresight | None) -> Judged:
-    verdict = court.foresee(stage) if court is not None else None
-    if verdict is not None and verdict.verdict != "run":
-        return Judged(now, stage, *verdict)
-    if foresight is not None and foresight.reads(stage) and foresight.of(stage):
-        return Judged(now, stage, "skip", "up to date")
-    return Judged(now, stage, "run")
+    return verdict
 
 
 def makespan_ms(plan: Plan, durations_ms: list[int | None]) -> int | None:
     """How long a run would take if every stage took what is known of it; None if one that runs is not known."""
     if any(known is None and stage.skip is None for known, stage in zip(durations_ms, plan.stages)):
         return None
-    return play(plan, lambda stage: durations_ms[stage] or 0).end_ms
+    played = play(plan, lambda stage, attempt: Work((durations_ms[stage] or 0) / 1000))
+    return round(played.end_s * 1000)
 
 
 def _row(plan: Plan, index: int, court: Court | None, foresight: Foresight | None) -> dict[str, Any]:
@@ -189,7 +133,8 @@ def show_resume(args: argparse.Namespace, run: str, outlook: Outlook) -> int:
     """What going on with a run would do, if all that starts went well."""
     plan, machine, again, lost = outlook.plan, outlook.machine, set(outlook.again), set(outlook.lost)
     over = [machine.state(index) in OUTCOMES for index in range(len(plan.stages))]
-    starts, _, asked, _ = _lead(machine, outlook.events, lambda stage: 0)
+    played = go_on(machine, outlook.events, lambda stage, attempt: _NO_WORK)
+    starts, asked = [span.stage for span in played.spans], played.asked
     rows = []
     for index in [*starts, *(index for index in range(len(plan.stages)) if index not in starts)]:
         stage, state = plan.stages[index], machine.state(index)

@@ -1,15 +1,50 @@
-"""How long a pipeline would take under a choice: many simulated runs of what its profile says, as quantiles."""
+"""How long a pipeline would take under a choice: many simulated runs of what its profile says, as quantiles.
+
+What is compared is given the same draws, so that a difference comes from the choice and not from chance (common random
+numbers: Law, *Simulation Modeling and Analysis*, 2015, 11.2). Where draws come from is `draws`, how fast stages go
+together `contention`, the runs are `simulate`'s.
+"""
 
 from __future__ import annotations
 
+from math import ceil, floor, sqrt
+
 from stagebook.model.value import NamedTuple
+from stagebook.observe import cores
+from stagebook.plan import contention
+from stagebook.plan.contention import Shares
+from stagebook.plan.draws import draws
+from stagebook.plan.draws import typical as usual
+from stagebook.scheduler import build
+from stagebook.simulate.play import play
+from stagebook.simulate.spread import End, Spread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.contention import Calibration
+    from stagebook.plan.profile import Profile
+    from stagebook.scheduler.plan import Choice, Plan
+    from stagebook.simulate.play import Verdicts
+    from stagebook.simulate.work import Draw, Played, Span, Speeds
+
+#: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this.
+DRAWS_FIRST, DRAWS_MAX, STAGES_MAX = 100, 500, 30_000
+DRAWS_MIN = 5
+#: Half the width of the 95 % intervals, over the quantile, below which no more runs are simulated.
+MEDIAN_FIRM, P95_FIRM = 0.01, 0.02
+#: A normal quantile; and the 95th percentile of the size of normal errors over their median, 1.96 by 0.6745.
+_Z95, _ERRORS_95 = 1.96, 2.9
 
 
 class Forecast(NamedTuple):
     """`makespan_s` is the median of `draws` simulated runs, `p95_s` their 95th percentile; `low_s` and `high_s`
-    bound the median, with what the model got wrong before. `utilisation` is the share of time for which all jobs
-    were taken, by pool name too. `waits_s` is how long stages waited for each pool, in the median run. `beyond`:
-    more ran at once than was ever measured."""
+    bound the median in 95 of 100 cases, with what the model got wrong before. `utilisation` is the share of each pool,
+    by name, that is taken over the run (`slot`: the jobs), `waits_s` how long stages waited for each, both of the
+    median run; so is `width`, how many ran at once at most. `beyond`: that is more than was ever measured. `failed`:
+    share of runs that did not end as success, left out of the quantiles unless all are such."""
 
     jobs: int
     sequential: bool
@@ -21,3 +56,170 @@ class Forecast(NamedTuple):
     utilisation: dict[str, float]
     waits_s: dict[str, float]
     beyond: bool
+    width: int = 0
+    failed: float = 0.0
+
+
+class Basis(NamedTuple):
+    """What forecasts stand on that are to be compared. `draws` are the runs drawn, one a simulated run; `typical` is
+    one in which nothing is out of the ordinary. `speeds` None: stages do not slow each other down. `calibration`
+    says how wrong that was, and up to how many at once it was measured. `verdicts` None: all conditions hold."""
+
+    draws: Sequence[Draw]
+    typical: Draw
+    speeds: Speeds | None = None
+    calibration: Calibration | None = None
+    verdicts: Verdicts | None = None
+
+
+def basis(
+    pipeline: Pipeline, profile: Profile, calibration: Calibration, core_count: int, *, seed: int = 0,
+    runs: int | None = None, verdicts: Verdicts | None = None,
+) -> Basis:  # fmt: skip
+    """Of what is known of a pipeline, on a machine with so many cores.
+
+    Where CPU time was never measured, stages are taken not to slow each other down. `runs` are drawn, by default as
+    many as are worth it; the same `seed` draws the same.
+    """
+    speeds = None
+    if any(stage.cores is not None for stage in profile.stages):
+        demands = [contention.demand(stage, calibration) for stage in profile.stages]
+        speeds = Shares(demands, contention.capacity(core_count, profile.others_cores, calibration))
+    drawn = draws(profile, pipeline, count(len(pipeline.stages)) if runs is None else runs, seed)
+    return Basis(drawn, usual(profile), speeds, calibration, verdicts)
+
+
+def forecast(pipeline: Pipeline, choice: Choice, basis: Basis, *, workers: int | None = None) -> Forecast:
+    """Simulate runs of `basis` under a choice until the quantiles are firm.
+
+    `workers` None: as many processes as there are cores, where that pays. The result is the same for any number.
+    Raises InputError as `scheduler.build` does.
+    """
+    return forecasts(pipeline, [choice], basis, workers=workers)[0]
+
+
+def forecasts(
+    pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, runs: int | None = None, workers: int | None = None
+) -> list[Forecast]:
+    """The same of several choices on the same draws, and as many of them for each: `runs`, or until all are firm."""
+    plans = [build.build(pipeline, choice) for choice in choices]
+    played = _play(plans, basis, runs, workers)
+    return [_forecast(plan, found, basis) for plan, found in zip(plans, played)]
+
+
+def ends(
+    pipeline: Pipeline, choices: Sequence[Choice], basis: Basis, *, runs: int | None = None, workers: int | None = None
+) -> list[list[End]]:
+    """How each simulated run ends, by choice and draw: for comparisons draw by draw."""
+    return _play([build.build(pipeline, choice) for choice in choices], basis, runs, workers)
+
+
+def typical(pipeline: Pipeline, choice: Choice, basis: Basis) -> Played:
+    """The one run in which all goes as usual: spans to be shown and explained."""
+    return play(build.build(pipeline, choice), basis.typical, basis.speeds, verdicts=basis.verdicts)
+
+
+def count(stages: int) -> int:
+    """How many runs are worth drawing for a pipeline of so many stages. Large ones vary little, and take long."""
+    return max(DRAWS_MIN, min(DRAWS_MAX, STAGES_MAX // max(1, stages)))
+
+
+def most_at_once(spans: Sequence[Span]) -> int:
+    """How many of these ran at one time."""
+    turns = sorted([(span.start_s, 1) for span in spans] + [(span.end_s, -1) for span in spans])
+    now = most = 0
+    for _, turn in turns:
+        now += turn
+        most = max(most, now)
+    return most
+
+
+def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | None) -> list[list[End]]:
+    """With the first draws, then with twice as many, until all that is asked is firm."""
+    found: list[list[End]] = [[] for _ in plans]
+    most = count(max([len(plan.stages) for plan in plans], default=0)) if runs is None else runs
+    most = min(len(basis.draws), most)
+    done, goal = 0, DRAWS_FIRST if runs is None else most
+    with Spread(plans, basis.draws, basis.speeds, basis.verdicts, workers or cores.usable()) as spread:
+        while done < most:
+            upto = min(goal, most)
+            for known, more in zip(found, spread.ends(done, upto)):
+                known += more
+            done, goal = upto, goal * 2
+            if runs is None and all(map(_is_firm, found)):
+                break
+    return found
+
+
+def _is_firm(ends: Sequence[End]) -> bool:
+    times = _times(ends)
+    for share, limit in ((0.5, MEDIAN_FIRM), (0.95, P95_FIRM)):
+        low, high = interval(times, share)
+        if high - low > 2 * limit * quantile(times, share):
+            return False
+    return True
+
+
+def _times(ends: Sequence[End]) -> list[float]:
+    return sorted([each.end_s for each in _counted(ends)])
+
+
+def _counted(ends: Sequence[End]) -> Sequence[End]:
+    """Those that go well, as others are over before their time; all, if none does."""
+    return [each for each in ends if each.outcome == "success"] or ends
+
+
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """The smallest of the values that at least this share of them does not exceed."""
+    return ascending[max(0, ceil(share * len(ascending)) - 1)]
+
+
+def interval(ascending: Sequence[float], share: float) -> tuple[float, float]:
+    """The order statistics between which the true quantile lies in 95 of 100 cases (binomial, normal approximation)."""
+    many = len(ascending)
+    wide = _Z95 * sqrt(many * share * (1 - share))
+    low, high = floor(many * share - wide), ceil(many * share + wide)
+    return ascending[min(max(low, 1), many) - 1], ascending[min(max(high, 1), many) - 1]
+
+
+def _forecast(plan: Plan, ends: Sequence[End], basis: Basis) -> Forecast:
+    times = _times(ends)
+    middle = quantile(times, 0.5)
+    number = ends.index(next(each for each in _counted(ends) if each.end_s == middle))
+    played = play(plan, basis.draws[number], basis.speeds, verdicts=basis.verdicts)
+    width = most_at_once(played.spans)
+    low, high = interval(times, 0.5)
+    calibration = basis.calibration
+    if calibration is not None and calibration.error is not None and width > 1:
+        low, high = low / (1 + calibration.error * _ERRORS_95), high * (1 + calibration.error * _ERRORS_95)
+    return Forecast(
+        plan.pools[0].size,
+        plan.in_order,
+        middle,
+        quantile(times, 0.95),
+        low,
+        high,
+        len(ends),
+        _utilisation(plan, played),
+        _waits_s(played.spans),
+        width > max(1, calibration.at_jobs if calibration is not None else 1),
+        width,
+        sum([each.outcome != "success" for each in ends]) / len(ends),
+    )
+
+
+def _utilisation(plan: Plan, played: Played) -> dict[str, float]:
+    held_s = [0.0] * len(plan.pools)
+    for span in played.spans:
+        for pool, units in plan.demands[plan.stages[span.stage].demand]:
+            held_s[pool] += units * (span.end_s - span.start_s)
+    whole_s = played.end_s or 1.0
+    return {pool.name: held / (pool.size * whole_s) for pool, held in zip(plan.pools, held_s)}
+
+
+def _waits_s(spans: Sequence[Span]) -> dict[str, float]:
+    waits_s: dict[str, float] = {}
+    for span in spans:
+        if span.waited is not None:
+            waits_s[span.waited] = waits_s.get(span.waited, 0.0) + span.start_s - span.ready_s
+    return waits_s

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 class Work(NamedTuple):
     """What one attempt takes alone on an idle machine: `wall_s`, without waiting for a core. `outcome` is how it
-    ends."""
+    ends, `exit` its status where that matters (`retry: {only: …}`), `reason` says more."""
 
     wall_s: float
     outcome: str = "success"
+    exit: int | None = None
+    reason: str | None = None
 
 
 class Span(NamedTuple):

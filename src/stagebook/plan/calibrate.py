@@ -1,0 +1,191 @@
+"""What runs in parallel teach of a pipeline: how much dearer CPU time is in company, how many at once the disk and
+what is waited for can serve. Found by replaying those runs on a virtual clock; how shares are dealt is `contention`'s.
+
+What a sequential profile cannot tell, whether waiting is private or shared, is said as a sentence (`untold`).
+"""
+
+from __future__ import annotations
+
+from math import log
+from statistics import median
+
+from stagebook.graph.shape import order
+from stagebook.model.value import NamedTuple
+from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, demand, left_by
+from stagebook.scheduler.build import build
+from stagebook.scheduler.plan import Choice
+from stagebook.simulate.play import play
+from stagebook.simulate.work import Work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.history.samples import Sample, Samples
+    from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.profile import Profile, StageProfile
+    from stagebook.scheduler.plan import Plan
+    from stagebook.simulate.work import Played
+
+#: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run.
+WAITINGS = (None, 1.0, 1.3, 1.6, 2.0, 3.0)
+DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
+#: What each of the two must explain before it is set; without it one noisy run invents sharing.
+CHARGE = 0.08
+#: The latest runs in parallel that are replayed.
+REPLAYED = 8
+#: Stages replayed in all, over all runs and candidates; fewer runs where they are large.
+STAGES_MAX = 60_000
+#: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
+ALONE, COMPANY = 0.1, 0.5
+#: Kernel's counts and chance make up for less than this.
+GAMMA_LEAST, CPU_LEAST_S = 0.03, 0.05
+_NAMED = 3
+
+
+class Replayed(NamedTuple):
+    """One run in parallel that is replayed. `at`: indices of the stages that ran. `walls_s`: how long each took."""
+
+    plan: Plan
+    at: tuple[int, ...]
+    walls_s: dict[int, float]
+    wall_s: float
+    others_cores: float | None
+    jobs: int
+
+
+def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cores: int) -> Calibration:
+    """Of the runs in which stages ran at once, on a machine with `cores`; as good as `UNTAUGHT` where there is none."""
+    if samples is None or not samples.runs:
+        return UNTAUGHT
+    first = UNTAUGHT._replace(by_group=bool(samples.runs[-1].autogroup), gamma=_gammas(samples.rows))
+    runs = _replayable(pipeline, samples, cores)
+    if not runs:
+        return first
+    works = [alone_s(stage) for stage in profile.stages]
+    known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
+    demands = [demand(stage, known) for stage in profile.stages]
+    can_share = _any_unordered(pipeline, [each.waiting > 0 for each in demands])
+    best, least = known, float("inf")
+    for waiting in WAITINGS if can_share else (None,):
+        for disk in DISKS if any(each.disk > 0 for each in demands) else (1.0,):
+            tried = known._replace(waiting=waiting, disk=disk)
+            loss = sum([_loss(run, demands, works, tried, cores) for run in runs]) / len(runs)
+            loss += CHARGE * ((waiting is not None) + (disk != UNTAUGHT.disk))
+            if loss < least:
+                best, least = tried, loss
+    errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
+    return best._replace(error=median(errors))
+
+
+def alone_s(stage: StageProfile) -> float:
+    """Clean wall of a stage with nothing beside it: the median of the runs in which it was alone, if there are any."""
+    alone = [wall_s for wall_s, company in zip(stage.walls_s, stage.company) if company is None or company < ALONE]
+    return median(alone or stage.walls_s)
+
+
+def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> str | None:
+    """What only a run in parallel can tell, as a sentence; None if there is nothing, or has been such a run."""
+    if calibration.at_jobs > 1:
+        return None
+    waits = [each.source == "history" and demand(each).waiting > 0 for each in profile.stages]
+    if not _any_unordered(pipeline, waits):
+        return None
+    names = [stage.stage for stage, does in zip(profile.stages, waits) if does]
+    named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return (
+        f"{named} mostly wait, for neither a core nor the disk. If they wait for the same thing (a rate limit, a lock) "
+        "they gain nothing from running at once, and no sequential run can show it: stagebook plan --probe"
+    )
+
+
+# Runs -------------------------------------------------------------------------------------------------------------
+
+
+def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replayed]:
+    """The latest runs in parallel that went well at the first attempt, all of one state of the file."""
+    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    rows: dict[int, list[Sample]] = {}
+    for row in samples.rows:
+        rows.setdefault(row.run, []).append(row)
+    digest = None
+    found: list[Replayed] = []
+    for number in range(len(samples.runs) - 1, -1, -1):
+        run = samples.runs[number]
+        ran = [row for row in rows.get(number, ()) if row.wall_s is not None and row.outcome != "skip"]
+        if (run.max_parallel or 1) < 2 or run.outcome != "success" or run.wall_s <= 0 or not ran:
+            continue
+        if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
+            continue
+        digest = run.digest
+        ids = tuple([row.stage for row in ran])
+        only = ids if len(ids) < len(pipeline.stages) else ()
+        params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
+        plan = build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
+        walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
+        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, run.others_cores, run.max_parallel or 1))
+        if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
+            break
+    return found
+
+
+def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
+    """How much more CPU time each stage takes in company than alone, as a share, by id; without those that take no
+    more."""
+    alone: dict[str, list[float]] = {}
+    beside: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row.outcome != "success" or row.cpu_s is None or row.company is None:
+            continue
+        if row.company < ALONE:
+            alone.setdefault(row.stage, []).append(row.cpu_s)
+        elif row.company >= COMPANY:
+            beside.setdefault(row.stage, []).append((row.cpu_s, min(1.0, row.company)))
+    found = {}
+    for stage, costs in beside.items():
+        if stage in alone and (before := median(alone[stage])) >= CPU_LEAST_S:
+            gamma = median([(cpu_s / before - 1) / company for cpu_s, company in costs])
+            if gamma >= GAMMA_LEAST:
+                found[stage] = round(gamma, 4)
+    return found
+
+
+# Replays ----------------------------------------------------------------------------------------------------------
+
+
+def _replay(
+    run: Replayed, demands: Sequence[Demand], works: Sequence[float], calibration: Calibration, cores: int
+) -> Played:
+    shares = Shares(demands, left_by(cores, run.others_cores, calibration))
+    return play(run.plan, lambda stage, attempt: Work(works[stage]), shares)
+
+
+def _loss(
+    run: Replayed, demands: Sequence[Demand], works: Sequence[float], calibration: Calibration, cores: int
+) -> float:
+    """How wrong a replay is: of the makespan, and half as much of the stages, by the work in them."""
+    played = _replay(run, demands, works, calibration, cores)
+    sum_log, sum_weight = 0.0, 0.0
+    for span in played.spans:
+        wall_s, replayed_s = run.walls_s.get(span.stage, 0.0), span.end_s - span.start_s
+        if wall_s > 0 and replayed_s > 0:
+            sum_log += works[span.stage] * abs(log(replayed_s / wall_s))
+            sum_weight += works[span.stage]
+    of_stages = sum_log / sum_weight if sum_weight else 0.0
+    return abs(log(max(played.end_s, 1e-6) / run.wall_s)) + 0.5 * of_stages
+
+
+def _any_unordered(pipeline: Pipeline, picked: Sequence[bool]) -> bool:
+    """Whether two of those picked may run at once, by their needs."""
+    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    needs = [[position[need] for need in stage.needs] for stage in pipeline.stages]
+    before = [0] * len(needs)  # all that a stage needs, as bits
+    earlier = 0
+    for stage in order(needs):
+        for need in needs[stage]:
+            before[stage] |= before[need] | 1 << need
+        if picked[stage]:
+            if earlier & ~before[stage]:
+                return True
+            earlier |= 1 << stage
+    return False
