@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Mapping
+
     from stagebook.model.pipeline import Pipeline
 
 
@@ -12,3 +14,18 @@ def has_conditions(pipeline: Pipeline) -> bool:
     if pipeline.policies:
         return True
     return any(stage.when is not None or stage.changed for stage in pipeline.stages)
+
+
+def asked(pipeline: Pipeline) -> Mapping[str, tuple[str, ...]]:
+    """For each stage whose condition asks for others, which: what no need says by itself. Wrong conditions ask for
+    nothing."""
+    if not any(stage.when is not None and "stages" in stage.when.text for stage in pipeline.stages):
+        return {}
+    from stagebook.condition import expression
+
+    compiler = expression.compiler_of(pipeline)
+    found = {}
+    for stage in pipeline.stages:
+        if stage.when is not None and "stages" in stage.when.text:
+            found[stage.id] = tuple(dict.fromkeys(name for name, _, _ in compiler.compile(stage.when).stages))
+    return found

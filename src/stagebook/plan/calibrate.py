@@ -68,7 +68,7 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     can_share = _any_unordered(pipeline, [each.waiting > 0 for each in demands])
     best, least = known, float("inf")
     for waiting in WAITINGS if can_share else (None,):
-        for disk in DISKS if any([each.disk > 0 for each in demands]) else (1.0,):
+        for disk in DISKS if any(each.disk > 0 for each in demands) else (1.0,):
             tried = known._replace(waiting=waiting, disk=disk)
             loss = sum([_loss(run, demands, works, tried, cores) for run in runs]) / len(runs)
             loss += CHARGE * ((waiting is not None) + (disk != UNTAUGHT.disk))
@@ -91,7 +91,7 @@ def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> st
     waits = [each.source == "history" and demand(each).waiting > 0 for each in profile.stages]
     if not _any_unordered(pipeline, waits):
         return None
-    names = [f"`{stage.stage}`" for stage, does in zip(profile.stages, waits) if does]
+    names = [stage.stage for stage, does in zip(profile.stages, waits) if does]
     named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return (
         f"{named} mostly wait, for neither a core nor the disk. If they wait for the same thing (a rate limit, a lock) "
@@ -115,7 +115,7 @@ def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replay
         ran = [row for row in rows.get(number, ()) if row.wall_s is not None and row.outcome != "skip"]
         if (run.max_parallel or 1) < 2 or run.outcome != "success" or run.wall_s <= 0 or not ran:
             continue
-        if digest not in (None, run.digest) or any([row.stage not in position or row.attempts > 1 for row in ran]):
+        if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
             continue
         digest = run.digest
         ids = tuple([row.stage for row in ran])

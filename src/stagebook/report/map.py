@@ -1,42 +1,116 @@
-"""A pipeline's shape as the `map` document, and that document as text: levels, critical path, slack, needs.
-
-Pictures of other kinds come later; they take the same document.
+"""A pipeline's shape as the `map` document: stages by level, edges with their reasons, figures, findings. No pictures:
+text, Mermaid, DOT, SVG and the page are made from this document elsewhere.
 """
 
 from __future__ import annotations
 
 from statistics import median
 
-from stagebook.graph.shape import shape
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.graph import coupling
+from stagebook.graph.findings import Edge, Finding, Judgement, judge
+from stagebook.graph.intent import is_test, outside
+from stagebook.graph.reach import WIDEST_MAX, alone, widest
+from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
-from stagebook.report.durations import plural, span
-from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.rows import matrix_of
-from stagebook.report.style import Style
+from stagebook.report.durations import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Iterable, Mapping
+    from typing import Any, Collection, Mapping
 
-_NEEDS_MIN = 16
-STAGES_MAX = 200  #: with more, levels fold
+    from stagebook.graph.difference import Difference
+    from stagebook.model.pipeline import Pipeline, Stage
+
+_NOTHING: Mapping[str, Any] = {}
 
 
-def document(pipeline: Pipeline) -> dict[str, Any]:
-    """The JSON of `map`; `…_s`, `slack_s`, `critical` and what sums them up are added to the door's keys.
+class _Figures(NamedTuple):
+    """How long each stage takes, in milliseconds or, where `source` is None, as 1; and from where that is known."""
 
-    Durations are those the file declares. Where only some are declared, the others count as their median; where none
-    are, a stage counts as 1 and `critical_path_s` and slack are null. A gate without one takes no time.
+    took: list[float]
+    origin: list[str | None]
+    source: str | None
+
+
+def document(
+    pipeline: Pipeline, known: Mapping[str, int] = _NOTHING, asked: Mapping[str, Collection[str]] = _NOTHING
+) -> dict[str, Any]:
+    """The JSON of `map`, all of whose keys are described in docs/reference/json.md.
+
+    `known`: milliseconds that stages took lately, by id; they go before those that the file declares. Where only some
+    are known, the others count as their median; where none are, a stage counts as 1 and all in seconds is null. A gate
+    without one takes no time. `asked`: for each stage the stages that its condition asks for.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
-    declared = [stage.duration_ms for stage in pipeline.stages if stage.duration_ms is not None]
-    middle = median(declared) if declared else 1
-    took = [_duration(stage, middle if stage.kind != "gate" or not declared else 0) for stage in pipeline.stages]
-    found = shape(needs, took)
+    figures = _figures(pipeline, known)
+    found = shape(needs, figures.took)
+    judged = judge(pipeline, asked, figures.took if figures.source else None, found)
+    is_known = figures.source is not None
+    findings = [_finding(number, each) for number, each in enumerate(judged.findings, 1)]
+    numbers = {pair: number for number, each in enumerate(judged.findings, 1) for pair in each.edges}
+    kinds = {stage.id: stage.kind for stage in pipeline.stages if stage.kind == "gate"}
+    by_id = {stage.id: stage for stage in pipeline.stages}
+    together = _widest(needs, found) if len(needs) <= WIDEST_MAX else None
+    return {
+        "pipeline": pipeline.name,
+        "file": pipeline.file,
+        "format": pipeline.format,
+        "stages": _stages(pipeline, found, figures, known, alone(needs)),
+        "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
+        "width": found.width,
+        "depth": found.depth,
+        "widest": None if together is None else [pipeline.stages[index].id for index in together],
+        "sets": _sets(pipeline, found),
+        "critical_path": [pipeline.stages[index].id for index in found.critical],
+        "critical_path_s": found.length / 1000 if is_known else None,
+        "sequential_s": sum(figures.took) / 1000 if is_known else None,
+        "figures": {
+            "source": figures.source,
+            **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
+        },
+        "findings": findings,
+        "unsaid": judged.unsaid,
+        "notes": [*_file_notes(pipeline), *_notes(judged, findings)],
+    }
+
+
+def _widest(needs: list[list[int]], found: Shape) -> list[int]:
+    """Of sets as large as any, a level where there is one."""
+    together = widest(needs, found.order)
+    if len(together) > found.width:
+        return together
+    levels: dict[int, list[int]] = {}
+    for node, level in enumerate(found.level):
+        levels.setdefault(level, []).append(node)
+    return max((levels[level] for level in sorted(levels)), key=len, default=[])
+
+
+def _figures(pipeline: Pipeline, known: Mapping[str, int]) -> _Figures:
+    said = [known.get(stage.id, stage.duration_ms) for stage in pipeline.stages]
+    sure = [each for each in said if each is not None]
+    if not sure:
+        return _Figures([1] * len(said), [None] * len(said), None)
+    middle = median(sure)
+    took: list[float] = []
+    origin: list[str | None] = []
+    for stage, each in zip(pipeline.stages, said):
+        took.append(each if each is not None else 0 if stage.kind == "gate" else middle)
+        origin.append(
+            "history" if stage.id in known else "declared" if each is not None
+            else None if stage.kind == "gate" else "others"
+        )  # fmt: skip
+    sources = {each for each in origin if each in ("history", "declared")}
+    return _Figures(took, origin, sources.pop() if len(sources) == 1 else "mixed")
+
+
+def _stages(
+    pipeline: Pipeline, found: Shape, figures: _Figures, known: Mapping[str, int], is_alone: list[bool]
+) -> list[dict[str, Any]]:
     path = frozenset(found.critical)
-    stages = [
+    acting = outside(pipeline)
+    is_known = figures.source is not None
+    return [
         {
             "stage": stage.id,
             "level": found.level[index],
@@ -45,198 +119,149 @@ def document(pipeline: Pipeline) -> dict[str, Any]:
             "kind": stage.kind,
             "condition": stage.when.text if stage.when is not None else None,
             "matrix": dict(stage.cell) if stage.cell else None,
+            "group": stage.group,
             "duration_s": None if stage.duration_ms is None else stage.duration_ms / 1000,
-            "slack_s": found.slack[index] / 1000 if declared else None,
-            "slack": found.slack[index] if not declared else None,
+            "known_s": known[stage.id] / 1000 if stage.id in known else None,
+            "took_s": figures.took[index] / 1000 if is_known else None,
+            "slack_s": found.slack[index] / 1000 if is_known else None,
+            "slack": found.slack[index] if not is_known else None,
             "critical": index in path,
+            "alone": is_alone[index],
+            "is_test": stage.id not in acting and is_test(stage),
+            "outside": acting.get(stage.id),
+            "tolerance": _tolerance(stage),
+            "ordering": stage.ordering,
+            "mode": _mode(pipeline, stage, is_alone[index]),
         }
         for index, stage in enumerate(pipeline.stages)
     ]
-    gates = {stage.id for stage in pipeline.stages if stage.kind == "gate"}
+
+
+def _tolerance(stage: Stage) -> str:
+    """What it says of its own failure."""
+    said = []
+    if not stage.retry_safe:
+        said.append("retry-safe: false")
+    if stage.critical:
+        said.append("critical")
+    if stage.allow_failure:
+        said.append("allow-failure")
+    if stage.quarantine is not None:
+        said.append(f"quarantine until {stage.quarantine.until}")
+    if stage.retry.attempts > 1:
+        said.append(f"{stage.retry.attempts} attempts")
+    if stage.always:
+        said.append("always")
+    return ", ".join(said) or "fails the run"
+
+
+def _mode(pipeline: Pipeline, stage: Stage, is_alone: bool) -> str:
+    """`sequential`: nothing can run beside it, or it says that its order must stay."""
+    if stage.ordering is not None or is_alone:
+        return "sequential"
+    for name, mode in stage.locks.items():
+        if mode == "exclusive":
+            return f"one at a time: lock {name}"
+    for name, units in stage.resources.pools.items():
+        if name in pipeline.pools and 2 * units > pipeline.pools[name].size:
+            return f"one at a time: pool {name}"
+    return "parallel"
+
+
+def _edge(
+    edge: Edge, stage: Stage, gates: Mapping[str, str], numbers: Mapping[tuple[str, str], int]
+) -> dict[str, Any]:  # fmt: skip
+    """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
+    via = stage.via.get(edge.need)
+    kind = "gate" if edge.need in gates else "needs" if via is None or edge.need in stage.declared else "artifact"
+    made: dict[str, Any] = {"from": edge.need, "to": edge.stage, "kind": kind, "line": edge.line or None}
+    if via is not None:
+        made["via"] = via
+    made["reasons"] = [{"kind": reason.kind, "text": reason.text} for reason in edge.reasons]
+    made["implied"] = edge.implied
+    made["finding"] = numbers.get((edge.need, edge.stage))
+    return made
+
+
+def _sets(pipeline: Pipeline, found: Shape) -> list[dict[str, Any]]:
+    levels: list[list[str]] = [[] for _ in range(found.depth)]
+    for index, stage in enumerate(pipeline.stages):
+        levels[found.level[index]].append(stage.id)
+    return [{"level": level, "stages": ids} for level, ids in enumerate(levels) if len(ids) > 1]
+
+
+def _finding(number: int, found: Finding) -> dict[str, Any]:
     return {
-        "pipeline": pipeline.name,
-        "format": pipeline.format,
-        "stages": stages,
-        "edges": [_edge(stage, need, gates) for stage in pipeline.stages for need in stage.needs],
-        "width": found.width,
-        "depth": found.depth,
-        "critical_path": [pipeline.stages[index].id for index in found.critical],
-        "critical_path_s": found.length / 1000 if declared else None,
-        "sequential_s": sum(took) / 1000 if declared else None,
-        "notes": [
-            {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
-            for note in (*pipeline.problems, *pipeline.unbuilt)
-        ],
+        "number": number,
+        "code": found.code,
+        "level": found.level,
+        "line": found.line or None,
+        "message": _message(found),
+        "fix": _fix(found),
+        "stages": list(found.stages),
+        "edges": [{"from": need, "to": stage} for need, stage in found.edges],
+        "instead": [{"from": need, "to": stage} for need, stage in found.instead],
+        "shared": found.shared,
+        "saves_s": None if found.saves_ms is None else found.saves_ms / 1000,
+        "costs_s": None if found.costs_ms is None else found.costs_ms / 1000,
+        "evidence": found.evidence,
+        "minor": found.minor,
     }
 
 
-def _edge(stage: Stage, need: str, gates: Collection[str]) -> dict[str, Any]:
-    """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
-    via = stage.via.get(need)
-    kind = "gate" if need in gates else "needs" if via is None or need in stage.declared else "artifact"
-    edge: dict[str, Any] = {"from": need, "to": stage.id, "kind": kind}
-    if via is not None:
-        edge["via"] = via
-    return edge
+def _message(found: Finding) -> str:
+    text = found.message
+    if found.saves_ms:
+        text += f"; would save {span(found.saves_ms / 1000)}"
+    return f"{text}: {found.why}" if found.why else text
 
 
-def _duration(stage: Stage, otherwise: float) -> float:
-    return otherwise if stage.duration_ms is None else stage.duration_ms
+def _fix(found: Finding) -> str:
+    if found.costs_ms is None:
+        return found.fix
+    return f"{found.fix}, which costs {span(found.costs_ms / 1000) if found.costs_ms else 'nothing'}"
 
 
-class _Line(NamedTuple):
-    """One row: a stage, a folded matrix, or the rest of a level."""
-
-    level: int
-    name: str
-    critical: bool
-    duration: str
-    slack: str
-    needs: str
-
-
-def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
-    """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels."""
-    stages = map_document["stages"]
-    name = style.plain(harmless(map_document["pipeline"]))
-    lines = wrap(
-        f"{name}  {plural(len(stages), 'stage')}, {plural(len(map_document['edges']), 'edge')},"
-        f" {plural(map_document['depth'], 'level')}, at most {map_document['width']} at once",
-        style.width - 1,
-    )
-    lines += wrap(_second_line(map_document), style.width - 1)
-    if not stages:
-        return lines
-    rows = [
-        _Line(row.level, style.plain(row.name), row.critical, *map(style.plain, row[3:]))
-        for row in _rows(map_document, is_open)
+def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return [
+        {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
+        for note in (*pipeline.problems, *pipeline.unbuilt)
     ]
-    return [*lines, "", *_table(rows, style)]
 
 
-def _second_line(found: Mapping[str, Any]) -> str:
-    if found["sequential_s"] is None:
-        chain = len(found["critical_path"])
-        return f"no durations declared; the longest chain has {plural(chain, 'stage')}"
-    text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
-    missing = sum(stage["duration_s"] is None and stage["kind"] != "gate" for stage in found["stages"])
-    if missing:
-        text += f"; {missing} without a declared duration taken as the median of the others"
-    return text
+def _notes(judged: Judgement, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"code": each["code"], "level": each["level"], "line": each["line"], "message": each["message"]}
+        for each in findings
+    ]
 
 
-def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
-    stages = found["stages"]
-    groups: dict[tuple[int, str, bool], list[Mapping[str, Any]]] = {}
-    is_large = len(stages) > STAGES_MAX and not is_open
+def named(stages: Collection[Mapping[str, Any]]) -> list[str]:
+    """Ids of stages for a sentence: the cells of a matrix as one."""
+    found: dict[str, list[str]] = {}
     for stage in stages:
-        matrix = "" if is_open else matrix_of(stage["stage"])
-        key = (stage["level"], matrix or stage["stage"], bool(matrix))
-        if is_large and not stage["critical"]:
-            key = (stage["level"], "", False)
-        groups.setdefault(key, []).append(stage)
-    order = {key: index for index, key in enumerate(groups)}
-    via = {(edge["from"], edge["to"]): edge["via"] for edge in found["edges"] if "via" in edge}
-    for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
-        yield _line(key[0], key[1], key[2], groups[key], found, via)
+        name = stage["stage"]
+        found.setdefault(name[: name.index("[")] if stage["matrix"] else name, []).append(name)
+    return [ids[0] if len(ids) == 1 else f"{name} ×{len(ids)}" for name, ids in found.items()]
 
 
-def _line(
-    level: int,
-    name: str,
-    is_matrix: bool,
-    members: list[Mapping[str, Any]],
-    found: Mapping[str, Any],
-    via: Mapping[tuple[str, str], str],
-) -> _Line:
-    durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
-    slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
-    needed: dict[tuple[str, str | None], dict[str, None]] = {}
-    for stage in members:
-        for need in stage["needs"]:
-            needed.setdefault((matrix_of(need) or need, via.get((need, stage["stage"]))), {})[need] = None
-    needs = []
-    for (of, path), some in needed.items():
-        need = harmless(of if len(some) > 1 else next(iter(some)))
-        needs.append(need if path is None else f"{need} via {harmless(path)}")
-    shown = harmless(name)
-    if not name:
-        shown, needs = f"{len(members)} more ▸", []
-    elif is_matrix and len(members) == 1:
-        shown = harmless(members[0]["stage"])
-    elif is_matrix:
-        shown = f"{shown} ×{len(members)} ▸"
-    elif members[0]["kind"] not in ("run", "cmd", "python") and not durations:
-        durations = []
-    kind = members[0]["kind"]
-    duration = span(max(durations)) if durations else "gate" if kind == "gate" else "–"
-    if found["sequential_s"] is None:
-        slack_text = plural(int(slack), "stage") if slack else "–"
-    else:
-        slack_text = span(slack) if slack else "–"
-    return _Line(
-        level, shown, any(stage["critical"] for stage in members), duration, slack_text,
-        ", ".join(needs),
-    )  # fmt: skip
+listed = coupling.listed
 
 
-class _Columns:
-    """Where the columns of the table begin. Where there is no room beside them, needs have lines of their own."""
-
-    __slots__ = ("duration", "needs", "needs_room", "slack", "width")
-
-    def __init__(self, rows: list[_Line], style: Style) -> None:
-        self.width = style.width - 1
-        figures = 20 if any(row.duration != style.mark("nothing") for row in rows) else 10
-        room = self.width - 8 - figures
-        widest = max(cells(row.name) for row in rows) + 4
-        is_narrow = room < 24 + _NEEDS_MIN
-        name = room if is_narrow else max(24, min(widest, room - _NEEDS_MIN))
-        self.duration = 8 + name
-        self.slack = self.duration + figures - 10
-        self.needs = 11 if is_narrow else self.slack + 10
-        self.needs_room = self.width - self.needs
-
-    def lines(self, head: str, row: _Line) -> list[str]:
-        """One row: `head` is level, mark and name."""
-        lines: list[str] = []
-        if cells(head) + 2 > self.duration:  # a name is never cut: it takes lines of its own
-            first, *rest = wrap(head[10:].lstrip(" "), self.width - 11)
-            lines = [head[:10] + first, *(" " * 11 + part for part in rest)]
-            head = ""
-        text = pad(head, self.duration)
-        if self.slack > self.duration:
-            text += pad(row.duration, 10)
-        text += pad(row.slack, 10)
-        needs = wrap(row.needs, self.needs_room) if row.needs else []
-        if self.needs >= self.slack + 10:
-            text += needs.pop(0) if needs else ""
-        return [*lines, text.rstrip(), *(" " * self.needs + part for part in needs)]
-
-
-def _table(rows: list[_Line], style: Style) -> list[str]:
-    columns = _Columns(rows, style)
-    title = "level   " + pad("stage", columns.duration - 8)
-    if columns.slack > columns.duration:
-        title += pad("duration", 10)
-    title += pad("slack", 10) + ("needs" if columns.needs > columns.slack else "")
-    lines = [title.rstrip()]
-    critical = [index for index, row in enumerate(rows) if row.critical]
-    first, last = (critical[0], critical[-1]) if critical else (-1, -1)
-    level = -1
-    for index, row in enumerate(rows):
-        number = f"{row.level:>5}" if row.level != level else " " * 5
-        level = row.level
-        if row.critical:
-            mark = "path-first" if index == first else "path-last" if index == last else "path"
-            text = f"{number}   {style.mark(mark)} {row.name}"
-        else:
-            text = f"{number}   {style.mark('path-past') if first < index < last else ' '}  {row.name}"
-        found = columns.lines(text, row)
-        lines += [style.paint(line, "bold") if row.critical else line for line in found]
-    if critical:
-        legend = f"{style.mark('path-past')} critical path"
-        if any(row.name.endswith(style.mark("folded")) for row in rows):
-            legend += f"   {style.mark('folded')} folded, -v opens"
-        lines += ["", legend]
-    return lines
+def add_difference(made: dict[str, Any], base: Mapping[str, Any], name: str, found: Difference) -> None:
+    """Puts into a document what differs from the document `base`, which is called `name`."""
+    stages = {stage["stage"]: stage for stage in base["stages"]}
+    edges = {(edge["from"], edge["to"]): edge for edge in base["edges"]}
+    made["diff"] = {
+        "base": name,
+        "stages": {
+            "added": found.added,
+            "removed": [stages[each] for each in found.removed],
+            "changed": [{"stage": stage, "what": what} for stage, what in found.changed],
+        },
+        "edges": {
+            "added": [{"from": need, "to": stage} for need, stage in found.edges_added],
+            "removed": [{key: edges[each][key] for key in ("from", "to", "kind")} for each in found.edges_removed],
+            "changed": [{"from": need, "to": stage} for need, stage in found.turned],
+        },
+    }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from stagebook.formats.native import grammar
 from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.matrix import Cells, read_matrix
 from stagebook.formats.native.nodes import Node, col_of, line_of, shorten
+from stagebook.graph.intent import looks_like_deployment
 from stagebook.model.pipeline import Condition, Limits, OutputOf, Pool, Quarantine, Resources, Retry, Secret, Timeouts
 from stagebook.model.quantity import size_text
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _KINDS = frozenset(grammar.KINDS)
 _SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
 _MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
-_deploys = re.compile(r"(^|[^a-z])(deploy|deployment|release|publish|promote|rollout|upload)([^a-z]|$)", re.IGNORECASE)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.
 Shared: TypeAlias = "dict[Any, Any]"
@@ -278,7 +276,7 @@ def _matrix_secrets(
 
 
 def _deploy_mark(check: Checker, draft: Draft) -> None:
-    if _deploys.search(draft.name) and draft.kind in ("run", "cmd", "python"):
+    if looks_like_deployment(draft.name) and draft.kind in ("run", "cmd", "python"):
         hint = "say `retry-safe: false`, or true if it may run twice"
         message = f"stage `{shorten(draft.name)}` looks like a deployment; {hint}"
         check.warn(draft.place, "retry-safe", message)
