@@ -11,7 +11,7 @@ from statistics import median
 
 from stagebook.graph.shape import order
 from stagebook.model.value import NamedTuple
-from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, demand, left_by
+from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, capacity, demand
 from stagebook.scheduler.build import build
 from stagebook.scheduler.plan import Choice
 from stagebook.simulate.play import play
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-    from stagebook.history.samples import Sample, Samples
+    from stagebook.history.samples import Run, Sample, Samples
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.profile import Profile, StageProfile
     from stagebook.scheduler.plan import Plan
@@ -36,8 +36,12 @@ CHARGE = 0.08
 REPLAYED = 8
 #: Stages replayed in all, over all runs and candidates; fewer runs where they are large.
 STAGES_MAX = 60_000
+#: Runs by which the load of the machine is judged.
+LATELY = 10
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
 ALONE, COMPANY = 0.1, 0.5
+#: No run got less of the machine than this.
+LEAST_CORES = 0.05
 #: Kernel's counts and chance make up for less than this.
 GAMMA_LEAST, CPU_LEAST_S = 0.03, 0.05
 _NAMED = 3
@@ -50,7 +54,7 @@ class Replayed(NamedTuple):
     at: tuple[int, ...]
     walls_s: dict[int, float]
     wall_s: float
-    others_cores: float | None
+    others: float
     jobs: int
 
 
@@ -58,8 +62,14 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     """Of the runs in which stages ran at once, on a machine with `cores`; as good as `UNTAUGHT` where there is none."""
     if samples is None or not samples.runs:
         return UNTAUGHT
-    first = UNTAUGHT._replace(by_group=bool(samples.runs[-1].autogroup), gamma=_gammas(samples.rows))
-    runs = _replayable(pipeline, samples, cores)
+    rows = _by_run(samples)
+    lately = range(max(0, len(samples.runs) - LATELY), len(samples.runs))
+    first = UNTAUGHT._replace(
+        by_group=bool(samples.runs[-1].autogroup),
+        gamma=_gammas(samples.rows),
+        others=median([others_in(samples.runs[number], rows[number], cores) for number in lately]),
+    )
+    runs = _replayable(pipeline, samples.runs, rows, cores)
     if not runs:
         return first
     works = [alone_s(stage) for stage in profile.stages]
@@ -76,6 +86,20 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
                 best, least = tried, loss
     errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
     return best._replace(error=median(errors))
+
+
+def others_in(run: Run, rows: Sequence[Sample], cores: int) -> float:
+    """How many of the rest of the machine wanted a core at a time during a run, on the average.
+
+    What they got of the cores is to what the stages got as the one want is to the other, where cores were short; and
+    stages wanted one while they computed or waited for it. Where cores were idle all got what they wanted, so it is no
+    less than that.
+    """
+    used = run.others_cores or 0.0
+    wanted_s = sum([(row.cpu_s or 0.0) + (row.delay_s or 0.0) for row in rows])
+    if run.wall_s <= 0:
+        return used
+    return max(used, used * wanted_s / run.wall_s / max(LEAST_CORES, cores - used))
 
 
 def alone_s(stage: StageProfile) -> float:
@@ -102,17 +126,22 @@ def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> st
 # Runs -------------------------------------------------------------------------------------------------------------
 
 
-def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replayed]:
+def _by_run(samples: Samples) -> list[list[Sample]]:
+    rows: list[list[Sample]] = [[] for _ in samples.runs]
+    for row in samples.rows:
+        rows[row.run].append(row)
+    return rows
+
+
+def _replayable(
+    pipeline: Pipeline, runs: Sequence[Run], rows: Sequence[Sequence[Sample]], cores: int
+) -> list[Replayed]:
     """The latest runs in parallel that went well at the first attempt, all of one state of the file."""
     position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
-    rows: dict[int, list[Sample]] = {}
-    for row in samples.rows:
-        rows.setdefault(row.run, []).append(row)
     digest = None
     found: list[Replayed] = []
-    for number in range(len(samples.runs) - 1, -1, -1):
-        run = samples.runs[number]
-        ran = [row for row in rows.get(number, ()) if row.wall_s is not None and row.outcome != "skip"]
+    for run, its in zip(reversed(runs), reversed(rows)):
+        ran = [row for row in its if row.wall_s is not None and row.outcome != "skip"]
         if (run.max_parallel or 1) < 2 or run.outcome != "success" or run.wall_s <= 0 or not ran:
             continue
         if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
@@ -123,7 +152,7 @@ def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replay
         params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
         plan = build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
         walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
-        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, run.others_cores, run.max_parallel or 1))
+        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
         if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
             break
     return found
@@ -131,7 +160,7 @@ def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replay
 
 def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
     """How much more CPU time each stage takes in company than alone, as a share, by id; without those that take no
-    more."""
+    more. Measured against the dearer of the runs alone: a busy machine makes time dearer by itself."""
     alone: dict[str, list[float]] = {}
     beside: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
@@ -143,8 +172,9 @@ def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
             beside.setdefault(row.stage, []).append((row.cpu_s, min(1.0, row.company)))
     found = {}
     for stage, costs in beside.items():
-        if stage in alone and (before := median(alone[stage])) >= CPU_LEAST_S:
-            gamma = median([(cpu_s / before - 1) / company for cpu_s, company in costs])
+        before = sorted(alone.get(stage, [0.0]))
+        if (usual := before[len(before) * 3 // 4]) >= CPU_LEAST_S:
+            gamma = median([(cpu_s / usual - 1) / company for cpu_s, company in costs])
             if gamma >= GAMMA_LEAST:
                 found[stage] = round(gamma, 4)
     return found
@@ -156,7 +186,7 @@ def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
 def _replay(
     run: Replayed, demands: Sequence[Demand], works: Sequence[float], calibration: Calibration, cores: int
 ) -> Played:
-    shares = Shares(demands, left_by(cores, run.others_cores, calibration))
+    shares = Shares(demands, capacity(cores, run.others, calibration._replace(others=None)))
     return play(run.plan, lambda stage, attempt: Work(works[stage]), shares)
 
 
