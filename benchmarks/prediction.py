@@ -136,7 +136,7 @@ def predict(section: Section, kind: str) -> None:
     subject = Subject(section, kind)
     chance = random.Random(f"{SEED} {kind}")
     with workloads.Services(subject.folder):
-        for jobs in [1] * PROFILE + [2] * CALIBRATION:
+        for jobs in [1] * PROFILE + [2] * CALIBRATION if not section.quick else (1, 2):
             subject.run(jobs)
         basis = subject.samples()
         model = Model(subject.pipeline, basis)

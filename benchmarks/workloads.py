@@ -60,7 +60,7 @@ KINDS: dict[str, Stages] = {
     "etl": _etl(),
 }
 #: So many stages at most with `--quick`.
-QUICK = 4
+QUICK = 3
 
 
 def unit() -> str:

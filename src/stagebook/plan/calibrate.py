@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from stagebook.simulate.work import Played
 
 #: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run.
-WAITINGS = (None, 1.0, 1.3, 1.6, 2.0, 3.0)
+WAITINGS = (None, 1.0, 0.7, 1.3, 1.6, 2.0, 3.0)
 DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
-#: What each of the two must explain before it is set; without it one noisy run invents sharing.
+#: What each of the two must explain before it is set, and as much again for each of the others that want a core: one
+#: noisy run would invent sharing.
 CHARGE = 0.08
 #: The latest runs in parallel that are replayed.
 REPLAYED = 8
@@ -76,12 +77,13 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     demands = [demand(stage, known) for stage in profile.stages]
     can_share = _any_unordered(pipeline, [each.waiting > 0 for each in demands])
+    charge = CHARGE * (1 + median([run.others for run in runs]))
     best, least = known, float("inf")
     for waiting in WAITINGS if can_share else (None,):
         for disk in DISKS if any(each.disk > 0 for each in demands) else (1.0,):
             tried = known._replace(waiting=waiting, disk=disk)
             loss = sum([_loss(run, demands, works, tried, cores) for run in runs]) / len(runs)
-            loss += CHARGE * ((waiting is not None) + (disk != UNTAUGHT.disk))
+            loss += charge * ((waiting is not None) + (disk != UNTAUGHT.disk))
             if loss < least:
                 best, least = tried, loss
     errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
