@@ -64,5 +64,5 @@ lock:  ## newest versions of pyproject.toml's groups into requirements/*.lock (n
 	$(COMPILE) --group bench --constraint requirements/test.lock --output-file requirements/bench.lock
 
 clean:  ## removes everything that make made
-	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .stagebook mutants build dist examples/ci/.work
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .stagebook mutants build dist examples/*/.work
 	find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

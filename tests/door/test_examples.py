@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -58,3 +59,22 @@ def test_what_keeps_a_single_build_server_from_parallel_work_is_said(place: Plac
     assert 4 * 0.1 <= needs < 3, "four that waited for the checkout"
     [line] = [line for line in done.out.splitlines() if line.startswith("waiting  lock orders-table ")]
     assert "; for needs " in line
+
+
+@pytest.mark.parametrize("name", ["payments", "microservices", "etl"])
+def test_r137_an_example_is_sound_and_runs_as_it_stands(place: Place, name: str) -> None:
+    copied(place, name)
+    assert place.run("lint", "--strict").code == 0
+    done = place.run("run")
+    assert done.code == 0, done
+    assert set(outcomes(place.show()).values()) == {"success"}
+
+
+def test_r096_payments_are_confirmed_as_they_were_applied(place: Place) -> None:
+    copied(place, "payments")
+    assert place.run("run").code == 0
+    with sqlite3.connect(place.folder / ".work" / "payments.db") as bank:
+        states = dict(bank.execute("SELECT state, count(*) FROM payment GROUP BY state"))
+    confirmed = (place.folder / ".work" / "confirmations.txt").read_text().splitlines()
+    assert set(states) == {"applied", "refused"}
+    assert len(confirmed) == states["applied"]

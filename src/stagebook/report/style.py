@@ -69,7 +69,14 @@ MARKS = {
     "path": ("┣", "*"),
     "path-last": ("┗", "*"),
     "path-past": ("┃", "|"),
+    "path-bare": ("┇", ":"),
+    "beside": ("∥", "||"),
+    "beside-each-other": ("↔", "<->"),
     "folded": ("▸", "+"),
+    "bar-line": ("━", "="),
+    "dot": ("●", "o"),
+    "tail": ("─", "-"),
+    "knee": ("◀", "<"),
 }
 
 

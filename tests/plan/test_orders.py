@@ -1,0 +1,90 @@
+"""Needs that are loosened pair by pair: what stays in order, what does not, and on whose word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagebook.formats.native.read import parse
+from stagebook.model.pipeline import Pipeline
+from stagebook.plan import orders
+
+
+def read(text: str) -> Pipeline:
+    pipeline, problems = parse(text.encode(), "/x/stagebook.yaml")
+    assert pipeline is not None, problems
+    return pipeline
+
+
+def closure(needs: list[list[int]]) -> set[tuple[int, int]]:
+    before: list[set[int]] = []
+    for own in needs:
+        before.append(set(own).union(*(before[need] for need in own)))
+    return {(first, second) for second, each in enumerate(before) for first in each}
+
+
+@st.composite
+def graphs(draw: Any) -> tuple[list[list[int]], set[tuple[int, int]]]:
+    count = draw(st.integers(1, 12))
+    needs = [sorted(draw(st.sets(st.integers(0, node - 1), max_size=3))) if node else [] for node in range(count)]
+    pairs = sorted(closure(needs))
+    return needs, draw(st.sets(st.sampled_from(pairs))) if pairs else set()
+
+
+@given(graphs())
+def test_all_pairs_stay_in_order_but_those_dropped(made: tuple[list[list[int]], set[tuple[int, int]]]) -> None:
+    needs, dropped = made
+    after = closure(orders.loosened(needs, dropped))
+    assert after <= closure(needs)
+    assert closure(needs) - after <= dropped
+    for first, second in dropped & after:  # one that stays is led over by one that stays
+        assert any((first, middle) in after and (middle, second) in after for middle in range(len(needs)))
+
+
+@given(graphs())
+def test_needs_that_can_stay_stay_and_none_is_added_that_is_told_already(
+    made: tuple[list[list[int]], set[tuple[int, int]]],
+) -> None:
+    needs, dropped = made
+    loosened = orders.loosened(needs, dropped)
+    after = closure(loosened)
+    for node, own in enumerate(loosened):
+        assert [need for need in needs[node] if (need, node) in after] == own[
+            : len(own) - len(set(own) - set(needs[node]))
+        ]
+        for new in set(own) - set(needs[node]):
+            assert not any((new, other) in after for other in own if other != new)
+    assert orders.loosened(needs, ()) == needs
+
+
+def test_a_list_freed_in_the_middle_keeps_its_ends() -> None:
+    assert orders.loosened([[], [0], [1], [2]], {(1, 2)}) == [[], [0], [0], [2, 1]]
+
+
+TWO = "version: 1\nstages:\n  - first: {FIRST}\n  - second: {SECOND}\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z], outputs: [v]}", "declared"),
+        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z]}", "declared"),
+        ("{run: a 'x', inputs: [x], outputs: [y]}", "{run: b 1 > log, inputs: [z]}", "none"),
+        ("{run: a, inputs: [x]}", "{run: b, inputs: [z], outputs: [v]}", "none"),
+        ("{run: a}", "{run: b}", "none"),
+        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [y], outputs: [v]}", None),
+        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z], outputs: [y/v]}", None),
+        ("{run: a, locks: {t: shared}}", "{run: b, locks: {t: shared}}", None),
+        ("{run: a db.sqlite, inputs: [x], outputs: [y]}", "{run: b ./db.sqlite, inputs: [z], outputs: [v]}", "none"),
+        ("{run: a t.py, inputs: [t.py], outputs: [y]}", "{run: b t.py, inputs: [t.py], outputs: [v]}", "declared"),
+        ("{run: a src/t.py, inputs: [src/**], outputs: [y]}", "{run: b src/t.py, inputs: [src/**]}", "declared"),
+        ("{run: a $DB, inputs: [x], outputs: [y]}", "{run: b $DB, inputs: [z], outputs: [v]}", "none"),
+        ("{run: a :5432, inputs: [x], outputs: [y]}", "{run: b :5432, inputs: [z], outputs: [v]}", "none"),
+    ],
+)  # fmt: skip
+def test_independence_is_what_both_declare_and_nothing_else(first: str, second: str, said: str | None) -> None:
+    pipeline = read(TWO.replace("{FIRST}", first).replace("{SECOND}", second))
+    assert orders.independent(*pipeline.stages) == said
