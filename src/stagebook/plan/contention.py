@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Each round comes closer to where speeds settle, from above; so close is close enough.
 ROUNDS, SETTLED = 40, 2e-3
+#: Among more stages than this, how often one is there itself makes no difference to it.
+FEW = 32
 #: A smaller share of waiting is start-up and the like: nothing that another stage would wait for as well.
 WAITS_AT_LEAST = 0.3
 #: Sets of stages that are remembered at once.
@@ -170,7 +172,7 @@ class _Resource:
         """Set `slower` by how many are at it, at those speeds."""
         there = [share * speed * slower for share, speed, slower in zip(self.shares, speeds, self.slower)]
         if self._weights is not None:
-            self.slower = [self._slower_by_weight(at, there) for at in range(len(there))]
+            self.slower = self._slower_by_weight(there)
             return
         capacity, widths = self._capacity, self._widths
         if widths is None and capacity < 1.0:
@@ -182,26 +184,46 @@ class _Resource:
         widths = widths or [1.0] * len(there)
         self.slower = [max(1.0, (rest - each + width) / capacity) for each, width in zip(wanted, widths)]
 
-    def _slower_by_weight(self, at: int, there: Sequence[float]) -> float:
+    def _slower_by_weight(self, there: Sequence[float]) -> list[float]:
         """The capacity is filled up like water: who wants no more than its share by weight has it, beginning with
-        those that want least for their weight."""
+        those that want least for their weight. Each stage in turn is there all the time; among many it is as good to
+        take it as often as it is."""
         widths, weights = self._widths or [], self._weights or []
-        asking = [(1.0, 1.0, self._others)]
-        for number, present in enumerate(there):
-            weight = weights[number]
-            asking.append((widths[number] / weight, weight, 1.0 if number == at else present))
+        asking = [(1.0, self._others)]
+        asking += [(width / weight, weight * present) for width, weight, present in zip(widths, weights, there)]
         asking.sort()
+        common = self._level(asking, 0.0, 0.0) if len(there) > FEW else None
+        found = []
+        for width, weight, present in zip(widths, weights, there):
+            own = width / weight
+            level = self._level(asking, own, weight * (1.0 - present)) if common is None else common
+            found.append(max(1.0, own / level))
+        return found
+
+    def _level(self, asking: Sequence[tuple[float, float]], wish: float, weight: float) -> float:
+        """How much there is for each unit of weight, of those that want more. `asking` are wishes for a unit of weight
+        and weights, the least wish first; `weight` more want `wish`."""
         left = self._capacity
-        weight_left = sum([weight * present for _, weight, present in asking])
-        own = widths[at] / weights[at]
-        for wish, weight, present in asking:
-            if wish * weight_left > left:
-                return max(1.0, own * weight_left / left)
-            if wish == own:
-                break  # it is among those that have what they want
-            left -= wish * weight * present
-            weight_left -= weight * present
-        return 1.0
+        weights = sum([each for _, each in asking]) + weight
+        level = left / weights if weights else 1.0
+        for least, each in asking:
+            if least >= wish and weight:
+                level = left / weights
+                if wish > level:
+                    return level
+                left -= wish * weight
+                weights -= weight
+                weight = 0.0
+            if not each:
+                continue
+            level = left / weights
+            if least > level:
+                return level
+            left -= least * each
+            weights -= each
+            if weights < 1e-9:
+                break
+        return max(level, wish)
 
 
 def _resources(demands: Sequence[Demand], capacity: Capacity) -> list[_Resource]:
