@@ -72,7 +72,8 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     )
     runs = _replayable(pipeline, samples.runs, rows, cores)
     if not runs:
-        return first
+        lack = untold(pipeline, profile)
+        return first if lack is None else first._replace(lacks=(lack,))
     works = [alone_s(stage) for stage in profile.stages]
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     demands = [demand(stage, known) for stage in profile.stages]
@@ -110,10 +111,8 @@ def alone_s(stage: StageProfile) -> float:
     return median(alone or stage.walls_s)
 
 
-def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> str | None:
-    """What only a run in parallel can tell, as a sentence; None if there is nothing, or has been such a run."""
-    if calibration.at_jobs > 1:
-        return None
+def untold(pipeline: Pipeline, profile: Profile) -> str | None:
+    """What only a run in parallel can tell, as a sentence; None if there is nothing."""
     waits = [each.source == "history" and demand(each).waiting > 0 for each in profile.stages]
     if not _any_unordered(pipeline, waits):
         return None

@@ -57,7 +57,8 @@ class Calibration(NamedTuple):
     """What runs have taught. `gamma`: how much more CPU time a stage takes in company (0.3: 30 % more), by id.
     `at_jobs`: the most that ran at once, beyond which everything is extrapolated; 1: there was no run in parallel.
     `runs` in parallel stand behind it; `error` is the median of |predicted ÷ real − 1| on them, None without.
-    `by_group` and `others` as in a capacity; `others` None where nothing is known."""
+    `by_group` and `others` as in a capacity; `others` None where nothing is known. `lacks`: what no run on record can
+    tell, as sentences."""
 
     gamma: dict[str, float]
     disk: float
@@ -67,6 +68,7 @@ class Calibration(NamedTuple):
     error: float | None = None
     by_group: bool = False
     others: float | None = None
+    lacks: tuple[str, ...] = ()
 
 
 #: What holds without a run in parallel: nobody shares what it waits for, and one disk is one disk.
