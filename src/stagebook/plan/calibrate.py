@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stagebook.simulate.work import Played
 
 #: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run.
-WAITINGS = (None, 1.0, 0.7, 1.3, 1.6, 2.0, 3.0)
+WAITINGS = (None, 1.0, 1.3, 1.6, 2.0, 3.0)
 DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
 #: What each of the two must explain before it is set, and as much again for each of the others that want a core: one
 #: noisy run would invent sharing.
