@@ -10,6 +10,7 @@ from math import log
 from statistics import median
 
 from stagebook.graph.shape import order
+from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
 from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, capacity, demand
 from stagebook.scheduler.build import build
@@ -35,8 +36,9 @@ DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
 CHARGE = 0.08
 #: The latest runs in parallel that are replayed.
 REPLAYED = 8
-#: Stages replayed in all, over all runs and candidates; fewer runs where they are large.
-STAGES_MAX = 60_000
+#: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
+#: is tried with one thing shared and another.
+STAGES_MAX = 50_000
 #: Runs by which the load of the machine is judged.
 LATELY = 10
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
@@ -77,16 +79,16 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     works = [alone_s(stage) for stage in profile.stages]
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     demands = [demand(stage, known) for stage in profile.stages]
-    can_share = _any_unordered(pipeline, [each.waiting > 0 for each in demands])
+    waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
+    disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
     charge = CHARGE * (1 + median([run.others for run in runs]))
     best, least = known, float("inf")
-    for waiting in WAITINGS if can_share else (None,):
-        for disk in DISKS if any(each.disk > 0 for each in demands) else (1.0,):
-            tried = known._replace(waiting=waiting, disk=disk)
-            loss = sum([_loss(run, demands, works, tried, cores) for run in runs]) / len(runs)
-            loss += charge * ((waiting is not None) + (disk != UNTAUGHT.disk))
-            if loss < least:
-                best, least = tried, loss
+    tried = [known._replace(waiting=waiting, disk=disk) for waiting in waitings for disk in disks]
+    for each in tried if len(tried) * len(demands) <= STAGES_MAX else tried[:1]:
+        loss = sum([_loss(run, demands, works, each, cores) for run in runs]) / len(runs)
+        loss += charge * ((each.waiting != WAITINGS[0]) + (each.disk != DISKS[0]))
+        if loss < least:
+            best, least = each, loss
     errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
     return best._replace(error=median(errors))
 
@@ -148,15 +150,24 @@ def _replayable(
         if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
             continue
         digest = run.digest
-        ids = tuple([row.stage for row in ran])
-        only = ids if len(ids) < len(pipeline.stages) else ()
-        params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
-        plan = build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
+        plan = _plan(pipeline, run, [row.stage for row in ran], cores)
+        if plan is None:
+            continue
         walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
         found.append(Replayed(plan, tuple(walls), walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
         if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
             break
     return found
+
+
+def _plan(pipeline: Pipeline, run: Run, ids: Sequence[str], cores: int) -> Plan | None:
+    """How that run was planned, as far as is on record; None where that cannot be."""
+    only = tuple(ids) if len(ids) < len(pipeline.stages) else ()
+    params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
+    try:
+        return build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
+    except InputError:
+        return None
 
 
 def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
