@@ -89,7 +89,10 @@ def document(
         "fails_always": never,
         "drift": None if is_brief else _drift(pairs, names),
         "others_cores": _median([record["others_cores"] for pair in pairs for record in pair.values()]),
-        **{name: set_up[name] for name in ("part", "skip", "cache", "seed", "warm_up", "confidence", "machine")},
+        **{
+            name: set_up[name]
+            for name in ("part", "proposed", "skip", "cache", "seed", "warm_up", "confidence", "machine")
+        },
         "began": set_up["began"],
         "ended": records[-1]["began"] if records else None,
         "runs": [dict(record) for record in records],
@@ -184,9 +187,8 @@ def _add(each: dict[str, Any], pairs: Sequence[Mapping[str, Record]], alpha: flo
     differences = _logs(well, "wall_s")
     if each["shown"] is None and len(differences) >= 2:
         seen = exp(median(differences))
-        is_clear = abs(seen - 1) >= TOLERANCE
-        target = seen if is_clear else 1 - TOLERANCE
-        more = betting.more_pairs(differences, alpha, None if is_clear else log(target), seed)
+        target = seen if abs(seen - 1) >= TOLERANCE else 1 - TOLERANCE
+        more = betting.more_pairs(differences, alpha, log(target), seed)
         each["more"] = {"ratio": _rounded(target), "pairs": more}
 
 
