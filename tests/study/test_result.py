@@ -129,6 +129,19 @@ def test_predictions_stand_beside_what_was_observed() -> None:
     assert arm["error"] == pytest.approx(9.35 / arm["median_s"] - 1, abs=1e-5)
 
 
+def test_drift_is_told_as_scipy_tells_it() -> None:
+    from scipy import stats
+
+    slower = [10 + at + 5 * math.sin(3 * at) for at in range(20)]
+    drift = told(pairs(slower, [0.9 * wall for wall in slower]))[0]["drift"]
+    walls = [wall * factor for wall in slower for factor in (1.0, 1.0001)]
+    expected = stats.kendalltau(range(40), walls)
+    assert drift["tau"] == pytest.approx(expected.statistic, abs=0.05)
+    assert drift["p"] < 0.001 and expected.pvalue < 0.001
+    assert told(pairs(slower[::-1], slower[::-1]))[0]["drift"]["tau"] < -0.2
+    assert told(pairs(SLOW, FAST))[0]["drift"]["p"] > 0.05
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 24), st.lists(st.booleans(), min_size=24, max_size=24), st.integers(1, 12))
 def test_any_record_has_a_document_and_a_sentence(count: int, bad: list[bool], most: int) -> None:

@@ -171,10 +171,13 @@ class Knowledge:
         from stagebook.cli.plan import samples
         from stagebook.observe import cores
         from stagebook.plan import known
+        from stagebook.record import runs
 
         if file not in self._known:
             pipeline = self.pipeline(file)
-            self._known[file] = known.known(pipeline, samples(self._args, pipeline), cores.usable())
+            has_runs = bool(runs.ids(place.state_directory(self._args, file)))
+            told = samples(self._args, pipeline) if has_runs else None
+            self._known[file] = known.known(pipeline, told, cores.usable())
         return self._known[file]
 
     def proposal(self, file: str) -> Proposal | None:
