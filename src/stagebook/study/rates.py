@@ -47,7 +47,7 @@ def _exact(coins: Sequence[float]) -> float | None:
         return None
     count = len(coins)
     most = max(sum(coin > 0 for coin in coins), sum(coin < 0 for coin in coins))
-    tail = sum(comb(count, each) for each in range(most, count + 1)) / 2**count
+    tail = sum(comb(count, each) for each in range(most, count + 1)) / (1 << count)
     return round(min(1.0, 2 * tail), 6)
 
 
