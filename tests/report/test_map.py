@@ -10,7 +10,8 @@ from tests.report import golden
 from stagebook.model.pipeline import Condition, Pipeline, Stage
 from stagebook.model.problem import Problem
 from stagebook.report.harmless import cells
-from stagebook.report.map import document, render
+from stagebook.report.map import document
+from stagebook.report.map_text import render
 from stagebook.report.style import Style
 
 

@@ -1,10 +1,13 @@
-"""`stagebook map`: the DAG of a pipeline file as text or JSON. Starts nothing; does without a state directory."""
+"""`stagebook map`: the DAG of a pipeline file as text, JSON and pictures, and what its shape says against itself.
+Starts nothing; does without a state directory.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
+from stagebook import condition
 from stagebook.cli import output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
@@ -15,50 +18,151 @@ from stagebook.report import problems
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 EXAMPLE = """
 stagebook map
-stagebook map ci/stagebook.yaml --json"""
+stagebook map ci/stagebook.yaml --json
+stagebook map --format svg > map.svg
+stagebook map --diff HEAD~1"""
 
-FORMATS = ("text", "json")
-LATER = ("mermaid", "dot", "svg", "html")
+FORMATS = ("text", "json", "mermaid", "dot", "svg", "html", "sarif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help="or a folder; default: the nearest stagebook.yaml upward"
     )
-    parser.add_argument("--format", default="text", metavar="FORMAT", help="text (default) or json")
+    parser.add_argument(
+        "--format", default="text", metavar="FORMAT", help="text (default), json, mermaid, dot, svg, html or sarif"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of standard output")
+    parser.add_argument("--diff", metavar="BASE", help="mark what differs from a git revision or another file")
+    parser.add_argument("--table", action="store_true", help="what each stage says of failure, order and mode")
+    parser.add_argument("--sideways", action="store_true", help="drawn from left to right, where it fits")
+    parser.add_argument("--steps", action="store_true", help="show the steps of item pipelines too")
 
 
 def execute(args: Namespace) -> int:
-    """0, or InputError for a file that `run` would refuse and for a format that is not there."""
-    if args.format in LATER:
-        raise usage_error(f"map --format {args.format} comes in a later version; text and json are here")
-    if args.format not in FORMATS:
-        raise usage_error(f"unknown format '{args.format}', one of {', '.join(FORMATS)}")
+    """0, or InputError for a file that `run` would refuse, for a format that is not there, and for a base that cannot
+    be read."""
+    format = _format(args)
     is_folder = args.file is not None and os.path.isdir(args.file)
     files = pipelines.known_in(args.file) if is_folder else [pipelines.find(args.file)]
-    loaded = [load(file, place.cache_directory(args, file)) for file in files]
-    for pipeline in loaded:
+    documents = []
+    loaded = []
+    for file in files:
+        cache = place.cache_directory(args, file)
+        pipeline = load(file, cache)
         pipelines.refuse_bad_conditions(pipeline)
-    documents = [mapping.document(pipeline) for pipeline in loaded]
-    if args.json or args.format == "json":
+        loaded.append(pipeline)
+        document = mapping.document(pipeline, _known(cache, pipeline), condition.asked(pipeline))
+        if args.diff is not None:
+            _compare(args.diff, document, pipeline)
+        documents.append(document)
+    if format == "json":
         import json
 
-        lines = [json.dumps({"pipelines": documents} if is_folder else documents[0])]
+        text = json.dumps({"pipelines": documents} if is_folder else documents[0]) + "\n"
+    elif format == "text":
+        text = _text(args, loaded, documents)
+    elif len(documents) > 1:
+        raise usage_error(f"--format {format} draws one pipeline; name its file")
     else:
-        lines = []
-        for pipeline, document in zip(loaded, documents):
-            lines += [""] if lines else []
-            lines += mapping.render(document, output.style_for(sys.stdout, args), is_open=args.verbose)
-            _tell_problems(args, pipeline)
+        text = _picture(format, loaded[0], documents[0])
     if args.out is not None:
-        output.write_file(args.out, "\n".join(lines) + "\n")
+        output.write_file(args.out, text)
     else:
-        output.say(lines)
+        output.say([text.rstrip("\n")])
     return 0
+
+
+def _format(args: Namespace) -> str:
+    if args.format not in FORMATS:
+        raise usage_error(f"unknown format '{args.format}', one of {', '.join(FORMATS)}")
+    if args.json and args.format not in ("text", "json"):
+        raise usage_error(f"--json and --format {args.format} are two documents; choose one")
+    format = "json" if args.json else str(args.format)
+    for option in ("table", "sideways"):
+        if getattr(args, option) and format != "text":
+            raise usage_error(f"--{option} is text; it does not go with {format}")
+    if args.table and args.sideways:
+        raise usage_error("--table and --sideways are two pictures; choose one")
+    return format
+
+
+def _known(cache: str, pipeline: Pipeline) -> dict[str, int]:
+    """Milliseconds that its stages took lately, from what runs have left; empty where there were none."""
+    from stagebook.record import durations
+
+    ids = {stage.id for stage in pipeline.stages}
+    known = durations.load(cache, pipeline.file)
+    return {stage: ms for stage, ms in known.items() if stage in ids}
+
+
+def _compare(base: str, document: dict[str, Any], pipeline: Pipeline) -> None:
+    from stagebook.cli import revision
+    from stagebook.graph.difference import difference
+
+    before = revision.pipeline_at(base, pipeline.file)
+    mapping.add_difference(document, mapping.document(before), base, difference(before, pipeline))
+
+
+def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any]]) -> str:
+    from stagebook.report import map_text
+
+    style = output.style_for(sys.stdout, args)
+    lines: list[str] = []
+    for pipeline, document in zip(loaded, documents):
+        lines += [""] if lines else []
+        if args.table:
+            lines += map_text.table(document, style)
+        elif args.sideways:
+            from stagebook.report import sideways
+
+            drawn = sideways.draw(document, style)
+            lines += map_text.head(document, style)
+            lines += ["", *drawn] if drawn else ["", "too large to be drawn sideways here; the levels are in `map`"]
+        else:
+            lines += map_text.render(document, style, is_open=args.verbose)
+        _tell_problems(args, pipeline)
+        if args.steps and not args.quiet and all(stage.kind != "each" for stage in pipeline.stages):
+            output.say(["no stage has steps: they come with item pipelines (`each`)", ""], sys.stderr)
+    return "\n".join(lines) + "\n"
+
+
+def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
+    """Whoever draws is imported only here: some bring a layout with them."""
+    if format == "mermaid":
+        from stagebook.report.export import mermaid
+
+        return "".join(mermaid.flowchart(document))
+    if format == "dot":
+        from stagebook.report.export import dot
+
+        return dot.render(document)
+    if format == "sarif":
+        return _sarif(pipeline, document)
+    if format == "svg":
+        from stagebook.report.export import map_svg
+
+        return map_svg.draw(document)
+    from stagebook.report.page import map as page
+
+    return page.render(document)
+
+
+def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:
+    from stagebook.model.problem import Problem
+    from stagebook.record.state import git_root
+    from stagebook.report.export import sarif
+
+    found = [*pipeline.problems, *pipeline.unbuilt]
+    for each in document["findings"]:
+        text = f"{each['message']}. {each['fix'][:1].upper()}{each['fix'][1:]}." if each["fix"] else each["message"]
+        found.append(Problem(pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text))
+    folder = os.path.dirname(pipeline.file)
+    return sarif.render(found, git_root(folder) or folder)
 
 
 def _tell_problems(args: Namespace, pipeline: Pipeline) -> None:

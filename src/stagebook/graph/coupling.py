@@ -1,5 +1,5 @@
-"""What stages without an order between them share: an output, a file, a port, a database, a tool's place, a working tree,
-a pool. Pure: told by what they declare and by the words of their commands, so it is only possible.
+"""What stages without an order between them share: an output, a file, a port, a database, a tool's place, a working
+tree, a pool. Pure: told by what they declare and by the words of their commands, so it is only possible.
 
 Values of variables may hold passwords: of an address only the server and the name of the database are ever said.
 """
@@ -7,6 +7,7 @@ Values of variables may hold passwords: of an address only the server and the na
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from stagebook.graph.artifacts import TooManyLinksError, TooManyPairsError, links
 from stagebook.model.value import NamedTuple
@@ -128,7 +129,7 @@ class _Looker:
         if len(users) <= PAIRS_MAX:
             pairs = [(one, other) for at, one in enumerate(users) for other in users[at + 1 :]]
         else:
-            pairs = list(zip(users, users[1:]))
+            pairs = list(pairwise(users))
         return sorted({each for pair in pairs if self.may_meet(*pair) for each in pair})
 
     def add(self, kind: str, what: str, verb: str, users: Sequence[int], level: str = "warning") -> None:
@@ -275,8 +276,8 @@ def named(stages: Sequence[Stage]) -> list[str]:
     return [ids[0] if len(ids) == 1 else f"{name} ×{len(ids)}" for name, ids in found.items()]
 
 
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b, c and 4 more`."""
-    if len(names) > _NAMES_MAX + 1:
-        return f"{', '.join(names[:_NAMES_MAX])} and {len(names) - _NAMES_MAX} more"
+def listed(names: Sequence[str], more: int = 0) -> str:
+    """`a`, `a and b`, `a, b, c and 4 more`; `more` are not among the names."""
+    if more or len(names) > _NAMES_MAX + 1:
+        return f"{', '.join(names[:_NAMES_MAX])} and {len(names[_NAMES_MAX:]) + more} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 _NONE: Mapping[str, Collection[str]] = {}
+MINOR_MAX = 200  #: findings of one kind that gain nothing; each edge has its reasons, so nothing is lost
 _RECOUNT_MAX = 200_000  #: stages gone through to say what edges save together
 _PREPARES = (
     "checkout", "clone", "setup", "set-up", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch",
@@ -133,14 +134,14 @@ def judge(
     ground = _Ground(pipeline, asked, took, found)
     all_edges = list(_edges(ground))
     unsaid: list[str] = []
-    made = _needless(ground, all_edges)
+    made = _needless(ground, all_edges, unsaid)
     shared, too_many = coupling.find(pipeline, ground.needs, ground.found.order, ground.reach)
     made += [_coupled(pipeline, each) for each in shared]
     unsaid += too_many
     open_guards, too_many = guards.missing(pipeline, ground.needs, ground.found.order, ground.outside)
-    made += [_unguarded(ground, *each) for each in open_guards]
+    made += [_unguarded(ground, each) for each in open_guards]
     unsaid += too_many
-    made += _implied(all_edges)
+    made += _implied(all_edges, unsaid)
     made.sort(key=lambda each: each.minor)
     if any(edge.implied is None for edge in all_edges):
         unsaid.append("which needs others imply, beyond the first of them: the graph is too large to look through")
@@ -213,7 +214,7 @@ def _over(ground: _Ground, rest: list[int], need: int) -> Iterator[Reason]:
 # Findings
 
 
-def _needless(ground: _Ground, all_edges: list[Edge]) -> list[Finding]:
+def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list[Finding]:
     """One for each pair of names: the cells of a matrix have the same needs, and are needed alike."""
     bare = [edge for edge in all_edges if not edge.reasons and edge.implied is not True and not _prepares(ground, edge)]
     if not bare:
@@ -227,6 +228,7 @@ def _needless(ground: _Ground, all_edges: list[Edge]) -> list[Finding]:
         groups.setdefault(key, []).append(edge)
     left = _RECOUNT_MAX
     found: list[tuple[float, Finding]] = []
+    minor = 0
     for members in groups.values():
         pairs = [(ground.at[edge.need], ground.at[edge.stage]) for edge in members]
         worth = 0.0
@@ -236,11 +238,17 @@ def _needless(ground: _Ground, all_edges: list[Edge]) -> list[Finding]:
             elif left > 0:
                 left -= len(ground.needs)
                 worth = ground.found.length - _without(ground.needs, durations, pairs)
-        instead = tuple(lost for edge in members for lost in keeper.lost(edge.need, edge.stage)) if worth > 0 else ()
-        for test, stage in instead:
-            ended = ground.found.earliest[ground.at[test]] + durations[ground.at[test]]
-            worth = max(0.0, min(worth, ground.found.latest[ground.at[stage]] - ended))
-        found.append((worth, _needless_order(ground, members, worth, instead)))
+        instead: tuple[tuple[str, str], ...] = ()
+        if worth > 0:
+            instead = tuple(lost for edge in members for lost in keeper.lost(edge.need, edge.stage))
+            for test, stage in instead:
+                ended = ground.found.earliest[ground.at[test]] + durations[ground.at[test]]
+                worth = max(0.0, min(worth, ground.found.latest[ground.at[stage]] - ended))
+        minor += worth <= 0
+        if worth > 0 or minor <= MINOR_MAX:
+            found.append((worth, _needless_order(ground, members, worth, instead)))
+    if minor > MINOR_MAX:
+        unsaid.append(f"{minor - MINOR_MAX} more needs without a reason that save nothing by themselves are not listed")
     found.sort(key=lambda pair: (-pair[0], pair[1].evidence != "declared", pair[1].line, pair[1].stages))
     return [each for _, each in found]
 
@@ -268,19 +276,17 @@ def _needless_order(
     ground: _Ground, members: list[Edge], worth: float, instead: tuple[tuple[str, str], ...]
 ) -> Finding:
     edge = members[0]
-    need_stage = ground.pipeline.stages[ground.at[edge.need]]
+    has_needs = bool(ground.pipeline.stages[ground.at[edge.need]].needs)
     needs = list(dict.fromkeys(each.need for each in members))
     stages = list(dict.fromkeys(each.stage for each in members))
     by_id = [[ground.pipeline.stages[ground.at[each]] for each in ids] for ids in (needs, stages)]
     need, stage = (coupling.named(each)[0] for each in by_id)
     said = all(each.said for each in members)
     if said:
-        why = "nothing that it makes is read there, and no value, service, lock or stated reason joins them"
-    elif is_test(need_stage):
-        why = "a check makes nothing that is declared, and no value, service, lock or stated reason joins them"
+        why = f"{stage} reads nothing that {need} makes, and nothing else in the file joins them"
     else:
-        why = "no declared input, output, value, service, lock or reason joins them"
-    fix = f"let {stage} need what {need} needs instead" if need_stage.needs else f"take {need} out of its needs"
+        why = "no input, output, value, service, lock or reason in the file joins them"
+    fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of its needs"
     if instead:
         fix += "; " + ", ".join(f"{late} then has to need {test} itself" for test, late in instead[:3])
     if not said:
@@ -301,15 +307,21 @@ def _needless_order(
     )
 
 
-def _implied(all_edges: list[Edge]) -> Iterator[Finding]:
+def _implied(all_edges: list[Edge], unsaid: list[str]) -> Iterator[Finding]:
+    count = 0
     for edge in all_edges:
         if edge.implied and not edge.reasons:
+            count += 1
+            if count > MINOR_MAX:
+                continue
             why = f"the other needs of {edge.stage} lead to {edge.need} too"
             said = f"{edge.need} → {edge.stage} is implied"
             both = (edge.need, edge.stage)
             yield Finding(
                 "implied-need", "note", edge.line, said, both, why, "it may be left out", edges=(both,), minor=True
             )
+    if count > MINOR_MAX:
+        unsaid.append(f"{count - MINOR_MAX} more needs that others imply are not listed")
 
 
 def _coupled(pipeline: Pipeline, found: coupling.Shared) -> Finding:
@@ -329,25 +341,25 @@ def _coupled(pipeline: Pipeline, found: coupling.Shared) -> Finding:
     )
 
 
-def _unguarded(ground: _Ground, stage: int, tests: Sequence[int]) -> Finding:
+def _unguarded(ground: _Ground, found: guards.Open) -> Finding:
     stages = ground.pipeline.stages
-    this = stages[stage]
+    this, tests, rest = stages[found.stage], found.guards, found.total - len(found.guards)
     names = coupling.named([stages[test] for test in tests])
     gates = [stages[test] for test in tests if stages[test].kind == "gate"]
     if len(gates) == len(tests):
         ends = "is answered" if len(gates) == 1 else "are answered"
     else:
-        ends = "ends" if len(tests) == 1 else "end"
+        ends = "ends" if found.total == 1 else "end"
     fix = f"let {this.id} need {'it' if len(names) == 1 else 'them'}"
     costs = None
-    if ground.took is not None:
+    if ground.took is not None and not rest:
         ended = max(ground.found.earliest[test] + ground.took[test] for test in tests)
-        costs = max(0.0, ended - ground.found.latest[stage])
+        costs = max(0.0, ended - ground.found.latest[found.stage])
     return Finding(
         "missing-guard",
         "error",
         this.line,
-        f"{this.id} can start before {coupling.listed(names)} {ends}",
+        f"{this.id} can start before {coupling.listed(names, rest)} {ends}",
         (this.id, *(stages[test].id for test in tests)),
         f"it acts outside ({ground.outside[this.id]})",
         fix,

@@ -4,6 +4,8 @@ tests cost little."""
 from __future__ import annotations
 
 from stagebook.graph.intent import is_test
+from stagebook.graph.reach import bits_of
+from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +17,21 @@ if TYPE_CHECKING:
 _BITS_MAX = 2_000_000_000  #: stages times what is kept of each
 _LOOKS_MAX = 1_000_000
 _STEPS_MAX = 2_000_000
+LISTED_MAX = 50  #: tests that are named of one stage
+
+
+class Open(NamedTuple):
+    """A stage that acts outside, the first of the tests and gates that it does not wait for, and how many these are."""
+
+    stage: int
+    guards: list[int]
+    total: int
 
 
 def missing(
     pipeline: Pipeline, needs: Needs, order: Sequence[int], outside: Mapping[str, str]
-) -> tuple[list[tuple[int, list[int]]], list[str]]:
-    """The stages that act outside, each with the tests and gates that it does not wait for, in order of the file; and
-    what was not looked for.
+) -> tuple[list[Open], list[str]]:
+    """The stages that act outside and do not wait for a test or gate, in order of the file; and what was not looked for.
 
     A test that waits for what such a stage does is not meant: one that tries what was deployed, or another deployment
     than those that the stage itself waits for. Nor is one whose failure is allowed, or a clean-up.
@@ -43,20 +53,27 @@ def missing(
     by_place: dict[int, int] = {}  # guards that wait for the same of what acts outside, as bits
     for bit, guard in enumerate(guards):
         by_place[before_out[guard]] = by_place.get(before_out[guard], 0) | 1 << bit
-    if len(by_place) * len(acting) > _LOOKS_MAX:
-        return [], ["which tests a deployment does not wait for: there are too many of both"]
     before = _before(pipeline, needs, order, guards, True)
-    found = []
+    by_last: dict[int, list[int]] = {}  # these places by their last bit, which a stage must have to have them all
+    for place in by_place:
+        by_last.setdefault(place.bit_length(), []).append(place)
+    found: list[Open] = []
+    looks = 0
     for stage in acting:
         if stages[stage].always:
             continue
+        here = before_out[stage]
         wanted = 0
-        for place, bits in by_place.items():
-            if not place & ~before_out[stage]:
-                wanted |= bits
+        for last in (0, *(bit + 1 for bit in bits_of(here))):
+            for place in by_last.get(last, ()):
+                looks += 1
+                if not place & ~here:
+                    wanted |= by_place[place]
+        if looks > _LOOKS_MAX:
+            return [], ["which tests a deployment does not wait for: there are too many of both"]
         left = wanted & ~before[stage]
         if left:
-            found.append((stage, [guard for bit, guard in enumerate(guards) if left >> bit & 1]))
+            found.append(Open(stage, [guards[bit] for bit in bits_of(left, LISTED_MAX)], left.bit_count()))
     return found, []
 
 

@@ -75,7 +75,8 @@ class Reach:
     def _above(self, needs: Sequence[int], asked: Collection[int]) -> set[int] | None:
         """Those of `asked` that come before any of `needs`."""
         level, floor = self._level, min(self._level[need] for need in asked)
-        wanted, found = set(asked), set()
+        wanted = set(asked)
+        found: set[int] = set()
         seen = {need for need in needs if level[need] > floor}
         todo = list(seen)
         while todo and len(found) < len(wanted):
@@ -173,7 +174,7 @@ def widest(needs: Needs, order: Sequence[int]) -> list[int]:
     while todo:
         fresh = after[todo.pop()] & ~seen_right
         seen_right |= fresh
-        for right in _bits(fresh):
+        for right in bits_of(fresh):
             if match_right[right] >= 0 and match_right[right] not in seen_left:
                 seen_left.add(match_right[right])
                 todo.append(match_right[right])
@@ -188,7 +189,7 @@ def _path(start: int, after: list[int], match_right: list[int]) -> tuple[int, di
     for left in todo:
         fresh = after[left] & ~seen
         seen |= fresh
-        for right in _bits(fresh):
+        for right in bits_of(fresh):
             came[right] = left
             if match_right[right] < 0:
                 return right, came
@@ -196,9 +197,10 @@ def _path(start: int, after: list[int], match_right: list[int]) -> tuple[int, di
     return -1, came
 
 
-def _bits(word: int) -> list[int]:
-    found = []
-    while word:
+def bits_of(word: int, most: int = -1) -> list[int]:
+    """The numbers of the bits that are set, from the lowest on; no more than `most`."""
+    found: list[int] = []
+    while word and len(found) != most:
         low = word & -word
         found.append(low.bit_length() - 1)
         word ^= low

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Collection, Mapping
 
+    from stagebook.graph.difference import Difference
     from stagebook.model.pipeline import Pipeline, Stage
 
 _NOTHING: Mapping[str, Any] = {}
@@ -50,9 +51,10 @@ def document(
     numbers = {pair: number for number, each in enumerate(judged.findings, 1) for pair in each.edges}
     kinds = {stage.id: stage.kind for stage in pipeline.stages if stage.kind == "gate"}
     by_id = {stage.id: stage for stage in pipeline.stages}
-    together = widest(needs, found.order) if len(needs) <= WIDEST_MAX else None
+    together = _widest(needs, found) if len(needs) <= WIDEST_MAX else None
     return {
         "pipeline": pipeline.name,
+        "file": pipeline.file,
         "format": pipeline.format,
         "stages": _stages(pipeline, found, figures, known, alone(needs)),
         "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
@@ -71,6 +73,17 @@ def document(
         "unsaid": judged.unsaid,
         "notes": [*_file_notes(pipeline), *_notes(judged, findings)],
     }
+
+
+def _widest(needs: list[list[int]], found: Shape) -> list[int]:
+    """Of sets as large as any, a level where there is one."""
+    together = widest(needs, found.order)
+    if len(together) > found.width:
+        return together
+    levels: dict[int, list[int]] = {}
+    for node, level in enumerate(found.level):
+        levels.setdefault(level, []).append(node)
+    return max((levels[level] for level in sorted(levels)), key=len, default=[])
 
 
 def _figures(pipeline: Pipeline, known: Mapping[str, int]) -> _Figures:
@@ -233,3 +246,22 @@ def named(stages: Collection[Mapping[str, Any]]) -> list[str]:
 
 
 listed = coupling.listed
+
+
+def add_difference(made: dict[str, Any], base: Mapping[str, Any], name: str, found: Difference) -> None:
+    """Puts into a document what differs from the document `base`, which is called `name`."""
+    stages = {stage["stage"]: stage for stage in base["stages"]}
+    edges = {(edge["from"], edge["to"]): edge for edge in base["edges"]}
+    made["diff"] = {
+        "base": name,
+        "stages": {
+            "added": found.added,
+            "removed": [stages[each] for each in found.removed],
+            "changed": [{"stage": stage, "what": what} for stage, what in found.changed],
+        },
+        "edges": {
+            "added": [{"from": need, "to": stage} for need, stage in found.edges_added],
+            "removed": [{key: edges[each][key] for key in ("from", "to", "kind")} for each in found.edges_removed],
+            "changed": [{"from": need, "to": stage} for need, stage in found.turned],
+        },
+    }

@@ -1,132 +1,111 @@
-"""A pipeline's shape as the `map` document, and that document as text: levels, critical path, slack, needs.
+"""The `map` document as text: levels, critical path, slack, needs, and what the shape says against itself.
 
-Pictures of other kinds come later; they take the same document.
+Findings have the numbers of the document; those that gain nothing are counted in one line, unless all is asked for.
 """
 
 from __future__ import annotations
 
-from statistics import median
-
-from stagebook.graph.shape import shape
-from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
+from stagebook.report.map import listed, named
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Iterable, Mapping
+    from typing import Any, Iterable, Mapping, Sequence
 
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
-
-
-def document(pipeline: Pipeline) -> dict[str, Any]:
-    """The JSON of `map`; `…_s`, `slack_s`, `critical` and what sums them up are added to the door's keys.
-
-    Durations are those the file declares. Where only some are declared, the others count as their median; where none
-    are, a stage counts as 1 and `critical_path_s` and slack are null. A gate without one takes no time.
-    """
-    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
-    needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
-    declared = [stage.duration_ms for stage in pipeline.stages if stage.duration_ms is not None]
-    middle = median(declared) if declared else 1
-    took = [_duration(stage, middle if stage.kind != "gate" or not declared else 0) for stage in pipeline.stages]
-    found = shape(needs, took)
-    path = frozenset(found.critical)
-    stages = [
-        {
-            "stage": stage.id,
-            "level": found.level[index],
-            "needs": list(stage.needs),
-            "line": stage.line,
-            "kind": stage.kind,
-            "condition": stage.when.text if stage.when is not None else None,
-            "matrix": dict(stage.cell) if stage.cell else None,
-            "duration_s": None if stage.duration_ms is None else stage.duration_ms / 1000,
-            "slack_s": found.slack[index] / 1000 if declared else None,
-            "slack": found.slack[index] if not declared else None,
-            "critical": index in path,
-        }
-        for index, stage in enumerate(pipeline.stages)
-    ]
-    gates = {stage.id for stage in pipeline.stages if stage.kind == "gate"}
-    return {
-        "pipeline": pipeline.name,
-        "format": pipeline.format,
-        "stages": stages,
-        "edges": [_edge(stage, need, gates) for stage in pipeline.stages for need in stage.needs],
-        "width": found.width,
-        "depth": found.depth,
-        "critical_path": [pipeline.stages[index].id for index in found.critical],
-        "critical_path_s": found.length / 1000 if declared else None,
-        "sequential_s": sum(took) / 1000 if declared else None,
-        "notes": [
-            {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
-            for note in (*pipeline.problems, *pipeline.unbuilt)
-        ],
-    }
-
-
-def _edge(stage: Stage, need: str, gates: Collection[str]) -> dict[str, Any]:
-    """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
-    via = stage.via.get(need)
-    kind = "gate" if need in gates else "needs" if via is None or need in stage.declared else "artifact"
-    edge: dict[str, Any] = {"from": need, "to": stage.id, "kind": kind}
-    if via is not None:
-        edge["via"] = via
-    return edge
-
-
-def _duration(stage: Stage, otherwise: float) -> float:
-    return otherwise if stage.duration_ms is None else stage.duration_ms
+FINDINGS_MAX = 12  #: of more, the rest is counted
+_MARKS_MAX = 4
+_TOGETHER_MAX = 12
+_WORDS = {
+    "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
+}  # fmt: skip
+_COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
 
 
 class _Line(NamedTuple):
-    """One row: a stage, a folded matrix, or the rest of a level."""
+    """One row: a stage, a folded matrix, or the rest of a level. `bare`: the path comes here over a needless edge."""
 
     level: int
     name: str
     critical: bool
+    bare: bool
     duration: str
     slack: str
     needs: str
 
 
 def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
-    """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels."""
+    """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels, and all findings
+    are told."""
+    lines = head(map_document, style)
+    if not map_document["stages"]:
+        return lines
+    found = [each for each in map_document["findings"] if is_open or not each["minor"]]
+    told = found if is_open else found[:FINDINGS_MAX]
+    rows = [
+        _Line(row.level, style.plain(row.name), row.critical, row.bare, *map(style.plain, row[4:]))
+        for row in _rows(map_document, is_open, told)
+    ]
+    lines += ["", *_table(rows, style)]
+    if "diff" in map_document:
+        lines += ["", *difference(map_document["diff"], style)]
+    return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
+
+
+def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
+    """How many there are of what, how long it takes, and what may run at once."""
     stages = map_document["stages"]
-    name = style.plain(harmless(map_document["pipeline"]))
+    together = map_document["widest"]
+    most = f"at most {len(together)} at once" if together is not None else f"up to {map_document['width']} on a level"
     lines = wrap(
-        f"{name}  {plural(len(stages), 'stage')}, {plural(len(map_document['edges']), 'edge')},"
-        f" {plural(map_document['depth'], 'level')}, at most {map_document['width']} at once",
+        f"{style.plain(harmless(map_document['pipeline']))}  {plural(len(stages), 'stage')},"
+        f" {plural(len(map_document['edges']), 'edge')}, {plural(map_document['depth'], 'level')}, {most}",
         style.width - 1,
     )
     lines += wrap(_second_line(map_document), style.width - 1)
-    if not stages:
-        return lines
-    rows = [
-        _Line(row.level, style.plain(row.name), row.critical, *map(style.plain, row[3:]))
-        for row in _rows(map_document, is_open)
-    ]
-    return [*lines, "", *_table(rows, style)]
+    if together is not None and len(together) > 1:
+        at = {stage["stage"]: stage for stage in stages}
+        names = [harmless(name) for name in named([at[each] for each in together])]
+        said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
+        rest = len(names) - _TOGETHER_MAX
+        said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
+        lines += wrap(f"at once: {style.plain(said)}", style.width - 1)
+    return lines
 
 
 def _second_line(found: Mapping[str, Any]) -> str:
     if found["sequential_s"] is None:
         chain = len(found["critical_path"])
-        return f"no durations declared; the longest chain has {plural(chain, 'stage')}"
+        return f"no durations known; the longest chain has {plural(chain, 'stage')}"
     text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
-    missing = sum(stage["duration_s"] is None and stage["kind"] != "gate" for stage in found["stages"])
-    if missing:
-        text += f"; {missing} without a declared duration taken as the median of the others"
+    figures = found["figures"]
+    text += {
+        "history": ", by recent runs",
+        "mixed": f", by recent runs ({plural(figures['history'], 'stage')}) and declared durations",
+    }.get(figures["source"], "")
+    if figures["others"]:
+        known = "known" if figures["history"] else "declared"
+        text += f"; {figures['others']} without a {known} duration taken as the median of the others"
     return text
 
 
-def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
+def _rows(found: Mapping[str, Any], is_open: bool, told: Sequence[Mapping[str, Any]]) -> Iterable[_Line]:
     stages = found["stages"]
+    marks: dict[str, list[int]] = {}
+    for each in told:
+        for stage_id in each["stages"]:
+            marks.setdefault(stage_id, []).append(each["number"])
+    path = dict(zip(found["critical_path"][1:], found["critical_path"]))
+    bare = {
+        edge["to"] for each in told if each["code"] == "needless-order" for edge in each["edges"]
+        if path.get(edge["to"]) == edge["from"]
+    }  # fmt: skip
+    change = _changes(found)
     groups: dict[tuple[int, str, bool], list[Mapping[str, Any]]] = {}
     is_large = len(stages) > STAGES_MAX and not is_open
     for stage in stages:
@@ -138,7 +117,13 @@ def _rows(found: Mapping[str, Any], is_open: bool) -> Iterable[_Line]:
     order = {key: index for index, key in enumerate(groups)}
     via = {(edge["from"], edge["to"]): edge["via"] for edge in found["edges"] if "via" in edge}
     for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
-        yield _line(key[0], key[1], key[2], groups[key], found, via)
+        members = groups[key]
+        line = _line(key[0], key[1], key[2], members, found, via)
+        ids = [stage["stage"] for stage in members]
+        numbers = sorted({number for each in ids for number in marks.get(each, ())})
+        name = line.name + (f" {''.join(f'[{number}]' for number in numbers[:_MARKS_MAX])}" if numbers else "")
+        name = f"{change.get(ids[0], ' ')} {name}" if change else name
+        yield line._replace(name=name, bare=not bare.isdisjoint(ids))
 
 
 def _line(
@@ -149,7 +134,9 @@ def _line(
     found: Mapping[str, Any],
     via: Mapping[tuple[str, str], str],
 ) -> _Line:
-    durations = [stage["duration_s"] for stage in members if stage["duration_s"] is not None]
+    durations = [
+        stage["took_s"] for stage in members if stage["known_s"] is not None or stage["duration_s"] is not None
+    ]
     slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
     needed: dict[tuple[str, str | None], dict[str, None]] = {}
     for stage in members:
@@ -166,8 +153,6 @@ def _line(
         shown = harmless(members[0]["stage"])
     elif is_matrix:
         shown = f"{shown} ×{len(members)} ▸"
-    elif members[0]["kind"] not in ("run", "cmd", "python") and not durations:
-        durations = []
     kind = members[0]["kind"]
     duration = span(max(durations)) if durations else "gate" if kind == "gate" else "–"
     if found["sequential_s"] is None:
@@ -175,7 +160,7 @@ def _line(
     else:
         slack_text = span(slack) if slack else "–"
     return _Line(
-        level, shown, any(stage["critical"] for stage in members), duration, slack_text,
+        level, shown, any(stage["critical"] for stage in members), False, duration, slack_text,
         ", ".join(needs),
     )  # fmt: skip
 
@@ -227,6 +212,8 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
     for index, row in enumerate(rows):
         number = f"{row.level:>5}" if row.level != level else " " * 5
         level = row.level
+        if row.bare and first < index:
+            lines.append(f"{' ' * 8}{style.mark('path-bare')}")
         if row.critical:
             mark = "path-first" if index == first else "path-last" if index == last else "path"
             text = f"{number}   {style.mark(mark)} {row.name}"
@@ -234,9 +221,117 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
             text = f"{number}   {style.mark('path-past') if first < index < last else ' '}  {row.name}"
         found = columns.lines(text, row)
         lines += [style.paint(line, "bold") if row.critical else line for line in found]
-    if critical:
-        legend = f"{style.mark('path-past')} critical path"
-        if any(row.name.endswith(style.mark("folded")) for row in rows):
-            legend += f"   {style.mark('folded')} folded, -v opens"
-        lines += ["", legend]
+    legend = [f"{style.mark('path-past')} critical path"] if critical else []
+    if any(row.bare for row in rows):
+        legend.append(f"{style.mark('path-bare')} needless order")
+    if any(style.mark("folded") in row.name for row in rows):
+        legend.append(f"{style.mark('folded')} folded, -v opens")
+    return [*lines, "", *wrap("   ".join(legend), style.width - 1)] if legend else lines
+
+
+# Findings
+
+
+def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
+    lines: list[str] = []
+    for each in told:
+        word = _WORDS[each["code"]]
+        name = f"[{each['number']}] {word}"
+        indent = " " * 15
+        text = wrap(style.plain(harmless(each["message"])), max(20, style.width - 16))
+        start = pad(name, 15) if cells(name) < 15 else f"{name} "
+        lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
+        lines += _advice(map_document, each, style)
+    if more > 0:
+        lines += ["", f"{more} more of this kind, -v lists them"]
+    minor = [each for each in map_document["findings"] if each["minor"]]
+    if minor and not any(each["minor"] for each in told):
+        lines += ["", *wrap(_of_minor(minor), style.width - 1)]
+    if map_document["unsaid"]:
+        said = "; ".join(map_document["unsaid"])
+        lines += ["", *wrap(style.plain(f"not listed, or not looked for: {said}"), style.width - 1)]
+    return lines
+
+
+def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Style) -> list[str]:
+    """What to do, and on the right where in the file it stands."""
+    lines = [" " * 15 + part for part in wrap(style.plain(harmless(each["fix"])), max(20, style.width - 16))]
+    if each["line"] is None:
+        return lines
+    place = style.plain(f"{harmless(map_document['file'].rpartition('/')[2])}:{each['line']}")
+    room = style.width - 1 - cells(place)
+    if not lines or cells(lines[-1]) + 2 > room:
+        lines.append("")
+    lines[-1] = style.paint(pad(lines[-1], max(0, room)) + place, "mute")
+    return lines
+
+
+def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
+    counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
+    said = []
+    if counts["needless-order"]:
+        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving nothing alone")
+    if counts["implied-need"]:
+        said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
+    if counts["possible-coupling"]:
+        said.append(f"{plural(counts['possible-coupling'], 'pool')} shared at once")
+    return f"also {', '.join(said)}: -v lists them"
+
+
+# Difference
+
+
+def _changes(map_document: Mapping[str, Any]) -> dict[str, str]:
+    diff = map_document.get("diff")
+    if diff is None:
+        return {}
+    marks = dict.fromkeys(diff["stages"]["added"], "+")
+    return {"": " ", **marks, **dict.fromkeys((each["stage"] for each in diff["stages"]["changed"]), "~")}
+
+
+def difference(diff: Mapping[str, Any], style: Style) -> list[str]:
+    """Stages and edges with `+`, `-` or `~` before them."""
+    stages, edges = diff["stages"], diff["edges"]
+    found: list[tuple[str, str]] = [("+", harmless(name)) for name in stages["added"]]
+    found += [("-", harmless(each["stage"])) for each in stages["removed"]]
+    found += [("~", f"{harmless(each['stage'])}: {', '.join(each['what'])}") for each in stages["changed"]]
+    for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")):
+        found += [(sign, f"{harmless(edge['from'])} → {harmless(edge['to'])}") for edge in edges[kind]]
+    base = style.plain(harmless(diff["base"]))
+    if not found:
+        return wrap(f"the same as in {base}", style.width - 1)
+    counts = [f"{sign}{len(kinds[kind])}" for kinds in (stages, edges) for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed"))]  # fmt: skip
+    lines = wrap(f"against {base}: stages {' '.join(counts[:3])}, edges {' '.join(counts[3:])}", style.width - 1)
+    colors = {"+": "success", "-": "failure", "~": "warning"}
+    for sign, text in found:
+        first, *rest = wrap(style.plain(text), style.width - 5)
+        lines += [style.paint(f"  {sign} {first}", colors[sign]), *(f"    {part}" for part in rest)]
+    return lines
+
+
+# What each stage says of itself
+
+
+def table(map_document: Mapping[str, Any], style: Style) -> list[str]:
+    """One row a stage, or a matrix: its failure tolerance, why its order must stay, how it is meant to run."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for stage in map_document["stages"]:
+        name = matrix_of(stage["stage"]) if stage["matrix"] else stage["stage"]
+        said = (stage["tolerance"], stage["ordering"] or "–", stage["mode"])
+        groups.setdefault((name, *said), []).append(stage)
+    rows = [("stage", "on failure", "ordering", "mode")]
+    for key, members in groups.items():
+        rows.append((listed(named(members)), key[1], key[2], key[3]))
+    rows = [tuple(style.plain(harmless(text)) for text in row) for row in rows]  # type: ignore[misc]
+    widths = [max(cells(row[column]) for row in rows) for column in range(4)]
+    room = style.width - 1 - 2 * 3
+    while sum(widths) > room:
+        widest = max(range(4), key=widths.__getitem__)
+        widths[widest] -= 1
+    lines = []
+    for row in rows:
+        parts = [wrap(text, width) for text, width in zip(row, widths)]
+        for at in range(max(map(len, parts))):
+            line = "  ".join(pad(part[at] if at < len(part) else "", width) for part, width in zip(parts, widths))
+            lines.append(line.rstrip())
     return lines

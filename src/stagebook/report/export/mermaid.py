@@ -1,4 +1,4 @@
-"""A run as a Mermaid Gantt chart, for pages that render Mermaid: folded as the drawing in the terminal is.
+"""A run as a Mermaid Gantt chart and a map as a flowchart, for pages that render Mermaid: folded as in the terminal.
 
 Times are those of the run, laid on a day long ago, as Mermaid knows no others: what it writes and what it shows are in
 the same zone, so that the axis begins with 00:00 wherever it is read.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-from stagebook.report import rows, words
-from stagebook.report.durations import DAY, HOUR, SECOND, span_us
+from stagebook.report import map_fold, rows, words
+from stagebook.report.durations import DAY, HOUR, SECOND, span, span_us
 from stagebook.report.export import phases
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.style import GLYPHS
@@ -111,3 +111,56 @@ def _moment(us: int) -> str:
     """That long after a midnight around which no clock is set anywhere."""
     seconds, ms = divmod((us + 500) // 1000, 1000)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(_MIDNIGHT + seconds))}.{ms:03d}"
+
+
+# Maps
+
+ARROWS_MAX = 280  #: Mermaid refuses more than 500 edges, and draws slowly before that
+_ROUND = {"gate": ("{{", "}}"), "service": ("([", "])")}
+_SIGNS = {"added": "+ ", "removed": "- ", "changed": "~ ", "": ""}
+_CLASSES = (
+    "classDef critical stroke-width:3px", "classDef added stroke:#15756F", "classDef changed stroke:#966108",
+    "classDef removed stroke:#9A2710,stroke-dasharray:4 3",
+)  # fmt: skip
+_INK = {"added": "#15756F", "changed": "#966108", "removed": "#9A2710"}
+
+
+def flowchart(document: Document) -> list[str]:
+    """The lines of a `map` document as a flowchart. The critical path is thick, needless order dotted with the number
+    of its finding; with a difference what was added, removed or changed has its sign and colour. Matrices are folded,
+    and large levels too, so that Mermaid draws it."""
+    folded = map_fold.fold(document, ARROWS_MAX)
+    if sum(len(node.name) for node in folded.nodes) + 40 * len(folded.arrows) > TEXT_MAX:
+        folded = map_fold.fold(document, 0)
+    lines = ["flowchart LR"]
+    used: dict[str, list[str]] = {}
+    for number, node in enumerate(folded.nodes):
+        small = "gate" if node.kind == "gate" else span(node.took_s) if node.took_s is not None else ""
+        small = " ".join([small, *(f"[{each}]" for each in node.numbers)]).strip()
+        left, right = _ROUND.get(node.kind, ("[", "]"))
+        label = _label(_SIGNS[node.change] + node.name) + (f"<br>{harmless_text(small)}" if small else "")
+        lines.append(f'    n{number}{left}"{label}"{right}')
+        for name in ("critical" if node.critical else "", node.change):
+            used.setdefault(name, []).append(f"n{number}")
+    styles = []
+    for number, arrow in enumerate(folded.arrows):
+        line = "-.->" if arrow.needless or arrow.change == "removed" else "==>" if arrow.critical else "-->"
+        text = _label((_SIGNS[arrow.change] + arrow.via).strip()) if arrow.via or arrow.change else ""
+        between = f'|"{text}"|' if text else ""
+        lines.append(f"    n{arrow.start} {line}{between} n{arrow.end}")
+        if arrow.change or arrow.needless:
+            styles.append(f"    linkStyle {number} stroke:{_INK[arrow.change or 'changed']}")
+    lines += [f"    {each}" for each in _CLASSES if each.split()[1] in used]
+    lines += [f"    class {','.join(nodes)} {name}" for name, nodes in used.items() if name]
+    if not folded.nodes:
+        lines.append('    n0["no stages"]')
+    return [line + "\n" for line in [*lines, *styles]]
+
+
+def _label(text: str) -> str:
+    """Text of a user's in quotes; what Mermaid would take for the beginning of a list is a character code."""
+    text = harmless_text(text)
+    first = text[:1]
+    if first in ("-", "+", "*") or first.isdigit():
+        text = f"#{ord(first)};{text[1:]}"
+    return text
