@@ -232,3 +232,17 @@ def test_hostile_names_stay_text(place: Place) -> None:
     marked = Path(done.json["markdown"]).read_text()
     assert "\\<script" in marked and "<script" not in marked.replace("\\<", "")
     assert "\x1b" not in place.run("experiment", "report").out
+
+
+def test_the_page_stands_alone_on_a_wide_and_on_a_narrow_screen(place: Place) -> None:
+    from tests.door.browser import Window, chromium
+
+    place.pipeline({"a": "sleep 0.02", "b" * 60: "sleep 0.02"}, name="release")
+    done = place.run("experiment", "--arm", f"{'one' * 12}=--sequential", "--arm", "two=", "--pairs", "3", "--json")
+    with chromium() as browser:
+        for width in (1280, 360):
+            window = Window(browser, Path(done.json["report"]), width=width)
+            assert window.text("h1") == done.json["verdict"]
+            assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert window.page.locator("svg.pic").count() == 3
+            window.close()

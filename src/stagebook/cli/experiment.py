@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 stagebook experiment --pairs 20 --seed 1
 stagebook experiment --part unit,e2e
-stagebook experiment --arm "two=-j 2" --arm "four=-j 4" --arm "new=other.yaml -j 4"
+stagebook experiment --arm "two=-j 2" --arm "new=other.yaml -j 4"
 stagebook experiment --resume
 stagebook experiment report last"""
 

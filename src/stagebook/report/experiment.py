@@ -124,7 +124,9 @@ def decided(document: Document) -> list[str]:
     for arm in document["arms"]:
         if arm["failed_stages"]:
             stages = ", ".join(f"{name} {plural(count, 'time')}" for name, count in arm["failed_stages"].items())
-            told.append(f"In {arm['name']} failed: {stages}.")
+            told.append(f"Failed in {arm['name']}: {stages}; see stagebook show {_first_failed(document, arm)}")
+    if document["decision"] == "not yet":
+        told.append("That it fails more often is not shown by so few, nor ruled out.")
     for each in document["comparisons"]:
         more = each["more"]
         if more is not None:
@@ -136,6 +138,11 @@ def decided(document: Document) -> list[str]:
     if document["broken_off"]:
         told.append(f"{plural(document['broken_off'], 'pair')} broken off by interruptions, not counted.")
     return told
+
+
+def _first_failed(document: Document, arm: Mapping[str, Any]) -> str:
+    runs = (run["run"] for run in document["runs"] if run["arm"] == arm["name"] and run["outcome"] != "success")
+    return str(next(runs))
 
 
 def proposal(proposed: Mapping[str, Any]) -> str:
