@@ -108,7 +108,7 @@ class _Script:
             self._assigned(node)
 
     def _of_others(self, tree: Any, parts: Collection[str]) -> set[str]:
-        """Functions that only other parts of the script come to: those of such a name that what is left does not use."""
+        """Functions that only other parts of the script come to: of such a name, and not used by what is left."""
         ast = self.ast
         others = {each.name for each in tree.body if isinstance(each, ast.FunctionDef)} & set(parts)
         while others:

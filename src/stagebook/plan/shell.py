@@ -65,9 +65,11 @@ class Shell:
     reads whatever it likes."""
 
     def __init__(
-        self, text: Callable[[str], str | None], said: Said, folder: str, variables: Mapping[str, str]
-    ) -> None:
+        self, text: Callable[[str], str | None], words: Callable[[str], set[str]], said: Said, folder: str,
+        variables: Mapping[str, str],
+    ) -> None:  # fmt: skip
         self.text = text
+        self.words = words
         self.said = said
         self.folder = folder
         self.variables = dict(variables)
