@@ -51,9 +51,9 @@ class Kind(NamedTuple):
 def hashing(section: Section) -> None:
     scale = 50 if section.quick else 1
     kinds = (
-        Kind("1 GiB in one file", 1, 2**30 // scale),
-        Kind("10 000 files of 64 KiB", 10_000 // scale, 64 * 1024),
-        Kind("100 000 files of 100 B", 100_000 // scale, 100),
+        Kind(f"{1024 // scale} MiB in one file" if section.quick else "1 GiB in one file", 1, 2**20 * (1024 // scale)),
+        Kind(f"{_count(10_000 // scale)} files of 64 KiB", 10_000 // scale, 64 * 1024),
+        Kind(f"{_count(100_000 // scale)} files of 100 B", 100_000 // scale, 100),
     )
     tools = {name: argv for name, argv in TOOLS.items() if section.bench.find(argv[0])}
     section.head(f"Hashing; here are {', '.join(tools) or 'no hashers'}")
@@ -74,6 +74,10 @@ def hashing(section: Section) -> None:
     print(table(("", "median ms", "least", "GiB/s"), rows))
     _null(section)
     section.show_goals()
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 def _make(folder: Path, kind: Kind) -> list[str]:

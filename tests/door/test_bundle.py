@@ -28,7 +28,8 @@ def ran(place: Place) -> Place:
         {
             "fine": "echo fine",
             "wrong": {
-                "run": "echo $DEPLOY_TOKEN; echo https://me:pa55w@host/; LC_PASSWORD=in-command false",
+                "run": "echo $DEPLOY_TOKEN; echo https://me:pa55w@host/; echo password=printed-one\n"
+                "LC_PASSWORD=in-command false",
                 "secrets": ["DEPLOY_TOKEN"], "env": {"DB_PASSWORD": "hunter2", "MODE": "quick"},
             },
             "long": 'sleep 0.3; i=0; while [ $i -lt 30000 ]; do echo "line $i of many"; i=$((i+1)); done; sleep 0.3',
@@ -51,7 +52,7 @@ def test_a_bundle_has_what_is_needed_and_nothing_secret(ran: Place) -> None:
         "logs/wrong.1.log", "stagebook.yaml", "versions.json",
     ]  # fmt: skip
     assert {one["name"] for one in done.json["members"]} == set(found) - {"README.txt"}
-    for text in (b"7f3a9b", b"pa55w", b"hunter2", b"from-the-", b"in-command"):
+    for text in (b"7f3a9b", b"pa55w", b"hunter2", b"from-the-", b"in-command", b"printed-one"):
         assert [name for name, data in found.items() if text in data] == []
     assert b"Look at it before you send it" in found["README.txt"]
     assert b"MODE" in found["stagebook.yaml"] and b"quick" in found["stagebook.yaml"]

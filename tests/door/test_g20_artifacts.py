@@ -104,6 +104,18 @@ def test_r066_a_declared_output_that_is_missing_is_a_failure(place: Place, decla
     assert place.began() == []
 
 
+def test_r066_of_two_that_write_one_path_at_once_none_is_believed(place: Place) -> None:
+    def until(path: str) -> str:
+        return f"until [ -e {path} ]; do sleep 0.01; done"
+
+    place.pipeline({
+        "a": {"run": f"echo a > same; {until('b.wrote')}", "outputs": ["sa*"]},
+        "after": {"run": "touch a.published", "needs": "a"},
+        "b": {"run": f"{until('same')}; echo b > same; touch b.wrote; {until('a.published')}", "outputs": ["*me"]},
+    })  # fmt: skip
+    assert failed(place.run("run", "--json", "-j", "3"), "b") == "integrity: same was written by both a and b"
+
+
 def test_r066_two_stages_that_write_one_path_are_both_named(place: Place) -> None:
     place.pipeline({
         "a": {"run": "echo a > out.txt", "outputs": ["*.txt"]},

@@ -221,6 +221,24 @@ def test_a_run_notes_the_commit_it_ran_at(place: Place) -> None:
     assert [one["what"] for one in found["changes"]] == ["commit"]
 
 
+def test_r090_what_was_around_a_run_and_its_stages_is_on_record(place: Place) -> None:
+    place.pipeline({"long": "sleep 0.3", "short": "true"}, version=1)
+    assert place.run("run").code == 0
+    (run,) = place.run("history", "export", "--json").json["rows"]
+    document = place.run("show", "last", "--json").json
+    assert (run["others_cores"], run["autogroup"]) == (
+        document["around"]["others_cores"], document["around"]["autogroup"]
+    )  # fmt: skip
+    long, short = place.run("history", "export", "--table", "stages", "--json").json["rows"]
+    (attempt,) = next(stage for stage in document["stages"] if stage["stage"] == "long")["attempts"]
+    assert (long["delay_s"], long["others_cores"], long["device_busy"], long["read_bytes"], long["write_bytes"]) == (
+        attempt["around"]["run_delay_s"], attempt["around"]["others_cores"], attempt["around"]["device_busy"],
+        attempt["usage"]["read_bytes"], attempt["usage"]["write_bytes"],
+    )  # fmt: skip
+    assert (long["delay_s"] is None) == (not os.path.exists("/proc/self/schedstat"))
+    assert (short["stage"], short["delay_s"]) == ("short", None), "nothing is said of what was that short"
+
+
 # history ----------------------------------------------------------------------------------------------------------
 
 

@@ -349,3 +349,30 @@ def test_on_a_terminal_it_is_seen_how_far_they_are_read(place: Place) -> None:
     for words in ("reading outputs", "reading inputs"):
         done = [int(found) for found in re.findall(rf"{words}, (\d+) of 16 MiB", shown)]
         assert len(done) > 1 and done == sorted(done)
+
+
+def test_why_tells_what_is_certain_though_what_it_reads_will_be_made_anew(place: Place) -> None:
+    gen = {"run": "cat seed > made", "inputs": ["seed"], "outputs": ["made"]}
+    slow = {"run": "cat made", "inputs": ["made"], "env": {"LEVEL": "1"}}
+    (place.folder / "seed").write_text("one")
+    place.pipeline({"gen": gen, "slow": slow})
+    assert place.run("run").code == 0
+    (place.folder / "seed").write_text("two")
+    assert place.run("why", "slow", "--json").json["now"]["verdict"] == "later"
+    place.pipeline({"gen": gen, "slow": {**slow, "run": "cat made made", "env": {"LEVEL": "2"}}})
+    now = place.run("why", "slow", "--json").json["now"]
+    assert (now["verdict"], now["reasons"]) == ("run", ["command changed", "env LEVEL changed"])
+
+
+def test_diff_blames_the_stage_that_was_up_to_date_before(place: Place) -> None:
+    (place.folder / "seed").write_text("one")
+    place.pipeline({"slow": {"run": "sleep 0.5", "inputs": ["seed"]}, "other": "true"})
+    assert place.run("run").code == 0
+    before = place.run("run", "--json").json["run"]
+    (place.folder / "seed").write_text("two")
+    after = place.run("run", "--json").json["run"]
+    done = place.run("diff", before, after)
+    assert "slow +" in " ".join(done.out.split()).rpartition(" took ")[2], done.out
+    (slower,) = place.run("diff", before, after, "--json").json["slower"]
+    assert (slower["stage"], slower["before_s"]) == ("slow", None)
+    assert slower["change_s"] == slower["after_s"]

@@ -119,6 +119,15 @@ def test_a_run_that_was_killed_is_not_over(tmp_path: Path) -> None:
     assert {row[0]: row[1] for row in told.stages} == {"build": "success", "unit": None}
 
 
+def test_what_was_around_an_earlier_attempt_is_not_told_of_one_that_goes_on(tmp_path: Path) -> None:
+    first = Did("build", 0, 10, around={"run_delay_s": 1.5})
+    path = Past(tmp_path).run(RELEASE, NOW_US, first, Did("build", 11, None, attempt=2), is_over=False)
+    told = reading.read(str(path.parent))
+    assert told is not None
+    (row,) = told.stages
+    assert dict(zip(reading.STAGE, row))["delay_us"] is None
+
+
 def test_an_end_that_was_never_made_durable_is_none(tmp_path: Path) -> None:
     path = Past(tmp_path).run(RELEASE, NOW_US, Did("build", 0, 10))
     lines = path.read_bytes().splitlines(keepends=True)

@@ -19,7 +19,11 @@ from stagebook.history import indexing, schema, store
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import lock
 
-ROWS = [Did("build", 0, 10, cpu_s=4), Did("unit", 10, 30), Did("e2e", 10, 20, attempt=2)]
+AROUND = {"run_delay_s": 0.5}
+ROWS = [
+    Did("build", 0, 10, cpu_s=4, around=AROUND), Did("unit", 10, 30, around=AROUND),
+    Did("e2e", 10, 20, attempt=2, around=AROUND),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -175,41 +179,57 @@ def test_the_revisions_lead_to_the_tables_of_this_version(past: Past) -> None:
         engine.dispose()
 
 
-def older(past: Past) -> None:
-    """Take the database back to schema 1, as a Stagebook of that time would have left it."""
+#: What each revision added: columns by table, indices, tables.
+ADDED: dict[int, tuple[dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]] = {
+    4: (
+        {"runs": ("others_cores", "autogroup"),
+         "stages": ("delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes")},
+        ("runs_file",), (),
+    ),
+    3: ({"runs": ("journal_ctime_ns",), "tests": ("suite",)}, (), ()),
+    2: (
+        {"runs": ("commit_sha", "branch", "dirty"), "stages": ("company",), "attempts": ("company",)},
+        ("tests_run", "tests_case"), ("tests",),
+    ),
+}  # fmt: skip
+
+
+def older(past: Past, version: int) -> None:
+    """Take the database back to that schema, as a Stagebook of that time would have left it."""
     counts(past.state)
     raw = sqlite3.connect(database(past))
-    for name in ("tests_run", "tests_case", "runs_file"):
-        raw.execute(f"DROP INDEX {name}")
-    raw.execute("DROP TABLE tests")
-    for table, column in (
-        ("runs", "commit_sha"), ("runs", "branch"), ("runs", "dirty"), ("runs", "journal_ctime_ns"),
-        ("stages", "company"), ("attempts", "company"), *((("runs", name)) for name in ("others_cores", "autogroup")),
-        *(("stages", name) for name in ("delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes")),
-    ):  # fmt: skip
-        raw.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-    raw.execute("UPDATE alembic_version SET version_num = '1'")
+    for number in range(schema.VERSION, version, -1):
+        columns, indices, tables = ADDED[number]
+        for name in indices:
+            raw.execute(f"DROP INDEX {name}")
+        for table, names in columns.items():
+            for name in names:
+                raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        for name in tables:
+            raw.execute(f"DROP TABLE {name}")
+    raw.execute(f"UPDATE alembic_version SET version_num = '{version}'")
     raw.commit()
     raw.close()
 
 
-def test_r081_an_older_one_is_upgraded_and_a_copy_kept(past: Past) -> None:
-    older(past)
+@pytest.mark.parametrize(("version", "new"), [(1, "company"), (3, "delay_us")])
+def test_r081_an_older_one_is_upgraded_and_a_copy_kept(version: int, new: str, past: Past) -> None:
+    older(past, version)
     gone = sorted((Path(past.state) / "runs").iterdir())[0]
     shutil.rmtree(gone)
     voice = Told()
     assert counts(past.state, voice) == WHOLE
-    copies = list(Path(past.state).glob("history.db.v1-*"))
+    copies = list(Path(past.state).glob(f"history.db.v{version}-*"))
     assert len(copies) == 1
     assert voice.notes == [
-        f"history.db is upgraded from schema 1 to {schema.VERSION}; {copies[0].name} is a copy of the old one"
+        f"history.db is upgraded from schema {version} to {schema.VERSION}; {copies[0].name} is a copy of the old one"
     ]
     copy = sqlite3.connect(copies[0])
     assert copy.execute("SELECT count(*) FROM runs").fetchone() == (3,)
-    assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("1",)
-    assert "company" not in {row[1] for row in copy.execute("PRAGMA table_info(stages)")}
+    assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (str(version),)
+    assert new not in {row[1] for row in copy.execute("PRAGMA table_info(stages)")}
     copy.close()
-    known = text("SELECT run_id, count(company) FROM stages GROUP BY run_id ORDER BY run_id")
+    known = text(f"SELECT run_id, count({new}) FROM stages GROUP BY run_id ORDER BY run_id")
     found = store.ask(past.state, lambda connection: [tuple(row) for row in connection.execute(known)])
     assert sorted(count for _, count in found) == [0, 3, 3], "what is new is read again where the journal is there"
     assert counts(past.state, voice) == WHOLE

@@ -34,6 +34,8 @@ class Did(NamedTuple):
     rss: int | None = None
     attempt: int = 1
     reason: str | None = None
+    moved: int = 0
+    around: dict[str, Any] | None = None
 
 
 def stage(name: str, **resources: Any) -> Stage:
@@ -50,12 +52,16 @@ class Past:
     def __init__(self, folder: Path) -> None:
         self.state = str(folder / ".stagebook")
 
-    def run(self, of: Pipeline, at_us: int, *did: Did, is_over: bool = True, modified: bool = True) -> Path:
-        """`at_us` is when it began; `modified`: the journal's time is that of its last line, as it would be."""
+    def run(
+        self, of: Pipeline, at_us: int, *did: Did, is_over: bool = True, modified: bool = True,
+        outcome: str = "success", around: dict[str, Any] | None = None, jobs: int = 8,
+    ) -> Path:  # fmt: skip
+        """`at_us` is when it began; `modified`: the journal's time is that of its last line, as it would be. `outcome`
+        and `around` are the run's."""
         run = new_run_id()
         path = state.journal_path(state.make_run(self.state, run))
         writer = Writer(path, run, at_us)
-        writer.add("run.started", 0, tail=_first(of))
+        writer.add("run.started", 0, tail=_first(of, jobs))
         writer.write()
         last_us = _us(max([each.to_s or each.from_s for each in did], default=0))
         lines: list[tuple[int, int, Did]] = []
@@ -70,12 +76,15 @@ class Past:
                 tail = members(pid=7, start=9, ready=each.ready_s, waited=each.waited, log="x.1.log")
                 writer.add("stage.started", us, name, each.attempt, tail)
             else:
-                outcome = "error" if each.reason else "success"
-                tail = members(outcome=outcome, reason=each.reason, exit=0, signal=None, usage=_usage(each))
+                word = "error" if each.reason else "success"
+                more = {} if each.around is None else {"around": each.around}
+                tail = members(outcome=word, reason=each.reason, exit=0, signal=None, usage=_usage(each), **more)
                 writer.add("stage.exited", us, name, each.attempt, tail)
-                writer.add("stage.ended", us, name, None, members(outcome=outcome, reason=each.reason, flaky=False))
+                writer.add("stage.ended", us, name, None, members(outcome=word, reason=each.reason, flaky=False))
         if is_over:
-            writer.add("run.ended", last_us, tail=members(outcome="success", reason=None, wall_s=last_us / 1e6))
+            more = {} if around is None else {"around": around}
+            tail = members(outcome=outcome, reason=None, wall_s=last_us / 1e6, max_parallel=2, **more)
+            writer.add("run.ended", last_us, tail=tail)
         writer.write()
         writer.add("journal.synced", last_us)
         writer.write()
@@ -93,12 +102,12 @@ def _us(seconds: float) -> int:
 def _usage(did: Did) -> dict[str, Any] | None:
     if did.cpu_s is None and did.rss is None:
         return None
-    return Usage(did.cpu_s, 0.0, did.rss, 0, 0, 1, 1, "wait4", "wait4" if did.rss else None)._asdict()
+    return Usage(did.cpu_s, 0.0, did.rss, did.moved, 0, 1, 1, "wait4", "wait4" if did.rss else None)._asdict()
 
 
-def _first(of: Pipeline) -> str:
+def _first(of: Pipeline, jobs: int) -> str:
     head = members(
-        pipeline=of.name, mode="parallel", jobs=8, policy="strict", file=of.file, format=of.format, boot=None, pid=7,
+        pipeline=of.name, mode="parallel", jobs=jobs, policy="strict", file=of.file, format=of.format, boot=None, pid=7,
         digest=of.digest, params={}, critical=[], critical_by="number of stages", choice={"cores": 2},
     )  # fmt: skip
     return f'{head},"plan":{json.dumps(to_plain(of))}'

@@ -258,23 +258,29 @@ def test_priority_comes_before_length() -> None:
     assert order(made) == ["b", "a", "c"]
 
 
-def test_stages_of_several_pools_stand_by_latest_finish_among_themselves() -> None:
-    """`m` and `n` claim two pools each; by remaining path `m` is first, by latest finish `n` is."""
-    both = Resources(1000, 1)
-    made = plan(
-        stage("m", duration_ms=10, resources=both), stage("n", duration_ms=2, resources=both),
-        stage("after", "n", duration_ms=5), stage("one", duration_ms=8), limits=Limits(2, 4000, 8),
-    )  # fmt: skip
-    assert order(made) == ["n", "one", "m", "after"]
-
-
-def test_stages_of_one_pool_stand_by_remaining_path() -> None:
-    cpu = Resources(1000)
-    made = plan(
-        stage("n", duration_ms=2, resources=cpu), stage("m", duration_ms=10, resources=cpu),
-        stage("after", "n", duration_ms=5),
-    )  # fmt: skip
+def test_a_path_counts_from_the_middle_of_its_first_stage() -> None:
+    """`m` starts the longer path, but `n` leaves more after its middle: halfway between latest start and finish."""
+    made = plan(stage("m", duration_ms=10), stage("n", duration_ms=2), stage("after", "n", duration_ms=5))
+    assert order(made) == ["n", "m", "after"]
+    made = plan(stage("n", duration_ms=2), stage("m", duration_ms=14), stage("after", "n", duration_ms=5))
     assert order(made) == ["m", "n", "after"]
+
+
+def test_what_claims_much_goes_first_like_one_with_a_longer_path() -> None:
+    """The whole of a pool weighs as much as a path of one mean stage, half of it half as much; slots do not count."""
+    whole, half = Resources(pools={"db": 4}), Resources(pools={"db": 2})
+    made = plan(
+        stage("some", duration_ms=10), stage("half", duration_ms=8, resources=half),
+        stage("whole", duration_ms=6, resources=whole), pools={"db": NamedPool(4)},
+    )  # fmt: skip
+    assert order(made) == ["whole", "half", "some"]
+    made = plan(stage("some", duration_ms=30), stage("whole", resources=whole), pools={"db": NamedPool(4)})
+    assert order(made) == ["whole", "some"]
+    made = plan(
+        stage("whole", duration_ms=2, resources=whole), stage("some", duration_ms=2), stage("long", duration_ms=90),
+        pools={"db": NamedPool(4)},
+    )  # fmt: skip
+    assert order(made) == ["long", "whole", "some"]
 
 
 def test_priority_comes_first_also_among_stages_of_several_pools() -> None:

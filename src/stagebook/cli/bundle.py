@@ -223,7 +223,7 @@ def _logs(directory: str, mask: Mask | None, lacking: list[str]) -> Iterator[Mem
         if room < 0:
             left += 1
             continue
-        text = redaction.shapes(data.decode("utf-8", "surrogateescape"))
+        text = redaction.printed(data.decode("utf-8", "surrogateescape"))
         about = "when which log grew" if name == "growth" else "what it printed"
         yield Member(f"logs/{name}", about, _masked(mask, text.encode("utf-8", "surrogateescape")), left_out)
     if left:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "rebuild, prune or export the index of all runs"),
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
@@ -44,8 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init approve reject experiment diagnose review import patch serve items gate-link audit"
-    " notify wait env examples completion"
+    "init approve reject diagnose review import patch serve items gate-link audit notify wait env examples completion"
 ).split()
 
 _HELP = """\

@@ -44,6 +44,11 @@ def shapes(text: str) -> str:
     return _address.sub(rf"\1{REMOVED}@", _shapes.sub(REMOVED, text))
 
 
+def printed(text: str) -> str:
+    """What a stage printed: by shape, and line by line what stands beside the name of a credential."""
+    return shapes("".join([_given.sub(_REPLACED, line) for line in text.splitlines(keepends=True)]))
+
+
 def source(text: str) -> str:
     """A pipeline's file, or a command: also without values that stand beside names of credentials."""
     kept: list[str] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from time import time_ns
 
 from stagebook.artifact.digest import File
 from stagebook.artifact.store import Store
@@ -19,7 +20,7 @@ from stagebook.engine.closing import Closed
 from stagebook.engine.freshness import SETTING, UNMATCHED, UP_TO_DATE, VALUES, Freshness, Seen, shown, unmatched
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
-from stagebook.engine.published import Published
+from stagebook.engine.published import Began, Published
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
@@ -60,13 +61,14 @@ class _Open:
     """`step` is `verifying`, `running`, `closing` or `leaving`. `process` and `end` are there once it is over."""
 
     __slots__ = (
-        "announced", "asked", "end", "parts", "process", "seen", "size", "stage", "start", "step", "withdrawn"
+        "announced", "asked", "began", "end", "parts", "process", "seen", "size", "stage", "start", "step", "withdrawn"
     )  # fmt: skip
 
     def __init__(self, start: Start, stage: Stage) -> None:
         self.start = start
         self.stage = stage
         self.step = "verifying"
+        self.began = Began(0, 0)
         self.seen = Seen()
         self.parts: dict[str, Any] | None = None
         self.process: Attempt | None = None
@@ -306,6 +308,7 @@ class Artifacts:
             self._clear_away(index, attempt.stage)
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
+        attempt.began = Began(self._published.turns, time_ns())
         if self._has_early and any(output.early for output in attempt.stage.outputs):
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
@@ -376,7 +379,7 @@ class Artifacts:
             return
         why = closed.why or self._named(attempt.stage, "output", closed.files)
         why = why or self._published.changed_since(stage, attempt.announced, closed.files)
-        files, both = self._published.own(stage, closed.files)
+        files, both = self._published.own(stage, closed.files, attempt.began)
         why = why or both
         if why is None:
             why = closed.changed

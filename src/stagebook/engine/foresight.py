@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
+#: What differences begin with that are of files which others may make.
+_OF_FILES = ("changed: ", "new: ", "gone: ", "program ")
+
 
 class Outlook(NamedTuple):
     """`verdict` is `run`, `skip`, or `later` where it depends on stages that would run: `reasons` are then these."""
@@ -87,12 +90,23 @@ class Foresight:
         if why is not None or self._is_forced:
             return Outlook("run", (why or "--force",))
         running = [self._pipeline.stages[need].id for need in self._sources(index) if not self._known[need]]
-        if running:
-            return Outlook("later", tuple(running))
         seen = self._freshness.look(index, self._freshness.known_of(index), is_child=True)
         self._freshness.remember((*seen.inputs, *seen.outputs))
         differences = self._freshness.differences(self._filled(stage), index, seen)
+        if running:
+            certain = [text for text in differences if not self._is_open(stage, text)]
+            return (
+                Outlook("run", tuple(certain), self._freshness.last(index))
+                if certain
+                else Outlook("later", tuple(running))
+            )
         return Outlook("run" if differences else "skip", tuple(differences), self._freshness.last(index))
+
+    def _is_open(self, stage: Stage, difference: str) -> bool:
+        """Whether stages that would run may undo it: what they make or say is not known before."""
+        if difference.startswith("env "):
+            return difference.split(" ")[1] in stage.env_from
+        return difference.startswith(_OF_FILES) or (difference.startswith("command") and bool(stage.cmd_from))
 
     def _filled(self, stage: Stage) -> Stage:
         """With what it is given of stages that are up to date."""

@@ -26,12 +26,21 @@ DIGITS = 12  #: of a digest, in words for people
 
 
 class Entry(NamedTuple):
-    """One file, with the stage that published it. `stamp` is None where only its digest is on record."""
+    """One file, with the stage that published it. `stamp` is None where only its digest is on record. `turn`: how many
+    files this run had published before it."""
 
     stage: int
     digest: str
     size: int
     stamp: Any = None
+    turn: int = -1
+
+
+class Began(NamedTuple):
+    """When an attempt began: after so many files had been published, and by the clock of the day."""
+
+    turn: int
+    ns: int
 
 
 class Published:
@@ -43,6 +52,7 @@ class Published:
         self._kept: set[int] = set()  #: stages that are up to date
         self._unread: list[int] = []  #: those of them of which it was not looked up yet what they made
         self._by_path: dict[str, Entry] = {}
+        self.turns = 0  #: files published so far
         self._of: dict[int, set[str]] = {}
         self._torn: set[int] = set()  #: stages whose last attempt published nothing, and that do not run
         self._told: dict[int, set[int]] = {}  #: dependents to which outputs were announced
@@ -54,7 +64,8 @@ class Published:
     def add(self, stage: int, files: Iterable[File]) -> None:
         paths = self._of.setdefault(stage, set())
         for file in files:
-            self._by_path[file.path] = Entry(stage, file.digest, file.size, file.stamp)
+            self._by_path[file.path] = Entry(stage, file.digest, file.size, file.stamp, self.turns)
+            self.turns += 1
             paths.add(file.path)
 
     def withdraw(self, stage: int) -> None:
@@ -157,8 +168,9 @@ class Published:
 
     # After a success ----------------------------------------------------------------------------------------------
 
-    def own(self, stage: int, files: Sequence[File]) -> tuple[list[File], str | None]:
-        """Without what others published and this stage has not touched; and what is wrong where it has."""
+    def own(self, stage: int, files: Sequence[File], began: Began) -> tuple[list[File], str | None]:
+        """Without what others published and this stage has not touched; and what is wrong where it has, or may have:
+        what another published while this stage ran, and has changed since it began, either may have written last."""
         self.catch_up()
         own: list[File] = []
         declared = {output.path for output in self._stages[stage].outputs}
@@ -166,8 +178,10 @@ class Published:
             entry = self._by_path.get(file.path)
             if entry is None or entry.stage == stage:
                 own.append(file)
-            elif file.path in declared or (
-                entry.stamp != file.stamp if entry.stamp is not None else entry.digest != file.digest
+            elif (
+                file.path in declared
+                or (entry.stamp != file.stamp if entry.stamp is not None else entry.digest != file.digest)
+                or (entry.turn >= began.turn and file.stamp.ctime_ns >= began.ns)
             ):
                 return own, f"{file.path} was written by both {self._name(entry.stage)} and {self._name(stage)}"
         return own, None

@@ -84,7 +84,7 @@ def _times(stage: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
         "stage": stage,
         "before_s": one,
         "after_s": other,
-        "change_s": _minus(other, one),
+        "change_s": _minus(_worked_s(new, other), _worked_s(old, one)),
         "attempts": [len(old["attempts"]), len(new["attempts"])],
         "wait_before_s": old["wait_s"],
         "wait_after_s": new["wait_s"],
@@ -101,13 +101,18 @@ def _work_s(stage: Mapping[str, Any]) -> float | None:
     return round(sum(spans), 6) if spans else None
 
 
+def _worked_s(stage: Mapping[str, Any], work_s: float | None) -> float | None:
+    """A stage that was skipped has taken nothing: what it takes where it runs makes the difference."""
+    return 0.0 if work_s is None and stage["outcome"] == "skip" else work_s
+
+
 def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else round(one - other, 6)
 
 
 def _is_much(one: Mapping[str, Any]) -> bool:
     change: float = abs(one["change_s"])
-    return change >= LEAST_S and change >= LEAST_SHARE * max(one["before_s"], one["after_s"])
+    return change >= LEAST_S and change >= LEAST_SHARE * max(one["before_s"] or 0.0, one["after_s"] or 0.0)
 
 
 def _end(stage: Mapping[str, Any]) -> dict[str, Any]:

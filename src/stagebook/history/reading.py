@@ -19,13 +19,17 @@ from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
 from stagebook.record.retelling import retell, usage_of
 from stagebook.record.state import journal_path, open_regular
-from stagebook.record.story import UNKNOWN, Around, Attempt, End, around_of
+from stagebook.record.story import UNKNOWN, Attempt, End
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Callable, TypeAlias
+    from typing import Any, BinaryIO, Callable, Mapping, TypeAlias
+
+    from stagebook.record.story import Story
 
 Row: TypeAlias = "tuple[Any, ...]"
+#: Of one stage its attempts, its end, and what was around the last of its attempts.
+Told: TypeAlias = "tuple[tuple[Attempt, ...], End | None, Mapping[str, Any] | None]"
 
 _SEAL = b',"crc":"'
 _SEAL_LENGTH = len(_SEAL) + 8 + 2
@@ -54,9 +58,6 @@ ATTEMPT = (
     "stage", "attempt", "outcome", "reason", "exit", "signal", "started_us", "wall_us", "wait_us", "waited", "cpu_us",
     "rss_bytes", "rss_method", "read_bytes", "write_bytes", "method", "log", "taken_back", "company",
 )  # fmt: skip
-
-
-_NO_AROUND = Around()
 
 
 class _Odd(Exception):
@@ -99,6 +100,7 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
     last: dict[str, Any] | None = None
     attempts: dict[str, list[Attempt]] = {}
     ends: dict[str, End] = {}
+    arounds: dict[str, Mapping[str, Any] | None] = {}  #: of the last attempt of each stage
     is_synced = False
     number = 0
     mark = b'"run":"' + name.encode() + b'"'
@@ -120,8 +122,10 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
         is_synced = event == "journal.synced" or (is_synced and event == "usage")
         if event == "stage.started":
             _started(attempts, ends, record)
+            arounds.pop(record["stage"], None)
         elif event == "stage.exited":
             _exited(attempts, record)
+            arounds[record["stage"]] = record.get("around")
         elif event == "stage.ended":
             ends[record["stage"]] = _end(record)
         elif event == "usage":
@@ -135,7 +139,9 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             raise _Odd
         return None
     epoch = epoch_us(first["at"]) - time_us(first)
-    found = {stage: (tuple(attempts.get(stage, ())), ends.get(stage)) for stage in {**attempts, **ends}}
+    found = {
+        stage: (tuple(attempts.get(stage, ())), ends.get(stage), arounds.get(stage)) for stage in {**attempts, **ends}
+    }
     return _journal(first, last if is_synced else None, found, lambda us: epoch + us)
 
 
@@ -172,8 +178,7 @@ def _exited(attempts: dict[str, list[Attempt]], record: dict[str, Any]) -> None:
         ready_us = us if ready is None else min(us, round(ready * 1_000_000))
         begun = Attempt(record["attempt"], ready_us, us, record.get("waited"), None)
     outcome, reason, usage = record["outcome"], record.get("reason"), usage_of(record.get("usage")) or UNKNOWN
-    around = around_of(record.get("around"))
-    known.append(Attempt(*begun[:5], us, outcome, reason, record.get("exit"), record.get("signal"), usage, around))
+    known.append(Attempt(*begun[:5], us, outcome, reason, record.get("exit"), record.get("signal"), usage))
 
 
 def _used(attempts: dict[str, list[Attempt]], record: dict[str, Any]) -> None:
@@ -213,9 +218,9 @@ def _by_story(directory: str, path: str) -> Journal | None:
     return _journal(first, last if is_over else None, _of_story(story), lambda us: epoch_us(story.stamp(us)))
 
 
-def _of_story(story: Any) -> dict[str, tuple[tuple[Attempt, ...], End | None]]:
+def _of_story(story: Story) -> dict[str, Told]:
     return {
-        stage.id: (attempts, end)
+        stage.id: (attempts, end, attempts[-1].around._asdict() if attempts and attempts[-1].around else None)
         for stage, attempts, end in zip(story.pipeline.stages, story.attempts, story.ends)
         if attempts or end is not None
     }
@@ -225,17 +230,16 @@ def _of_story(story: Any) -> dict[str, tuple[tuple[Attempt, ...], End | None]]:
 
 
 def _journal(
-    first: dict[str, Any], last: dict[str, Any] | None, found: dict[str, tuple[tuple[Attempt, ...], End | None]],
-    wall: Callable[[int], int],
-) -> Journal:  # fmt: skip
-    company = _company([attempt for attempts, _ in found.values() for attempt in attempts])
+    first: dict[str, Any], last: dict[str, Any] | None, found: Mapping[str, Told], wall: Callable[[int], int]
+) -> Journal:
+    company = _company([attempt for attempts, _, _ in found.values() for attempt in attempts])
     stages, rows = [], []
     at = 0
-    for stage, (attempts, end) in found.items():
+    for stage, (attempts, end, around) in found.items():
         told = [_attempt(attempt, company[at + index], wall) for index, attempt in enumerate(attempts)]
         at += len(attempts)
         rows += [(stage, *row) for row in told]
-        stages.append((stage, *_stage(attempts, end, told, wall)))
+        stages.append((stage, *_stage(attempts, end, around or {}, told, wall)))
     run = {
         "run": first["run"],
         "pipeline": first["pipeline"],
@@ -253,7 +257,7 @@ def _journal(
         "dirty": first.get("dirty"),
     }
     if last is not None:
-        around = last.get("around") or {}
+        beside = last.get("around") or {}
         run |= {
             "outcome": last["outcome"],
             "reason": last.get("reason"),
@@ -264,13 +268,16 @@ def _journal(
             "sum_us": _us(last.get("sum_s")),
             "cpu_us": _us(last.get("cpu_s")),
             "max_parallel": last.get("max_parallel"),
-            "others_cores": around.get("others_cores"),
-            "autogroup": around.get("autogroup"),
+            "others_cores": beside.get("others_cores"),
+            "autogroup": beside.get("autogroup"),
         }
     return Journal(run, stages, rows, "")
 
 
-def _stage(attempts: tuple[Attempt, ...], end: End | None, told: list[Row], wall: Callable[[int], int]) -> Row:
+def _stage(
+    attempts: tuple[Attempt, ...], end: End | None, around: Mapping[str, Any], told: list[Row],
+    wall: Callable[[int], int],
+) -> Row:  # fmt: skip
     wall_us = wait_us = None
     if attempts:
         wait_us = sum([attempt.started_us - attempt.ready_us for attempt in attempts])
@@ -279,9 +286,6 @@ def _stage(attempts: tuple[Attempt, ...], end: End | None, told: list[Row], wall
     elif end is not None and end.ready_us is not None:
         wait_us = end.us - end.ready_us
     last = told[-1] if told else (None,) * (len(ATTEMPT) - 1)
-    around = attempts[-1].around if attempts else None
-    if around is None:
-        around = _NO_AROUND
     return (
         end.outcome if end is not None else None,
         end.reason if end is not None else None,
@@ -295,9 +299,9 @@ def _stage(attempts: tuple[Attempt, ...], end: End | None, told: list[Row], wall
         last[9],
         last[10],
         last[17],
-        None if around.run_delay_s is None else round(around.run_delay_s * 1_000_000),
-        around.others_cores,
-        around.device_busy,
+        _us(around.get("run_delay_s")),
+        around.get("others_cores"),
+        around.get("device_busy"),
         last[12],
         last[13],
     )

@@ -91,7 +91,7 @@ def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> st
     waits = [each.source == "history" and demand(each).waiting > 0 for each in profile.stages]
     if not _any_unordered(pipeline, waits):
         return None
-    names = [f"`{stage.stage}`" for stage, does in zip(profile.stages, waits) if does]
+    names = [stage.stage for stage, does in zip(profile.stages, waits) if does]
     named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return (
         f"{named} mostly wait, for neither a core nor the disk. If they wait for the same thing (a rate limit, a lock) "

@@ -77,7 +77,7 @@ def demand(stage: StageProfile, calibration: Calibration = UNTAUGHT) -> Demand:
     alone = min(1.0, cores)
     disk = min(stage.disk or 0.0, 1.0 - alone)
     waiting = 1.0 - alone - disk
-    gamma = calibration.gamma.get(stage.stage, stage.gamma or 0.0)
+    gamma = calibration.gamma.get(stage.stage, 0.0)
     return Demand(cores, disk, waiting if waiting > WAITS_AT_LEAST else 0.0, gamma)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from itertools import accumulate
-from math import exp, log
+from math import exp, log, sqrt
 from random import Random
 from statistics import median
 
@@ -114,7 +114,8 @@ def spread_of(profile: Profile, pipeline: Pipeline) -> Spread:
     for some in far:
         for run, deviation in some.items():
             by_run.setdefault(run, []).append(deviation)
-    common = {run: median(found) for run, found in by_run.items()}
+    common = dict.fromkeys([run for stage in profile.stages for run in stage.runs_at], 0.0)
+    common |= {run: median(found) for run, found in by_run.items()}
     rests = [[deviation - common[run] for run, deviation in some.items()] for some in far]
     pooled = [rest for some in rests if len(some) >= ENOUGH for rest in some]
     off: dict[int, set[int]] = {}
@@ -124,13 +125,22 @@ def spread_of(profile: Profile, pipeline: Pipeline) -> Spread:
     runs = sorted(common)
     age = max(len(runs) / 4, 1.0)
     weights = [exp((number - len(runs)) / age) for number in range(len(runs))]
+    wide = _wider(weights)
     return Spread(
-        tuple([exp(common[run]) for run in runs]),
+        tuple([exp(wide * common[run]) for run in runs]),
         tuple(accumulate(weights)),
         tuple([frozenset(off.get(run, ())) for run in runs]),
         tuple([_walls(stage, some, pooled) for stage, some in zip(profile.stages, rests)]),
         tuple(_failing(profile, pipeline)),
     )
+
+
+def _wider(weights: Sequence[float]) -> float:
+    """By how much a run to come is farther off than those on record, as they are few: the root of (n + 1) ÷ (n - 1),
+    for normal ones, where weights make of n runs as many as (sum)² ÷ sum of squares (L. Kish, Survey Sampling, 1965).
+    """
+    n = max(2.0, sum(weights) ** 2 / sum([weight * weight for weight in weights])) if weights else 2.0
+    return sqrt((n + 1) / (n - 1))
 
 
 def _deviations(stage: StageProfile) -> Mapping[int, float]:
@@ -139,10 +149,11 @@ def _deviations(stage: StageProfile) -> Mapping[int, float]:
     found: dict[int, float] = {}
     if stage.source != "history":
         return found
-    for lot in filter(None, stage.lots()):
-        middle = log(max(median([stage.walls_s[at] for at in lot]), _LEAST_S))
-        if len(lot) > 1 or len(stage.walls_s) == 1:
-            found |= {stage.runs_at[at]: log(max(stage.walls_s[at], _LEAST_S)) - middle for at in lot}
+    for lot in stage.lots():
+        if len(lot) > 1:
+            logs = {stage.runs_at[at]: log(max(stage.walls_s[at], _LEAST_S)) for at in lot}
+            middle = median(logs.values())
+            found |= {run: value - middle for run, value in logs.items()}
     return found
 
 

@@ -120,7 +120,7 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
         median(lately) if lately else None,
         max([run.max_parallel or 1 for run in known.runs], default=1),
     )
-    return profile._replace(lacks=(*_lacks(pipeline, profile), *changes))
+    return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *changes))
 
 
 # One stage --------------------------------------------------------------------------------------------------------
@@ -131,8 +131,8 @@ def _stage(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: l
     since, factor = _since(rows, runs)
     if since:
         changes.append(
-            f"{stage.id} takes {factor:.2g} times as long since the file was changed: "
-            f"what it took before that, in {_runs(sum(row.run < since for row in rows))}, is left out"
+            f"{stage.id} takes {factor:.2g} times as long since the file was changed: what it took before that, in "
+            f"{_runs(len([row for row in rows if row.run < since]))}, is left out"
         )
     rows = [row for row in rows if row.run >= since]
     passed = [row for row in rows if row.outcome == "success" and row.attempts and row.wall_s is not None]
@@ -245,18 +245,21 @@ def _change(before: Sequence[float], after: Sequence[float]) -> float | None:
 # What is not known ------------------------------------------------------------------------------------------------
 
 
-def _lacks(pipeline: Pipeline, profile: Profile) -> Iterator[str]:
+def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     stages = profile.stages
     unknown = [stage.stage for stage in stages if stage.source == "guess"]
-    declared = [stage.stage for stage in stages if stage.source == "declared"]
     if not profile.runs and stages:
-        told = "every stage is taken to last as long as the next" if not declared else "what is known is declared"
-        yield f"no run of this file is on record, so {told}: stagebook run --sequential"
-    if unknown and (profile.runs or declared):
+        if len(unknown) < len(stages):
+            told = ", so durations are those that are declared"
+        else:
+            told = f" and no duration is declared, so each stage is taken to last {GUESS_S:g} s"
+        known = f"in {_runs(runs)} of this file no stage has passed" if runs else "no run of this file is on record"
+        yield f"{known}{told}: stagebook run --sequential"
+    if 0 < len(unknown) < len(stages):
         yield f"nothing is known of {_names(unknown)}, so the median of the others is taken: stagebook run --sequential"
-    never = [stage for stage in stages if not stage.runs and stage.ran]
-    for stage in never:
-        yield f"{stage.stage} has never passed: {stage.failed} of {stage.ran} attempts failed"
+    for stage in stages:
+        if stage.ran and not stage.runs:
+            yield f"{stage.stage} has never passed: {stage.failed} of {stage.ran} attempts failed"
     by_count: dict[int, list[str]] = {}
     for stage in stages:
         if stage.source == "history" and stage.runs < ENOUGH:

@@ -35,6 +35,7 @@ POINTS = (
     "artifact.aside",
     "artifact.report",
     "cache.write",
+    "experiment.append",
 )
 
 

@@ -177,7 +177,7 @@ def _parallelism(document: Document) -> list[str]:
     lines: list[str] = []
     if document.get("measured"):
         lines.append(_measured(document))
-    elif document["mode"] == "parallel" and wall and work is not None and document["outcome"] != "cancellation":
+    elif document["mode"] == "parallel" and wall and work and document["outcome"] != "cancellation":
         effective = (document.get("effective_parallel") or {}).get("stages")
         text = f"speed-up {work / wall:.2f}× against the sum of stages"
         if effective is not None:

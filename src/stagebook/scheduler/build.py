@@ -59,7 +59,8 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
     if choice.sequential:
         rank = shape.sequential_ranks()
     else:
-        rank = shape.ranks([len(demands[demand]) > 2 for demand in demand_of])
+        claims = [sum([units * 1000 // pools[pool].size for pool, units in demand if pool]) for demand in demands]
+        rank = shape.ranks([claims[demand] for demand in demand_of])
     critical = shape.critical()
     limits = pipeline.limits
     group_of = _fail_fast_groups(pipeline, position)

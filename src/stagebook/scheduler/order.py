@@ -1,4 +1,4 @@
-"""Which stage goes first and which are critical: longest remaining path, latest finish, zero slack. Lists of numbers.
+"""Which stage goes first and which are critical: longest remaining path, what it claims, zero slack. Lists of numbers.
 
 Durations are those known from earlier runs, else those declared; a stage with neither weighs as the median of the
 others, and where none is known at all every stage weighs 1, so that paths are counted in stages. A stage that is not
@@ -47,21 +47,21 @@ class Shape:
         """Topological, in file order wherever the needs leave a choice."""
         return _places(self.in_file_order)
 
-    def ranks(self, claims_several: list[bool]) -> list[int]:
-        """Priority, then longest remaining path, then position.
+    def ranks(self, claims: list[int]) -> list[int]:
+        """Priority, then longest remaining path, then position. `claims`: how much each stage claims of all pools
+        beside the slot, in thousandths of whole ones.
 
-        Stages that claim two or more pools beside the slot keep the places that this order gives to them as a set,
-        but stand on them by earliest latest finish.
+        The path counts from the middle of the stage: half way between latest start and latest finish, the two common
+        rules (Kolisch, *Serial and parallel resource-constrained project scheduling methods revisited*, EJOR 90,
+        1996), each of which is better where the other is not. A whole pool counts like a path as long as the mean
+        stage, for what is large is harder to fit in later. `benchmarks/rules.py` has the figures.
         """
         stages, weight, after = self.pipeline.stages, self.weight, self.after
-        order = sorted(range(len(weight)), key=lambda index: (-stages[index].priority, -weight[index] - after[index]))
-        places = [place for place, index in enumerate(order) if claims_several[index]]
-        several = sorted(
-            (order[place] for place in places), key=lambda index: (-stages[index].priority, -after[index], index)
-        )
-        for place, index in zip(places, several):
-            order[place] = index
-        return _places(order)
+        count, whole = len(weight), sum(weight)
+        urgency = [
+            (2 * tail + own) * 1000 * count + 2 * whole * claim for tail, own, claim in zip(after, weight, claims)
+        ]
+        return _places(sorted(range(count), key=lambda index: (-stages[index].priority, -urgency[index])))
 
     def critical(self) -> list[bool]:
         """The set that decides a lenient run: those marked, else those without slack; always those that must not

@@ -170,7 +170,7 @@ class _World:
 
     def next(self) -> list[Event]:
         """All that happens next at one time, and the clock set to it; empty if nothing is due any more."""
-        if self._set_changed and self._speeds is not None:
+        if self._set_changed and self._running and self._speeds is not None:
             self._set_changed = False
             self._set_speeds(self._speeds)
         due = self._due

@@ -157,7 +157,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("theme", [svg_style._LIGHT, svg_style._DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("theme", [svg_style.LIGHT, svg_style.DARK], ids=["light", "dark"])
 def test_colours_can_be_told_from_the_ground(theme: dict[str, str]) -> None:
     for token in ("ink", "dim", "ok", "run", "bad", "err", "edge", "try", "stop", "tick", "gate"):
         pair = sorted([luminance(theme[token]), luminance(theme["ground"])])

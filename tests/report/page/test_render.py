@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.report import documents
 from tests.report.export import hostile
 
-from stagebook.report.page import render
+from stagebook.report.page import frame, render
 
 FIXED = "".join(render.render(documents.release()))
 
@@ -74,13 +74,13 @@ def test_the_rule_allows_this_style_and_this_script_only() -> None:
 
 def test_all_of_the_page_but_names_is_ascii() -> None:
     """So that it means the same in every encoding, `--ascii` among them."""
-    for name in ("page.html", "page.css", *render.SCRIPTS):
-        assert render.part(name).isascii(), name
+    for name in ("page.html", "base.css", "page.css", *render.SCRIPTS):
+        assert frame.part(name.strip("/")).isascii(), name
 
 
 def test_parts_of_the_script_only_add_text_as_text() -> None:
     for name in render.SCRIPTS:
-        source = render.part(name)
+        source = frame.part(name.strip("/"))
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser", source
         )

@@ -5,12 +5,12 @@ Plain rules instead of variables, as not all that draws SVG knows those.
 
 from __future__ import annotations
 
-_LIGHT = {
+LIGHT = {
     "ground": "#FAF9F6", "ink": "#1B1F24", "dim": "#565D66", "edge": "#8C8880", "line": "#E3E0D9", "ok": "#3F8E87",
     "tick": "#15756F", "run": "#173F9E", "bad": "#9A2710", "tint": "#FBEDE8", "err": "#5E2650", "gate": "#7A52C6",
     "try": "#966108", "stop": "#5F6975",
 }  # fmt: skip
-_DARK = {
+DARK = {
     "ground": "#0F1317", "ink": "#E8EAED", "dim": "#A3ACB6", "edge": "#6B7683", "line": "#2A323B", "ok": "#2B8A81",
     "tick": "#4BD9CC", "run": "#8DB4FF", "bad": "#F75B3D", "tint": "#2B1916", "err": "#D98BBA", "gate": "#9678F2",
     "try": "#EFB65B", "stop": "#929DAA",
@@ -53,8 +53,8 @@ def _colours(theme: dict[str, str]) -> str:
 
 STYLE = (
     "".join(f".stagebook{' ' * bool(one)}{one}{{{rule}}}" for one, rule in _SHAPES)
-    + _colours(_LIGHT)
-    + f"@media(prefers-color-scheme:dark){{{_colours(_DARK)}}}"
+    + _colours(LIGHT)
+    + f"@media(prefers-color-scheme:dark){{{_colours(DARK)}}}"
 )
 
 _CIRCLE = "M7 1.4a5.6 5.6 0 1 0 0 11.2a5.6 5.6 0 1 0 0-11.2"

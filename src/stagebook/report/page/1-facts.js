@@ -1,8 +1,7 @@
-"use strict";
 /* The run as the page was given it, what follows from it, and how numbers are written.
    Nothing here draws. All times are microseconds on the run's own clock. */
 
-const run = JSON.parse(document.getElementById("facts").textContent);
+const run = JSON.parse($("facts").textContent);
 const stages = run.stages;
 const FAILED = new Set(["failure", "error", "timeout"]);
 const PASSED = new Set(["success", "flaky"]);
@@ -169,24 +168,9 @@ function moment(us, with_day) {
   return found;
 }
 
-/* Elements: text is only ever put in as text. */
-function el(tag, name, ...content) {
-  const found = document.createElement(tag);
-  if (name) found.className = name;
-  found.append(...content);
-  return found;
-}
-
-function svg(tag, attributes) {
-  const found = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value);
-  return found;
-}
-
+/* A mark of a state. */
 function glyph(state, label) {
   const found = svg("svg", {class: "i", ...(label ? {role: "img", "aria-label": label} : {"aria-hidden": "true"})});
   found.append(svg("use", {href: `#g-${GLYPHS[state] || state}`}));
   return found;
 }
-
-const $ = (id) => document.getElementById(id);

@@ -226,12 +226,6 @@ document.querySelectorAll(".tools [data-key]").forEach((button) => {
 });
 $("help-open").addEventListener("click", open_help);
 $("find").addEventListener("input", (event) => ask(event.target.value));
-$("theme").addEventListener("click", () => {
-  const root = document.documentElement, next = {auto: "dark", dark: "light", light: "auto"}[root.dataset.theme || "auto"];
-  if (next === "auto") delete root.dataset.theme;
-  else root.dataset.theme = next;
-  $("theme-name").textContent = next;
-});
 
 /* The pointer: a click chooses, on a name it opens; a drag moves what is in view; the wheel zooms with ctrl, moves with shift. */
 let drag = null;

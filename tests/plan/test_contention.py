@@ -1,0 +1,160 @@
+"""Fair shares of a machine among stages that run at once, as properties of any set of demands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from stagebook.plan import contention
+from stagebook.plan.contention import Calibration, Capacity, Demand, Shares, capacity, demand, left_by, speeds
+from stagebook.plan.profile import StageProfile
+
+shares = some.floats(0, 1).map(lambda share: round(share, 3))
+
+
+@some.composite
+def demanded(draw: some.DrawFn) -> Demand:
+    cores = draw(some.one_of(shares, some.floats(1, 8)))
+    disk = draw(shares) * (1 - min(1.0, cores))
+    waiting = 1 - min(1.0, cores) - disk
+    return Demand(cores, disk, waiting if waiting > 0.3 else 0.0, draw(some.floats(0, 2)))
+
+
+demands = some.lists(demanded(), min_size=1, max_size=12)
+capacities = some.builds(
+    Capacity, some.floats(0.1, 16), some.floats(0.4, 4), some.one_of(some.none(), some.floats(1, 3)), some.booleans(),
+    some.one_of(some.just(0.0), some.floats(0, 4)),
+)  # fmt: skip
+ROUGH = 1 + 1e-9
+
+
+@given(demands, capacities)
+def test_no_resource_gives_more_than_it_has_and_nobody_stands_still(asked: list[Demand], machine: Capacity) -> None:
+    found = speeds(asked, machine)
+    assert len(found) == len(asked) and all(0 < speed <= 1 for speed in found)
+    crowd = len(asked) > 1
+    used = sum(each.cores * (1 + each.gamma * crowd) * speed for each, speed in zip(asked, found))
+    assert used <= machine.cores * ROUGH
+    assert sum(each.disk * speed for each, speed in zip(asked, found)) <= machine.disk * ROUGH
+    if machine.waiting is not None:
+        assert sum(each.waiting * speed for each, speed in zip(asked, found)) <= machine.waiting * ROUGH
+
+
+@given(demanded(), some.floats(0.1, 16))
+def test_alone_a_stage_goes_at_full_speed_unless_it_wants_more_cores_than_there_are(one: Demand, cores: float) -> None:
+    assert speeds([one], Capacity(cores)) == [pytest.approx(min(1.0, cores / one.cores if one.cores else 1.0))]
+
+
+@given(demanded(), some.integers(1, 12), capacities)
+def test_equal_demands_get_equal_speeds(one: Demand, count: int, machine: Capacity) -> None:
+    found = speeds([one] * count, machine)
+    assert found == pytest.approx([found[0]] * count)
+
+
+@given(demands, capacities, some.randoms(use_true_random=False))
+def test_the_order_of_stages_does_not_matter(asked: list[Demand], machine: Capacity, chance: object) -> None:
+    order = list(range(len(asked)))
+    chance.shuffle(order)  # type: ignore[attr-defined]
+    found = speeds(asked, machine)
+    assert speeds([asked[at] for at in order], machine) == pytest.approx([found[at] for at in order])
+
+
+@given(demands, some.floats(0.1, 16), some.floats(0.5, 20), some.floats(0, 4))
+def test_twice_the_demand_of_twice_the_machine_is_the_same(
+    asked: list[Demand], cores: float, factor: float, others: float
+) -> None:
+    def big(each: Demand) -> Demand:
+        return Demand(each.cores * factor, each.disk * factor, each.waiting * factor)
+
+    plain = [each._replace(gamma=0.0) for each in asked]
+    machine = Capacity(cores, 0.7, 1.3, by_group=True, others_cores=others)
+    larger = Capacity(cores * factor, 0.7 * factor, 1.3 * factor, by_group=True, others_cores=others * factor)
+    if others > 1 or others * factor > 1:  # how much weight others have goes by how many cores they keep busy
+        machine, larger = machine._replace(others_cores=0.0), larger._replace(others_cores=0.0)
+    assert speeds([big(each) for each in plain], larger) == pytest.approx(speeds(plain, machine), rel=1e-6)
+
+
+@given(some.lists(shares, min_size=1, max_size=8), shares, some.floats(0.1, 8))
+def test_of_one_resource_more_company_never_makes_faster(asked: list[float], more: float, cores: float) -> None:
+    before = speeds([Demand(share) for share in asked], Capacity(cores))
+    after = speeds([Demand(share) for share in [*asked, more]], Capacity(cores))
+    assert all(late <= early * ROUGH for early, late in zip(before, after))
+
+
+def test_of_two_resources_more_company_can_make_faster() -> None:
+    """The newcomer holds up one on the disk, who then leaves cores to the other: so it is with fair shares."""
+    reader, worker, newcomer = Demand(0.9, 0.9), Demand(1.0), Demand(0.0, 0.9)
+    before, after = speeds([reader, worker], Capacity(1.0)), speeds([reader, worker, newcomer, newcomer], Capacity(1.0))
+    assert after[0] < before[0] and after[1] > before[1]
+
+
+@given(demands, capacities)
+def test_who_is_held_back_is_held_back_by_a_share_that_nobody_exceeds(asked: list[Demand], machine: Capacity) -> None:
+    """Bottleneck max fairness, of the one resource that is always there: where only cores are scarce, whoever goes
+    slower than it could has as much of them, by weight, as anybody."""
+    plain = [Demand(each.cores) for each in asked]
+    found = speeds(plain, machine)
+    had = [each.cores * speed / (1 if machine.by_group else max(1.0, each.cores)) for each, speed in zip(plain, found)]
+    for speed, share in zip(found, had):
+        assert speed > 1 - 1e-9 or share >= max(had) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "expected"),
+    [
+        ([Demand(1)] * 4, Capacity(2), [0.5] * 4),
+        ([Demand(1)] * 4, Capacity(2, others_cores=1), [0.4] * 4),  # a fifth that wants a core
+        ([Demand(1)] * 2, Capacity(2, others_cores=0.2), [0.9] * 2),
+        ([Demand(4), Demand(1), Demand(1)], Capacity(2), [1 / 3, 1 / 3, 1 / 3]),
+        ([Demand(4), Demand(1), Demand(1)], Capacity(2, by_group=True), [1 / 6, 2 / 3, 2 / 3]),
+        ([Demand(1, gamma=0.25)] * 2, Capacity(2), [0.8] * 2),
+        ([Demand(1, gamma=0.25)] * 4, Capacity(2), [0.4] * 4),  # dearer time, and half a core each
+        ([Demand(0.2, disk=0.8)] * 4, Capacity(2), [1 / 3.2] * 4),
+        ([Demand(0.1, waiting=0.9)] * 4, Capacity(2), [1.0] * 4),
+        ([Demand(0.1, waiting=0.9)] * 4, Capacity(2, waiting=1.0), [1 / 3.6] * 4),
+        ([Demand(0.2, disk=0.8), Demand(0.2, disk=0.8), Demand(1)], Capacity(1), [0.625, 0.625, 0.75]),
+    ],
+)
+def test_what_shares_come_to(asked: list[Demand], machine: Capacity, expected: list[float]) -> None:
+    assert speeds(asked, machine) == pytest.approx(expected)
+
+
+def test_shares_are_those_of_the_stages_asked_for_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(demands: list[Demand], machine: Capacity) -> list[float]:
+        asked.append(len(demands))
+        return speeds(demands, machine)
+
+    monkeypatch.setattr(contention, "speeds", counted)
+    of = Shares([Demand(1), Demand(4), Demand(1)], Capacity(2, by_group=True))
+    assert of((0, 1)) == pytest.approx([1.0, 0.25])
+    assert of((0, 2)) == pytest.approx([1.0, 1.0])
+    assert of((0, 1)) == pytest.approx([1.0, 0.25])
+    assert asked == [2, 2]
+
+
+def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contention, "REMEMBERED", 10)
+    of = Shares([Demand(1)] * 40, Capacity(2))
+    for stage in range(40):
+        assert of((stage,)) == [1.0]
+        assert len(of._known) <= 10
+
+
+def test_what_a_stage_asks_for_is_in_its_profile_and_calibration() -> None:
+    known = StageProfile("a", "history", (1.0,), cores=0.2, disk=0.3)
+    assert demand(known) == Demand(0.2, 0.3, pytest.approx(0.5))
+    assert demand(known, Calibration({"a": 0.4, "b": 9.0}, 1.0, None, 2, 1)).gamma == 0.4
+    assert demand(known._replace(disk=0.6)).waiting == 0.0, "so little waiting is nothing to share"
+    assert demand(known._replace(cores=3.0)) == Demand(3.0)
+    assert demand(known._replace(cores=None, disk=None)) == Demand(1.0), "unknown: a core"
+
+
+def test_others_ask_for_a_share_beforehand_and_have_had_theirs_afterwards() -> None:
+    taught = Calibration({}, 2.0, 1.3, 2, 1, by_group=True)
+    assert capacity(4, 1.5, taught) == Capacity(4.0, 2.0, 1.3, True, 1.5)
+    assert left_by(4, 1.5, taught) == Capacity(2.5, 2.0, 1.3, True)
+    assert left_by(2, 2.0).cores > 0
+    assert capacity(2, None) == Capacity(2.0)
