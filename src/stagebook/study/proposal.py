@@ -10,7 +10,7 @@ from stagebook.plan import forecast, orders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Callable, Sequence
 
     from stagebook.model.pipeline import Pipeline, Stage
     from stagebook.plan.known import Known
@@ -38,7 +38,13 @@ def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None
         if sources[stage.id] != "guess" and stage.kind != "gate" and stage.id not in outside and not stage.always:
             levels.setdefault(level, []).append(stage)
     took = {found.stage: found.median_s for found in known.profile.stages}
-    parts = [part for part in map(_apart, levels.values()) if len(part) > 1]
+    judge = orders.Independence(pipeline)
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+
+    def word(one: Stage, other: Stage) -> str | None:
+        return judge.of(at[one.id], at[other.id])[0]
+
+    parts = [part for part in (_apart(level, word) for level in levels.values()) if len(part) > 1]
     parts.sort(key=lambda part: -sum(took[stage.id] for stage in part))
     best = None
     for part in parts[:LEVELS_MAX]:
@@ -51,16 +57,16 @@ def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None
         )
         saves = alone.makespan_s - together.makespan_s
         if saves > 0 and (best is None or saves > best.saves_s):
-            pairs = [orders.independent(a, b) for a in part for b in part if a is not b]
+            pairs = [word(one, other) for one in part for other in part if one is not other]
             best = Proposal(names, saves, "declared" if set(pairs) == {"declared"} else "none")
     return best
 
 
-def _apart(stages: Sequence[Stage]) -> list[Stage]:
+def _apart(stages: Sequence[Stage], word: Callable[[Stage, Stage], str | None]) -> list[Stage]:
     """Those of a level that nothing in the file sets against one before them."""
     part: list[Stage] = []
     for stage in stages:
-        if all(orders.independent(other, stage) is not None for other in part):
+        if all(word(other, stage) is not None for other in part):
             part.append(stage)
     return part
 
