@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from stagebook.graph.findings import Finding, acts_outside, edges, findings, is_test, judge, outside
 from stagebook.model.pipeline import Matrix, Output, OutputOf, Pipeline, Pool, Resources, Split, Stage
 
-MINUTE = 60_000
-
 
 def stage(name: str, *needs: str, **more: Any) -> Stage:
     line = more.pop("line", 1)
@@ -33,7 +31,9 @@ def kinds(made: Pipeline, asked: Any = None) -> dict[tuple[str, str], list[str]]
 
 
 def found(made: Pipeline, code: str, took: list[float] | None = None) -> list[Finding]:
-    return [each for each in findings(made, {}, took) if each.code == code]
+    """`took` in seconds."""
+    ms = None if took is None else [1000 * each for each in took]
+    return [each for each in findings(made, {}, ms) if each.code == code]
 
 
 # Reasons
@@ -95,14 +95,14 @@ def test_r085_order_without_evidence_is_told_with_what_it_costs() -> None:
         stage("test", run="pytest"),
         stage("package", "test", line=7, need_lines=(8,)),
     )
-    [one] = found(made, "needless-order", [490_000, 600_000])
+    [one] = found(made, "needless-order", [490, 600])
     assert (one.message, one.saves_ms, one.line) == ("no evidence for test → package", 490_000, 8)
     assert (one.evidence, one.level, one.stages) == ("none", "note", ("test", "package"))
 
 
 def test_declared_files_that_do_not_meet_are_evidence() -> None:
     made = pipeline(stage("a", outputs=("a.txt",)), stage("b", "a", inputs=("b.txt",)))
-    [one] = found(made, "needless-order", [MINUTE, MINUTE])
+    [one] = found(made, "needless-order", [60, 60])
     assert (one.evidence, one.level) == ("declared", "warning")
 
 
@@ -112,7 +112,7 @@ def test_a_stage_inherits_what_its_need_needed() -> None:
         stage("a", via={}), stage("b", "a", via={"a": "x"}), stage("c", "b"), stage("d", "a", via={"a": "x"})
     )
     [one] = found(made, "needless-order", [10, 20, 5, 22])
-    assert (one.stages, one.saves_ms) == (("b", "c"), 3)
+    assert (one.stages, one.saves_ms) == (("b", "c"), 3000)
 
 
 def test_a_test_that_guards_what_follows_is_not_lost() -> None:
@@ -124,7 +124,7 @@ def test_a_test_that_guards_what_follows_is_not_lost() -> None:
     )
     [one] = found(made, "needless-order", [50, 30, 10, 10])
     assert one.instead == (("unit", "deploy"),)
-    assert one.saves_ms == 30, "deploy still waits for unit"
+    assert one.saves_ms == 30_000, "deploy still waits for unit"
     direct = pipeline(*made.stages[:2], stage("deploy", "package", "unit", retry_safe=False))
     [one] = found(direct, "needless-order", [50, 30, 10])
     assert one.instead == ()
@@ -138,7 +138,7 @@ def test_the_cells_of_a_matrix_are_one_finding_and_save_together() -> None:
         matrices={"unit": Matrix(("unit[1]", "unit[2]"))},
     )
     [one] = found(made, "needless-order", [40, 30, 20])
-    assert (one.message, one.saves_ms) == ("no evidence for unit ×2 → merge", 20)
+    assert (one.message, one.saves_ms) == ("no evidence for unit ×2 → merge", 20_000)
     assert one.edges == (("unit[1]", "merge"), ("unit[2]", "merge"))
 
 
@@ -153,6 +153,12 @@ def test_an_implied_need_is_another_thing() -> None:
     assert [edge.implied for edge in edges(made)] == [False, True, False]
 
 
+def test_what_saves_next_to_nothing_is_minor() -> None:
+    made = pipeline(stage("a"), stage("b", "a"))
+    told = [found(made, "needless-order", took)[0].minor for took in ([9, 0.09], [9, 0.11], [99, 0.11], [2, 2])]
+    assert told == [True, False, True, False]
+
+
 # Missing guards
 
 
@@ -164,7 +170,7 @@ def test_r087_a_deployment_that_does_not_wait_for_every_test() -> None:
     )
     [one] = found(made, "missing-guard", [10, 30, 5])
     assert (one.message, one.level, one.line) == ("deploy can start before integration ends", "error", 9)
-    assert (one.stages, one.costs_ms) == (("deploy", "integration"), 5)
+    assert (one.stages, one.costs_ms) == (("deploy", "integration"), 5000)
 
 
 def test_tests_of_what_was_deployed_do_not_guard_it_but_the_next_deployment() -> None:
@@ -352,7 +358,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
 
 @given(pipelines(), st.data())
 def test_findings_do_not_depend_on_the_order_of_stages(made: Pipeline, data: st.DataObject) -> None:
-    took = {stage.id: float(data.draw(st.integers(1, 9))) for stage in made.stages}
+    took = {stage.id: 1000.0 * data.draw(st.integers(1, 9)) for stage in made.stages}
     shuffled = made._replace(stages=tuple(data.draw(st.permutations(made.stages))))
 
     def told(one: Pipeline) -> set[Any]:
@@ -370,7 +376,7 @@ def test_findings_do_not_depend_on_the_order_of_stages(made: Pipeline, data: st.
 def test_leaving_out_a_needless_edge_takes_no_file_from_anybody_and_no_test_from_what_acts_outside(
     made: Pipeline, data: st.DataObject
 ) -> None:
-    took = [float(data.draw(st.integers(1, 9))) for _ in made.stages]
+    took = [1000.0 * data.draw(st.integers(1, 9)) for _ in made.stages]
     judged = judge(made, {}, took)
     for each in judged.findings:
         if each.code not in ("needless-order", "implied-need") or each.minor and each.code == "needless-order":

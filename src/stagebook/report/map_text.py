@@ -70,16 +70,18 @@ def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
     """How many there are of what, how long it takes, and what may run at once."""
     stages = map_document["stages"]
     together = map_document["widest"]
-    most = f"at most {len(together)} at once" if together is not None else f"up to {map_document['width']} on a level"
+    most = (
+        f"at most {together['stages']} at once" if together is not None else f"up to {map_document['width']} on a level"
+    )
     lines = wrap(
         f"{style.plain(harmless(map_document['pipeline']))}  {plural(len(stages), 'stage')},"
         f" {plural(len(map_document['edges']), 'edge')}, {plural(map_document['depth'], 'level')}, {most}",
         style.width - 1,
     )
     lines += wrap(_second_line(map_document), style.width - 1)
-    if together is not None and len(together) > 1:
+    if together is not None and together["stages"] > 1:
         at = {stage["stage"]: stage for stage in stages}
-        names = [harmless(name) for name in named([at[each] for each in together])]
+        names = [harmless(name) for name in named([at[each] for each in together["names"]])]
         said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
         rest = len(names) - _TOGETHER_MAX
         said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
@@ -183,7 +185,7 @@ class _Columns:
         self.width = style.width - 1
         figures = 20 if any(row.duration != style.mark("nothing") for row in rows) else 10
         room = self.width - 8 - figures
-        widest = max(cells(row.name) for row in rows) + 4
+        widest = max(cells(row.name) for row in rows) + 5
         is_narrow = room < 24 + _NEEDS_MIN
         name = room if is_narrow else max(24, min(widest, room - _NEEDS_MIN))
         self.duration = 8 + name
@@ -279,7 +281,7 @@ def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
     counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
     said = []
     if counts["needless-order"]:
-        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving nothing alone")
+        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving little alone")
     if counts["implied-need"]:
         said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
     if counts["possible-coupling"]:
