@@ -97,13 +97,14 @@ def execute(args: Namespace) -> int:
         return plan_limits.execute(args)
     format = _format(args)
     asked = plan_words.supposed(args)
-    plan_words.jobs(args.jobs)
+    plan_words.check(args)
     file = pipelines.find(args.file)
     pipeline = load(file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(pipeline)
     if args.check and pipeline.sla_ms is None:
         text = "--check asks whether the sla is met, and the file has none; add a line such as `sla: 15m`"
         raise InputError(text, [Problem(file, 0, 0, "sla", "error", text)])
+    _tell_unbuilt(args, pipeline)
     code = OK
     if args.probe:
         from stagebook.cli import plan_probe
@@ -120,9 +121,12 @@ def execute(args: Namespace) -> int:
 def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str, Any], bool | None]:
     """The document, and whether the `sla` is met as the file stands."""
     from stagebook.plan import advise, document, sweep
+    from stagebook.scheduler import build, select
 
     jobs = plan_words.jobs(args.jobs)
     found, choice, unsaid = _known(args, pipeline)
+    if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
+        raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
     advised = advise.advise(pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline))
     as_is = _as_is(args, pipeline, choice, found, swept)
@@ -182,12 +186,6 @@ def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> di
     from stagebook.scheduler import build
 
     rates = [plan_words.per_h(text) for text in args.arrivals]
-    if others and args.shared is None:
-        raise usage_error("--with OTHER shares runners with it; say how many there are: --shared runners=4")
-    if args.shared is not None and not rates and not others:
-        raise usage_error("--shared says what is shared, not by whom: add --arrivals 30/h, or --with OTHER")
-    if len(rates) > len(others) + 1:
-        raise usage_error("--arrivals stands once for FILE, and once for each --with at most")
     mine = choice._replace(jobs=args.settings.jobs)
     rates += rates[:1] * (1 + len(others) - len(rates)) if rates else []
     parties = [arrivals.Party(pipeline, mine, found, rates[0] if rates else None)]
@@ -218,7 +216,7 @@ def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known
     from stagebook.cli import run
     from stagebook.plan import known
 
-    choice, facts = run.govern(pipeline, _choice(args, pipeline, is_other))
+    choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
     found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
     unsaid = known.unsaid(pipeline)
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
@@ -252,8 +250,10 @@ class _Foreseen:
 
 def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     """What the history holds of its latest runs; None where there is no history."""
+    from stagebook.record import runs
+
     state = place.state_directory(args, pipeline.file)
-    if not os.path.isdir(state):
+    if not runs.ids(state) and not os.path.exists(os.path.join(state, "history.db")):
         return None
     from stagebook.cli.voice import voice
     from stagebook.history import samples, store
@@ -261,25 +261,42 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     return store.ask(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
 
 
-def _choice(args: Any, pipeline: Pipeline, is_other: bool) -> Choice:
-    from stagebook.observe import cores
-    from stagebook.scheduler.plan import Choice
-
-    params = {name: param.default for name, param in pipeline.params.items() if param.default is not None}
-    for text in () if is_other else args.param:
+def _asked(args: Any, pipeline: Pipeline) -> Choice:
+    """What the options say beside the job counts. With a probe, `--only` is what is probed."""
+    words = vars(args)
+    choice = _choice(pipeline)
+    params = dict(choice.params)
+    for text in args.param:
         name, equals, value = text.partition("=")
         if not equals:
             raise usage_error(f"--param {text}: expected NAME=VALUE")
         params[name] = value
-    choice = Choice(
-        cores=cores.usable(), params=tuple(params.items()), policy=args.settings.policy,
+    return choice._replace(
+        policy=args.settings.policy, params=tuple(params.items()), only=() if args.probe else tuple(args.only),
+        from_=tuple(words["from"]), until=tuple(args.until), skip=tuple(args.skip),
+    )  # fmt: skip
+
+
+def _choice(pipeline: Pipeline) -> Choice:
+    from stagebook.observe import cores
+    from stagebook.plan import providers
+    from stagebook.scheduler.plan import Choice
+
+    params = tuple([(name, param.default) for name, param in pipeline.params.items() if param.default is not None])
+    return Choice(
+        cores=cores.usable(), params=params, cap=providers.cap_of(pipeline),
         memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )  # fmt: skip
-    if is_other:
-        return choice
-    words = vars(args)
-    only = () if args.probe else tuple(args.only)
-    return choice._replace(only=only, from_=tuple(words["from"]), until=tuple(args.until), skip=tuple(args.skip))
+
+
+def _tell_unbuilt(args: Any, pipeline: Pipeline) -> None:
+    """What `run` would refuse for now is planned all the same."""
+    if pipeline.unbuilt and not args.quiet:
+        from stagebook.cli import trouble
+        from stagebook.report import problems
+
+        style = output.style_for(sys.stderr, args)
+        output.say(problems.render([trouble.near(each) for each in pipeline.unbuilt], style), sys.stderr)
 
 
 # What is said -----------------------------------------------------------------------------------------------------

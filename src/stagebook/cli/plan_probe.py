@@ -26,7 +26,9 @@ def probe(args: Any, pipeline: Pipeline, samples: Samples | None) -> int:
         sys.stderr.flush()
     state = args.settings.dir
     probed = probes.make(probes.words(pipeline.file, state, only, args.param))
-    if probed.document is None:
+    if probed.document is None or "run" not in probed.document:
+        for error in (probed.document or {}).get("errors", ()):
+            note(f"the probe: {error['message']}")
         note("the probe began no run; what is said now is without it")
     elif probed.document["outcome"] != "success":
         note(f"the probe, run {probed.document['run']}, ended as {probed.document['outcome']} and teaches nothing")

@@ -31,6 +31,21 @@ def jobs(text: str | None) -> list[int]:
     return sorted({int(each) for each in counts})
 
 
+def check(args: Any) -> None:
+    """Raises InputError for words that are wrong whatever the file says."""
+    jobs(args.jobs)
+    rates = [per_h(text) for text in args.arrivals]
+    others = vars(args)["with"]
+    if args.shared is not None:
+        runners(args.shared)
+    if others and args.shared is None:
+        raise usage_error("--with OTHER shares runners with it; say how many there are: --shared runners=4")
+    if args.shared is not None and not rates and not others:
+        raise usage_error("--shared says what is shared, not by whom: add --arrivals 30/h, or --with OTHER")
+    if len(rates) > len(others) + 1:
+        raise usage_error("--arrivals stands once for FILE, and once for each --with at most")
+
+
 def supposed(args: Any) -> Asked | None:
     """None where nothing is to be supposed."""
     asked = Asked(

@@ -37,7 +37,7 @@ def known(
 ) -> Known:  # fmt: skip
     """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of
     them, if it is to be another figure than in the latest runs."""
-    found = _with_gates(pipeline, profile.build(pipeline, samples))
+    found = profile.build(_with_gates(pipeline), samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
 
@@ -51,15 +51,12 @@ def _is_gate(stage: Stage) -> bool:
     return stage.kind == "gate"
 
 
-def _with_gates(pipeline: Pipeline, found: Profile) -> Profile:
+def _with_gates(pipeline: Pipeline) -> Pipeline:
     """Gates take no time: nobody knows how long a person takes, and a guess would be taken for a measurement."""
     if not any(map(_is_gate, pipeline.stages)):
-        return found
-    stages = [
-        known._replace(source="declared", walls_s=(0.0,), cores=0.0) if _is_gate(stage) and not known.runs else known
-        for stage, known in zip(pipeline.stages, found.stages)
-    ]
-    return found._replace(stages=tuple(stages))
+        return pipeline
+    stages = [stage._replace(duration_ms=0) if _is_gate(stage) else stage for stage in pipeline.stages]
+    return pipeline._replace(stages=tuple(stages))
 
 
 def known_by(

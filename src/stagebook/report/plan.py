@@ -350,6 +350,8 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     lines = wrap(said, style.width - 1)
     for lack in profile["lacks"]:
         lines += wrap(f"not known: {harmless(lack)}", style.width - 1)
+    for each in profile["assumed"]:
+        lines += wrap(f"assumed: {harmless(each)}", style.width - 1)
     return lines
 
 
