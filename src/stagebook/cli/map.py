@@ -122,7 +122,11 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
 
             drawn = sideways.draw(document, style)
             lines += map_text.head(document, style)
-            lines += ["", *drawn] if drawn else ["", "too large to be drawn sideways here; the levels are in `map`"]
+            lines += (
+                ["", *drawn]
+                if drawn
+                else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
+            )
         else:
             lines += map_text.render(document, style, is_open=args.verbose)
         _tell_problems(args, pipeline)
