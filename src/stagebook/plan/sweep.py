@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
-from stagebook.plan.forecast import forecasts, most_at_once
+from stagebook.plan.forecast import forecasts, most_at_once, typical
 from stagebook.scheduler import build
 from stagebook.simulate.play import play
 
@@ -25,6 +25,8 @@ TOLERANCE = 0.05
 #: What has a smaller part in the time that more jobs do not save is not named.
 _NAMED = 0.15
 _SAME_S = 1e-9
+#: Job counts that are asked about though fewer did as well, and what counts as doing better.
+_BEYOND, _GAIN = 1, 0.01
 
 
 class Row(NamedTuple):
@@ -85,13 +87,23 @@ def plain(row: Row) -> dict[str, object]:
 
 
 def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
-    """Powers of two up to the most that would ever run at once, and that number; within what a provider allows."""
+    """Powers of two up to the most that would ever run at once, and that number, within what a provider allows; no
+    more than two beyond the best of the typical run."""
     most = max(1, len(pipeline.stages))
     if choice.cap is not None:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
     width = max(1, most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
-    return sorted({1 << power for power in range((width - 1).bit_length())} | {width})
+    counts: list[int] = []
+    best, best_s = 0, float("inf")
+    for jobs in sorted({1 << power for power in range((width - 1).bit_length())} | {width}):
+        if len(counts) - best > _BEYOND:
+            break
+        took_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
+        counts.append(jobs)
+        if took_s < best_s * (1 - _GAIN):
+            best, best_s = len(counts), took_s
+    return counts
 
 
 def _between(found: dict[int, Forecast]) -> int | None:
