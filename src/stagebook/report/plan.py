@@ -73,7 +73,10 @@ def _end(row: Mapping[str, Any], first: Mapping[str, Any], plan: Mapping[str, An
     return f"{row['speedup']:.2f}×{beyond}{mark}"
 
 
-_WORDS = {"path": "the critical path", "cores": "the cores", "slot": "the jobs"}
+_WORDS = {
+    "path": "the critical path", "cores": "the cores", "disk": "the disk", "waiting": "something all wait for",
+    "slot": "the jobs",
+}  # fmt: skip
 
 
 def _binds(plan: Mapping[str, Any]) -> str:
