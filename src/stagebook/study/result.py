@@ -89,7 +89,10 @@ def document(
         "fails_always": never,
         "drift": None if is_brief else _drift(pairs, names),
         "others_cores": _median([record["others_cores"] for pair in pairs for record in pair.values()]),
-        **{name: set_up[name] for name in ("part", "skip", "cache", "seed", "warm_up", "confidence", "machine")},
+        **{
+            name: set_up[name]
+            for name in ("part", "proposed", "skip", "cache", "seed", "warm_up", "confidence", "machine")
+        },
         "began": set_up["began"],
         "ended": records[-1]["began"] if records else None,
         "runs": [dict(record) for record in records],
@@ -184,9 +187,8 @@ def _add(each: dict[str, Any], pairs: Sequence[Mapping[str, Record]], alpha: flo
     differences = _logs(well, "wall_s")
     if each["shown"] is None and len(differences) >= 2:
         seen = exp(median(differences))
-        is_clear = abs(seen - 1) >= TOLERANCE
-        target = seen if is_clear else 1 - TOLERANCE
-        more = betting.more_pairs(differences, alpha, None if is_clear else log(target), seed)
+        target = seen if abs(seen - 1) >= TOLERANCE else 1 - TOLERANCE
+        more = betting.more_pairs(differences, alpha, log(target), seed)
         each["more"] = {"ratio": _rounded(target), "pairs": more}
 
 
@@ -235,9 +237,11 @@ def _fails_always(name: str, records: Sequence[Record], is_last: bool) -> bool:
 
 
 def _drift(pairs: Sequence[Mapping[str, Record]], names: Sequence[str]) -> dict[str, Any] | None:
-    """Whether runs got slower or faster in the course of the experiment, by Kendall's tau of time less that of the
-    arm's median against order. Null of fewer than five pairs."""
-    from math import log
+    """Whether runs got slower or faster in the course of the experiment, by Kendall's tau of time over the
+    arm's median against order, and the normal approximation of its p (H. B. Mann, Econometrica 13 (1945)). Null of
+    fewer than five pairs."""
+    from math import log, sqrt
+    from statistics import NormalDist
 
     if len(pairs) < 5:
         return None
@@ -245,12 +249,15 @@ def _drift(pairs: Sequence[Mapping[str, Record]], names: Sequence[str]) -> dict[
     well.sort(key=lambda record: (record["pair"], record["place"]))
     middle = {name: _median([record["wall_s"] for record in well if record["arm"] == name]) for name in names}
     rest = [log(record["wall_s"] / middle[record["arm"]]) for record in well if record["wall_s"]]
-    if len(set(rest)) < 2:
+    count = len(rest)
+    if count < 2:
         return None
-    from scipy.stats import kendalltau  # type: ignore[import-untyped]
-
-    found = kendalltau(range(len(rest)), rest)
-    return {"tau": _rounded(float(found.statistic)), "p": _rounded(float(found.pvalue))}
+    score = sum((b > a) - (b < a) for at, b in enumerate(rest) for a in rest[:at])
+    z = max(0, abs(score) - 1) / sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    return {
+        "tau": _rounded(2 * score / (count * (count - 1))),
+        "p": _rounded(2 * (1 - NormalDist().cdf(z))),
+    }
 
 
 def _median(values: Sequence[Any]) -> Any:

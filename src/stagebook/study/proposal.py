@@ -1,0 +1,82 @@
+"""What to try where nobody says: the part of a pipeline with the largest predicted gain that nothing speaks against.
+Also what is predicted of arms. Starts nothing."""
+
+from __future__ import annotations
+
+from stagebook.graph import findings
+from stagebook.graph.shape import shape
+from stagebook.model.value import NamedTuple
+from stagebook.plan import forecast, orders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Sequence
+
+    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.plan.known import Known
+    from stagebook.scheduler.plan import Choice
+
+RUNS = 60  #: simulated runs of each way: the largest gain is looked for, not its last percent
+LEVELS_MAX = 24  #: levels that are tried, those with the most work first
+
+
+class Proposal(NamedTuple):
+    """`saves_s`: predicted, in parallel against one after another. `evidence`: `declared` where all of them say what
+    they read and make, else `none`: no order stands in the file, and nothing that they name is shared."""
+
+    stages: tuple[str, ...]
+    saves_s: float
+    evidence: str
+
+
+def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None:
+    """None where durations are not known, or no part gains; stages that act outside are in no part."""
+    sources = {found.stage: found.source for found in known.profile.stages}
+    outside = findings.outside(pipeline)
+    levels: dict[int, list[Stage]] = {}
+    for stage, level in zip(pipeline.stages, shape(orders.needs_of(pipeline)).level):
+        if sources[stage.id] != "guess" and stage.kind != "gate" and stage.id not in outside and not stage.always:
+            levels.setdefault(level, []).append(stage)
+    took = {found.stage: found.median_s for found in known.profile.stages}
+    judge = orders.Independence(pipeline)
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+
+    def word(one: Stage, other: Stage) -> str | None:
+        return judge.of(at[one.id], at[other.id])[0]
+
+    parts = [part for part in (_apart(level, word) for level in levels.values()) if len(part) > 1]
+    parts.sort(key=lambda part: -sum(took[stage.id] for stage in part))
+    best = None
+    for part in parts[:LEVELS_MAX]:
+        names = tuple(stage.id for stage in part)
+        alone, together = forecast.forecasts(
+            pipeline,
+            [choice._replace(only=names, sequential=True, jobs=None), choice._replace(only=names)],
+            known.basis,
+            runs=RUNS,
+        )
+        saves = alone.makespan_s - together.makespan_s
+        if saves > 0 and (best is None or saves > best.saves_s):
+            pairs = [word(one, other) for one in part for other in part if one is not other]
+            best = Proposal(names, saves, "declared" if set(pairs) == {"declared"} else "none")
+    return best
+
+
+def _apart(stages: Sequence[Stage], word: Callable[[Stage, Stage], str | None]) -> list[Stage]:
+    """Those of a level that nothing in the file sets against one before them."""
+    part: list[Stage] = []
+    for stage in stages:
+        if all(word(other, stage) is not None for other in part):
+            part.append(stage)
+    return part
+
+
+def predict(pipeline: Pipeline, choice: Choice, known: Known) -> float | None:
+    """The median of simulated runs in seconds; None where the duration of a stage that runs is only guessed."""
+    from stagebook.scheduler.build import build
+
+    plan = build(pipeline, choice)
+    guessed = [found.source == "guess" for stage, found in zip(plan.stages, known.profile.stages) if stage.skip is None]
+    if not guessed or any(guessed):
+        return None
+    return round(forecast.forecast(pipeline, choice, known.basis).makespan_s, 6)
