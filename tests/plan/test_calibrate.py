@@ -76,7 +76,7 @@ class World:
         """From what is on record alone."""
         taught = self.calibration()
         demands = [demand(stage, taught) for stage in self.profile.stages]
-        works = [calibrate.alone_s(stage) for stage in self.profile.stages]
+        works = [stage.median_s for stage in self.profile.stages]
         plan = build(self.pipeline, Choice(CORES, jobs, jobs == 1))
         shares = Shares(demands, capacity(CORES, None, taught))
         return play(plan, lambda stage, attempt: Work(works[stage]), shares).end_s

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stagebook.history.samples import Run, Sample, Samples
     from stagebook.model.pipeline import Pipeline
-    from stagebook.plan.profile import Profile, StageProfile
+    from stagebook.plan.profile import Profile
     from stagebook.scheduler.plan import Plan
     from stagebook.simulate.work import Played
 
@@ -51,10 +51,10 @@ _NAMED = 3
 
 
 class Replayed(NamedTuple):
-    """One run in parallel that is replayed. `at`: indices of the stages that ran. `walls_s`: how long each took."""
+    """One run in parallel that is replayed. `walls_s`: how long each stage took that ran, by its index; `others` as in
+    a capacity; `jobs`: the most that ran at once."""
 
     plan: Plan
-    at: tuple[int, ...]
     walls_s: dict[int, float]
     wall_s: float
     others: float
@@ -76,7 +76,7 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     if not runs:
         lack = untold(pipeline, profile)
         return first if lack is None else first._replace(lacks=(lack,))
-    works = [alone_s(stage) for stage in profile.stages]
+    works = [stage.median_s for stage in profile.stages]
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     demands = [demand(stage, known) for stage in profile.stages]
     waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
@@ -105,12 +105,6 @@ def others_in(run: Run, rows: Sequence[Sample], cores: int) -> float:
     if run.wall_s <= 0:
         return used
     return max(used, used * wanted_s / run.wall_s / max(LEAST_CORES, cores - used))
-
-
-def alone_s(stage: StageProfile) -> float:
-    """Clean wall of a stage with nothing beside it: the median of the runs in which it was alone, if there are any."""
-    alone = [wall_s for wall_s, company in zip(stage.walls_s, stage.company) if company is None or company < ALONE]
-    return median(alone or stage.walls_s)
 
 
 def untold(pipeline: Pipeline, profile: Profile) -> str | None:
@@ -154,7 +148,7 @@ def _replayable(
         if plan is None:
             continue
         walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
-        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
+        found.append(Replayed(plan, walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
         if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
             break
     return found
