@@ -210,7 +210,7 @@ def test_parameters_without_a_default_and_stages_that_are_gone_are_no_trouble(tm
         assert calibrate.calibrate(pipeline, profile.build(pipeline, found), found, CORES).runs == 0
 
 
-@pytest.mark.parametrize(("most", "runs", "waiting"), [(1000, 3, 1.0), (100, 2, 1.0), (50, 1, 1.0), (40, 1, None)])
+@pytest.mark.parametrize(("most", "runs", "waiting"), [(1000, 3, 1.0), (130, 2, 1.0), (64, 1, 1.0), (50, 1, None)])
 def test_of_large_pipelines_less_is_replayed(
     fan: Pipeline, monkeypatch: pytest.MonkeyPatch, most: int, runs: int, waiting: float | None
 ) -> None:
