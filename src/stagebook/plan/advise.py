@@ -325,7 +325,10 @@ class _Search:
         yield f"{plural(last.jobs or 1, 'job')} {said}" + (f": {_BINDS.get(binds, binds)} binds" if binds else "")
 
 
-_BINDS = {"path": "the critical path", "cores": "the machine's cores", "slot": "the number of jobs"}
+_BINDS = {
+    "path": "the critical path", "cores": "the machine's cores", "disk": "the disk",
+    "waiting": "something that stages wait for together", "slot": "the number of jobs",
+}  # fmt: skip
 
 
 def _pairs(freed: Freed) -> list[tuple[int, int]]:
