@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RUNS = 60  #: simulated runs of each way: the largest gain is looked for, not its last percent
 LEVELS_MAX = 24  #: levels that are tried, those with the most work first
+STAGES_MAX = 500  #: of a larger pipeline no part is sought: who has one knows which
 
 
 class Proposal(NamedTuple):
@@ -31,6 +32,8 @@ class Proposal(NamedTuple):
 
 def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None:
     """None where durations are not known, or no part gains; stages that act outside are in no part."""
+    if len(pipeline.stages) > STAGES_MAX:
+        return None
     sources = {found.stage: found.source for found in known.profile.stages}
     outside = findings.outside(pipeline)
     levels: dict[int, list[Stage]] = {}
