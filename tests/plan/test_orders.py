@@ -87,4 +87,4 @@ TWO = "version: 1\nstages:\n  - first: {FIRST}\n  - second: {SECOND}\n"
 )  # fmt: skip
 def test_independence_is_what_both_declare_and_nothing_else(first: str, second: str, said: str | None) -> None:
     pipeline = read(TWO.replace("{FIRST}", first).replace("{SECOND}", second))
-    assert orders.independent(*pipeline.stages) == said
+    assert orders.Independence(pipeline).of(0, 1)[0] == said

@@ -193,6 +193,14 @@ def test_a_condition_that_held_now_and_then() -> None:
     assert (found.ran_share, found.skipped_at, found.runs_at, found.walls_s) == (0.5, (1, 2), (0, 3), (1.0, 5.0))
 
 
+def test_a_condition_that_never_held() -> None:
+    found = build(
+        of("a", "unit"), samples([*[row(number, "a") for number in range(5)], skip(0, "when: x"), skip(1, "when: x")])
+    )
+    assert (found.stages[1].ran_share, found.stages[1].source) == (0.0, "guess")
+    assert found.lacks == ("unit never ran, as its condition kept it from that in 2 runs", PROBE)
+
+
 def test_other_reasons_not_to_run_say_nothing() -> None:
     found = one(row(0, "unit"), skip(1, "up to date"), skip(2, "not selected"), skip(3, "needs build (failure)"))
     assert (found.ran_share, found.skipped_at, found.runs, found.ran) == (1.0, (), 1, 1)
@@ -230,6 +238,14 @@ def test_after_a_change_that_does_not_show_all_runs_count(before: list[float], a
     found = changed(before, after)
     assert found.stages[0].walls_s == (*before, *after)
     assert not any("changed" in text for text in found.lacks)
+
+
+def test_many_stages_that_changed_are_told_in_one_sentence() -> None:
+    took = {name: [1.0] * 4 + [4.0] * 5 for name in "abcd"}
+    runs = tuple([run(number, "old" if number < 4 else "new", max_parallel=2) for number in range(9)])
+    assert build(of(*"abcd"), walls(took)._replace(runs=runs)).lacks == (
+        "4 stages (a, b, c …) take another time since the file was changed: what they took before that is left out",
+    )
 
 
 def test_what_company_costs_is_no_change_of_the_file() -> None:

@@ -147,9 +147,9 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import map_svg
 
         return map_svg.draw(document)
-    from stagebook.report.page import map as page
+    from stagebook.report.page.map import render
 
-    return page.render(document)
+    return render.render(document)
 
 
 def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """How long a pipeline would take under a choice: many simulated runs of what its profile says, as quantiles.
 
 What is compared is given the same draws, so that a difference comes from the choice and not from chance (common random
-numbers: Law, *Simulation Modeling and Analysis*, 2015, 11.2). Where draws come from is `draws`, how fast stages go
-together `contention`, the runs are `simulate`'s.
+numbers: Law, *Simulation Modeling and Analysis*, 2015, 11.2). What a forecast stands on is put together in `known`, the
+runs are `simulate`'s.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ from math import ceil, floor, sqrt
 
 from stagebook.model.value import NamedTuple
 from stagebook.observe import cores
-from stagebook.plan import contention
-from stagebook.plan.contention import Shares
-from stagebook.plan.draws import draws
-from stagebook.plan.draws import typical as usual
 from stagebook.scheduler import build
 from stagebook.simulate.play import play
 from stagebook.simulate.spread import End, Spread
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.contention import Calibration
-    from stagebook.plan.profile import Profile
     from stagebook.scheduler.plan import Choice, Plan
     from stagebook.simulate.play import Verdicts
     from stagebook.simulate.work import Draw, Played, Span, Speeds
@@ -70,23 +65,6 @@ class Basis(NamedTuple):
     speeds: Speeds | None = None
     calibration: Calibration | None = None
     verdicts: Verdicts | None = None
-
-
-def basis(
-    pipeline: Pipeline, profile: Profile, calibration: Calibration, core_count: int, *, seed: int = 0,
-    runs: int | None = None, verdicts: Verdicts | None = None,
-) -> Basis:  # fmt: skip
-    """Of what is known of a pipeline, on a machine with so many cores.
-
-    Where CPU time was never measured, stages are taken not to slow each other down. `runs` are drawn, by default as
-    many as are worth it; the same `seed` draws the same.
-    """
-    speeds = None
-    if any(stage.cores is not None for stage in profile.stages):
-        demands = [contention.demand(stage, calibration) for stage in profile.stages]
-        speeds = Shares(demands, contention.capacity(core_count, profile.others_cores, calibration))
-    drawn = draws(profile, pipeline, count(len(pipeline.stages)) if runs is None else runs, seed)
-    return Basis(drawn, usual(profile), speeds, calibration, verdicts)
 
 
 def forecast(pipeline: Pipeline, choice: Choice, basis: Basis, *, workers: int | None = None) -> Forecast:

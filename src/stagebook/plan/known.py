@@ -47,9 +47,10 @@ def known_by(
     others_cores: float | None = None,
 ) -> Known:  # fmt: skip
     """The same of a profile that is known already, as of a pipeline that has been changed in thought."""
-    load = found.others_cores if others_cores is None else others_cores
-    speeds = Shares(
-        [contention.demand(stage, taught) for stage in found.stages], contention.capacity(cores, load, taught)
-    )
+    load = found.others_cores
+    demands = [contention.demand(stage, taught) for stage in found.stages]
+    if others_cores is not None:
+        load, taught = others_cores, taught._replace(others=None)
+    speeds = Shares(demands, contention.capacity(cores, load, taught))
     basis = Basis(draws.draws(found, pipeline, count, seed), draws.typical(found), speeds, taught)
     return Known(found, taught, basis, cores)

@@ -4,63 +4,98 @@ That two stages come one after the other is told by their file for every pair, d
 stage start earlier is to drop some of its pairs and to keep all others, which may take needs that the file does not
 have yet: in a list `lint, unit, package`, where unit is freed of lint, package must be told to wait for lint.
 
-Whether a pair may be dropped is judged by what the file declares. `declared`: both say what they read, the first one
-also what it makes, nothing that either makes is touched by the other, and their commands name nothing in common.
-`none`: nothing speaks for the order, and nothing against it. Never dropped are pairs with a reason, and those of a
-stage that acts outside, waits for a person, must not run twice, states its order, or cleans up.
+Whether a pair may be dropped is judged by what the file declares. `declared`: both say what they read and make, the
+commands and scripts of both name nothing else (`places`), and nothing that either makes or changes is touched by the
+other. `none`: nothing speaks for the order, and nothing against it. Never dropped are pairs with a reason, and those
+of a stage that acts outside, waits for a person, must not run twice, states its order, or cleans up. Where the line
+is, and why there, is in docs/explanation/orders.md.
 """
 
 from __future__ import annotations
 
-import re
+from posixpath import dirname
 
-from stagebook.graph import findings
+from stagebook.graph import coupling, findings
 from stagebook.graph.artifacts import read_of
 from stagebook.graph.shape import order, shape
-from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Output, Pipeline, Stage
 from stagebook.model.value import NamedTuple
+from stagebook.plan.places import Account, Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Iterable, Sequence
+    from typing import Collection, Iterable, Mapping, Sequence
 
 #: Of larger pipelines only needs that stand in the file are looked at, not every pair.
-PAIRS_MAX = 1_000
+PAIRS_MAX = 300
 
-#: What two commands may have in common without touching the same thing is a plain word; these are not.
-_TELLING = re.compile(r"[^\s'\"=(){}<>|&;,]*[./:$@~][^\s'\"=(){}<>|&;,]*")
+_KINDS = ("run", "cmd", "python")
+#: Names of stages that prepare what all others work in.
+_PREPARES = frozenset(
+    "checkout clone setup set-up install init prepare bootstrap deps dependencies fetch source sources".split()
+)
 
 
 class Freed(NamedTuple):
     """A stage that could start earlier: without what (`of`, direct and indirect), on whose word. `evidence`:
-    `declared` or `none`."""
+    `declared` or `none`; `why`: of `none`, why what is declared is not enough."""
 
     stage: int
     of: tuple[int, ...]
     evidence: str
+    why: str = ""
 
 
-def freed(pipeline: Pipeline) -> list[Freed]:
-    """All stages that could start earlier, in file order; of one stage what is declared and what is not apart."""
+def freed(pipeline: Pipeline, asked: Mapping[str, Collection[str]] | None = None) -> list[Freed]:
+    """All stages that could start earlier, in file order; of one stage what is declared and what is not apart.
+    `asked`: for each stage those that its condition asks for (`condition.asked`)."""
     stages = pipeline.stages
-    at = {stage.id: index for index, stage in enumerate(stages)}
     needs = needs_of(pipeline)
-    reasoned = {(at[edge.need], at[edge.stage]) for edge in findings.edges(pipeline) if edge.reasons}
-    stays = [is_kept(stage) is not None for stage in stages]
+    reasoned = _reasoned(pipeline, asked or {})
+    stays = _that_stay(pipeline, needs)
     before = _before(needs) if len(stages) <= PAIRS_MAX else [_mask(each) for each in needs]
+    judge = Independence(pipeline)
     found = []
-    for index, stage in enumerate(stages):
+    for index in range(len(stages)):
         if stays[index]:
             continue
         by: dict[str, list[int]] = {"declared": [], "none": []}
+        why = ""
         for need in _members(before[index]):
-            if not stays[need] and (need, index) not in reasoned:
-                evidence = independent(stages[need], stage)
-                if evidence is not None:
-                    by[evidence].append(need)
-        found += [Freed(index, tuple(of), evidence) for evidence, of in by.items() if of]
+            if stays[need] or (need, index) in reasoned:
+                continue
+            evidence, said = judge.of(need, index)
+            if evidence is not None:
+                by[evidence].append(need)
+                why = why or said
+        found += [Freed(index, tuple(of), how, why if how == "none" else "") for how, of in by.items() if of]
     return found
+
+
+def _reasoned(pipeline: Pipeline, asked: Mapping[str, Collection[str]]) -> set[tuple[int, int]]:
+    """Pairs for whose order the file gives a reason, directly or over others."""
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    found = {(at[edge.need], at[edge.stage]) for edge in findings.edges(pipeline, asked) if edge.reasons}
+    for index, stage in enumerate(pipeline.stages):
+        named = [of.stage for of in (*stage.env_from.values(), *stage.cmd_from.values())]
+        for name in (*named, *asked.get(stage.id, ()), *stage.via):
+            if name in at:
+                found.add((at[name], index))
+    return found
+
+
+def _that_stay(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> list[bool]:
+    """Of each stage whether nothing of the order around it is given up. Where a later one starts as soon as any of its
+    needs is done, another need would change what that means."""
+    stays = [is_kept(stage) is not None for stage in pipeline.stages]
+    if any(stage.join != "all" for stage in pipeline.stages):
+        touchy = [stage.join != "all" for stage in pipeline.stages]
+        for node in reversed(order(needs)):
+            if touchy[node]:
+                for need in needs[node]:
+                    touchy[need] = True
+        stays = [one or other for one, other in zip(stays, touchy)]
+    return stays
 
 
 def is_kept(stage: Stage) -> str | None:
@@ -73,30 +108,97 @@ def is_kept(stage: Stage) -> str | None:
         return "retry-safe: false, an error there cannot be taken back"
     if stage.always:
         return "it cleans up"
+    if stage.kind not in _KINDS:
+        return f"it is no command but a {stage.kind}"
     return findings.acts_outside(stage)
 
 
-def independent(first: Stage, second: Stage) -> str | None:
-    """On whose word the second does not need the first: `declared` or `none`; None if it does need it."""
-    made, makes = _paths(first.outputs), _paths(second.outputs)
-    if (
-        read_of(second.inputs, first.outputs)
-        or read_of(first.inputs, second.outputs)
-        or read_of(made, second.outputs)
-        or set(first.locks) & set(second.locks)
-    ):
+class Independence:
+    """Judges pairs of one pipeline. Reads the scripts of a stage when it is first asked about."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.places = Places(pipeline)
+
+    def of(self, first: int, second: int) -> tuple[str | None, str]:
+        """On whose word the second does not need the first: `declared` or `none`, and of `none` why no more can be
+        said; None if it does need it."""
+        one, other = self.pipeline.stages[first], self.pipeline.stages[second]
+        if self._touch(one, other):
+            return None, ""
+        why = self._why_not_declared(first, second)
+        if why is None:
+            return "declared", ""
+        return (None, "") if not one.outputs and _prepares(one) else ("none", why)
+
+    def _touch(self, one: Stage, other: Stage) -> bool:
+        """Whether what is declared says that they meet."""
+        return bool(
+            read_of(other.inputs, one.outputs)
+            or read_of(one.inputs, other.outputs)
+            or read_of(_paths(one.outputs), other.outputs)
+            or set(one.locks) & set(other.locks)
+        )
+
+    def _why_not_declared(self, first: int, second: int) -> str | None:
+        one, other = self.pipeline.stages[first], self.pipeline.stages[second]
+        if not (one.inputs and one.outputs):
+            return f"{one.id} does not declare what it reads and makes"
+        if not other.inputs:
+            return f"{other.id} does not declare what it reads"
+        if set(one.resources.pools) & set(other.resources.pools):
+            return f"both use pool {min(set(one.resources.pools) & set(other.resources.pools))}"
+        if coupling.kept_apart(self.pipeline, one, other) is not None:
+            return "they are kept from running at once"
+        said = self.places.account(first), self.places.account(second)
+        for each in said:
+            if each.why_open is not None:
+                return each.why_open
+        for mine, theirs in (said, said[::-1]):
+            why = self._reaches(mine, theirs)
+            if why is not None:
+                return why
         return None
-    if not (first.inputs and made and second.inputs) or in_common(first, second):
-        return "none"
-    return "declared" if makes or not _writes_by_name(second) else "none"
+
+    def _reaches(self, mine: Account, theirs: Account) -> str | None:
+        """Why one may depend on what the other does, though neither declares it."""
+        for place in sorted(mine.foreign):
+            if "*" not in place and (made := self.places.meet(place, theirs.outputs)) is not None:
+                return f"both run {min(mine.scripts)}, which names {made}"
+        is_same_script = bool(mine.scripts & theirs.scripts)
+        for place in sorted(mine.reads | mine.writes):
+            if "*" in place and not (is_same_script and place in mine.loose):
+                made = self.places.meet(place, theirs.outputs, place in mine.loose)
+                if made is not None:
+                    return f"one names {place}, which may be {made} of the other"
+        if mine.writes_at_large:
+            for place in sorted((mine.reads - mine.scripts) | mine.writes):
+                if (
+                    self.places.meet(place, mine.outputs) is None
+                    and self.places.meet(place, mine.inputs) is not None
+                    and (read := self.places.meet(place, theirs.inputs)) is not None
+                ):
+                    return f"a script names {read}, which the other reads, and may change it"
+        if mine.makes_folders and not theirs.makes_folders:
+            shared = _folders(mine) & _folders(theirs)
+            if shared:
+                return f"one makes the folder {min(shared)}, and the other works there"
+        return None
 
 
-def in_common(first: Stage, second: Stage) -> set[str]:
-    """What the commands and variables of both name that looks like a place (a path, an address, a variable), apart from
-    files that both only read."""
-    return {
-        word for word in _named(first) & _named(second) if not (_only_reads(first, word) and _only_reads(second, word))
-    }
+def _folders(account: Account) -> set[str]:
+    """The folders in which a stage makes or reads something."""
+    found = set()
+    for glob in (*account.outputs, *account.writes, *account.inputs, *account.reads):
+        above = dirname(glob)
+        while above not in ("", "/", "."):
+            found.add(above)
+            above = dirname(above)
+    return found
+
+
+def _prepares(stage: Stage) -> bool:
+    return not _PREPARES.isdisjoint(stage.name.lower().replace("_", " ").split())
 
 
 def loosened(needs: Sequence[Sequence[int]], dropped: Collection[tuple[int, int]]) -> list[list[int]]:
@@ -178,23 +280,6 @@ def _members(mask: int) -> list[int]:
 
 def _paths(outputs: Sequence[Output]) -> tuple[str, ...]:
     return tuple([output.path for output in outputs])
-
-
-def _named(stage: Stage) -> set[str]:
-    texts = [stage.command] if isinstance(stage.command, str) else [*stage.command]
-    texts += [value for value in stage.env.values() if "/" in value or ":" in value]
-    return {word.lstrip("./") for text in texts for word in _TELLING.findall(text) if len(word) > 1}
-
-
-def _only_reads(stage: Stage, word: str) -> bool:
-    path = word if stage.dir is None else f"{stage.dir.rstrip('/')}/{word}"
-    return Globs(stage.inputs).first([path]) is not None and Globs(_paths(stage.outputs)).first([path]) is None
-
-
-def _writes_by_name(stage: Stage) -> bool:
-    """Whether a command of a stage that declares no outputs sends its output somewhere all the same."""
-    texts = [stage.command] if isinstance(stage.command, str) else []
-    return any(re.search(r">\s*[^&\s]|\btee\b|--out|\s-o\s", text) for text in texts)
 
 
 def width(needs: Sequence[Sequence[int]]) -> int:

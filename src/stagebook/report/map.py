@@ -60,7 +60,9 @@ def document(
         "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
         "width": found.width,
         "depth": found.depth,
-        "widest": None if together is None else [pipeline.stages[index].id for index in together],
+        "widest": None
+        if together is None
+        else {"stages": len(together), "names": [pipeline.stages[each].id for each in together]},
         "sets": _sets(pipeline, found),
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if is_known else None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
 FINDINGS_MAX = 12  #: of more, the rest is counted
+FINDINGS_FEW = 4  #: the same where levels fold
 _MARKS_MAX = 4
 _TOGETHER_MAX = 12
 _WORDS = {
@@ -46,7 +47,9 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     if not map_document["stages"]:
         return lines
     found = [each for each in map_document["findings"] if is_open or not each["minor"]]
-    told = found if is_open else found[:FINDINGS_MAX]
+    told = (
+        found if is_open else _worst(found, FINDINGS_FEW if len(map_document["stages"]) > STAGES_MAX else FINDINGS_MAX)
+    )
     rows = [
         _Line(row.level, style.plain(row.name), row.critical, row.bare, *map(style.plain, row[4:]))
         for row in _rows(map_document, is_open, told)
@@ -57,20 +60,28 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
 
 
+def _worst(found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Errors before warnings before notes, told in the order of their numbers."""
+    by_level = sorted(found, key=lambda each: list(_COLORS).index(each["level"]))
+    return sorted(by_level[:most], key=lambda each: each["number"])
+
+
 def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
     """How many there are of what, how long it takes, and what may run at once."""
     stages = map_document["stages"]
     together = map_document["widest"]
-    most = f"at most {len(together)} at once" if together is not None else f"up to {map_document['width']} on a level"
+    most = (
+        f"at most {together['stages']} at once" if together is not None else f"up to {map_document['width']} on a level"
+    )
     lines = wrap(
         f"{style.plain(harmless(map_document['pipeline']))}  {plural(len(stages), 'stage')},"
         f" {plural(len(map_document['edges']), 'edge')}, {plural(map_document['depth'], 'level')}, {most}",
         style.width - 1,
     )
     lines += wrap(_second_line(map_document), style.width - 1)
-    if together is not None and len(together) > 1:
+    if together is not None and together["stages"] > 1:
         at = {stage["stage"]: stage for stage in stages}
-        names = [harmless(name) for name in named([at[each] for each in together])]
+        names = [harmless(name) for name in named([at[each] for each in together["names"]])]
         said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
         rest = len(names) - _TOGETHER_MAX
         said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
@@ -174,7 +185,7 @@ class _Columns:
         self.width = style.width - 1
         figures = 20 if any(row.duration != style.mark("nothing") for row in rows) else 10
         room = self.width - 8 - figures
-        widest = max(cells(row.name) for row in rows) + 4
+        widest = max(cells(row.name) for row in rows) + 5
         is_narrow = room < 24 + _NEEDS_MIN
         name = room if is_narrow else max(24, min(widest, room - _NEEDS_MIN))
         self.duration = 8 + name
@@ -243,7 +254,7 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
         lines += _advice(map_document, each, style)
     if more > 0:
-        lines += ["", f"{more} more of this kind, -v lists them"]
+        lines += ["", f"{more} more findings, -v lists them"]
     minor = [each for each in map_document["findings"] if each["minor"]]
     if minor and not any(each["minor"] for each in told):
         lines += ["", *wrap(_of_minor(minor), style.width - 1)]
@@ -270,7 +281,7 @@ def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
     counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
     said = []
     if counts["needless-order"]:
-        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving nothing alone")
+        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving little alone")
     if counts["implied-need"]:
         said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
     if counts["possible-coupling"]:
@@ -300,8 +311,11 @@ def difference(diff: Mapping[str, Any], style: Style) -> list[str]:
     base = style.plain(harmless(diff["base"]))
     if not found:
         return wrap(f"the same as in {base}", style.width - 1)
-    counts = [f"{sign}{len(kinds[kind])}" for kinds in (stages, edges) for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed"))]  # fmt: skip
-    lines = wrap(f"against {base}: stages {' '.join(counts[:3])}, edges {' '.join(counts[3:])}", style.width - 1)
+    counts = [
+        " ".join(f"{sign}{len(each[kind])}" for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")))
+        for each in (stages, edges)
+    ]
+    lines = wrap(f"against {base}: stages {counts[0]}, edges {counts[1]}", style.width - 1)
     colors = {"+": "success", "-": "failure", "~": "warning"}
     for sign, text in found:
         first, *rest = wrap(style.plain(text), style.width - 5)

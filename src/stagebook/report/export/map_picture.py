@@ -87,7 +87,7 @@ def picture(found: Nodes) -> Picture:
 
 def _lines(name: str) -> tuple[str, ...]:
     """Broken after what parts words in names, where it can be."""
-    lines = []
+    lines: list[str] = []
     rest = name
     while cells(rest) > _NAME_CELLS and len(lines) < _NAME_LINES - 1:
         first = wrap(rest, _NAME_CELLS)[0]
@@ -179,11 +179,12 @@ def _badges(found: Nodes, boxes: list[Box], level: list[int]) -> list[Badge]:
 
 def _marked(remark: Remark, boxes: list[Box], level: list[int]) -> tuple[list[str], float, float]:
     first = boxes[remark.nodes[0]]
-    if remark.code in map_nodes.NEEDLESS and len(remark.nodes) > 1:
-        goal = boxes[remark.nodes[1]]
-        return [], (goal.x - 15 if level[remark.nodes[1]] > level[remark.nodes[0]] else goal.x), _middle(goal) - 13
-    if not remark.lines:
+    if not remark.lines or remark.lines[0][0] == remark.lines[0][1]:
         return [], first.x + first.width - 2, first.y
+    if remark.code in map_nodes.NEEDLESS:
+        need, node = remark.lines[0]
+        goal = boxes[node]
+        return [], (goal.x - 15 if level[node] > level[need] else goal.x), _middle(goal) - 13
     if remark.code == "missing-guard":
         paths = [_elbow(boxes[one], boxes[other]) for one, other in remark.lines]
         source, goal = (boxes[at] for at in remark.lines[0])
@@ -224,10 +225,9 @@ def _joint(left: Box, right: Box) -> tuple[str, float, float]:
             return f"M{_n(x)} {_n(from_y)}V{_n(to_y)}", x, (from_y + to_y) / 2
         x = left.x + left.width
         from_y, to_y = _middle(left), _middle(right)
-        return (
-            f"M{_n(x + 5)} {_n(from_y)}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {_n(x + 5)} {_n(to_y)}",
-            x + 20, (from_y + to_y) / 2,
-        )  # fmt: skip
+        near, far = f"{_n(x + 5)} {_n(from_y)}", f"{_n(x + 5)} {_n(to_y)}"
+        path = f"M{near}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {far}"
+        return path, x + 20, (from_y + to_y) / 2
     x, goal_x = left.x + left.width * 0.75, right.x + right.width * 0.25
     is_down = right.y >= left.y
     y = left.y + left.height + 5 if is_down else left.y - 5

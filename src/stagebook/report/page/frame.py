@@ -1,5 +1,5 @@
-"""What makes a page one file that is harmless: its text put together out of the files of a folder, the facts as JSON, and
-the rule by which the browser runs this style and this script only, and fetches nothing.
+"""What makes a page one file that is harmless: its text put together out of the files of a folder, the facts as JSON,
+and the rule by which the browser runs this style and this script only, and fetches nothing.
 
 What a page says, and how it looks, is the business of each page.
 """

@@ -50,7 +50,7 @@ def path(document: Document) -> list[tuple[str, float, str, str]]:
     """The critical path for its strip: name, seconds (1 each where none are known), figure, and `gate`, `needless`
     (the order after it has no reason) or empty."""
     by_id = {stage["stage"]: stage for stage in document["stages"]}
-    needless = {tuple(one["stages"][:2]) for one in map_nodes.findings(document) if one["code"] in map_nodes.NEEDLESS}
+    needless = {(edge["from"], edge["to"]) for edge in document["edges"] if map_nodes.is_needless(edge)}
     chain = document["critical_path"]
     found = []
     for index, id in enumerate(chain):
@@ -107,7 +107,7 @@ def _view(found: Nodes) -> Facts:
     picture = map_picture.picture(found)
     return {
         "nodes": [
-            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines, "figure": node.figure,
+            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines, "figure": spaced(node.figure),
              "name": node.name, "stages": node.stages, "kind": node.kind, "mark": node.mark, "critical": node.critical}
             for node, box in zip(found.nodes, picture.boxes)
         ],

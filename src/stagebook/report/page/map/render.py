@@ -35,21 +35,26 @@ def render(document: Document) -> str:
         "title": frame.escaped(f"{verdict} · {map_words.name(document['pipeline'])}"),
         "pipeline": frame.escaped(map_words.name(document["pipeline"])),
         "verdict": frame.escaped(facts.spaced(verdict)),
-        "sub": frame.escaped("".join(f"{said[:1].upper()}{said[1:]}. " for said in map_words.about(document)).strip()),
+        "sub": frame.escaped(facts.spaced(_sentences(map_words.about(document)))),
         "path": "".join(_path(document)),
         "findings": "".join(_findings(document)),
         "levels": "".join(_levels(found)),
-        "unsaid": "".join(f"<p class=\"note\">{frame.escaped(harmless(text))}</p>" for text in document.get("unsaid", ())),
+        "unsaid": "".join(f'<p class="note">{frame.escaped(harmless(one))}</p>' for one in document["unsaid"]),
         "facts": frame.facts(told),
     }  # fmt: skip
     return "".join(frame.page(FOLDER, "map.html", STYLES, SCRIPTS, marks))
+
+
+def _sentences(parts: list[str]) -> str:
+    return " ".join([f"{part[:1].upper()}{part[1:]}." for part in parts])
 
 
 def _path(document: Document) -> Iterator[str]:
     chain = facts.path(document)
     if not chain:
         return
-    yield f'<h2>Critical path <span class="d">{frame.escaped(facts.path_total(document))}</span></h2><ol class="strip-p">'
+    yield f'<h2>Critical path <span class="d">{frame.escaped(facts.path_total(document))}</span></h2>'
+    yield '<ol class="strip-p">'
     for name, seconds, figure, kind in chain[:_PATH_MAX]:
         text = "gate" if kind == "gate" else figure
         title = f"{name}, {text}" if text else name
@@ -69,9 +74,9 @@ def _findings(document: Document) -> Iterator[str]:
         yield (
             f'<article class="card fd" id="finding-{one["number"]}" tabindex="-1"><h3><span class="num {kind}">'
             f"{one['number']}</span><span>{frame.escaped(map_words.heading(one))}</span></h3>"
-            f"<p>{frame.escaped(harmless(one['message']))}</p>"
+            f"<p>{frame.escaped(facts.spaced(harmless(one['message'])))}</p>"
         )
-        for style, text in (("do", map_words.gain(one)), ("ev", map_words.evidence(one))):
+        for style, text in (("do", map_words.advice(one)), ("ev", map_words.evidence(one, document["file"]))):
             yield f'<p class="{style}">{frame.escaped(facts.spaced(text))}</p>' if text else ""
         yield f'<button type="button" class="link" data-finding="{one["number"]}">Show where</button></article>'
     if len(known) > _FINDINGS_MAX:
@@ -82,8 +87,8 @@ def _levels(found: Nodes) -> Iterator[str]:
     """The nodes by level, for narrow windows and for whoever runs no script."""
     numbers: dict[int, list[tuple[int, str]]] = {}
     for remark in found.remarks:
-        for node in remark.nodes:
-            numbers.setdefault(node, []).append((remark.number, remark.code))
+        for place in remark.nodes:
+            numbers.setdefault(place, []).append((remark.number, remark.code))
     levels: dict[int, list[int]] = {}
     for index, node in enumerate(found.nodes):
         levels.setdefault(min(found.stages[at]["level"] for at in node.stages), []).append(index)
