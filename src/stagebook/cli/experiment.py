@@ -300,6 +300,11 @@ class Progress:
         self._style = output.style_for(sys.stderr, args)
         self._set_up = set_up
         self._say(f"experiment {set_up['experiment']}, seed {set_up['seed']}, at most {set_up['pairs']} pairs")
+        from stagebook.study import betting
+
+        least = betting.least_pairs((1 - set_up["confidence"]) / (len(set_up["arms"]) - 1))
+        if set_up["pairs"] < least:
+            self._say(f"note: fewer than {least} pairs never show a difference at {100 * set_up['confidence']:.4g} %")
 
     def tell(self, step: Step) -> None:
         from stagebook.report import experiment as report
