@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stagebook.history.samples import Samples
     from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.suites import Suite
     from stagebook.scheduler.plan import Choice
 
 EXAMPLE = """
@@ -27,6 +28,7 @@ stagebook plan --accept lint->unit --apply
 stagebook plan --limits --days 14 --check"""
 
 JOBS_MAX = 100_000
+SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -63,12 +65,12 @@ def execute(args: Namespace) -> int:
     found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
     choice = choice._replace(durations_ms=found.durations_ms(pipeline))
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
-    advised = advise.advise(pipeline, choice, found, swept, _accepted(args.accept, pipeline))
+    advised = advise.advise(pipeline, choice, found, swept, _accepted(args.accept, pipeline), suites(args, pipeline))
     told = document.document(pipeline, found, swept, advised)
     if args.apply:
         from stagebook.cli import apply
 
-        told["applied"] = apply.apply(pipeline, advised, choice)
+        told["applied"] = apply.apply(pipeline, advised)
     if args.json:
         output.say_json(told)
     else:
@@ -85,6 +87,21 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     from stagebook.history import samples, store
 
     return store.ask(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
+
+
+def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
+    """The tests of its stages that are on record; none where there is no history."""
+    state = place.state_directory(args, pipeline.file)
+    if not os.path.isdir(state):
+        return []
+    from stagebook.cli.voice import voice
+    from stagebook.history import store
+    from stagebook.history import suites as record
+    from stagebook.plan import suites
+
+    return suites.suites(
+        store.ask(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), voice(args))
+    )
 
 
 def _jobs(text: str | None) -> list[int]:

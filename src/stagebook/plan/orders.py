@@ -251,6 +251,17 @@ def changed(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> Pipeline:
     return pipeline._replace(stages=tuple(stages))
 
 
+def locked(pipeline: Pipeline, locks: Collection[tuple[str, str]]) -> Pipeline:
+    """The pipeline in which stages hold more locks, each alone: (stage, lock)."""
+    if not locks:
+        return pipeline
+    given: dict[str, dict[str, str]] = {}
+    for stage_id, lock in locks:
+        given.setdefault(stage_id, {})[lock] = "exclusive"
+    stages = [stage._replace(locks={**stage.locks, **given.get(stage.id, {})}) for stage in pipeline.stages]
+    return pipeline._replace(stages=tuple(stages))
+
+
 def _before(needs: Sequence[Sequence[int]]) -> list[int]:
     """For each node all that come before it, as a mask of bits."""
     before = [0] * len(needs)
