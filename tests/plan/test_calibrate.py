@@ -152,7 +152,9 @@ def test_without_a_run_in_parallel_nothing_is_taught(fan: Pipeline) -> None:
     assert taught.by_group, "each stage is a session, and the kernel deals cores to sessions first"
 
 
-@pytest.mark.parametrize("changes", [{"outcome": "failure"}, {"max_parallel": 1}, {"max_parallel": None}, {"wall_s": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"outcome": "failure"}, {"max_parallel": 1}, {"max_parallel": None}, {"wall_s": 0.0}]
+)
 def test_runs_that_say_nothing_of_company_are_left_out(fan: Pipeline, changes: dict[str, object]) -> None:
     world = World(fan, Capacity(CORES, waiting=1.0), everywhere(fan, LOCKED))
     world.run(1)

@@ -154,6 +154,9 @@ class Independence:
         for each in said:
             if each.why_open is not None:
                 return each.why_open
+        words = said[0].words & said[1].words
+        if words:
+            return f"both name {min(words)}"
         for mine, theirs in (said, said[::-1]):
             why = self._reaches(mine, theirs)
             if why is not None:
