@@ -85,6 +85,8 @@ def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
         said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
         rest = len(names) - _TOGETHER_MAX
         said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
+        if together["but_for"]:
+            said += f", as far as {listed([harmless(each) for each in together['but_for']])} lets them"
         lines += wrap(f"at once: {style.plain(said)}", style.width - 1)
     return lines
 
