@@ -275,7 +275,7 @@ def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Sty
     room = style.width - 1 - cells(place)
     if not lines or cells(lines[-1]) + 2 > room:
         lines.append("")
-    lines[-1] = style.paint(pad(lines[-1], max(0, room)) + place, "mute")
+    lines[-1] = pad(lines[-1], max(0, room)) + style.paint(place, "mute")
     return lines
 
 
