@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from statistics import median
 
-from stagebook.graph import coupling
 from stagebook.graph.findings import Edge, Finding, Judgement, judge
 from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
@@ -269,9 +268,6 @@ def named(stages: Collection[Mapping[str, Any]]) -> list[str]:
         name = stage["stage"]
         found.setdefault(name[: name.index("[")] if stage["matrix"] else name, []).append(name)
     return [ids[0] if len(ids) == 1 else f"{name} ×{len(ids)}" for name, ids in found.items()]
-
-
-listed = coupling.listed
 
 
 def add_difference(made: dict[str, Any], base: Mapping[str, Any], name: str, found: Difference) -> None:

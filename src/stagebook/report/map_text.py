@@ -5,10 +5,11 @@ Findings have the numbers of the document; those that gain nothing are counted i
 
 from __future__ import annotations
 
+from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.map import listed, named
+from stagebook.report.map import named
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
