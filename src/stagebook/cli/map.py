@@ -155,9 +155,9 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import map_svg
 
         return map_svg.draw(document)
-    from stagebook.report.page.map import render
+    from stagebook.report.page import map as page
 
-    return render.render(document)
+    return page.render(document)
 
 
 def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:

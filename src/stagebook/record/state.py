@@ -2,6 +2,7 @@
 
 .stagebook/runs/RUN/journal.jsonl     the record
 .stagebook/runs/RUN/lock              held by the engine
+.stagebook/runs/RUN/experiment        whose run it is, where an experiment made it
 .stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
 .stagebook/runs/RUN/logs/growth       when which log grew
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
 NATIVE_FILE = "stagebook.yaml"
+OF_EXPERIMENT = "experiment"
 LOG_STEM_MAX = 120 - len(".999999.log")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
 
