@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 from tests.door.browser import Window, chromium
+from tests.door.place import Place
 from tests.report import planned
 from tests.report.export import hostile
 
@@ -35,6 +36,23 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
     yield open_one
     for window in opened:
         window.close()
+
+
+def test_the_command_writes_it_and_what_was_asked_is_on_it(place: Place, browser: Browser) -> None:
+    place.pipeline({
+        "build": {"run": "true", "duration": "10s"},
+        "test": {"run": "true", "needs": "build", "duration": "20s", "matrix": {"n": ["1", "2", "3", "4"]}},
+    })  # fmt: skip
+    goal = place.base / "plan.html"
+    done = place.run("plan", "--format", "html", "--scale", "test=8", "-o", str(goal))
+    assert (done.code, done.out) == (0, "")
+    window = Window(browser, goal)
+    told = place.run("plan", "--json").json
+    assert window.page.locator(".swp thead th").count() == len(told["sweep"]) + 1
+    assert window.text("h1").lower() == told["recommendation"]["reasons"][0].lower()
+    assert "Stages 5 \u2192 9" in window.text(".wf")
+    assert "declared durations" in window.text(".stands")
+    window.close()
 
 
 _OFFSETS = """() => {

@@ -52,7 +52,9 @@ def _drawn(plan: Document) -> str:
 def _basis(plan: Document) -> str:
     """What the verdict is worth, in one line."""
     found, profile = plan["recommendation"], plan["profile"]
-    said = [f"Half of all runs take at most {span(found['makespan_s'])}, 95 in 100 at most {span(found['p95_s'])}"]
+    said = [
+        f"Half of all simulated runs take at most {span(found['makespan_s'])}, 95 in 100 at most {span(found['p95_s'])}"
+    ]
     said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({profile['runs']})" if profile["runs"] else ""))
     if plan["sla"] and plan["sla"]["met"] is False:
         said.append(f"The SLA of {span(plan['sla']['target_s'])} is not met")
@@ -190,7 +192,7 @@ def _item(
     number: int, title: str, saves: str, small: str, said: list[str], rests: list[str], more: list[str]
 ) -> str:  # fmt: skip
     """`more` is ready HTML."""
-    lines = "".join(f"<li>{_text(_capital(text))}</li>" for text in dict.fromkeys(said) if text)
+    lines = "".join(f"<li>{_text(text)}</li>" for text in dict.fromkeys(said) if text)
     lines += "".join(f"<li>{text}</li>" for text in more)
     aside = f'<span class="sv">{_text(saves)}{f"<small>{_text(small)}</small>" if small else ""}</span>'
     rest = f'<p class="ev">{_text(" · ".join(rests))}</p>' if rests else ""
@@ -257,7 +259,7 @@ def _stands(plan: Document) -> Iterator[str]:
     """What the figures stand on, and what is not known."""
     profile = plan["profile"]
     said = [f"From {_SOURCES[profile['source']]}" + (f": {plural(profile['runs'], 'run')}" if profile["runs"] else "")]
-    if profile["measured_jobs"]:
+    if profile["measured_jobs"] > 1:
         said.append(f"Runs of up to {plural(profile['measured_jobs'], 'job')} were measured")
     if profile["error"] is not None:
         said.append(f"Runs in parallel were predicted within {round(profile['error'] * 100)}\u00a0% (median)")
