@@ -14,7 +14,7 @@ from tests.door.place import Place
 from tests.report import mapped
 from tests.report.export import hostile
 
-from stagebook.report.page.map import render
+from stagebook.report.page.map import text as render
 
 Opener = Callable[..., Window]
 

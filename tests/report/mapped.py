@@ -82,7 +82,8 @@ def release() -> dict[str, Any]:
             one["finding"] = 1
     found["findings"] = [
         finding(1, "needless-order", "image", "integration", saves_s=41.0, evidence="declared",
-                message="integration reads nothing that image makes; would save 41 s", fix="let integration follow build"),
+                message="integration reads nothing that image makes; would save 41 s",
+                fix="let integration follow build"),
         finding(2, "possible-coupling", "integration", "e2e", shared="port 5432",
                 message="both use port 5432, with no order between them", fix="give each a port of its own"),
         finding(3, "possible-coupling", "unit[python=3.11]", "unit[python=3.13]", shared="file out.log",

@@ -122,7 +122,11 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
 
             drawn = sideways.draw(document, style)
             lines += map_text.head(document, style)
-            lines += ["", *drawn] if drawn else ["", "too large to be drawn sideways here; the levels are in `map`"]
+            lines += (
+                ["", *drawn]
+                if drawn
+                else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
+            )
         else:
             lines += map_text.render(document, style, is_open=args.verbose)
         _tell_problems(args, pipeline)
@@ -147,9 +151,9 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import map_svg
 
         return map_svg.draw(document)
-    from stagebook.report.page.map import render
+    from stagebook.report.page import map as page
 
-    return render.render(document)
+    return page.render(document)
 
 
 def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Fewer runs than this are said to be too few.
 ENOUGH = 5
 #: With fewer other stages beside it, on the average, a stage is taken to have been alone.
-SOLO = 0.5
+SOLO = 0.1
 #: A stage that moved less has no disk share: what kept the disk busy was not this stage.
 MOVED_BYTES = 2_000_000
 GUESS_S = 1.0  #: of every stage, where nothing is known of any
@@ -73,9 +73,10 @@ class StageProfile(NamedTuple):
 
     @property
     def median_s(self) -> float:
-        """Of those alone, where they are at least three or no fewer than those in company; else of all."""
+        """Of those alone, be it only one: what company costs is far more than what one run is off. Of all, where it
+        never was alone."""
         alone, others = self.lots()
-        return median([self.walls_s[at] for at in (alone if len(alone) >= min(3, len(others)) else [*alone, *others])])
+        return median([self.walls_s[at] for at in alone or others])
 
     def lots(self) -> tuple[list[int], list[int]]:
         """Where in `walls_s` the runs are in which it was alone, or nobody knows, and those in which it was not."""

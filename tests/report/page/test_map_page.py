@@ -15,7 +15,7 @@ from tests.report.export import hostile
 from tests.report.page.test_render import elements, facts_in
 
 from stagebook.report.page import frame
-from stagebook.report.page.map import render
+from stagebook.report.page.map import text as render
 
 FIXED = render.render(mapped.release())
 

@@ -34,8 +34,8 @@ def render(document: Document) -> str:
     marks = {
         "title": frame.escaped(f"{verdict} · {map_words.name(document['pipeline'])}"),
         "pipeline": frame.escaped(map_words.name(document["pipeline"])),
-        "verdict": frame.escaped(facts.spaced(verdict)),
-        "sub": frame.escaped(facts.spaced(_sentences(map_words.about(document)))),
+        "verdict": frame.escaped(frame.spaced(verdict)),
+        "sub": frame.escaped(frame.spaced(_sentences(map_words.about(document)))),
         "path": "".join(_path(document)),
         "findings": "".join(_findings(document)),
         "levels": "".join(_levels(found)),
@@ -74,10 +74,10 @@ def _findings(document: Document) -> Iterator[str]:
         yield (
             f'<article class="card fd" id="finding-{one["number"]}" tabindex="-1"><h3><span class="num {kind}">'
             f"{one['number']}</span><span>{frame.escaped(map_words.heading(one))}</span></h3>"
-            f"<p>{frame.escaped(facts.spaced(harmless(one['message'])))}</p>"
+            f"<p>{frame.escaped(frame.spaced(harmless(one['message'])))}</p>"
         )
         for style, text in (("do", map_words.advice(one)), ("ev", map_words.evidence(one, document["file"]))):
-            yield f'<p class="{style}">{frame.escaped(facts.spaced(text))}</p>' if text else ""
+            yield f'<p class="{style}">{frame.escaped(frame.spaced(text))}</p>' if text else ""
         yield f'<button type="button" class="link" data-finding="{one["number"]}">Show where</button></article>'
     if len(known) > _FINDINGS_MAX:
         yield f'<p class="note">{plural(len(known) - _FINDINGS_MAX, "more finding")}; --json has all.</p>'
@@ -97,7 +97,7 @@ def _levels(found: Nodes) -> Iterator[str]:
         for index in levels[level]:
             node = found.nodes[index]
             style = " ".join(["c"] * node.critical + ["gt"] * (node.kind == "gate") + [node.mark] * bool(node.mark))
-            figure = " ".join([facts.spaced(node.figure), _MARKS.get(node.mark, "")]).strip()
+            figure = " ".join([frame.spaced(node.figure), _MARKS.get(node.mark, "")]).strip()
             yield (
                 f'<button type="button" class="{style}" data-node="{index}">{frame.escaped(node.name)}'
                 f"<em>{frame.escaped(figure)}</em>"
