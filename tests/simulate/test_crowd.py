@@ -77,7 +77,11 @@ def test_a_pool_of_all_runs_is_one_pool() -> None:
     pools = (Pool("slot", 3, None, True), Pool("pool:db", 1, None, True))
     wants = Plan((PlannedStage("wants", (), 1, 0),), pools, demands)
     free = Plan((PlannedStage("free", (), 0, 0),), pools, demands)
-    arrivals = [Arrival(0.0, wants, draws([10.0])), Arrival(1.0, wants, draws([10.0])), Arrival(2.0, free, draws([1.0]))]
+    arrivals = [
+        Arrival(0.0, wants, draws([10.0])),
+        Arrival(1.0, wants, draws([10.0])),
+        Arrival(2.0, free, draws([1.0])),
+    ]
     assert [trip.end_s for trip in crowd(arrivals, {"slot": 3, "pool:db": 1})] == [10.0, 20.0, 3.0]
 
 
