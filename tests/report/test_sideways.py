@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.report import golden
 from tests.report.maps import RELEASE, hostile_pipeline, pipeline, stage
 
 from stagebook.model.pipeline import Pipeline
+from stagebook.report import sideways
 from stagebook.report.harmless import cells
 from stagebook.report.map import document
 from stagebook.report.sideways import ROWS_MAX, draw
@@ -134,3 +136,23 @@ def test_who_needs_nothing_has_no_line_before_it(made: Pipeline) -> None:
             begin = f" {row}".find(f" {one.id} ")
             if begin > 2 and not one.needs and f" {one.id} " in f" {row} ":
                 assert row[begin - 2] not in WAYS
+
+
+@given(pipelines())
+def test_no_two_lines_that_have_nothing_in_common_share_a_stretch(made: Pipeline) -> None:
+    """Or one would seem to lead where the other does."""
+    there: dict[tuple[int, int], list[tuple[int, sideways._Link]]] = {}
+
+    class Canvas(sideways._Canvas):
+        def _put(self, row: int, column: int, ways: int, link: sideways._Link) -> None:
+            there.setdefault((row, column), []).append((ways, link))
+            super()._put(row, column, ways, link)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sideways, "_Canvas", Canvas)
+        if not draw(document(made), WIDE):
+            return
+    for put in there.values():
+        for along in (sideways._LEFT | sideways._RIGHT, sideways._UP | sideways._DOWN):
+            links = [link for ways, link in put if ways & along]
+            assert all(one.start == other.start or one.end == other.end for one in links for other in links)

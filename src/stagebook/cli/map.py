@@ -61,9 +61,13 @@ def execute(args: Namespace) -> int:
             _compare(args.diff, document, pipeline)
         documents.append(document)
     if format == "json":
+        whole = {"pipelines": documents} if is_folder else documents[0]
+        if args.out is None:
+            output.say_json(whole)
+            return 0
         import json
 
-        text = json.dumps({"pipelines": documents} if is_folder else documents[0]) + "\n"
+        text = json.dumps(whole) + "\n"
     elif format == "text":
         text = _text(args, loaded, documents)
     elif len(documents) > 1:

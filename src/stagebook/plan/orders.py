@@ -154,6 +154,9 @@ class Independence:
         for each in said:
             if each.why_open is not None:
                 return each.why_open
+        words = said[0].words & said[1].words
+        if words:
+            return f"both name {min(words)}"
         for mine, theirs in (said, said[::-1]):
             why = self._reaches(mine, theirs)
             if why is not None:
@@ -248,6 +251,17 @@ def changed(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> Pipeline:
                 early=tuple([need for need in stage.early if need in wanted]),
             )
         stages.append(stage)
+    return pipeline._replace(stages=tuple(stages))
+
+
+def locked(pipeline: Pipeline, locks: Collection[tuple[str, str]]) -> Pipeline:
+    """The pipeline in which stages hold more locks, each alone: (stage, lock)."""
+    if not locks:
+        return pipeline
+    given: dict[str, dict[str, str]] = {}
+    for stage_id, lock in locks:
+        given.setdefault(stage_id, {})[lock] = "exclusive"
+    stages = [stage._replace(locks={**stage.locks, **given.get(stage.id, {})}) for stage in pipeline.stages]
     return pipeline._replace(stages=tuple(stages))
 
 

@@ -16,7 +16,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import NAME, journal_path, open_regular, run_directory, runs_directory
+from stagebook.record.state import NAME, OF_EXPERIMENT, journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
                 raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
+                if os.path.exists(os.path.join(run_directory(state, summary["run"]), OF_EXPERIMENT)):
+                    continue  # an experiment has it run anew
                 return summary, newer
             newer += summary["state"] == "ended"
             is_latest = False

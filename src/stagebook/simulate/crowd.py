@@ -150,32 +150,42 @@ class _World:
         return serial
 
     def play(self) -> None:
-        while self._due:
-            if self._set_changed and self._speeds is not None:
+        while self._due or self._going:
+            if self._set_changed and self._going and self._speeds is not None:
                 self._set_changed = False
                 self._set_speeds(self._speeds)
-            at_us, turn, serial, number, event = heappop(self._due)
+            for number, batch in self._next().items():
+                self._feed(number, batch)
+            self._serve()
+
+    def _next(self) -> dict[int, list[Event]]:
+        """All that happens next at one time, by run, and the clock set to it."""
+        due = self._due
+        found: dict[int, list[Event]] = {}
+        while due and (not found or due[0][0] == self.now_us):
+            at_us, turn, serial, number, event = heappop(due)
             if turn == _ENDS and isinstance(event, Exited) and not self._finish(number, event.stage, serial, at_us):
                 continue
             self.now_us = at_us
-            self._feed(number, event)
-            self._serve()
+            found.setdefault(number, []).append(event)
+        return found
 
-    def _feed(self, number: int, event: Event) -> None:
+    def _feed(self, number: int, batch: list[Event]) -> None:
         run = self.runs[number]
         if run.is_over:
             return
         if run.machine is None:
             run.machine = Machine(run.arrival.plan)
-        decisions = run.machine.feed(event)
+        decisions = run.machine.feed(*batch)
         for decision in decisions:
             self._obey(number, run, decision)
-        if isinstance(event, (Leased, Freed)) and (number, event.stage) in self._granted:
-            waits = isinstance(event, Freed) and any(
-                type(said) is AskLease and said.stage == event.stage for said in decisions
-            )
-            if not waits:  # it went elsewhere, and what it was given is free again
-                self._give_back(number, event.stage)
+        for event in batch:
+            if isinstance(event, (Leased, Freed)) and (number, event.stage) in self._granted:
+                waits = isinstance(event, Freed) and any(
+                    type(said) is AskLease and said.stage == event.stage for said in decisions
+                )
+                if not waits:  # it went elsewhere, and what it was given is free again
+                    self._give_back(number, event.stage)
         run.end_us = self.now_us
         if run.machine.is_over:
             run.is_over, run.machine = True, None
