@@ -50,6 +50,7 @@ def test_it_is_written_where_it_is_told_and_opens(place: Place, browser: Browser
     assert place.run("map", "--format", "html", "-o", str(goal)).said == ""
     assert place.run("map", "--format", "html").out.strip() == goal.read_text().strip()
     window = Window(browser, goal)
+    assert "3 stages, 2 edges, 2 levels, at most 2 at once" in window.text(".sub")
     assert window.text("h1").startswith("11 s is the least this order allows; 2 s of it")
     assert sorted(nodes(window)) == ["make", "read", "spell"]
     assert "Needless order: make → spell" in window.text("#findings")
