@@ -88,7 +88,11 @@ _FIGURES: dict[str, type] = {
     **{name: str if name in _WORDS else float for name in (*Usage._fields, *Around._fields)}, "autogroup": bool,
 }  # fmt: skip
 _JUDGES: dict[str, Callable[[Any], bool]] = {
-    "outcome": lambda value: value in OUTCOMES, "texts": _texts, "outputs": _rows, "usage": _figures}
+    "outcome": lambda value: value in OUTCOMES,
+    "texts": _texts,
+    "outputs": _rows,
+    "usage": _figures,
+}
 _JUDGES_OF: dict[str, Callable[[Any], bool]] = {"around": _figures}
 
 
