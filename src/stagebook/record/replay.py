@@ -17,7 +17,7 @@ from stagebook.record.retelling import Header, header, pipeline_of
 from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Cap, Choice, Plan
+from stagebook.scheduler.plan import RULES, Cap, Choice, Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
     Began,
@@ -62,11 +62,13 @@ class Replay(NamedTuple):
 
 
 def replay(recording: Recording) -> Replay:
-    """Raises SurroundingsError if the journal is not that of a run, DefectError if the rules disagree with it."""
+    """Raises SurroundingsError if the journal is not that of a run or was written by other rules, DefectError if the
+    rules disagree with it."""
     records = recording.records
     if not records:
         raise SurroundingsError(f"{recording.path} holds no whole record: the run ended before anything was started")
     head = header(records[0], recording.path)
+    refuse_other_rules(head.run, head.rules)
     pipeline = pipeline_of(head)
     choice = choice_from_plain(head.choice)
     plan = build(pipeline, choice)
@@ -82,6 +84,15 @@ def replay(recording: Recording) -> Replay:
     return Replay(
         head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels
     )  # fmt: skip
+
+
+def refuse_other_rules(run: str, rules: int) -> None:
+    """Raises SurroundingsError for a journal that would be replayed by rules that did not write it."""
+    if rules != RULES:
+        raise SurroundingsError(
+            f"run {run} was begun by another version of Stagebook (scheduler rules {rules}, here {RULES}) and cannot "
+            "be gone on with; go on with that version, or begin anew without --resume"
+        )
 
 
 def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:
