@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Within this share of the best is as good as the best.
 TOLERANCE = 0.05
+#: Nobody asks for more jobs than these, or than so many a core, without naming them; each costs a look at all the
+#: others that run, again and again.
+JOBS_ENOUGH, JOBS_A_CORE = 64, 8
 #: What has a smaller part in the time that more jobs do not save is not named.
 _NAMED = 0.15
 _SAME_S = 1e-9
@@ -86,7 +89,7 @@ def plain(row: Row) -> dict[str, object]:
 
 def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
     """Powers of two up to the most that would ever run at once, and that number; within what a provider allows."""
-    most = max(1, len(pipeline.stages))
+    most = max(1, min(len(pipeline.stages), max(JOBS_ENOUGH, JOBS_A_CORE * choice.cores)))
     if choice.cap is not None:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
