@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stagebook.plan.arrivals import Party
     from stagebook.plan.forecast import Forecast
     from stagebook.plan.known import Known
+    from stagebook.plan.suites import Suite
     from stagebook.plan.sweep import Sweep
     from stagebook.plan.whatif import Asked
     from stagebook.scheduler.plan import Choice
@@ -37,6 +38,7 @@ stagebook plan --limits --days 14 --check"""
 
 OWN = ("jobs",)  #: a list here, and not the setting of that name
 FORMATS = ("text", "json", "html")
+SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -128,7 +130,9 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
         raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
-    advised = advise.advise(pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline))
+    advised = advise.advise(
+        pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
+    )
     as_is = _as_is(args, pipeline, choice, found, swept)
     after = None
     if any(change.edges for change in advised.found.changes if not change.question):
@@ -139,7 +143,7 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     if args.apply:
         from stagebook.cli import apply
 
-        told["applied"] = apply.apply(pipeline, advised, choice)
+        told["applied"] = apply.apply(pipeline, advised)
     sla_ms = pipeline.sla_ms
     return told, None if sla_ms is None else as_is.p95_s * 1000 <= sla_ms
 
@@ -261,6 +265,21 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     return store.ask(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
 
 
+def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
+    """The tests of its stages that are on record; none where there is no history."""
+    state = place.state_directory(args, pipeline.file)
+    if not os.path.isdir(state):
+        return []
+    from stagebook.cli.voice import voice
+    from stagebook.history import store
+    from stagebook.history import suites as record
+    from stagebook.plan import suites
+
+    return suites.suites(
+        store.ask(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), voice(args))
+    )
+
+
 def _asked(args: Any, pipeline: Pipeline) -> Choice:
     """What the options say beside the job counts. With a probe, `--only` is what is probed."""
     words = vars(args)
@@ -338,8 +357,6 @@ def _say(args: Any, format: str, told: dict[str, Any]) -> None:
 
 
 def _page(told: dict[str, Any]) -> str:
-    try:
-        page: Any = __import__("stagebook.report.page.plan", fromlist=("__name__",))
-    except ImportError:
-        raise usage_error("--format html is not built yet for `plan`; text and json are") from None
-    return str(page.render(told))
+    from stagebook.report.page import plan as page
+
+    return page.render(told)

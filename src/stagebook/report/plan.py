@@ -193,7 +193,10 @@ def _knee(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> str:
     return f"{said}, {names} {'bind' if ' and ' in names else 'binds'}" if names else said
 
 
-_WORDS = {"path": "the critical path", "cores": "the cores", "slot": "the number of jobs"}
+_WORDS = {
+    "path": "the critical path", "cores": "the cores", "disk": "the disk", "waiting": "something all wait for",
+    "slot": "the jobs",
+}  # fmt: skip
 
 
 def binds(names: Sequence[str]) -> str:
