@@ -26,7 +26,7 @@ from table import table
 
 from stagebook.formats.native.read import load
 from stagebook.history import store
-from stagebook.history.samples import Run, Samples, samples
+from stagebook.history.samples import Run, Sample, Samples, samples
 from stagebook.model.pipeline import Pipeline
 from stagebook.observe import cores
 from stagebook.plan import calibrate, contention, profile
@@ -74,7 +74,7 @@ class Model:
         self.cores = cores.usable()
         self.profile: Profile = profile.build(pipeline, found)
         self.calibration: Calibration = calibrate.calibrate(pipeline, self.profile, found, self.cores)
-        self.works = [calibrate.alone_s(stage) for stage in self.profile.stages]
+        self.works = [stage.median_s for stage in self.profile.stages]
         self._demands = [contention.demand(stage, self.calibration) for stage in self.profile.stages]
 
     def seconds(self, jobs: int, capacity: Capacity | None) -> float:
@@ -84,11 +84,16 @@ class Model:
         shares: Speeds | None = None if capacity is None else Shares(self._demands, capacity)
         return play(plan, lambda stage, attempt: Work(self.works[stage]), shares).end_s
 
-    def knowing(self, jobs: int, others_cores: float | None) -> float:
-        return self.seconds(jobs, contention.left_by(self.cores, others_cores, self.calibration))
+    def beside(self, jobs: int, others: float) -> float:
+        """With so many others who want a core, on the average."""
+        return self.seconds(jobs, contention.capacity(self.cores, others, self.calibration._replace(others=None)))
 
-    def expecting(self, jobs: int, others_cores: float | None) -> float:
-        return self.seconds(jobs, contention.capacity(self.cores, others_cores, self.calibration))
+    def others_in(self, found: Samples) -> list[float]:
+        """How many of the rest of the machine wanted a core, run by run."""
+        rows: list[list[Sample]] = [[] for _ in found.runs]
+        for row in found.rows:
+            rows[row.run].append(row)
+        return [calibrate.others_in(run, its, self.cores) for run, its in zip(found.runs, rows)]
 
 
 class Subject:
@@ -131,7 +136,7 @@ def predict(section: Section, kind: str) -> None:
     subject = Subject(section, kind)
     chance = random.Random(f"{SEED} {kind}")
     with workloads.Services(subject.folder):
-        for jobs in [1] * PROFILE + [2] * CALIBRATION:
+        for jobs in [1] * PROFILE + [2] * CALIBRATION if not section.quick else (1, 2):
             subject.run(jobs)
         basis = subject.samples()
         model = Model(subject.pipeline, basis)
@@ -145,7 +150,7 @@ def predict(section: Section, kind: str) -> None:
             again = [jobs for jobs, run in made if abs((seen[run].others_cores or 0.0) - usual) > LOAD]
             made += [(jobs, subject.run(jobs)) for jobs in again]
     found = subject.samples()
-    cells = _cells(kind, model, found.runs, {run: jobs for jobs, run in made}, usual, rounds)
+    cells = _cells(kind, model, found, {run: jobs for jobs, run in made}, usual, rounds)
     section.raw[kind] = {
         "cells": [cell._asdict() for cell in cells], "calibration": model.calibration._asdict(),
         "runs": [run._asdict() for run in found.runs], "rows": [row._asdict() for row in found.rows],
@@ -155,25 +160,25 @@ def predict(section: Section, kind: str) -> None:
 
 
 def _cells(
-    kind: str, model: Model, runs: Sequence[Run], jobs_of: Mapping[str, int], usual: float, rounds: int
+    kind: str, model: Model, found: Samples, jobs_of: Mapping[str, int], usual: float, rounds: int
 ) -> list[Cell]:
     """Of the runs made for comparison; where some were made again, of those whose load was nearest to the usual."""
-    taken: dict[int, list[tuple[float, Run, Run]]] = {}
-    for before, run in pairwise(runs):
+    taken: dict[int, list[tuple[float, Run, float, float]]] = {}
+    for run, (before, others) in zip(found.runs[1:], pairwise(model.others_in(found))):
         if run.run in jobs_of:
             off = abs((run.others_cores or 0.0) - usual)
-            taken.setdefault(jobs_of[run.run], []).append((off, run, before))
+            taken.setdefault(jobs_of[run.run], []).append((off, run, others, before))
     cells = []
     for jobs, each in sorted(taken.items()):
         nearest = sorted(each, key=lambda one: one[0])[:rounds]
-        real = statistics.median([run.wall_s for _, run, _ in nearest])
+        real = statistics.median([run.wall_s for _, run, _, _ in nearest])
         cells.append(Cell(
             kind, jobs, real,
-            statistics.median([model.knowing(jobs, run.others_cores) for _, run, _ in nearest]),
-            statistics.median([model.expecting(jobs, before.others_cores) for _, _, before in nearest]),
+            statistics.median([model.beside(jobs, others) for _, _, others, _ in nearest]),
+            statistics.median([model.beside(jobs, before) for _, _, _, before in nearest]),
             model.seconds(jobs, None),
-            statistics.median([run.others_cores or 0.0 for _, run, _ in nearest]),
-            100 * statistics.median([abs(run.wall_s / real - 1) for _, run, _ in nearest]),
+            statistics.median([run.others_cores or 0.0 for _, run, _, _ in nearest]),
+            100 * statistics.median([abs(run.wall_s / real - 1) for _, run, _, _ in nearest]),
         ))  # fmt: skip
     return cells
 

@@ -49,8 +49,8 @@ KINDS: dict[str, Stages] = {
     "memory": _many(8, "memory", 32, 50),
     "cache": _many(8, "cache", 512, 80),
     "fsync": _many(6, "fsync", 60, 2),
-    "direct": _many(8, "direct", 1200, 64),
-    "bulk": _many(6, "bulk", 80),
+    "direct": _many(8, "direct", 2000, 64),
+    "bulk": _many(6, "bulk", 150),
     "latency": _many(10, "ask", LATENCY, 10),
     "rate": _many(10, "ask", RATE, 10),
     "sqlite": _many(8, "lock", 8, 20, 15),
@@ -60,7 +60,7 @@ KINDS: dict[str, Stages] = {
     "etl": _etl(),
 }
 #: So many stages at most with `--quick`.
-QUICK = 4
+QUICK = 3
 
 
 def unit() -> str:

@@ -45,7 +45,7 @@ def test_the_version(call: Call) -> None:
     [
         (["lnit"], "unknown command 'lnit', did you mean 'lint'?"),
         (["frobnicate"], "unknown command 'frobnicate'; stagebook --help lists all commands"),
-        (["experiment"], "'experiment' is not part of this version yet"),
+        (["diagnose"], "'diagnose' is not part of this version yet"),
         (["--frob"], "unknown option '--frob'"),
         (["lint", "--strct"], "unknown option '--strct', did you mean '--strict'?"),
         (["lint", "--strct=yes"], "unknown option '--strct', did you mean '--strict'?"),

@@ -51,15 +51,31 @@ def test_it_goes_to_a_file_when_asked(call: Call, here: Path) -> None:
     assert (failed.code, failed.err) == (4, "error: cannot write no/such/map.txt: No such file or directory\n")
 
 
-@pytest.mark.parametrize("name", ["mermaid", "dot", "svg", "html"])
-def test_pictures_that_come_later_say_so(call: Call, name: str) -> None:
-    done = call("map", "--format", name)
-    assert done.code == 2
-    assert "comes in a later version" in done.err
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--format", "png"),
+        ("--json", "--format", "dot"),
+        ("--table", "--format", "svg"),
+        ("--table", "--json"),
+        ("--table", "--sideways"),
+        (".", "--format", "dot", "--table"),
+    ],
+)
+def test_an_unknown_format_and_two_documents_are_wrong_input(call: Call, words: tuple[str, ...]) -> None:
+    assert call("map", *words).code == 2
 
 
-def test_an_unknown_format_is_wrong_input(call: Call) -> None:
-    assert call("map", "--format", "png").code == 2
+def test_durations_are_those_of_runs_where_there_were_some(call: Call, here: Path) -> None:
+    (here / "stagebook.yaml").write_text("stages: {a: 'true', b: {run: 'true', needs: a, duration: 5s}, c: 'true'}\n")
+    assert json.loads(call("map", "--json").out)["figures"]["source"] == "declared"
+    assert call("run", "--quiet").code == 0
+    document = json.loads(call("map", "--json").out)
+    assert document["figures"] == {"source": "history", "history": 3, "declared": 0, "others": 0}
+    by_id = {stage["stage"]: stage for stage in document["stages"]}
+    assert by_id["b"]["duration_s"] == 5.0
+    assert by_id["b"]["took_s"] == by_id["b"]["known_s"] < 5
+    assert ", by recent runs" in call("map").out
 
 
 def test_where_nothing_can_be_written_it_still_answers(call: Call, here: Path) -> None:

@@ -188,3 +188,31 @@ def test_g21_an_input_that_can_be_none_is_refused_by_its_name_and_passed_over_by
     assert done.code == 0
     assert [text for text in done.json["warnings"] if "ext" in text] == [f"c: an input is passed over: {what}"]
     assert outcomes(place.run("run", "--json").json) == {"c": "skip"}
+
+
+FOLDERS = ["runs", "cache", "cache/plans", "cache/objects", "cache/measured", "workspaces", "experiments"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_g21_no_folder_of_the_record_may_be_a_link(place: Place, name: str) -> None:
+    place.pipeline({"a": {"run": noted(), "outputs": ["o"]}})
+    out = place.folder / "out"
+    out.mkdir()
+    link = place.folder / ".stagebook" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(out)
+    done = place.run("run")
+    assert (done.code, done.err.count("\n")) == (4, 1), done
+    assert f"{link} is a link" in done.err
+    for words in (("map",), ("why", "a"), ("stats", "a"), ("run", "--dry-run"), ("history", "rebuild")):
+        place.run(*words)
+    assert list(out.iterdir()) == [] and place.ledger() == []
+
+
+def test_the_record_itself_may_be_a_link(place: Place) -> None:
+    place.pipeline({"a": noted()})
+    out = place.folder / "out"
+    out.mkdir()
+    (place.folder / ".stagebook").symlink_to(out)
+    assert place.run("run").code == 0
+    assert (out / "runs").is_dir()

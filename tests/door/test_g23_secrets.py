@@ -539,3 +539,85 @@ def test_g23_every_file_that_is_written_is_for_its_owner_only(place: Place) -> N
         assert path.stat().st_mode & 0o077 == 0, (path, oct(path.stat().st_mode))
     wanted = {"durations.json", "report.html", "plans", "objects", "history.db", "journal.jsonl", "lock", "b.1.log"}
     assert wanted <= names
+
+
+PLAIN = "tok-5f2c8e1d"
+
+
+@pytest.fixture
+def in_git(place: Place) -> Place:
+    """A work tree of git whose pipeline has a secret and a parameter."""
+    place.env.update(TOK=PLAIN, GIT_CONFIG_GLOBAL="/dev/null")
+    stage = {"run": "true", "secrets": ["TOK"]}
+    place.pipeline({"a": stage}, secrets=["TOK"], params={"x": {"default": ""}})
+    git(place, "init", "-q")
+    git(place, "add", "stagebook.yaml")
+    git(place, "commit", "-qm", f"fix {PLAIN}")
+    git(place, "checkout", "-qb", f"fix-{PLAIN}")
+    return place
+
+
+def git(place: Place, *words: str) -> None:
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run(["git", *who, *words], cwd=place.folder, check=True, env={**os.environ, **place.env})
+
+
+def test_g23_a_branch_that_holds_a_secret_is_recorded_masked(in_git: Place) -> None:
+    rules = [{"when": "branch != 'x'", "use": "lenient"}, {"use": "strict"}]
+    in_git.pipeline({"a": {"run": "true", "secrets": ["TOK"]}}, secrets=["TOK"], policy=rules)
+    assert in_git.run("run").code == 0
+    assert in_git.run("stats", "a").code == 0
+    assert in_git.journal()[0]["branch"] == "fix-***"
+    for path in (in_git.folder / ".stagebook").rglob("*"):
+        assert not path.is_file() or PLAIN.encode() not in path.read_bytes(), path
+
+
+def test_g23_a_path_that_holds_a_secret_is_refused(in_git: Place) -> None:
+    inner = in_git.folder / f"for-{PLAIN}"
+    inner.mkdir()
+    (inner / "stagebook.yaml").write_bytes((in_git.folder / "stagebook.yaml").read_bytes())
+    done = in_git.run("run", f"{inner.name}/stagebook.yaml")
+    assert done.code == 2
+    assert "its path holds the value of secret TOK" in done.err
+    assert PLAIN not in done.said
+    assert list(inner.rglob("journal.jsonl")) == []
+
+
+@pytest.mark.parametrize("before", ["", "user:"])
+def test_g23_a_parameter_that_holds_a_secret_in_another_form_is_refused(in_git: Place, before: str) -> None:
+    coded = base64.b64encode((before + PLAIN).encode()).decode()
+    done = in_git.run("run", "--param", f"x={coded}")
+    assert done.code == 2
+    assert "parameter `x` holds the value of secret TOK" in done.err
+
+
+@pytest.mark.parametrize("words", [("map",), ("why", "a"), ("plan",)])
+def test_g23_a_file_that_holds_a_secret_is_not_cached(in_git: Place, words: tuple[str, ...]) -> None:
+    stage = {"run": f"echo {base64.b64encode(PLAIN.encode()).decode()}", "secrets": ["TOK"]}
+    in_git.pipeline({"a": stage}, secrets=["TOK"])
+    (in_git.folder / ".stagebook").mkdir()
+    assert in_git.run(*words).code == 0
+    assert list(in_git.folder.glob(".stagebook/cache/plans/*")) == []
+
+
+def test_a_file_with_secrets_is_cached_by_a_run(in_git: Place) -> None:
+    assert in_git.run("run").code == 0
+    assert len(list(in_git.folder.glob(".stagebook/cache/plans/*"))) == 1
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_g23_what_is_foreseen_holds_no_secret(in_git: Place, json: list[str]) -> None:
+    (in_git.folder / f"in-{PLAIN}").write_text("x")
+    stages = {
+        "a": {"run": "true", "when": "commit.message == 'q' && branch == 'q'", "secrets": ["TOK"]},
+        "b": {"run": "true", "inputs": ["in-*"]},
+    }  # fmt: skip
+    in_git.pipeline({"b": stages["b"]})
+    assert in_git.run("run").code == 0
+    (in_git.folder / f"in-{PLAIN}").write_text("y")
+    in_git.pipeline(stages, secrets=["TOK"])
+    for words in (("run", "--dry-run"), ("why", "b"), ("why", "a")):
+        done = in_git.run(*words, *json)
+        assert done.code == 0, done
+        assert PLAIN not in done.said, done
+    assert "changed: in-***" in in_git.run("why", "b").out

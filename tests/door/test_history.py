@@ -237,6 +237,9 @@ def test_r090_what_was_around_a_run_and_its_stages_is_on_record(place: Place) ->
     )  # fmt: skip
     assert (long["delay_s"] is None) == (not os.path.exists("/proc/self/schedstat"))
     assert (short["stage"], short["delay_s"]) == ("short", None), "nothing is said of what was that short"
+    stats = place.run("stats", "long", "--json").json
+    assert stats["delay_s"]["max"] == long["delay_s"]
+    assert re.search(r"^delay +\d", place.run("stats", "long").out, re.MULTILINE)
 
 
 # history ----------------------------------------------------------------------------------------------------------

@@ -133,6 +133,19 @@ def test_r090_stages_that_have_something_in_common_are_not_drawn_apart() -> None
     assert apart[1] < 0.82
 
 
+def test_what_waits_for_an_answer_has_no_share_in_a_busy_machine() -> None:
+    """Though it is the larger part of the stages, runs are as far apart as they were, and it is as steady as it was."""
+    chance = random.Random(8)
+    busy = [exp(0.4 * chance.gauss(0, 1)) for _ in range(30)]
+    pipe = of("w1", "work", "w2", "w3")
+    waits = {name: [1.0 + 0.01 * chance.random() for _ in busy] for name in ("w1", "w2", "w3")}
+    profile = build(pipe, walls(waits | {"work": [3.0 * factor for factor in busy]}))
+    drawn = [took(draw, 4) for draw in draws(profile, pipe, 400, 9)]
+    assert max(each[0] for each in drawn) < 1.4
+    work = sorted(each[1] for each in drawn)
+    assert work[360] / work[40] > 1.8
+
+
 # Failures and conditions ------------------------------------------------------------------------------------------
 
 

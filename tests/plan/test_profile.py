@@ -102,12 +102,10 @@ def test_cores_are_those_of_the_runs_alone() -> None:
     assert one(*[each._replace(run=0) for each in others[:1]]).cores == 7.5 / 4
 
 
-def test_the_median_is_of_runs_alone_where_they_are_enough() -> None:
-    alone = [row(number, "unit", 1.0) for number in range(3)]
-    others = [row(3 + number, "unit", 5.0, company=2.0) for number in range(8)]
-    assert one(*alone, *others).median_s == 1.0
-    assert one(*[each._replace(run=number) for number, each in enumerate((alone[0], *others))]).median_s == 5.0
-    assert one(alone[0], others[0]._replace(run=1)).median_s == 1.0
+def test_the_median_is_of_runs_alone_if_there_is_one() -> None:
+    others = [row(1 + number, "unit", 5.0, company=2.0) for number in range(8)]
+    assert one(row(0, "unit", 1.0), *others).median_s == 1.0
+    assert one(*[each._replace(run=each.run - 1) for each in others]).median_s == 5.0
 
 
 MIB = 1 << 20
@@ -193,6 +191,14 @@ def test_a_condition_that_held_now_and_then() -> None:
     assert (found.ran_share, found.skipped_at, found.runs_at, found.walls_s) == (0.5, (1, 2), (0, 3), (1.0, 5.0))
 
 
+def test_a_condition_that_never_held() -> None:
+    found = build(
+        of("a", "unit"), samples([*[row(number, "a") for number in range(5)], skip(0, "when: x"), skip(1, "when: x")])
+    )
+    assert (found.stages[1].ran_share, found.stages[1].source) == (0.0, "guess")
+    assert found.lacks == ("unit never ran, as its condition kept it from that in 2 runs", PROBE)
+
+
 def test_other_reasons_not_to_run_say_nothing() -> None:
     found = one(row(0, "unit"), skip(1, "up to date"), skip(2, "not selected"), skip(3, "needs build (failure)"))
     assert (found.ran_share, found.skipped_at, found.runs, found.ran) == (1.0, (), 1, 1)
@@ -230,6 +236,14 @@ def test_after_a_change_that_does_not_show_all_runs_count(before: list[float], a
     found = changed(before, after)
     assert found.stages[0].walls_s == (*before, *after)
     assert not any("changed" in text for text in found.lacks)
+
+
+def test_many_stages_that_changed_are_told_in_one_sentence() -> None:
+    took = {name: [1.0] * 4 + [4.0] * 5 for name in "abcd"}
+    runs = tuple([run(number, "old" if number < 4 else "new", max_parallel=2) for number in range(9)])
+    assert build(of(*"abcd"), walls(took)._replace(runs=runs)).lacks == (
+        "4 stages (a, b, c …) take another time since the file was changed: what they took before that is left out",
+    )
 
 
 def test_what_company_costs_is_no_change_of_the_file() -> None:

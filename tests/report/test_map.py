@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.report import golden
+from tests.report.maps import RELEASE, changed, pipeline, stage
 
-from stagebook.model.pipeline import Condition, Pipeline, Stage
+from stagebook.model.pipeline import Condition
 from stagebook.model.problem import Problem
 from stagebook.report.harmless import cells
 from stagebook.report.map import document
-from stagebook.report.map_text import render
+from stagebook.report.map_text import render, table
 from stagebook.report.style import Style
-
-
-def stage(name: str, seconds: float | None, *needs: str, **more: Any) -> Stage:
-    cell = {"python": name[name.index("=") + 1 : -1]} if name.endswith("]") else None
-    return Stage(
-        id=name, name=name.split("[")[0], line=3, col=3, kind=more.pop("kind", "run"), needs=needs, cell=cell,
-        duration_ms=None if seconds is None else int(seconds * 1000), **more,
-    )  # fmt: skip
-
-
-def pipeline(*stages: Stage, **more: Any) -> Pipeline:
-    return Pipeline(name="release", file="/x/stagebook.yaml", format="native", digest="0", stages=stages, **more)
-
-
-RELEASE = pipeline(
-    stage("checkout", 9),
-    stage("lint", 38, "checkout"),
-    stage("unit[python=3.11]", 122, "checkout"),
-    stage("unit[python=3.13]", 131, "checkout"),
-    stage("build", 107, "checkout"),
-    stage("scan", 51, "checkout"),
-    stage("docs", 32, "checkout"),
-    stage("image", 58, "build"),
-    stage("migrate", 66, "build"),
-    stage("package", 23, "unit[python=3.11]", "unit[python=3.13]", "build"),
-    stage("integration", 158, "image", "lint"),
-    stage("e2e", 117, "image"),
-    stage("contract", 52, "image"),
-    stage("deploy-staging", 48, "integration", "e2e", "package"),
-    stage("smoke", 25, "deploy-staging"),
-    stage("approve", None, "smoke", kind="gate"),
-    stage("deploy", 61, "approve", when=Condition("params.channel == 'stable'")),
-    stage("cleanup", 7, "deploy"),
-)
 
 
 def test_the_document_has_the_keys_of_the_door() -> None:
@@ -54,12 +19,14 @@ def test_the_document_has_the_keys_of_the_door() -> None:
     assert (found["pipeline"], found["format"], found["depth"], found["width"]) == ("release", "native", 9, 6)
     assert found["stages"][2] == {
         "stage": "unit[python=3.11]", "level": 1, "needs": ["checkout"], "line": 3, "kind": "run", "condition": None,
-        "matrix": {"python": "3.11"}, "duration_s": 122.0, "slack_s": found["stages"][2]["slack_s"], "slack": None,
-        "critical": False,
+        "matrix": {"python": "3.11"}, "group": None, "duration_s": 122.0, "known_s": None, "took_s": 122.0,
+        "slack_s": 178.0, "slack": None, "critical": False, "alone": False, "is_test": True, "outside": None,
+        "tolerance": "fails the run", "ordering": None, "mode": "parallel",
     }  # fmt: skip
-    assert found["stages"][16]["condition"] == "params.channel == 'stable'"
-    assert {"from": "checkout", "to": "lint", "kind": "needs"} in found["edges"]
-    assert {"from": "approve", "to": "deploy", "kind": "gate"} in found["edges"]
+    on_stable = document(pipeline(stage("deploy", 61, when=Condition("params.channel == 'stable'"))))
+    assert on_stable["stages"][0]["condition"] == "params.channel == 'stable'"
+    kinds = {(edge["from"], edge["to"]): edge["kind"] for edge in found["edges"]}
+    assert (kinds["checkout", "lint"], kinds["approve", "deploy"]) == ("needs", "gate")
     assert len(found["edges"]) == sum(len(one.needs) for one in RELEASE.stages)
 
 
@@ -109,7 +76,7 @@ def test_a_large_map_folds_by_level_and_keeps_the_critical_path() -> None:
         for index in range(20)
     ]
     lines = render(document(pipeline(*stages)), Style())
-    assert len(lines) < 80
+    assert len(lines) < 100
     assert sum("s" + str(level) + "-7" in line for level in range(30) for line in lines if "┃  " not in line) >= 30
     assert sum("19 more ▸" in line for line in lines) == 30
 
@@ -131,10 +98,10 @@ def test_r064_an_edge_through_a_file_is_drawn_with_its_path() -> None:
         stage("size", 5, "build", "unit", via={"build": "dist/\x1b[31m.whl"}, declared=("build",)),
     )
     found = document(made)
-    assert found["edges"] == [
-        {"from": "build", "to": "unit", "kind": "artifact", "via": "dist/app.whl"},
-        {"from": "build", "to": "size", "kind": "needs", "via": "dist/\x1b[31m.whl"},
-        {"from": "unit", "to": "size", "kind": "needs"},
+    assert [(edge["from"], edge["to"], edge["kind"], edge.get("via")) for edge in found["edges"]] == [
+        ("build", "unit", "artifact", "dist/app.whl"),
+        ("build", "size", "needs", "dist/\x1b[31m.whl"),
+        ("unit", "size", "needs", None),
     ]
     text = "\n".join(render(found, Style(120)))
     assert "build via dist/app.whl" in text
@@ -146,3 +113,22 @@ def test_the_cells_of_a_matrix_are_named_once_with_their_path() -> None:
     via = {cell.id: "reports/*.xml" for cell in cells_of}
     made = pipeline(*cells_of, stage("merge", 1, *via, via=via))
     assert "unit via reports/*.xml" in "\n".join(render(document(made), Style(120)))
+
+
+def test_what_differs_is_marked_and_listed() -> None:
+    golden.check("map-diff-80", render(changed(), Style()))
+    lines = render(changed(), Style(ascii=True, width=60))
+    assert all(line.isascii() and len(line) < 60 for line in lines)
+
+
+def test_what_stages_say_of_themselves() -> None:
+    golden.check("map-table-80", table(document(RELEASE), Style()))
+    assert max(map(len, table(document(RELEASE), Style(width=40)))) < 40
+
+
+def test_a_join_of_many_names_the_first_of_them() -> None:
+    many = [stage(f"s{number}", 1) for number in range(40)]
+    made = document(pipeline(*many, stage("join", 1, *(one.id for one in many))))
+    folded, opened = (" ".join("\n".join(render(made, Style(), is_open=is_open)).split()) for is_open in (False, True))
+    assert "s0, s1, s2, s3, s4, s5, s6, s7, 32 more" in folded
+    assert "s38, s39" in opened

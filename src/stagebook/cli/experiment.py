@@ -12,7 +12,7 @@ import time
 
 from stagebook.cli import output, pipelines, place
 from stagebook.cli.words import usage_error
-from stagebook.model.problem import FAILED, OK, InputError, Problem
+from stagebook.model.problem import FAILED, OK, InputError, Problem, SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.known import Known
+    from stagebook.scheduler.plan import Choice
     from stagebook.study.arms import Arm
     from stagebook.study.experiment import Step
+    from stagebook.study.proposal import Proposal
 
 EXAMPLE = """
 stagebook experiment --pairs 20 --seed 1
 stagebook experiment --part unit,e2e
-stagebook experiment --arm "two=-j 2" --arm "four=-j 4" --arm "new=other.yaml -j 4"
+stagebook experiment --arm "two=-j 2" --arm "new=other.yaml -j 4"
 stagebook experiment --resume
 stagebook experiment report last"""
 
@@ -107,20 +110,36 @@ def _check(args: Namespace) -> None:
 def _begin(args: Namespace) -> str:
     """A new experiment, checked as far as can be before anything runs; its directory."""
     from stagebook.record.clock import new_run_id, stamp
-    from stagebook.study import kept
+    from stagebook.study import arms, kept
 
     file = pipelines.find(args.file)
+    split = [arms.split(text) for text in args.arm or arms.DEFAULT]
+    arms.check([name for name, _, _ in split])
+    asked = [(each, _options(each[0], each[2])) for each in split]
     part = [stage.strip() for text in args.part for stage in text.split(",") if stage.strip()]
-    pipeline, arms = _arms(args, file, part)
+    known = Knowledge(args)
+    proposal = None if part or args.arm or args.file or args.skip else known.proposal(file)
+    if proposal is not None:
+        part = list(proposal.stages)
+        if not args.quiet:
+            _tell_proposal(args, proposal)
+    made = []
+    for (name, options, words), found in asked:
+        arm = arms.Arm(name, options, tuple(words), os.path.abspath(found.file or file), found.file is not None,
+                       tuple(found.param))  # fmt: skip
+        choice = _choice(args, known.pipeline(arm.file), arm, found, part)
+        _check_arm(args, known.pipeline(arm.file), arm, choice)
+        made.append({**arm._asdict(), "predicted_s": known.predicted(arm.file, choice)})
     identity = new_run_id()
     return kept.begin(place.state_directory(args, file), identity, {
         "experiment": identity,
-        "pipeline": pipeline.name,
+        "pipeline": known.pipeline(file).name,
         "file": file,
-        "digests": {arm.file: _load(args, arm.file).digest for arm in arms},
+        "digests": {arm["file"]: known.pipeline(arm["file"]).digest for arm in made},
         "cwd": os.getcwd(),
-        "arms": [{**arm._asdict(), "predicted_s": None} for arm in arms],
+        "arms": made,
         "part": part,
+        "proposed": None if proposal is None else proposal._asdict(),
         "skip": list(args.skip),
         "cache": args.cache,
         "pairs": args.pairs or PAIRS,
@@ -132,19 +151,61 @@ def _begin(args: Namespace) -> str:
     })  # fmt: skip
 
 
-def _arms(args: Namespace, file: str, part: list[str]) -> tuple[Pipeline, list[Arm]]:
-    from stagebook.study import arms
+class Knowledge:
+    """What is known of the files of all arms, each looked into once."""
 
-    split = [arms.split(text) for text in args.arm or arms.DEFAULT]
-    arms.check([name for name, _, _ in split])
-    made = []
-    for name, options, words in split:
-        asked = _options(name, words)
-        arm = arms.Arm(name, options, tuple(words), os.path.abspath(asked.file or file), asked.file is not None,
-                       tuple(asked.param))  # fmt: skip
-        _check_arm(args, arm, asked, part)
-        made.append(arm)
-    return _load(args, file), made
+    def __init__(self, args: Namespace) -> None:
+        self._args = args
+        self._pipelines: dict[str, Pipeline] = {}
+        self._known: dict[str, Known] = {}
+
+    def pipeline(self, file: str) -> Pipeline:
+        from stagebook.formats.native.read import load
+
+        if file not in self._pipelines:
+            self._pipelines[file] = load(file, place.cache_directory(self._args, file))
+            pipelines.refuse_bad_conditions(self._pipelines[file])
+        return self._pipelines[file]
+
+    def _of(self, file: str) -> Known:
+        from stagebook.cli.plan import samples
+        from stagebook.observe import cores
+        from stagebook.plan import known
+        from stagebook.record import runs
+
+        if file not in self._known:
+            pipeline = self.pipeline(file)
+            told = None
+            try:
+                if runs.ids(place.state_directory(self._args, file)):
+                    told = samples(self._args, pipeline)
+            except SurroundingsError:
+                pass  # it is measured anyway; without a history nothing is predicted
+            self._known[file] = known.known(pipeline, told, cores.usable())
+        return self._known[file]
+
+    def proposal(self, file: str) -> Proposal | None:
+        """The part to try; None where nothing is known, or the whole is that part."""
+        from stagebook.cli.plan import _choice
+        from stagebook.study import proposal
+
+        pipeline = self.pipeline(file)
+        found = proposal.propose(pipeline, _choice(pipeline), self._of(file))
+        return None if found is None or len(found.stages) == len(pipeline.stages) else found
+
+    def predicted(self, file: str, choice: Choice) -> float | None:
+        from stagebook.study import proposal
+
+        known = self._of(file)
+        choice = choice._replace(durations_ms=known.durations_ms(self.pipeline(file)))
+        return proposal.predict(self.pipeline(file), choice, known)
+
+
+def _tell_proposal(args: Namespace, proposal: Proposal) -> None:
+    from stagebook.report import experiment as report
+
+    style = output.style_for(sys.stderr, args)
+    output.say([style.plain(report.proposal(proposal._asdict()))], sys.stderr)
 
 
 def _options(name: str, words: list[str]) -> Any:
@@ -165,49 +226,43 @@ def _options(name: str, words: list[str]) -> Any:
     return asked
 
 
-def _load(args: Namespace, file: str) -> Pipeline:
-    from stagebook.formats.native.read import load
-
-    return load(file, place.cache_directory(args, file))
-
-
-def _check_arm(args: Namespace, arm: Arm, asked: Any, part: list[str]) -> None:
-    """Refuse what `run` would refuse, and stages that should not run many times."""
+def _choice(args: Namespace, pipeline: Pipeline, arm: Arm, asked: Any, part: list[str]) -> Choice:
+    """What the arm's `run` will choose, as far as its options say."""
     from stagebook.cli.run import _params
     from stagebook.observe import cores
-    from stagebook.scheduler.build import build
+    from stagebook.plan import providers
     from stagebook.scheduler.plan import Choice
 
-    pipeline = _load(args, arm.file)
-    pipelines.refuse_bad_conditions(pipeline)
-    choice = Choice(
+    return Choice(
         cores=cores.usable(), jobs=asked.settings.jobs if not asked.sequential else None, sequential=asked.sequential,
         policy=asked.policy, only=(*asked.only, *part), from_=tuple(getattr(asked, "from")), until=tuple(asked.until),
-        skip=(*asked.skip, *args.skip), params=_params(list(arm.params), pipeline),
+        skip=(*asked.skip, *args.skip), params=_params(list(arm.params), pipeline), cap=providers.cap_of(pipeline),
+        memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )  # fmt: skip
-    plan = build(pipeline, choice)
-    chosen = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
+
+
+def _check_arm(args: Namespace, pipeline: Pipeline, arm: Arm, choice: Choice) -> None:
+    """Refuse what `run` would refuse, and stages that should not run many times."""
+    from stagebook.graph.findings import outside
+    from stagebook.scheduler.build import build
+
+    acting = outside(pipeline)
+    chosen = [stage for stage, planned in zip(pipeline.stages, build(pipeline, choice).stages) if planned.skip is None]
     if not chosen:
         raise InputError(f"arm {arm.name}: nothing is left to run")
     problems = []
     for stage in chosen:
-        why = _acts_outside(stage)
-        if why is None or (stage.id in args.repeat and stage.kind != "gate"):
+        is_gate = stage.kind == "gate"
+        if not is_gate and (stage.id not in acting or stage.id in args.repeat):
             continue
+        why = "it asks a person each time" if is_gate else f"it acts outside ({acting[stage.id]})"
         ways = f"--skip '{stage.id}' leaves it out, --part A,B takes a part without it"
-        if stage.kind != "gate":
-            ways += f", --repeat '{stage.id}' runs it in every run all the same"
-        text = f"an experiment runs `{stage.id}` many times, and {why}: {ways}"
+        if not is_gate:
+            ways += f", --repeat '{stage.id}' says that it may"
+        text = f"an experiment would run `{stage.id}` many times, and {why}: {ways}"
         problems.append(Problem(pipeline.file, stage.line, stage.col, "acts-outside", "error", text))
     if problems:
         raise InputError(problems[0].message, problems)
-
-
-def _acts_outside(stage: Any) -> str | None:
-    """Why a stage should not run many times."""
-    if stage.kind == "gate":
-        return "it asks a person each time"
-    return "it is not safe to repeat (retry-safe: false)" if not stage.retry_safe else None
 
 
 def _check_unchanged(set_up: dict[str, Any]) -> None:
@@ -245,6 +300,11 @@ class Progress:
         self._style = output.style_for(sys.stderr, args)
         self._set_up = set_up
         self._say(f"experiment {set_up['experiment']}, seed {set_up['seed']}, at most {set_up['pairs']} pairs")
+        from stagebook.study import betting
+
+        least = betting.least_pairs((1 - set_up["confidence"]) / (len(set_up["arms"]) - 1))
+        if set_up["pairs"] < least:
+            self._say(f"note: fewer than {least} pairs never show a difference at {100 * set_up['confidence']:.4g} %")
 
     def tell(self, step: Step) -> None:
         from stagebook.report import experiment as report
@@ -289,6 +349,6 @@ def _show(args: Namespace) -> int:
 
     directory = kept.resolve(place.state_directory(args), args.id or "last")
     set_up = kept.set_up_of(directory)
-    document = result.document(set_up, kept.read(directory), is_interrupted=True)
+    document = result.document(set_up, kept.read(directory), is_interrupted=not kept.goes_on(directory))
     _answer(args, directory, document)
     return FAILED if document["fails_always"] else OK

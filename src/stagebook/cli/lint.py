@@ -30,7 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
-    parser.add_argument("--strict", action="store_true", help="warnings count as errors: exit 1")
+    parser.add_argument(
+        "--strict", action="store_true", help="warnings count as errors: exit 1; asks what acts outside for `ordering`"
+    )
 
 
 def execute(args: Namespace) -> int:
@@ -47,6 +49,7 @@ def execute(args: Namespace) -> int:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
             found += [*_beyond(pipeline), *_providers(pipeline)]
+            found += _unmarked(pipeline) if args.strict else []
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -122,6 +125,21 @@ def _quarantines(pipeline: Pipeline) -> list[Problem]:
     from stagebook.condition import quarantine
 
     return quarantine.problems(pipeline, time.strftime("%Y-%m-%d"))
+
+
+def _unmarked(pipeline: Pipeline) -> list[Problem]:
+    """What acts outside and does not say why its order must stay: whoever reorders stages has to know. That it may run
+    twice or not is asked for when the file is read."""
+    from stagebook.graph.intent import outside
+
+    acting = outside(pipeline)
+    found = []
+    for stage in pipeline.stages:
+        if stage.id in acting and stage.ordering is None:
+            hint = "say why its order must stay, as `ordering: {strict: after all tests}`"
+            said = f"stage `{stage.id}` acts outside ({acting[stage.id]}); {hint}"
+            found.append(Problem(pipeline.file, stage.line, stage.col, "ordering", "warning", said))
+    return found
 
 
 def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:

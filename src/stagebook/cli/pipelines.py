@@ -1,4 +1,5 @@
-"""Which pipeline file a command means, and whether its conditions are sound. Reading it is a format's business."""
+"""Which pipeline file a command means, whether its conditions are sound, and what hides its secrets. Reading it is a
+format's business."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from stagebook.record.state import NATIVE_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
     from stagebook.model.pipeline import Pipeline
 
 
@@ -57,3 +60,12 @@ def refuse_bad_conditions(pipeline: Pipeline) -> None:
     if found:
         count = f"{len(found)} error{'s' if len(found) != 1 else ''}"
         raise InputError(f"{pipeline.file}: {count} in conditions, nothing was run", found)
+
+
+def hider(pipeline: Pipeline) -> Callable[[str], str]:
+    """Takes the secrets of a pipeline that is only looked at, as far as they are there, out of what is said of it."""
+    if not pipeline.secrets:
+        return str
+    from stagebook.engine import secrets
+
+    return secrets.mask_of(pipeline).text

@@ -6,7 +6,7 @@ and of each condition that it holds, unless it can be told beforehand that it do
 
 from __future__ import annotations
 
-from stagebook.cli import output
+from stagebook.cli import output, pipelines
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
 from stagebook.report.harmless import harmless
@@ -40,6 +40,8 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
     foresight = _foresight(args, pipeline, plan, choice)
     played = play(plan, lambda stage, attempt: _NO_WORK, verdicts=_verdicts(court, foresight))
     order = [span.stage for span in played.spans]
+    text = pipelines.hider(pipeline)
+    choice = choice._replace(policy_because=text(choice.policy_because or "") or None)
     rows = [_row(plan, index, court, foresight) for index in order]
     for row, index in zip(rows, order):
         quarantine = pipeline.stages[index].quarantine
@@ -51,6 +53,8 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
         for index, (outcome, reason) in sorted(played.ended.items())
         if index not in starting
     ]
+    for row in rows:
+        row["reason"] = text(row["reason"])
     jobs = plan.pools[0].size
     if args.json:
         output.say_json({
@@ -71,7 +75,7 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
         mark = f"{number:>4}" if row["action"] == "run" else "   »" if not args.ascii else "skip"
         lines.append(f"{mark}  {name:<{width}}  {harmless(row['reason'])}")
     if court is not None:
-        lines += [f"      {harmless(text)}" for text in court.warnings()]
+        lines += [f"      {harmless(text(warning))}" for warning in court.warnings()]
     output.say(lines)
     return 0
 

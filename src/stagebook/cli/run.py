@@ -116,11 +116,14 @@ def execute(args: argparse.Namespace) -> int:
 
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
-    del loaded
     _begin_exports(args)
     with Show(args, cache, plan) as show:
         try:
-            result = launch.start(pipeline, plain, choice, plan, place, show.ways(facts), show.watch)
+            ways = launch.with_secrets(show.ways(facts), pipeline, plan, choice)
+            if pipeline.secrets:
+                read.keep(loaded, cache)
+            del loaded
+            result = launch.start(pipeline, plain, choice, plan, place, ways, show.watch)
         except InputError:
             if pipeline.secrets:  # of which one stands in the file
                 from stagebook.formats.native import cache as plans

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.cli import output, place
+from stagebook.cli import output, pipelines, place
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import reader, retelling, runs, state
 from stagebook.scheduler.select import suggestion
@@ -38,10 +38,15 @@ def execute(args: Namespace) -> int:
         known, where = [stage.id for stage in pipeline.stages], place.state_directory(args, pipeline.file)
         raise _unknown(f"{pipeline.file}: ", args.stage, runs.elsewhere(where), known)
     then = None if story is None else _then(story, args.stage)
+    text = pipelines.hider(pipeline)
+    if then is not None and then["reason"]:
+        then["reason"] = text(then["reason"])
+    if now is not None:
+        now = now._replace(reasons=tuple(map(text, now.reasons)))
     if args.json:
         output.say_json({
             "stage": args.stage, "run": None if story is None else story.run, "then": then,
-            "now": None if now is None else _plain(now, pipeline.stages[index or 0].inputs),
+            "now": None if now is None else _plain(now),
         })  # fmt: skip
     else:
         short = place.short_ids(place.state_directory(args, pipeline.file))
@@ -128,7 +133,7 @@ def _then(story: Story, name: str) -> dict[str, Any]:
     return {"verdict": verdict, "reason": reason, "outcome": outcome, "started": story.stamp(0)}
 
 
-def _plain(now: Outlook, inputs: tuple[str, ...]) -> dict[str, Any]:
+def _plain(now: Outlook) -> dict[str, Any]:
     last = None
     if now and now.last is not None:
         last = {

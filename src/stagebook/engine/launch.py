@@ -84,6 +84,11 @@ def start(
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
     ways = with_versions(with_secrets(ways, pipeline, plan, choice), pipeline, plan)
+    at = head(os.path.dirname(pipeline.file))
+    if ways.secrets is not None:
+        text = ways.secrets.mask.text
+        at = at._replace(commit=text(at.commit or "") or None, branch=text(at.branch or "") or None)
+        choice = choice._replace(policy_because=text(choice.policy_because or "") or None)
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
@@ -95,7 +100,7 @@ def start(
         file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
         digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
-        policy_because=choice.policy_because, **head(os.path.dirname(pipeline.file))._asdict(),
+        policy_because=choice.policy_because, **at._asdict(),
         traceparent=story.traceparent, choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
@@ -105,13 +110,14 @@ def start(
 
 
 def with_secrets(ways: Ways, pipeline: Pipeline, plan: Plan, choice: Choice) -> Ways:
-    """With the values of the pipeline's secrets. Raises SurroundingsError, InputError."""
-    if not pipeline.secrets:
+    """With the values of the pipeline's secrets, unless it has them. Raises SurroundingsError, InputError."""
+    if not pipeline.secrets or ways.secrets is not None:
         return ways
     from stagebook.engine import secrets
 
     selected = {stage.id for stage in plan.stages if stage.skip is None}
-    return ways._replace(secrets=secrets.read(pipeline, choice.params, selected))
+    said = (*choice.params, *([("--base", choice.base)] if choice.base is not None else []))
+    return ways._replace(secrets=secrets.read(pipeline, said, selected))
 
 
 def with_versions(ways: Ways, pipeline: Pipeline, plan: Plan, over: Container[int] = ()) -> Ways:

@@ -112,6 +112,7 @@ def resume(
     change: Change | None = None,
 ) -> Result:
     """Go on with a run. Raises SurroundingsError, and InputError for a stage in `asked` that asks nothing."""
+    state.refuse_links(state_directory)
     directory = state.run_directory(state_directory, run)
     held = lock.take(directory)
     path = state.journal_path(directory)

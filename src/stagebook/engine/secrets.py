@@ -11,7 +11,7 @@ import stat
 from stagebook.model.pipeline import Pipeline, Secret, Stage
 from stagebook.model.problem import InputError, Problem, SurroundingsError
 from stagebook.model.value import NamedTuple
-from stagebook.record.mask import SHORT, Mask
+from stagebook.record.mask import HIDDEN, SHORT, Mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,10 +150,19 @@ def _lacking(pipeline: Pipeline, missing: Mapping[str, str], selected: Collectio
 def _refuse_plain(
     pipeline: Pipeline, params: Sequence[tuple[str, str]], values: Mapping[str, str], mask: Mask
 ) -> None:  # fmt: skip
-    """What stands in the pipeline's file, or is said by a parameter, is kept in the record: that is no secret."""
+    """What stands in the pipeline's file or its path, or is said by a parameter, is kept in the record: that is no
+    secret."""
+    path = os.fsencode(pipeline.file)
+    for name, value in values.items():
+        if len(value) >= TELLING and Mask([value]).first(path) is not None:
+            raise InputError(
+                f"{mask.text(pipeline.file)}: its path holds the value of secret {name}, and the record keeps "
+                "the path; rename the folder or the file, and change the secret"
+            )
     for param, text in params:
         for name, value in values.items():
-            if (text == value and len(value) >= SHORT) or (len(value) >= TELLING and value in text):
+            masked = Mask([value]).text(text)
+            if masked != text and (len(value) >= TELLING or (masked == HIDDEN and len(value) >= SHORT)):
                 raise InputError(
                     f"parameter `{param}` holds the value of secret {name}, and parameters are kept in the record; "
                     f"let the stage list `secrets: [{name}]` and read it from its environment"

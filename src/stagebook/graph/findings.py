@@ -7,6 +7,8 @@ word on why. Where the file is silent no reason is found either, which is said a
 
 from __future__ import annotations
 
+import re
+
 from stagebook.graph import coupling, guards
 from stagebook.graph.intent import acts_outside, is_test, outside
 from stagebook.graph.reach import Reach
@@ -28,11 +30,13 @@ __all__ = [
 
 _NONE: Mapping[str, Collection[str]] = {}
 MINOR_MAX = 200  #: findings of one kind that gain nothing; each edge has its reasons, so nothing is lost
+_LITTLE, _LITTLE_MS = 0.01, 100  #: what saves no more, of the longest path or in all, is not worth a reader's time
 _RECOUNT_MAX = 200_000  #: stages gone through to say what edges save together
-_PREPARES = (
-    "checkout", "clone", "setup", "set-up", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch",
-    "source", "sources", "origin",
+_PREPARES = frozenset(
+    ("checkout", "clone", "setup", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch", "source",
+     "sources", "origin")
 )  # fmt: skip
+_parts = re.compile("[^a-z]+")
 
 
 class Reason(NamedTuple):
@@ -62,10 +66,11 @@ class Edge(NamedTuple):
 
 class Finding(NamedTuple):
     """`code`: `needless-order`, `implied-need`, `possible-coupling` or `missing-guard`. `level`: `error`, `warning` or
-    `note`. `stages`: those it is about; the need first, then the stage; the unguarded one first, then what it should
-    wait for. `shared`: what stages share. `saves_ms`: of needless order, what leaving it out saves; `costs_ms`: of a missing guard, what
-    waiting costs; None where no duration is known. `evidence`: of needless order, `declared` or `none`. `edges`: needs it is about, as (need, stage). `instead`: those that must come in its place, so that no guard is lost. `minor`: nothing is gained
-    or lost by it as it stands."""
+    `note`. `stages`: those it is about; of a missing guard the unguarded one first, then what it should wait for.
+    `edges`: needs it is about, as (need, stage); `instead`: those that must come in their place, so that no guard is
+    lost. `shared`: what stages share. `saves_ms`: of needless order, what leaving it out saves; `costs_ms`: of a
+    missing guard, what waiting costs; None where no duration is known. `evidence`: of needless order, `declared` or
+    `none`. `minor`: nothing is gained or lost by it as it stands."""
 
     code: str
     level: str
@@ -244,13 +249,17 @@ def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list
             for test, stage in instead:
                 ended = ground.found.earliest[ground.at[test]] + durations[ground.at[test]]
                 worth = max(0.0, min(worth, ground.found.latest[ground.at[stage]] - ended))
-        minor += worth <= 0
-        if worth > 0 or minor <= MINOR_MAX:
+        minor += _is_little(ground, worth)
+        if not _is_little(ground, worth) or minor <= MINOR_MAX:
             found.append((worth, _needless_order(ground, members, worth, instead)))
     if minor > MINOR_MAX:
-        unsaid.append(f"{minor - MINOR_MAX} more needs without a reason that save nothing by themselves are not listed")
+        unsaid.append(f"{minor - MINOR_MAX} more needs without a reason that save little by themselves are not listed")
     found.sort(key=lambda pair: (-pair[0], pair[1].evidence != "declared", pair[1].line, pair[1].stages))
     return [each for _, each in found]
+
+
+def _is_little(ground: _Ground, worth: float) -> bool:
+    return worth <= _LITTLE * ground.found.length or (ground.took is not None and worth < _LITTLE_MS)
 
 
 def _name(ground: _Ground, stage_id: str) -> str:
@@ -267,9 +276,15 @@ def _without(needs: Sequence[Sequence[int]], durations: Sequence[float], pairs: 
 
 
 def _prepares(ground: _Ground, edge: Edge) -> bool:
-    """A first stage that sets up what all others work in is needed by them without a word of files."""
+    """The first stages set up what all others work in, and are needed by them without a word of files."""
     need = ground.pipeline.stages[ground.at[edge.need]]
-    return not edge.said and not need.outputs and any(word in _PREPARES for word in need.name.lower().split())
+    if edge.said or need.outputs or not _sets_up(need.name):
+        return False
+    return all(_sets_up(ground.pipeline.stages[ground.at[each]].name) for each in need.needs)
+
+
+def _sets_up(name: str) -> bool:
+    return not _PREPARES.isdisjoint(_parts.split(name.lower()))
 
 
 def _needless_order(
@@ -303,7 +318,7 @@ def _needless_order(
         evidence="declared" if said else "none",
         edges=tuple((each.need, each.stage) for each in members),
         instead=instead,
-        minor=worth <= 0,
+        minor=_is_little(ground, worth),
     )
 
 

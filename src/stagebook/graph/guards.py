@@ -1,5 +1,5 @@
-"""Which stages that act outside can start before a test has ended, or a gate been answered. On bits, so that thousands of
-tests cost little."""
+"""Which stages that act outside can start before a test has ended, or a gate been answered. On bits, so that thousands
+of tests cost little."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTED_MAX = 50  #: tests that are named of one stage
 
 
 class Open(NamedTuple):
-    """A stage that acts outside, the first of the tests and gates that it does not wait for, and how many these are."""
+    """A stage that acts outside, the first of the tests and gates that it does not wait for, and how many there are."""
 
     stage: int
     guards: list[int]
@@ -31,7 +31,7 @@ class Open(NamedTuple):
 def missing(
     pipeline: Pipeline, needs: Needs, order: Sequence[int], outside: Mapping[str, str]
 ) -> tuple[list[Open], list[str]]:
-    """The stages that act outside and do not wait for a test or gate, in order of the file; and what was not looked for.
+    """The stages that act outside and do not wait for a test or gate, by place; and what was not looked for.
 
     A test that waits for what such a stage does is not meant: one that tries what was deployed, or another deployment
     than those that the stage itself waits for. Nor is one whose failure is allowed, or a clean-up.

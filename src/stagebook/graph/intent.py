@@ -1,7 +1,7 @@
 """What a stage is for, as far as its declaration tells: whether it tests something, whether it acts outside. Pure.
 
-It is told by words of its name, its group and its command, so it is a guess that a reader can check; `retry-safe: false`
-and a gate before it are statements. Nothing is decided by it but what is said to people.
+It is told by words of its name, its group and its command, so it is a guess that a reader can check; `retry-safe:
+false` and a gate before it are statements. Nothing is decided by it but what is said to people.
 """
 
 from __future__ import annotations
@@ -46,8 +46,21 @@ def _words(words: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|[^a-z])({words})(?:[^a-z]|$)", re.IGNORECASE)
 
 
+#: What may stand before a program without being one.
+_RUNNERS = (
+    r"(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch) run|npx|yarn|pnpm exec|bundle exec|xvfb-run|time|timeout \S+|env|sudo|"
+    r"exec)\s+)*"
+)
+
+
 def _programs(programs: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[\n;&|(]\s*|\s/?(?:\S+/)?)({programs})(?=[\s;&|)]|$)")
+    return re.compile(rf"(?:^|[\n;&|(]\s*){_RUNNERS}(?:[^\s;&|()]*/)?({programs})(?=[\s;&|)]|$)")
+
+
+def _short(words: str) -> str:
+    """The program and what it is to do: what stands between may be anything, a token too."""
+    first, *rest = words.split()
+    return f"{first} {rest[-1]}" if rest else first
 
 
 class _Reader:
@@ -59,7 +72,7 @@ class _Reader:
         self.test_words = _words(_TESTS)
         self.testers = _programs(_TESTERS)
         self.actors = _programs(_ACTORS)
-        #: `./deploy.sh`, `python3 tools/deploy.py`, `make publish`: such a word is the whole name of a program or target
+        #: `./deploy.sh`, `python3 tools/deploy.py`, `make publish`: such a word is the whole name of a program
         self.acting_scripts = re.compile(rf"(?:^|[\s/;&|])(({_DEPLOYS}|{_MIGRATES})(?:\.[a-z]+)?)(?=[\s;&|)]|$)")
         self.known: dict[tuple[object, ...], tuple[bool, str | None]] = {}
 
@@ -85,7 +98,7 @@ class _Reader:
         if self.testers.search(command):
             return True, None
         acts = self.actors.search(command) or self.acting_scripts.search(command)
-        return False, None if acts is None else f"its command: {acts[1]}"
+        return False, None if acts is None else f"its command: {_short(acts[1])}"
 
 
 _reader: _Reader | None = None

@@ -170,7 +170,7 @@ def stats(connection: Connection, stage: str, pipeline: str | None = None) -> di
     stage, pipeline = storable(stage), None if pipeline is None else storable(pipeline)
     columns = (
         stages.c.run_id, stages.c.outcome, stages.c.flaky, stages.c.started_us, stages.c.wait_us, stages.c.work_us,
-        stages.c.cpu_us, stages.c.rss_bytes, stages.c.company,
+        stages.c.cpu_us, stages.c.rss_bytes, stages.c.company, stages.c.delay_us,
     )  # fmt: skip
     asked = select(*columns).where(stages.c.stage == stage)
     if pipeline is not None:
@@ -190,10 +190,11 @@ def stats(connection: Connection, stage: str, pipeline: str | None = None) -> di
     walls: list[int] = []
     waits: list[int] = []
     cpus: list[int] = []
+    delays: list[int] = []
     peaks: list[int] = []
     starts: list[int] = []
     apart: dict[str | None, list[int]] = {name: [] for name in (*COMPANY, None)}
-    for _, outcome, is_flaky, started_us, wait_us, work_us, cpu_us, rss_bytes, company in rows:
+    for _, outcome, is_flaky, started_us, wait_us, work_us, cpu_us, rss_bytes, company, delay_us in rows:
         if outcome is None:
             going += 1
             continue
@@ -209,6 +210,8 @@ def stats(connection: Connection, stage: str, pipeline: str | None = None) -> di
         apart[company_word(company)].append(work_us)
         if cpu_us is not None:
             cpus.append(cpu_us)
+        if delay_us is not None:
+            delays.append(delay_us)
         if rss_bytes is not None:
             peaks.append(rss_bytes)
     return {
@@ -223,6 +226,7 @@ def stats(connection: Connection, stage: str, pipeline: str | None = None) -> di
         "failed": figures.rate(sum(outcomes[word] for word in FAILED), sum(outcomes[word] for word in RAN)),
         "wall_s": figures.spread(walls, 1e6),
         "cpu_s": figures.spread(cpus, 1e6),
+        "delay_s": figures.spread(delays, 1e6),
         "max_rss_bytes": figures.spread(peaks),
         "wait_s": figures.spread(waits, 1e6),
         "company": {name: figures.spread(apart[name], 1e6) for name in COMPANY},

@@ -17,7 +17,8 @@ from stagebook.model.value import NamedTuple
 from stagebook.record import lock, measured, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
-from stagebook.record.retelling import retell, usage_of
+from stagebook.record.retelling import ODD, retell, usage_of
+from stagebook.record.shapes import fault
 from stagebook.record.state import journal_path, open_regular
 from stagebook.record.story import UNKNOWN, Attempt, End
 
@@ -72,10 +73,10 @@ def read(directory: str) -> Journal | None:
             told = _straight(file, os.path.basename(directory))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (_Odd, StopIteration, OSError, KeyError, ValueError, TypeError, IndexError):
+    except (_Odd, StopIteration, OSError, KeyError, ValueError, TypeError, IndexError, ArithmeticError):
         try:
             told = _by_story(directory, path)
-        except (SurroundingsError, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except (SurroundingsError, OSError, *ODD) as error:
             return _damaged(directory, path, error)
     return None if told is None else told._replace(path=path)
 
@@ -118,6 +119,8 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             first = _first(body)
             continue
         record = _scan(f"{body.decode()}}}", 0)[0]  # as json.loads does, less looking for an encoding
+        if fault(record) is not None:
+            raise _Odd
         event = record["event"]
         is_synced = event == "journal.synced" or (is_synced and event == "usage")
         if event == "stage.started":
@@ -154,7 +157,7 @@ def _first(body: bytes) -> dict[str, Any]:
         record = json.loads(cut + b"}")
     except ValueError:  # a parameter may be called as these keys are
         record = json.loads(body + b"}")
-    if record["event"] != "run.started" or record.get("format") == MEASURED:
+    if record["event"] != "run.started" or record.get("format") == MEASURED or fault(record) is not None:
         raise _Odd
     known: dict[str, Any] = record
     return known

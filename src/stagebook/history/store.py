@@ -23,7 +23,7 @@ from stagebook import __version__
 from stagebook.history import indexing
 from stagebook.history.schema import VERSION, attempts, meta, runs, stages, tests
 from stagebook.model.problem import SurroundingsError
-from stagebook.record.state import journal_path, run_directory
+from stagebook.record.state import journal_path, refuse_links, run_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -426,6 +426,7 @@ def _turn(state: str) -> int | None:
 
     Raises SurroundingsError.
     """
+    refuse_links(state)
     path = os.path.join(state, "cache", "history.lock")
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)

@@ -10,8 +10,9 @@ from math import log
 from statistics import median
 
 from stagebook.graph.shape import order
+from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
-from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, demand, left_by
+from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, capacity, demand
 from stagebook.scheduler.build import build
 from stagebook.scheduler.plan import Choice
 from stagebook.simulate.play import play
@@ -21,36 +22,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-    from stagebook.history.samples import Sample, Samples
+    from stagebook.history.samples import Run, Sample, Samples
     from stagebook.model.pipeline import Pipeline
-    from stagebook.plan.profile import Profile, StageProfile
+    from stagebook.plan.profile import Profile
     from stagebook.scheduler.plan import Plan
     from stagebook.simulate.work import Played
 
-#: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run.
-WAITINGS = (None, 1.0, 1.3, 1.6, 2.0, 3.0)
+#: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run. Less
+#: than one where whoever waits comes back late: SQLite sleeps up to a tenth of a second between two looks at a lock.
+WAITINGS = (None, 1.0, 0.5, 0.7, 1.3, 1.6, 2.0, 3.0)
 DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
-#: What each of the two must explain before it is set; without it one noisy run invents sharing.
-CHARGE = 0.08
+#: What each of the two must explain before it is set, and so much more for each of the others that want a core: one
+#: noisy run would invent sharing.
+CHARGE, CHARGE_BUSY = 0.08, 0.04
 #: The latest runs in parallel that are replayed.
 REPLAYED = 8
-#: Stages replayed in all, over all runs and candidates; fewer runs where they are large.
-STAGES_MAX = 60_000
+#: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
+#: is tried with one thing shared and another.
+STAGES_MAX = 100_000
+#: Runs by which the load of the machine is judged.
+LATELY = 10
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
 ALONE, COMPANY = 0.1, 0.5
+#: No run got less of the machine than this.
+LEAST_CORES = 0.05
 #: Kernel's counts and chance make up for less than this.
 GAMMA_LEAST, CPU_LEAST_S = 0.03, 0.05
 _NAMED = 3
 
 
 class Replayed(NamedTuple):
-    """One run in parallel that is replayed. `at`: indices of the stages that ran. `walls_s`: how long each took."""
+    """One run in parallel that is replayed. `walls_s`: how long each stage took that ran, by its index; `others` as in
+    a capacity; `jobs`: the most that ran at once."""
 
     plan: Plan
-    at: tuple[int, ...]
     walls_s: dict[int, float]
     wall_s: float
-    others_cores: float | None
+    others: float
     jobs: int
 
 
@@ -58,36 +66,52 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     """Of the runs in which stages ran at once, on a machine with `cores`; as good as `UNTAUGHT` where there is none."""
     if samples is None or not samples.runs:
         return UNTAUGHT
-    first = UNTAUGHT._replace(by_group=bool(samples.runs[-1].autogroup), gamma=_gammas(samples.rows))
-    runs = _replayable(pipeline, samples, cores)
+    rows = _by_run(samples)
+    lately = range(max(0, len(samples.runs) - LATELY), len(samples.runs))
+    first = UNTAUGHT._replace(
+        by_group=bool(samples.runs[-1].autogroup),
+        gamma=_gammas(samples.rows),
+        others=median([others_in(samples.runs[number], rows[number], cores) for number in lately]),
+    )
+    works = [stage.median_s for stage in profile.stages]
+    demands = [demand(stage, first) for stage in profile.stages]
+    waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
+    disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
+    tried = [(waiting, disk) for waiting in waitings for disk in disks]
+    most = STAGES_MAX // max(1, len(demands) * len(tried))
+    runs = _replayable(pipeline, samples.runs, rows, cores, max(1, min(REPLAYED, most)))
     if not runs:
-        return first
-    works = [alone_s(stage) for stage in profile.stages]
+        lack = untold(pipeline, profile)
+        return first if lack is None else first._replace(lacks=(lack,))
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
-    demands = [demand(stage, known) for stage in profile.stages]
-    can_share = _any_unordered(pipeline, [each.waiting > 0 for each in demands])
+    charge = CHARGE + CHARGE_BUSY * median([run.others for run in runs])
     best, least = known, float("inf")
-    for waiting in WAITINGS if can_share else (None,):
-        for disk in DISKS if any(each.disk > 0 for each in demands) else (1.0,):
-            tried = known._replace(waiting=waiting, disk=disk)
-            loss = sum([_loss(run, demands, works, tried, cores) for run in runs]) / len(runs)
-            loss += CHARGE * ((waiting is not None) + (disk != UNTAUGHT.disk))
-            if loss < least:
-                best, least = tried, loss
+    for waiting, disk in tried if most else tried[:1]:
+        taught = known._replace(waiting=waiting, disk=disk)
+        loss = sum([_loss(run, demands, works, taught, cores) for run in runs]) / len(runs)
+        loss += charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
+        if loss < least:
+            best, least = taught, loss
     errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
     return best._replace(error=median(errors))
 
 
-def alone_s(stage: StageProfile) -> float:
-    """Clean wall of a stage with nothing beside it: the median of the runs in which it was alone, if there are any."""
-    alone = [wall_s for wall_s, company in zip(stage.walls_s, stage.company) if company is None or company < ALONE]
-    return median(alone or stage.walls_s)
+def others_in(run: Run, rows: Sequence[Sample], cores: int) -> float:
+    """How many of the rest of the machine wanted a core at a time during a run, on the average.
+
+    What they got of the cores is to what the stages got as the one want is to the other, where cores were short; and
+    stages wanted one while they computed or waited for it. Where cores were idle all got what they wanted, so it is no
+    less than that.
+    """
+    used = run.others_cores or 0.0
+    wanted_s = sum([(row.cpu_s or 0.0) + (row.delay_s or 0.0) for row in rows])
+    if run.wall_s <= 0:
+        return used
+    return max(used, used * wanted_s / run.wall_s / max(LEAST_CORES, cores - used))
 
 
-def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> str | None:
-    """What only a run in parallel can tell, as a sentence; None if there is nothing, or has been such a run."""
-    if calibration.at_jobs > 1:
-        return None
+def untold(pipeline: Pipeline, profile: Profile) -> str | None:
+    """What only a run in parallel can tell, as a sentence; None if there is nothing."""
     waits = [each.source == "history" and demand(each).waiting > 0 for each in profile.stages]
     if not _any_unordered(pipeline, waits):
         return None
@@ -102,36 +126,50 @@ def untold(pipeline: Pipeline, profile: Profile, calibration: Calibration) -> st
 # Runs -------------------------------------------------------------------------------------------------------------
 
 
-def _replayable(pipeline: Pipeline, samples: Samples, cores: int) -> list[Replayed]:
-    """The latest runs in parallel that went well at the first attempt, all of one state of the file."""
-    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
-    rows: dict[int, list[Sample]] = {}
+def _by_run(samples: Samples) -> list[list[Sample]]:
+    rows: list[list[Sample]] = [[] for _ in samples.runs]
     for row in samples.rows:
-        rows.setdefault(row.run, []).append(row)
+        rows[row.run].append(row)
+    return rows
+
+
+def _replayable(
+    pipeline: Pipeline, runs: Sequence[Run], rows: Sequence[Sequence[Sample]], cores: int, most: int
+) -> list[Replayed]:
+    """The latest `most` runs in parallel that went well at the first attempt, all of one state of the file."""
+    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     digest = None
     found: list[Replayed] = []
-    for number in range(len(samples.runs) - 1, -1, -1):
-        run = samples.runs[number]
-        ran = [row for row in rows.get(number, ()) if row.wall_s is not None and row.outcome != "skip"]
+    for run, its in zip(reversed(runs), reversed(rows)):
+        ran = [row for row in its if row.wall_s is not None and row.outcome != "skip"]
         if (run.max_parallel or 1) < 2 or run.outcome != "success" or run.wall_s <= 0 or not ran:
             continue
         if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
             continue
         digest = run.digest
-        ids = tuple([row.stage for row in ran])
-        only = ids if len(ids) < len(pipeline.stages) else ()
-        params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
-        plan = build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
+        plan = _plan(pipeline, run, [row.stage for row in ran], cores)
+        if plan is None:
+            continue
         walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
-        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, run.others_cores, run.max_parallel or 1))
-        if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
+        found.append(Replayed(plan, walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
+        if len(found) == most:
             break
     return found
 
 
+def _plan(pipeline: Pipeline, run: Run, ids: Sequence[str], cores: int) -> Plan | None:
+    """How that run was planned, as far as is on record; None where that cannot be."""
+    only = tuple(ids) if len(ids) < len(pipeline.stages) else ()
+    params = tuple([(name, param.default or "") for name, param in pipeline.params.items()])
+    try:
+        return build(pipeline, Choice(cores, run.jobs, run.mode == "sequential", only=only, params=params))
+    except InputError:
+        return None
+
+
 def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
     """How much more CPU time each stage takes in company than alone, as a share, by id; without those that take no
-    more."""
+    more. Measured against the dearer of the runs alone: a busy machine makes time dearer by itself."""
     alone: dict[str, list[float]] = {}
     beside: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
@@ -143,8 +181,9 @@ def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
             beside.setdefault(row.stage, []).append((row.cpu_s, min(1.0, row.company)))
     found = {}
     for stage, costs in beside.items():
-        if stage in alone and (before := median(alone[stage])) >= CPU_LEAST_S:
-            gamma = median([(cpu_s / before - 1) / company for cpu_s, company in costs])
+        before = sorted(alone.get(stage, [0.0]))
+        if (usual := before[len(before) * 3 // 4]) >= CPU_LEAST_S:
+            gamma = median([(cpu_s / usual - 1) / company for cpu_s, company in costs])
             if gamma >= GAMMA_LEAST:
                 found[stage] = round(gamma, 4)
     return found
@@ -156,7 +195,7 @@ def _gammas(rows: Sequence[Sample]) -> dict[str, float]:
 def _replay(
     run: Replayed, demands: Sequence[Demand], works: Sequence[float], calibration: Calibration, cores: int
 ) -> Played:
-    shares = Shares(demands, left_by(cores, run.others_cores, calibration))
+    shares = Shares(demands, capacity(cores, run.others, calibration._replace(others=None)))
     return play(run.plan, lambda stage, attempt: Work(works[stage]), shares)
 
 

@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     from stagebook.plan.profile import Profile, StageProfile
     from stagebook.simulate.work import Draw
 
+_NORMAL = 1.4826  #: by which the median of absolute deviations of normal values is less than their standard deviation
+_PART_SPREAD = 0.5
 _LEAST_S = 1e-4  #: of shorter ones the logarithm is chance
 _ENDS = ("failure", "timeout", "error")  #: of attempts; one of an exit code or a signal only is not simulated
 
 
 class Spread(NamedTuple):
-    """What is drawn from. `factors` are those of runs (e to their powers), the latest most likely (`heaps` are sums of
-    their weights up to each); `skipped` are the stages that the conditions of that run kept from running. `walls_s`
-    holds what each stage may take at a factor of 1. `failing` are stages that may fail and be tried again: index,
-    share of attempts that fail, how many may, how they end."""
+    """What is drawn from. `common` are the logarithms of the factors of runs, the latest most likely (`heaps` are sums
+    of their weights up to each); `skipped` are the stages that the conditions of that run kept from running. Of each
+    stage `walls_s` holds what it may take at a factor of 1, and how much of the logarithm it shares. `failing` are
+    stages that may fail and be tried again: index, share of attempts that fail, how many may, how they end."""
 
-    factors: tuple[float, ...]
+    common: tuple[float, ...]
     heaps: tuple[float, ...]
     skipped: tuple[frozenset[int], ...]
-    walls_s: tuple[tuple[float, ...], ...]
+    walls_s: tuple[tuple[tuple[float, ...], float], ...]
     failing: tuple[tuple[int, float, int, str], ...]
 
 
@@ -83,11 +85,11 @@ class _Drawn:
 
     def _draw(self) -> list[Work]:
         spread, chance = self._spread, Random(self._seed).random
-        factor, skipped = 1.0, frozenset[int]()
+        common, skipped = 0.0, frozenset[int]()
         if spread.heaps:
             run = bisect(spread.heaps, chance() * spread.heaps[-1])
-            factor, skipped = spread.factors[run], spread.skipped[run]
-        works = [Work(some[int(chance() * len(some))] * factor) for some in spread.walls_s]
+            common, skipped = spread.common[run], spread.skipped[run]
+        works = [Work(some[int(chance() * len(some))] * exp(part * common)) for some, part in spread.walls_s]
         for stage, share, most, outcome in spread.failing:
             times = 0
             while times < most and chance() < share:
@@ -106,33 +108,45 @@ class _Drawn:
 def spread_of(profile: Profile, pipeline: Pipeline) -> Spread:
     """`profile` is of that pipeline.
 
-    A run's factor is the median over its stages of how far each was from its own median, in logarithms; the rest
-    stays with the stage. Weights fall off exponentially, to a mean age of a quarter of the runs.
+    What a run has that others have not is how far its stages were from their medians, in logarithms, each with the
+    weight of its time. A stage shares so much of that as it used to; the rest is its own. Weights of runs fall off
+    exponentially, to a mean age of a quarter of them.
     """
     far = [_deviations(stage) for stage in profile.stages]
-    by_run: dict[int, list[float]] = {}
-    for some in far:
+    sums: dict[int, tuple[float, float]] = {run: (0.0, 0.0) for stage in profile.stages for run in stage.runs_at}
+    for stage, some in zip(profile.stages, far):
+        weight = stage.median_s
         for run, deviation in some.items():
-            by_run.setdefault(run, []).append(deviation)
-    common = dict.fromkeys([run for stage in profile.stages for run in stage.runs_at], 0.0)
-    common |= {run: median(found) for run, found in by_run.items()}
-    rests = [[deviation - common[run] for run, deviation in some.items()] for some in far]
+            sums[run] = sums[run][0] + weight * deviation, sums[run][1] + weight
+    common = {run: sums[run][0] / sums[run][1] if sums[run][1] else 0.0 for run in sorted(sums)}
+    apart = [abs(deviation - common[run]) for some in far for run, deviation in some.items()]
+    pull = (_NORMAL * median(apart) / _PART_SPREAD) ** 2 if apart else 0.0
+    parts = [_part(some, common, pull) for some in far]
+    rests = [[deviation - part * common[run] for run, deviation in some.items()] for some, part in zip(far, parts)]
     pooled = [rest for some in rests if len(some) >= ENOUGH for rest in some]
     off: dict[int, set[int]] = {}
     for index, stage in enumerate(profile.stages):
         for run in stage.skipped_at:
             off.setdefault(run, set()).add(index)
-    runs = sorted(common)
-    age = max(len(runs) / 4, 1.0)
-    weights = [exp((number - len(runs)) / age) for number in range(len(runs))]
+    age = max(len(common) / 4, 1.0)
+    weights = [exp((number - len(common)) / age) for number in range(len(common))]
     wide = _wider(weights)
     return Spread(
-        tuple([exp(wide * common[run]) for run in runs]),
+        tuple([wide * value for value in common.values()]),
         tuple(accumulate(weights)),
-        tuple([frozenset(off.get(run, ())) for run in runs]),
-        tuple([_walls(stage, some, pooled) for stage, some in zip(profile.stages, rests)]),
+        tuple([frozenset(off.get(run, ())) for run in common]),
+        tuple([(_walls(stage, some, pooled), part) for stage, some, part in zip(profile.stages, rests, parts)]),
         tuple(_failing(profile, pipeline)),
     )
+
+
+def _part(far: Mapping[int, float], common: Mapping[int, float], pull: float) -> float:
+    """How much of what runs have in common a stage shares: by regression, drawn to all of it as by a prior of
+    `_PART_SPREAD` around 1, since few runs tell little. One that waits for an answer has next to no share in a busy
+    machine."""
+    square = sum([common[run] ** 2 for run in far])
+    shared = sum([deviation * common[run] for run, deviation in far.items()])
+    return min(2.0, max(0.0, (shared + pull) / (square + pull))) if square + pull > 0 else 1.0
 
 
 def _wider(weights: Sequence[float]) -> float:

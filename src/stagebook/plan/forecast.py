@@ -1,8 +1,8 @@
 """How long a pipeline would take under a choice: many simulated runs of what its profile says, as quantiles.
 
 What is compared is given the same draws, so that a difference comes from the choice and not from chance (common random
-numbers: Law, *Simulation Modeling and Analysis*, 2015, 11.2). Where draws come from is `draws`, how fast stages go
-together `contention`, the runs are `simulate`'s.
+numbers: Law, *Simulation Modeling and Analysis*, 2015, 11.2). What a forecast stands on is put together in `known`, the
+runs are `simulate`'s.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ from math import ceil, floor, sqrt
 
 from stagebook.model.value import NamedTuple
 from stagebook.observe import cores
-from stagebook.plan import contention
-from stagebook.plan.contention import Shares
-from stagebook.plan.draws import draws
-from stagebook.plan.draws import typical as usual
 from stagebook.scheduler import build
 from stagebook.simulate.play import play
 from stagebook.simulate.spread import End, Spread
@@ -25,13 +21,14 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.contention import Calibration
-    from stagebook.plan.profile import Profile
     from stagebook.scheduler.plan import Choice, Plan
     from stagebook.simulate.play import Verdicts
     from stagebook.simulate.work import Draw, Played, Span, Speeds
 
-#: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this.
-DRAWS_FIRST, DRAWS_MAX, STAGES_MAX = 100, 500, 30_000
+#: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this; where
+#: speeds are asked for, what that costs counts as so many more stages, by how many run at once.
+DRAWS_FIRST, DRAWS_MAX, STAGES_MAX = 100, 500, 40_000
+_SPEED_COST, _SPEED_COST_EACH = 1.0, 0.25
 DRAWS_MIN = 5
 #: Half the width of the 95 % intervals, over the quantile, below which no more runs are simulated.
 MEDIAN_FIRM, P95_FIRM = 0.01, 0.02
@@ -72,23 +69,6 @@ class Basis(NamedTuple):
     verdicts: Verdicts | None = None
 
 
-def basis(
-    pipeline: Pipeline, profile: Profile, calibration: Calibration, core_count: int, *, seed: int = 0,
-    runs: int | None = None, verdicts: Verdicts | None = None,
-) -> Basis:  # fmt: skip
-    """Of what is known of a pipeline, on a machine with so many cores.
-
-    Where CPU time was never measured, stages are taken not to slow each other down. `runs` are drawn, by default as
-    many as are worth it; the same `seed` draws the same.
-    """
-    speeds = None
-    if any(stage.cores is not None for stage in profile.stages):
-        demands = [contention.demand(stage, calibration) for stage in profile.stages]
-        speeds = Shares(demands, contention.capacity(core_count, profile.others_cores, calibration))
-    drawn = draws(profile, pipeline, count(len(pipeline.stages)) if runs is None else runs, seed)
-    return Basis(drawn, usual(profile), speeds, calibration, verdicts)
-
-
 def forecast(pipeline: Pipeline, choice: Choice, basis: Basis, *, workers: int | None = None) -> Forecast:
     """Simulate runs of `basis` under a choice until the quantiles are firm.
 
@@ -119,9 +99,11 @@ def typical(pipeline: Pipeline, choice: Choice, basis: Basis) -> Played:
     return play(build.build(pipeline, choice), basis.typical, basis.speeds, verdicts=basis.verdicts)
 
 
-def count(stages: int) -> int:
-    """How many runs are worth drawing for a pipeline of so many stages. Large ones vary little, and take long."""
-    return max(DRAWS_MIN, min(DRAWS_MAX, STAGES_MAX // max(1, stages)))
+def count(stages: int, sharing: int = 0) -> int:
+    """How many runs are worth it for a pipeline of so many stages, of which `sharing` at once ask for speeds. Large
+    ones vary little, and take long."""
+    cost = stages * (1 + (_SPEED_COST + _SPEED_COST_EACH * sharing if sharing else 0))
+    return max(DRAWS_MIN, min(DRAWS_MAX, int(STAGES_MAX / max(1, cost))))
 
 
 def most_at_once(spans: Sequence[Span]) -> int:
@@ -137,8 +119,7 @@ def most_at_once(spans: Sequence[Span]) -> int:
 def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | None) -> list[list[End]]:
     """With the first draws, then with twice as many, until all that is asked is firm."""
     found: list[list[End]] = [[] for _ in plans]
-    most = count(max([len(plan.stages) for plan in plans], default=0)) if runs is None else runs
-    most = min(len(basis.draws), most)
+    most = min(len(basis.draws), min([_worth(plan, basis) for plan in plans], default=0) if runs is None else runs)
     done, goal = 0, DRAWS_FIRST if runs is None else most
     with Spread(plans, basis.draws, basis.speeds, basis.verdicts, workers or cores.usable()) as spread:
         while done < most:
@@ -149,6 +130,12 @@ def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | 
             if runs is None and all(map(_is_firm, found)):
                 break
     return found
+
+
+def _worth(plan: Plan, basis: Basis) -> int:
+    if basis.speeds is None:
+        return count(len(plan.stages))
+    return count(len(plan.stages), most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
 
 
 def _is_firm(ends: Sequence[End]) -> bool:

@@ -15,7 +15,7 @@ import sys
 from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
-from stagebook.plan.contention import WAITS_AT_LEAST, demand
+from stagebook.plan.contention import demand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ _NAMED = 6
 
 
 class Probed(NamedTuple):
-    """How it went: the exit code of `run`, and its document, None where it began nothing."""
+    """How it went: the exit code of `run` and what it said in JSON: of the run, or the errors why there is none. None:
+    nothing."""
 
     exit: int
     document: dict[str, Any] | None
@@ -72,7 +73,7 @@ def waiting(pipeline: Pipeline, profile: Profile, without: Collection[str] = ())
     """The stages that mostly wait, for neither a core nor the disk: those that a probe is for."""
     found = []
     for stage, known in zip(pipeline.stages, profile.stages):
-        if known.source == "history" and demand(known).waiting > WAITS_AT_LEAST and stage.id not in without:
+        if known.source == "history" and demand(known).waiting and stage.id not in without:
             found.append(stage.id)
     return found
 
@@ -101,9 +102,7 @@ def make(argv: Sequence[str]) -> Probed:
         document = json.loads(said)
     except ValueError:
         document = None
-    is_run = isinstance(document, dict) and "run" in document
-    code = child.returncode if child.returncode >= 0 else 128 - child.returncode
-    return Probed(code, document if is_run else None)
+    return Probed(child.returncode if child.returncode >= 0 else 128 - child.returncode, document)
 
 
 def _environment() -> dict[str, str]:

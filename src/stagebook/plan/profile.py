@@ -16,7 +16,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Sequence
+    from typing import Iterator, Mapping, Sequence
 
     from stagebook.history.samples import Run, Sample
     from stagebook.model.pipeline import Pipeline, Stage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Fewer runs than this are said to be too few.
 ENOUGH = 5
 #: With fewer other stages beside it, on the average, a stage is taken to have been alone.
-SOLO = 0.5
+SOLO = 0.1
 #: A stage that moved less has no disk share: what kept the disk busy was not this stage.
 MOVED_BYTES = 2_000_000
 GUESS_S = 1.0  #: of every stage, where nothing is known of any
@@ -73,9 +73,10 @@ class StageProfile(NamedTuple):
 
     @property
     def median_s(self) -> float:
-        """Of those alone, where they are at least three or no fewer than those in company; else of all."""
+        """Of those alone, be it only one: what company costs is far more than what one run is off. Of all, where it
+        never was alone."""
         alone, others = self.lots()
-        return median([self.walls_s[at] for at in (alone if len(alone) >= min(3, len(others)) else [*alone, *others])])
+        return median([self.walls_s[at] for at in alone or others])
 
     def lots(self) -> tuple[list[int], list[int]]:
         """Where in `walls_s` the runs are in which it was alone, or nobody knows, and those in which it was not."""
@@ -106,7 +107,7 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
     rows: dict[str, list[Sample]] = {}
     for row in known.rows:
         rows.setdefault(row.stage, []).append(row)
-    changes: list[str] = []
+    changes: dict[str, tuple[float, int]] = {}
     found = [_stage(stage, rows.get(stage.id, []), known.runs, changes) for stage in pipeline.stages]
     told = [stage.median_s for stage in found if stage.walls_s]
     guess_s = median(told) if told else GUESS_S
@@ -120,20 +121,20 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
         median(lately) if lately else None,
         max([run.max_parallel or 1 for run in known.runs], default=1),
     )
-    return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *changes))
+    return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *_changed(changes)))
 
 
 # One stage --------------------------------------------------------------------------------------------------------
 
 
-def _stage(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: list[str]) -> StageProfile:
-    """Without `walls_s` where nothing tells how long it takes. Says in `changes` which runs are left out."""
+def _stage(
+    stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: dict[str, tuple[float, int]]
+) -> StageProfile:
+    """Without `walls_s` where nothing tells how long it takes. Notes in `changes` by how much its level changed with
+    the file, and of how many runs nothing counts therefore."""
     since, factor = _since(rows, runs)
     if since:
-        changes.append(
-            f"{stage.id} takes {factor:.2g} times as long since the file was changed: what it took before that, in "
-            f"{_runs(len([row for row in rows if row.run < since]))}, is left out"
-        )
+        changes[stage.id] = factor, len([row for row in rows if row.run < since])
     rows = [row for row in rows if row.run >= since]
     passed = [row for row in rows if row.outcome == "success" and row.attempts and row.wall_s is not None]
     tried = [row for row in rows if row.attempts and row.outcome in ("success", "cancellation", *_FAILED)]
@@ -141,7 +142,7 @@ def _stage(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run], changes: l
     skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(_CONDITIONS)]
     found = StageProfile(
         stage.id, "guess", (), failed=ran - sum([row.outcome == "success" for row in tried]), ran=ran,
-        ran_share=len(tried) / (len(tried) + len(skipped)) if tried else 1.0, skipped_at=tuple(skipped),
+        ran_share=len(tried) / (len(tried) + len(skipped)) if tried or skipped else 1.0, skipped_at=tuple(skipped),
     )  # fmt: skip
     if not passed:
         if stage.duration_ms is not None:
@@ -247,9 +248,9 @@ def _change(before: Sequence[float], after: Sequence[float]) -> float | None:
 
 def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     stages = profile.stages
-    unknown = [stage.stage for stage in stages if stage.source == "guess"]
+    unknown = [stage.stage for stage in stages if stage.source == "guess" and stage.ran_share]
     if not profile.runs and stages:
-        if len(unknown) < len(stages):
+        if any(stage.source == "declared" for stage in stages):
             told = ", so durations are those that are declared"
         else:
             told = f" and no duration is declared, so each stage is taken to last {GUESS_S:g} s"
@@ -260,6 +261,8 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     for stage in stages:
         if stage.ran and not stage.runs:
             yield f"{stage.stage} has never passed: {stage.failed} of {stage.ran} attempts failed"
+        elif not stage.ran_share:
+            yield f"{stage.stage} never ran, as its condition kept it from that in {_runs(len(stage.skipped_at))}"
     by_count: dict[int, list[str]] = {}
     for stage in stages:
         if stage.source == "history" and stage.runs < ENOUGH:
@@ -279,6 +282,19 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
         yield (
             "no parallel run is on record, so nothing can tell whether stages that wait share what they wait for: "
             "stagebook plan --probe"
+        )
+
+
+def _changed(changes: Mapping[str, tuple[float, int]]) -> Iterator[str]:
+    if len(changes) > _NAMED:
+        yield (
+            f"{_names([*changes])} take another time since the file was changed: what they took before that is left out"
+        )
+        return
+    for stage, (factor, count) in changes.items():
+        yield (
+            f"{stage} takes {factor:.2g} times as long since the file was changed: what it took before that, in "
+            f"{_runs(count)}, is left out"
         )
 
 

@@ -30,7 +30,7 @@ def update(
 ) -> None:
     """Mix in what a run has measured (milliseconds by stage id), and forget what is not among `only`. Replaced as a
     whole, so no reader sees half."""
-    if not durations:
+    if not durations or os.path.islink(cache):
         return
     everything = _all(cache, name)
     known = _known(everything, file)

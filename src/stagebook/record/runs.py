@@ -16,7 +16,8 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
-from stagebook.record.state import NAME, journal_path, open_regular, run_directory, runs_directory
+from stagebook.record.shapes import fault
+from stagebook.record.state import NAME, OF_EXPERIMENT, journal_path, open_regular, run_directory, runs_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ def summarise(directory: str) -> Summary | None:
         return None
     if head is None or last is None:
         return _damaged(directory, file=file)
+    for record, which in ((head, "first"), (last, "last")):
+        wrong = fault(record)
+        if wrong is not None:
+            file = head["file"] if type(head.get("file")) is str else None
+            return _damaged(directory, f"its {which} record is not sound: {wrong}", file)
     return _summary(directory, head, last, is_synced)
 
 
@@ -164,6 +170,8 @@ def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
                 raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
+                if os.path.exists(os.path.join(run_directory(state, summary["run"]), OF_EXPERIMENT)):
+                    continue  # an experiment has it run anew
                 return summary, newer
             newer += summary["state"] == "ended"
             is_latest = False
@@ -348,7 +356,7 @@ def _members(text: str) -> dict[str, Any]:
             if text[at] != ":":
                 break
             if name in ("choice", "plan"):
-                members[name] = None
+                members[name] = {}
                 break
             value, at = scan(text, at + 1)
             text[at]  # a number that the cut may have shortened is not whole

@@ -2,6 +2,7 @@
 
 .stagebook/runs/RUN/journal.jsonl     the record
 .stagebook/runs/RUN/lock              held by the engine
+.stagebook/runs/RUN/experiment        whose run it is, where an experiment made it
 .stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
 .stagebook/runs/RUN/logs/growth       when which log grew
 """
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
 NATIVE_FILE = "stagebook.yaml"
+OF_EXPERIMENT = "experiment"
 LOG_STEM_MAX = 120 - len(".999999.log")
+#: Of a state directory, all that things are written into by their names.
+_FOLDERS = ("runs", "cache", "cache/plans", "cache/objects", "cache/measured", "workspaces", "experiments")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
 
 
@@ -42,11 +46,21 @@ def locate(file: str | None, format: str | None, cwd: str, option: str | None, e
     return os.path.join(git_root(folder) or os.path.abspath(cwd), NAME)
 
 
+def refuse_links(state: str) -> None:
+    """Raises SurroundingsError where a folder of a state directory is a link, as a checkout may bring one: what is
+    written there would lie elsewhere. The state directory itself may be one."""
+    for name in _FOLDERS:
+        path = os.path.join(state, name)
+        if os.path.islink(path):
+            raise SurroundingsError(f"{path} is a link, and what is kept there has to stay in {state}; remove the link")
+
+
 def make(state: str) -> None:
     """Make the state directory with its own `.gitignore`, if it is not there. Raises SurroundingsError."""
     try:
         os.mkdir(state, 0o700)
     except FileExistsError:
+        refuse_links(state)
         return
     except FileNotFoundError:
         _make_all(state)

@@ -114,7 +114,8 @@ def signed(part: float | None) -> str:
 
 def about(document: Document) -> str:
     """What stands under the verdict."""
-    return f"{document['pipeline']}: {plural(document['pairs'], 'pair')} of at most {document['pairs_most']}"
+    part = f"{', '.join(document['part'])} of " if document["part"] else ""
+    return f"{part}{document['pipeline']}: {plural(document['pairs'], 'pair')} of at most {document['pairs_most']}"
 
 
 def decided(document: Document) -> list[str]:
@@ -123,7 +124,9 @@ def decided(document: Document) -> list[str]:
     for arm in document["arms"]:
         if arm["failed_stages"]:
             stages = ", ".join(f"{name} {plural(count, 'time')}" for name, count in arm["failed_stages"].items())
-            told.append(f"In {arm['name']} failed: {stages}.")
+            told.append(f"Failed in {arm['name']}: {stages}; see stagebook show {_first_failed(document, arm)}")
+    if document["decision"] == "not yet":
+        told.append("That it fails more often is not shown by so few, nor ruled out.")
     for each in document["comparisons"]:
         more = each["more"]
         if more is not None:
@@ -135,6 +138,20 @@ def decided(document: Document) -> list[str]:
     if document["broken_off"]:
         told.append(f"{plural(document['broken_off'], 'pair')} broken off by interruptions, not counted.")
     return told
+
+
+def _first_failed(document: Document, arm: Mapping[str, Any]) -> str:
+    runs = (run["run"] for run in document["runs"] if run["arm"] == arm["name"] and run["outcome"] != "success")
+    return str(next(runs))
+
+
+def proposal(proposed: Mapping[str, Any]) -> str:
+    """Why a part is tried that nobody named."""
+    stages = harmless(", ".join(proposed["stages"]))
+    word = {"declared": "what they declare to read and to make does not meet"}.get(
+        proposed["evidence"], "no order stands between them, and they name nothing in common"
+    )
+    return f"tries {stages} together: ~{span(proposed['saves_s'])} to be saved, the largest predicted gain; {word}"
 
 
 def question(document: Document) -> str:
@@ -167,6 +184,8 @@ def set_up(document: Document) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if document["part"]:
         rows.insert(2, ("part", f"{', '.join(document['part'])}; its needs were prepared once"))
+    if document["proposed"]:
+        rows.insert(3, ("why this part", proposal(document["proposed"])))
     if document["skip"]:
         rows.insert(2, ("left out", ", ".join(document["skip"])))
     return rows

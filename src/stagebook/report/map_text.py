@@ -5,10 +5,11 @@ Findings have the numbers of the document; those that gain nothing are counted i
 
 from __future__ import annotations
 
+from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.map import listed, named
+from stagebook.report.map import named
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 _NEEDS_MIN = 16
 STAGES_MAX = 200  #: with more, levels fold
 FINDINGS_MAX = 12  #: of more, the rest is counted
+FINDINGS_FEW = 4  #: the same where levels fold
 _MARKS_MAX = 4
+_NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
@@ -46,7 +49,9 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     if not map_document["stages"]:
         return lines
     found = [each for each in map_document["findings"] if is_open or not each["minor"]]
-    told = found if is_open else found[:FINDINGS_MAX]
+    told = (
+        found if is_open else _worst(found, FINDINGS_FEW if len(map_document["stages"]) > STAGES_MAX else FINDINGS_MAX)
+    )
     rows = [
         _Line(row.level, style.plain(row.name), row.critical, row.bare, *map(style.plain, row[4:]))
         for row in _rows(map_document, is_open, told)
@@ -57,23 +62,33 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
     return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
 
 
+def _worst(found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Errors before warnings before notes, told in the order of their numbers."""
+    by_level = sorted(found, key=lambda each: list(_COLORS).index(each["level"]))
+    return sorted(by_level[:most], key=lambda each: each["number"])
+
+
 def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
     """How many there are of what, how long it takes, and what may run at once."""
     stages = map_document["stages"]
     together = map_document["widest"]
-    most = f"at most {len(together)} at once" if together is not None else f"up to {map_document['width']} on a level"
+    most = (
+        f"at most {together['stages']} at once" if together is not None else f"up to {map_document['width']} on a level"
+    )
     lines = wrap(
         f"{style.plain(harmless(map_document['pipeline']))}  {plural(len(stages), 'stage')},"
         f" {plural(len(map_document['edges']), 'edge')}, {plural(map_document['depth'], 'level')}, {most}",
         style.width - 1,
     )
     lines += wrap(_second_line(map_document), style.width - 1)
-    if together is not None and len(together) > 1:
+    if together is not None and together["stages"] > 1:
         at = {stage["stage"]: stage for stage in stages}
-        names = [harmless(name) for name in named([at[each] for each in together])]
+        names = [harmless(name) for name in named([at[each] for each in together["names"]])]
         said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
         rest = len(names) - _TOGETHER_MAX
         said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
+        if together["but_for"]:
+            said += f", as far as {listed([harmless(each) for each in together['but_for']])} lets them"
         lines += wrap(f"at once: {style.plain(said)}", style.width - 1)
     return lines
 
@@ -118,7 +133,7 @@ def _rows(found: Mapping[str, Any], is_open: bool, told: Sequence[Mapping[str, A
     via = {(edge["from"], edge["to"]): edge["via"] for edge in found["edges"] if "via" in edge}
     for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
         members = groups[key]
-        line = _line(key[0], key[1], key[2], members, found, via)
+        line = _line(key[0], key[1], key[2], members, found, via, is_open)
         ids = [stage["stage"] for stage in members]
         numbers = sorted({number for each in ids for number in marks.get(each, ())})
         name = line.name + (f" {''.join(f'[{number}]' for number in numbers[:_MARKS_MAX])}" if numbers else "")
@@ -133,6 +148,7 @@ def _line(
     members: list[Mapping[str, Any]],
     found: Mapping[str, Any],
     via: Mapping[tuple[str, str], str],
+    is_open: bool,
 ) -> _Line:
     durations = [
         stage["took_s"] for stage in members if stage["known_s"] is not None or stage["duration_s"] is not None
@@ -146,6 +162,9 @@ def _line(
     for (of, path), some in needed.items():
         need = harmless(of if len(some) > 1 else next(iter(some)))
         needs.append(need if path is None else f"{need} via {harmless(path)}")
+    if len(needs) > _NEEDS_MAX and not is_open:
+        few = _NEEDS_MAX * 2 // 3
+        needs[few:] = [f"{len(needs) - few} more"]
     shown = harmless(name)
     if not name:
         shown, needs = f"{len(members)} more ▸", []
@@ -174,7 +193,7 @@ class _Columns:
         self.width = style.width - 1
         figures = 20 if any(row.duration != style.mark("nothing") for row in rows) else 10
         room = self.width - 8 - figures
-        widest = max(cells(row.name) for row in rows) + 4
+        widest = max(cells(row.name) for row in rows) + 5
         is_narrow = room < 24 + _NEEDS_MIN
         name = room if is_narrow else max(24, min(widest, room - _NEEDS_MIN))
         self.duration = 8 + name
@@ -243,7 +262,7 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
         lines += _advice(map_document, each, style)
     if more > 0:
-        lines += ["", f"{more} more of this kind, -v lists them"]
+        lines += ["", f"{more} more findings, -v lists them"]
     minor = [each for each in map_document["findings"] if each["minor"]]
     if minor and not any(each["minor"] for each in told):
         lines += ["", *wrap(_of_minor(minor), style.width - 1)]
@@ -262,7 +281,7 @@ def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Sty
     room = style.width - 1 - cells(place)
     if not lines or cells(lines[-1]) + 2 > room:
         lines.append("")
-    lines[-1] = style.paint(pad(lines[-1], max(0, room)) + place, "mute")
+    lines[-1] = pad(lines[-1], max(0, room)) + style.paint(place, "mute")
     return lines
 
 
@@ -270,7 +289,7 @@ def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
     counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
     said = []
     if counts["needless-order"]:
-        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving nothing alone")
+        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving little alone")
     if counts["implied-need"]:
         said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
     if counts["possible-coupling"]:
@@ -300,8 +319,11 @@ def difference(diff: Mapping[str, Any], style: Style) -> list[str]:
     base = style.plain(harmless(diff["base"]))
     if not found:
         return wrap(f"the same as in {base}", style.width - 1)
-    counts = [f"{sign}{len(kinds[kind])}" for kinds in (stages, edges) for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed"))]  # fmt: skip
-    lines = wrap(f"against {base}: stages {' '.join(counts[:3])}, edges {' '.join(counts[3:])}", style.width - 1)
+    counts = [
+        " ".join(f"{sign}{len(each[kind])}" for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")))
+        for each in (stages, edges)
+    ]
+    lines = wrap(f"against {base}: stages {counts[0]}, edges {counts[1]}", style.width - 1)
     colors = {"+": "success", "-": "failure", "~": "warning"}
     for sign, text in found:
         first, *rest = wrap(style.plain(text), style.width - 5)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Sequence
 
 _FIGURES = ("median", "p95", "min", "max")
-_ROWS = (("wall", "wall_s"), ("cpu", "cpu_s"), ("memory", "max_rss_bytes"), ("wait", "wait_s"))
+_ROWS = (
+    ("wall", "wall_s"), ("cpu", "cpu_s"), ("delay", "delay_s"), ("memory", "max_rss_bytes"), ("wait", "wait_s"),
+)  # fmt: skip
 
 
 def render(stats: Mapping[str, Any], style: Style) -> list[str]:

@@ -66,8 +66,9 @@ def capitals(paths: Any) -> Any:
     said = numpy.empty((count, series))
     for at in range(count):
         typical = numpy.median(sizes[: at + 1], axis=0)
-        share = numpy.divide(sizes[at], typical, out=numpy.zeros(series), where=typical > 0)
-        signed = numpy.sign(paths[at]) * numpy.minimum(1.0, numpy.where(typical > 0, share, sizes[at] > 0))
+        share = numpy.ones(series)  # of a size that is the first one above 0
+        numpy.divide(numpy.minimum(sizes[at], typical), typical, out=share, where=typical > 0)
+        signed = numpy.sign(paths[at]) * share
         logs += numpy.log1p(stakes * signed)
         said[at] = numpy.exp(logs).mean(axis=0)
     return said
@@ -106,21 +107,29 @@ def interval(differences: Sequence[float], alpha: float) -> Interval | None:
     )
 
 
-def more_pairs(differences: Sequence[float], alpha: float, effect: float | None, seed: int) -> int | None:
-    """How many more pairs until the bet is won, in the median of `DRAWS` continuations; None: more than `MORE_MAX`.
+def least_pairs(alpha: float) -> int:
+    """So many pairs it takes at least, all of one sign and size."""
+    count = 1
+    while sum((1 + stake) ** count + (1 - stake) ** count for stake in STAKES) < 2 * len(STAKES) / alpha:
+        count += 1
+    return count
 
-    Continuations are drawn from the pairs at hand (a bootstrap), as they are or, with `effect`, moved so that their
-    median is that log ratio. 0: it is won already.
+
+def more_pairs(differences: Sequence[float], alpha: float, effect: float, seed: int) -> int | None:
+    """How many more pairs until the bet is won, if the log ratio is `effect`, in the median of `DRAWS` continuations;
+    None: more than `MORE_MAX`, or too little is known.
+
+    A continuation draws from the pairs at hand how far they lie from their median (a bootstrap), and the side by a
+    coin, as the order of runs is.
     """
     import numpy
 
     values = numpy.asarray(differences, dtype=float)
     if len(values) < 2:
         return None
-    if effect is None and _capitals(values, [0.0]).max() >= 1 / alpha:
-        return 0
-    moved = values if effect is None else values - numpy.median(values) + effect
-    drawn = numpy.random.default_rng(seed).choice(moved, size=(DRAWS, MORE_MAX))
+    generator = numpy.random.default_rng(seed)
+    rest = generator.choice(values - numpy.median(values), size=(DRAWS, MORE_MAX))
+    drawn = effect + rest * (2 * generator.integers(0, 2, rest.shape) - 1)
     needed = numpy.full(DRAWS, MORE_MAX + 1)
     horizon = 16
     while True:

@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-MARK = "experiment"  #: the file in a run's directory
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OVER = ("success", "failure", "error", "timeout")
 
@@ -153,12 +152,14 @@ class Experiment:
             out.seek(0)
             err.seek(0)
             said, complained = out.read(), err.read()
-        if self._noted:
-            raise Broken
         try:
             document = json.loads(said)
         except ValueError:
             document = {}
+        if self._noted:
+            if document.get("run"):
+                self._mark({"kind": "broken off", "pair": 0, "arm": arm, "run": document["run"]})
+            raise Broken
         return self._record(arm, document, code, complained)
 
     def _record(self, arm: str, document: dict[str, Any], code: int, complained: bytes) -> dict[str, Any]:
@@ -176,11 +177,14 @@ class Experiment:
         raise SurroundingsError(f"arm {arm}: {why}{goes_on}")
 
     def _keep(self, record: dict[str, Any]) -> None:
-        directory = state.run_directory(self._state, record["run"])
-        mark = {"experiment": os.path.basename(self.directory), "kind": record["kind"], "pair": record["pair"],
-                "arm": record["arm"]}  # fmt: skip
         self._ledger.append(record)
-        kept.write(os.path.join(directory, MARK), json.dumps(mark) + "\n")
+        self._mark(record)
+
+    def _mark(self, record: dict[str, Any]) -> None:
+        """Beside the journal of a run: whose it is."""
+        path = os.path.join(state.run_directory(self._state, record["run"]), state.OF_EXPERIMENT)
+        told = {name: record[name] for name in ("kind", "pair", "arm")}
+        kept.write(path, json.dumps({"experiment": self.set_up["experiment"], **told}) + "\n")
 
 
 def _spawn(command: list[str], cwd: str, out: int, err: int) -> int:

@@ -8,7 +8,8 @@ same coins, as in `betting`: `evidence`, which may be looked at all the time.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import comb, sqrt
+from statistics import NormalDist
 
 from stagebook.history.figures import wilson
 from stagebook.study import betting
@@ -44,15 +45,14 @@ def _exact(coins: Sequence[float]) -> float | None:
     """Two-sided; null where no pair tells the arms apart."""
     if not coins:
         return None
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
-
-    return round(float(binomtest(sum(coin > 0 for coin in coins), len(coins)).pvalue), 6)
+    count = len(coins)
+    most = max(sum(coin > 0 for coin in coins), sum(coin < 0 for coin in coins))
+    tail = sum(comb(count, each) for each in range(most, count + 1)) / (1 << count)
+    return round(min(1.0, 2 * tail), 6)
 
 
 def _newcombe(first: int, second: int, of: int, alpha: float) -> tuple[float | None, float | None]:
-    from scipy.stats import norm
-
-    z = float(norm.isf(alpha / 2))
+    z = NormalDist().inv_cdf(1 - alpha / 2)
     one, other = wilson(first, of, z), wilson(second, of, z)
     if one is None or other is None:
         return None, None

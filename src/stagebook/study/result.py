@@ -56,7 +56,7 @@ def document(
     pair, `is_brief`, without what only a report needs and takes time to find out."""
     names = [arm["name"] for arm in set_up["arms"]]
     pairs, broken = _pairs(records, names)
-    alpha = (1 - set_up["confidence"]) / max(1, len(names) - 1)
+    alpha = (1 - set_up["confidence"]) / (len(names) - 1)
     told = [_arm(arm, records, pairs) for arm in set_up["arms"]]
     compared = [_compared(names[0], name, pairs, alpha) for name in names[1:]]
     if not is_brief:
@@ -66,9 +66,8 @@ def document(
     if never:
         for each in compared:
             each.update(ratio=None, more=None)
-    if never:
         stopped: str | None = "fails always"
-    elif compared and all(each["shown"] is not None for each in compared):
+    elif all(each["shown"] is not None for each in compared):
         stopped = "shown"
     elif len(pairs) >= set_up["pairs"]:
         stopped = "most"
@@ -89,7 +88,10 @@ def document(
         "fails_always": never,
         "drift": None if is_brief else _drift(pairs, names),
         "others_cores": _median([record["others_cores"] for pair in pairs for record in pair.values()]),
-        **{name: set_up[name] for name in ("part", "skip", "cache", "seed", "warm_up", "confidence", "machine")},
+        **{
+            name: set_up[name]
+            for name in ("part", "proposed", "skip", "cache", "seed", "warm_up", "confidence", "machine")
+        },
         "began": set_up["began"],
         "ended": records[-1]["began"] if records else None,
         "runs": [dict(record) for record in records],
@@ -154,7 +156,9 @@ def _compared(first: str, second: str, pairs: Sequence[Mapping[str, Record]], al
     failed = rates.compare([(a["outcome"] != "success", b["outcome"] != "success") for a, b in both], alpha)
     shown = None
     if won and times is not None:
-        shown = "shorter" if times.median < 0 else "longer"
+        is_above = times.low is not None and times.low > 0
+        is_below = times.high is not None and times.high < 0
+        shown = "longer" if is_above or (times.median > 0 and not is_below) else "shorter"
     elif times is not None and None not in (times.low, times.high):
         if -log(1 + TOLERANCE) <= times.low and times.high <= log(1 + TOLERANCE):  # type: ignore[operator]
             shown = "same"
@@ -184,9 +188,8 @@ def _add(each: dict[str, Any], pairs: Sequence[Mapping[str, Record]], alpha: flo
     differences = _logs(well, "wall_s")
     if each["shown"] is None and len(differences) >= 2:
         seen = exp(median(differences))
-        is_clear = abs(seen - 1) >= TOLERANCE
-        target = seen if is_clear else 1 - TOLERANCE
-        more = betting.more_pairs(differences, alpha, None if is_clear else log(target), seed)
+        target = seen if abs(seen - 1) >= TOLERANCE else 1 - TOLERANCE
+        more = betting.more_pairs(differences, alpha, log(target), seed)
         each["more"] = {"ratio": _rounded(target), "pairs": more}
 
 
@@ -235,9 +238,11 @@ def _fails_always(name: str, records: Sequence[Record], is_last: bool) -> bool:
 
 
 def _drift(pairs: Sequence[Mapping[str, Record]], names: Sequence[str]) -> dict[str, Any] | None:
-    """Whether runs got slower or faster in the course of the experiment, by Kendall's tau of time less that of the
-    arm's median against order. Null of fewer than five pairs."""
-    from math import log
+    """Whether runs got slower or faster in the course of the experiment, by Kendall's tau of time over the
+    arm's median against order, and the normal approximation of its p (H. B. Mann, Econometrica 13 (1945)). Null of
+    fewer than five pairs."""
+    from math import log, sqrt
+    from statistics import NormalDist
 
     if len(pairs) < 5:
         return None
@@ -245,12 +250,15 @@ def _drift(pairs: Sequence[Mapping[str, Record]], names: Sequence[str]) -> dict[
     well.sort(key=lambda record: (record["pair"], record["place"]))
     middle = {name: _median([record["wall_s"] for record in well if record["arm"] == name]) for name in names}
     rest = [log(record["wall_s"] / middle[record["arm"]]) for record in well if record["wall_s"]]
-    if len(set(rest)) < 2:
+    count = len(rest)
+    if count < 2:
         return None
-    from scipy.stats import kendalltau  # type: ignore[import-untyped]
-
-    found = kendalltau(range(len(rest)), rest)
-    return {"tau": _rounded(float(found.statistic)), "p": _rounded(float(found.pvalue))}
+    score = sum((b > a) - (b < a) for at, b in enumerate(rest) for a in rest[:at])
+    z = max(0, abs(score) - 1) / sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    return {
+        "tau": _rounded(2 * score / (count * (count - 1))),
+        "p": _rounded(2 * (1 - NormalDist().cdf(z))),
+    }
 
 
 def _median(values: Sequence[Any]) -> Any:

@@ -64,6 +64,8 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
     draft = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(cache_dir, 0o700, exist_ok=True)  # of what one call makes, only the last is for its owner alone
+        if os.path.islink(cache_dir):
+            return
         os.makedirs(folder, 0o700, exist_ok=True)
         if os.path.islink(folder):  # a checkout may bring one that leads to the user's own files
             return

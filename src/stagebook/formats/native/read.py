@@ -50,9 +50,15 @@ def load_plain(file: str, cache_dir: str | None) -> Loaded:
     if pipeline is None:
         raise InputError(_summary(file, problems), [each for each in problems if each.level != "note"])
     plain = cache.encode(pipeline)
-    if cache_dir is not None:
+    if cache_dir is not None and not pipeline.secrets:  # of which one may stand in the file: see `keep`
         cache.store(cache_dir, digest, path, plain)
     return Loaded(pipeline, plain, False)
+
+
+def keep(loaded: Loaded, cache_dir: str) -> None:
+    """Cache a plan of a file that declares secrets, by who has made sure that the file holds none of their values."""
+    if not loaded.cached:
+        cache.store(cache_dir, loaded.pipeline.digest, loaded.pipeline.file, loaded.plain)
 
 
 def parse(data: bytes, file: str) -> tuple[Pipeline | None, tuple[Problem, ...]]:

@@ -1,6 +1,6 @@
 """A map as a DOT graph, for Graphviz and what else reads it: every stage a node, nothing folded.
 
-Names go in as quoted text with all that DOT gives a meaning to escaped; nodes are numbered, so no name is an identifier.
+Names go in as quoted text with all that DOT gives a meaning to escaped; nodes are numbered: no name is an identifier.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ The same graph gives the same numbers on every machine.
 
 from __future__ import annotations
 
+import itertools
+
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 
@@ -20,8 +22,9 @@ Edge: TypeAlias = "tuple[int, int]"
 GAP = 16.0  #: between two nodes of a level
 _PASS = 10.0  #: the room of an edge that passes a level
 _CAREFUL = 600  #: of more nodes and passing places, crossings are reduced with less care
+_PLACES_MAX = 10_000  #: at which edges pass levels
 _SWEEPS = 10
-_HEAVY = 60.0
+_HEAVY = 1000.0  #: more than all other edges of a node together, as a rule
 
 
 class Placed(NamedTuple):
@@ -72,7 +75,7 @@ def place(heights: Sequence[float], edges: Iterable[Edge], heavy: Iterable[Edge]
 def _items(
     heights: Sequence[float], edges: list[Edge], heavy: frozenset[Edge]
 ) -> tuple[list[_Item], list[int], list[Edge], list[list[int]]]:
-    """Nodes and behind them passing places; their levels; links between neighbouring levels; the places of each node."""
+    """Nodes and behind them passing places; their levels; links between neighbouring levels; each node's places."""
     needs: list[list[int]] = [[] for _ in heights]
     for need, node in edges:
         needs[node].append(need)
@@ -80,14 +83,15 @@ def _items(
     items = [_Item(height) for height in heights]
     chains: list[list[int]] = [[] for _ in heights]
     weights: dict[Edge, float] = {}
-    for need, node in edges:
-        chain = chains[need]
-        while level[need] + len(chain) + 1 < level[node]:
+    for need, node in sorted(edges, key=lambda edge: level[edge[1]] - level[edge[0]]):
+        chain, apart = chains[need], level[node] - level[need]
+        if len(items) + apart > len(heights) + _PLACES_MAX:
+            break  # what is left joins what lies far apart, and is drawn right across
+        while len(chain) + 1 < apart:
             chain.append(len(items))
             level.append(level[need] + len(chain))
             items.append(_Item(_PASS))
-        way = [need, *chain[: level[node] - level[need] - 1], node]
-        for link in zip(way, way[1:]):
+        for link in itertools.pairwise([need, *chain[: apart - 1], node]):
             is_within = link[0] >= len(heights) and link[1] >= len(heights)
             weight = (_HEAVY if (need, node) in heavy else 1.0) * (4.0 if is_within else 1.0)
             weights[link] = weights.get(link, 0.0) + weight
@@ -128,13 +132,15 @@ def _straighten(columns: dict[int, list[_Item]]) -> None:
             if sweep >= _SWEEPS - 2:
                 sides = [item.left + item.right for item in column]
             _settle(column, sides)
+    for at in order:  # and what is heavy exactly straight
+        _settle(columns[at], [[one for one in item.left if one[1] >= _HEAVY] for item in columns[at]])
 
 
 def _settle(column: list[_Item], sides: list[list[tuple[_Item, float]]]) -> None:
     """Each item as near to the mean of its neighbours as the order and the room between items allow."""
     blocks: list[tuple[float, float, int]] = []  # the mean above what the items need, its weight, how many items
     needed = [0.0]
-    for above, below in zip(column, column[1:]):
+    for above, below in itertools.pairwise(column):
         needed.append(needed[-1] + (above.height + below.height) / 2 + _room(above, below))
     for item, side, offset in zip(column, sides, needed):
         weight = sum(each for _, each in side)

@@ -7,6 +7,8 @@ that have the same neighbours, by levels, and where even those are too many by r
 
 from __future__ import annotations
 
+import itertools
+
 from stagebook.graph.shape import CycleError, shape
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import NOTHING, plural, span
@@ -50,8 +52,9 @@ class Link(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A finding where it shows. `lines` join nodes: those of a coupling, or from what is missing to what is unguarded;
-    empty where all of it lies in one node, or where there are too many. `nodes`: all it is about."""
+    """A finding where it shows. `lines` join nodes: the ends of needless edges, those of a coupling, or what is missing
+    and what is unguarded; empty where all of it lies in one node, or where there are too many. `nodes` are all it is
+    about."""
 
     number: int
     code: str
@@ -92,7 +95,7 @@ def nodes(document: Document, most: int = NODES_MAX, *, folds: bool = True) -> N
 
 
 def findings(document: Document) -> Sequence[Mapping[str, Any]]:
-    known: Sequence[Mapping[str, Any]] = document.get("findings", ())
+    known: Sequence[Mapping[str, Any]] = document["findings"]
     return known
 
 
@@ -164,7 +167,7 @@ class _Folding:
         kept = set() if is_deep else self._of([at for at, stage in enumerate(self.stages) if stage["critical"]])
         joined: dict[Hashable, dict[Hashable, None]] = {}
         for at, (stage, each) in enumerate(zip(self.stages, classes)):
-            if each and self.keys[at] not in kept:
+            if each != "" and self.keys[at] not in kept:
                 joined.setdefault((stage["level"], self.marks[at], after, each), {})[self.keys[at]] = None
         new = {old: key for key, some in joined.items() if len(some) >= least for old in some}
         for at, old in enumerate(self.keys):
@@ -250,25 +253,28 @@ def _links(
     node_of: list[int],
 ) -> list[Link]:
     path = document["critical_path"]
-    critical = set(zip(path, path[1:]))
-    needless = {tuple(one["stages"][:2]) for one in findings(document) if one["code"] in NEEDLESS}
+    critical = set(itertools.pairwise(path))
     joined: dict[tuple[int, int], list[int]] = {}
     for index, (need, node) in enumerate(ends):
         if node_of[need] != node_of[node]:
             joined.setdefault((node_of[need], node_of[node]), []).append(index)
     links: list[Link] = []
     for (need, node), some in joined.items():
-        pairs = [(edges[at]["from"], edges[at]["to"]) for at in some]
         of = {marks[at] for at in some}
         style = "needs"
         if of in ({"added"}, {"removed"}):
             style = of.pop()
-        elif all(pair in needless for pair in pairs):
+        elif all(is_needless(edges[at]) for at in some):
             style = "needless"
-        elif any(pair in critical for pair in pairs):
+        elif any((edges[at]["from"], edges[at]["to"]) in critical for at in some):
             style = "critical"
         links.append(Link(need, node, style, tuple(some)))
     return links
+
+
+def is_needless(edge: Mapping[str, Any]) -> bool:
+    """Whether a finding says so."""
+    return edge.get("finding") is not None
 
 
 def _laid(count: int, links: list[Link]) -> list[Link]:
@@ -288,8 +294,10 @@ def _remarks(document: Document, at: Mapping[str, int], node_of: list[int]) -> l
     for one in findings(document):
         places = list(dict.fromkeys(node_of[at[id]] for id in one["stages"]))
         lines: list[tuple[int, int]] = []
-        if one["code"] == "possible-coupling":
-            lines = list(zip(places, places[1:]))
+        if one["code"] in NEEDLESS:
+            lines = [(node_of[at[edge["from"]]], node_of[at[edge["to"]]]) for edge in one["edges"]]
+        elif one["code"] == "possible-coupling":
+            lines = list(itertools.pairwise(places))
         elif one["code"] == "missing-guard":
             lines = [(place, places[0]) for place in places[1:]]
         shown = tuple(lines) if len(lines) <= _LINES_MAX else ()

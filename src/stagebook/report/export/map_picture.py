@@ -21,6 +21,7 @@ _LINE, _FIGURE = 14, 18  #: heights within a box
 _NAME_CELLS, _NAME_LINES = 30, 4
 _NARROW = frozenset("ijltfr.,:;'|!()[] ")
 _WIDTH_MIN, _GAP_MIN, _GAP_MAX = 112, 26, 90
+_NUMBERS = 2  #: at one place
 _BENT = 6  #: radius of a bend
 
 
@@ -43,9 +44,11 @@ class Band(NamedTuple):
 
 
 class Badge(NamedTuple):
-    """A finding's number; `x` and `y` of its middle. `paths` are its lines, as of an SVG path."""
+    """A finding's number and what stands for it: the number, how many more there are, or nothing. `x` and `y` of the
+    middle. `paths` are its lines, as of an SVG path."""
 
     number: int
+    label: str
     code: str
     x: float
     y: float
@@ -87,7 +90,7 @@ def picture(found: Nodes) -> Picture:
 
 def _lines(name: str) -> tuple[str, ...]:
     """Broken after what parts words in names, where it can be."""
-    lines = []
+    lines: list[str] = []
     rest = name
     while cells(rest) > _NAME_CELLS and len(lines) < _NAME_LINES - 1:
         first = wrap(rest, _NAME_CELLS)[0]
@@ -164,26 +167,37 @@ def _middle(box: Box) -> float:
 
 
 def _badges(found: Nodes, boxes: list[Box], level: list[int]) -> list[Badge]:
+    """At one place two numbers at most, then how many more there are, which stands for the first of them."""
+    at_place: dict[tuple[float, float], list[Badge]] = {}
+    for remark in found.remarks:
+        if remark.nodes:
+            paths, x, y = _marked(remark, boxes, level)
+            badge = Badge(remark.number, str(remark.number), remark.code, x, y, tuple(paths))
+            at_place.setdefault((round(x), round(y)), []).append(badge)
     taken: list[tuple[float, float]] = []
     badges: list[Badge] = []
-    for remark in found.remarks:
-        if not remark.nodes:
-            continue
-        paths, x, y = _marked(remark, boxes, level)
-        while any(abs(x - one) < 2 * BADGE and abs(y - other) < 2 * BADGE for one, other in taken[-500:]):
-            y += 2 * BADGE + 1
-        taken.append((x, y))
-        badges.append(Badge(remark.number, remark.code, round(x, 1), round(y, 1), tuple(paths)))
-    return badges
+    for some in at_place.values():
+        for index, badge in enumerate(some):
+            label = badge.label if index < _NUMBERS or len(some) == _NUMBERS + 1 else ""
+            if index == _NUMBERS and not label:
+                label = f"+{len(some) - index}"
+            x, y = badge.x, badge.y
+            while label and any(abs(x - one) < 2 * BADGE and abs(y - other) < 2 * BADGE for one, other in taken):
+                y += 2 * BADGE + 1
+            taken += [(x, y)] * bool(label)
+            if label or badge.paths:
+                badges.append(badge._replace(label=label, x=round(x, 1), y=round(y, 1)))
+    return sorted(badges, key=lambda badge: badge.number)
 
 
 def _marked(remark: Remark, boxes: list[Box], level: list[int]) -> tuple[list[str], float, float]:
     first = boxes[remark.nodes[0]]
-    if remark.code in map_nodes.NEEDLESS and len(remark.nodes) > 1:
-        goal = boxes[remark.nodes[1]]
-        return [], (goal.x - 15 if level[remark.nodes[1]] > level[remark.nodes[0]] else goal.x), _middle(goal) - 13
-    if not remark.lines:
+    if not remark.lines or remark.lines[0][0] == remark.lines[0][1]:
         return [], first.x + first.width - 2, first.y
+    if remark.code in map_nodes.NEEDLESS:
+        need, node = remark.lines[0]
+        goal = boxes[node]
+        return [], (goal.x - 15 if level[node] > level[need] else goal.x), _middle(goal) - 13
     if remark.code == "missing-guard":
         paths = [_elbow(boxes[one], boxes[other]) for one, other in remark.lines]
         source, goal = (boxes[at] for at in remark.lines[0])
@@ -224,10 +238,9 @@ def _joint(left: Box, right: Box) -> tuple[str, float, float]:
             return f"M{_n(x)} {_n(from_y)}V{_n(to_y)}", x, (from_y + to_y) / 2
         x = left.x + left.width
         from_y, to_y = _middle(left), _middle(right)
-        return (
-            f"M{_n(x + 5)} {_n(from_y)}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {_n(x + 5)} {_n(to_y)}",
-            x + 20, (from_y + to_y) / 2,
-        )  # fmt: skip
+        near, far = f"{_n(x + 5)} {_n(from_y)}", f"{_n(x + 5)} {_n(to_y)}"
+        path = f"M{near}C{_n(x + 26)} {_n(from_y + 8)} {_n(x + 26)} {_n(to_y - 8)} {far}"
+        return path, x + 20, (from_y + to_y) / 2
     x, goal_x = left.x + left.width * 0.75, right.x + right.width * 0.25
     is_down = right.y >= left.y
     y = left.y + left.height + 5 if is_down else left.y - 5

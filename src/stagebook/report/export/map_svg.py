@@ -101,7 +101,7 @@ class _Drawing:
         )
 
     def _head(self) -> Iterator[str]:
-        room = int((self.width - 2 * _EDGE) / 10.5)
+        room = min(110, int((self.width - 2 * _EDGE) / 10.5))
         self.y = 16
         for line in wrap(map_words.verdict(self.document), room):
             self.y += 24
@@ -134,7 +134,8 @@ class _Drawing:
         for node, box in zip(self.found.nodes, picture.boxes):
             yield from self._node(node, box)
         for badge in picture.badges:
-            yield from _number(badge.number, badge.code, badge.x, badge.y)
+            if badge.label:
+                yield from _number(badge.label, badge.code, badge.x, badge.y)
         yield "</g>"
         self.y += picture.height
 
@@ -175,7 +176,7 @@ class _Drawing:
         said = [harmless(stage["stage"]), *map_words.figures(stage)]
         if stage["line"]:
             said.append(f"line {stage['line']}")
-        needs = [edge for edge in self._edges_to(stage["stage"])]
+        needs = list(self._edges_to(stage["stage"]))
         for edge in needs[:_NEEDS_MAX]:
             reason = map_words.why(edge)
             said.append(f"needs {map_words.name(edge['from'])}" + (f" ({reason})" if reason else ""))
@@ -204,16 +205,15 @@ class _Drawing:
 
     def _findings(self) -> Iterator[str]:
         known = map_nodes.findings(self.document)
-        room = int((self.width - 2 * _EDGE - 28) / 7)
+        room = min(150, int((self.width - 2 * _EDGE - 28) / 7))
         self.y += 14 if known else 0
         for one in known[:_FINDINGS_MAX]:
             self.y += 14
-            yield from _number(one["number"], one["code"], _EDGE + map_picture.BADGE, self.y)
+            yield from _number(str(one["number"]), one["code"], _EDGE + map_picture.BADGE, self.y)
             yield _text(_EDGE + 28, self.y + 4, map_words.heading(one), "b", room)
             self.y += 4
-            for style, said in (
-                ("", harmless(one["message"])), ("b", map_words.gain(one)), ("d", map_words.evidence(one)),
-            ):  # fmt: skip
+            rests_on = map_words.evidence(one, self.document["file"])
+            for style, said in (("", harmless(one["message"])), ("b", map_words.advice(one)), ("d", rests_on)):
                 for line in wrap(said, room)[:4] if said else []:
                     self.y += 17
                     yield _text(_EDGE + 28, self.y, line, style, room)
@@ -234,10 +234,10 @@ class _Drawing:
             yield f"{one['number']}. {map_words.heading(one)}."
 
 
-def _number(number: int, code: str, x: float, y: float) -> Iterator[str]:
+def _number(label: str, code: str, x: float, y: float) -> Iterator[str]:
     kind = "no no-needless" if code in map_nodes.NEEDLESS else "no"
-    radius = map_picture.BADGE if number < 100 else map_picture.BADGE + 3
-    yield f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="{radius}"/>{_text(x, y + 4, str(number), "k")}'
+    radius = map_picture.BADGE if len(label) < 3 else map_picture.BADGE + 3
+    yield f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="{radius}"/>{_text(x, y + 4, label, "k")}'
 
 
 def _text(x: float, y: float, text: str, style: str, width: int = 400) -> str:

@@ -1,5 +1,5 @@
-"""What pictures of a map say in words: verdict, figures of a stage, reasons of an edge, headings of findings. Plain text;
-names are made harmless here."""
+"""What pictures of a map say in words: verdict, figures of a stage, reasons of an edge, headings of findings. Names are
+made harmless here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADINGS = {
 _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",
     "pool": "both take pool {}", "stated": "ordering: {}", "gate": "gate {}", "guard": "guards {}",
-    "always": "clean-up {}", "split": "split {}",
+    "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}",
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def verdict(document: Document) -> str:
         said = f"The longest chain has {plural(len(document['critical_path']), 'stage')}; no durations are known"
     else:
         said = f"{span(least)} is the least this order allows"
-        saved = max([one.get("saves_s") or 0 for one in map_nodes.findings(document)], default=0)
+        saved = max([one["saves_s"] or 0 for one in map_nodes.findings(document) if not one["minor"]], default=0)
         if saved > 0:
             said += f"; {span(saved)} of it has no reason in the file"
     return said
@@ -60,9 +60,11 @@ def _difference(document: Document) -> str:
 
 def about(document: Document) -> list[str]:
     """Counts, the sequential time, and where durations come from."""
+    together = document["widest"]
+    width = f"up to {document['width']} on a level" if together is None else f"at most {together['stages']} at once"
     said = [
         f"{_many(len(document['stages']), 'stage')}, {_many(len(document['edges']), 'edge')}, "
-        f"{plural(document['depth'], 'level')}, at most {(document.get('widest') or {}).get('stages', document['width'])} at once"
+        f"{plural(document['depth'], 'level')}, {width}"
     ]
     if document["sequential_s"] is not None:
         said.append(f"one after another {span(document['sequential_s'])}")
@@ -74,13 +76,13 @@ def _many(number: int, noun: str) -> str:
 
 
 def _sources(document: Document) -> list[str]:
-    known = document.get("figures") or {}
+    known = document["figures"]
     parts = []
-    if known.get("history"):
+    if known["history"]:
         parts.append(f"durations of {known['history']} from runs on record")
-    if known.get("declared"):
+    if known["declared"]:
         parts.append(f"{'' if parts else 'durations '}of {known['declared']} as declared")
-    if parts and known.get("others"):
+    if parts and known["others"]:
         parts.append(f"of {known['others']} the median of the others (~)")
     return [", ".join(parts)] if parts else []
 
@@ -90,40 +92,39 @@ def heading(finding: Mapping[str, Any]) -> str:
     title = HEADINGS.get(finding["code"], finding["code"])
     some = [name(id) for id in finding["stages"]]
     if finding["code"] in map_nodes.NEEDLESS:
-        return f"{title}: {' → '.join(some[:2])}"
+        edge, *more = finding["edges"]
+        return f"{title}: {name(edge['from'])} → {name(edge['to'])}" + (f" and {len(more)} more" if more else "")
     if finding["code"] == "missing-guard":
         return f"{title}: {some[0]}"
     shown = " ↔ ".join(some[:3])
     return f"{title}: {shown}" + (f" and {len(some) - 3} more" if len(some) > 3 else "")
 
 
-def evidence(finding: Mapping[str, Any]) -> str:
-    """What a finding rests on, and its line."""
+def evidence(finding: Mapping[str, Any], file: str) -> str:
+    """What a finding rests on, and where it stands."""
     said = []
-    if finding.get("evidence") == "declared":
+    if finding["evidence"] == "declared":
         said.append("by what both declare")
-    elif finding.get("evidence") == "none":
+    elif finding["evidence"] == "none":
         said.append("the file does not say what they read and make")
-    if finding.get("shared"):
+    if finding["shared"]:
         said.append(name(finding["shared"]))
-    if finding.get("line"):
-        said.append(f"line {finding['line']}")
+    if finding["line"]:
+        said.append(f"{name(file.rpartition('/')[2])}:{finding['line']}")
     return " · ".join(said)
 
 
-def gain(finding: Mapping[str, Any]) -> str:
-    """What it would save, then what to do."""
-    saves, fix = finding.get("saves_s"), finding.get("fix")
-    said = [f"Saves {span(saves)}"] if saves else []
-    return ". ".join([*said, harmless(fix[:1].upper() + fix[1:])] if fix else said)
+def advice(finding: Mapping[str, Any]) -> str:
+    """What to do."""
+    fix = finding["fix"]
+    return harmless(fix[:1].upper() + fix[1:])
 
 
 def why(edge: Mapping[str, Any]) -> str:
     """The reasons of an edge, or that there is none."""
-    reasons = edge.get("reasons")
+    reasons = edge.get("reasons", ())  # what is gone has none
     if not reasons:
-        via = edge.get("via")
-        return f"it reads {name(via)}" if via else "no reason in the file" if reasons is not None else ""
+        return "no reason in the file" if map_nodes.is_needless(edge) else ""
     return "; ".join(_REASONS.get(one["kind"], "{}").replace("{}", name(one["text"])).strip() for one in reasons)
 
 

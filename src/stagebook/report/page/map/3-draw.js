@@ -4,7 +4,7 @@ const canvas = $("map"), calm = matchMedia("(prefers-reduced-motion: reduce)");
 const shown = {view: null, nodes: [], links: [], node_of: new Map(), chosen: -1, question: "", test: null, only: false, path_of: -1, is_folded: true};
 const sight = {x: 0, y: 0, w: 100, h: 100};  // the part of the view that is in sight, in its own pixels
 const HEADS = ["", "critical", "needless", "added", "removed", "couple"];
-const CLOSEST = 2.5, READABLE = 1;  // screen pixels of one pixel of the view
+const CLOSEST = 2.5, READABLE = 0.85;  // screen pixels of one pixel of the view
 
 function heads() {
   const defs = svg("defs", {});
@@ -41,7 +41,7 @@ function show(view) {
     all.append(line);
   }));
   shown.nodes = view.nodes.map(draw_node);
-  all.append(...shown.nodes, ...view.badges.map(draw_badge));
+  all.append(...shown.nodes, ...view.badges.filter((badge) => badge[5]).map(draw_badge));
   canvas.replaceChildren(all);
   tall();
   mark();
@@ -69,25 +69,26 @@ function spoken(node) {
   return [stage.name, ...stage.told, `level ${stage.level}`, `needs ${stage.needs.length ? stage.needs.slice(0, 5).map((at) => stages[edges[at][0]].name).join(", ") : "nothing"}`, ...stage.findings.map((one) => one.heading)].join(", ");
 }
 
-function draw_badge([number, code, x, y]) {
+function draw_badge([number, code, x, y, , label]) {
   const found = svg("g", {class: `bd ${NEEDLESS.has(code) ? "needless" : ""}`, "data-finding": number});
-  found.append(svg("circle", {cx: x, cy: y, r: number > 99 ? 12 : 9}), text(x, y + 4, number));
+  found.append(svg("circle", {cx: x, cy: y, r: label.length > 2 ? 12 : 9}), text(x, y + 4, label));
   return found;
 }
 
 /* Nodes that the question, the critical path or the choice leaves out are dimmed; links of what is pointed at stand out. */
 function mark(pointed = -1) {
   const {view} = shown, is_on = view.nodes.map(() => true);
-  if (shown.test) view.nodes.forEach((node, at) => { is_on[at] = node.stages.some((index) => shown.test(stages[index])); });
+  const test = shown.path_of < 0 ? shown.test : null;
+  if (test) view.nodes.forEach((node, at) => { is_on[at] = node.stages.some((index) => test(stages[index])); });
   if (shown.only) view.nodes.forEach((node, at) => { is_on[at] = is_on[at] && node.critical; });
-  const focus = pointed >= 0 ? pointed : shown.chosen, is_plain = !shown.test && !shown.only;
+  const focus = pointed >= 0 ? pointed : shown.chosen, is_plain = !test && !shown.only;
   if (is_plain && pointed < 0 && shown.chosen >= 0 && shown.path_of < 0) {
     const linked = linked_to(shown.chosen);
     view.nodes.forEach((node, at) => { is_on[at] = linked.has(at); });
   }
   shown.nodes.forEach((node, at) => {
     node.classList.toggle("off", !is_on[at]);
-    node.classList.toggle("hit", Boolean(shown.test) && is_on[at]);
+    node.classList.toggle("hit", Boolean(test) && is_on[at]);
     node.classList.toggle("on", at === shown.chosen);
   });
   shown.links.forEach((link, at) => {
@@ -169,8 +170,9 @@ function first_sight(node) {
     whole(true);
     return;
   }
-  const w = width / READABLE, h = height / READABLE;
-  const at = node ? {x: Math.max(0, node.x - w / 2), y: node.y + node.h / 2 - h / 2} : {x: 0, y: 0};
+  const w = width, h = height;
+  const down = h >= view.height ? (view.height - h) / 2 : Math.max(0, Math.min(view.height - h, (node ? node.y + node.h / 2 : 0) - h / 2));
+  const at = {x: node ? Math.max(0, node.x - w / 2) : 0, y: down};
   look({...at, w, h}, true);
 }
 

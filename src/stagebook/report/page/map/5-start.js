@@ -93,6 +93,7 @@ function only_path() {
 function ask(question) {
   const {test, problem} = understand(question);
   Object.assign(shown, {question, test, problem});
+  if (question && shown.path_of >= 0) open_map();
   mark();
   if (!$("table").hidden) draw_table();
   told();
@@ -103,7 +104,6 @@ function open_hit() {
   const hits = shown.test ? stages.filter(shown.test) : [];
   if (!hits.length) return;
   const next = hits.find((stage) => stage.index > shown.path_of) || hits[0];
-  ask("");
   open_path(next.index);
   canvas.focus({preventScroll: true});
 }
@@ -115,6 +115,7 @@ function go_to_finding(number, from_map) {
   document.querySelectorAll(".fd.on").forEach((other) => other.classList.remove("on"));
   if (card) {
     card.classList.add("on");
+    card.closest("details")?.setAttribute("open", "");
     if (from_map) card.focus();
   }
   if (shown.path_of >= 0 && !shown.node_of.has(one.stages[0])) open_map();
@@ -277,6 +278,8 @@ addEventListener("resize", () => {
 });
 fit_names();
 
+document.querySelector('[data-key="n"]').hidden = !map.findings.length;
+document.querySelector('[data-key="f"]').hidden = stages.length === map.folded.nodes.length;
 if (stages.length) {
   open_map();
   if (map.is_large) table();

@@ -1,0 +1,41 @@
+"""Stages that wait for the same thing, which nobody declared: what `plan` says before and after a parallel run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.door.place import Place
+
+LOCKED = "version: 1\nstages:\n" + "".join(
+    f'  {name}: {{cmd: [flock, shared, sleep, "0.25"]}}\n' for name in ("load", "index", "report")
+)
+FREE = LOCKED.replace("flock, shared, ", "")
+
+
+def all_at_once_s(place: Place) -> float:
+    """What a run with more jobs than are of use is said to take."""
+    rows: list[dict[str, Any]] = place.run("plan", "--json").json["sweep"]
+    assert rows[-1]["jobs"] > 2
+    return float(rows[-1]["makespan_s"])
+
+
+def test_r092_a_lock_that_nobody_declared_makes_stages_effectively_sequential(place: Place) -> None:
+    place.write(LOCKED)
+    assert place.run("run", "--sequential").code == 0
+    before = place.run("plan", "--json").json
+    assert any("--probe" in said and "load, index, report" in said for said in before["profile"]["lacks"])
+    assert all_at_once_s(place) < 0.6 * before["sequential_s"], "nothing on record says otherwise"
+    assert place.run("run", "-j2").code == 0
+    after = place.run("plan", "--json").json
+    assert all_at_once_s(place) > 0.85 * after["sequential_s"]
+    assert after["recommendation"]["mode"] == "sequential"
+    assert "waiting" in after["knee"]["binds"] and "cores" not in after["knee"]["binds"]
+
+
+def test_stages_that_wait_each_for_itself_gain_by_running_at_once(place: Place) -> None:
+    place.write(FREE)
+    assert place.run("run", "--sequential").code == 0
+    assert place.run("run", "-j2").code == 0
+    plan = place.run("plan", "--json").json
+    assert all_at_once_s(place) < 0.6 * plan["sequential_s"]
+    assert not any("mostly wait" in said for said in plan["profile"]["lacks"])
