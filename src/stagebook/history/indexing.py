@@ -58,9 +58,14 @@ def update(
     waiting = iter(todo)
     while some := list(islice(waiting, AT_ONCE)):
         progress(done, len(todo))
-        with connection.begin():
-            if _write(connection, state, some, unread):
-                folder_ns = None  # a journal that begins in a folder does not change the folder above
+        try:
+            with connection.begin():
+                is_one_to_come = _write(connection, state, some, unread)
+        except OverflowError:
+            with connection.begin():
+                is_one_to_come = _write(connection, state, some, unread, is_careful=True)
+        if is_one_to_come:
+            folder_ns = None  # a journal that begins in a folder does not change the folder above
         done += len(some)
     if folder_ns is not None:
         with connection.begin():
@@ -101,8 +106,9 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
 
 
 def _write(
-    connection: Connection, state: str, some: list[tuple[str, int | None]], unread: Callable[[str], None]
-) -> bool:
+    connection: Connection, state: str, some: list[tuple[str, int | None]], unread: Callable[[str], None],
+    is_careful: bool = False,
+) -> bool:  # fmt: skip
     """Read these runs and put them in the place of what is known of them; whether one has a journal yet to come."""
     next_id = (connection.execute(select(func.max(runs.c.id))).scalar() or 0) + 1
     fresh = _Fresh(connection, unread)
@@ -111,7 +117,7 @@ def _write(
         directory = run_directory(state, name)
         path = journal_path(directory)
         figures = _figures(path)
-        journal = None if figures is None else reading.read(directory)
+        journal = None if figures is None else reading.read(directory, is_careful)
         if journal is None and figures is not None and id is not None:
             journal = reading.Journal({"is_final": False, "damaged": f"{path}: nothing is left in it"}, [], [], path)
         if journal is None or figures is None:

@@ -4,7 +4,7 @@ which somebody else may have written. What they mean together is not looked at.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from stagebook.model import pipeline as classes
 from stagebook.model.problem import Problem
@@ -36,7 +36,7 @@ def are_sound(stages: Iterable[classes.Stage]) -> bool:
     return all(map(_judge("Stage"), stages))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _judge(said: str) -> Judge:
     """What tells whether a value is as an annotation says."""
     if said in _PLAIN:
