@@ -308,8 +308,10 @@ class Store:
 
 def _made(draft: str, source: str, mode: int) -> str:
     """Make of an object what it was: a file of that mode, or a link; the digest of what was read. Raises OSError."""
-    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "")
         if mode != LINK:
             return _kept(fd, draft, mode & 0o777)
         data = os.read(fd, _CHUNK)

@@ -47,11 +47,15 @@ _FOLDER = "runs_mtime_ns"
 _REPORT = ".xml"
 
 
+class Damaged(Exception):
+    """A database that can only be made anew."""
+
+
 def update(
     connection: Connection, state: str, progress: Callable[[int, int], None], unread: Callable[[str], None]
 ) -> None:
     """Read what is new, in transactions of its own; `unread` is told which report was not read to its end, and why.
-    Raises DBAPIError, SurroundingsError."""
+    Raises DBAPIError, Damaged, SurroundingsError."""
     todo, folder_ns = _to_read(connection, state)
     connection.rollback()
     done = 0
@@ -93,6 +97,8 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
     open_ones = connection.execute(select(*columns).where(runs.c.is_final == 0)).all()
     latest = connection.execute(select(*columns).order_by(runs.c.run.desc()).limit(LOOKED_AT)).all()
     for id, run, is_final, *before in {row.id: row for row in (*open_ones, *latest)}.values():
+        if type(run) is not str:
+            raise Damaged(f"it has a run that is called {run!r}")
         found = _figures(journal_path(run_directory(state, run)))
         if found is not None and before != found:
             todo.append((run, id))
