@@ -289,6 +289,7 @@ def _journal(
         "is_final": False,
         "started_us": epoch_us(first["at"]) - time_us(first),
         "stages": len(stages) if first.get("stages") is None else first["stages"],
+        "ran": sum([bool(attempts) for attempts, _, _ in found.values()]),
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
         "dirty": first.get("dirty"),
