@@ -139,7 +139,8 @@ def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
         pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
         critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
         jobs_because=head.jobs_because, policy_because=head.policy_because,
-        today=head.choice.get("today", ""), known_ms=dict(head.choice.get("durations_ms", ())),
+        today=str(head.choice.get("today", "")),
+        known_ms={stage: round(ms) for stage, ms in head.choice.get("durations_ms", ())},
         traceparent=head.traceparent,
     )  # fmt: skip
     return story, {stage.id: index for index, stage in enumerate(story.pipeline.stages)}

@@ -402,9 +402,10 @@ def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool, bool]
                 record = decode(line)
             except BrokenLine:
                 continue
-            if record["event"] not in _ASIDE:
+            event = record.get("event")
+            if type(event) is not str or event not in _ASIDE:
                 return record, True, is_synced
-            is_synced = is_synced or record["event"] == "journal.synced"
+            is_synced = is_synced or event == "journal.synced"
         if start == 0 or window >= _TAIL_BYTES_MAX:
             return None, bool(lines), False
         window *= 8
