@@ -114,9 +114,11 @@ def main(words: list[str]) -> int:
         (Path(folder) / "stagebook.yaml").write_text(PIPELINE)
         subprocess.run([command, "run", "--quiet"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
         page = subprocess.check_output([command, "timeline", "last", "--format", "html"], cwd=folder, text=True).strip()
-        (Path(folder) / "stagebook.yaml").write_text(MAP)
-        drawn = str(Path(folder) / "map.html")
-        subprocess.run([command, "map", "--quiet", "--format", "html", "-o", drawn], cwd=folder, check=True)
+        other = Path(folder) / "map"  # of which no run is on record
+        other.mkdir()
+        (other / "stagebook.yaml").write_text(MAP)
+        drawn = str(other / "map.html")
+        subprocess.run([command, "map", "--quiet", "--format", "html", "-o", drawn], cwd=other, check=True)
         for name, shown in (("page", page), ("map", drawn)):
             for scheme in SCHEMES:
                 picture = goal / f"{name}-{scheme}.png"

@@ -9,7 +9,7 @@ import pytest
 from tests.record.play import Play, pipeline, some_pipeline, stage
 from tests.record.scribe import Scribe
 
-from stagebook.model.problem import DefectError, SurroundingsError
+from stagebook.model.problem import SurroundingsError
 from stagebook.record import reader
 from stagebook.record.line import decode, encode, members, quote, time_us
 from stagebook.record.replay import Replay, choice_from_plain, replay
@@ -153,7 +153,7 @@ def test_a_journal_that_the_rules_disagree_with_is_no_ground_to_go_on(
     assert play.over.outcome == "success"
     replayed(scribe.path)
     rewritten(scribe.path, change, event)
-    with pytest.raises(DefectError, match=complaint):
+    with pytest.raises(SurroundingsError, match=complaint):
         replayed(scribe.path)
 
 

@@ -38,7 +38,7 @@ def document(
         "edges": [edge(need, name) for name, needs, _ in some for need in needs],
         "width": found.width,
         "depth": found.depth,
-        "widest": None,
+        "widest": {"stages": found.width, "names": [], "but_for": []},
         "sets": [],
         "critical_path": [some[index][0] for index in found.critical],
         "critical_path_s": float(found.length),

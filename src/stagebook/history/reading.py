@@ -11,13 +11,15 @@ import json
 import os
 from zlib import crc32
 
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import lock, measured, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
-from stagebook.record.retelling import retell, usage_of
+from stagebook.record.retelling import ODD, retell, usage_of
+from stagebook.record.shapes import fault
 from stagebook.record.state import journal_path, open_regular
 from stagebook.record.story import UNKNOWN, Attempt, End
 
@@ -64,18 +66,21 @@ class _Odd(Exception):
     """This journal is not one that can be read straight from its lines."""
 
 
-def read(directory: str) -> Journal | None:
-    """The rows of a run; None if nothing of it was ever recorded. What is damaged is said in the column `damaged`."""
+def read(directory: str, is_careful: bool = False) -> Journal | None:
+    """The rows of a run; None if nothing of it was ever recorded. What is damaged is said in the column `damaged`. With
+    `is_careful` numbers too are looked at that no database can hold."""
     path = journal_path(directory)
     try:
+        if is_careful:
+            raise _Odd
         with open_regular(path) as file:
             told = _straight(file, os.path.basename(directory))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (_Odd, StopIteration, OSError, KeyError, ValueError, TypeError, IndexError):
+    except (_Odd, StopIteration, OSError, *ODD):
         try:
             told = _by_story(directory, path)
-        except (SurroundingsError, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except (SurroundingsError, OSError, *ODD) as error:
             return _damaged(directory, path, error)
     return None if told is None else told._replace(path=path)
 
@@ -132,6 +137,8 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             _used(attempts, record)
         elif event == "run.ended":
             last = record
+            if fault(record) is not None:
+                raise _Odd
         elif event in ("run.resumed", "stages.added"):
             raise _Odd
     if first is None:
@@ -142,7 +149,37 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
     found = {
         stage: (tuple(attempts.get(stage, ())), ends.get(stage), arounds.get(stage)) for stage in {**attempts, **ends}
     }
-    return _journal(first, last if is_synced else None, found, lambda us: epoch + us)
+    told = _journal(first, last if is_synced else None, found, lambda us: epoch + us)
+    for names, rows in ((STAGE, told.stages), (ATTEMPT, told.attempts)):
+        if any((*map(type, row),) not in _sound and not _is_sound(names, row) for row in rows):
+            raise _Odd
+    if not _ENDS.issuperset([row[1] for row in told.stages]):
+        raise _Odd
+    return told
+
+
+#: Types of the cells of rows that are sound: to look at these, and not at each line, costs next to nothing. That a
+#: number is too large for a database is seen when it is put there.
+_sound: set[tuple[type, ...]] = set()
+
+
+def _is_sound(names: tuple[str, ...], row: Row) -> bool:
+    """Whether the cells of a row are of the types that such columns have."""
+    if not all(type(cell) in _types(name) for name, cell in zip(names, row)):
+        return False
+    _sound.add((*map(type, row),))
+    return True
+
+
+def _types(name: str) -> tuple[type, ...]:
+    if name in ("stage", "outcome", "reason", "waited", "rss_method", "method", "log"):
+        return str, type(None)
+    if name in ("flaky", "taken_back"):
+        return (bool,)
+    return int, type(None), *((float,) if name in ("company", "others_cores", "device_busy") else ())
+
+
+_ENDS = frozenset([*OUTCOMES, None])
 
 
 def _first(body: bytes) -> dict[str, Any]:
@@ -154,7 +191,7 @@ def _first(body: bytes) -> dict[str, Any]:
         record = json.loads(cut + b"}")
     except ValueError:  # a parameter may be called as these keys are
         record = json.loads(body + b"}")
-    if record["event"] != "run.started" or record.get("format") == MEASURED:
+    if record["event"] != "run.started" or record.get("format") == MEASURED or fault(record) is not None:
         raise _Odd
     known: dict[str, Any] = record
     return known
@@ -252,6 +289,7 @@ def _journal(
         "is_final": False,
         "started_us": epoch_us(first["at"]) - time_us(first),
         "stages": len(stages) if first.get("stages") is None else first["stages"],
+        "ran": sum([bool(attempts) for attempts, _, _ in found.values()]),
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
         "dirty": first.get("dirty"),

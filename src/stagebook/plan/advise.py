@@ -14,7 +14,7 @@ from stagebook import condition
 from stagebook.graph import findings
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, reasons
-from stagebook.plan.forecast import Forecast, ends, forecasts, quantile, typical
+from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
 from stagebook.plan.recommendation import Recommendation
 from stagebook.plan.sweep import TOLERANCE, Sweep
@@ -35,8 +35,13 @@ if TYPE_CHECKING:
 WORTH = 0.01
 #: Of so many stages that could start earlier every combination is looked at.
 EXACT_MAX = 6
-#: Stages of all usual runs that are simulated to find out what is worth it; beyond, all that is left counts as one.
-STAGES_MAX = 60_000
+#: Stages of all usual runs that are simulated to find out what is worth it, and runs at least; beyond, what is left is
+#: not tried one by one.
+STAGES_MAX, TRIES_MIN = 15_000, 10
+#: So many jobs are looked at, or eight a core where that is more.
+JOBS_MAX = 64
+#: Of more they are added so many at a time that there are no more lots than this.
+LOTS_MAX = 20
 #: Options that are simulated in full, the simplest first.
 CONFIRMED_MAX = 8
 #: So much may a usual run be off its median.
@@ -104,9 +109,12 @@ class _Search:
         self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
         self.units: list[Freed] = []
         self.questions: list[Freed] = []
-        self.left = max(20, STAGES_MAX // max(1, len(self.ids)))
+        #: Without a history all simulated runs are the same.
+        self.draws = sweep.sequential.draws if known.profile.runs else 1
+        self.left = max(TRIES_MIN, STAGES_MAX // max(1, len(self.ids)))
         self.is_cut = False
-        self._usual: dict[tuple[frozenset[int], int | None], float] = {}
+        self._usual: dict[tuple[tuple[int, ...], int | None], float] = {}
+        self._pipelines: dict[tuple[int, ...], Pipeline] = {}
         for unit in orders.freed(pipeline, self.asked_for):
             yes = tuple([of for of in unit.of if (self.ids[of], self.ids[unit.stage]) in accepted])
             no = tuple([of for of in unit.of if of not in yes])
@@ -154,7 +162,7 @@ class _Search:
         rows = [row.forecast for row in self.sweep.rows]
         if self.locks:  # which the sweep does not know of
             choices = [self.choice._replace(jobs=row.jobs, sequential=False) for row in rows]
-            rows = forecasts(self.pipeline, choices, self.known.basis, runs=self.sweep.sequential.draws)
+            rows = forecasts(self.pipeline, choices, self.known.basis, runs=self.draws)
         return [
             Option((), None, self.sweep.sequential),
             *(Option((), each.jobs, each) for each in rows if each.jobs > 1),
@@ -191,9 +199,8 @@ class _Search:
         return left
 
     def _may_try(self) -> bool:
-        self.left -= 1
-        self.is_cut = self.is_cut or self.left < 0
-        return self.left >= 0
+        self.is_cut = self.is_cut or self.left <= 0
+        return self.left > 0
 
     def _fastest(self, units: tuple[int, ...]) -> list[Option]:
         """All of these with the job count at which a usual run is fastest."""
@@ -210,6 +217,8 @@ class _Search:
             limit_s = self.sla_s * sequential.makespan_s / sequential.p95_s
         tried = 0
         for some in self._lots(units):
+            if self._usual_s(some) > limit_s * (1 + _NEAR):
+                continue
             for jobs in self._job_counts(some):
                 if self._usual_s(some, jobs) > limit_s * (1 + _NEAR):
                     continue
@@ -235,11 +244,18 @@ class _Search:
             every = [some for count in range(1, len(units) + 1) for some in combinations(units, count)]
             yield from sorted(every, key=lambda some: (self._changed(some), some))
             return
-        lost = {unit: self._usual_s(tuple([other for other in units if other != unit])) for unit in units[: self.left]}
+        lost: dict[int, float] = {}
+        for unit in units:
+            if not self._may_try():
+                break
+            lost[unit] = self._usual_s(tuple([other for other in units if other != unit]))
         by_worth = sorted(units, key=lambda unit: (-lost.get(unit, 0.0), unit))
-        yield from (tuple(sorted(by_worth[:count])) for count in range(1, len(by_worth) + 1))
+        step = 1 + len(units) // LOTS_MAX
+        for count in range(step, len(by_worth), step):
+            yield tuple(sorted(by_worth[:count]))
+        yield units
 
-    def _changed(self, units: Sequence[int]) -> int:
+    def _changed(self, units: tuple[int, ...]) -> int:
         """How many needs are taken away or added."""
         made = self._made(units).stages
         return sum([len(set(old.needs) ^ set(new.needs)) for old, new in zip(self.file.stages, made)])
@@ -253,27 +269,32 @@ class _Search:
 
     def _most(self, made: Pipeline) -> int:
         cap = self.choice.cap.jobs if self.choice.cap is not None else len(self.ids)
-        return max(1, min(cap, orders.width(orders.needs_of(made))))
+        width = orders.width(orders.needs_of(made))
+        return max(1, min(cap, width, max(JOBS_MAX, 8 * self.choice.cores)))
 
-    def _made(self, units: Sequence[int]) -> Pipeline:
-        return self._without([pair for unit in units for pair in _pairs(self.units[unit])])
+    def _made(self, units: tuple[int, ...]) -> Pipeline:
+        if units not in self._pipelines:
+            self._pipelines[units] = self._without([pair for unit in units for pair in _pairs(self.units[unit])])
+        return self._pipelines[units]
 
     def _without(self, pairs: Sequence[tuple[int, int]]) -> Pipeline:
         return orders.changed(self.pipeline, orders.loosened(self.needs, pairs)) if pairs else self.pipeline
 
     def _forecast(self, units: tuple[int, ...], jobs: int | None) -> Forecast:
         choice = self.choice._replace(jobs=jobs, sequential=False)
-        return forecasts(self._made(units), [choice], self.known.basis, runs=self.sweep.sequential.draws)[0]
+        return forecasts(self._made(units), [choice], self.known.basis, runs=self.draws)[0]
 
     def _usual_s(self, units: tuple[int, ...], jobs: int | None = None) -> float:
-        key = frozenset(units), jobs
+        key = units, jobs
         if key not in self._usual:
             self._usual[key] = self._run_s(self._made(units), jobs)
         return self._usual[key]
 
     def _run_s(self, made: Pipeline, jobs: int | None = None) -> float:
-        """A usual run, with as many jobs as can be of use."""
-        counts = [jobs] if jobs is not None else sorted({2, max(2, self._most(made) // 2), max(2, self._most(made))})
+        """A usual run, with as many jobs as can be of use, or about as many as there are cores."""
+        most = max(2, self._most(made))
+        counts = {jobs} if jobs is not None else {most, min(most, max(2, self.choice.cores))}
+        self.left -= len(counts)
         choices = [self.choice._replace(jobs=count, sequential=False) for count in counts]
         return min([typical(made, choice, self.known.basis).end_s for choice in choices])
 
@@ -293,12 +314,16 @@ class _Search:
         if not chosen.units:
             return
         choice = self.choice._replace(jobs=chosen.jobs, sequential=False)
-        runs = chosen.forecast.draws
+        tries = max(TRIES_MIN, STAGES_MAX // len(self.ids))
+        runs = min(self.draws, max(DRAWS_MIN, tries // (len(chosen.units) + 1)))
         [whole] = ends(made, [choice], self.known.basis, runs=runs)
-        for unit in chosen.units:
-            without = self._made([other for other in chosen.units if other != unit])
-            [lacking] = ends(without, [choice], self.known.basis, runs=runs)
-            yield said.freed(self.units[unit], *_gain(lacking, whole), made)
+        for number, unit in enumerate(chosen.units):
+            gain: tuple[float | None, float] = None, 0.5
+            if number < tries:
+                without = self._made(tuple([other for other in chosen.units if other != unit]))
+                [lacking] = ends(without, [choice], self.known.basis, runs=runs)
+                gain = _gain(lacking, whole)
+            yield said.freed(self.units[unit], *gain, made)
 
     def _coupled(self) -> Iterator[Change]:
         for each in self.coupled:

@@ -14,6 +14,7 @@ import stat
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record.line import VERSION, BrokenLine, decode, time_us
+from stagebook.record.shapes import fault
 from stagebook.record.writer import Position
 
 TYPE_CHECKING = False
@@ -104,6 +105,10 @@ class _Scan:
                 if here or any(_is_sync(later, self.run) for later in file):
                     raise self._damaged(str(broken)) from broken
                 return
+            wrong = fault(record)
+            if wrong is not None:
+                self.number -= 1
+                raise self._damaged(wrong)
             self.length += len(line)
             yield record
 

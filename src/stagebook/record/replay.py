@@ -8,12 +8,11 @@ never were what it says: then nothing can be concluded from it.
 from __future__ import annotations
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.plain import from_plain
-from stagebook.model.problem import DefectError, SurroundingsError
+from stagebook.model.problem import DefectError, InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record.line import time_us
 from stagebook.record.reader import Recording
-from stagebook.record.retelling import Header, header, pipeline_of
+from stagebook.record.retelling import ODD, Header, header, pipeline_in, pipeline_of, unfit
 from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
@@ -62,25 +61,28 @@ class Replay(NamedTuple):
 
 
 def replay(recording: Recording) -> Replay:
-    """Raises SurroundingsError if the journal is not that of a run or was written by other rules, DefectError if the
-    rules disagree with it."""
+    """Raises SurroundingsError if the journal is not that of a run, was written by other rules, or the rules disagree
+    with it."""
     records = recording.records
     if not records:
         raise SurroundingsError(f"{recording.path} holds no whole record: the run ended before anything was started")
     head = header(records[0], recording.path)
     refuse_other_rules(head.run, head.rules)
     pipeline = pipeline_of(head)
-    choice = choice_from_plain(head.choice)
-    plan = build(pipeline, choice)
-    machine = Machine(plan)
-    play = _Play(recording.path, machine)
-    for record in records:
-        if record["event"] == "run.resumed" and "plan" in record:
-            play.feed()
-            pipeline, plan = changed_plan(record, choice)
-            play = _Play(recording.path, Machine(plan))
-        play.take(record)
-    play.feed()
+    at = records[0]
+    try:
+        choice = choice_from_plain(head.choice)
+        plan = build(pipeline, choice)
+        play = _Play(recording.path, Machine(plan))
+        for at in records:
+            if at["event"] == "run.resumed" and "plan" in at:
+                play.feed()
+                pipeline, plan = changed_plan(at, choice)
+                play = _Play(recording.path, Machine(plan))
+            play.take(at)
+        play.feed()
+    except (*ODD, DefectError, InputError) as error:
+        raise unfit(recording.path, at, error) from error
     return Replay(
         head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels
     )  # fmt: skip
@@ -97,7 +99,7 @@ def refuse_other_rules(run: str, rules: int) -> None:
 
 def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:
     """The pipeline and plan with which a run went on after its file was changed, from the line `run.resumed`."""
-    pipeline = from_plain(record["plan"])
+    pipeline = pipeline_in(record)
     kept = {stage: (outcome, reason) for stage, (outcome, reason) in record["kept"].items()}
     return pipeline, replan.keep(build(pipeline, choice), kept, record["begun"])
 
@@ -198,7 +200,7 @@ class _Play:
             self._disagree(record, said, tuple(decided) if decided is not None else "no end")
 
     def _disagree(self, record: Record, said: object, decided: object) -> None:
-        raise DefectError(
+        raise SurroundingsError(
             f"{self.path}: record {record['seq']} ({record['event']} {record.get('stage', '')}) says {said}, "
             f"the rules of this version say {decided}"
         )
@@ -213,7 +215,7 @@ class _Play:
         if stage is None:
             return -1
         if stage not in self.at:
-            raise DefectError(f"{self.path}: record {record['seq']} names `{stage}`, which is not in its plan")
+            raise SurroundingsError(f"{self.path}: record {record['seq']} names `{stage}`, which is not in its plan")
         return self.at[stage]
 
 

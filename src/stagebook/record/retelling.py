@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from stagebook.model.pipeline import MEASURED, Pipeline
-from stagebook.model.problem import SurroundingsError
+from stagebook.model.problem import StagebookError, SurroundingsError
+from stagebook.model.sound import is_sound
 from stagebook.model.value import NamedTuple
 from stagebook.record import measured, publication
 from stagebook.record.clock import epoch_us
@@ -20,6 +21,9 @@ from stagebook.record.story import Story, Usage, around_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable
+
+#: What is raised where values are of their types and mean nothing together.
+ODD = (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 
 
 class Header(NamedTuple):
@@ -80,21 +84,27 @@ def pipeline_of(head: Header) -> Pipeline:
     from stagebook.model.plain import from_plain
 
     try:
-        return from_plain(head.plan)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        pipeline = from_plain(head.plan)
+    except ODD as error:
         raise SurroundingsError(f"the journal of run {head.run} holds no plan that this Stagebook can read") from error
+    if not is_sound(pipeline):
+        raise SurroundingsError(f"the journal of run {head.run} holds no plan that this Stagebook can read")
+    return pipeline
 
 
-def _pipeline_in(record: dict[str, Any]) -> Pipeline:
+def pipeline_in(record: dict[str, Any]) -> Pipeline:
     """The pipeline that a later line holds: stages that it adds, or the whole that takes the place of the first."""
     from stagebook.model.plain import from_plain
 
     try:
-        return from_plain(record["plan"])
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        pipeline = from_plain(record["plan"])
+    except ODD:
+        pipeline = None
+    if pipeline is None or not is_sound(pipeline):
         raise SurroundingsError(
             f"record {record['seq']} of run {record['run']} holds no plan that this Stagebook can read"
-        ) from error
+        )
+    return pipeline
 
 
 def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
@@ -107,17 +117,33 @@ def retell(records: Iterable[dict[str, Any]], path: str) -> Story:
     if first is None:
         raise SurroundingsError(f"{path} holds no whole record: the run ended before anything was started")
     head = header(first, path)
+    record = first
+    try:
+        story, at = _begun(head, path)
+        for record in lines:
+            _take(story, record, at)
+    except ODD as error:
+        raise unfit(path, record, error) from error
+    return story
+
+
+def unfit(path: str, record: dict[str, Any], error: Exception) -> SurroundingsError:
+    """That a record does not fit those before it, as what was made of it shows."""
+    why = f": {error}" if isinstance(error, StagebookError) else ""
+    return SurroundingsError(f"{path}: record {record['seq']} ({record['event']}) does not fit the run{why}")
+
+
+def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
+    """A story of which nothing is told yet, and the indices of its stages."""
     story = Story(
         pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
         critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
         jobs_because=head.jobs_because, policy_because=head.policy_because,
-        today=head.choice.get("today", ""), known_ms=dict(head.choice.get("durations_ms", ())),
+        today=str(head.choice.get("today", "")),
+        known_ms={stage: round(ms) for stage, ms in head.choice.get("durations_ms", ())},
         traceparent=head.traceparent,
     )  # fmt: skip
-    at = {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
-    for record in lines:
-        _take(story, record, at)
-    return story
+    return story, {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
 
 
 def usage_of(plain: dict[str, Any] | None) -> Usage | None:
@@ -154,7 +180,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     elif event == "output.published":
         story.published_by(at[record["stage"]], publication.read(record), record["early"])
     elif event == "stages.added":
-        added = _pipeline_in(record).stages
+        added = pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))
         story.added(added, record.get("edges", "needs"))
     elif event == "usage":
@@ -169,7 +195,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.warnings = list(record.get("warnings", story.warnings))
     elif event == "run.resumed" and "plan" in record:
         story.replanned(
-            _pipeline_in(record), record["critical"], record["kept"], us, epoch_us(record["at"]) - us,
+            pipeline_in(record), record["critical"], record["kept"], us, epoch_us(record["at"]) - us,
             record.get("critical_by"),
         )  # fmt: skip
         at.clear()

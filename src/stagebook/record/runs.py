@@ -16,6 +16,7 @@ from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
+from stagebook.record.shapes import fault
 from stagebook.record.state import NAME, OF_EXPERIMENT, journal_path, open_regular, run_directory, runs_directory
 from stagebook.scheduler.plan import RULES
 
@@ -85,6 +86,11 @@ def summarise(directory: str) -> Summary | None:
         return None
     if head is None or last is None:
         return _damaged(directory, file=file)
+    for record, which in ((head, "first"), (last, "last")):
+        wrong = fault(record)
+        if wrong is not None:
+            file = head["file"] if type(head.get("file")) is str else None
+            return _damaged(directory, f"its {which} record is not sound: {wrong}", file)
     return _summary(directory, head, last, is_synced)
 
 
@@ -371,7 +377,7 @@ def _members(text: str) -> dict[str, Any]:
             if text[at] != ":":
                 break
             if name in ("choice", "plan"):
-                members[name] = None
+                members[name] = {}
                 break
             value, at = scan(text, at + 1)
             text[at]  # a number that the cut may have shortened is not whole
@@ -396,9 +402,10 @@ def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool, bool]
                 record = decode(line)
             except BrokenLine:
                 continue
-            if record["event"] not in _ASIDE:
+            event = record.get("event")
+            if type(event) is not str or event not in _ASIDE:
                 return record, True, is_synced
-            is_synced = is_synced or record["event"] == "journal.synced"
+            is_synced = is_synced or event == "journal.synced"
         if start == 0 or window >= _TAIL_BYTES_MAX:
             return None, bool(lines), False
         window *= 8

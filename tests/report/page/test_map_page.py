@@ -85,6 +85,14 @@ def test_without_a_script_levels_path_and_findings_are_there() -> None:
         assert said in body
 
 
+def test_what_changes_nothing_is_closed_below_the_cards() -> None:
+    document = mapped.release()
+    document["findings"][3]["minor"] = True
+    cards, _, closed = render.render(document).partition("<details>")
+    assert 'id="finding-3"' in cards and 'id="finding-4"' not in cards
+    assert "<summary>1 more finding</summary>" in closed and 'id="finding-4"' in closed
+
+
 def test_what_is_folded_comes_unfolded_as_well_up_to_two_thousand_stages() -> None:
     assert facts(mapped.document([("a", [], 1.0)]))["open"] is None
     small, large = facts(mapped.layered(600)), facts(mapped.layered(2001))

@@ -109,7 +109,7 @@ def _view(found: Nodes) -> Facts:
             [link.need, link.node, link.style, path, link.edges] for link, path in zip(found.links, picture.paths)
         ],
         "bands": [[band.x, band.width, band.label] for band in picture.bands],
-        "badges": [[badge.number, badge.code, badge.x, badge.y, badge.paths] for badge in picture.badges],
+        "badges": [[badge.number, badge.code, badge.x, badge.y, badge.paths, badge.label] for badge in picture.badges],
         "width": picture.width,
         "height": picture.height,
     }  # fmt: skip
