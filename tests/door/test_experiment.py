@@ -12,7 +12,7 @@ from tests.door import waiting
 from tests.door.place import Place, noted
 
 INDEPENDENT = {"a": "sleep 0.12", "b": "sleep 0.12"}
-CHAIN = {"a": "true", "b": {"run": "true", "needs": "a"}}
+CHAIN = {"a": 'test -z "$STAGEBOOK_EXPERIMENT"', "b": {"run": "true", "needs": "a"}}
 
 
 def folder(place: Place) -> Path:
@@ -60,6 +60,7 @@ def test_r107_a_chain_shows_no_difference_and_every_run_is_marked(place: Place) 
     for record in ledger(place):
         mark = json.loads((place.runs_folder / record["run"] / "experiment").read_text())
         assert mark["experiment"] == folder(place).name and mark["arm"] == record["arm"]
+        assert place.journal(record["run"])[0]["experiment"] == folder(place).name
 
 
 def test_the_order_is_random_by_the_seed_and_warm_ups_are_apart(place: Place) -> None:

@@ -40,7 +40,7 @@ def test_all_that_reads_it_goes_on_reading_it_and_a_new_run_lets_it_rest(place: 
     run = begun_before(place)
     shown = place.show(run)
     assert (shown["state"], outcomes(shown)) == ("interrupted", {"a": "success", "b": None})
-    for words in (["timeline", run], ["runs"], ["logs", run], ["stats"]):
+    for words in (["timeline", run], ["runs"], ["logs", run], ["stats", "a"]):
         done = place.run(*words)
         assert done.code == 0, (words, done)
     place.pipeline({"a": noted(), "b": {"run": noted(), "needs": "a"}})
