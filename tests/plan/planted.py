@@ -21,7 +21,7 @@ class Planted(NamedTuple):
 
     def write(self, folder: Path, prefix: str = "") -> dict[str, Any]:
         """The files in a folder, and the stages as the native format has them; `prefix` is the folder's name from the
-        pipeline's on, with a slash."""
+        pipeline's on."""
         for name, text in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,12 +35,12 @@ class Planted(NamedTuple):
         for name, (command, inputs, outputs) in self.stages.items():
             stage: dict[str, Any] = {
                 "run": command,
-                "inputs": [prefix + each for each in inputs],
-                "outputs": [prefix + each for each in outputs],
+                "inputs": inputs,
+                "outputs": outputs,
                 "duration": self.duration,
             }
             if prefix:
-                stage["dir"] = prefix.rstrip("/")
+                stage["dir"] = prefix
                 name = f"{self.name}-{name}"
             stage["needs"] = [before] if before else []
             made[name] = stage
@@ -203,7 +203,19 @@ PLANTED = [
     ),
 ]
 
+#: They say that they read what they change, so no run of them ends well.
+UNSOUND = ("deletion", "in-place-edit", "rename", "edit-of-an-input-by-a-script", "mode", "through-a-link")
+
 PLANTED += [
+    planted("undeclared-deletion", "rm -f stale", "test ! -e stale", {"stale": ""}),
+    planted(
+        "undeclared-edit",
+        "sed -i s/old/new/ settings.txt",
+        "grep new settings.txt >> two.out",
+        {"settings.txt": "old\n"},
+        two=["settings.txt"],
+    ),
+    planted("undeclared-rename", "mv raw ready", "cat ready >> two.out", {"raw": "r\n"}),
     planted("all-below", "true", "grep -rlw a --exclude=two.out --exclude-dir='.stage*' > two.out || true"),
     planted("whole-folder", "true", "ls > two.out"),
     scripts(

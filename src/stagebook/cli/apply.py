@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.native import patch
+from stagebook.formats.native import cache, patch
 from stagebook.model.problem import InputError, Problem, SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.advise import Advised
@@ -25,6 +25,8 @@ def apply(pipeline: Pipeline, advised: Advised) -> dict[str, Any]:
     edits = edits_of(pipeline, advised)
     with open(pipeline.file, "rb") as file:
         before = file.read()
+    if cache.digest(before) != pipeline.digest:
+        _changed(pipeline.file)
     after = patch.patched(before, pipeline.file, edits)
     if after != before:
         _replace(pipeline.file, before, after)
@@ -52,6 +54,11 @@ def _words(edits: patch.Edits) -> list[str]:
     return said + ([f"limits.jobs is {edits.jobs}"] if edits.jobs is not None else [])
 
 
+def _changed(path: str) -> NoReturn:
+    text = f"{path} was changed meanwhile; nothing was written, try again"
+    raise InputError(text, [Problem(path, 0, 0, "changed", "error", text)])
+
+
 def _replace(path: str, before: bytes, after: bytes) -> None:
     target = os.path.realpath(path)
     draft = f"{target}.{os.getpid()}.tmp"
@@ -66,8 +73,7 @@ def _replace(path: str, before: bytes, after: bytes) -> None:
                 os.fsync(out.fileno())
             with open(target, "rb") as file:
                 if file.read() != before:
-                    text = f"{path} was changed meanwhile; nothing was written, try again"
-                    raise InputError(text, [Problem(path, 0, 0, "changed", "error", text)])
+                    _changed(path)
             os.replace(draft, target)
         except BaseException:
             os.unlink(draft)

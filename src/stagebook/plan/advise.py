@@ -109,6 +109,8 @@ class _Search:
         self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
         self.units: list[Freed] = []
         self.questions: list[Freed] = []
+        #: Without a history all simulated runs are the same.
+        self.draws = sweep.sequential.draws if known.profile.runs else 1
         self.left = max(TRIES_MIN, STAGES_MAX // max(1, len(self.ids)))
         self.is_cut = False
         self._usual: dict[tuple[tuple[int, ...], int | None], float] = {}
@@ -160,7 +162,7 @@ class _Search:
         rows = [row.forecast for row in self.sweep.rows]
         if self.locks:  # which the sweep does not know of
             choices = [self.choice._replace(jobs=row.jobs, sequential=False) for row in rows]
-            rows = forecasts(self.pipeline, choices, self.known.basis, runs=self.sweep.sequential.draws)
+            rows = forecasts(self.pipeline, choices, self.known.basis, runs=self.draws)
         return [
             Option((), None, self.sweep.sequential),
             *(Option((), each.jobs, each) for each in rows if each.jobs > 1),
@@ -280,7 +282,7 @@ class _Search:
 
     def _forecast(self, units: tuple[int, ...], jobs: int | None) -> Forecast:
         choice = self.choice._replace(jobs=jobs, sequential=False)
-        return forecasts(self._made(units), [choice], self.known.basis, runs=self.sweep.sequential.draws)[0]
+        return forecasts(self._made(units), [choice], self.known.basis, runs=self.draws)[0]
 
     def _usual_s(self, units: tuple[int, ...], jobs: int | None = None) -> float:
         key = units, jobs
@@ -312,13 +314,16 @@ class _Search:
         if not chosen.units:
             return
         choice = self.choice._replace(jobs=chosen.jobs, sequential=False)
-        stages = len(self.ids) * (len(chosen.units) + 1)
-        runs = min(chosen.forecast.draws, max(DRAWS_MIN, STAGES_MAX // stages)) if self.known.profile.runs else 1
+        tries = max(TRIES_MIN, STAGES_MAX // len(self.ids))
+        runs = min(self.draws, max(DRAWS_MIN, tries // (len(chosen.units) + 1)))
         [whole] = ends(made, [choice], self.known.basis, runs=runs)
-        for unit in chosen.units:
-            without = self._made(tuple([other for other in chosen.units if other != unit]))
-            [lacking] = ends(without, [choice], self.known.basis, runs=runs)
-            yield said.freed(self.units[unit], *_gain(lacking, whole), made)
+        for number, unit in enumerate(chosen.units):
+            gain: tuple[float | None, float] = None, 0.5
+            if number < tries:
+                without = self._made(tuple([other for other in chosen.units if other != unit]))
+                [lacking] = ends(without, [choice], self.known.basis, runs=runs)
+                gain = _gain(lacking, whole)
+            yield said.freed(self.units[unit], *gain, made)
 
     def _coupled(self) -> Iterator[Change]:
         for each in self.coupled:

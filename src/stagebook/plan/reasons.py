@@ -99,7 +99,8 @@ class Reasons:
 
     # Changes
 
-    def freed(self, freed: Freed, saves_s: float, share: float, made: Pipeline) -> Change:
+    def freed(self, freed: Freed, saves_s: float | None, share: float, made: Pipeline) -> Change:
+        """`saves_s`: beside all other changes; None where that was not tried."""
         stage, gone, names = self._named(freed)
         if freed.evidence == "declared":
             text = f"neither reads, makes or names what the other makes: {stage.id}, {names}"
@@ -111,7 +112,9 @@ class Reasons:
         return self._edges(stage, made)._replace(
             stages=(stage.id, *gone),
             change=f"start {stage.id} earlier: it needs nothing of {names}",
-            why=f"saves ~{span(saves_s)} in the simulated run",
+            why="saves time together with the others"
+            if not saves_s
+            else f"saves ~{span(saves_s)} in the simulated run",
             saves_s=saves_s,
             evidence=(evidence,),
             confidence=confidence(share, self.runs),
