@@ -19,7 +19,7 @@ stages:
   cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
 """
 #: keys under these are names of the user's
-NAMES = {"waiting_by", "matrix"}
+NAMES = {"waiting_by", "matrix", "utilisation", "waits_s"}
 
 
 def keys(value: Any) -> Iterator[str]:
@@ -49,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["show", "last"],
         ["runs"],
         ["map"],
+        ["plan", "--scale", "cell=3", "--arrivals", "9/h"],
         ["map", "--diff", "other.yaml"],
         ["flaky"],
         ["lint"],

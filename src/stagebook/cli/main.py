@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "compare two runs: what got slower, what had been changed"),
     "history": ("history", "rebuild, prune or export the index of all runs"),
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
-    "plan": ("plan", "set recorded use against limits, and recommend jobs"),
+    "plan": ("plan", "what more jobs would gain, what to change, and what if"),
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-#: Silence for so long, then a line that often.
-QUIET_S, EVERY_S = 1.0, 5.0
+#: Silence for so long, then a line that often; where nobody sits before it, the latter from the beginning.
+QUIET_S, EVERY_S = 1.0, 10.0
 
 
 class Patience:
@@ -32,7 +32,7 @@ class Patience:
     def __enter__(self) -> Patience:
         if self._speaks:
             self._before = signal.signal(signal.SIGALRM, self._say)
-            signal.setitimer(signal.ITIMER_REAL, QUIET_S, EVERY_S)
+            signal.setitimer(signal.ITIMER_REAL, QUIET_S if sys.stderr.isatty() else EVERY_S, EVERY_S)
         return self
 
     def __exit__(self, *_: object) -> None:

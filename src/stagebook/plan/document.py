@@ -106,7 +106,7 @@ def _stage(stage: StageProfile, slack_s: float) -> dict[str, Any]:
         "stage": stage.stage, "source": stage.source, "runs": stage.runs, "p50_s": stage.median_s,
         "p10_s": quantile(ascending, 0.1) if ascending else None,
         "p90_s": quantile(ascending, 0.9) if ascending else None,
-        "slack_s": slack_s, "cores": stage.cores, "disk": stage.disk, "contention": stage.gamma,
+        "slack_s": max(0.0, slack_s), "cores": stage.cores, "disk": stage.disk, "contention": stage.gamma,
         "max_rss_bytes": stage.rss_bytes, "failed": stage.failed, "ran": stage.ran, "trend": stage.trend,
     }  # fmt: skip
 

@@ -17,8 +17,8 @@ _LEAST_S = 0.0005
 
 def render(found: Mapping[str, Any], style: Style) -> list[str]:
     """Lines for a terminal, the verdict first."""
-    lines = [style.paint(line, "bold") for line in wrap(_verdict(found), style.width - 1)]
-    lines += [line for said in _more(found) for line in wrap(said, style.width - 1)]
+    lines = [style.paint(line, "bold") for line in wrap(style.plain(_verdict(found)), style.width - 1)]
+    lines += [line for said in _more(found) for line in wrap(style.plain(said), style.width - 1)]
     lines += ["", *_table(found["pipelines"], style)]
     return lines
 
@@ -35,8 +35,8 @@ def _verdict(found: Mapping[str, Any]) -> str:
         added = "; ".join([_added(other, found["per_h"] is None) for other in others])
         return f"Sharing {runners} with {harmless(first['pipeline'])}: {added}."
     return (
-        f"{runners[:1].upper()}{runners[1:]} keep up with {_rate(found['per_h'])}: a run takes ~{span(first['run_s'])} "
-        f"instead of ~{span(first['alone_s'])} alone."
+        f"{runners} {'keeps' if found['runners'] == 1 else 'keep'} up with {_rate(found['per_h'])}: "
+        f"a run takes ~{span(first['run_s'])} instead of ~{span(first['alone_s'])} alone."
     )
 
 

@@ -30,14 +30,14 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
         lines += ["", *arrivals.render(plan["arrivals"], style)] if lines else arrivals.render(plan["arrivals"], style)
     if lines:
         return [style.plain(line) for line in [*lines, "", *_standing(plan, style)]]
-    lines += [style.paint(line, "bold") for line in wrap(_verdict(plan), style.width - 1)]
+    lines += [style.paint(line, "bold") for line in _wrapped(_verdict(plan), style)]
     second = _second(plan)
-    lines += wrap(second, style.width - 1) if second else []
+    lines += _wrapped(second, style) if second else []
     lines += ["", *sweep(plan["sweep"], plan, style)]
     if found["sweep"] is not None:
         lines += [
             "",
-            *wrap("with the changes below:", style.width - 1),
+            *_wrapped("with the changes below:", style),
             *sweep(found["sweep"], plan, style, knee=False),
         ]
     for number, change in enumerate([*found["changes"], *found["kept"]], 1):
@@ -175,7 +175,7 @@ def _legend(
             text = (
                 f"{row['jobs']} jobs take {-row['gain']:.0%} longer than {before['jobs']}: as simulated, not smoothed"
             )
-            lines += wrap(text.replace("%", " %"), style.width - 1)
+            lines += _wrapped(text.replace("%", " %"), style)
     return lines
 
 
@@ -217,8 +217,8 @@ def _what_if(found: Mapping[str, Any], plan: Mapping[str, Any], style: Style) ->
     was = old.get(knee, most)
     supposed = harmless(", ".join(found["supposed"]))
     verdict = f"With {supposed}: ~{span(row['makespan_s'])} instead of ~{span(was['makespan_s'])} at {knee} jobs."
-    lines = [style.paint(line, "bold") for line in wrap(verdict.replace(" 1 jobs", " 1 job"), style.width - 1)]
-    lines += wrap(_bottleneck(found), style.width - 1)
+    lines = [style.paint(line, "bold") for line in _wrapped(verdict.replace(" 1 jobs", " 1 job"), style)]
+    lines += _wrapped(_bottleneck(found), style)
     form = Form(round(min(before["sequential_s"], found["sequential_s"]) * SECOND))
 
     def text(seconds: float) -> str:
@@ -275,24 +275,26 @@ def _change(number: int, change: Mapping[str, Any], style: Style) -> list[str]:
         saves = f"would save {span(change['saves_s'])}" if change["saves_s"] else ""
     elif change["kind"] == "sequential":
         saves = "stays sequential"
-    head = wrap(f"{number}  {harmless(change['change'])}", max(20, width - len(saves) - 2))
+    head = wrap(style.plain(f"{number}  {harmless(change['change'])}"), max(20, width - len(saves) - 2))
     head[0] = f"{pad(head[0], width - len(saves))}{saves}" if saves else head[0]
+    said = [change["why"]]
+    said += [
+        f"evidence {each['source']}: {each['text']}" for each in change["evidence"] if each["text"] != change["why"]
+    ]
+    said += [f"check first: {change['check']}"] if change["check"] else []
     lines = head[:1] + [f"   {line}" for line in head[1:]]
-    lines += [f"     {line}" for line in wrap(harmless(change["why"]), width - 5)]
-    for each in change["evidence"]:
-        if each["text"] != change["why"]:
-            said = f"evidence {each['source']}: {harmless(each['text'])}"
-            lines += [f"     {line}" for line in wrap(said, width - 5)]
-    if change["check"]:
-        lines += [f"     {line}" for line in wrap(f"check first: {harmless(change['check'])}", width - 5)]
-    return lines
+    return lines + [f"     {line}" for each in said for line in _wrapped(harmless(each), style, 5)]
 
 
 def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
     if not applied["edits"]:
-        return wrap(f"nothing to apply: {harmless(applied['file'])} is as recommended", style.width - 1)
-    lines = wrap(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style.width - 1)
+        return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended", style)
+    lines = _wrapped(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style)
     return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+
+
+def _wrapped(text: str, style: Style, indent: int = 0) -> list[str]:
+    return wrap(style.plain(text), style.width - 1 - indent)
 
 
 # What it stands on ------------------------------------------------------------------------------------------------
@@ -350,11 +352,11 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
         said += f"; runs in parallel were predicted within {profile['error']:.0%} (median)".replace("%", " %")
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
-    lines = wrap(said, style.width - 1)
+    lines = _wrapped(said, style)
     for lack in profile["lacks"]:
-        lines += wrap(f"not known: {harmless(lack)}", style.width - 1)
+        lines += _wrapped(f"not known: {harmless(lack)}", style)
     for each in profile["assumed"]:
-        lines += wrap(f"assumed: {harmless(each)}", style.width - 1)
+        lines += _wrapped(f"assumed: {harmless(each)}", style)
     return lines
 
 

@@ -1,0 +1,106 @@
+"""What `plan` looks like, to the cell: sweep, recommendation, what if, many runs; wide, narrow and in ASCII."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.report import golden
+from tests.report.plans import arrivals, fifty, met, release, rows, stage
+
+from stagebook.report.harmless import cells
+from stagebook.report.plan import render
+from stagebook.report.style import Style
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan(width: int) -> None:
+    golden.check(f"plan-{width}", render(release(), Style(width=width)))
+
+
+def test_a_plan_in_ascii_without_colours() -> None:
+    lines = render(release(), Style(ascii=True, width=80), is_open=True)
+    golden.check("plan-80-ascii", lines)
+    assert all(line.isascii() and "\x1b" not in line for line in lines)
+
+
+def test_colours_add_nothing_but_colour() -> None:
+    painted = render(release(), Style(color=True, width=80))
+    assert [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in painted] == render(release(), Style())
+
+
+def test_what_is_known_of_each_stage_is_shown_when_asked_for() -> None:
+    golden.check("plan-open-140", render(release(), Style(width=140), is_open=True))
+    assert not any("p10 to p90" in line for line in render(release(), Style(width=140)))
+
+
+def test_what_if_stands_side_by_side_with_what_is() -> None:
+    golden.check("plan-what-if-80", render(release(what_if=fifty()), Style(width=80)))
+
+
+def test_runs_that_keep_up_and_runs_that_do_not() -> None:
+    grows = arrivals(per_h=30.0, used=2.12, grows=True, grows_per_h=15.9)
+    lines = [
+        *render(release(arrivals=arrivals()), Style(width=80)), "",
+        *render(release(arrivals=grows), Style(width=80)), "",
+        *render(release(arrivals=arrivals(met("release", 12.0), met("nightly", 65.0))), Style(width=110)), "",
+        *render(release(arrivals=arrivals(used=0.97, own=False, scarce="pool:db")), Style(width=80)),
+    ]  # fmt: skip
+    golden.check("plan-arrivals", lines)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 72, 80, 100, 120, 200])
+@pytest.mark.parametrize("ascii", [False, True])
+def test_no_line_is_wider_than_the_terminal(width: int, ascii: bool) -> None:
+    several = arrivals(met("release", 12.0), met("nightly-of-everything", 65.0))
+    for plan in (release(), release(what_if=fifty()), release(arrivals=several)):
+        lines = render(plan, Style(ascii=ascii, width=width), is_open=True)
+        assert [line for line in lines if cells(line) >= width] == []
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_names_that_would_act_only_show(width: int) -> None:
+    bad = "\x1b[2J\u202ename\n"
+    plan = release()
+    plan["profile"]["stages"][0] = stage(bad, 3, 0)
+    plan["profile"]["lacks"], plan["profile"]["assumed"] = [bad], [bad]
+    plan["knee"]["binds"] = [f"pool:{bad}"]
+    for change in (*plan["recommendation"]["changes"], *plan["recommendation"]["kept"]):
+        change |= {"change": bad, "why": bad, "check": bad, "evidence": [{"source": "none", "n": 0, "text": bad}]}
+    plan["recommendation"]["reasons"] = [bad, bad]
+    plan["applied"] = {"file": bad, "edits": [bad], "diff": f"-{bad}"}
+    what_if = fifty() | {"supposed": [bad], "knee": fifty()["knee"] | {"binds": [f"pool:{bad}"]}}
+    for each in (plan, plan | {"what_if": what_if}, plan | {"arrivals": arrivals(met(bad), met(bad, 3.0))}):
+        text = "".join(render(each, Style(width=width), is_open=True))
+        assert text.isprintable() and "\\x1b" in text
+
+
+def test_what_is_not_monotone_is_shown_and_said() -> None:
+    plan = release(sweep=rows((1, 100, 101), (2, 60, 61), (4, 70, 72), (8, 55, 56), sequential_s=100))
+    plan["knee"]["jobs"] = 8
+    text = " ".join(render(plan, Style(width=80)))
+    assert "4 jobs take 17 % longer than 2: as simulated, not smoothed" in text and "1 m 10 s" in text
+
+
+@pytest.mark.parametrize(
+    ("p95_s", "makespan_s", "word"), [(590, 500, "held"), (610, 590, "at risk"), (700, 650, "missed")]
+)
+def test_the_sla_is_held_at_risk_or_missed(p95_s: float, makespan_s: float, word: str) -> None:
+    plan = release(
+        sweep=rows((1, makespan_s, p95_s), sequential_s=makespan_s), knee={"jobs": 1, "binds": [], "waits_s": {}}
+    )
+    plan["recommendation"]["sweep"] = None
+    assert any(line.startswith("   1 ") and f" {word} ◀" in line for line in render(plan, Style(width=80)))
+
+
+def test_a_cost_has_a_column_only_where_there_is_one() -> None:
+    plan = release()
+    assert not any("cost" in line for line in render(plan, Style()))
+    plan["sweep"][0]["cost"] = 0.15
+    assert any(line.endswith("cost") for line in render(plan, Style(width=80)))
+
+
+@pytest.mark.parametrize("more", [{"sweep": rows((1, 0.0004, 0.0005), sequential_s=0.0004)}, {}])
+def test_next_to_no_time_has_its_row_too(more: dict[str, Any]) -> None:
+    plan = release(sla=None, knee={"jobs": 1, "binds": [], "waits_s": {}}, **more)
+    assert any("1.00×" in line for line in render(plan, Style(width=80)))
