@@ -3,6 +3,7 @@ with figures. What to recommend is `advise`'s."""
 
 from __future__ import annotations
 
+import os
 from shlex import quote
 
 from stagebook.graph import coupling
@@ -146,12 +147,14 @@ class Reasons:
 
     def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
         """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
-        file = self.pipeline.file.rpartition("/")[2]
+        folder, _, file = self.pipeline.file.rpartition("/")
         named = "" if file == "stagebook.yaml" else f" {quote(file)}"
         skipped = " ".join([f"--skip {quote(each)}" for each in dict.fromkeys(each.id for each in without)])
+        run = f'cd "$copy" && stagebook run{named} --until {quote(stage.id)} {skipped}'
+        if _is_in_git(folder):
+            return f'copy=$(mktemp -d) && git -C {quote(folder)} archive HEAD | tar -x -C "$copy" && {run}'
         return (
-            'copy=$(mktemp -d) && git archive HEAD | tar -x -C "$copy" && cd "$copy" && '
-            f"stagebook run{named} --until {quote(stage.id)} {skipped}"
+            f'copy=$(mktemp -d) && cp -R {quote(folder)}/. "$copy" && {run}  # first remove there what runs have made'
         )
 
     def splits(self, found: Sequence[Suite], made: Pipeline, choice: Choice) -> list[Change]:
@@ -243,7 +246,7 @@ class Reasons:
             yield f"one by one takes ~{span(takes_s)}, within the SLA of {span(self.sla_s)}: change nothing"
         else:
             saves = (takes_s - best_s) / takes_s if takes_s else 0.0
-            gain = f"the best saves {saves:.0%}" if saves > 0.004 else "nothing would be faster"
+            gain = f"the best saves {_percent(saves)}" if saves > 0.004 else "nothing would be faster"
             yield f"stay sequential: ~{span(takes_s)} one by one, {gain}"
         if kept:
             why = "; ".join([f"{change.change} ({change.why})" for change in kept[:3]])
@@ -255,11 +258,11 @@ class Reasons:
         gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
         one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
         if gain > 0.004:
-            said = f"{one} {gain:.0%} more"
+            said = f"{one} {_percent(gain)} more"
         elif gain > -0.01:
             said = f"{one} nothing more"
         else:
-            said = f"{other} {-gain:.0%} longer"
+            said = f"{other} {_percent(-gain)} longer"
         binds = self._binds(gain)
         yield f"{plural(more.jobs, 'job')} {said}" + (f": {binds}" if binds else "")
 
@@ -295,3 +298,15 @@ class Reasons:
             else sum([wall_s * each.waiting for wall_s, each in asked]) / taught.waiting,
         }
         return max(short, key=lambda name: short[name] / whole_s)
+
+
+def _is_in_git(folder: str) -> bool:
+    while folder:
+        if os.path.exists(f"{folder}/.git"):
+            return True
+        folder = folder.rpartition("/")[0]
+    return False
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")

@@ -94,9 +94,8 @@ def _change(suite: Suite, parts: int, saves_s: float, pipeline: Pipeline, index:
         "split",
         (suite.stage,),
         f"split the tests of {suite.stage} in {parts}, each paying its own set-up of ~{span(suite.setup_s)}",
-        f"saves ~{span(saves_s)} in the simulated run; written by hand, in the file: "
-        f"split: {{list: COMMAND that prints the tests, run: {said.splitlines()[0][:60]} … $STAGEBOOK_SPLIT, "
-        f"shards: {parts}, report: its report}} instead of run",
+        f"saves ~{span(saves_s)} in the simulated run; by hand: instead of `run`, "
+        f"split: {{list: …, run: {(said.splitlines() or [""])[0][:60]} …, shards: {parts}, report: …}}",
         saves_s,
         (Evidence("history", suite.runs, of_tests),),
         confidence(1.0, suite.runs),
