@@ -170,12 +170,10 @@ class Independence:
                     return f"one names {place}, which may be {made} of the other"
         if mine.writes_at_large:
             for place in sorted((mine.reads - mine.scripts) | mine.writes):
-                if (
-                    self.places.meet(place, mine.outputs) is None
-                    and self.places.meet(place, mine.inputs) is not None
-                    and (read := self.places.meet(place, theirs.inputs)) is not None
-                ):
-                    return f"a script names {read}, which the other reads, and may change it"
+                for glob in mine.inputs:
+                    is_read = self.places.meet(place, [glob]) and self.places.meet(place, mine.outputs) is None
+                    if is_read and (read := self.places.meet(glob, theirs.inputs, False)) is not None:
+                        return f"a script names {read}, which the other reads, and may change it"
         if mine.makes_folders and not theirs.makes_folders:
             shared = _folders(mine) & _folders(theirs)
             if shared:
