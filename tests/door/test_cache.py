@@ -302,3 +302,24 @@ def test_r067_a_run_killed_while_it_keeps_outputs_leaves_nothing_half(new_place:
             assert at > 3
             return
     raise AssertionError("the fault was met every time")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_what_is_no_file_in_the_place_of_an_object_is_damage(built: Place, kind: str) -> None:
+    path = object_path(built, b"four")
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(built.folder / "src")
+    (built.folder / "dist" / "app").unlink()
+    done = built.run("cache", "restore", "build")
+    assert (done.code, done.err.count("\n")) == (4, 1), done
+    assert f"{path} is no regular file" in done.err
+    assert not (built.folder / "dist" / "app").exists()
+    done = built.run("cache", "verify")
+    assert done.code == 1
+    assert f"corrupt: expected {blake3(b'four').hexdigest()}" in done.out
+    assert "2 objects, 8 B: 1 damaged" in done.out
+    assert not path.is_symlink() and not path.exists()
+    assert (built.folder / "src").read_text() == "four"

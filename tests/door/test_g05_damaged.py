@@ -7,6 +7,7 @@ import json
 import random
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
+from zlib import crc32
 
 import pytest
 from tests.door.place import SCALE, Document, Place, noted
@@ -229,3 +230,42 @@ def test_g05_resume_begins_no_new_run_where_the_latest_is_damaged(place: Place) 
     assert (place.began(), len(place.run_ids())) == (["a", "b"], 1)
     assert place.run("run", "--only", "a").code == 0
     assert place.run("run", "--resume", "--only", "a").code == 0, "a later run is there"
+
+
+def forge(path: Path, event: str, key: str, value: Any) -> int:
+    """Put a value into the first line of an event, as somebody would who knows how lines are sealed; its number."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if f'"event":"{event}"'.encode() in line)
+    record = {**json.loads(lines[at]), key: value}
+    del record["crc"]
+    body = json.dumps(record, separators=(",", ":"))[:-1].encode()
+    lines[at] = body + b',"crc":"%08x"}\n' % crc32(body)
+    path.write_bytes(b"".join(lines))
+    return at + 1
+
+
+@pytest.mark.parametrize(
+    ("event", "key", "value"),
+    [
+        ("run.started", "at", "9999-12-31T23:59:59+14:00"),
+        ("run.ended", "wall_s", [1]),
+        ("stage.started", "attempt", 10**23),
+        ("stage.started", "log", "../../../../../../etc/passwd"),
+    ],
+)
+def test_g05_a_forged_journal_is_damage_and_hides_no_other(place: Place, event: str, key: str, value: Any) -> None:
+    place.pipeline([{"ok": "true"}])
+    for _ in range(2):
+        assert place.run("run").code == 0
+    whole, run = place.run_ids()
+    number = forge(place.journal_path(run), event, key, value)
+    for words in (("show", run), ("timeline", run), ("diff", whole, run), ("logs", run)):
+        done = place.run(*words)
+        assert done.code == 4, done
+        assert str(place.journal_path(run)) in done.err
+        assert f"record {number} " in done.err or number == 1
+    assert place.run("history", "rebuild").code in (0, 1, 4)
+    for words in (("runs", "--json"), ("stats", "ok"), ("flaky",), ("history", "export"), ("runs", "--stage", "ok")):
+        done = place.run(*words)
+        assert done.code == 0, done
+    assert whole in place.run("runs", "--stage", "ok", "--json").out

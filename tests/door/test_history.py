@@ -499,3 +499,27 @@ def keys(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from keys(inner)
+
+
+def test_what_a_damaged_database_cannot_tell_is_left_out_of_a_new_one(place: Place) -> None:
+    import shutil
+    import sqlite3
+
+    week(place)
+    assert place.run("stats", "unit").code == 0
+    gone = place.run_ids()[:2]
+    for run in gone:
+        shutil.rmtree(place.journal_path(run).parent)
+    path = place.folder / ".stagebook" / "history.db"
+
+    def spoil(which: str) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"UPDATE runs SET run = x'ff' WHERE run {which}")
+        connection.close()
+
+    spoil(f"= '{gone[0]}'")
+    assert place.run("history", "rebuild", "--json").json["runs"] == 5
+    assert place.run("stats", "unit", "--json").json["runs"] == 6, "one of a run that is gone is still readable"
+    spoil(f"= '{gone[1]}'")
+    done = place.run("stats", "unit", "--json")
+    assert (done.code, done.json["runs"]) == (0, 5), "made anew by itself"

@@ -376,3 +376,34 @@ def test_diff_blames_the_stage_that_was_up_to_date_before(place: Place) -> None:
     (slower,) = place.run("diff", before, after, "--json").json["slower"]
     assert (slower["stage"], slower["before_s"]) == ("slow", None)
     assert slower["change_s"] == slower["after_s"]
+
+
+def test_what_another_stage_published_is_no_output_of_one_whose_glob_matches_it(place: Place) -> None:
+    one = {"run": noted("mkdir -p d; echo 1 > d/1"), "inputs": ["a"], "outputs": ["d/1"]}
+    two = {"run": noted("echo 2 > d/2"), "inputs": ["b"], "outputs": ["d/*"], "needs": "one"}
+    place.write("a", "a")
+    place.write("b", "b")
+    place.pipeline({"one": one, "two": two})
+    assert place.run("run").code == 0
+    assert "up to date with" in place.run("why", "two").out
+    for _ in range(2):
+        assert {each["outcome"] for each in place.run("run", "--json").json["stages"]} == {"skip"}
+    (place.folder / "d" / "3").write_text("of nobody")
+    assert "output changed: d/3" in place.run("why", "two").out
+    (place.folder / "d" / "3").unlink()
+    (place.folder / "d" / "2").write_text("other")
+    assert outcomes(place.run("run", "--json").json) == {"one": "skip", "two": "success"}
+
+
+@pytest.mark.parametrize("where", ["m.py", "lib/m.py", "lib/m/__init__.py"])
+def test_the_module_of_a_python_stage_belongs_to_its_key(place: Place, where: str) -> None:
+    (place.folder / where).parent.mkdir(parents=True, exist_ok=True)
+    place.write("def f(): pass\n", where)
+    place.write("a", "a")
+    place.pipeline({"call": {"python": "m:f", "inputs": ["a"], "env": {"PYTHONPATH": "lib"}}})
+    assert outcomes(place.run("run", "--json").json) == {"call": "success"}
+    assert outcomes(place.run("run", "--json").json) == {"call": "skip"}
+    place.write("def f(): print(1)\n", where)
+    assert "module changed" in place.run("why", "call").out
+    assert outcomes(place.run("run", "--json").json) == {"call": "success"}
+    assert outcomes(place.run("run", "--json").json) == {"call": "skip"}

@@ -10,6 +10,8 @@ from tests.plan.past import DAY_US, NOW_US, RELEASE, Did, Past, pipeline, stage
 
 from stagebook.history import queries, store
 from stagebook.history.queries import Wanted
+from stagebook.report import trend
+from stagebook.report.style import Style
 
 
 @pytest.fixture
@@ -93,6 +95,19 @@ def test_a_trend_says_a_change_only_where_it_is_shown(past: Past) -> None:
     (build,) = store.ask(past.state, lambda connection: queries.trend(connection, Wanted("release", stage="build"), 10))
     assert build["change"]["wall"] is None
     assert build["wall_s"]["n"] == 30
+
+
+def test_a_trend_holds_runs_against_each_other_in_which_as_much_ran(past: Past) -> None:
+    """Half of the later runs were of one stage only, which takes a tenth."""
+    for day in range(24):
+        both = (Did("build", 0, 60), Did("unit", 60, 600 + day % 2))
+        past.run(RELEASE, NOW_US + (day + 1) * DAY_US, *both[: 1 if day > 11 and day % 2 else 2])
+    (release,) = store.ask(past.state, lambda connection: queries.trend(connection, Wanted("release"), 24))
+    assert release["change"]["wall"] == "none shown"
+    assert release["change"]["ran"] == 2
+    assert [release["change"][half]["wall_s"]["n"] for half in ("before", "after")] == [12, 6]
+    told = "\n".join(trend.render([release], Style(width=200), 5))
+    assert "(12 and 6 successes in which 2 stages ran)" in told
 
 
 def test_company_has_three_words() -> None:

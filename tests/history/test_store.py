@@ -61,7 +61,9 @@ def test_it_is_made_and_then_only_what_is_new_is_read(past: Past, monkeypatch: p
     assert counts(past.state, voice) == WHOLE
     read: list[str] = []
     real = indexing.reading.read
-    monkeypatch.setattr(indexing.reading, "read", lambda directory: (read.append(directory), real(directory))[1])
+    monkeypatch.setattr(
+        indexing.reading, "read", lambda directory, *more: (read.append(directory), real(directory, *more))[1]
+    )
     assert counts(past.state, voice) == WHOLE
     assert read == []
     path = past.run(RELEASE, NOW_US, *ROWS)
@@ -182,7 +184,7 @@ def test_the_revisions_lead_to_the_tables_of_this_version(past: Past) -> None:
 #: What each revision added: columns by table, indices, tables.
 ADDED: dict[int, tuple[dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]] = {
     4: (
-        {"runs": ("others_cores", "autogroup"),
+        {"runs": ("others_cores", "autogroup", "ran"),
          "stages": ("delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes")},
         ("runs_file",), (),
     ),

@@ -66,7 +66,7 @@ def difference(before: Last | None, now: Mapping[str, Any]) -> list[str]:
     said = [] if before.ended else [NOT_ENDED]
     said += _files(was["inputs"], now["inputs"])
     for name, words in _WORDS.items():
-        if was.get(name) != now[name]:
+        if was.get(name) != now.get(name):
             said.append(words)
     said += _named("env", was.get("env", {}), now["env"])
     said += _named("param", was.get("params", {}), now["params"])
@@ -87,6 +87,7 @@ _WORDS = {
     "shell": "shell changed",
     "dir": "dir changed",
     "program": "program changed",
+    "module": "module changed",
     "declared": "declared outputs changed",
     "secrets": "secrets changed",
 }

@@ -13,7 +13,7 @@ import stat
 import time
 
 from stagebook.artifact.digest import LINK, File, digest_of, hash_files, linked
-from stagebook.artifact.paths import Folders, Unsound
+from stagebook.artifact.paths import Folders, Unsound, kind_of
 from stagebook.model.value import NamedTuple
 from stagebook.record import faults
 
@@ -140,8 +140,21 @@ class Store:
                 _remove(draft)
         return None
 
+    def is_odd(self, digest: str) -> bool:
+        """Whether what lies in the place of an object is no regular file, which no object ever was."""
+        try:
+            return not stat.S_ISREG(os.lstat(self.path(digest)).st_mode)
+        except OSError:
+            return False
+
     def entries(self) -> Iterator[Entry]:
         """All objects, in the order of their digests."""
+        for digest, status in self._found():
+            if stat.S_ISREG(status.st_mode):
+                yield Entry(digest, status.st_size, status.st_mtime)
+
+    def _found(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Whatever has the name of an object, by its digest."""
         for folder in _names(self.objects) if self._is_ours else ():
             if len(folder) != 2 or not _HEX.issuperset(folder):
                 continue
@@ -152,8 +165,7 @@ class Store:
                     status = os.lstat(os.path.join(self.objects, folder, name))
                 except OSError:
                     continue
-                if stat.S_ISREG(status.st_mode):
-                    yield Entry(folder + name, status.st_size, status.st_mtime)
+                yield folder + name, status
 
     def verify(self, progress: Callable[[int, int, int], None] | None = None) -> Verified:
         """Read every object; those that do not hold what they are named by, or cannot be read, are removed. Raises
@@ -164,6 +176,11 @@ class Store:
         entries = list(self.entries())
         total = sum(entry.size for entry in entries)
         damaged: dict[str, str] = {}
+        for digest, status in [*self._found()]:
+            if not stat.S_ISREG(status.st_mode):
+                damaged[digest] = kind_of(status.st_mode) or "a link"
+                _unlink(self.path(digest))
+        odd = len(damaged)
         count = size = 0
         for start in range(0, len(entries), _TOGETHER):
             some = entries[start : start + _TOGETHER]
@@ -174,7 +191,7 @@ class Store:
             count, size = count + len(some), size + sum(entry.size for entry in some)
             if progress is not None:
                 progress(count, size, total)
-        return Verified(len(entries), total, damaged)
+        return Verified(len(entries) + odd, total, damaged)
 
     def _read(self, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
         """The digest of each and what it holds, or why that cannot be read; those that are gone are left out."""
@@ -308,8 +325,10 @@ class Store:
 
 def _made(draft: str, source: str, mode: int) -> str:
     """Make of an object what it was: a file of that mode, or a link; the digest of what was read. Raises OSError."""
-    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "")
         if mode != LINK:
             return _kept(fd, draft, mode & 0o777)
         data = os.read(fd, _CHUNK)

@@ -114,6 +114,12 @@ def _restore(args: Namespace) -> int:
         hint = f"did you mean '{near}'?" if near else "stagebook cache ls shows what is kept"
         raise usage_error(f"no success of a stage '{args.stage}' that made anything is on record", hint)
     store = Store(folder)
+    for wanted in last.outputs:
+        if store.is_odd(wanted.digest):
+            path = store.path(wanted.digest)
+            raise SurroundingsError(
+                f"{path} is no regular file, as all that is kept is; stagebook cache verify removes it"
+            )
     files = []
     for wanted in last.outputs:
         try:

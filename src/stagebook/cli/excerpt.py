@@ -30,7 +30,7 @@ class Excerpts:
         path = self._path_of(stage, attempt)
         try:
             fd = os.open(path or "", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        except (OSError, ValueError):  # no name of a file, perhaps
             return []
         try:
             return self._tail(fd, path or "", count)

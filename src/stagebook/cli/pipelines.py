@@ -1,4 +1,4 @@
-"""Which pipeline file a command means, whether its conditions are sound, and what hides its secrets. Reading it is a
+"""Which pipeline file a command means, whether its conditions are sound, what hides its secrets. Reading it is a
 format's business."""
 
 from __future__ import annotations

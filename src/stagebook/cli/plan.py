@@ -357,8 +357,6 @@ def _say(args: Any, format: str, told: dict[str, Any]) -> None:
 
 
 def _page(told: dict[str, Any]) -> str:
-    try:
-        page: Any = __import__("stagebook.report.page.plan", fromlist=("__name__",))
-    except ImportError:
-        raise usage_error("--format html is not built yet for `plan`; text and json are") from None
-    return str(page.render(told))
+    from stagebook.report.page import plan as page
+
+    return page.render(told)

@@ -186,7 +186,7 @@ class Artifacts:
         return self._freshness.look(stage, known, is_child)
 
     def _seen(self, stage: int, reason: str | None, answer: Seen | Failed) -> None:
-        seen = Seen(trouble=str(answer)) if isinstance(answer, Failed) else answer
+        seen = Seen(trouble=str(answer)) if isinstance(answer, Failed) else self._freshness.own(stage, answer)
         differences = self._freshness.differences(self._filled(stage), stage, seen)
         self._freshness.remember((*seen.inputs, *seen.outputs))
         if differences:

@@ -1,4 +1,4 @@
-"""What exactly is executed for a stage: argv and the shell question. Starts nothing.
+"""What exactly is executed for a stage: argv, the shell question, the files of a Python module. Starts nothing.
 
 One line without shell syntax is started directly, as GNU make does, for a shell doubles the cost of a small stage;
 anything that a shell might read in its own way goes to `/bin/sh -e -c`. When in doubt it is the shell.
@@ -6,6 +6,7 @@ anything that a shell might read in its own way goes to `/bin/sh -e -c`. When in
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -49,3 +50,35 @@ def argv_of(stage: Stage) -> tuple[str, ...]:
     if stage.shell == "auto" and is_direct(command):
         return tuple(command.split())
     return ("/bin/sh", "-e", "-c", command)
+
+
+def module_files(command: str, folder: str, path: str) -> dict[str, str]:
+    """The files that Python runs of the module in `module:function`, packages around it included, with hashes of what
+    they hold: from `folder` or the first of PYTHONPATH that has it. Empty where it is installed, or nowhere.
+    Imports nothing."""
+    names = command.partition(":")[0].split(".")
+    for above in (folder, *(os.path.join(folder, each) for each in path.split(os.pathsep) if each)):
+        found: dict[str, str] = {}
+        at = above
+        for name in names:
+            at = os.path.join(at, name)
+            for file in (os.path.join(at, "__init__.py"), f"{at}.py"):
+                held = _hash_of(file)
+                if held is not None:
+                    found[file] = held
+                    break
+        if found:
+            return found
+    return {}
+
+
+def _hash_of(file: str) -> str | None:
+    from hashlib import blake2b
+
+    from stagebook.record.state import open_regular
+
+    try:
+        with open_regular(file) as source:
+            return blake2b(source.read(), digest_size=16).hexdigest()
+    except (OSError, ValueError):
+        return None

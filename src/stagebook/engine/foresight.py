@@ -91,6 +91,7 @@ class Foresight:
             return Outlook("run", (why or "--force",))
         running = [self._pipeline.stages[need].id for need in self._sources(index) if not self._known[need]]
         seen = self._freshness.look(index, self._freshness.known_of(index), is_child=True)
+        seen = self._freshness.own(index, seen)
         self._freshness.remember((*seen.inputs, *seen.outputs))
         differences = self._freshness.differences(self._filled(stage), index, seen)
         if running:

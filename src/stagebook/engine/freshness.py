@@ -85,6 +85,8 @@ class Freshness:
         #: How a record has it: nowhere else is the one before the other, for what is deeper holds texts only.
         self._mark = f',"{UNMATCHED}":[],"{SETTING}":"{self.setting}","{VALUES}":{{'.encode()
         self._programs: dict[tuple[str, str | None, str | None], File | None] = {}
+        self._modules: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._makers: dict[str, int] | None = None  #: by path the stage whose last success published it
         self._base = os.path.join(self.root, "")
         #: Stages of which others are given an output.
         self._asked = {
@@ -103,7 +105,14 @@ class Freshness:
         stage = self._pipeline.stages[index]
         if never_fresh(stage) is not None:
             return False
-        if self.setting is None or stage.env_inputs or stage.env_from or stage.cmd_from or stage.secrets:
+        if (
+            self.setting is None
+            or stage.kind == "python"
+            or stage.env_inputs
+            or stage.env_from
+            or stage.cmd_from
+            or stage.secrets
+        ):
             return False
         record = self.state.record(stage.id, self._mark)
         if record is None:
@@ -271,9 +280,29 @@ class Freshness:
             stage._replace(env=env), seen.inputs, {**given, **env}, self._params, versions, self.program(stage),
             seen.outputs,
         )  # fmt: skip
+        if stage.kind == "python":
+            parts["module"] = self._module(stage, env)
         parts[UNMATCHED] = unmatched(stage, seen)
         parts[SETTING] = self.setting
         return parts
+
+    def own(self, index: int, seen: Seen) -> Seen:
+        """Without the files among its outputs that another stage published, and that it did not publish itself."""
+        last = self.last(index)
+        mine = set() if last is None or last.parts is None else {file.path for file in last.outputs}
+        mine.update(glob for glob in output_globs(self._pipeline.stages[index]) if is_path(glob))
+        if mine.issuperset([file.path for file in seen.outputs]):
+            return seen
+        if self._makers is None:
+            self._makers = {}
+            for number, stage in enumerate(self._pipeline.stages):
+                made = self.last(number) if stage.outputs else None
+                if made is not None and made.parts is not None:
+                    self._makers.update((file.path, number) for file in made.outputs)
+        makers = self._makers
+        return seen._replace(
+            outputs=[file for file in seen.outputs if file.path in mine or makers.get(file.path, index) == index]
+        )
 
     def differences(self, stage: Stage, index: int, seen: Seen) -> list[str]:
         """What is not as it was at its last success; nothing: it is up to date."""
@@ -281,6 +310,15 @@ class Freshness:
             return [seen.trouble]
         found = key.difference(self.last(index), self.parts(stage, seen))
         return found if found or seen.inputs else [NO_MATCH]
+
+    def _module(self, stage: Stage, env: Mapping[str, str]) -> dict[str, str]:
+        """The files of the module that a `python` stage calls a function of, where they lie in folders of the user's,
+        with what they held when it was first asked for."""
+        folder = os.path.join(self.root, stage.dir or "")
+        asked = str(stage.command), folder, env.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        if asked not in self._modules:
+            self._modules[asked] = command.module_files(*asked)
+        return self._modules[asked]
 
     def program(self, stage: Stage) -> File | None:
         """The program that is started, as it was when it was first asked for; None where there is none."""

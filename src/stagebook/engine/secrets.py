@@ -156,8 +156,8 @@ def _refuse_plain(
     for name, value in values.items():
         if len(value) >= TELLING and Mask([value]).first(path) is not None:
             raise InputError(
-                f"{mask.text(pipeline.file)}: its path holds the value of secret {name}, and the record keeps "
-                "the path; rename the folder or the file, and change the secret"
+                f"{mask.text(pipeline.file)}: its path holds the value of secret {name}, and the record keeps it; "
+                "rename the folder or the file, and change the secret"
             )
     for param, text in params:
         for name, value in values.items():

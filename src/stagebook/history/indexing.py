@@ -47,20 +47,29 @@ _FOLDER = "runs_mtime_ns"
 _REPORT = ".xml"
 
 
+class Damaged(Exception):
+    """A database that can only be made anew."""
+
+
 def update(
     connection: Connection, state: str, progress: Callable[[int, int], None], unread: Callable[[str], None]
 ) -> None:
     """Read what is new, in transactions of its own; `unread` is told which report was not read to its end, and why.
-    Raises DBAPIError, SurroundingsError."""
+    Raises DBAPIError, Damaged, SurroundingsError."""
     todo, folder_ns = _to_read(connection, state)
     connection.rollback()
     done = 0
     waiting = iter(todo)
     while some := list(islice(waiting, AT_ONCE)):
         progress(done, len(todo))
-        with connection.begin():
-            if _write(connection, state, some, unread):
-                folder_ns = None  # a journal that begins in a folder does not change the folder above
+        try:
+            with connection.begin():
+                is_one_to_come = _write(connection, state, some, unread)
+        except OverflowError:
+            with connection.begin():
+                is_one_to_come = _write(connection, state, some, unread, is_careful=True)
+        if is_one_to_come:
+            folder_ns = None  # a journal that begins in a folder does not change the folder above
         done += len(some)
     if folder_ns is not None:
         with connection.begin():
@@ -88,6 +97,8 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
     open_ones = connection.execute(select(*columns).where(runs.c.is_final == 0)).all()
     latest = connection.execute(select(*columns).order_by(runs.c.run.desc()).limit(LOOKED_AT)).all()
     for id, run, is_final, *before in {row.id: row for row in (*open_ones, *latest)}.values():
+        if type(run) is not str:
+            raise Damaged(f"it has a run that is called {run!r}")
         found = _figures(journal_path(run_directory(state, run)))
         if found is not None and before != found:
             todo.append((run, id))
@@ -101,8 +112,9 @@ def _to_read(connection: Connection, state: str) -> tuple[list[tuple[str, int | 
 
 
 def _write(
-    connection: Connection, state: str, some: list[tuple[str, int | None]], unread: Callable[[str], None]
-) -> bool:
+    connection: Connection, state: str, some: list[tuple[str, int | None]], unread: Callable[[str], None],
+    is_careful: bool = False,
+) -> bool:  # fmt: skip
     """Read these runs and put them in the place of what is known of them; whether one has a journal yet to come."""
     next_id = (connection.execute(select(func.max(runs.c.id))).scalar() or 0) + 1
     fresh = _Fresh(connection, unread)
@@ -111,7 +123,7 @@ def _write(
         directory = run_directory(state, name)
         path = journal_path(directory)
         figures = _figures(path)
-        journal = None if figures is None else reading.read(directory)
+        journal = None if figures is None else reading.read(directory, is_careful)
         if journal is None and figures is not None and id is not None:
             journal = reading.Journal({"is_final": False, "damaged": f"{path}: nothing is left in it"}, [], [], path)
         if journal is None or figures is None:

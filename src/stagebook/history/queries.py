@@ -5,7 +5,9 @@ Each function takes a connection, so it is a question for `store.ask`.
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections import Counter
+
+from sqlalchemy import func, literal, select
 
 from stagebook.history import figures
 from stagebook.history.schema import runs, stages, storable
@@ -15,9 +17,11 @@ from stagebook.record.clock import stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, Sequence
+    from typing import Any, Mapping, Sequence, TypeAlias
 
     from sqlalchemy import ColumnElement, Connection
+
+    _Row: TypeAlias = "tuple[int | None, str | None, int | None, int | None]"
 
 FAILED = ("failure", "error", "timeout")
 RAN = ("success", *FAILED)  #: the outcomes that a rate is of: what was skipped or cancelled says nothing
@@ -106,24 +110,22 @@ def trend(connection: Connection, wanted: Wanted, lately: int) -> list[dict[str,
     """How each pipeline goes, those with the latest run first; with a stage, how that stage of it goes."""
     wanted = _storable(wanted)
     if wanted.stage is None:
-        asked = select(runs.c.pipeline, runs.c.started_us, runs.c.outcome, runs.c.wall_us)
+        asked = select(runs.c.pipeline, runs.c.started_us, runs.c.outcome, runs.c.wall_us, runs.c.ran)
     else:
-        asked = select(runs.c.pipeline, runs.c.started_us, stages.c.outcome, stages.c.work_us).join_from(
+        asked = select(runs.c.pipeline, runs.c.started_us, stages.c.outcome, stages.c.work_us, literal(1)).join_from(
             runs, stages, (stages.c.run_id == runs.c.id) & (stages.c.stage == wanted.stage)
         )
-    found: dict[str, list[tuple[int | None, str | None, int | None]]] = {}
+    found: dict[str, list[_Row]] = {}
     for pipeline, *row in connection.execute(
         asked.where(*_where(wanted), runs.c.damaged.is_(None)).order_by(runs.c.run)
     ):
-        found.setdefault(pipeline or "", []).append((row[0], row[1], row[2]))
+        found.setdefault(pipeline or "", []).append((row[0], row[1], row[2], row[3]))
     told = [_trend(name, rows, lately, wanted.stage) for name, rows in found.items()]
     return sorted(told, key=lambda one: str(one["last"] or ""), reverse=True)
 
 
-def _trend(
-    pipeline: str, rows: Sequence[tuple[int | None, str | None, int | None]], lately: int, stage: str | None
-) -> dict[str, Any]:
-    """`rows` are start, outcome and length of its runs, oldest first."""
+def _trend(pipeline: str, rows: Sequence[_Row], lately: int, stage: str | None) -> dict[str, Any]:
+    """`rows` are start, outcome and length of its runs, and how many stages ran, oldest first."""
     outcomes: dict[str, int] = {word: sum(row[1] == word for row in rows) for word in OUTCOMES}
     walls = [row[2] for row in rows if row[1] == "success" and row[2] is not None]
     latest = [row for row in rows if row[1] in RAN][-lately:]
@@ -145,8 +147,14 @@ def _trend(
 
 def _change(before: Sequence[Any], after: Sequence[Any]) -> dict[str, Any]:
     """The later half against the earlier one. `wall` and `failures` say `more`, `less`, `none shown`, or null where
-    too little is known."""
-    old, new = ([row[2] for row in rows if row[1] == "success" and row[2] is not None] for rows in (before, after))
+    too little is known. Lengths are held against each other of those successes only in which as many stages ran as in
+    most of them: what was up to date, or not selected, takes no time. `ran` is how many, null where all are alike."""
+    counts = Counter(row[3] for row in (*before, *after) if row[1] == "success" and row[2] is not None)
+    ran = max(counts, key=lambda count: (counts[count], count or 0), default=None)
+    old, new = (
+        [row[2] for row in rows if row[1] == "success" and row[2] is not None and row[3] == ran]
+        for rows in (before, after)
+    )
     failed = [sum(row[1] in FAILED for row in rows) for rows in (before, after)]
     one, other = figures.wilson(failed[0], len(before)), figures.wilson(failed[1], len(after))
     shown = None
@@ -158,6 +166,7 @@ def _change(before: Sequence[Any], after: Sequence[Any]) -> dict[str, Any]:
         "after": {"runs": len(after), "failed": failed[1], "wall_s": figures.spread(new, 1e6)},
         "wall": words[figures.differs(old, new)],
         "failures": words[shown],
+        "ran": ran if len(counts) > 1 else None,
     }
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from zlib import crc32
 
+from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -65,15 +66,18 @@ class _Odd(Exception):
     """This journal is not one that can be read straight from its lines."""
 
 
-def read(directory: str) -> Journal | None:
-    """The rows of a run; None if nothing of it was ever recorded. What is damaged is said in the column `damaged`."""
+def read(directory: str, is_careful: bool = False) -> Journal | None:
+    """The rows of a run; None if nothing of it was ever recorded. What is damaged is said in the column `damaged`. With
+    `is_careful` numbers too are looked at that no database can hold."""
     path = journal_path(directory)
     try:
+        if is_careful:
+            raise _Odd
         with open_regular(path) as file:
             told = _straight(file, os.path.basename(directory))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (_Odd, StopIteration, OSError, KeyError, ValueError, TypeError, IndexError, ArithmeticError):
+    except (_Odd, StopIteration, OSError, *ODD):
         try:
             told = _by_story(directory, path)
         except (SurroundingsError, OSError, *ODD) as error:
@@ -119,8 +123,6 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             first = _first(body)
             continue
         record = _scan(f"{body.decode()}}}", 0)[0]  # as json.loads does, less looking for an encoding
-        if fault(record) is not None:
-            raise _Odd
         event = record["event"]
         is_synced = event == "journal.synced" or (is_synced and event == "usage")
         if event == "stage.started":
@@ -135,6 +137,8 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             _used(attempts, record)
         elif event == "run.ended":
             last = record
+            if fault(record) is not None:
+                raise _Odd
         elif event in ("run.resumed", "stages.added"):
             raise _Odd
     if first is None:
@@ -145,7 +149,37 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
     found = {
         stage: (tuple(attempts.get(stage, ())), ends.get(stage), arounds.get(stage)) for stage in {**attempts, **ends}
     }
-    return _journal(first, last if is_synced else None, found, lambda us: epoch + us)
+    told = _journal(first, last if is_synced else None, found, lambda us: epoch + us)
+    for names, rows in ((STAGE, told.stages), (ATTEMPT, told.attempts)):
+        if any((*map(type, row),) not in _sound and not _is_sound(names, row) for row in rows):
+            raise _Odd
+    if not _ENDS.issuperset([row[1] for row in told.stages]):
+        raise _Odd
+    return told
+
+
+#: Types of the cells of rows that are sound: to look at these, and not at each line, costs next to nothing. That a
+#: number is too large for a database is seen when it is put there.
+_sound: set[tuple[type, ...]] = set()
+
+
+def _is_sound(names: tuple[str, ...], row: Row) -> bool:
+    """Whether the cells of a row are of the types that such columns have."""
+    if not all(type(cell) in _types(name) for name, cell in zip(names, row)):
+        return False
+    _sound.add((*map(type, row),))
+    return True
+
+
+def _types(name: str) -> tuple[type, ...]:
+    if name in ("stage", "outcome", "reason", "waited", "rss_method", "method", "log"):
+        return str, type(None)
+    if name in ("flaky", "taken_back"):
+        return (bool,)
+    return int, type(None), *((float,) if name in ("company", "others_cores", "device_busy") else ())
+
+
+_ENDS = frozenset([*OUTCOMES, None])
 
 
 def _first(body: bytes) -> dict[str, Any]:
@@ -255,6 +289,7 @@ def _journal(
         "is_final": False,
         "started_us": epoch_us(first["at"]) - time_us(first),
         "stages": len(stages) if first.get("stages") is None else first["stages"],
+        "ran": sum([bool(attempts) for attempts, _, _ in found.values()]),
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
         "dirty": first.get("dirty"),

@@ -40,6 +40,7 @@ runs = Table(
     Column("cpu_us", Integer),
     Column("max_parallel", Integer),
     Column("stages", Integer),
+    Column("ran", Integer),
     Column("damaged", String),
     Column("journal_size", Integer, nullable=False),
     Column("journal_ino", Integer, nullable=False),

@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 
 from stagebook import __version__
 from stagebook.history import indexing
+from stagebook.history.indexing import Damaged
 from stagebook.history.schema import VERSION, attempts, meta, runs, stages, tests
 from stagebook.model.problem import SurroundingsError
 from stagebook.record.state import journal_path, refuse_links, run_directory
@@ -29,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, TypeVar
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     Answer = TypeVar("Answer")
 
@@ -42,10 +43,6 @@ _ASIDE = ("-wal", "-shm", "-journal")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH)
-
-
-class Damaged(Exception):
-    """A database that can only be made anew."""
 
 
 class Voice:
@@ -135,7 +132,9 @@ def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> l
         driver.execute("ATTACH DATABASE ? AS old", (f"file:{_quoted(path)}?mode=ro",))
         with connection.begin():
             offset = connection.execute(text("SELECT coalesce(max(id), 0) FROM main.runs")).scalar_one()
-            asked = text("SELECT id, run FROM old.runs WHERE run NOT IN (SELECT run FROM main.runs)")
+            asked = text(
+                f"SELECT id, run FROM old.runs WHERE {_is_readable(runs)} AND run NOT IN (SELECT run FROM main.runs)"
+            )
             gone = []
             for id, run in connection.execute(asked):
                 if os.path.exists(journal_path(run_directory(state, run))):
@@ -152,7 +151,7 @@ def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> l
                 connection.execute(
                     text(
                         f"INSERT INTO main.{table.name} ({', '.join(names)}) SELECT {told} FROM old.{table.name} "
-                        f"WHERE {key} IN (SELECT id FROM temp.forgotten)"
+                        f"WHERE {key} IN (SELECT id FROM temp.forgotten) AND {_is_readable(table)}"
                     )
                 )
     except (DBAPIError, sqlite3.Error, Damaged):
@@ -160,6 +159,12 @@ def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> l
     finally:
         engine.dispose()
     return empty
+
+
+def _is_readable(table: Table) -> str:
+    """As SQL: that the cells of a row are of the types of their columns, which SQLite does not ask."""
+    kinds = {"VARCHAR": "text", "INTEGER": "integer", "BOOLEAN": "integer", "FLOAT": "integer', 'real"}
+    return " AND ".join(f"typeof({column.name}) IN ('null', '{kinds[str(column.type)]}')" for column in table.columns)
 
 
 # The ways to an answer --------------------------------------------------------------------------------------------

@@ -177,7 +177,8 @@ class _Street:
     def _stable(self, arrivals: Sequence[Arrival]) -> tuple[str, float, float | None]:
         """What is scarcest, which share of it is needed, and the highest rate of all together: by what the same runs
         hold when there is always more to do."""
-        crowded = crowd([each._replace(at_s=0.0) for each in arrivals], self.shared, self.speeds)
+        at_once = [each._replace(at_s=0.0, plan=_patient(each.plan)) for each in arrivals]
+        crowded = crowd(at_once, self.shared, self.speeds)
         held = {name: sum([trip.held_s.get(name, 0.0) for trip in crowded]) for name in self.shared}
         loads = {name: held[name] / len(crowded) / size for name, size in self.shared.items()}  # seconds a run
         scarce = max(loads, key=lambda name: (loads[name], name == "slot"))
@@ -220,6 +221,13 @@ def _plan(party: Party, runners: int) -> Plan:
     plan = build.build(party.pipeline, party.choice)
     jobs = plan.pools[0]
     return plan._replace(pools=(jobs._replace(size=min(jobs.size, runners), machine=True), *plan.pools[1:]))
+
+
+def _patient(plan: Plan) -> Plan:
+    """Without limits on how long a run or a stage may wait: whoever gives up holds nothing, and would seem to need
+    nothing."""
+    stages = tuple([stage._replace(stage_timeout_ms=None, queue_timeout_ms=None) for stage in plan.stages])
+    return plan._replace(timeout_ms=None, stages=stages)
 
 
 def _unshared(plan: Plan) -> Plan:

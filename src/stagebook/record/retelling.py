@@ -46,6 +46,7 @@ class Header(NamedTuple):
     jobs_because: str | None = None
     policy_because: str | None = None
     traceparent: str | None = None
+    rules: int = 1
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -71,6 +72,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             record.get("jobs_because"),
             record.get("policy_because"),
             record.get("traceparent"),
+            record.get("rules", 1),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -137,7 +139,8 @@ def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
         pipeline_of(head), head.run, head.epoch_us, mode=head.mode, jobs=head.jobs, policy=head.policy,
         critical=head.critical, logs_directory=logs_directory(os.path.dirname(path)), critical_by=head.critical_by,
         jobs_because=head.jobs_because, policy_because=head.policy_because,
-        today=head.choice.get("today", ""), known_ms=dict(head.choice.get("durations_ms", ())),
+        today=str(head.choice.get("today", "")),
+        known_ms={stage: round(ms) for stage, ms in head.choice.get("durations_ms", ())},
         traceparent=head.traceparent,
     )  # fmt: skip
     return story, {stage.id: index for index, stage in enumerate(story.pipeline.stages)}

@@ -18,6 +18,7 @@ from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.shapes import fault
 from stagebook.record.state import NAME, OF_EXPERIMENT, journal_path, open_regular, run_directory, runs_directory
+from stagebook.scheduler.plan import RULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _states_below(folder: str) -> list[str]:
 
 def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
     """The latest run of a pipeline file that can go on, and how many newer ones of that file are over; None where
-    there is none.
+    there is none. One that was begun by other rules is given only where it is the very latest, to be refused.
 
     Raises SurroundingsError if the latest run of the file is damaged, or may be: what it did is not known, so to begin
     anew must be a decision.
@@ -170,9 +171,11 @@ def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
                 raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
-                if os.path.exists(os.path.join(run_directory(state, summary["run"]), OF_EXPERIMENT)):
-                    continue  # an experiment has it run anew
-                return summary, newer
+                first = first_line(run_directory(state, summary["run"]))
+                if OF_EXPERIMENT in first:
+                    continue  # which has it run anew
+                if is_latest or first.get("rules", 1) == RULES:
+                    return summary, newer
             newer += summary["state"] == "ended"
             is_latest = False
     return None
@@ -215,7 +218,7 @@ def document(directory: str) -> dict[str, Any]:
         return _measured_document(directory, story, recording)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
     waiting = held_by = None
-    if state in ("running", "waiting"):
+    if state in ("running", "waiting") and recording.records[0].get("rules", 1) == RULES:
         from stagebook.record.holders import Holders
         from stagebook.record.replay import replay
 
@@ -329,6 +332,24 @@ def _asks_a_person(path: str) -> bool:
     return machine.waits_for_person
 
 
+def refuse_other_rules(directory: str) -> None:
+    """Raises SurroundingsError for a run that `replay` would refuse for its rules; the rest of it is not read."""
+    from stagebook.record import replay
+
+    first = first_line(directory)
+    if first:
+        replay.refuse_other_rules(first["run"], first.get("rules", 1))
+
+
+def first_line(directory: str) -> dict[str, Any]:
+    """What the first line of a run's journal says before its choice and plan; empty where it cannot be read."""
+    try:
+        with open_regular(journal_path(directory)) as file:
+            return _head(file.fileno()) or {}
+    except OSError:
+        return {}
+
+
 def _head(fd: int) -> dict[str, Any] | None:
     """The members of the first line that sum up a run, as far as they stand at its beginning; None if it is no such
     line. Its checksum is not looked at: that would mean to read the plan."""
@@ -381,9 +402,10 @@ def _last_record(fd: int, size: int) -> tuple[dict[str, Any] | None, bool, bool]
                 record = decode(line)
             except BrokenLine:
                 continue
-            if record["event"] not in _ASIDE:
+            event = record.get("event")
+            if type(event) is not str or event not in _ASIDE:
                 return record, True, is_synced
-            is_synced = is_synced or record["event"] == "journal.synced"
+            is_synced = is_synced or event == "journal.synced"
         if start == 0 or window >= _TAIL_BYTES_MAX:
             return None, bool(lines), False
         window *= 8

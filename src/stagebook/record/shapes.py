@@ -15,16 +15,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, TypeAlias
 
-#: Types that a value may have, and what its content is judged by, if by anything.
-Kind: TypeAlias = "tuple[frozenset[type], Callable[[Any], bool] | None]"
+#: Types that a value may have, what its content is judged by, if by anything, and what no number of it reaches.
+Kind: TypeAlias = "tuple[frozenset[type], Callable[[Any], bool] | None, int]"
 
 LIMIT = 1 << 53  #: no number of a journal is as large, and each below is whole in JSON everywhere
+LIMIT_S = 1 << 43  #: and no time, so that its microseconds are a number for any database
+_SHAPES_MAX = 1000
 _NOTHING = type(None)
+_NUMBERS = frozenset([int, float])
 _PLAIN: dict[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "object": (dict,),
     "texts": (list,), "outcome": (str,), "outputs": (list,), "usage": (dict,),
 }  # fmt: skip
 _WORDS = ("method", "max_rss_method", "pressure_method", "device")
+
+#: Names and types of the members of sound objects, to those of their members that have to be looked at each time: the
+#: numbers, and others with their judges. Nearly all lines are of a few shapes.
+_known: dict[tuple[Any, ...], tuple[list[str], list[tuple[str, Callable[[Any], bool]]]]] = {}
 
 
 def fault(record: Mapping[str, Any]) -> str | None:
@@ -32,17 +39,38 @@ def fault(record: Mapping[str, Any]) -> str | None:
     event = record.get("event")
     if type(event) is not str:
         return "`event` is no word"
-    get = _KINDS.get(event, _COMMON).get
-    for key, value in record.items():
-        kind = get(key)
+    return _fault(event, _KINDS.get(event, _COMMON), record)
+
+
+def _fault(what: str, kinds: Mapping[str, Kind], members: Mapping[str, Any]) -> str | None:
+    shape = what, *members, *map(type, members.values())
+    known = _known.get(shape)
+    if known is not None:
+        numbers, judges = known
+        if sum([abs(members[name]) for name in numbers]) < LIMIT_S:
+            for name, judge in judges:
+                if not judge(members[name]):
+                    break
+            else:
+                return None
+    known = [], []
+    for name, value in members.items():
+        its = type(value)
+        kind = kinds.get(name)
         if kind is None:
             continue
-        types, judge = kind
-        its = type(value)
-        if its not in types or ((its is int or its is float) and not -LIMIT < value < LIMIT):
-            return f"`{key}` holds what it cannot"
-        if judge is not None and value is not None and not judge(value):
-            return f"`{key}` holds what it cannot"
+        types, right, limit = kind
+        is_number = its in _NUMBERS
+        if its not in types or (is_number and not -limit < value < limit):
+            return f"`{name}` holds what it cannot"
+        if right is not None and value is not None:
+            if not right(value):
+                return f"`{name}` holds what it cannot"
+            known[1].append((name, right))
+        if is_number:
+            known[0].append(name)
+    if len(_known) < _SHAPES_MAX:
+        _known[shape] = known
     return None
 
 
@@ -68,45 +96,48 @@ def _is_count(value: int) -> bool:
     return 0 < value < 1 << 31
 
 
+def _is_name(value: str) -> bool:
+    """Of a log, which lies in one folder, whatever its stage is called."""
+    return value.isascii() and "/" not in value and "\0" not in value
+
+
 def _is_time(value: float) -> bool:
-    return 0 <= value < 1 << 40
+    return value >= 0
 
 
-def _figures(value: Mapping[str, Any]) -> bool:
+def _are_figures(value: Mapping[str, Any]) -> bool:
     """Of `usage` and `around`."""
-    for name, each in value.items():
-        its = type(each)
-        if its is float or its is int:
-            if not -LIMIT < each < LIMIT or name in _WORDS or name == "autogroup":
-                return False
-        elif each is not None and its is not _FIGURES.get(name, its):
-            return False
-    return True
+    return _fault("", _FIGURES, value) is None
 
 
-_FIGURES: dict[str, type] = {
-    **{name: str if name in _WORDS else float for name in (*Usage._fields, *Around._fields)}, "autogroup": bool,
-}  # fmt: skip
+def _figure(name: str) -> Kind:
+    types = (str,) if name in _WORDS else (bool,) if name == "autogroup" else (int, float)
+    return frozenset([*types, _NOTHING]), None, LIMIT_S if name.endswith("_s") else LIMIT
+
+
+_FIGURES: dict[str, Kind] = {name: _figure(name) for name in (*Usage._fields, *Around._fields)}
 _JUDGES: dict[str, Callable[[Any], bool]] = {
-    "outcome": lambda value: value in OUTCOMES,
-    "texts": _texts,
-    "outputs": _rows,
-    "usage": _figures,
-}
-_JUDGES_OF: dict[str, Callable[[Any], bool]] = {"around": _figures}
+    "outcome": OUTCOMES.__contains__, "texts": _texts, "outputs": _rows, "usage": _are_figures,
+}  # fmt: skip
+
+
+_JUDGES_OF: dict[str, Callable[[Any], bool]] = {"around": _are_figures, "log": _is_name}
 
 
 def _kind(key: str, spec: events.Key) -> Kind:
     name = spec.kind.removesuffix("?")
     types = (*_PLAIN[name], *((_NOTHING,) if name != spec.kind else ()))
-    return frozenset(types), _JUDGES_OF.get(key) or _JUDGES.get(name)
+    limit = LIMIT_S if name == "number" and not key.endswith("_us") else LIMIT
+    return frozenset(types), _JUDGES_OF.get(key) or _JUDGES.get(name), limit
 
 
 _COMMON: dict[str, Kind] = {
-    "t": (frozenset([int, float]), _is_time), "at": (frozenset([str]), None), "event": (frozenset([str]), None),
-    "run": (frozenset([str]), None), "stage": (frozenset([str]), None), "attempt": (frozenset([int]), _is_count),
+    "t": (_NUMBERS, _is_time, LIMIT_S), "at": (frozenset([str]), None, 0), "event": (frozenset([str]), None, 0),
+    "run": (frozenset([str]), None, 0), "stage": (frozenset([str]), None, 0),
+    "attempt": (frozenset([int]), _is_count, LIMIT),
 }  # fmt: skip
-_STAMPED: dict[str, Kind] = {"at": (frozenset([str]), _is_stamp)}  #: of lines whose time on the clock is made use of
+#: Of lines whose time on the clock is made use of.
+_STAMPED: dict[str, Kind] = {"at": (frozenset([str]), _is_stamp, 0)}
 _KINDS: dict[str, dict[str, Kind]] = {
     name: {
         **_COMMON,
@@ -115,5 +146,5 @@ _KINDS: dict[str, dict[str, Kind]] = {
     }
     for name, event in events.EVENTS.items()
 }
-_KINDS["run.started"]["dirty"] = frozenset([bool, _NOTHING]), None
-_KINDS["usage"] |= {name: (frozenset([its, int, _NOTHING]), None) for name, its in _FIGURES.items()}
+_KINDS["run.started"]["dirty"] = frozenset([bool, _NOTHING]), None, 0
+_KINDS["usage"] |= _FIGURES

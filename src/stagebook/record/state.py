@@ -23,6 +23,7 @@ NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
 NATIVE_FILE = "stagebook.yaml"
 OF_EXPERIMENT = "experiment"
+EXPERIMENT_VARIABLE = "STAGEBOOK_EXPERIMENT"  #: by which an experiment tells a run whose it is
 LOG_STEM_MAX = 120 - len(".999999.log")
 #: Of a state directory, all that things are written into by their names.
 _FOLDERS = ("runs", "cache", "cache/plans", "cache/objects", "cache/measured", "workspaces", "experiments")

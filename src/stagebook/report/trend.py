@@ -66,6 +66,8 @@ def _words(change: Mapping[str, Any], number: int, plain: Any) -> str:
     before, after = change["before"], change["after"]
     old, new = before["wall_s"]["median"], after["wall_s"]["median"]
     sizes = f"{before['wall_s']['n']} and {after['wall_s']['n']} successes"
+    if change["ran"] is not None:
+        sizes += f" in which {plural(change['ran'], 'stage')} ran"
     if change["wall"] is None or old is None or new is None:
         wall = "too few runs to say whether it changes"
     elif change["wall"] == "none shown":

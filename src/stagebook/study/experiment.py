@@ -137,11 +137,12 @@ class Experiment:
         """One run to its end, as a record. Raises Broken, InputError, SurroundingsError."""
         if self._noted:
             raise Broken
+        environ = {**os.environ, state.EXPERIMENT_VARIABLE: self.set_up["experiment"]}
         command = [sys.executable, "-P", "-m", "stagebook", "run", *words, "--json", "--quiet", "--no-wait", "--dir",
                    self._state]  # fmt: skip
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
-                self._child = _spawn(command, self.set_up["cwd"], out.fileno(), err.fileno())
+                self._child = _spawn(command, environ, self.set_up["cwd"], out.fileno(), err.fileno())
                 for number in self._noted:  # came before there was a child to tell
                     kernel.send(self._child, number)
                 code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
@@ -187,7 +188,7 @@ class Experiment:
         kept.write(path, json.dumps({"experiment": self.set_up["experiment"], **told}) + "\n")
 
 
-def _spawn(command: list[str], cwd: str, out: int, err: int) -> int:
+def _spawn(command: list[str], environ: dict[str, str], cwd: str, out: int, err: int) -> int:
     """The pid of a new process in a group of its own, so that Ctrl-C reaches it once, through us; and which is ended
     with us, however we end."""
     pid = os.fork()
@@ -200,6 +201,6 @@ def _spawn(command: list[str], cwd: str, out: int, err: int) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
-        os.execv(command[0], command)
+        os.execve(command[0], command, environ)
     finally:
         os._exit(127)
