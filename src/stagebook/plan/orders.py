@@ -122,6 +122,8 @@ class Independence:
         self.pipeline = pipeline
         self.places = Places(pipeline)
         self._met = _that_meet(pipeline)
+        is_lenient = "lenient" in (pipeline.policy, *(rule.use for rule in pipeline.policies))
+        self._by_slack = is_lenient and not any(stage.critical for stage in pipeline.stages)
 
     def of(self, first: int, second: int) -> tuple[str | None, str]:
         """On whose word the second does not need the first: `declared` or `none`, and of `none` why no more can be
@@ -136,6 +138,8 @@ class Independence:
 
     def _why_not_declared(self, first: int, second: int) -> str | None:
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
+        if self._by_slack:
+            return "the policy is lenient and no stage is `critical: true`, so the order says which failures count"
         if not (one.inputs and one.outputs):
             return f"{one.id} does not declare what it reads and makes"
         if not other.inputs:
