@@ -113,13 +113,16 @@ class Reasons:
         return self._edges(stage, made)._replace(
             stages=(stage.id, *gone),
             change=f"start {stage.id} earlier: it needs nothing of {names}",
-            why="saves time together with the others"
-            if not saves_s
-            else f"saves ~{span(saves_s)} in the simulated run",
+            why=self._gain(saves_s, f"{stage.id} need not be told to wait for {names}"),
             saves_s=saves_s,
             evidence=(evidence,),
             confidence=confidence(share, self.runs),
         )
+
+    def _gain(self, saves_s: float | None, otherwise: str) -> str:
+        if saves_s is None:
+            return "saves time together with the others"
+        return f"saves ~{span(saves_s)} in the simulated run" if saves_s else f"keeps the change small: {otherwise}"
 
     def question(self, freed: Freed, saves_s: float, made: Pipeline) -> Change:
         stage, gone, names = self._named(freed)
