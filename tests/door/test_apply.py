@@ -287,3 +287,39 @@ def test_the_run_after_an_apply_ends_as_before_with_the_same_files(new_place: Ca
         assert done.code == 0, done
     assert outcomes(before.show()) == outcomes(after.show())
     assert left(before) == left(after)
+
+
+GROUP = """version: 1
+stages:
+  - checks:
+      parallel:
+        - x: {run: sort one.in > one.out, inputs: [one.in], outputs: [one.out], duration: 9s}
+        - y: {run: sort two.in > two.out, inputs: [two.in], outputs: [two.out], duration: 9s}
+  - last: {run: wc -l two.in, inputs: [two.in], duration: 9s}
+"""
+
+
+def test_a_stage_is_freed_of_a_group(place: Place) -> None:
+    file = given(place, GROUP)
+    found = place.run("plan", "--apply", "--json").json
+    assert {"last no longer needs x", "last no longer needs y"} <= set(found["applied"]["edits"])
+    assert file.read_text().count("needs: []") == 1
+    assert set(outcomes_of(place).values()) == {"success"}
+
+
+def test_r095_a_suite_on_record_is_told_to_be_split(place: Place) -> None:
+    cases = "".join(f'<testcase classname="shop" name="t{number}" time="1.5"/>' for number in range(8))
+    report = f"<testsuite>{cases}</testsuite>"
+    given(place, "version: 1\nstages:\n  unit: {run: 'sleep 0.3; cp all.xml report.xml', outputs: [report.xml]}\n")
+    (place.folder / "all.xml").write_text(report)
+    for _ in range(2):
+        assert place.run("run").code == 0
+    found = place.run("plan", "--apply", "--json").json
+    [change] = found["recommendation"]["changes"]
+    assert (change["kind"], change["stages"]) == ("split", ["unit"])
+    assert change["change"].startswith("split the tests of unit in ")
+    assert change["evidence"] == [
+        {"source": "history", "n": 2, "text": "8 tests take 12 s, all else in the stage 0 ms"}
+    ]
+    assert "insufficient data (2 runs, need 5)" in found["recommendation"]["reasons"]
+    assert found["applied"]["edits"] == []

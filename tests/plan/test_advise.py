@@ -138,7 +138,7 @@ def test_r097_four_jobs_where_eight_gain_little() -> None:
     stages += [f"b{at}: {{run: tool b{at}, duration: 4s, needs: []}}" for at in range(4)]
     advised = planned(listed(*stages))
     assert (advised.found.jobs, advised.pipeline.limits.jobs) == (4, None)
-    assert any("8 jobs save 4% more" in reason for reason in advised.found.reasons), advised.found.reasons
+    assert any("8 jobs save 4 % more" in reason for reason in advised.found.reasons), advised.found.reasons
     assert advised.jobs is None, "what the file comes to by itself does as well"
 
 

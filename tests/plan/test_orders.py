@@ -89,3 +89,13 @@ TWO = "version: 1\nstages:\n  - first: {FIRST}\n  - second: {SECOND}\n"
 def test_independence_is_what_both_declare_and_nothing_else(first: str, second: str, said: str | None) -> None:
     pipeline = read(TWO.replace("{FIRST}", first).replace("{SECOND}", second))
     assert orders.Independence(pipeline).of(0, 1)[0] == said
+
+
+@pytest.mark.parametrize(("policy", "more", "said"), [
+    ("strict", "", "declared"), ("lenient", "", "none"), ("lenient", ", critical: true", "declared"),
+])  # fmt: skip
+def test_an_order_that_says_which_failures_count_is_not_given_up(policy: str, more: str, said: str) -> None:
+    first = "{run: sort -o y x, inputs: [x], outputs: [y]}"
+    second = f"{{run: sort -o v z, inputs: [z], outputs: [v]{more}}}"
+    pipeline = read(f"policy: {policy}\n" + TWO.replace("{FIRST}", first).replace("{SECOND}", second))
+    assert orders.Independence(pipeline).of(0, 1)[0] == said

@@ -42,6 +42,8 @@ STAGES_MAX, TRIES_MIN = 15_000, 10
 JOBS_MAX = 64
 #: Of more they are added so many at a time that there are no more lots than this.
 LOTS_MAX = 20
+#: Of so many it is asked whether one more makes for a smaller change.
+ROUNDED_MAX = 100
 #: Options that are simulated in full, the simplest first.
 CONFIRMED_MAX = 8
 #: So much may a usual run be off its median.
@@ -139,6 +141,7 @@ class _Search:
         chosen = self._as_it_is(is_enough) or next((each for each in plain if is_enough(each.forecast)), None)
         if chosen is None:
             chosen = self._simplest(worthy, limit_s, is_enough)
+            chosen = self._with_fewer_edges(chosen, is_enough)
         met = None if self.sla_s is None else chosen is not None
         if chosen is None:  # an SLA that nothing meets: as near as possible
             chosen = next(option for option in options if option.forecast.makespan_s <= limit_s)
@@ -185,6 +188,8 @@ class _Search:
         floor_s = self.sweep.sequential.makespan_s * WORTH
         if self._usual_s(()) - whole_s < floor_s:
             return ()
+        if len(units) <= EXACT_MAX:
+            return units
         left, lots = units, [units]
         while lots:
             lot = lots.pop()
@@ -254,6 +259,18 @@ class _Search:
         for count in range(step, len(by_worth), step):
             yield tuple(sorted(by_worth[:count]))
         yield units
+
+    def _with_fewer_edges(self, chosen: Option | None, is_enough: Callable[[Forecast], bool]) -> Option | None:
+        """The same with stages that could start earlier too, where that saves telling them to wait."""
+        if chosen is None or not EXACT_MAX < len(self.units) <= ROUNDED_MAX:
+            return chosen
+        units = chosen.units
+        for unit in set(range(len(self.units))) - set(units):
+            more = tuple(sorted([*units, unit]))
+            if self._changed(more) < self._changed(units):
+                units = more
+        forecast = self._forecast(units, chosen.jobs)
+        return Option(units, chosen.jobs, forecast) if is_enough(forecast) else chosen
 
     def _changed(self, units: tuple[int, ...]) -> int:
         """How many needs are taken away or added."""

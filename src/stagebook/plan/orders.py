@@ -122,6 +122,8 @@ class Independence:
         self.pipeline = pipeline
         self.places = Places(pipeline)
         self._met = _that_meet(pipeline)
+        is_lenient = "lenient" in (pipeline.policy, *(rule.use for rule in pipeline.policies))
+        self._by_slack = is_lenient and not any(stage.critical for stage in pipeline.stages)
 
     def of(self, first: int, second: int) -> tuple[str | None, str]:
         """On whose word the second does not need the first: `declared` or `none`, and of `none` why no more can be
@@ -136,6 +138,8 @@ class Independence:
 
     def _why_not_declared(self, first: int, second: int) -> str | None:
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
+        if self._by_slack:
+            return "the policy is lenient and no stage is `critical: true`, so the order says which failures count"
         if not (one.inputs and one.outputs):
             return f"{one.id} does not declare what it reads and makes"
         if not other.inputs:
@@ -170,12 +174,10 @@ class Independence:
                     return f"one names {place}, which may be {made} of the other"
         if mine.writes_at_large:
             for place in sorted((mine.reads - mine.scripts) | mine.writes):
-                if (
-                    self.places.meet(place, mine.outputs) is None
-                    and self.places.meet(place, mine.inputs) is not None
-                    and (read := self.places.meet(place, theirs.inputs)) is not None
-                ):
-                    return f"a script names {read}, which the other reads, and may change it"
+                for glob in mine.inputs:
+                    is_read = self.places.meet(place, [glob]) and self.places.meet(place, mine.outputs) is None
+                    if is_read and (read := self.places.meet(glob, theirs.inputs, False)) is not None:
+                        return f"a script names {read}, which the other reads, and may change it"
         if mine.makes_folders and not theirs.makes_folders:
             shared = _folders(mine) & _folders(theirs)
             if shared:

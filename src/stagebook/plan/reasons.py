@@ -3,6 +3,7 @@ with figures. What to recommend is `advise`'s."""
 
 from __future__ import annotations
 
+import os
 from shlex import quote
 
 from stagebook.graph import coupling
@@ -112,13 +113,16 @@ class Reasons:
         return self._edges(stage, made)._replace(
             stages=(stage.id, *gone),
             change=f"start {stage.id} earlier: it needs nothing of {names}",
-            why="saves time together with the others"
-            if not saves_s
-            else f"saves ~{span(saves_s)} in the simulated run",
+            why=self._gain(saves_s, f"{stage.id} need not be told to wait for {names}"),
             saves_s=saves_s,
             evidence=(evidence,),
             confidence=confidence(share, self.runs),
         )
+
+    def _gain(self, saves_s: float | None, otherwise: str) -> str:
+        if saves_s is None:
+            return "saves time together with the others"
+        return f"saves ~{span(saves_s)} in the simulated run" if saves_s else f"keeps the change small: {otherwise}"
 
     def question(self, freed: Freed, saves_s: float, made: Pipeline) -> Change:
         stage, gone, names = self._named(freed)
@@ -146,12 +150,14 @@ class Reasons:
 
     def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
         """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
-        file = self.pipeline.file.rpartition("/")[2]
+        folder, _, file = self.pipeline.file.rpartition("/")
         named = "" if file == "stagebook.yaml" else f" {quote(file)}"
         skipped = " ".join([f"--skip {quote(each)}" for each in dict.fromkeys(each.id for each in without)])
+        run = f'cd "$copy" && stagebook run{named} --until {quote(stage.id)} {skipped}'
+        if _is_in_git(folder):
+            return f'copy=$(mktemp -d) && git -C {quote(folder)} archive HEAD | tar -x -C "$copy" && {run}'
         return (
-            'copy=$(mktemp -d) && git archive HEAD | tar -x -C "$copy" && cd "$copy" && '
-            f"stagebook run{named} --until {quote(stage.id)} {skipped}"
+            f'copy=$(mktemp -d) && cp -R {quote(folder)}/. "$copy" && {run}  # first remove there what runs have made'
         )
 
     def splits(self, found: Sequence[Suite], made: Pipeline, choice: Choice) -> list[Change]:
@@ -243,7 +249,7 @@ class Reasons:
             yield f"one by one takes ~{span(takes_s)}, within the SLA of {span(self.sla_s)}: change nothing"
         else:
             saves = (takes_s - best_s) / takes_s if takes_s else 0.0
-            gain = f"the best saves {saves:.0%}" if saves > 0.004 else "nothing would be faster"
+            gain = f"the best saves {_percent(saves)}" if saves > 0.004 else "nothing would be faster"
             yield f"stay sequential: ~{span(takes_s)} one by one, {gain}"
         if kept:
             why = "; ".join([f"{change.change} ({change.why})" for change in kept[:3]])
@@ -255,11 +261,11 @@ class Reasons:
         gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
         one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
         if gain > 0.004:
-            said = f"{one} {gain:.0%} more"
+            said = f"{one} {_percent(gain)} more"
         elif gain > -0.01:
             said = f"{one} nothing more"
         else:
-            said = f"{other} {-gain:.0%} longer"
+            said = f"{other} {_percent(-gain)} longer"
         binds = self._binds(gain)
         yield f"{plural(more.jobs, 'job')} {said}" + (f": {binds}" if binds else "")
 
@@ -295,3 +301,15 @@ class Reasons:
             else sum([wall_s * each.waiting for wall_s, each in asked]) / taught.waiting,
         }
         return max(short, key=lambda name: short[name] / whole_s)
+
+
+def _is_in_git(folder: str) -> bool:
+    while folder:
+        if os.path.exists(f"{folder}/.git"):
+            return True
+        folder = folder.rpartition("/")[0]
+    return False
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")

@@ -238,7 +238,7 @@ class _Script:
         if isinstance(node, ast.Constant) and not isinstance(node.value, str):
             return
         texts = self._texts(node)
-        if texts is None or not all(text == "" or len(re.findall(r"[A-Za-z]", text)) > 1 for text in texts):
+        if texts is None or not all(text in ("", ".") or re.search(r"\w", text) for text in texts):
             self.found.open(f"{self.path} works out the name of a file, line {getattr(node, 'lineno', '?')}")
         else:
             self._add(texts, True)

@@ -38,6 +38,7 @@ _READERS = frozenset(
 )
 _PATTERN_FIRST = frozenset("grep egrep fgrep zgrep sed awk gawk mawk jq".split())
 _CHANGERS = frozenset("touch rm rmdir mkdir truncate tee unlink shred gzip gunzip xz unxz bzip2 bunzip2 mv".split())
+_PACKERS = frozenset("gzip gunzip xz unxz bzip2 bunzip2".split())
 _MODE_FIRST = frozenset("chmod chown chgrp".split())
 _COPIERS = frozenset(("cp", "install"))
 _FOLDER_MAKERS = frozenset(("mkdir", "install", "cp", "tar", "unzip", "mv"))
@@ -232,7 +233,10 @@ class Shell:
             self.said.folders.update(self._path(word) for word in operands)
             self._all(operands, True)
         elif name in _CHANGERS:
-            self._all(operands, True)
+            is_read = name in _PACKERS and any(
+                re.match(r"-\w*[ct]|--(?:stdout|to-stdout|test)", each) for each in options
+            )
+            self._all(operands, not is_read)
             if name in ("rm", "mv"):
                 for word in operands:
                     self._add(f"{word.rstrip('/')}/**", True) if "-r" in "".join(options).lower() else None

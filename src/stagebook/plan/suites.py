@@ -89,14 +89,13 @@ def _change(suite: Suite, parts: int, saves_s: float, pipeline: Pipeline, index:
     tests = plural(len(suite.tests_s), "test")
     of_tests = f"{tests} take {span(sum(suite.tests_s))}, all else in the stage {span(suite.setup_s)}"
     command = pipeline.stages[index].command
-    said = command if isinstance(command, str) else " ".join(map(quote, command))
+    said = command.partition("\n")[0] if isinstance(command, str) else " ".join(map(quote, command))
     return Change(
         "split",
         (suite.stage,),
         f"split the tests of {suite.stage} in {parts}, each paying its own set-up of ~{span(suite.setup_s)}",
-        f"saves ~{span(saves_s)} in the simulated run; written by hand, in the file: "
-        f"split: {{list: COMMAND that prints the tests, run: {said.splitlines()[0][:60]} … $STAGEBOOK_SPLIT, "
-        f"shards: {parts}, report: its report}} instead of run",
+        f"saves ~{span(saves_s)} in the simulated run; by hand: instead of `run`, "
+        f"split: {{list: …, run: {said[:60]} …, shards: {parts}, report: …}}",
         saves_s,
         (Evidence("history", suite.runs, of_tests),),
         confidence(1.0, suite.runs),
