@@ -52,6 +52,8 @@ bench: $(BENCH_READY)  ## figures against the peers, side by side
 	$(PYTHON) benchmarks/machine.py
 	$(PYTHON) benchmarks/govern.py
 	$(PYTHON) benchmarks/record.py
+	$(PYTHON) benchmarks/scale.py
+	$(PYTHON) benchmarks/rules.py
 
 mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 	$(PYTHON) tools/mutants.py

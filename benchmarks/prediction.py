@@ -74,7 +74,7 @@ class Model:
         self.cores = cores.usable()
         self.profile: Profile = profile.build(pipeline, found)
         self.calibration: Calibration = calibrate.calibrate(pipeline, self.profile, found, self.cores)
-        self.works = [calibrate.alone_s(stage) for stage in self.profile.stages]
+        self.works = [stage.median_s for stage in self.profile.stages]
         self._demands = [contention.demand(stage, self.calibration) for stage in self.profile.stages]
 
     def seconds(self, jobs: int, capacity: Capacity | None) -> float:

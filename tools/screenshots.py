@@ -1,5 +1,5 @@
-"""Make the pictures in docs/pictures anew: a small release that fails, run by the installed command, its page seen by
-Chromium in light and dark.
+"""Make the pictures in docs/pictures anew: a small release that fails, run by the installed command, and the map of a
+release, their pages seen by Chromium in light and dark.
 
     .venv/bin/python tools/screenshots.py [FOLDER]
 """
@@ -21,7 +21,7 @@ CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 ]  # fmt: skip
-VIEWS = (("page-light.png", "light"), ("page-dark.png", "dark"))
+SCHEMES = ("light", "dark")
 PIPELINE = """\
 version: 1
 name: release
@@ -67,6 +67,43 @@ stages:
   deploy:      {run: "true", needs: smoke}
   cleanup:     {run: sleep 0.2, needs: deploy, always: true}
 """
+MAP = """\
+version: 1
+name: release
+pools: {db: 1}
+stages:
+  checkout:    {run: git clone . work, outputs: [work/**], duration: 9s}
+  lint:        {run: ruff check, inputs: [work/**], duration: 38s}
+  unit:
+    run: pytest -q tests/unit
+    inputs: [work/**]
+    matrix: {python: ["3.11", "3.13"]}
+    duration: 131s
+  build:       {run: python -m build, inputs: [work/**], outputs: [dist/*.whl], duration: 107s}
+  scan:        {run: trivy fs work, inputs: [work/**], duration: 51s}
+  docs:        {run: mkdocs build, inputs: [work/**], outputs: [site/**], duration: 32s}
+  package:     {run: make deb, needs: unit, inputs: [dist/*.whl], outputs: [deb/*], duration: 23s}
+  image:       {run: docker build ., inputs: [dist/*.whl], outputs: [image.tar], duration: 58s}
+  schema:
+    run: python -m shop.schema
+    inputs: [dist/*.whl]
+    outputs: [schema.sql]
+    resources: {pools: {db: 1}}
+    duration: 17s
+  integration:
+    run: pytest -q tests/integration
+    needs: image
+    inputs: [dist/*.whl, schema.sql]
+    resources: {pools: {db: 1}}
+    duration: 158s
+  e2e:         {run: pytest -q tests/e2e > out.log, inputs: [image.tar], duration: 117s}
+  contract:    {run: pytest -q tests/contract > out.log, inputs: [image.tar], duration: 52s}
+  staging:     {run: ./deploy.sh staging, needs: [lint, unit, integration, e2e, package], duration: 48s}
+  smoke:       {run: ./smoke.sh, needs: staging, duration: 25s}
+  approve:     {gate: {prompt: "Ship it?"}, needs: smoke}
+  deploy:      {run: ./deploy.sh production, needs: approve, retry-safe: false, duration: 61s}
+  cleanup:     {run: ./teardown.sh, needs: deploy, always: true, duration: 7s}
+"""
 
 
 def main(words: list[str]) -> int:
@@ -77,9 +114,16 @@ def main(words: list[str]) -> int:
         (Path(folder) / "stagebook.yaml").write_text(PIPELINE)
         subprocess.run([command, "run", "--quiet"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
         page = subprocess.check_output([command, "timeline", "last", "--format", "html"], cwd=folder, text=True).strip()
-        for name, scheme in VIEWS:
-            _shoot(page, goal / name, scheme)
-            print(f"{goal / name}: {(goal / name).stat().st_size // 1024} KiB")
+        other = Path(folder) / "map"  # of which no run is on record
+        other.mkdir()
+        (other / "stagebook.yaml").write_text(MAP)
+        drawn = str(other / "map.html")
+        subprocess.run([command, "map", "--quiet", "--format", "html", "-o", drawn], cwd=other, check=True)
+        for name, shown in (("page", page), ("map", drawn)):
+            for scheme in SCHEMES:
+                picture = goal / f"{name}-{scheme}.png"
+                _shoot(shown, picture, scheme)
+                print(f"{picture}: {picture.stat().st_size // 1024} KiB")
     return 0
 
 

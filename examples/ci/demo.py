@@ -1,6 +1,7 @@
 """Runs examples/ci one stage after another, then in parallel, and says which is better here: `make demo`.
 
-Uses the installed command as anyone would, and decides from the two JSON documents alone.
+Uses the installed command as anyone would, and decides from the two JSON documents alone. Then it asks `plan` what to
+do, and `experiment` whether that is true of two of the suites.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ FILE = os.path.join(HERE, "stagebook.yaml")
 STATE = os.path.join(HERE, ".stagebook")
 BIN = os.path.dirname(os.path.abspath(sys.executable))
 SUITES = ("unit", "integration", "end-to-end")
+#: What is tried in pairs: two suites, so that it takes a minute and not three.
+PART = ("unit", "end-to-end")
+PAIRS = 10
 
 #: Differences smaller than this share of a run are not told from chance by one run of each.
 NOISE = 0.05
@@ -106,6 +110,15 @@ def verdict(one_by_one: dict[str, Any], parallel: dict[str, Any]) -> str:
     return f"Parallel is {before / after:.2f} × as fast here, {saved:.1f} s less ({took}), {why}{price}: worth it."
 
 
+def said(why: str, *words: str) -> None:
+    """What a command says, below itself. Ends this program if it fails."""
+    shown = " ".join("examples/ci/stagebook.yaml" if word == FILE else word for word in words)
+    print(f"\n{why}: stagebook {shown}", flush=True)
+    done = subprocess.run(command(*words), env=environment(), check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
 def main() -> None:
     began = time.monotonic()
     documents = {}
@@ -118,6 +131,9 @@ def main() -> None:
         print(totals(name, document))
     print()
     print(verdict(documents["one by one"], documents["parallel"]))
+    said("what to do", "plan", FILE)
+    words = ["--part", ",".join(PART), "--pairs", str(PAIRS), "--seed", "1"]
+    said(f"is it so? at most {PAIRS} pairs of real runs, fewer if they tell", "experiment", FILE, *words)
 
 
 if __name__ == "__main__":

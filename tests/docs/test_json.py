@@ -37,6 +37,7 @@ def keys(value: Any) -> Iterator[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     (folder / "stagebook.yaml").write_text(PIPELINE)
+    (folder / "other.yaml").write_text("stages: {first: 'true', gone: {run: 'true', needs: first}, again: 'true'}\n")
     (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
     subprocess.run([stagebook, "run", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return folder
@@ -48,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["show", "last"],
         ["runs"],
         ["map"],
+        ["map", "--diff", "other.yaml"],
         ["flaky"],
         ["lint"],
         ["lint", "wrong.yaml"],

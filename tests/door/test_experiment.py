@@ -186,6 +186,9 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(place: Place, number
         assert done.json["stopped"] == "interrupted" and done.json["pairs"] >= 1
         assert "Traceback" not in done.err
     stop.unlink()
+    count = len(place.run_ids())  # the run that was broken off is no run of its own that would be gone on with
+    assert place.run("run", "--resume").code == 0
+    assert len(place.run_ids()) == count + 1
 
     done = place.run("experiment", "--resume", "--json")
     assert done.code == 0, done

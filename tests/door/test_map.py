@@ -39,7 +39,7 @@ def test_r083_every_format_from_one_example_and_within_the_terminal(place: Place
     place.pipeline({
         name: {"run": "true", "duration": "1s", "needs": names[max(0, at - 3):at][:2]} for at, name in enumerate(names)
     })  # fmt: skip
-    for width in (40, 80, 120):
+    for width in (40, 120):
         place.env["COLUMNS"] = str(width)
         for words in ((), ("-v",), ("--table",)):
             assert max(map(len, place.run("map", *words).out.splitlines())) < width
@@ -123,6 +123,18 @@ def test_r084_what_may_run_together(place: Place) -> None:
     said = place.run("map").out
     assert "at most 3 at once" in said
     assert "at once: lint ∥ unit ∥ build\n" in said
+
+
+def test_r084_what_keeps_them_apart_all_the_same_is_said(place: Place) -> None:
+    place.write(
+        "pools: {db: 1}\n"
+        "stages:\n  a: {run: x, locks: {l: exclusive}}\n"
+        "  b: {run: y, locks: {l: shared}, resources: {pools: {db: 1}}}\n"
+        "  c: {run: z, resources: {pools: {db: 1}}, locks: {other: exclusive}}\n"
+        "  d: {run: w, matrix: {n: ['1', '2'], max-parallel: 1}}\n"
+    )
+    assert place.run("map", "--json").json["widest"]["but_for"] == ["lock l", "pool db", "matrix d"]
+    assert "at once: a ∥ b ∥ c ∥ d ×2, as far as lock l, pool db and matrix d lets them" in place.run("map").out
 
 
 def test_r085_order_without_evidence(place: Place) -> None:

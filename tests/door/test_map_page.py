@@ -14,7 +14,7 @@ from tests.door.place import Place
 from tests.report import mapped
 from tests.report.export import hostile
 
-from stagebook.report.page.map import render
+from stagebook.report.page.map import text as render
 
 Opener = Callable[..., Window]
 
@@ -44,13 +44,14 @@ def test_it_is_written_where_it_is_told_and_opens(place: Place, browser: Browser
     place.pipeline({
         "make": {"run": "true", "outputs": ["dist/a"], "duration": "2s"},
         "read": {"run": "true", "inputs": ["dist/a"], "duration": "3s"},
-        "spell": {"run": "true", "needs": "make", "inputs": ["docs/*"], "duration": "1s"},
+        "spell": {"run": "true", "needs": "make", "inputs": ["docs/*"], "duration": "9s"},
     })  # fmt: skip
     goal = place.base / "map.html"
     assert place.run("map", "--format", "html", "-o", str(goal)).said == ""
     assert place.run("map", "--format", "html").out.strip() == goal.read_text().strip()
     window = Window(browser, goal)
-    assert window.text("h1").startswith("5 s is the least this order allows")
+    assert "3 stages, 2 edges, 2 levels, at most 2 at once" in window.text(".sub")
+    assert window.text("h1").startswith("11 s is the least this order allows; 2 s of it")
     assert sorted(nodes(window)) == ["make", "read", "spell"]
     assert "Needless order: make → spell" in window.text("#findings")
     assert window.page.locator("#map .e.needless").count() == 1
@@ -174,7 +175,9 @@ def test_pointing_tells_needs_reasons_and_figures(open_page: Opener) -> None:
 
 
 def test_findings_and_the_map_lead_to_each_other(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+    document = mapped.release()
+    document["findings"][2]["minor"] = True
+    window = open_page(document)
     window.page.click("#finding-4 button")
     window.settle()
     assert chosen(window) == "deploy-staging"
@@ -182,7 +185,10 @@ def test_findings_and_the_map_lead_to_each_other(open_page: Opener) -> None:
     assert window.page.evaluate("document.activeElement.id") == "finding-1"
     window.press("n")
     assert window.text("#said") == "2. Possible coupling: integration ↔ e2e"
-    window.press("N", "N")
+    assert not window.page.is_visible("#finding-3")
+    window.press("n")
+    assert window.page.is_visible("#finding-3")
+    window.press("N", "N", "N")
     assert window.text("#said").startswith("4. ")
 
 

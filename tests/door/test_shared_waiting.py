@@ -29,6 +29,7 @@ def test_r092_a_lock_that_nobody_declared_makes_stages_effectively_sequential(pl
     after = place.run("plan", "--json").json
     assert all_at_once_s(place) > 0.85 * after["sequential_s"]
     assert after["recommendation"]["mode"] == "sequential"
+    assert "waiting" in after["knee"]["binds"] and "cores" not in after["knee"]["binds"]
 
 
 def test_stages_that_wait_each_for_itself_gain_by_running_at_once(place: Place) -> None:

@@ -143,7 +143,13 @@ def test_the_cells_of_a_matrix_are_one_finding_and_save_together() -> None:
 
 
 def test_what_sets_up_the_place_is_no_needless_order() -> None:
-    assert found(pipeline(stage("checkout"), stage("a", "checkout")), "needless-order") == []
+    made = [stage("git-checkout"), stage("npm install", "git-checkout"), stage("a", "npm install")]
+    assert found(pipeline(*made), "needless-order") == []
+    later = [stage("build"), stage("install", "build"), stage("a", "install")]
+    assert [each.stages for each in found(pipeline(*later), "needless-order")] == [
+        ("build", "install"),
+        ("install", "a"),
+    ]
 
 
 def test_an_implied_need_is_another_thing() -> None:
@@ -306,7 +312,7 @@ def test_what_is_taken_for_a_test(name: str, more: dict[str, Any]) -> None:
         ("db-migrate", {}, "its name: migrate"),
         ("x", {"run": "python3 tools/deploy.py --now"}, "its command: deploy.py"),
         ("x", {"run": "make publish"}, "its command: publish"),
-        ("x", {"run": "kubectl -n shop apply -f x"}, "its command: kubectl -n shop apply"),
+        ("x", {"run": "kubectl --token=abc -n shop apply -f x"}, "its command: kubectl apply"),
         ("x", {"run": "git push origin"}, "its command: git push"),
     ],
 )

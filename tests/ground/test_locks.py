@@ -64,6 +64,6 @@ def test_set_up_names_no_host_and_needs_no_variable() -> None:
 def test_the_package_needs_few_others_to_run() -> None:
     needed = [normal(entry) for entry in PROJECT["project"]["dependencies"]]
     assert needed == [
-        "pyyaml", "cel-python", "google-re2", "watchfiles", "blake3", "sqlalchemy", "alembic", "defusedxml", "scipy",
+        "pyyaml", "cel-python", "google-re2", "watchfiles", "blake3", "sqlalchemy", "alembic", "defusedxml", "numpy",
         "fast-sugiyama",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from stagebook.plan import contention
-from stagebook.plan.contention import Calibration, Capacity, Demand, Shares, capacity, demand, speeds
+from stagebook.plan.contention import Calibration, Capacity, Demand, Shares, capacity, demand, scarcest, speeds
 from stagebook.plan.profile import StageProfile
 
 shares = some.floats(0, 1).map(lambda share: round(share, 3))
@@ -136,6 +136,22 @@ def test_queues_of_stages_that_compute_and_wait_in_turn_are_near_what_is_exact(
 )
 def test_what_shares_come_to(asked: list[Demand], machine: Capacity, expected: list[float]) -> None:
     assert speeds(asked, machine) == pytest.approx(expected, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "expected"),
+    [
+        ([Demand(1)] * 4, Capacity(2), "cores"),
+        ([Demand(1)] * 2, Capacity(2), None),
+        ([Demand(0.2, disk=0.8)] * 3, Capacity(2), "disk"),
+        ([Demand(0.1, waiting=0.9)] * 3, Capacity(2, waiting=1.0), "waiting"),
+        ([Demand(0.1, waiting=0.9)] * 3, Capacity(2), None),
+        ([Demand(1)], Capacity(2, others=3), "cores"),
+    ],
+)
+def test_what_is_scarcest_is_told(asked: list[Demand], machine: Capacity, expected: str | None) -> None:
+    assert scarcest(asked, machine) == expected
+    assert Shares(asked, machine).scarcest(range(len(asked))) == expected
 
 
 def test_shares_are_those_of_the_stages_asked_for_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,4 +160,5 @@ def test_the_typical_run_can_be_shown() -> None:
 
 
 def test_fewer_runs_are_worth_it_where_there_are_many_stages() -> None:
-    assert [count(stages) for stages in (0, 1, 60, 1000, 10_000, 10**6)] == [500, 500, 500, 30, 5, 5]
+    assert [count(stages) for stages in (0, 1, 60, 1000, 10_000, 10**6)] == [500, 500, 500, 40, 5, 5]
+    assert [count(60, sharing) for sharing in (1, 8, 20, 60)] == [296, 166, 95, 39]

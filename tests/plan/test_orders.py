@@ -70,8 +70,9 @@ TWO = "version: 1\nstages:\n  - first: {FIRST}\n  - second: {SECOND}\n"
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [
-        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z], outputs: [v]}", "declared"),
-        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z]}", "declared"),
+        ("{run: sort -o y x, inputs: [x], outputs: [y]}", "{run: sort -o v z, inputs: [z], outputs: [v]}", "declared"),
+        ("{run: sort -o y x, inputs: [x], outputs: [y]}", "{run: grep a z, inputs: [z]}", "declared"),
+        ("{run: a, inputs: [x], outputs: [y]}", "{run: b, inputs: [z], outputs: [v]}", "none"),
         ("{run: a 'x', inputs: [x], outputs: [y]}", "{run: b 1 > log, inputs: [z]}", "none"),
         ("{run: a, inputs: [x]}", "{run: b, inputs: [z], outputs: [v]}", "none"),
         ("{run: a}", "{run: b}", "none"),

@@ -21,7 +21,7 @@ from stagebook.record.story import Around, Story, Usage
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Choice
+from stagebook.scheduler.plan import RULES, Choice
 from stagebook.scheduler.vocabulary import (
     Announced,
     Began,
@@ -105,7 +105,7 @@ class Play:
         )  # fmt: skip
         play = cls(scribe, Machine(plan), story, scribe.open(), seed, fails)
         header = members(
-            pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, boot=None, pid=7,
+            pipeline=pipe.name, mode=mode, jobs=jobs, policy=plan.policy, file=pipe.file, rules=RULES, boot=None, pid=7,
             digest=pipe.digest, params={}, critical=critical, critical_by=plan.critical_by,
             choice=choice._asdict(),
         )  # fmt: skip

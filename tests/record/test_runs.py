@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from tests.record.play import Play, pipeline, stage
 from tests.record.scribe import Scribe
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError
+from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, reader, runs, state
-from stagebook.scheduler.plan import Choice
+from stagebook.record.replay import replay
+from stagebook.scheduler.plan import RULES, Choice
 
 TWO = Choice(cores=2, jobs=2)
 THREE = pipeline(stage("a"), stage("b", "a"), stage("c", "a"))
@@ -145,6 +147,30 @@ def test_without_runs_that_is_said(tmp_path: Path) -> None:
     for word in ("last", "01"):
         with pytest.raises(InputError, match=r"there is no run in .*stagebook yet"):
             runs.resolve(known, word)
+
+
+def by_other_rules(scribe: Scribe) -> Scribe:
+    """As if a Stagebook of before had begun it."""
+    path = Path(scribe.path)
+    first, rest = path.read_bytes().split(b"\n", 1)
+    body = first[: first.rindex(b',"crc"')].replace(b'"rules":%d,' % RULES, b"")
+    path.write_bytes(b'%b,"crc":"%08x"}\n%b' % (body, crc32(body), rest))
+    return scribe
+
+
+def test_a_run_of_other_rules_is_told_and_is_to_be_resumed_only_as_the_latest(tmp_path: Path) -> None:
+    known = place(tmp_path)
+    scribe = by_other_rules(broken_off(tmp_path))
+    with pytest.raises(SurroundingsError, match=rf"scheduler rules 1, here {RULES}\)"):
+        replay(reader.load(scribe.path))
+    for told in (runs.summarise(scribe.directory), runs.document(scribe.directory)):
+        assert told is not None and told["state"] == "interrupted"
+    held = lock.take(scribe.directory)  # by an engine of before, say
+    assert runs.document(scribe.directory)["state"] == "running"
+    lock.release(held)
+    assert to_resume(known) == (scribe.run, 0)
+    ended(tmp_path)
+    assert to_resume(known) is None
 
 
 def to_resume(known: str) -> tuple[str, int] | None:

@@ -38,7 +38,7 @@ def document(
         "edges": [edge(need, name) for name, needs, _ in some for need in needs],
         "width": found.width,
         "depth": found.depth,
-        "widest": None,
+        "widest": {"stages": found.width, "names": [], "but_for": []},
         "sets": [],
         "critical_path": [some[index][0] for index in found.critical],
         "critical_path_s": float(found.length),
@@ -82,7 +82,8 @@ def release() -> dict[str, Any]:
             one["finding"] = 1
     found["findings"] = [
         finding(1, "needless-order", "image", "integration", saves_s=41.0, evidence="declared",
-                message="integration reads nothing that image makes; would save 41 s", fix="let integration follow build"),
+                message="integration reads nothing that image makes; would save 41 s",
+                fix="let integration follow build"),
         finding(2, "possible-coupling", "integration", "e2e", shared="port 5432",
                 message="both use port 5432, with no order between them", fix="give each a port of its own"),
         finding(3, "possible-coupling", "unit[python=3.11]", "unit[python=3.13]", shared="file out.log",

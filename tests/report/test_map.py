@@ -124,3 +124,11 @@ def test_what_differs_is_marked_and_listed() -> None:
 def test_what_stages_say_of_themselves() -> None:
     golden.check("map-table-80", table(document(RELEASE), Style()))
     assert max(map(len, table(document(RELEASE), Style(width=40)))) < 40
+
+
+def test_a_join_of_many_names_the_first_of_them() -> None:
+    many = [stage(f"s{number}", 1) for number in range(40)]
+    made = document(pipeline(*many, stage("join", 1, *(one.id for one in many))))
+    folded, opened = (" ".join("\n".join(render(made, Style(), is_open=is_open)).split()) for is_open in (False, True))
+    assert "s0, s1, s2, s3, s4, s5, s6, s7, 32 more" in folded
+    assert "s38, s39" in opened

@@ -281,6 +281,8 @@ def test_what_claims_much_goes_first_like_one_with_a_longer_path() -> None:
         pools={"db": NamedPool(4)},
     )  # fmt: skip
     assert order(made) == ["long", "whole", "some"]
+    made = plan(stage("some"), stage("whole", resources=whole), pools={"db": NamedPool(4)})
+    assert order(made) == ["some", "whole"], "nothing is known: in the order of the file"
 
 
 def test_priority_comes_first_also_among_stages_of_several_pools() -> None:

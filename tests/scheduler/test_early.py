@@ -112,6 +112,32 @@ def test_who_is_tried_again_waits_for_its_need_again() -> None:
     assert announce(run, "build", "test") == ["start test 2"]
 
 
+def three(**more: object) -> Run:
+    """`test` has begun by the announcements of `api` and `web`, then `api` has failed for good."""
+    run = Run(plan_of(stage("api"), stage("web", attempts=2), stage("test", "api", "web", early=(0, 1), **more)))
+    announce(run, "api", "test")
+    assert announce(run, "web", "test") == ["start test"]
+    assert run.fail("api") == ["api: failure"]
+    return run
+
+
+def test_who_is_tried_again_beside_a_failure_waits_for_its_other_needs() -> None:
+    run = three(attempts=2)
+    assert run.fail("web") == ["start web 2"]
+    assert run.fail("test") == []
+    assert run.state("test") == "waiting"
+    assert run.exit("web") == ["web: success", "start test 2"]
+
+
+def test_who_is_tried_again_beside_a_failure_goes_back_when_another_need_is_taken_back() -> None:
+    run = three(attempts=2, retry_safe=False)
+    assert run.interrupt("test") == ["ask test"]
+    assert run.fail("web") == ["start web 2"]
+    assert run.state("test") == "waiting"
+    assert run.answer("test", True) == []
+    assert announce(run, "web", "test") == ["start test 2"]
+
+
 def test_a_backoff_looks_again_when_it_is_over() -> None:
     run = pair(attempts=2, delays_ms=(50,))
     announce(run, "build", "test")

@@ -221,9 +221,13 @@ def test_all_ends_at_one_time_are_one_batch_so_the_best_of_all_that_are_ready_st
 
 def test_a_run_that_waits_for_a_person_stands_still() -> None:
     plan = plan_of(stage("a", retry_safe=False, attempts=2), stage("b"))
-    played = play(plan, lambda stage, attempt: Work(1.0, "error", None, "interrupted") if not stage else Work(5.0))
-    assert played.outcome is None and played.asked == {0} and played.end_s == 5.0
-    assert played.ended == {1: ("success", None)}
+    for timeout_ms in (None, 60_000):  # nobody answers, however long one waits
+        played = play(
+            plan._replace(timeout_ms=timeout_ms),
+            lambda stage, attempt: Work(5.0) if stage else Work(1.0, "error", None, "interrupted"),
+        )
+        assert played.outcome is None and played.asked == {0} and played.end_s == 5.0
+        assert played.ended == {1: ("success", None)}
 
 
 def test_answers_may_come_late() -> None:

@@ -74,7 +74,7 @@ def journaled(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Log, list[di
     times: dict[int, int] = {}
     for record in recording.records:
         if record["event"] in replaying._EVENTS:
-            times[record["batch"]] = max(times.get(record["batch"], 0), time_us(record))
+            times.setdefault(record["batch"], time_us(record))
     assert len(times) == len(noted)
     times_us: list[int] = []
     for us in times.values():
@@ -83,8 +83,8 @@ def journaled(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Log, list[di
 
 
 def at_one_time(log: Log) -> Log:
-    """The same batches with all that is in one at its end, ends by stage and timers last: within a batch, order and
-    time are chance, and a simulation has it so."""
+    """The same batches with all that is in one at its beginning, ends by stage and timers last: within a batch, order
+    and time are chance, and a simulation has it so."""
 
     def turn(event: Event) -> tuple[int, int]:
         return (1, event.stage) if isinstance(event, Exited) else (2 if isinstance(event, TimerFired) else 0, 0)

@@ -32,6 +32,7 @@ def test_r107_seven_equal_pairs_are_enough_and_six_are_not() -> None:
     by_hand = sum((1 + stake) ** 7 + (1 - stake) ** 7 for stake in betting.STAKES) / (2 * len(betting.STAKES))
     assert capital[6] == pytest.approx(by_hand)
     assert capital[5] < 1 / ALPHA <= capital[6]
+    assert (betting.least_pairs(ALPHA), betting.least_pairs(0.001)) == (7, 13)
 
 
 def test_a_small_difference_is_staked_less_than_a_great_one() -> None:

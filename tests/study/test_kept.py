@@ -66,9 +66,11 @@ def test_a_full_disk_takes_nothing_of_what_was_there(directory: str) -> None:
 
 def test_one_process_conducts_it(directory: str) -> None:
     ledger = kept.Ledger(directory)
+    assert kept.goes_on(directory)
     with pytest.raises(SurroundingsError, match="goes on already"):
         kept.Ledger(directory)
     ledger.close()
+    assert not kept.goes_on(directory)
     kept.Ledger(directory).close()
 
 

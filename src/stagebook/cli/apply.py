@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.native import patch
+from stagebook.formats.native import cache, patch
 from stagebook.model.problem import InputError, Problem, SurroundingsError
-from stagebook.scheduler import build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.advise import Advised
-    from stagebook.scheduler.plan import Choice
 
 
-def apply(pipeline: Pipeline, advised: Advised, choice: Choice) -> dict[str, Any]:
+def apply(pipeline: Pipeline, advised: Advised) -> dict[str, Any]:
     """Write the changes that need nobody's word, and the job count where the file would come to another one. `edits`
     says in words what was done, `diff` shows it; both are empty where there was nothing to do.
 
     InputError where no small edit does it, or the file has changed since it was read; SurroundingsError where it
     cannot be written. It is replaced as a whole, so no reader sees half of it.
     """
-    edits = edits_of(pipeline, advised, choice)
+    edits = edits_of(pipeline, advised)
     with open(pipeline.file, "rb") as file:
         before = file.read()
+    if cache.digest(before) != pipeline.digest:
+        _changed(pipeline.file)
     after = patch.patched(before, pipeline.file, edits)
     if after != before:
         _replace(pipeline.file, before, after)
@@ -37,21 +37,26 @@ def apply(pipeline: Pipeline, advised: Advised, choice: Choice) -> dict[str, Any
     }
 
 
-def edits_of(pipeline: Pipeline, advised: Advised, choice: Choice) -> patch.Edits:
+def edits_of(pipeline: Pipeline, advised: Advised) -> patch.Edits:
     """The difference between the file and what is recommended, as a whole: changes may rest on one another."""
     ids = {stage.id: set(stage.needs) for stage in pipeline.stages}
     made = {stage.id: set(stage.needs) for stage in advised.pipeline.stages}
     without = [(need, stage.id) for stage in pipeline.stages for need in stage.needs if need not in made[stage.id]]
     with_ = [(need, stage.id) for stage in advised.pipeline.stages for need in stage.needs if need not in ids[stage.id]]
-    as_it_is = build.jobs(build.build(pipeline, choice))
-    jobs = advised.found.jobs if advised.found.jobs != as_it_is else None
-    return patch.Edits(tuple(without), tuple(with_), jobs)
+    locks = [lock for change in advised.found.changes if not change.question for lock in change.locks]
+    return patch.Edits(tuple(without), tuple(with_), advised.jobs, tuple(locks))
 
 
 def _words(edits: patch.Edits) -> list[str]:
     said = [f"{stage} no longer needs {need}" for need, stage in edits.without]
     said += [f"{stage} needs {need}" for need, stage in edits.with_]
+    said += [f"{stage} holds lock {lock}" for stage, lock in edits.locks]
     return said + ([f"limits.jobs is {edits.jobs}"] if edits.jobs is not None else [])
+
+
+def _changed(path: str) -> NoReturn:
+    text = f"{path} was changed meanwhile; nothing was written, try again"
+    raise InputError(text, [Problem(path, 0, 0, "changed", "error", text)])
 
 
 def _replace(path: str, before: bytes, after: bytes) -> None:
@@ -68,8 +73,7 @@ def _replace(path: str, before: bytes, after: bytes) -> None:
                 os.fsync(out.fileno())
             with open(target, "rb") as file:
                 if file.read() != before:
-                    text = f"{path} was changed meanwhile; nothing was written, try again"
-                    raise InputError(text, [Problem(path, 0, 0, "changed", "error", text)])
+                    _changed(path)
             os.replace(draft, target)
         except BaseException:
             os.unlink(draft)

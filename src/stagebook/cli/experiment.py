@@ -12,7 +12,7 @@ import time
 
 from stagebook.cli import output, pipelines, place
 from stagebook.cli.words import usage_error
-from stagebook.model.problem import FAILED, OK, InputError, Problem
+from stagebook.model.problem import FAILED, OK, InputError, Problem, SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,8 +175,12 @@ class Knowledge:
 
         if file not in self._known:
             pipeline = self.pipeline(file)
-            has_runs = bool(runs.ids(place.state_directory(self._args, file)))
-            told = samples(self._args, pipeline) if has_runs else None
+            told = None
+            try:
+                if runs.ids(place.state_directory(self._args, file)):
+                    told = samples(self._args, pipeline)
+            except SurroundingsError:
+                pass  # it is measured anyway; without a history nothing is predicted
             self._known[file] = known.known(pipeline, told, cores.usable())
         return self._known[file]
 
@@ -296,6 +300,11 @@ class Progress:
         self._style = output.style_for(sys.stderr, args)
         self._set_up = set_up
         self._say(f"experiment {set_up['experiment']}, seed {set_up['seed']}, at most {set_up['pairs']} pairs")
+        from stagebook.study import betting
+
+        least = betting.least_pairs((1 - set_up["confidence"]) / (len(set_up["arms"]) - 1))
+        if set_up["pairs"] < least:
+            self._say(f"note: fewer than {least} pairs never show a difference at {100 * set_up['confidence']:.4g} %")
 
     def tell(self, step: Step) -> None:
         from stagebook.report import experiment as report
@@ -340,6 +349,6 @@ def _show(args: Namespace) -> int:
 
     directory = kept.resolve(place.state_directory(args), args.id or "last")
     set_up = kept.set_up_of(directory)
-    document = result.document(set_up, kept.read(directory), is_interrupted=True)
+    document = result.document(set_up, kept.read(directory), is_interrupted=not kept.goes_on(directory))
     _answer(args, directory, document)
     return FAILED if document["fails_always"] else OK

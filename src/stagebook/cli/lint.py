@@ -30,7 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
-    parser.add_argument("--strict", action="store_true", help="warnings count as errors: exit 1")
+    parser.add_argument(
+        "--strict", action="store_true", help="warnings count as errors: exit 1; asks what acts outside for `ordering`"
+    )
 
 
 def execute(args: Namespace) -> int:

@@ -61,9 +61,13 @@ def execute(args: Namespace) -> int:
             _compare(args.diff, document, pipeline)
         documents.append(document)
     if format == "json":
+        whole = {"pipelines": documents} if is_folder else documents[0]
+        if args.out is None:
+            output.say_json(whole)
+            return 0
         import json
 
-        text = json.dumps({"pipelines": documents} if is_folder else documents[0]) + "\n"
+        text = json.dumps(whole) + "\n"
     elif format == "text":
         text = _text(args, loaded, documents)
     elif len(documents) > 1:
@@ -122,7 +126,11 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
 
             drawn = sideways.draw(document, style)
             lines += map_text.head(document, style)
-            lines += ["", *drawn] if drawn else ["", "too large to be drawn sideways here; the levels are in `map`"]
+            lines += (
+                ["", *drawn]
+                if drawn
+                else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
+            )
         else:
             lines += map_text.render(document, style, is_open=args.verbose)
         _tell_problems(args, pipeline)
@@ -147,9 +155,9 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import map_svg
 
         return map_svg.draw(document)
-    from stagebook.report.page.map import render
+    from stagebook.report.page import map as page
 
-    return render.render(document)
+    return page.render(document)
 
 
 def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:

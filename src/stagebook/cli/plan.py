@@ -1,85 +1,263 @@
 """`stagebook plan`: what a pipeline would take under other job counts, and what to do. Starts nothing but a probe that
-is asked for; writes nothing but what `--apply` is asked to. `--limits` is in `plan_limits`."""
+is asked for; writes nothing but what `--apply` is asked to. Its words are in `plan_words`, `--limits` in
+`plan_limits`."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from stagebook.cli import output, pipelines, place
+from stagebook.cli import output, pipelines, place, plan_words
 from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
-from stagebook.model.problem import FAILED, OK
+from stagebook.model.problem import FAILED, OK, InputError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
+    from typing import Any, Mapping
 
     from stagebook.history.samples import Samples
     from stagebook.model.pipeline import Pipeline
+    from stagebook.plan.arrivals import Party
+    from stagebook.plan.forecast import Forecast
+    from stagebook.plan.known import Known
+    from stagebook.plan.suites import Suite
+    from stagebook.plan.sweep import Sweep
+    from stagebook.plan.whatif import Asked
     from stagebook.scheduler.plan import Choice
 
 EXAMPLE = """
 stagebook plan
 stagebook plan --jobs 1,2,4,8
+stagebook plan --change unit=0.5x --without docs
+stagebook plan --scale service=50
+stagebook plan --arrivals 30/h --shared runners=4 --with other.yaml
 stagebook plan --accept lint->unit --apply
 stagebook plan --limits --days 14 --check"""
 
-JOBS_MAX = 100_000
+OWN = ("jobs",)  #: a list here, and not the setting of that name
+FORMATS = ("text", "json", "html")
+SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward")
     parser.add_argument("--jobs", metavar="N,N…", help="the job counts to simulate; default: 1, 2, 4 … while of use")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulated runs; default: 0")
-    parser.add_argument("--apply", action="store_true", help="write what is recommended into FILE, by small edits")
+    parser.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="as of `run`")
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    for option, text in (
+        ("--only", "of these alone; with --probe: run these alone, and plan all"),
+        ("--from", "of these and all that need them"),
+        ("--until", "of these and all that they need"),
+        ("--skip", "not of these"),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
     parser.add_argument(
+        "--probe", action="store_true", help="first run it once, 2 at once: what no sequential run can tell"
+    )
+    parser.add_argument("--yes", action="store_true", help="a probe may run what looks as if it acted outside")
+    parser.add_argument("--optimise", metavar="SECONDS", help="comes with a later version")
+    parser.add_argument("--format", default="text", metavar="FORMAT", help="text (default), json or html")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of standard output")
+    what = parser.add_argument_group("what if (a name is a stage, a matrix or a group)")
+    what.add_argument(
+        "--change", action="append", default=[], metavar="STAGE=TIME", help="it took so long: 3m, or 0.5x as long"
+    )
+    what.add_argument("--without", action="append", default=[], metavar="STAGE", help="it were gone")
+    what.add_argument("--scale", action="append", default=[], metavar="NAME=N", help="there were N of it")
+    load = parser.add_argument_group("many runs")
+    load.add_argument(
+        "--arrivals", action="append", default=[], metavar="RATE",
+        help="so many runs come, by chance: 30/h, 2/m; given again: of the first --with, and so on",
+    )  # fmt: skip
+    load.add_argument("--shared", metavar="runners=N", help="runners that all runs share, each a machine of its own")
+    load.add_argument(
+        "--with", action="append", default=[], metavar="OTHER", help="runs of this file share them as well"
+    )
+    done = parser.add_argument_group("what to do about it")
+    done.add_argument("--apply", action="store_true", help="write what is recommended into FILE, by small edits")
+    done.add_argument(
         "--accept", action="append", default=[], metavar="A→B",
         help="vouch that B needs nothing of A, though nothing in the file says so; A->B does as well",
     )  # fmt: skip
-    parser.add_argument("--limits", action="store_true", help="use on record against each cap, and jobs to recommend")
-    parser.add_argument("--days", type=int, default=7, metavar="N", help="with --limits, days back; default: 7")
-    parser.add_argument(
+    done.add_argument("--limits", action="store_true", help="use on record against each cap, and jobs to recommend")
+    done.add_argument("--days", type=int, default=7, metavar="N", help="with --limits, days back; default: 7")
+    done.add_argument(
         "--check", action="store_true",
         help="exit 1 if the sla is not met as the file stands; with --limits, if use went above the line of a cap",
     )  # fmt: skip
 
 
 def execute(args: Namespace) -> int:
-    """0; 1 under `--check`; InputError for wrong words, a wrong file or an unknown provider."""
+    """0; 1 under `--check` if the answer is no, or as the probe's run ended; InputError for wrong words, a wrong file
+    or an unknown provider."""
     if args.limits:
         from stagebook.cli import plan_limits
 
         return plan_limits.execute(args)
-    from stagebook.plan import advise, document, known, sweep
-    from stagebook.report import plan as report
-
-    jobs = _jobs(args.jobs)
+    format = _format(args)
+    asked = plan_words.supposed(args)
+    plan_words.check(args)
     file = pipelines.find(args.file)
     pipeline = load(file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(pipeline)
-    choice = _choice(pipeline)
-    found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
-    choice = choice._replace(durations_ms=found.durations_ms(pipeline))
+    if args.check and pipeline.sla_ms is None:
+        text = "--check asks whether the sla is met, and the file has none; add a line such as `sla: 15m`"
+        raise InputError(text, [Problem(file, 0, 0, "sla", "error", text)])
+    _tell_unbuilt(args, pipeline)
+    code = OK
+    if args.probe:
+        from stagebook.cli import plan_probe
+
+        code = plan_probe.probe(args, pipeline, samples(args, pipeline))
+    from stagebook.cli.plan_voice import Patience
+
+    with Patience(args):
+        told, met = _told(args, pipeline, asked)
+    _say(args, format, told)
+    return code or (FAILED if args.check and not met else OK)
+
+
+def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str, Any], bool | None]:
+    """The document, and whether the `sla` is met as the file stands."""
+    from stagebook.plan import advise, document, sweep
+    from stagebook.scheduler import build, select
+
+    jobs = plan_words.jobs(args.jobs)
+    found, choice, unsaid = _known(args, pipeline)
+    if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
+        raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
-    advised = advise.advise(pipeline, choice, found, swept, _accepted(args.accept, pipeline))
-    told = document.document(pipeline, found, swept, advised)
+    advised = advise.advise(
+        pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
+    )
+    as_is = _as_is(args, pipeline, choice, found, swept)
+    after = None
+    if any(change.edges for change in advised.found.changes if not change.question):
+        after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
+    told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid)
+    told["what_if"] = None if asked is None else _what_if(args, pipeline, choice, found, asked, jobs, told)
+    told["arrivals"] = _arrivals(args, pipeline, choice, found)
     if args.apply:
         from stagebook.cli import apply
 
-        told["applied"] = apply.apply(pipeline, advised, choice)
-    if args.json:
-        output.say_json(told)
+        told["applied"] = apply.apply(pipeline, advised)
+    sla_ms = pipeline.sla_ms
+    return told, None if sla_ms is None else as_is.p95_s * 1000 <= sla_ms
+
+
+def _as_is(args: Any, pipeline: Pipeline, choice: Choice, found: Known, swept: Sweep) -> Forecast:
+    """As `stagebook run` would run it, with no option that says otherwise."""
+    from stagebook.plan.forecast import forecasts
+    from stagebook.scheduler import build
+
+    as_run = choice._replace(jobs=args.settings.jobs)
+    count = build.jobs(build.build(pipeline, as_run))
+    for row in swept.rows:
+        if row.forecast.jobs == count:
+            return row.forecast
+    return forecasts(pipeline, [as_run], found.basis, runs=swept.sequential.draws)[0]
+
+
+def _what_if(
+    args: Any, pipeline: Pipeline, choice: Choice, found: Known, asked: Asked, jobs: list[int], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    from stagebook.plan import document, known, sweep, whatif
+
+    supposed = whatif.suppose(pipeline, found.profile, asked)
+    gamma = found.calibration.gamma
+    more = {id: gamma[of] for id, of in supposed.of.items() if of in gamma}
+    taught = found.calibration._replace(gamma=more)
+    changed = known.known_by(supposed.pipeline, supposed.profile, taught, found.cores, seed=args.seed)
+    verdicts = found.basis.verdicts
+    if verdicts is not None:
+        at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+        places = [at[supposed.of[stage.id]] for stage in supposed.pipeline.stages]
+        by_id = verdicts
+        changed = changed._replace(basis=changed.basis._replace(verdicts=lambda stage: by_id(places[stage])))
+    choice = choice._replace(durations_ms=changed.durations_ms(supposed.pipeline))
+    swept = sweep.sweep(supposed.pipeline, choice, changed.basis, jobs)
+    return document.what_if(supposed, changed, swept, told)
+
+
+def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> dict[str, Any] | None:
+    others = vars(args)["with"]
+    if not args.arrivals and args.shared is None and not others:
+        return None
+    from stagebook.plan import arrivals
+    from stagebook.scheduler import build
+
+    rates = [plan_words.per_h(text) for text in args.arrivals]
+    mine = choice._replace(jobs=args.settings.jobs)
+    rates += rates[:1] * (1 + len(others) - len(rates)) if rates else []
+    parties = [arrivals.Party(pipeline, mine, found, rates[0] if rates else None)]
+    for number, name in enumerate(others, 1):
+        parties.append(_party(args, name, rates[number] if rates else None))
+    if args.shared is not None:
+        runners = plan_words.runners(args.shared)
     else:
-        output.say(report.render(told, output.style_for(sys.stdout, args)))
-    return FAILED if args.check and advised.met is False else OK
+        runners = build.jobs(build.build(pipeline, mine))
+    return dict(arrivals.document(arrivals.traffic(parties, runners, args.shared is not None, args.seed)))
+
+
+def _party(args: Any, name: str, per_h: float | None) -> Party:
+    from stagebook.plan.arrivals import Party
+
+    file = pipelines.find(name)
+    other = load(file, place.cache_directory(args, file))
+    pipelines.refuse_bad_conditions(other)
+    found, choice, _ = _known(args, other, is_other=True)
+    return Party(other, choice, found, per_h)
+
+
+# What is known ----------------------------------------------------------------------------------------------------
+
+
+def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known, Choice, list[str]]:
+    """What is known of it, the choice to start from, and what is to be said of both."""
+    from stagebook.cli import run
+    from stagebook.plan import known
+
+    choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
+    found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
+    unsaid = known.unsaid(pipeline)
+    if facts is not None and any(stage.when is not None for stage in pipeline.stages):
+        from stagebook.condition.court import Court
+
+        court = Court(pipeline, facts)
+        skipped: dict[int, str] = {}
+        for index, (stage, profile) in enumerate(zip(pipeline.stages, found.profile.stages)):
+            is_told = bool(args.param) and stage.when is not None and "params" in stage.when.text
+            if stage.when is not None and not stage.changed and (is_told or not profile.ran):
+                verdict = court.foresee(index)
+                if verdict is not None and verdict.verdict == "skip":
+                    skipped[index] = verdict.reason or "its condition does not hold"
+        if skipped:
+            verdicts = _Foreseen(skipped)
+            found = found._replace(basis=found.basis._replace(verdicts=verdicts))
+            unsaid += [f"{pipeline.stages[index].id} is taken not to run: {why}" for index, why in skipped.items()]
+    return found, choice._replace(durations_ms=found.durations_ms(pipeline)), unsaid
+
+
+class _Foreseen:
+    """What conditions come to that can be told beforehand; all others are taken to hold."""
+
+    def __init__(self, skipped: Mapping[int, str]) -> None:
+        self._skipped = skipped
+
+    def __call__(self, stage: int) -> tuple[str, str | None]:
+        why = self._skipped.get(stage)
+        return ("run", None) if why is None else ("skip", why)
 
 
 def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     """What the history holds of its latest runs; None where there is no history."""
+    from stagebook.record import runs
+
     state = place.state_directory(args, pipeline.file)
-    if not os.path.isdir(state):
+    if not runs.ids(state) and not os.path.exists(os.path.join(state, "history.db")):
         return None
     from stagebook.cli.voice import voice
     from stagebook.history import samples, store
@@ -87,29 +265,35 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     return store.ask(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
 
 
-def _jobs(text: str | None) -> list[int]:
-    if text is None:
+def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
+    """The tests of its stages that are on record; none where there is no history."""
+    state = place.state_directory(args, pipeline.file)
+    if not os.path.isdir(state):
         return []
-    counts = text.split(",")
-    if not all(each.isascii() and each.isdigit() and 0 < int(each) <= JOBS_MAX for each in counts):
-        raise usage_error(f"--jobs '{text}' is not a list of numbers from 1 to {JOBS_MAX}, such as 1,2,4,8")
-    return [int(each) for each in counts]
+    from stagebook.cli.voice import voice
+    from stagebook.history import store
+    from stagebook.history import suites as record
+    from stagebook.plan import suites
+
+    return suites.suites(
+        store.ask(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), voice(args))
+    )
 
 
-def _accepted(words: list[str], pipeline: Pipeline) -> set[tuple[str, str]]:
-    """The needs, directly or over others, that a person says are none."""
-    ids = {stage.id for stage in pipeline.stages}
-    found = set()
-    for text in words:
-        first, arrow, second = text.partition("→") if "→" in text else text.partition("->")
-        pair = first.strip(), second.strip()
-        if not arrow or not all(pair):
-            raise usage_error(f"--accept '{text}' is not two stages with an arrow between them, such as lint->unit")
-        for name in pair:
-            if name not in ids:
-                raise usage_error(f"--accept '{text}': {pipeline.file} has no stage `{name}`")
-        found.add(pair)
-    return found
+def _asked(args: Any, pipeline: Pipeline) -> Choice:
+    """What the options say beside the job counts. With a probe, `--only` is what is probed."""
+    words = vars(args)
+    choice = _choice(pipeline)
+    params = dict(choice.params)
+    for text in args.param:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise usage_error(f"--param {text}: expected NAME=VALUE")
+        params[name] = value
+    return choice._replace(
+        policy=args.settings.policy, params=tuple(params.items()), only=() if args.probe else tuple(args.only),
+        from_=tuple(words["from"]), until=tuple(args.until), skip=tuple(args.skip),
+    )  # fmt: skip
 
 
 def _choice(pipeline: Pipeline) -> Choice:
@@ -117,8 +301,62 @@ def _choice(pipeline: Pipeline) -> Choice:
     from stagebook.plan import providers
     from stagebook.scheduler.plan import Choice
 
-    params = tuple((name, param.default or "") for name, param in pipeline.params.items())
+    params = tuple([(name, param.default) for name, param in pipeline.params.items() if param.default is not None])
     return Choice(
         cores=cores.usable(), params=params, cap=providers.cap_of(pipeline),
         memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )  # fmt: skip
+
+
+def _tell_unbuilt(args: Any, pipeline: Pipeline) -> None:
+    """What `run` would refuse for now is planned all the same."""
+    if pipeline.unbuilt and not args.quiet:
+        from stagebook.cli import trouble
+        from stagebook.report import problems
+
+        style = output.style_for(sys.stderr, args)
+        output.say(problems.render([trouble.near(each) for each in pipeline.unbuilt], style), sys.stderr)
+
+
+# What is said -----------------------------------------------------------------------------------------------------
+
+
+def _format(args: Any) -> str:
+    if args.format not in FORMATS:
+        raise usage_error(f"unknown format '{args.format}', one of {', '.join(FORMATS)}")
+    if args.json and args.format == "html":
+        raise usage_error("--json and --format html are two documents; choose one")
+    if args.optimise is not None:
+        raise usage_error(
+            "--optimise is not built yet: the proven optimum comes with a later version; without it `plan` simulates "
+            "the order that `run` follows"
+        )
+    return "json" if args.json else str(args.format)
+
+
+def _say(args: Any, format: str, told: dict[str, Any]) -> None:
+    if format == "json":
+        if args.out is None:
+            output.say_json(told)
+            return
+        import json
+
+        text = json.dumps(told) + "\n"
+    elif format == "html":
+        text = _page(told)
+    else:
+        from stagebook.report import plan as report
+
+        style = output.style_for(sys.stdout, args)
+        style.color = style.color and args.out is None
+        text = "\n".join(report.render(told, style, is_open=args.verbose)) + "\n"
+    if args.out is not None:
+        output.write_file(args.out, text)
+    else:
+        output.say([text.rstrip("\n")])
+
+
+def _page(told: dict[str, Any]) -> str:
+    from stagebook.report.page import plan as page
+
+    return page.render(told)

@@ -170,6 +170,8 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     cache = os.path.join(place, "cache")
     change = None
     if summary is not None:
+        if summary["state"] != "running" and not summary.get("measured"):
+            runs.refuse_other_rules(directory)
         change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
     asked = resume.Asked(tuple(args.again), tuple(args.done))
     if args.dry_run:

@@ -77,8 +77,11 @@ class Settings:
         return getattr(self, _attribute(name))
 
 
-def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Resolve all settings. `args` holds options by the same names, None where not given.
+def load(
+    args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | None = None, own: tuple[str, ...] = ()
+) -> Settings:
+    """Resolve all settings. `args` holds options by the same names, None where not given; those in `own` mean something
+    else to this command.
 
     Raises InputError, with place, for an unknown key or a value that a setting cannot have.
     """
@@ -99,7 +102,7 @@ def load(args: Any = None, cwd: str | None = None, environ: Mapping[str, str] | 
             settings.take(name, _checked(name, text, "", 0, variable), Origin("environment", variable))
     for name in KNOWN:
         value = getattr(args, _attribute(name), None)
-        if value is not None:
+        if value is not None and name not in own:
             settings.take(name, _checked(name, value, "", 0, f"--{name}"), Origin("option", f"--{name}"))
     return settings
 

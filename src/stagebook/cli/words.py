@@ -26,7 +26,7 @@ def parse(command: str, purpose: str, module: Any, words: list[str]) -> Any:
     from stagebook.cli import settings
 
     args.command = command
-    args.settings = settings.load(args)
+    args.settings = settings.load(args, own=getattr(module, "OWN", ()))
     return args
 
 

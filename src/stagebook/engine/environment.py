@@ -10,7 +10,7 @@ import re
 
 from stagebook.engine import kernel
 from stagebook.model.pipeline import Pipeline, Stage
-from stagebook.record import trace
+from stagebook.record import state, trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Environment:
         common.update(_encoded(pipeline.env))
         common.update(_encoded({variable("PARAM_", name): value for name, value in params.items()}))
         common[b"STAGEBOOK_RUN"] = run.encode()
+        common.pop(state.EXPERIMENT_VARIABLE.encode(), None)  # a run that a stage begins is its own
         self._common = common
         self._own = pipeline.env
         self._run = run

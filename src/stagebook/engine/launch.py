@@ -32,7 +32,7 @@ from stagebook.record.story import Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Choice, Plan
+from stagebook.scheduler.plan import RULES, Choice, Plan
 from stagebook.scheduler.vocabulary import Began, RunEnded
 
 TYPE_CHECKING = False
@@ -95,10 +95,12 @@ def start(
     clock = Clock()
     story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory))
     writer = Writer(state.journal_path(directory), run, story.epoch_us, durability=ways.durability)
+    experiment = os.environ.get(state.EXPERIMENT_VARIABLE)
+    whose = {state.OF_EXPERIMENT: experiment} if experiment else {}
     header = members(
         pipeline=pipeline.name, mode=story.mode, jobs=story.jobs, policy=plan.policy, stages=len(plan.stages),
-        file=pipeline.file, format=pipeline.format, boot=boot_id(), pid=os.getpid(), accounting=ways.accounting,
-        digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
+        file=pipeline.file, format=pipeline.format, rules=RULES, **whose, boot=boot_id(), pid=os.getpid(),
+        accounting=ways.accounting, digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
         policy_because=choice.policy_because, **at._asdict(),
         traceparent=story.traceparent, choice=choice._asdict(),

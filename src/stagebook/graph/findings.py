@@ -7,6 +7,8 @@ word on why. Where the file is silent no reason is found either, which is said a
 
 from __future__ import annotations
 
+import re
+
 from stagebook.graph import coupling, guards
 from stagebook.graph.intent import acts_outside, is_test, outside
 from stagebook.graph.reach import Reach
@@ -30,10 +32,11 @@ _NONE: Mapping[str, Collection[str]] = {}
 MINOR_MAX = 200  #: findings of one kind that gain nothing; each edge has its reasons, so nothing is lost
 _LITTLE, _LITTLE_MS = 0.01, 100  #: what saves no more, of the longest path or in all, is not worth a reader's time
 _RECOUNT_MAX = 200_000  #: stages gone through to say what edges save together
-_PREPARES = (
-    "checkout", "clone", "setup", "set-up", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch",
-    "source", "sources", "origin",
+_PREPARES = frozenset(
+    ("checkout", "clone", "setup", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch", "source",
+     "sources", "origin")
 )  # fmt: skip
+_parts = re.compile("[^a-z]+")
 
 
 class Reason(NamedTuple):
@@ -273,9 +276,15 @@ def _without(needs: Sequence[Sequence[int]], durations: Sequence[float], pairs: 
 
 
 def _prepares(ground: _Ground, edge: Edge) -> bool:
-    """A first stage that sets up what all others work in is needed by them without a word of files."""
+    """The first stages set up what all others work in, and are needed by them without a word of files."""
     need = ground.pipeline.stages[ground.at[edge.need]]
-    return not edge.said and not need.outputs and any(word in _PREPARES for word in need.name.lower().split())
+    if edge.said or need.outputs or not _sets_up(need.name):
+        return False
+    return all(_sets_up(ground.pipeline.stages[ground.at[each]].name) for each in need.needs)
+
+
+def _sets_up(name: str) -> bool:
+    return not _PREPARES.isdisjoint(_parts.split(name.lower()))
 
 
 def _needless_order(

@@ -57,6 +57,12 @@ def _programs(programs: str) -> re.Pattern[str]:
     return re.compile(rf"(?:^|[\n;&|(]\s*){_RUNNERS}(?:[^\s;&|()]*/)?({programs})(?=[\s;&|)]|$)")
 
 
+def _short(words: str) -> str:
+    """The program and what it is to do: what stands between may be anything, a token too."""
+    first, *rest = words.split()
+    return f"{first} {rest[-1]}" if rest else first
+
+
 class _Reader:
     """Keeps what names and commands have been found to say: cells of a matrix, and most stages of large files, share
     them."""
@@ -92,7 +98,7 @@ class _Reader:
         if self.testers.search(command):
             return True, None
         acts = self.actors.search(command) or self.acting_scripts.search(command)
-        return False, None if acts is None else f"its command: {acts[1]}"
+        return False, None if acts is None else f"its command: {_short(acts[1])}"
 
 
 _reader: _Reader | None = None

@@ -1,331 +1,368 @@
 """The simplest plan that is good enough: which orders to give up, how many jobs, and why the rest stays as it is.
 
 Good enough is within `TOLERANCE` of the best, or, where the file has an `sla`, what keeps it in 95 of 100 simulated
-runs. Simpler is: fewer changed needs, then fewer jobs. What could be given up is judged by `orders`; what nobody
-vouches for is put as a question and never part of the plan.
+runs. Simpler is: fewer changed needs, then fewer jobs. Of few changes all combinations are looked at; of many those
+that save most are added one by one. What could be given up is judged by `orders`, what is said of it by `reasons`; what
+nobody vouches for is put as a question and never part of the plan.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
+
+from stagebook import condition
 from stagebook.graph import findings
 from stagebook.model.value import NamedTuple
-from stagebook.plan import orders
-from stagebook.plan.forecast import Forecast, ends, forecasts, quantile, typical
+from stagebook.plan import orders, reasons
+from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
-from stagebook.plan.profile import ENOUGH
-from stagebook.plan.recommendation import Change, Evidence, Recommendation
+from stagebook.plan.recommendation import Recommendation
 from stagebook.plan.sweep import TOLERANCE, Sweep
-from stagebook.report.durations import plural, span
+from stagebook.scheduler import build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator, Sequence
+    from typing import Callable, Iterable, Iterator, Sequence
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.known import Known
+    from stagebook.plan.recommendation import Change
+    from stagebook.plan.suites import Suite
     from stagebook.scheduler.plan import Choice
     from stagebook.simulate.spread import End
 
 #: What saves less than this share of a run is not worth a change of the file.
 WORTH = 0.01
-
-#: So many stages that could start earlier are tried one by one; beyond, all at once.
-TRIED_MAX = 40
-
+#: Of so many stages that could start earlier every combination is looked at.
+EXACT_MAX = 6
+#: Stages of all usual runs that are simulated to find out what is worth it, and runs at least; beyond, what is left is
+#: not tried one by one.
+STAGES_MAX, TRIES_MIN = 15_000, 10
+#: So many jobs are looked at, or eight a core where that is more.
+JOBS_MAX = 64
+#: Of more they are added so many at a time that there are no more lots than this.
+LOTS_MAX = 20
+#: Options that are simulated in full, the simplest first.
+CONFIRMED_MAX = 8
+#: So much may a usual run be off its median.
+_NEAR = 0.02
 #: Questions that are asked, those that would save most.
 QUESTIONS_MAX = 5
 
 
-class Advised(NamedTuple):
-    """`found` is what is recommended; `pipeline` is the file with all its changes made, `forecast` what that comes to,
-    `sequential` what it takes one by one as it stands. `met` says whether the `sla` is, None without one."""
-
-    found: Recommendation
-    pipeline: Pipeline
-    forecast: Forecast
-    sequential: Forecast
-    met: bool | None
-
-
-def advise(
-    pipeline: Pipeline, choice: Choice, known: Known, sweep: Sweep, accepted: Iterable[tuple[str, str]] = ()
-) -> Advised:
-    """What to do with a pipeline whose job counts have been swept. `accepted` are (need, stage) that a person vouches
-    for, though nothing declared does. Raises InputError as `scheduler.build` does."""
-    return _Search(pipeline, choice, known, sweep, frozenset(accepted)).advised()
-
-
-class _Option(NamedTuple):
-    """Some stages freed, so many jobs (None: one by one in file order)."""
+class Option(NamedTuple):
+    """Some of the stages that could start earlier do, with so many jobs (None: one by one in file order)."""
 
     units: tuple[int, ...]
     jobs: int | None
     forecast: Forecast
 
 
+class Advised(NamedTuple):
+    """`found` is what is recommended; `pipeline` is the file with all its changes made, `forecast` what that comes to,
+    `sequential` what it takes one by one as it stands. `met` says whether the `sla` is, None without one. `jobs` is
+    what `limits.jobs` has to become, None where the file comes to as much as it stands."""
+
+    found: Recommendation
+    pipeline: Pipeline
+    forecast: Forecast
+    sequential: Forecast
+    met: bool | None
+    jobs: int | None = None
+
+
+def advise(
+    pipeline: Pipeline,
+    choice: Choice,
+    known: Known,
+    sweep: Sweep,
+    accepted: Iterable[tuple[str, str]] = (),
+    suites: Sequence[Suite] = (),
+) -> Advised:
+    """What to do with a pipeline whose job counts have been swept. `accepted` are (need, stage) that a person vouches
+    for, though nothing declared does; `suites` the tests of stages, by what they took. Raises InputError as
+    `scheduler.build` does."""
+    return _Search(pipeline, choice, known, sweep, frozenset(accepted), suites).advised()
+
+
 class _Search:
     def __init__(
-        self, pipeline: Pipeline, choice: Choice, known: Known, sweep: Sweep, accepted: frozenset[tuple[str, str]]
+        self,
+        pipeline: Pipeline,
+        choice: Choice,
+        known: Known,
+        sweep: Sweep,
+        accepted: frozenset[tuple[str, str]],
+        suites: Sequence[Suite],
     ) -> None:
-        self.pipeline = pipeline
+        self.file = pipeline
         self.choice = choice
         self.known = known
         self.sweep = sweep
+        self.suites = suites
         self.ids = [stage.id for stage in pipeline.stages]
         self.needs = orders.needs_of(pipeline)
-        self.jobs = [row.forecast.jobs for row in sweep.rows]
+        self.asked_for = condition.asked(pipeline)
+        self.coupled = reasons.coupled(pipeline, findings.findings(pipeline, self.asked_for))
+        self.locks = [lock for each in self.coupled for lock in each.locks]
+        self.pipeline = orders.locked(pipeline, self.locks)
+        self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
         self.units: list[Freed] = []
-        self.asked: list[Freed] = []
-        for unit in orders.freed(pipeline):
+        self.questions: list[Freed] = []
+        #: Without a history all simulated runs are the same.
+        self.draws = sweep.sequential.draws if known.profile.runs else 1
+        self.left = max(TRIES_MIN, STAGES_MAX // max(1, len(self.ids)))
+        self.is_cut = False
+        self._usual: dict[tuple[tuple[int, ...], int | None], float] = {}
+        self._pipelines: dict[tuple[int, ...], Pipeline] = {}
+        for unit in orders.freed(pipeline, self.asked_for):
             yes = tuple([of for of in unit.of if (self.ids[of], self.ids[unit.stage]) in accepted])
             no = tuple([of for of in unit.of if of not in yes])
             if unit.evidence == "declared":
                 self.units.append(unit)
             else:
                 self.units += [Freed(unit.stage, yes, "accepted")] if yes else []
-                self.asked += [unit._replace(of=no)] if no else []
+                self.questions += [unit._replace(of=no)] if no else []
 
     # What to choose
 
     def advised(self) -> Advised:
-        sla_s = None if self.pipeline.sla_ms is None else self.pipeline.sla_ms / 1000
-        order = self._by_worth()
-        everything = self._options(tuple(sorted(order)))
-        options = [*self._options(())] if not order else [*self._options(()), *everything]
+        plain = self._plain()
+        worthy = self._worthy()
+        options = [*plain, *self._fastest(worthy)]
         best = min(options, key=lambda option: option.forecast.makespan_s)
         limit_s = best.forecast.makespan_s * (1 + TOLERANCE)
 
-        def is_enough(option: _Option) -> bool:
-            if sla_s is not None:
-                return option.forecast.p95_s <= sla_s
-            return option.forecast.makespan_s <= limit_s
+        def is_enough(forecast: Forecast) -> bool:
+            return forecast.p95_s <= self.sla_s if self.sla_s is not None else forecast.makespan_s <= limit_s
 
-        chosen = next((option for option in self._options(()) if is_enough(option)), None)
-        taken: list[int] = []
-        for unit in order if chosen is None else ():
-            taken.append(unit)
-            chosen = next((option for option in self._options(tuple(sorted(taken))) if is_enough(option)), None)
-            if chosen is not None:
-                break
-        met = None if sla_s is None else chosen is not None
+        chosen = self._as_it_is(is_enough) or next((each for each in plain if is_enough(each.forecast)), None)
+        if chosen is None:
+            chosen = self._simplest(worthy, limit_s, is_enough)
+        met = None if self.sla_s is None else chosen is not None
         if chosen is None:  # an SLA that nothing meets: as near as possible
             chosen = next(option for option in options if option.forecast.makespan_s <= limit_s)
         made = self._made(chosen.units)
-        changes = (*self._freed(chosen), *self._coupled(), *self._questions(chosen))
-        kept = tuple(self._kept(chosen))
+        said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met)
+        kept = said.kept(self._free_s(), self.asked_for)
+        changes = [*self._freed(chosen, said, made), *self._coupled(), *self._questions(chosen, said)]
+        changes += said.splits(self.suites, made, self.choice)
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",
-            tuple(self._reasons(chosen, best, sla_s, met, kept)),
-            changes,
-            kept,
+            tuple(said.told(kept, self._more(chosen), self._free_s(), self.is_cut)),
+            tuple(changes),
+            tuple(kept),
         )
-        return Advised(found, made, chosen.forecast, self.sweep.sequential, met)
+        jobs = self._jobs_line(chosen, made, is_enough)
+        return Advised(found, made, chosen.forecast, self.sweep.sequential, met, jobs)
 
-    def _by_worth(self) -> list[int]:
-        """The units that are worth anything, what saves most first: by what the run loses without each, all the others
-        made."""
-        units = list(range(len(self.units)))
-        whole_s = self._typical_s(tuple(units))
-        floor = self.sweep.sequential.makespan_s * WORTH
-        if self._typical_s(()) - whole_s < floor:
-            return []
-        if len(units) > TRIED_MAX:
-            return units
-        left: list[int] = units[:]
-        for unit in units:  # those without which the rest does as well
-            without = tuple([other for other in left if other != unit])
-            if self._typical_s(without) - whole_s < floor:
-                left.remove(unit)
-                whole_s = min(whole_s, self._typical_s(tuple(left)))
-        loss = {unit: self._typical_s(tuple([other for other in left if other != unit])) for unit in left}
-        return sorted(left, key=lambda unit: (-loss[unit], unit))
+    def _plain(self) -> list[Option]:
+        """The needs as they are, simplest first: one by one, then with more and more jobs."""
+        rows = [row.forecast for row in self.sweep.rows]
+        if self.locks:  # which the sweep does not know of
+            choices = [self.choice._replace(jobs=row.jobs, sequential=False) for row in rows]
+            rows = forecasts(self.pipeline, choices, self.known.basis, runs=self.draws)
+        return [
+            Option((), None, self.sweep.sequential),
+            *(Option((), each.jobs, each) for each in rows if each.jobs > 1),
+        ]
 
-    def _options(self, units: tuple[int, ...]) -> list[_Option]:
-        """Simplest first: one by one, then with more and more jobs."""
+    def _as_it_is(self, is_enough: Callable[[Forecast], bool]) -> Option | None:
+        """The file with the jobs that it says, if that meets its SLA: then there is nothing to change."""
+        if self.sla_s is None or self.file.limits.jobs is None:
+            return None
+        forecast = self._forecast((), None)
+        return Option((), forecast.jobs, forecast) if is_enough(forecast) else None
+
+    def _worthy(self) -> tuple[int, ...]:
+        """The units that are worth anything: those without which the others do as well are left out, first in large
+        lots, then in smaller ones."""
+        units = tuple(range(len(self.units)))
         if not units:
-            sequential = _Option((), None, self.sweep.sequential)
-            return [sequential, *(_Option((), row.forecast.jobs, row.forecast) for row in self.sweep.rows)]
-        made = self._made(units)
-        choices = [self.choice._replace(jobs=jobs, sequential=False) for jobs in self._job_counts(made)]
-        found = forecasts(made, choices, self.known.basis, runs=self.sweep.sequential.draws)
-        return [_Option(units, each.jobs, each) for each in found if each.jobs > 1]
+            return ()
+        whole_s = self._usual_s(units)
+        floor_s = self.sweep.sequential.makespan_s * WORTH
+        if self._usual_s(()) - whole_s < floor_s:
+            return ()
+        left, lots = units, [units]
+        while lots:
+            lot = lots.pop()
+            without = tuple([unit for unit in left if unit not in lot])
+            if len(lot) < len(left) and not self._may_try():
+                break
+            if len(lot) < len(left) and self._usual_s(without) - whole_s < floor_s:
+                left = without
+            elif len(lot) > 1:
+                half = len(lot) // 2
+                lots += [lot[:half], lot[half:]]
+        return left
 
-    def _job_counts(self, made: Pipeline) -> list[int]:
+    def _may_try(self) -> bool:
+        self.is_cut = self.is_cut or self.left <= 0
+        return self.left > 0
+
+    def _fastest(self, units: tuple[int, ...]) -> list[Option]:
+        """All of these with the job count at which a usual run is fastest."""
+        if not units:
+            return []
+        counts = self._job_counts(units)
+        jobs = min(counts, key=lambda count: (self._usual_s(units, count), count))
+        return [Option(units, jobs, self._forecast(units, jobs))]
+
+    def _simplest(self, units: tuple[int, ...], limit_s: float, is_enough: Callable[[Forecast], bool]) -> Option | None:
+        """The first that is enough of those that may be, in order of simplicity."""
+        sequential = self.sweep.sequential
+        if self.sla_s is not None and sequential.p95_s:
+            limit_s = self.sla_s * sequential.makespan_s / sequential.p95_s
+        tried = 0
+        for some in self._lots(units):
+            if self._usual_s(some) > limit_s * (1 + _NEAR):
+                continue
+            for jobs in self._job_counts(some):
+                if self._usual_s(some, jobs) > limit_s * (1 + _NEAR):
+                    continue
+                forecast = self._forecast(some, jobs)
+                if is_enough(forecast):
+                    return Option(some, jobs, forecast)
+                tried += 1
+                if tried == CONFIRMED_MAX:
+                    break
+            if tried >= CONFIRMED_MAX:
+                break
+        for jobs in self._job_counts(units) if units and tried else ():
+            forecast = self._forecast(units, jobs)
+            if is_enough(forecast):
+                return Option(units, jobs, forecast)
+        return None
+
+    def _lots(self, units: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Which units to take, those first that change fewest needs."""
+        if not units:
+            return
+        if len(units) <= EXACT_MAX:
+            every = [some for count in range(1, len(units) + 1) for some in combinations(units, count)]
+            yield from sorted(every, key=lambda some: (self._changed(some), some))
+            return
+        lost: dict[int, float] = {}
+        for unit in units:
+            if not self._may_try():
+                break
+            lost[unit] = self._usual_s(tuple([other for other in units if other != unit]))
+        by_worth = sorted(units, key=lambda unit: (-lost.get(unit, 0.0), unit))
+        step = 1 + len(units) // LOTS_MAX
+        for count in range(step, len(by_worth), step):
+            yield tuple(sorted(by_worth[:count]))
+        yield units
+
+    def _changed(self, units: tuple[int, ...]) -> int:
+        """How many needs are taken away or added."""
+        made = self._made(units).stages
+        return sum([len(set(old.needs) ^ set(new.needs)) for old, new in zip(self.file.stages, made)])
+
+    def _job_counts(self, units: tuple[int, ...]) -> list[int]:
         """Those of the sweep, and more, as there may be more to run at once than in the file."""
-        most = self._most(made)
-        counts = {*self.jobs, *(1 << power for power in range(1, most.bit_length()) if 1 << power <= most), most}
-        return sorted(count for count in counts if 1 < count <= max(most, 2))
+        most = max(2, self._most(self._made(units)))
+        powers = {1 << power for power in range(1, most.bit_length())}
+        counts = {row.forecast.jobs for row in self.sweep.rows} | powers | {most} | set(range(2, min(most, 8) + 1))
+        return sorted(count for count in counts if 1 < count <= most)
 
     def _most(self, made: Pipeline) -> int:
         cap = self.choice.cap.jobs if self.choice.cap is not None else len(self.ids)
-        levels = orders.width(orders.needs_of(made))
-        return max(1, min(cap, levels))
+        width = orders.width(orders.needs_of(made))
+        return max(1, min(cap, width, max(JOBS_MAX, 8 * self.choice.cores)))
 
-    def _made(self, units: Sequence[int]) -> Pipeline:
-        return self._without([pair for unit in units for pair in _pairs(self.units[unit])])
+    def _made(self, units: tuple[int, ...]) -> Pipeline:
+        if units not in self._pipelines:
+            self._pipelines[units] = self._without([pair for unit in units for pair in _pairs(self.units[unit])])
+        return self._pipelines[units]
 
     def _without(self, pairs: Sequence[tuple[int, int]]) -> Pipeline:
         return orders.changed(self.pipeline, orders.loosened(self.needs, pairs)) if pairs else self.pipeline
 
-    def _typical_s(self, units: tuple[int, ...], jobs: int | None = None) -> float:
-        return self._run_s(self._made(units), jobs)
+    def _forecast(self, units: tuple[int, ...], jobs: int | None) -> Forecast:
+        choice = self.choice._replace(jobs=jobs, sequential=False)
+        return forecasts(self._made(units), [choice], self.known.basis, runs=self.draws)[0]
+
+    def _usual_s(self, units: tuple[int, ...], jobs: int | None = None) -> float:
+        key = units, jobs
+        if key not in self._usual:
+            self._usual[key] = self._run_s(self._made(units), jobs)
+        return self._usual[key]
 
     def _run_s(self, made: Pipeline, jobs: int | None = None) -> float:
-        choice = self.choice._replace(jobs=jobs or max(2, self._most(made)), sequential=False)
-        return typical(made, choice, self.known.basis).end_s
+        """A usual run, with as many jobs as can be of use, or about as many as there are cores."""
+        most = max(2, self._most(made))
+        counts = {jobs} if jobs is not None else {most, min(most, max(2, self.choice.cores))}
+        self.left -= len(counts)
+        choices = [self.choice._replace(jobs=count, sequential=False) for count in counts]
+        return min([typical(made, choice, self.known.basis).end_s for choice in choices])
+
+    def _jobs_line(self, chosen: Option, made: Pipeline, is_enough: Callable[[Forecast], bool]) -> int | None:
+        jobs = chosen.jobs or 1
+        as_it_is = build.jobs(build.build(made, self.choice))
+        if as_it_is == jobs:
+            return None
+        if self.file.limits.jobs is None and is_enough(self._forecast(chosen.units, None)):
+            return None
+        return jobs
 
     # What to say of it
 
-    def _freed(self, chosen: _Option) -> Iterator[Change]:
+    def _freed(self, chosen: Option, said: reasons.Reasons, made: Pipeline) -> Iterator[Change]:
         """A change for each stage that starts earlier, with what it saves on top of the others."""
         if not chosen.units:
             return
-        made = self._made(chosen.units)
         choice = self.choice._replace(jobs=chosen.jobs, sequential=False)
-        runs = chosen.forecast.draws
+        tries = max(TRIES_MIN, STAGES_MAX // len(self.ids))
+        runs = min(self.draws, max(DRAWS_MIN, tries // (len(chosen.units) + 1)))
         [whole] = ends(made, [choice], self.known.basis, runs=runs)
-        for unit in chosen.units:
-            freed = self.units[unit]
-            without = self._made([other for other in chosen.units if other != unit])
-            [lacking] = ends(without, [choice], self.known.basis, runs=runs)
-            saves_s, share = _gain(lacking, whole)
-            yield self._change(freed, saves_s, share, made)
+        for number, unit in enumerate(chosen.units):
+            gain: tuple[float | None, float] = None, 0.5
+            if number < tries:
+                without = self._made(tuple([other for other in chosen.units if other != unit]))
+                [lacking] = ends(without, [choice], self.known.basis, runs=runs)
+                gain = _gain(lacking, whole)
+            yield said.freed(self.units[unit], *gain, made)
 
-    def _change(self, freed: Freed, saves_s: float, share: float, made: Pipeline, question: bool = False) -> Change:
-        stage = self.pipeline.stages[freed.stage]
-        before, after = set(stage.needs), set(made.stages[freed.stage].needs)
-        gone = [self.ids[of] for of in freed.of if self.ids[of] in before] or [self.ids[of] for of in freed.of]
-        of = _listed(gone)
-        n = self.known.profile.runs
-        if freed.evidence == "declared":
-            evidence = Evidence("declared", n, f"neither reads or makes what the other makes: {stage.id}, {of}")
-        elif freed.evidence == "accepted":
-            evidence = Evidence("none", n, "accepted by a person; nothing in the file speaks for it or against it")
-        else:
-            evidence = Evidence("none", n, "nothing in the file says why this order stands, or that it need not")
-        return Change(
-            "parallel",
-            (stage.id, *gone),
-            f"start {stage.id} earlier: it needs nothing of {of}"
-            if not question
-            else f"does {stage.id} need anything of {of}?",
-            f"saves ~{span(saves_s)} in the simulated run",
-            saves_s,
-            (evidence,),
-            share,
-            tuple([(need, stage.id) for need in stage.needs if need not in after]),
-            tuple([(need, stage.id) for need in made.stages[freed.stage].needs if need not in before]),
-            stage.line,
-            question,
-            f"stagebook run --only {stage.id}, in a fresh copy in which {of} never ran" if question else None,
-        )
+    def _coupled(self) -> Iterator[Change]:
+        for each in self.coupled:
+            yield each.change(self.known.profile.runs)
 
-    def _questions(self, chosen: _Option) -> Iterator[Change]:
+    def _questions(self, chosen: Option, said: reasons.Reasons) -> Iterator[Change]:
         """What would save most if somebody knew that it need not wait."""
         base = [pair for unit in chosen.units for pair in _pairs(self.units[unit])]
-        before_s = self._run_s(self._without(base))
-        found = []
-        everything = self._without([*base, *(pair for freed in self.asked for pair in _pairs(freed))])
-        if not self.asked or before_s - self._run_s(everything) < WORTH * before_s:
+        if not self.questions:
             return
-        for freed in self.asked[:TRIED_MAX]:
+        before_s = self._run_s(self._without(base))
+        everything = self._without([*base, *(pair for freed in self.questions for pair in _pairs(freed))])
+        if before_s - self._run_s(everything) < WORTH * before_s:
+            return
+        found = []
+        for freed in self.questions:
+            if not self._may_try():
+                break
             made = self._without([*base, *_pairs(freed)])
             saves_s = before_s - self._run_s(made)
             if saves_s >= WORTH * before_s:
-                found.append(self._change(freed, saves_s, 0.0, made, question=True))
+                found.append(said.question(freed, saves_s, made))
         if not found:  # each alone saves nothing, all together do
             saves_s = before_s - self._run_s(everything)
-            found = [self._change(freed, saves_s, 0.0, everything, question=True) for freed in self.asked[:1]]
+            found = [said.question(freed, saves_s, everything) for freed in self.questions[:1]]
         yield from sorted(found, key=lambda change: -(change.saves_s or 0.0))[:QUESTIONS_MAX]
 
-    def _coupled(self) -> Iterator[Change]:
-        """Stages that may run at once and share what they should not."""
-        for finding in findings.findings(self.pipeline):
-            if finding.code == "possible-coupling":
-                yield Change(
-                    "pool", finding.stages, f"keep {' and '.join(finding.stages)} apart", finding.message, None,
-                    (Evidence("declared", self.known.profile.runs, finding.message),), 0.5, line=finding.line,
-                )  # fmt: skip
+    def _free_s(self) -> float:
+        """A usual run in which nothing waits for anything."""
+        return self._run_s(orders.changed(self.file, [[] for _ in self.needs]))
 
-    def _kept(self, chosen: _Option) -> Iterator[Change]:
-        """Orders that stay for a reason of their own, where giving them up would simulate faster."""
-        for stage in self.pipeline.stages:
-            why = orders.is_kept(stage)
-            if why is None or not stage.needs or stage.always:
-                continue
-            stays = f"{_listed(stage.needs)} → {stage.id}"
-            yield Change(
-                "sequential", (*stage.needs, stage.id), f"keep {stays}", why, None,
-                (Evidence("declared", self.known.profile.runs, why),), 1.0, line=stage.line,
-            )  # fmt: skip
-
-    def _reasons(
-        self, chosen: _Option, best: _Option, sla_s: float | None, met: bool | None, kept: Sequence[Change]
-    ) -> Iterator[str]:
-        sequential_s, takes = self.sweep.sequential.makespan_s, chosen.forecast
-        if sla_s is not None and not met:
-            yield (
-                f"no plan keeps the SLA of {span(sla_s)}: the best takes ~{span(best.forecast.makespan_s)}, "
-                f"~{span(best.forecast.p95_s)} in 95 of 100 runs"
-            )
-        if chosen.jobs is None:
-            yield from self._sequential(chosen, best, sla_s, met, kept)
-        else:
-            held = f", the SLA of {span(sla_s)} held in 95 of 100 runs" if met else ""
-            yield (
-                f"run {plural(chosen.jobs, 'job')}: ~{span(takes.makespan_s)} instead of ~{span(sequential_s)} "
-                f"one by one{held}"
-            )
-            yield from self._more_jobs(chosen)
-        if 0 < self.known.profile.runs < ENOUGH:
-            yield f"insufficient data ({plural(self.known.profile.runs, 'run')}, need {ENOUGH})"
-        if takes.beyond:
-            seen = self.known.calibration.at_jobs
-            yield f"more at once than was ever measured ({seen}): above that it is extrapolated"
-
-    def _sequential(
-        self, chosen: _Option, best: _Option, sla_s: float | None, met: bool | None, kept: Sequence[Change]
-    ) -> Iterator[str]:
-        takes_s, best_s = chosen.forecast.makespan_s, best.forecast.makespan_s
-        if sla_s is not None and met:
-            yield f"one by one takes ~{span(takes_s)}, within the SLA of {span(sla_s)}: change nothing"
-        elif takes_s - best_s <= TOLERANCE * best_s:
-            gain = (
-                f"the best saves {(takes_s - best_s) / takes_s:.0%}" if best_s < takes_s else "nothing would be faster"
-            )
-            yield f"stay sequential: ~{span(takes_s)} one by one, {gain}"
-        if kept:
-            free = self._run_s(orders.changed(self.pipeline, [[] for _ in self.needs]))
-            if free < takes_s * (1 - TOLERANCE):
-                yield (
-                    f"side by side the stages would take ~{span(free)}, and be wrong: "
-                    f"{'; '.join(f'{change.change} ({change.why})' for change in kept[:3])}"
-                )
-
-    def _more_jobs(self, chosen: _Option) -> Iterator[str]:
-        """What the next larger job count would bring, or cost."""
-        if chosen.units:
-            options = self._options(chosen.units)
-        else:
-            options = [option for option in self._options(()) if option.jobs is not None]
-        more = [option for option in options if (option.jobs or 0) > (chosen.jobs or 0)]
-        if not more:
-            return
-        last = more[-1]
-        gain = 1 - last.forecast.makespan_s / chosen.forecast.makespan_s if chosen.forecast.makespan_s else 0.0
-        binds = self.sweep.binds[0] if self.sweep.binds else ""
-        said = (
-            f"saves {gain:.0%} more"
-            if gain > 0.004
-            else "saves nothing more"
-            if gain > -0.01
-            else f"takes {-gain:.0%} longer"
-        )
-        yield f"{plural(last.jobs or 1, 'job')} {said}" + (f": {_BINDS.get(binds, binds)} binds" if binds else "")
-
-
-_BINDS = {"path": "the critical path", "cores": "the machine's cores", "slot": "the number of jobs"}
+    def _more(self, chosen: Option) -> Forecast | None:
+        """The most jobs that can be of use, if they are more than those chosen."""
+        jobs = chosen.jobs or 1
+        if not chosen.units:
+            rows = [row.forecast for row in self.sweep.rows if row.forecast.jobs > jobs]
+            return rows[-1] if rows else None
+        counts = [count for count in self._job_counts(chosen.units) if count > jobs]
+        return self._forecast(chosen.units, counts[-1]) if counts else None
 
 
 def _pairs(freed: Freed) -> list[tuple[int, int]]:
@@ -339,9 +376,3 @@ def _gain(lacking: Sequence[End], whole: Sequence[End]) -> tuple[float, float]:
     if not saved:
         return 0.0, 0.0
     return max(0.0, quantile(saved, 0.5)), sum(each > 1e-9 for each in saved) / len(saved)
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) > 3:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 
     from stagebook.history.samples import Run, Sample, Samples
     from stagebook.model.pipeline import Pipeline
-    from stagebook.plan.profile import Profile, StageProfile
+    from stagebook.plan.profile import Profile
     from stagebook.scheduler.plan import Plan
     from stagebook.simulate.work import Played
 
-#: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run.
-WAITINGS = (None, 1.0, 1.3, 1.6, 2.0, 3.0)
+#: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run. Less
+#: than one where whoever waits comes back late: SQLite sleeps up to a tenth of a second between two looks at a lock.
+WAITINGS = (None, 1.0, 0.5, 0.7, 1.3, 1.6, 2.0, 3.0)
 DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
-#: What each of the two must explain before it is set, and as much again for each of the others that want a core: one
+#: What each of the two must explain before it is set, and so much more for each of the others that want a core: one
 #: noisy run would invent sharing.
-CHARGE = 0.08
+CHARGE, CHARGE_BUSY = 0.08, 0.04
 #: The latest runs in parallel that are replayed.
 REPLAYED = 8
 #: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
 #: is tried with one thing shared and another.
-STAGES_MAX = 50_000
+STAGES_MAX = 100_000
 #: Runs by which the load of the machine is judged.
 LATELY = 10
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
@@ -51,10 +52,10 @@ _NAMED = 3
 
 
 class Replayed(NamedTuple):
-    """One run in parallel that is replayed. `at`: indices of the stages that ran. `walls_s`: how long each took."""
+    """One run in parallel that is replayed. `walls_s`: how long each stage took that ran, by its index; `others` as in
+    a capacity; `jobs`: the most that ran at once."""
 
     plan: Plan
-    at: tuple[int, ...]
     walls_s: dict[int, float]
     wall_s: float
     others: float
@@ -72,23 +73,25 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
         gamma=_gammas(samples.rows),
         others=median([others_in(samples.runs[number], rows[number], cores) for number in lately]),
     )
-    runs = _replayable(pipeline, samples.runs, rows, cores)
+    works = [stage.median_s for stage in profile.stages]
+    demands = [demand(stage, first) for stage in profile.stages]
+    waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
+    disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
+    tried = [(waiting, disk) for waiting in waitings for disk in disks]
+    most = STAGES_MAX // max(1, len(demands) * len(tried))
+    runs = _replayable(pipeline, samples.runs, rows, cores, max(1, min(REPLAYED, most)))
     if not runs:
         lack = untold(pipeline, profile)
         return first if lack is None else first._replace(lacks=(lack,))
-    works = [alone_s(stage) for stage in profile.stages]
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
-    demands = [demand(stage, known) for stage in profile.stages]
-    waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
-    disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
-    charge = CHARGE * (1 + median([run.others for run in runs]))
+    charge = CHARGE + CHARGE_BUSY * median([run.others for run in runs])
     best, least = known, float("inf")
-    tried = [known._replace(waiting=waiting, disk=disk) for waiting in waitings for disk in disks]
-    for each in tried if len(tried) * len(demands) <= STAGES_MAX else tried[:1]:
-        loss = sum([_loss(run, demands, works, each, cores) for run in runs]) / len(runs)
-        loss += charge * ((each.waiting != WAITINGS[0]) + (each.disk != DISKS[0]))
+    for waiting, disk in tried if most else tried[:1]:
+        taught = known._replace(waiting=waiting, disk=disk)
+        loss = sum([_loss(run, demands, works, taught, cores) for run in runs]) / len(runs)
+        loss += charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
         if loss < least:
-            best, least = each, loss
+            best, least = taught, loss
     errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
     return best._replace(error=median(errors))
 
@@ -105,12 +108,6 @@ def others_in(run: Run, rows: Sequence[Sample], cores: int) -> float:
     if run.wall_s <= 0:
         return used
     return max(used, used * wanted_s / run.wall_s / max(LEAST_CORES, cores - used))
-
-
-def alone_s(stage: StageProfile) -> float:
-    """Clean wall of a stage with nothing beside it: the median of the runs in which it was alone, if there are any."""
-    alone = [wall_s for wall_s, company in zip(stage.walls_s, stage.company) if company is None or company < ALONE]
-    return median(alone or stage.walls_s)
 
 
 def untold(pipeline: Pipeline, profile: Profile) -> str | None:
@@ -137,9 +134,9 @@ def _by_run(samples: Samples) -> list[list[Sample]]:
 
 
 def _replayable(
-    pipeline: Pipeline, runs: Sequence[Run], rows: Sequence[Sequence[Sample]], cores: int
+    pipeline: Pipeline, runs: Sequence[Run], rows: Sequence[Sequence[Sample]], cores: int, most: int
 ) -> list[Replayed]:
-    """The latest runs in parallel that went well at the first attempt, all of one state of the file."""
+    """The latest `most` runs in parallel that went well at the first attempt, all of one state of the file."""
     position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     digest = None
     found: list[Replayed] = []
@@ -154,8 +151,8 @@ def _replayable(
         if plan is None:
             continue
         walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
-        found.append(Replayed(plan, tuple(walls), walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
-        if len(found) == REPLAYED or (len(found) + 1) * len(pipeline.stages) * len(WAITINGS) > STAGES_MAX:
+        found.append(Replayed(plan, walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
+        if len(found) == most:
             break
     return found
 

@@ -96,12 +96,26 @@ def capacity(cores: int, others_cores: float | None, calibration: Calibration = 
 def speeds(demands: Sequence[Demand], capacity: Capacity) -> list[float]:
     """How fast each of these goes when all run at once: above 0, 1 is as fast as alone on an idle machine. No resource
     gives more than it has."""
+    return _settle(demands, capacity)[0]
+
+
+def scarcest(demands: Sequence[Demand], capacity: Capacity) -> str | None:
+    """What holds these up most when all run at once: `cores`, `disk` or `waiting`; None where nothing does."""
+    held = {}
+    for resource in _settle(demands, capacity)[1]:
+        held[resource.name] = sum([share * (by - 1.0) for share, by in zip(resource.shares, resource.slower)])
+    found = max(held, key=lambda name: held[name], default=None)
+    return found if found is not None and held[found] > SETTLED else None
+
+
+def _settle(demands: Sequence[Demand], capacity: Capacity) -> tuple[list[float], list[_Resource]]:
+    """Speeds, and the resources that may run short, as they are shared at those speeds."""
     crowded = len(demands) > 1
     fixed = [1.0 + min(1.0, each.cores) * each.gamma if crowded else 1.0 for each in demands]
     found = [1.0 / time for time in fixed]
     scarce = [resource for resource in _resources(demands, capacity) if resource.may_run_short]
     if not scarce:
-        return found
+        return found, scarce
     for resource in scarce:
         fixed = [time - share for time, share in zip(fixed, resource.shares)]
     for _ in range(ROUNDS):
@@ -117,7 +131,7 @@ def speeds(demands: Sequence[Demand], capacity: Capacity) -> list[float]:
         excess = resource.excess(found)
         if excess > 1.0:
             found = [speed / excess if share else speed for speed, share in zip(found, resource.shares)]
-    return found
+    return found, scarce
 
 
 class Shares:
@@ -138,18 +152,23 @@ class Shares:
             found = self._known[running] = speeds([self._demands[at] for at in running], self._capacity)
         return found
 
+    def scarcest(self, running: Sequence[int]) -> str | None:
+        """What holds them up most: `cores`, `disk` or `waiting`."""
+        return scarcest([self._demands[at] for at in running], self._capacity)
+
 
 class _Resource:
     """`shares`: for how much of its time each stage is at it, alone; `widths`: how much of it the stage then takes;
     `slower`: how much longer that takes now. `others` are always at it, with a width and a weight of 1."""
 
-    __slots__ = ("_capacity", "_others", "_weights", "_widths", "shares", "slower")
+    __slots__ = ("_capacity", "_others", "_weights", "_widths", "name", "shares", "slower")
 
     def __init__(
-        self, capacity: float, shares: list[float], widths: list[float] | None = None,
+        self, name: str, capacity: float, shares: list[float], widths: list[float] | None = None,
         weights: list[float] | None = None, others: float = 0.0,
     ) -> None:  # fmt: skip
         """`widths` None: all 1; `weights` None: as the widths, so that each unit of width gets the same."""
+        self.name = name
         self._capacity = capacity
         self._widths = widths
         self._weights = weights
@@ -235,9 +254,9 @@ def _resources(demands: Sequence[Demand], capacity: Capacity) -> list[_Resource]
     is_wide = any(each.cores > 1.0 for each in demands)
     widths = [max(1.0, each.cores) for each in demands] if is_wide else None
     weights = [1.0] * len(demands) if capacity.by_group and is_wide else None
-    found = [_Resource(capacity.cores, shares, widths, weights, capacity.others)]
+    found = [_Resource("cores", capacity.cores, shares, widths, weights, capacity.others)]
     if crowded and any(each.disk for each in demands):
-        found.append(_Resource(capacity.disk, [each.disk for each in demands]))
+        found.append(_Resource("disk", capacity.disk, [each.disk for each in demands]))
     if crowded and capacity.waiting is not None:
-        found.append(_Resource(capacity.waiting, [each.waiting for each in demands]))
+        found.append(_Resource("waiting", capacity.waiting, [each.waiting for each in demands]))
     return found

@@ -4,44 +4,59 @@ from __future__ import annotations
 
 from stagebook.graph.shape import shape
 from stagebook.plan import orders, sweep
+from stagebook.plan.forecast import quantile
+from stagebook.plan.profile import ENOUGH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Mapping, Sequence
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.advise import Advised
+    from stagebook.plan.forecast import Forecast
     from stagebook.plan.known import Known
-    from stagebook.plan.profile import StageProfile
+    from stagebook.plan.profile import Profile, StageProfile
     from stagebook.plan.recommendation import Change
     from stagebook.plan.sweep import Sweep
+    from stagebook.plan.whatif import Supposed
 
 
-def document(pipeline: Pipeline, known: Known, swept: Sweep, advised: Advised) -> dict[str, Any]:
-    """`optimum`, the probability of `sla` and each `cost` are null: nothing works them out yet."""
-    took = [stage.median_s for stage in known.profile.stages]
-    found = shape(orders.needs_of(pipeline), took)
+def document(
+    pipeline: Pipeline, known: Known, swept: Sweep, advised: Advised, *, as_is: Forecast, after: Sweep | None = None,
+    unsaid: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """`optimum`, the probability of `sla` and each `cost` are null: nothing works them out yet. `as_is` is what `run`
+    would do without a word, `after` the sweep with all that is recommended, `unsaid` what is counted in nothing."""
+    slack = shape(orders.needs_of(pipeline), _medians(known.profile)).slack
     recommended = advised.found
     sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
     return {
         "pipeline": pipeline.name,
+        "file": pipeline.file,
         "profile": {
             "runs": known.profile.runs,
             "source": known.profile.source,
+            "enough": ENOUGH,
             "others_cores": known.profile.others_cores,
             "cores": known.cores,
             "measured_jobs": known.calibration.at_jobs,
             "error": known.calibration.error,
             "lacks": [*known.profile.lacks, *known.calibration.lacks],
-            "stages": [_stage(stage, slack) for stage, slack in zip(known.profile.stages, found.slack)],
+            "assumed": list(unsaid),
+            "stages": [_stage(stage, slack_s) for stage, slack_s in zip(known.profile.stages, slack)],
         },
-        "sequential_s": swept.sequential.makespan_s,
-        "critical_path": [pipeline.stages[index].id for index in found.critical],
-        "critical_path_s": found.length,
-        "sweep": [sweep.plain(row) for row in swept.rows],
-        "knee": {"jobs": swept.rows[swept.knee].forecast.jobs, "binds": list(swept.binds)},
+        **_swept(pipeline, known, swept),
+        "as_is": {
+            "jobs": as_is.jobs,
+            "mode": "sequential" if as_is.sequential else "parallel",
+            "makespan_s": as_is.makespan_s,
+            "p95_s": as_is.p95_s,
+            "failed": as_is.failed,
+        },
         "optimum": None,
-        "sla": None if sla_s is None else {"target_s": sla_s, "probability": None, "met": advised.met},
+        "sla": None
+        if sla_s is None
+        else {"target_s": sla_s, "probability": None, "met": advised.met, "met_as_is": as_is.p95_s <= sla_s},
         "recommendation": {
             "jobs": recommended.jobs,
             "mode": recommended.mode,
@@ -50,15 +65,49 @@ def document(pipeline: Pipeline, known: Known, swept: Sweep, advised: Advised) -
             "reasons": list(recommended.reasons),
             "changes": [_change(change) for change in recommended.changes],
             "kept": [_change(change) for change in recommended.kept],
+            "sweep": None if after is None else [sweep.plain(row) for row in after.rows],
         },
     }
 
 
-def _stage(stage: StageProfile, slack_s: float) -> dict[str, Any]:
+def what_if(supposed: Supposed, known: Known, swept: Sweep, base: Mapping[str, Any]) -> dict[str, Any]:
+    """What would be, with the same keys as what is, which stands beside it under `before`."""
+    kept = ("sequential_s", "critical_path", "critical_path_s", "sweep", "knee")
     return {
-        "stage": stage.stage, "source": stage.source, "runs": stage.runs, "p50_s": stage.median_s, "slack_s": slack_s,
-        "cores": stage.cores, "disk": stage.disk, "contention": stage.gamma, "max_rss_bytes": stage.rss_bytes,
-        "failed": stage.failed, "ran": stage.ran, "trend": stage.trend,
+        "supposed": list(supposed.words),
+        "stages": len(supposed.pipeline.stages),
+        **_swept(supposed.pipeline, known, swept),
+        "before": {"stages": len(base["profile"]["stages"]), **{key: base[key] for key in kept}},
+    }
+
+
+def _swept(pipeline: Pipeline, known: Known, swept: Sweep) -> dict[str, Any]:
+    found = shape(orders.needs_of(pipeline), _medians(known.profile))
+    return {
+        "sequential_s": swept.sequential.makespan_s,
+        "critical_path": [pipeline.stages[index].id for index in found.critical],
+        "critical_path_s": found.length,
+        "sweep": [sweep.plain(row) for row in swept.rows],
+        "knee": {
+            "jobs": swept.rows[swept.knee].forecast.jobs,
+            "binds": list(swept.binds),
+            "waits_s": swept.rows[-1].forecast.waits_s,
+        },
+    }
+
+
+def _medians(profile: Profile) -> list[float]:
+    return [stage.median_s for stage in profile.stages]
+
+
+def _stage(stage: StageProfile, slack_s: float) -> dict[str, Any]:
+    ascending = sorted(stage.walls_s) if stage.runs >= ENOUGH else []
+    return {
+        "stage": stage.stage, "source": stage.source, "runs": stage.runs, "p50_s": stage.median_s,
+        "p10_s": quantile(ascending, 0.1) if ascending else None,
+        "p90_s": quantile(ascending, 0.9) if ascending else None,
+        "slack_s": slack_s, "cores": stage.cores, "disk": stage.disk, "contention": stage.gamma,
+        "max_rss_bytes": stage.rss_bytes, "failed": stage.failed, "ran": stage.ran, "trend": stage.trend,
     }  # fmt: skip
 
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from stagebook.simulate.play import Verdicts
     from stagebook.simulate.work import Draw, Played, Span, Speeds
 
-#: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this.
-DRAWS_FIRST, DRAWS_MAX, STAGES_MAX = 100, 500, 30_000
+#: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this; where
+#: speeds are asked for, what that costs counts as so many more stages, by how many run at once.
+DRAWS_FIRST, DRAWS_MAX, STAGES_MAX = 100, 500, 40_000
+_SPEED_COST, _SPEED_COST_EACH = 1.0, 0.25
 DRAWS_MIN = 5
 #: Half the width of the 95 % intervals, over the quantile, below which no more runs are simulated.
 MEDIAN_FIRM, P95_FIRM = 0.01, 0.02
@@ -97,9 +99,11 @@ def typical(pipeline: Pipeline, choice: Choice, basis: Basis) -> Played:
     return play(build.build(pipeline, choice), basis.typical, basis.speeds, verdicts=basis.verdicts)
 
 
-def count(stages: int) -> int:
-    """How many runs are worth drawing for a pipeline of so many stages. Large ones vary little, and take long."""
-    return max(DRAWS_MIN, min(DRAWS_MAX, STAGES_MAX // max(1, stages)))
+def count(stages: int, sharing: int = 0) -> int:
+    """How many runs are worth it for a pipeline of so many stages, of which `sharing` at once ask for speeds. Large
+    ones vary little, and take long."""
+    cost = stages * (1 + (_SPEED_COST + _SPEED_COST_EACH * sharing if sharing else 0))
+    return max(DRAWS_MIN, min(DRAWS_MAX, int(STAGES_MAX / max(1, cost))))
 
 
 def most_at_once(spans: Sequence[Span]) -> int:
@@ -115,8 +119,7 @@ def most_at_once(spans: Sequence[Span]) -> int:
 def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | None) -> list[list[End]]:
     """With the first draws, then with twice as many, until all that is asked is firm."""
     found: list[list[End]] = [[] for _ in plans]
-    most = count(max([len(plan.stages) for plan in plans], default=0)) if runs is None else runs
-    most = min(len(basis.draws), most)
+    most = min(len(basis.draws), min([_worth(plan, basis) for plan in plans], default=0) if runs is None else runs)
     done, goal = 0, DRAWS_FIRST if runs is None else most
     with Spread(plans, basis.draws, basis.speeds, basis.verdicts, workers or cores.usable()) as spread:
         while done < most:
@@ -127,6 +130,12 @@ def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | 
             if runs is None and all(map(_is_firm, found)):
                 break
     return found
+
+
+def _worth(plan: Plan, basis: Basis) -> int:
+    if basis.speeds is None:
+        return count(len(plan.stages))
+    return count(len(plan.stages), most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
 
 
 def _is_firm(ends: Sequence[End]) -> bool:

@@ -11,7 +11,7 @@ from stagebook.plan.profile import Profile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.history.samples import Samples
-    from stagebook.model.pipeline import Pipeline
+    from stagebook.model.pipeline import Pipeline, Stage
 
 #: Simulated runs a forecast: the median is then within about 1 % where stages scatter by 10 %.
 DRAWS = 300
@@ -37,9 +37,26 @@ def known(
 ) -> Known:  # fmt: skip
     """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of
     them, if it is to be another figure than in the latest runs."""
-    found = profile.build(pipeline, samples)
+    found = profile.build(_with_gates(pipeline), samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
+
+
+def unsaid(pipeline: Pipeline) -> list[str]:
+    """What no forecast of this pipeline counts, as sentences."""
+    return [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
+
+
+def _is_gate(stage: Stage) -> bool:
+    return stage.kind == "gate"
+
+
+def _with_gates(pipeline: Pipeline) -> Pipeline:
+    """Gates take no time: nobody knows how long a person takes, and a guess would be taken for a measurement."""
+    if not any(map(_is_gate, pipeline.stages)):
+        return pipeline
+    stages = [stage._replace(duration_ms=0) if _is_gate(stage) else stage for stage in pipeline.stages]
+    return pipeline._replace(stages=tuple(stages))
 
 
 def known_by(

@@ -16,9 +16,9 @@ from __future__ import annotations
 from posixpath import dirname
 
 from stagebook.graph import coupling, findings
-from stagebook.graph.artifacts import read_of
+from stagebook.graph.artifacts import TooManyLinksError, TooManyPairsError, links
 from stagebook.graph.shape import order, shape
-from stagebook.model.pipeline import Output, Pipeline, Stage
+from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.plan.places import Account, Places
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from typing import Collection, Iterable, Mapping, Sequence
 
 #: Of larger pipelines only needs that stand in the file are looked at, not every pair.
-PAIRS_MAX = 300
+PAIRS_MAX = 200
+#: Of what stages read and write of each other.
+LINKS_MAX = 1_000_000
 
 _KINDS = ("run", "cmd", "python")
 #: Names of stages that prepare what all others work in.
@@ -119,26 +121,18 @@ class Independence:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.places = Places(pipeline)
+        self._met = _that_meet(pipeline)
 
     def of(self, first: int, second: int) -> tuple[str | None, str]:
         """On whose word the second does not need the first: `declared` or `none`, and of `none` why no more can be
         said; None if it does need it."""
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
-        if self._touch(one, other):
+        if self._met is None or (first, second) in self._met or (one.locks and set(one.locks) & set(other.locks)):
             return None, ""
         why = self._why_not_declared(first, second)
         if why is None:
             return "declared", ""
         return (None, "") if not one.outputs and _prepares(one) else ("none", why)
-
-    def _touch(self, one: Stage, other: Stage) -> bool:
-        """Whether what is declared says that they meet."""
-        return bool(
-            read_of(other.inputs, one.outputs)
-            or read_of(one.inputs, other.outputs)
-            or read_of(_paths(one.outputs), other.outputs)
-            or set(one.locks) & set(other.locks)
-        )
 
     def _why_not_declared(self, first: int, second: int) -> str | None:
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
@@ -154,6 +148,9 @@ class Independence:
         for each in said:
             if each.why_open is not None:
                 return each.why_open
+        words = said[0].words & said[1].words
+        if words:
+            return f"both name {min(words)}"
         for mine, theirs in (said, said[::-1]):
             why = self._reaches(mine, theirs)
             if why is not None:
@@ -186,6 +183,18 @@ class Independence:
         return None
 
 
+def _that_meet(pipeline: Pipeline) -> set[tuple[int, int]] | None:
+    """Pairs of which one reads or makes what the other makes, both ways round; None where there are too many."""
+    made = [stage.outputs for stage in pipeline.stages]
+    try:
+        read = links([stage.inputs for stage in pipeline.stages], made, LINKS_MAX)
+        written = links([[output.path for output in each] for each in made], made, LINKS_MAX)
+    except (TooManyLinksError, TooManyPairsError):
+        return None
+    pairs = {(stage, other) for found in (read, written) for stage, others in enumerate(found) for other in others}
+    return pairs | {(other, stage) for stage, other in pairs}
+
+
 def _folders(account: Account) -> set[str]:
     """The folders in which a stage makes or reads something."""
     found = set()
@@ -203,28 +212,37 @@ def _prepares(stage: Stage) -> bool:
 
 def loosened(needs: Sequence[Sequence[int]], dropped: Collection[tuple[int, int]]) -> list[list[int]]:
     """The needs without the pairs in `dropped` (before, after), each other pair still in order, direct needs kept
-    where they can be. A pair stays where another one that stays leads over it."""
+    where they can be. A pair stays where another one that stays leads over it.
+
+    Bits stand for places in topological order, so that the last of those that must come before covers most others.
+    """
+    in_order = order(needs)
+    place = [0] * len(needs)
+    for at, node in enumerate(in_order):
+        place[node] = at
     drop = [0] * len(needs)
     for first, second in dropped:
-        drop[second] |= 1 << first
-    before = _before(needs)
+        drop[second] |= 1 << place[first]
+    before = [0] * len(needs)  # by place, as `kept`
     kept = [0] * len(needs)
     made: list[list[int]] = [[] for _ in needs]
-    for node in order(needs):
-        direct = before[node] & ~drop[node]
-        reach = direct
-        for each in _members(direct):
-            reach |= kept[each]
-        kept[node] = reach
-        made[node] = own = [need for need in needs[node] if reach >> need & 1]
-        covered = _mask(own)
+    for at, node in enumerate(in_order):
+        for need in needs[node]:
+            before[at] |= 1 << place[need] | before[place[need]]
+        open_, reach, last = before[at] & ~drop[node], 0, []
+        while open_:
+            last.append(open_.bit_length() - 1)
+            reach |= 1 << last[-1] | kept[last[-1]]
+            open_ &= ~reach
+        kept[at] = reach
+        made[node] = own = [need for need in needs[node] if reach >> place[need] & 1]
+        covered = 0
         for need in own:
-            covered |= kept[need]
-        open_ = reach & ~covered
-        for need in sorted(_members(open_), key=lambda each: -kept[each].bit_count()):
-            if not covered >> need & 1:
-                own.append(need)
-                covered |= 1 << need | kept[need]
+            covered |= 1 << place[need] | kept[place[need]]
+        for each in last:
+            if not covered >> each & 1:
+                own.append(in_order[each])
+                covered |= 1 << each | kept[each]
     return made
 
 
@@ -248,6 +266,17 @@ def changed(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> Pipeline:
                 early=tuple([need for need in stage.early if need in wanted]),
             )
         stages.append(stage)
+    return pipeline._replace(stages=tuple(stages))
+
+
+def locked(pipeline: Pipeline, locks: Collection[tuple[str, str]]) -> Pipeline:
+    """The pipeline in which stages hold more locks, each alone: (stage, lock)."""
+    if not locks:
+        return pipeline
+    given: dict[str, dict[str, str]] = {}
+    for stage_id, lock in locks:
+        given.setdefault(stage_id, {})[lock] = "exclusive"
+    stages = [stage._replace(locks={**stage.locks, **given.get(stage.id, {})}) for stage in pipeline.stages]
     return pipeline._replace(stages=tuple(stages))
 
 
@@ -276,10 +305,6 @@ def _members(mask: int) -> list[int]:
         found.append(low.bit_length() - 1)
         mask ^= low
     return found
-
-
-def _paths(outputs: Sequence[Output]) -> tuple[str, ...]:
-    return tuple([output.path for output in outputs])
 
 
 def width(needs: Sequence[Sequence[int]]) -> int:

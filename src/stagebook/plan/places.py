@@ -52,6 +52,7 @@ class Places:
         self._said: dict[int, Account] = {}
         self._names: list[str] | None = None
         self._words: dict[str, set[str]] | None = None
+        self._links: dict[str, bool] = {}
         self._meeting = Meeting()
         self._texts: dict[str, str | None] = {}
 
@@ -141,6 +142,9 @@ class Places:
 
     def _undeclared(self, index: int, found: Account) -> str | None:
         stage = self.stages[index]
+        for glob in (*found.inputs, *found.outputs):
+            if self._leads_elsewhere(glob):
+                return f"a part of {glob} is a link to somewhere else"
         shared = self._with_the_same_script(index, found)
         for place in sorted(found.writes):
             if not self._declares(place, found.outputs, found, True) and not self._lent(place, found, shared):
@@ -152,6 +156,14 @@ class Places:
             if not self._declares(place, both, found, place in found.loose) and not self._lent(place, found, shared):
                 return f"{stage.id} names {place}, which it does not declare"
         return None
+
+    def _leads_elsewhere(self, glob: str) -> bool:
+        """Whether another path means the same file, by a link that is there."""
+        plain = glob if is_path(glob) else glob[: min(glob.find(mark) for mark in "*?[" if mark in glob)]
+        if plain not in self._links:
+            path = os.path.join(os.path.realpath(self.folder), normpath(plain)) if plain else self.folder
+            self._links[plain] = bool(plain) and os.path.realpath(path) != normpath(path)
+        return self._links[plain]
 
     def _declares(self, place: str, globs: Sequence[str], found: Account, is_folder_enough: bool) -> bool:
         forms = _forms(place) if place in found.loose else [place]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Fewer runs than this are said to be too few.
 ENOUGH = 5
 #: With fewer other stages beside it, on the average, a stage is taken to have been alone.
-SOLO = 0.5
+SOLO = 0.1
 #: A stage that moved less has no disk share: what kept the disk busy was not this stage.
 MOVED_BYTES = 2_000_000
 GUESS_S = 1.0  #: of every stage, where nothing is known of any

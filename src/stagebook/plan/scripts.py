@@ -23,13 +23,18 @@ _PLACE = re.compile(
 _REACHING = frozenset(
     "socket socketserver http urllib requests httpx aiohttp ftplib smtplib imaplib xmlrpc psycopg psycopg2 pymysql"
     " MySQLdb redis pymongo sqlalchemy boto3 docker paramiko kubernetes grpc subprocess pty importlib runpy ctypes"
-    " fcntl mmap shelve dbm tempfile site signal posix webbrowser multiprocessing asyncio".split()
+    " fcntl mmap shelve dbm tempfile site signal posix webbrowser multiprocessing asyncio fileinput mailbox venv"
+    " ensurepip zipapp compileall py_compile code pdb".split()
 )
 _REACHING_CALLS = frozenset(
     "system popen spawnl spawnv spawnlp spawnvp execv execvp execl execlp fork kill killpg getenv putenv expanduser"
     " expandvars home gettempdir eval exec __import__ import_module symlink symlink_to link hardlink_to mkfifo setxattr"
-    " utime chdir listdir scandir iterdir walk rglob rmtree copytree".split()
+    " utime chdir listdir scandir iterdir walk rglob rmtree copytree getattr vars".split()
 )
+#: By these a function is found that nothing names.
+_LOOKING_UP = frozenset(("globals", "locals", "getattr", "vars"))
+#: Keywords that take a place.
+_KEYWORDS = frozenset(("file", "filename", "path", "database", "dst", "src", "dir", "directory", "fname"))
 #: Calls of which the first argument is a place, by what they are called on; and methods of a path.
 _OF_MODULES = frozenset(
     ("os", "path", "shutil", "sqlite3", "io", "codecs", "gzip", "bz2", "lzma", "zipfile", "tarfile", "glob")
@@ -52,7 +57,9 @@ class Said:
     """What is named. `writes` are those that may be changed, `loose` those that a script names, of which the folder is
     not known; `folders` those that are only made sure to be there. `why_open`: why there may be more."""
 
-    __slots__ = ("folders", "loose", "makes_folders", "reads", "scripts", "why_open", "writes", "writes_at_large")
+    __slots__ = (
+        "folders", "loose", "makes_folders", "reads", "scripts", "why_open", "words", "writes", "writes_at_large",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.reads: set[str] = set()
@@ -60,6 +67,7 @@ class Said:
         self.loose: set[str] = set()
         self.folders: set[str] = set()
         self.scripts: set[str] = set()
+        self.words: set[str] = set()  #: other words that a program is given of which nothing is known
         self.makes_folders = False
         self.writes_at_large = False  #: a script changes files, and it is not known which of those that it names
         self.why_open: str | None = None
@@ -110,6 +118,8 @@ class _Script:
     def _of_others(self, tree: Any, parts: Collection[str]) -> set[str]:
         """Functions that only other parts of the script come to: of such a name, and not used by what is left."""
         ast = self.ast
+        if any(isinstance(node, ast.Name) and node.id in _LOOKING_UP for node in ast.walk(tree)):
+            return set()
         others = {each.name for each in tree.body if isinstance(each, ast.FunctionDef)} & set(parts)
         while others:
             left = [each for each in tree.body if getattr(each, "name", None) not in others]
@@ -140,8 +150,12 @@ class _Script:
             elif isinstance(node, ast.ImportFrom):
                 prefix = f"{node.module}." if node.module else ""
                 named += [prefix.rstrip("."), *(prefix + each.name for each in node.names)]
+                self._imported([each.name for each in node.names])
             elif isinstance(node, ast.Call):
                 self._call(node)
+                told.add(id(node.func))
+            elif isinstance(node, ast.Name) and node.id == "open" and id(node) not in told:
+                found.open(f"{self.path} uses open by another name")
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
                 self._divided(node)
             elif isinstance(node, ast.Attribute) and node.attr in ("environ", "environb"):
@@ -149,9 +163,15 @@ class _Script:
             elif isinstance(node, (ast.Constant, ast.JoinedStr)) and id(node) not in told:
                 self._add(self._texts(node), False)
         for module in named:
-            if module.partition(".")[0] in _REACHING:
+            first = module.partition(".")[0]
+            if first in _REACHING:
                 found.open(f"{self.path} uses {module}, by which it may reach what no file declares")
         return named
+
+    def _imported(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in _REACHING_CALLS:
+                self.found.open(f"{self.path} uses {name}, so what it touches is not told by its words")
 
     def _assigned(self, node: Any) -> None:
         ast = self.ast
@@ -180,6 +200,9 @@ class _Script:
             found.writes_at_large = True
         if name in ("mkdir", "makedirs"):
             found.makes_folders = True
+        for keyword in node.keywords:
+            if keyword.arg in _KEYWORDS and isinstance(keyword.value, (ast.Constant, ast.JoinedStr, ast.BinOp)):
+                self._place(keyword.value)
         if module in _OF_MODULES or (on is None and (name in _BY_NAME or self._is_imported(name))):
             for given in node.args[: 2 if name in _TWO_PLACES or name == "join" else 1]:
                 self._place(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from itertools import pairwise
 from posixpath import basename, dirname, join, normpath
 
@@ -19,13 +20,17 @@ _DEPTH_MAX = 5
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+|[@*#?$!-])[^}]*\}|(\w+|[@*#?$!-]))")
 _ADDRESS = re.compile(r"://|:\d{2,5}\b|--?port\b|\blocalhost\b|\b127\.0\.")
+#: Variables that say which programs and modules are run.
+_STEERING = frozenset(
+    ("PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "BASH_ENV", "ENV", "IFS")
+)
 _OWN = ("STAGEBOOK_", "PARAM_", "MATRIX_")
 _NOWHERE = frozenset(("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"))
 _RESERVED = frozenset("if then else elif fi while until do done { } ! time".split())
 
 _WORDS_ONLY = frozenset(
     "echo printf true false : sleep date seq exit set expr shift break continue return local read getopts unset type"
-    " hash pwd whoami uname nproc id yes tr basename dirname usleep trap umask ulimit wait bc esac".split()
+    " hash pwd whoami uname nproc id yes tr basename dirname usleep umask ulimit wait bc esac".split()
 )
 _READERS = frozenset(
     "cat sort head tail wc cmp diff md5sum sha1sum sha224sum sha256sum sha512sum cksum b2sum sum od xxd hexdump nl tac"
@@ -46,7 +51,9 @@ _REACHING = frozenset(
     " service kill pkill killall crontab at batch mkfifo flock ipcs ipcrm ipcmk tmux screen setsid nohup disown mount"
     " umount ln link pip pip3 pipx uv poetry conda npm npx yarn pnpm apt apt-get dpkg yum dnf apk brew gem bundle xargs"
     " eval sudo su find patch split csplit aws gcloud az gh ip iptables sysctl dd tar unzip cpio alias hostname"
-    " ssh-agent ssh-add gpg mktemp make gmake ninja cmake tox nox just rake gradle mvn ant bazel".split()
+    " ssh-agent ssh-add gpg mktemp make gmake ninja cmake tox nox just rake gradle mvn ant bazel"
+    " cargo go dotnet sbt swift mix stack cabal composer zip ed ex vi vim sponge expect tclsh trap strip objcopy"
+    " useradd ssh-keygen ldconfig logger crontab busybox chroot runuser script m4 openssl".split()
 )
 #: Checkers and compilers: they read what they are given, and write what they are told to.
 _TAME = frozenset(
@@ -73,13 +80,15 @@ class Shell:
         self.said = said
         self.folder = folder
         self.variables = dict(variables)
+        if not _STEERING.isdisjoint(self.variables):
+            said.open("a variable says which programs are run")
         self.runs_what_it_is_given = False
         self._depth = 0
 
     def read(self, command: str, given: Sequence[str] = ()) -> None:
         """All commands of a text; `given` are its arguments."""
         self._depth += 1
-        if self._depth > _DEPTH_MAX or "<<" in command.replace("<<<", "") or "`" in command:
+        if self._depth > _DEPTH_MAX or re.search(r"<<(?!<)|`|[<>]\(", command.replace("<<<", "")):
             self.said.open("a command is not understood")
         else:
             self._read(command, given)
@@ -148,6 +157,8 @@ class Shell:
         if words[:1] == ["case"] or words[:1] == ["function"]:
             return self.said.open("a command is not understood")
         while words and (assigned := _ASSIGNED.match(words[0])) is not None:
+            if assigned[1] in _STEERING:
+                self.said.open("a variable says which programs are run")
             values = self._known(assigned[2], given)
             self.variables[assigned[1]] = values[0] if values else ""
             words = words[1:]
@@ -208,6 +219,8 @@ class Shell:
             if is_given or re.search(writes, "".join(operands[:1])):
                 self.said.open(f"{name} may write or start something")
             files = operands if is_given else operands[1:]
+            if not files or (re.search(r"-\w*[rR]|--recursive", " ".join(options)) and "grep" in name):
+                files = [*files, "**"]  # what is below the folder, or of a pipe
             self._all(files, any(re.match(r"-\w*i|--in-place", option) for option in options) and name == "sed")
         elif name in _READERS:
             written = [args[at + 1] for at, word in enumerate(args[:-1]) if word in ("-o", "--output")]
@@ -242,7 +255,8 @@ class Shell:
             self._add(target, True)
 
     def _unknown(self, name: str, args: list[str]) -> None:
-        is_written = False
+        """Of a program of which nothing is known. Given no file, it may look at all that is there."""
+        is_written = is_given = False
         for word in args:
             option, equals, value = word.partition("=")
             if word.startswith("-") and not equals:
@@ -250,9 +264,16 @@ class Shell:
                 continue
             if word.startswith("-"):
                 is_written, word = bool(_WRITTEN_OPTIONS.match(option)), value
-            if is_written or looks_like_a_place(word) or self.text(self._path(word)) is not None:
+            if not word.strip("./") and word:
+                self._add("**", False)
+            elif is_written or looks_like_a_place(word) or self.text(self._path(word)) is not None:
                 self._add(word, is_written)
+                is_given = is_given or not is_written
+            else:
+                self.said.words.add(word)
             is_written = False
+        if not is_given:
+            self._add("**", False)
         if name not in _TAME:
             self.runs_what_it_is_given = True
 
@@ -280,13 +301,17 @@ class Shell:
             self.said.open(f"{path} is in a language that is not read here")
 
     def _modules(self, modules: Sequence[str], path: str) -> None:
-        """Modules that lie beside a script are run with it."""
+        """Modules that lie beside a script are run with it; of others than Python's own nothing is known."""
         for module in dict.fromkeys(modules):
-            plain = module.replace(".", "/")
-            for name in (f"{plain}.py", f"{plain}/__init__.py"):
-                beside = normpath(join(dirname(path), name))
-                if plain and self.text(beside) is not None:
-                    self.script(beside, ())
+            first, plain = module.partition(".")[0], module.replace(".", "/")
+            beside = [normpath(join(dirname(path), name)) for name in (f"{plain}.py", f"{plain}/__init__.py")]
+            there = [name for name in beside if plain and self.text(name) is not None]
+            for name in there:
+                self.script(name, ())
+            own = [f"{first}.py", f"{first}/__init__.py"]
+            if not there and first and first not in sys.stdlib_module_names:
+                if all(self.text(normpath(join(dirname(path), name))) is None for name in own):
+                    self.said.open(f"{path} uses {first}, of which it is not known what it touches")
 
     def _shell(self, name: str, args: list[str]) -> None:
         while args and args[0].startswith("-"):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
-from stagebook.plan.forecast import forecasts, most_at_once
+from stagebook.plan.contention import Shares
+from stagebook.plan.forecast import forecasts, most_at_once, typical
 from stagebook.scheduler import build
 from stagebook.simulate.play import play
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.forecast import Basis, Forecast
     from stagebook.scheduler.plan import Choice, Plan
-    from stagebook.simulate.work import Played
+    from stagebook.simulate.work import Played, Span
 
 #: Within this share of the best is as good as the best.
 TOLERANCE = 0.05
 #: What has a smaller part in the time that more jobs do not save is not named.
 _NAMED = 0.15
 _SAME_S = 1e-9
+#: Job counts that are asked about though fewer did as well, and what counts as doing better.
+_BEYOND, _GAIN = 1, 0.01
 
 
 class Row(NamedTuple):
@@ -40,8 +43,9 @@ class Row(NamedTuple):
 class Sweep(NamedTuple):
     """`sequential` is a run of one job in file order. `rows` ascend by jobs. `knee` is the place in `rows` of the
     fewest jobs within TOLERANCE of the best. `binds` says what keeps more jobs from saving more, what weighs most
-    first: `path` (the chain of needs), `cores` (stages slow each other down), or pools as in `Plan.pools`; `slot`:
-    jobs, so more of them than were asked about would. `path_s` is the critical path of the typical run."""
+    first: `path` (the chain of needs), `cores`, `disk` or `waiting` (stages slow each other down there), or pools as in
+    `Plan.pools`; `slot`: jobs, so more of them than were asked about would. `path_s` is the critical path of the
+    typical run."""
 
     sequential: Forecast
     rows: tuple[Row, ...]
@@ -85,13 +89,23 @@ def plain(row: Row) -> dict[str, object]:
 
 
 def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
-    """Powers of two up to the most that would ever run at once, and that number; within what a provider allows."""
+    """Powers of two up to the most that would ever run at once, and that number, within what a provider allows; no
+    more than two beyond the best of the typical run."""
     most = max(1, len(pipeline.stages))
     if choice.cap is not None:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
     width = max(1, most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
-    return sorted({1 << power for power in range((width - 1).bit_length())} | {width})
+    counts: list[int] = []
+    best, best_s = 0, float("inf")
+    for jobs in sorted({1 << power for power in range((width - 1).bit_length())} | {width}):
+        if len(counts) - best > _BEYOND:
+            break
+        took_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
+        counts.append(jobs)
+        if took_s < best_s * (1 - _GAIN):
+            best, best_s = len(counts), took_s
+    return counts
 
 
 def _between(found: dict[int, Forecast]) -> int | None:
@@ -129,7 +143,7 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
 
     Its end is followed back from attempt to attempt: over the need that was met last, or where a stage waited for a
     pool over the attempt that gave its units back. What the first took alone counts for `path`, what it took beyond
-    that for `cores`; what the others took counts for their pool.
+    that for what they shared; what the others took counts for their pool.
     """
     spans = played.spans
     ending: dict[int, list[int]] = {}
@@ -143,7 +157,9 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
         took_s = span.end_s - span.start_s
         alone_s = min(took_s, basis.typical(span.stage, span.attempt).wall_s)
         weights[held_for] = weights.get(held_for, 0.0) + alone_s
-        weights["cores"] = weights.get("cores", 0.0) + took_s - alone_s
+        if took_s > alone_s:
+            scarce = _scarcest(spans, span, basis)
+            weights[scarce] = weights.get(scarce, 0.0) + took_s - alone_s
         before = [at for at in ending.get(round(span.start_s * 1e6), ()) if at < last]
         held_for, counted = "path", {span.stage, *plan.stages[span.stage].needs}
         if span.waited is not None and span.start_s - span.ready_s > _SAME_S:
@@ -153,6 +169,13 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
     whole_s = sum(weights.values()) or 1.0
     by_weight = sorted(weights, key=lambda name: (-weights[name], name))
     return tuple(name for name in by_weight if weights[name] >= _NAMED * whole_s)
+
+
+def _scarcest(spans: Sequence[Span], span: Span, basis: Basis) -> str:
+    """What slowed an attempt down, by those that ran in the middle of it."""
+    middle_s = (span.start_s + span.end_s) / 2
+    running = sorted(each.stage for each in spans if each.start_s <= middle_s < each.end_s)
+    return (basis.speeds.scarcest(running) if isinstance(basis.speeds, Shares) else None) or "cores"
 
 
 def _users(plan: Plan, pool: str) -> set[int]:

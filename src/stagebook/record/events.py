@@ -73,6 +73,8 @@ EVENTS: dict[str, Event] = {
             "stages": Key("integer", "how many"),
             "file": Key("string"),
             "format": Key("string"),
+            "rules": Key("integer?", "the version of the scheduler's rules; 1 if it is not there", False),
+            "experiment": Key("string?", "whose run it is, only of one that an experiment began", False),
             "boot": Key("string?"),
             "pid": Key("integer?"),
             "accounting": Key("string", required=False),

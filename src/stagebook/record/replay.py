@@ -16,7 +16,7 @@ from stagebook.record.retelling import ODD, Header, header, pipeline_in, pipelin
 from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Cap, Choice, Plan
+from stagebook.scheduler.plan import RULES, Cap, Choice, Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
     Began,
@@ -61,11 +61,13 @@ class Replay(NamedTuple):
 
 
 def replay(recording: Recording) -> Replay:
-    """Raises SurroundingsError if the journal is not that of a run, or the rules disagree with it."""
+    """Raises SurroundingsError if the journal is not that of a run, was written by other rules, or the rules disagree
+    with it."""
     records = recording.records
     if not records:
         raise SurroundingsError(f"{recording.path} holds no whole record: the run ended before anything was started")
     head = header(records[0], recording.path)
+    refuse_other_rules(head.run, head.rules)
     pipeline = pipeline_of(head)
     at = records[0]
     try:
@@ -84,6 +86,15 @@ def replay(recording: Recording) -> Replay:
     return Replay(
         head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels
     )  # fmt: skip
+
+
+def refuse_other_rules(run: str, rules: int) -> None:
+    """Raises SurroundingsError for a journal that would be replayed by rules that did not write it."""
+    if rules != RULES:
+        raise SurroundingsError(
+            f"run {run} was begun by another version of Stagebook (scheduler rules {rules}, here {RULES}) and cannot "
+            "be gone on with; go on with that version, or begin anew without --resume"
+        )
 
 
 def changed_plan(record: Record, choice: Choice) -> tuple[Pipeline, Plan]:

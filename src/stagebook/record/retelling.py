@@ -46,6 +46,7 @@ class Header(NamedTuple):
     jobs_because: str | None = None
     policy_because: str | None = None
     traceparent: str | None = None
+    rules: int = 1
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -71,6 +72,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             record.get("jobs_because"),
             record.get("policy_because"),
             record.get("traceparent"),
+            record.get("rules", 1),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)

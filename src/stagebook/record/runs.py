@@ -17,7 +17,8 @@ from stagebook.record import lock, measured, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.shapes import fault
-from stagebook.record.state import NAME, journal_path, open_regular, run_directory, runs_directory
+from stagebook.record.state import NAME, OF_EXPERIMENT, journal_path, open_regular, run_directory, runs_directory
+from stagebook.scheduler.plan import RULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _states_below(folder: str) -> list[str]:
 
 def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
     """The latest run of a pipeline file that can go on, and how many newer ones of that file are over; None where
-    there is none.
+    there is none. One that was begun by other rules is given only where it is the very latest, to be refused.
 
     Raises SurroundingsError if the latest run of the file is damaged, or may be: what it did is not known, so to begin
     anew must be a decision.
@@ -173,7 +174,11 @@ def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:
                 raise _refused(state, summary)
         if summary["file"] == path:
             if can_go_on(summary):
-                return summary, newer
+                first = first_line(run_directory(state, summary["run"]))
+                if OF_EXPERIMENT in first:
+                    continue  # which has it run anew
+                if is_latest or first.get("rules", 1) == RULES:
+                    return summary, newer
             newer += summary["state"] == "ended"
             is_latest = False
     return None
@@ -216,7 +221,7 @@ def document(directory: str) -> dict[str, Any]:
         return _measured_document(directory, story, recording)
     state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
     waiting = held_by = None
-    if state in ("running", "waiting"):
+    if state in ("running", "waiting") and recording.records[0].get("rules", 1) == RULES:
         from stagebook.record.holders import Holders
         from stagebook.record.replay import replay
 
@@ -328,6 +333,24 @@ def _asks_a_person(path: str) -> bool:
     except (OSError, SurroundingsError, DefectError):
         return False  # the list goes on; who asks for this run by name is told
     return machine.waits_for_person
+
+
+def refuse_other_rules(directory: str) -> None:
+    """Raises SurroundingsError for a run that `replay` would refuse for its rules; the rest of it is not read."""
+    from stagebook.record import replay
+
+    first = first_line(directory)
+    if first:
+        replay.refuse_other_rules(first["run"], first.get("rules", 1))
+
+
+def first_line(directory: str) -> dict[str, Any]:
+    """What the first line of a run's journal says before its choice and plan; empty where it cannot be read."""
+    try:
+        with open_regular(journal_path(directory)) as file:
+            return _head(file.fileno()) or {}
+    except OSError:
+        return {}
 
 
 def _head(fd: int) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 .stagebook/runs/RUN/journal.jsonl     the record
 .stagebook/runs/RUN/lock              held by the engine
+.stagebook/runs/RUN/experiment        whose run it is, where an experiment made it
 .stagebook/runs/RUN/logs/NAME.1.log   what attempt 1 of a stage printed
 .stagebook/runs/RUN/logs/growth       when which log grew
 """
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NAME = ".stagebook"
 VARIABLE = "STAGEBOOK_DIR"
 NATIVE_FILE = "stagebook.yaml"
+OF_EXPERIMENT = "experiment"
+EXPERIMENT_VARIABLE = "STAGEBOOK_EXPERIMENT"  #: by which an experiment tells a run whose it is
 LOG_STEM_MAX = 120 - len(".999999.log")
 #: Of a state directory, all that things are written into by their names.
 _FOLDERS = ("runs", "cache", "cache/plans", "cache/objects", "cache/measured", "workspaces", "experiments")

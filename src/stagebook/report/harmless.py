@@ -8,7 +8,7 @@ Also how many cells a text takes, since names may be wide.
 from __future__ import annotations
 
 #: ASCII and what we draw with, one cell each: most texts are spared the tables of Unicode.
-_NARROW = frozenset(map(chr, range(32, 127))) | frozenset("●✓≈✗◷⊘»·◌‖░█▄▒▶╌–←→×│…┏┣┗┃┇∥↔▸▁▂▃▅▆▇−━◀─")
+_NARROW = frozenset(map(chr, range(32, 127))) | frozenset("●✓≈✗◷⊘»·◌‖░█▄▒▶╌–←→×│…┏┣┗┃┇∥↔▸▁▂▃▅▆▇−━◀─┊")
 #: Not printable for Python, but a plain glyph or a joiner for a terminal.
 _KEPT = frozenset("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\u200c\u200d")
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from statistics import median
 
-from stagebook.graph import coupling
 from stagebook.graph.findings import Edge, Finding, Judgement, judge
 from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
@@ -62,7 +61,11 @@ def document(
         "depth": found.depth,
         "widest": None
         if together is None
-        else {"stages": len(together), "names": [pipeline.stages[each].id for each in together]},
+        else {
+            "stages": len(together),
+            "names": [pipeline.stages[each].id for each in together],
+            "but_for": _kept_apart(pipeline, [pipeline.stages[each] for each in together]),
+        },
         "sets": _sets(pipeline, found),
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if is_known else None,
@@ -86,6 +89,26 @@ def _widest(needs: list[list[int]], found: Shape) -> list[int]:
     for node, level in enumerate(found.level):
         levels.setdefault(level, []).append(node)
     return max((levels[level] for level in sorted(levels)), key=len, default=[])
+
+
+def _kept_apart(pipeline: Pipeline, together: list[Stage]) -> list[str]:
+    """What does not let all of them run at once although no order is in the way: locks, pools, limits of matrices."""
+    exclusive: dict[str, int] = {}
+    shared: dict[str, int] = {}
+    units: dict[str, int] = {}
+    cells: dict[str, int] = {}
+    for stage in together:
+        for name, mode in stage.locks.items():
+            of_mode = exclusive if mode == "exclusive" else shared
+            of_mode[name] = of_mode.get(name, 0) + 1
+        for name, each in stage.resources.pools.items():
+            units[name] = units.get(name, 0) + each
+        if stage.cell is not None:
+            cells[stage.name] = cells.get(stage.name, 0) + 1
+    found = [f"lock {name}" for name, count in exclusive.items() if count + shared.get(name, 0) > 1]
+    found += [f"pool {name}" for name, sum_of in units.items() if sum_of > pipeline.pools[name].size]
+    limits = {name: matrix.max_parallel for name, matrix in pipeline.matrices.items()}
+    return found + [f"matrix {name}" for name, count in cells.items() if count > (limits.get(name) or count)]
 
 
 def _figures(pipeline: Pipeline, known: Mapping[str, int]) -> _Figures:
@@ -245,9 +268,6 @@ def named(stages: Collection[Mapping[str, Any]]) -> list[str]:
         name = stage["stage"]
         found.setdefault(name[: name.index("[")] if stage["matrix"] else name, []).append(name)
     return [ids[0] if len(ids) == 1 else f"{name} ×{len(ids)}" for name, ids in found.items()]
-
-
-listed = coupling.listed
 
 
 def add_difference(made: dict[str, Any], base: Mapping[str, Any], name: str, found: Difference) -> None:

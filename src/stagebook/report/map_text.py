@@ -5,10 +5,11 @@ Findings have the numbers of the document; those that gain nothing are counted i
 
 from __future__ import annotations
 
+from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.map import listed, named
+from stagebook.report.map import named
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
@@ -21,6 +22,7 @@ STAGES_MAX = 200  #: with more, levels fold
 FINDINGS_MAX = 12  #: of more, the rest is counted
 FINDINGS_FEW = 4  #: the same where levels fold
 _MARKS_MAX = 4
+_NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
@@ -85,6 +87,8 @@ def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
         said = f" {style.mark('beside')} ".join(names[:_TOGETHER_MAX])
         rest = len(names) - _TOGETHER_MAX
         said += f" {style.mark('beside')} {rest} more" if rest > 0 else ""
+        if together["but_for"]:
+            said += f", as far as {listed([harmless(each) for each in together['but_for']])} lets them"
         lines += wrap(f"at once: {style.plain(said)}", style.width - 1)
     return lines
 
@@ -129,7 +133,7 @@ def _rows(found: Mapping[str, Any], is_open: bool, told: Sequence[Mapping[str, A
     via = {(edge["from"], edge["to"]): edge["via"] for edge in found["edges"] if "via" in edge}
     for key in sorted(groups, key=lambda one: (one[0], not any(s["critical"] for s in groups[one]), order[one])):
         members = groups[key]
-        line = _line(key[0], key[1], key[2], members, found, via)
+        line = _line(key[0], key[1], key[2], members, found, via, is_open)
         ids = [stage["stage"] for stage in members]
         numbers = sorted({number for each in ids for number in marks.get(each, ())})
         name = line.name + (f" {''.join(f'[{number}]' for number in numbers[:_MARKS_MAX])}" if numbers else "")
@@ -144,6 +148,7 @@ def _line(
     members: list[Mapping[str, Any]],
     found: Mapping[str, Any],
     via: Mapping[tuple[str, str], str],
+    is_open: bool,
 ) -> _Line:
     durations = [
         stage["took_s"] for stage in members if stage["known_s"] is not None or stage["duration_s"] is not None
@@ -157,6 +162,9 @@ def _line(
     for (of, path), some in needed.items():
         need = harmless(of if len(some) > 1 else next(iter(some)))
         needs.append(need if path is None else f"{need} via {harmless(path)}")
+    if len(needs) > _NEEDS_MAX and not is_open:
+        few = _NEEDS_MAX * 2 // 3
+        needs[few:] = [f"{len(needs) - few} more"]
     shown = harmless(name)
     if not name:
         shown, needs = f"{len(members)} more ▸", []
@@ -273,7 +281,7 @@ def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Sty
     room = style.width - 1 - cells(place)
     if not lines or cells(lines[-1]) + 2 > room:
         lines.append("")
-    lines[-1] = style.paint(pad(lines[-1], max(0, room)) + place, "mute")
+    lines[-1] = pad(lines[-1], max(0, room)) + style.paint(place, "mute")
     return lines
 
 

@@ -2,83 +2,270 @@
 
 from __future__ import annotations
 
-from stagebook.report.durations import SECOND, Form, plural, span, ticks
-from stagebook.report.harmless import harmless, pad, wrap
+from itertools import pairwise
+
+from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
+from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
 _BAR_MIN = 12
+#: From this width on a sweep has its interval, its efficiency and its gain as columns.
+_WIDE = 110
+_SAME = 0.005
 
 
-def render(plan: Mapping[str, Any], style: Style) -> list[str]:
-    """Lines for a terminal; nothing in them but what the document says."""
+def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list[str]:
+    """Lines for a terminal; nothing in them but what the document says. `is_open`: with what is known of each stage."""
     found = plan["recommendation"]
-    lines = [style.paint(line, "bold") for line in wrap(_verdict(plan), style.width - 1)]
-    lines += [style.plain(line) for line in wrap(_second(plan), style.width - 1)]
-    lines += ["", *_sweep(plan, style)]
-    told = [*found["changes"], *found["kept"]]
-    for number, change in enumerate(told, 1):
+    lines: list[str] = []
+    if plan.get("what_if"):
+        lines += _what_if(plan["what_if"], plan, style)
+    if plan.get("arrivals"):
+        from stagebook.report import arrivals
+
+        lines += ["", *arrivals.render(plan["arrivals"], style)] if lines else arrivals.render(plan["arrivals"], style)
+    if lines:
+        return [style.plain(line) for line in [*lines, "", *_standing(plan, style)]]
+    lines += [style.paint(line, "bold") for line in wrap(_verdict(plan), style.width - 1)]
+    second = _second(plan)
+    lines += wrap(second, style.width - 1) if second else []
+    lines += ["", *sweep(plan["sweep"], plan, style)]
+    if found["sweep"] is not None:
+        lines += [
+            "",
+            *wrap("with the changes below:", style.width - 1),
+            *sweep(found["sweep"], plan, style, knee=False),
+        ]
+    for number, change in enumerate([*found["changes"], *found["kept"]], 1):
         lines += ["", *_change(number, change, style)]
     if "applied" in plan:
         lines += ["", *_applied(plan["applied"], style)]
+    if is_open:
+        lines += ["", *_profile(plan["profile"]["stages"], style)]
     lines += ["", *_standing(plan, style)]
     return [style.plain(line) for line in lines]
 
 
 def _verdict(plan: Mapping[str, Any]) -> str:
-    return harmless(f"{plan['recommendation']['reasons'][0][0].upper()}{plan['recommendation']['reasons'][0][1:]}.")
+    reason = harmless(plan["recommendation"]["reasons"][0])
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _second(plan: Mapping[str, Any]) -> str:
-    more = [harmless(reason) for reason in plan["recommendation"]["reasons"][1:]]
-    return "; ".join(more)
+    return "; ".join([harmless(reason) for reason in plan["recommendation"]["reasons"][1:]])
 
 
-def _sweep(plan: Mapping[str, Any], style: Style) -> list[str]:
-    """A row a job count: median and 95th percentile as figures, and as a bar with a tail."""
-    rows = plan["sweep"]
-    longest_s = max(max(row["p95_s"], row["makespan_s"]) for row in rows)
+# The sweep --------------------------------------------------------------------------------------------------------
+
+
+def sweep(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], style: Style, knee: bool = True) -> list[str]:
+    """A row a job count: median and 95th percentile as figures, and as a bar with a tail, then what it is worth."""
+    longest_s = max([max(row["p95_s"], row["makespan_s"]) for row in rows])
+    target_s = plan["sla"]["target_s"] if plan["sla"] else None
     form = Form(round(longest_s * SECOND))
-    figures = [
-        (str(row["jobs"]), form.text(round(row["makespan_s"] * SECOND)), form.text(round(row["p95_s"] * SECOND)))
-        for row in rows
-    ]
-    wide = [max(len(column) for column in columns) for columns in zip(*figures, ("jobs", "p50", "p95"))]
-    ends = [_end(row, rows[0], plan) for row in rows]
-    head = f"{'jobs':>{wide[0]}}  {'p50':>{wide[1]}}  {'p95':>{wide[2]}}  "
-    room = max(_BAR_MIN, style.width - 1 - len(head) - max(len(end) for end in ends) - 2)
-    total_us = round(longest_s * SECOND)
-    axis = [" "] * (room + 1)
-    for cell, label in [(0, "0"), *ticks(total_us, room)]:
-        if cell + len(label) <= len(axis):
+    left = _columns([("jobs", *[str(row["jobs"]) for row in rows]), *_times(rows, form, style)])
+    right = _columns(_worths(rows, plan, style), from_left=(-1,))
+    marks = [_mark(row, plan, knee, style) for row in rows]
+    ends = [right[0], *[f"{end} {mark}".rstrip() for end, mark in zip(right[1:], marks)]]
+    room = style.width - 1 - cells(left[0]) - max(map(cells, ends)) - 4
+    if room < _BAR_MIN:
+        return [*_narrow(left, ends, style), *_legend(rows, plan, style, knee, bars=False, target_s=None)]
+    whole_s = max(longest_s, target_s) if target_s is not None and target_s < 2 * longest_s else longest_s
+    lines = [f"{left[0]}  {pad(_axis(whole_s, room), room)}  {ends[0]}".rstrip()]
+    is_marked = False
+    for row, figures, end in zip(rows, left[1:], ends[1:]):
+        bar, has_mark = _bar(row, whole_s, room, target_s, style)
+        is_marked |= has_mark
+        lines.append(f"{figures}  {bar}  {end}".rstrip())
+    return [*lines, "", *_legend(rows, plan, style, knee, bars=True, target_s=target_s if is_marked else None)]
+
+
+def _times(rows: Sequence[Mapping[str, Any]], form: Form, style: Style) -> list[tuple[str, ...]]:
+    def text(seconds: float) -> str:
+        return form.text(round(seconds * SECOND))
+
+    columns = [("p50", *[text(row["makespan_s"]) for row in rows])]
+    if style.width >= _WIDE:
+        columns.append(("95 % of p50", *[f"[{text(row['low_s'])}, {text(row['high_s'])}]" for row in rows]))
+    return [*columns, ("p95", *[text(row["p95_s"]) for row in rows])]
+
+
+def _worths(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], style: Style) -> list[tuple[str, ...]]:
+    columns = [("speed-up", *[f"{row['speedup']:.2f}×" for row in rows])]
+    if style.width >= _WIDE:
+        columns.append(("efficiency", *[f"{row['efficiency']:.0%}".replace("%", " %") for row in rows]))
+        columns.append(("gain", *[_gain(row["gain"], style) for row in rows]))
+    if plan["sla"]:
+        columns.append(("SLA", *[_held(row, plan["sla"]["target_s"]) for row in rows]))
+    if any(row["cost"] is not None for row in rows):
+        columns.append(("cost", *[NOTHING if row["cost"] is None else f"{row['cost']:.2f}" for row in rows]))
+    return columns
+
+
+def _gain(gain: float | None, style: Style) -> str:
+    if gain is None:
+        return NOTHING
+    return "0 %" if abs(gain) < _SAME else f"{'−' if gain < 0 else ''}{abs(gain):.0%}".replace("%", " %")
+
+
+def _held(row: Mapping[str, Any], target_s: float) -> str:
+    if row["p95_s"] <= target_s:
+        return "held"
+    return "at risk" if row["makespan_s"] <= target_s else "missed"
+
+
+def _mark(row: Mapping[str, Any], plan: Mapping[str, Any], knee: bool, style: Style) -> str:
+    said = "?" if row["beyond"] else ""
+    return f"{said} {style.mark('knee')}".strip() if knee and row["jobs"] == plan["knee"]["jobs"] else said
+
+
+def _bar(
+    row: Mapping[str, Any], whole_s: float, room: int, target_s: float | None, style: Style
+) -> tuple[str, bool]:  # fmt: skip
+    """And whether the line of the SLA can be seen in it."""
+    middle = min(room, max(1, round(row["makespan_s"] / whole_s * room))) if whole_s else 1
+    tail = min(room, max(middle, round(row["p95_s"] / whole_s * room))) if whole_s else middle
+    bar = style.mark("bar-line") * (middle - 1) + style.mark("dot") + style.mark("tail") * (tail - middle)
+    line = list(pad(bar, room))
+    at = round(target_s / whole_s * room) - 1 if target_s is not None and whole_s else -1
+    if not 0 <= at < room:
+        return "".join(line), False
+    if line[at] == " ":
+        line[at] = style.mark("limit")
+    return "".join(line), True
+
+
+def _axis(whole_s: float, room: int) -> str:
+    axis = [" "] * room
+    for cell, label in [(0, "0"), *ticks(round(whole_s * SECOND), room)]:
+        if cell + len(label) <= room:
             axis[cell : cell + len(label)] = label
-    lines = [f"{head}{''.join(axis)} speed-up".rstrip()]
-    for row, (jobs, p50, p95), end in zip(rows, figures, ends):
-        middle = round(row["makespan_s"] / longest_s * room) if longest_s else 0
-        tail = round(row["p95_s"] / longest_s * room) if longest_s else 0
-        bar = style.mark("bar-line") * max(0, middle - 1) + style.mark("dot") + style.mark("tail") * (tail - middle)
-        lines.append(f"{jobs:>{wide[0]}}  {p50:>{wide[1]}}  {p95:>{wide[2]}}  {pad(bar, room + 1)} {end}".rstrip())
-    legend = (
-        f"{style.mark('dot')} p50  {style.mark('tail')} to p95  {style.mark('knee')} knee: what binds is {_binds(plan)}"
-    )
-    return [*lines, "", *wrap(f"{legend}; {rows[0]['draws']} simulated runs", style.width - 1)]
+    return "".join(axis)
 
 
-def _end(row: Mapping[str, Any], first: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
-    mark = " ◀" if row["jobs"] == plan["knee"]["jobs"] else ""
-    beyond = " ?" if row["beyond"] else ""
-    return f"{row['speedup']:.2f}×{beyond}{mark}"
+def _narrow(left: Sequence[str], ends: Sequence[str], style: Style) -> list[str]:
+    """Without bars; where it is too narrow even so, what a row is worth stands below it."""
+    wide = max([cells(one) + 2 + cells(other) for one, other in zip(left, ends)])
+    if wide < style.width:
+        return [f"{one}  {other}".rstrip() for one, other in zip(left, ends)]
+    return [line for one, other in zip(left, ends) for line in (one, f"      {' '.join(other.split())}")]
 
 
-_WORDS = {"path": "the critical path", "cores": "the cores", "slot": "the jobs"}
+def _legend(
+    rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], style: Style, knee: bool, bars: bool,
+    target_s: float | None,
+) -> list[str]:  # fmt: skip
+    """One line under the picture, only with symbols that occur; then what one might take for a mistake in it."""
+    parts = [f"{style.mark('dot')} p50  {style.mark('tail')} to p95"] if bars else []
+    if target_s is not None:
+        parts.append(f"{style.mark('limit')} SLA {span(target_s)}")
+    if knee:
+        parts.append(f"{style.mark('knee')} knee: {_knee(rows, plan)}")
+    if any(row["beyond"] for row in rows):
+        seen = plan["profile"]["measured_jobs"]
+        parts.append("? more at once than was ever measured" + (f" ({seen})" if seen > 1 else ""))
+    lines = wrap("  ".join([*parts, plural(rows[0]["draws"], "simulated run")]), style.width - 1)
+    for before, row in pairwise(rows):
+        is_told = before["jobs"] == plan["knee"]["jobs"] and row is rows[-1]
+        if row["gain"] is not None and row["gain"] < -_SAME and not (knee and is_told):
+            text = (
+                f"{row['jobs']} jobs take {-row['gain']:.0%} longer than {before['jobs']}: as simulated, not smoothed"
+            )
+            lines += wrap(text.replace("%", " %"), style.width - 1)
+    return lines
 
 
-def _binds(plan: Mapping[str, Any]) -> str:
-    told = [_WORDS.get(name, harmless(name.replace(":", " "))) for name in plan["knee"]["binds"]]
-    return " and ".join(told) if told else "nothing"
+def _knee(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> str:
+    """`4 (8 gains 2 %), pool db binds`."""
+    jobs = plan["knee"]["jobs"]
+    at = [row for row in rows if row["jobs"] == jobs]
+    more = [row for row in rows if row["jobs"] > jobs]
+    said = str(jobs)
+    if at and more and at[0]["makespan_s"]:
+        gain = 1 - more[-1]["makespan_s"] / at[0]["makespan_s"]
+        verb = "gains" if gain > -_SAME else "loses"
+        said += f" ({more[-1]['jobs']} {verb} {0 if abs(gain) < _SAME else abs(gain):.0%})".replace("%", " %")
+    names = binds(plan["knee"]["binds"])
+    return f"{said}, {names} {'bind' if ' and ' in names else 'binds'}" if names else said
+
+
+_WORDS = {
+    "path": "the critical path", "cores": "the cores", "disk": "the disk", "waiting": "something all wait for",
+    "slot": "the jobs",
+}  # fmt: skip
+
+
+def binds(names: Sequence[str]) -> str:
+    said = [_WORDS.get(name) or harmless(name.replace(":", " ", 1)) for name in names]
+    return " and ".join([part for part in (", ".join(said[:-1]), said[-1] if said else "") if part])
+
+
+# What if ----------------------------------------------------------------------------------------------------------
+
+
+def _what_if(found: Mapping[str, Any], plan: Mapping[str, Any], style: Style) -> list[str]:
+    """Both sweeps side by side."""
+    before = found["before"]
+    old = {row["jobs"]: row for row in before["sweep"]}
+    most = before["sweep"][-1]
+    knee = found["knee"]["jobs"]
+    row = next(each for each in found["sweep"] if each["jobs"] == knee)
+    was = old.get(knee, most)
+    supposed = harmless(", ".join(found["supposed"]))
+    verdict = f"With {supposed}: ~{span(row['makespan_s'])} instead of ~{span(was['makespan_s'])} at {knee} jobs."
+    lines = [style.paint(line, "bold") for line in wrap(verdict.replace(" 1 jobs", " 1 job"), style.width - 1)]
+    lines += wrap(_bottleneck(found), style.width - 1)
+    form = Form(round(min(before["sequential_s"], found["sequential_s"]) * SECOND))
+
+    def text(seconds: float) -> str:
+        return form.text(round(seconds * SECOND))
+
+    rows = [
+        (
+            "1 by 1",
+            text(before["sequential_s"]),
+            text(found["sequential_s"]),
+            _by(before["sequential_s"], found["sequential_s"]),
+        )
+    ]
+    for each in found["sweep"]:
+        other = old.get(each["jobs"], most if each["jobs"] > most["jobs"] else None)
+        mark = f" {style.mark('knee')}" if each["jobs"] == knee else ""
+        rows.append(
+            (
+                str(each["jobs"]),
+                NOTHING if other is None else text(other["makespan_s"]),
+                text(each["makespan_s"]),
+                (NOTHING if other is None else _by(other["makespan_s"], each["makespan_s"])) + mark,
+            )
+        )
+    lines += ["", *_columns(list(zip(("jobs", "as it is", "then", "change"), *rows)), from_left=(-1,))]
+    return lines
+
+
+def _by(before_s: float, after_s: float) -> str:
+    return f"{after_s / before_s:.2f}×" if before_s else NOTHING
+
+
+def _bottleneck(found: Mapping[str, Any]) -> str:
+    before, now = binds(found["before"]["knee"]["binds"][:1]), binds(found["knee"]["binds"][:1])
+    said = f"the bottleneck {'stays' if before == now else 'is now'} {now or 'nothing'}"
+    said += "" if before == now or not before else f", before it was {before}"
+    row = found["sweep"][-1]
+    name = next(iter(found["knee"]["binds"]), "")
+    parts = []
+    if name in row["utilisation"]:
+        parts.append(f"{row['utilisation'][name]:.0%} in use".replace("%", " %"))
+    if found["knee"]["waits_s"].get(name):
+        parts.append(f"stages wait {span(found['knee']['waits_s'][name])} for it in all")
+    return said + (f": {', '.join(parts)}" if parts else "")
+
+
+# What to do -------------------------------------------------------------------------------------------------------
 
 
 def _change(number: int, change: Mapping[str, Any], style: Style) -> list[str]:
@@ -90,16 +277,65 @@ def _change(number: int, change: Mapping[str, Any], style: Style) -> list[str]:
         saves = "stays sequential"
     head = wrap(f"{number}  {harmless(change['change'])}", max(20, width - len(saves) - 2))
     head[0] = f"{pad(head[0], width - len(saves))}{saves}" if saves else head[0]
-    why = harmless(change["why"])
-    lines = head + [f"     {line}" for line in wrap(why, width - 5)]
+    lines = head[:1] + [f"   {line}" for line in head[1:]]
+    lines += [f"     {line}" for line in wrap(harmless(change["why"]), width - 5)]
     for each in change["evidence"]:
         if each["text"] != change["why"]:
-            lines += [
-                f"     {line}" for line in wrap(f"evidence {each['source']}: {harmless(each['text'])}", width - 5)
-            ]
+            said = f"evidence {each['source']}: {harmless(each['text'])}"
+            lines += [f"     {line}" for line in wrap(said, width - 5)]
     if change["check"]:
         lines += [f"     {line}" for line in wrap(f"check first: {harmless(change['check'])}", width - 5)]
     return lines
+
+
+def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
+    if not applied["edits"]:
+        return wrap(f"nothing to apply: {harmless(applied['file'])} is as recommended", style.width - 1)
+    lines = wrap(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style.width - 1)
+    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+
+
+# What it stands on ------------------------------------------------------------------------------------------------
+
+
+def _profile(stages: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
+    """A row a stage. Columns in which nothing is known are left out."""
+    form = Form(max([round((stage["p90_s"] or stage["p50_s"]) * SECOND) for stage in stages]))
+
+    def text(seconds: float | None) -> str:
+        return NOTHING if seconds is None else form.text(round(seconds * SECOND))
+
+    def number(stage: Mapping[str, Any], name: str) -> str:
+        return NOTHING if stage[name] is None else f"{stage[name]:.2f}"
+
+    rows = [
+        (
+            harmless(stage["stage"]),
+            text(stage["p50_s"]),
+            NOTHING if stage["p10_s"] is None else f"{text(stage['p10_s'])} to {text(stage['p90_s'])}",
+            text(stage["slack_s"]),
+            str(stage["runs"]),
+            stage["source"],
+            number(stage, "cores"),
+            number(stage, "disk"),
+            number(stage, "contention"),
+            f"{stage['failed']} of {stage['ran']}" if stage["ran"] else NOTHING,
+            stage["trend"] or NOTHING,
+        )
+        for stage in stages
+    ]
+    heads = ("stage", "p50", "p10 to p90", "slack", "runs", "source", "cores", "disk", "contention", "failed", "trend")
+    columns = [(head, *column) for head, column in zip(heads, zip(*rows))]
+    columns = [column for column in columns if column[0] in ("stage", "p50", "runs") or set(column[1:]) != {NOTHING}]
+    lines = _columns(columns, from_left=(0,))
+    if max(map(cells, lines)) < style.width:
+        return lines
+    found = []  # too wide: each stage on its own
+    for row in zip(*[column[1:] for column in columns]):
+        found.append(row[0])
+        said = ", ".join([f"{column[0]} {cell}" for column, cell in zip(columns[1:], row[1:]) if cell != NOTHING])
+        found += [f"     {line}" for line in wrap(said, style.width - 6)]
+    return [line for name in found for line in (wrap(name, style.width - 1) if cells(name) >= style.width else [name])]
 
 
 def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
@@ -111,17 +347,26 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
         "file": "from timings in the file",
     }[profile["source"]]
     if profile["error"] is not None:
-        said += f"; runs in parallel were predicted within {profile['error']:.0%} (median)"
+        said += f"; runs in parallel were predicted within {profile['error']:.0%} (median)".replace("%", " %")
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
     lines = wrap(said, style.width - 1)
     for lack in profile["lacks"]:
         lines += wrap(f"not known: {harmless(lack)}", style.width - 1)
+    for each in profile["assumed"]:
+        lines += wrap(f"assumed: {harmless(each)}", style.width - 1)
     return lines
 
 
-def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
-    if not applied["edits"]:
-        return wrap(f"nothing to apply: {harmless(applied['file'])} is as recommended", style.width - 1)
-    lines = wrap(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style.width - 1)
-    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+def _columns(columns: Sequence[Sequence[str]], from_left: Sequence[int] = ()) -> list[str]:
+    """Rows of a table, each column as wide as its widest cell; at the right edge of it, but for those `from_left`."""
+    last = len(columns) - 1
+    left = {at % len(columns) for at in from_left}
+    made = []
+    for at, column in enumerate(columns):
+        width = max(map(cells, column))
+        if at in left:
+            made.append([pad(cell, width) if at != last else cell for cell in column])
+        else:
+            made.append([" " * (width - cells(cell)) + cell for cell in column])
+    return ["  ".join(row) for row in zip(*made)]

@@ -46,6 +46,8 @@ def _one(document: Document, each: Mapping[str, Any]) -> str:
     if shown == "shorter":
         if each["decision"] == "not yet":
             return f"do not adopt yet: {_measured(each)}, but {failures}"
+        if each["decision"] == "open":
+            return f"{_measured(each)}, but the interval does not lie below 1×"
         return f"{_measured(each)}, less than 5 % shorter: keep {first}"
     if document["stopped"] in (None, "interrupted"):
         seen = "" if each["ratio"] is None else f", {each['ratio']['median']:.2f}× so far"

@@ -47,7 +47,7 @@ class Course(Books):
         if self._stopping and self._is_stopped(stage):
             self._end_by_stop(stage)
             return
-        if self._state[stage] != WAITING and self._verdict(stage) is None:
+        if self._state[stage] != WAITING and self._must_wait(stage):
             self._back_to_waiting(stage)
             return
         plan = self.plan.stages[stage]
@@ -149,7 +149,7 @@ class Course(Books):
         for dependent in sorted(self._announced.pop(stage, ())):
             if state[dependent] == WAITING:
                 self._open[dependent] += 1
-            elif not is_done and state[dependent] in ABOUT_TO_START and self._verdict(dependent) is None:
+            elif not is_done and state[dependent] in ABOUT_TO_START and self._must_wait(dependent):
                 self._leave(dependent)
                 self._back_to_waiting(dependent)
 
@@ -170,6 +170,11 @@ class Course(Books):
         if left:
             return None
         return bad[-1] if kind == JOIN_ANY and bad else GO
+
+    def _must_wait(self, stage: int) -> bool:
+        """For one that was let go on once: a need that has failed since keeps it from no attempt, but one that is open
+        does."""
+        return self._verdict(stage) != GO and self._open[stage] > 0
 
     def _follow(self, stage: int, verdict: int | None) -> None:
         """Do as the verdict says, unless the matrix of a stage that waits again has failed meanwhile."""

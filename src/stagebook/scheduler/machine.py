@@ -448,7 +448,7 @@ class Machine(Course):
         """
         state = self._state
         for index, value in enumerate(state):
-            if value in (*ABOUT_TO_START, BACKOFF) and self._verdict(index) is None:
+            if value in (*ABOUT_TO_START, BACKOFF) and self._must_wait(index):
                 self._leave(index)
                 self._back_to_waiting(index)
         # All verdicts before the first consequence: an end counts down what its followers wait for, once.

@@ -18,12 +18,13 @@ class Shape:
     """Weights and longest paths of one pipeline: `before[i]` ends where stage `i` begins, `after[i]` begins where
     it ends, both in milliseconds, or in stages where no duration is known."""
 
-    __slots__ = ("after", "before", "in_file_order", "pipeline", "selected", "weight")
+    __slots__ = ("after", "before", "in_file_order", "is_timed", "pipeline", "selected", "weight")
 
     def __init__(
-        self, pipeline: Pipeline, weight: list[int], needs: list[tuple[int, ...]], selected: list[bool]
+        self, pipeline: Pipeline, weight: list[int], needs: list[tuple[int, ...]], selected: list[bool], is_timed: bool
     ) -> None:
         self.pipeline = pipeline
+        self.is_timed = is_timed
         self.weight = weight
         self.selected = selected
         self.in_file_order = _topological(pipeline, needs)
@@ -53,11 +54,12 @@ class Shape:
 
         The path counts from the middle of the stage: half way between latest start and latest finish, the two common
         rules (Kolisch, *Serial and parallel resource-constrained project scheduling methods revisited*, EJOR 90,
-        1996), each of which is better where the other is not. A whole pool counts like a path as long as the mean
-        stage, for what is large is harder to fit in later. `benchmarks/rules.py` has the figures.
+        1996), each of which is better where the other is not. Where any duration is known, a whole pool counts like a
+        path as long as the mean stage, for what is large is harder to fit in later. `benchmarks/rules.py` has the
+        figures.
         """
         stages, weight, after = self.pipeline.stages, self.weight, self.after
-        count, whole = len(weight), sum(weight)
+        count, whole = len(weight), sum(weight) if self.is_timed else 0
         urgency = [
             (2 * tail + own) * 1000 * count + 2 * whole * claim for tail, own, claim in zip(after, weight, claims)
         ]
@@ -99,7 +101,7 @@ def measure(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]], se
     some = sorted(duration for duration in durations if duration is not None)
     unknown = some[len(some) // 2] if some else 1
     weight = [(unknown if duration is None else duration) if runs else 0 for duration, runs in zip(durations, selected)]
-    return Shape(pipeline, weight, needs, selected)
+    return Shape(pipeline, weight, needs, selected, bool(some))
 
 
 def _places(order: list[int]) -> list[int]:

@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 
+#: The version of the rules by which a plan is made, ranked and run. Whatever changes a decision raises it, for a
+#: journal is replayed only by the rules that wrote it. `tests/sim/test_rules.py` sees that it is raised.
+RULES = 2
+
 
 class Pool(NamedTuple):
     """`name` is what a waiting stage is told: `slot`, `cpu`, `memory`, `pool:NAME`, `lock:NAME`, `matrix:NAME`.

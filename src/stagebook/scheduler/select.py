@@ -7,7 +7,7 @@ stays in the plan as skipped, `not selected`, and counts as done.
 from __future__ import annotations
 
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import Problem
+from stagebook.model.problem import InputError, Problem
 from stagebook.scheduler.plan import Choice
 
 TYPE_CHECKING = False
@@ -44,6 +44,19 @@ def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> 
         picked = only if choice.only else set(range(count))
     picked -= left_out
     return [index in picked for index in range(count)], problems
+
+
+def named(pipeline: Pipeline, option: str, name: str) -> list[int]:
+    """The stages that go by one name, in file order. InputError where there is none, which says that `option` asked."""
+    problems: list[Problem] = []
+    found = _resolve(pipeline, _names(pipeline), option, (name,), problems)
+    if problems:
+        raise InputError(problems[0].message, problems)
+    return sorted(found)
+
+
+def refused(pipeline: Pipeline, text: str) -> InputError:
+    return InputError(text, [Problem(pipeline.file, 0, 0, "selection", "error", text)])
 
 
 def _names(pipeline: Pipeline) -> dict[str, list[int]]:

@@ -94,7 +94,7 @@ def go_on(
             onlooker(batch, decisions, machine)
         if decisions:
             world.obey(decisions)
-        if machine.is_over:
+        if machine.is_over or (world.asked and machine.waits_for_person):
             break
         batch = world.next()
     return Played(world.spans, world.ended, world.asked, world.outcome, world.now_us / 1e6)

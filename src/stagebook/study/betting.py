@@ -107,6 +107,14 @@ def interval(differences: Sequence[float], alpha: float) -> Interval | None:
     )
 
 
+def least_pairs(alpha: float) -> int:
+    """So many pairs it takes at least, all of one sign and size."""
+    count = 1
+    while sum((1 + stake) ** count + (1 - stake) ** count for stake in STAKES) < 2 * len(STAKES) / alpha:
+        count += 1
+    return count
+
+
 def more_pairs(differences: Sequence[float], alpha: float, effect: float, seed: int) -> int | None:
     """How many more pairs until the bet is won, if the log ratio is `effect`, in the median of `DRAWS` continuations;
     None: more than `MORE_MAX`, or too little is known.

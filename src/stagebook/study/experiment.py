@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-MARK = "experiment"  #: the file in a run's directory
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OVER = ("success", "failure", "error", "timeout")
 
@@ -138,11 +137,12 @@ class Experiment:
         """One run to its end, as a record. Raises Broken, InputError, SurroundingsError."""
         if self._noted:
             raise Broken
+        environ = {**os.environ, state.EXPERIMENT_VARIABLE: self.set_up["experiment"]}
         command = [sys.executable, "-P", "-m", "stagebook", "run", *words, "--json", "--quiet", "--no-wait", "--dir",
                    self._state]  # fmt: skip
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
-                self._child = _spawn(command, self.set_up["cwd"], out.fileno(), err.fileno())
+                self._child = _spawn(command, environ, self.set_up["cwd"], out.fileno(), err.fileno())
                 for number in self._noted:  # came before there was a child to tell
                     kernel.send(self._child, number)
                 code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
@@ -153,12 +153,14 @@ class Experiment:
             out.seek(0)
             err.seek(0)
             said, complained = out.read(), err.read()
-        if self._noted:
-            raise Broken
         try:
             document = json.loads(said)
         except ValueError:
             document = {}
+        if self._noted:
+            if document.get("run"):
+                self._mark({"kind": "broken off", "pair": 0, "arm": arm, "run": document["run"]})
+            raise Broken
         return self._record(arm, document, code, complained)
 
     def _record(self, arm: str, document: dict[str, Any], code: int, complained: bytes) -> dict[str, Any]:
@@ -176,14 +178,17 @@ class Experiment:
         raise SurroundingsError(f"arm {arm}: {why}{goes_on}")
 
     def _keep(self, record: dict[str, Any]) -> None:
-        directory = state.run_directory(self._state, record["run"])
-        mark = {"experiment": os.path.basename(self.directory), "kind": record["kind"], "pair": record["pair"],
-                "arm": record["arm"]}  # fmt: skip
         self._ledger.append(record)
-        kept.write(os.path.join(directory, MARK), json.dumps(mark) + "\n")
+        self._mark(record)
+
+    def _mark(self, record: dict[str, Any]) -> None:
+        """Beside the journal of a run: whose it is."""
+        path = os.path.join(state.run_directory(self._state, record["run"]), state.OF_EXPERIMENT)
+        told = {name: record[name] for name in ("kind", "pair", "arm")}
+        kept.write(path, json.dumps({"experiment": self.set_up["experiment"], **told}) + "\n")
 
 
-def _spawn(command: list[str], cwd: str, out: int, err: int) -> int:
+def _spawn(command: list[str], environ: dict[str, str], cwd: str, out: int, err: int) -> int:
     """The pid of a new process in a group of its own, so that Ctrl-C reaches it once, through us; and which is ended
     with us, however we end."""
     pid = os.fork()
@@ -196,6 +201,6 @@ def _spawn(command: list[str], cwd: str, out: int, err: int) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
-        os.execv(command[0], command)
+        os.execve(command[0], command, environ)
     finally:
         os._exit(127)

@@ -134,6 +134,21 @@ def _read(path: str) -> tuple[list[dict[str, Any]], int]:
     return records, at
 
 
+def goes_on(directory: str) -> bool:
+    """Whether a process conducts the experiment now."""
+    try:
+        fd = os.open(os.path.join(directory, PAIRS), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 class Ledger:
     """The open `pairs.jsonl` of an experiment that goes on. Nobody else has it open to write."""
 

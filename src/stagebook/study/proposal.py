@@ -10,14 +10,15 @@ from stagebook.plan import forecast, orders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Sequence
+    from typing import Sequence
 
-    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.model.pipeline import Pipeline
     from stagebook.plan.known import Known
     from stagebook.scheduler.plan import Choice
 
 RUNS = 60  #: simulated runs of each way: the largest gain is looked for, not its last percent
 LEVELS_MAX = 24  #: levels that are tried, those with the most work first
+STAGES_MAX = 500  #: of a larger pipeline no part is sought: who has one knows which
 
 
 class Proposal(NamedTuple):
@@ -31,24 +32,22 @@ class Proposal(NamedTuple):
 
 def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None:
     """None where durations are not known, or no part gains; stages that act outside are in no part."""
-    sources = {found.stage: found.source for found in known.profile.stages}
+    if len(pipeline.stages) > STAGES_MAX:
+        return None
     outside = findings.outside(pipeline)
-    levels: dict[int, list[Stage]] = {}
-    for stage, level in zip(pipeline.stages, shape(orders.needs_of(pipeline)).level):
-        if sources[stage.id] != "guess" and stage.kind != "gate" and stage.id not in outside and not stage.always:
-            levels.setdefault(level, []).append(stage)
-    took = {found.stage: found.median_s for found in known.profile.stages}
     judge = orders.Independence(pipeline)
-    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
-
-    def word(one: Stage, other: Stage) -> str | None:
-        return judge.of(at[one.id], at[other.id])[0]
-
-    parts = [part for part in (_apart(level, word) for level in levels.values()) if len(part) > 1]
-    parts.sort(key=lambda part: -sum(took[stage.id] for stage in part))
+    took = [found.median_s for found in known.profile.stages]
+    levels: dict[int, list[int]] = {}
+    for at, level in enumerate(shape(orders.needs_of(pipeline)).level):
+        stage = pipeline.stages[at]
+        is_known = known.profile.stages[at].source != "guess"
+        if is_known and stage.kind != "gate" and stage.id not in outside and not stage.always:
+            levels.setdefault(level, []).append(at)
+    parts = [part for part in (_apart(judge, level) for level in levels.values()) if len(part) > 1]
+    parts.sort(key=lambda part: -sum(took[at] for at in part))
     best = None
     for part in parts[:LEVELS_MAX]:
-        names = tuple(stage.id for stage in part)
+        names = tuple(pipeline.stages[at].id for at in part)
         alone, together = forecast.forecasts(
             pipeline,
             [choice._replace(only=names, sequential=True, jobs=None), choice._replace(only=names)],
@@ -57,17 +56,17 @@ def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None
         )
         saves = alone.makespan_s - together.makespan_s
         if saves > 0 and (best is None or saves > best.saves_s):
-            pairs = [word(one, other) for one in part for other in part if one is not other]
-            best = Proposal(names, saves, "declared" if set(pairs) == {"declared"} else "none")
+            words = {judge.of(a, b)[0] for a in part for b in part if a != b}
+            best = Proposal(names, saves, "declared" if words == {"declared"} else "none")
     return best
 
 
-def _apart(stages: Sequence[Stage], word: Callable[[Stage, Stage], str | None]) -> list[Stage]:
+def _apart(judge: orders.Independence, level: Sequence[int]) -> list[int]:
     """Those of a level that nothing in the file sets against one before them."""
-    part: list[Stage] = []
-    for stage in stages:
-        if all(word(other, stage) is not None for other in part):
-            part.append(stage)
+    part: list[int] = []
+    for at in level:
+        if all(judge.of(other, at)[0] is not None for other in part):
+            part.append(at)
     return part
 
 

@@ -56,7 +56,7 @@ def document(
     pair, `is_brief`, without what only a report needs and takes time to find out."""
     names = [arm["name"] for arm in set_up["arms"]]
     pairs, broken = _pairs(records, names)
-    alpha = (1 - set_up["confidence"]) / max(1, len(names) - 1)
+    alpha = (1 - set_up["confidence"]) / (len(names) - 1)
     told = [_arm(arm, records, pairs) for arm in set_up["arms"]]
     compared = [_compared(names[0], name, pairs, alpha) for name in names[1:]]
     if not is_brief:
@@ -66,9 +66,8 @@ def document(
     if never:
         for each in compared:
             each.update(ratio=None, more=None)
-    if never:
         stopped: str | None = "fails always"
-    elif compared and all(each["shown"] is not None for each in compared):
+    elif all(each["shown"] is not None for each in compared):
         stopped = "shown"
     elif len(pairs) >= set_up["pairs"]:
         stopped = "most"
@@ -157,7 +156,9 @@ def _compared(first: str, second: str, pairs: Sequence[Mapping[str, Record]], al
     failed = rates.compare([(a["outcome"] != "success", b["outcome"] != "success") for a, b in both], alpha)
     shown = None
     if won and times is not None:
-        shown = "shorter" if times.median < 0 else "longer"
+        is_above = times.low is not None and times.low > 0
+        is_below = times.high is not None and times.high < 0
+        shown = "longer" if is_above or (times.median > 0 and not is_below) else "shorter"
     elif times is not None and None not in (times.low, times.high):
         if -log(1 + TOLERANCE) <= times.low and times.high <= log(1 + TOLERANCE):  # type: ignore[operator]
             shown = "same"

@@ -129,6 +129,16 @@ def test_nothing_to_draw_is_said() -> None:
     assert root[0].text == "release has no stages"
 
 
+def test_many_findings_at_one_place_are_two_numbers_and_a_count() -> None:
+    document = mapped.document([("a", [], 1.0), *((f"b[n={n}]", ["a"], 1.0) for n in range(9))])
+    document["findings"] = [mapped.finding(n + 1, "needless-order", "a", f"b[n={n}]") for n in range(9)]
+    root = picture(document)
+    assert "+7" in texts(root)
+    assert len(list(root.iter(f"{NS}circle"))) == 3 + 9  # and one with each text below
+    document["findings"] = document["findings"][:3]
+    assert not any(text.startswith("+") for text in texts(picture(document)))
+
+
 def test_hostile_names_are_text() -> None:
     root = picture(mapped.hostile(hostile.NAMES))
     said = "\n".join(element.text or "" for element in root.iter())

@@ -15,7 +15,7 @@ from tests.report.export import hostile
 from tests.report.page.test_render import elements, facts_in
 
 from stagebook.report.page import frame
-from stagebook.report.page.map import render
+from stagebook.report.page.map import text as render
 
 FIXED = render.render(mapped.release())
 
@@ -83,6 +83,14 @@ def test_without_a_script_levels_path_and_findings_are_there() -> None:
         "Let integration follow",
     ):
         assert said in body
+
+
+def test_what_changes_nothing_is_closed_below_the_cards() -> None:
+    document = mapped.release()
+    document["findings"][3]["minor"] = True
+    cards, _, closed = render.render(document).partition("<details>")
+    assert 'id="finding-3"' in cards and 'id="finding-4"' not in cards
+    assert "<summary>1 more finding</summary>" in closed and 'id="finding-4"' in closed
 
 
 def test_what_is_folded_comes_unfolded_as_well_up_to_two_thousand_stages() -> None:

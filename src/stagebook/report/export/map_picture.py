@@ -21,6 +21,7 @@ _LINE, _FIGURE = 14, 18  #: heights within a box
 _NAME_CELLS, _NAME_LINES = 30, 4
 _NARROW = frozenset("ijltfr.,:;'|!()[] ")
 _WIDTH_MIN, _GAP_MIN, _GAP_MAX = 112, 26, 90
+_NUMBERS = 2  #: at one place
 _BENT = 6  #: radius of a bend
 
 
@@ -43,9 +44,11 @@ class Band(NamedTuple):
 
 
 class Badge(NamedTuple):
-    """A finding's number; `x` and `y` of its middle. `paths` are its lines, as of an SVG path."""
+    """A finding's number and what stands for it: the number, how many more there are, or nothing. `x` and `y` of the
+    middle. `paths` are its lines, as of an SVG path."""
 
     number: int
+    label: str
     code: str
     x: float
     y: float
@@ -164,17 +167,27 @@ def _middle(box: Box) -> float:
 
 
 def _badges(found: Nodes, boxes: list[Box], level: list[int]) -> list[Badge]:
+    """At one place two numbers at most, then how many more there are, which stands for the first of them."""
+    at_place: dict[tuple[float, float], list[Badge]] = {}
+    for remark in found.remarks:
+        if remark.nodes:
+            paths, x, y = _marked(remark, boxes, level)
+            badge = Badge(remark.number, str(remark.number), remark.code, x, y, tuple(paths))
+            at_place.setdefault((round(x), round(y)), []).append(badge)
     taken: list[tuple[float, float]] = []
     badges: list[Badge] = []
-    for remark in found.remarks:
-        if not remark.nodes:
-            continue
-        paths, x, y = _marked(remark, boxes, level)
-        while any(abs(x - one) < 2 * BADGE and abs(y - other) < 2 * BADGE for one, other in taken[-500:]):
-            y += 2 * BADGE + 1
-        taken.append((x, y))
-        badges.append(Badge(remark.number, remark.code, round(x, 1), round(y, 1), tuple(paths)))
-    return badges
+    for some in at_place.values():
+        for index, badge in enumerate(some):
+            label = badge.label if index < _NUMBERS or len(some) == _NUMBERS + 1 else ""
+            if index == _NUMBERS and not label:
+                label = f"+{len(some) - index}"
+            x, y = badge.x, badge.y
+            while label and any(abs(x - one) < 2 * BADGE and abs(y - other) < 2 * BADGE for one, other in taken):
+                y += 2 * BADGE + 1
+            taken += [(x, y)] * bool(label)
+            if label or badge.paths:
+                badges.append(badge._replace(label=label, x=round(x, 1), y=round(y, 1)))
+    return sorted(badges, key=lambda badge: badge.number)
 
 
 def _marked(remark: Remark, boxes: list[Box], level: list[int]) -> tuple[list[str], float, float]:

@@ -134,7 +134,8 @@ class _Drawing:
         for node, box in zip(self.found.nodes, picture.boxes):
             yield from self._node(node, box)
         for badge in picture.badges:
-            yield from _number(badge.number, badge.code, badge.x, badge.y)
+            if badge.label:
+                yield from _number(badge.label, badge.code, badge.x, badge.y)
         yield "</g>"
         self.y += picture.height
 
@@ -208,7 +209,7 @@ class _Drawing:
         self.y += 14 if known else 0
         for one in known[:_FINDINGS_MAX]:
             self.y += 14
-            yield from _number(one["number"], one["code"], _EDGE + map_picture.BADGE, self.y)
+            yield from _number(str(one["number"]), one["code"], _EDGE + map_picture.BADGE, self.y)
             yield _text(_EDGE + 28, self.y + 4, map_words.heading(one), "b", room)
             self.y += 4
             rests_on = map_words.evidence(one, self.document["file"])
@@ -233,10 +234,10 @@ class _Drawing:
             yield f"{one['number']}. {map_words.heading(one)}."
 
 
-def _number(number: int, code: str, x: float, y: float) -> Iterator[str]:
+def _number(label: str, code: str, x: float, y: float) -> Iterator[str]:
     kind = "no no-needless" if code in map_nodes.NEEDLESS else "no"
-    radius = map_picture.BADGE if number < 100 else map_picture.BADGE + 3
-    yield f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="{radius}"/>{_text(x, y + 4, str(number), "k")}'
+    radius = map_picture.BADGE if len(label) < 3 else map_picture.BADGE + 3
+    yield f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="{radius}"/>{_text(x, y + 4, label, "k")}'
 
 
 def _text(x: float, y: float, text: str, style: str, width: int = 400) -> str:

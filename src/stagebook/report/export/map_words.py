@@ -61,10 +61,10 @@ def _difference(document: Document) -> str:
 def about(document: Document) -> list[str]:
     """Counts, the sequential time, and where durations come from."""
     together = document["widest"]
-    widest = document["width"] if together is None else len(together)
+    width = f"up to {document['width']} on a level" if together is None else f"at most {together['stages']} at once"
     said = [
         f"{_many(len(document['stages']), 'stage')}, {_many(len(document['edges']), 'edge')}, "
-        f"{plural(document['depth'], 'level')}, at most {widest} at once"
+        f"{plural(document['depth'], 'level')}, {width}"
     ]
     if document["sequential_s"] is not None:
         said.append(f"one after another {span(document['sequential_s'])}")

@@ -7,9 +7,12 @@ What a page says, and how it looks, is the business of each page.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from hashlib import sha256
 from pkgutil import get_data
+
+from stagebook.report.durations import NO_BREAK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"))
+_INSIDE = re.compile(r"(?<=\d) (?=(?:ms|s|m|h|d|%)(?!\w))|(?<=\d [mhd]) (?=\d)")
 BASE = "stagebook.report.page"
 
 
@@ -59,6 +63,11 @@ def escaped(text: str) -> str:
     for mark, entity in _ENTITIES:
         text = text.replace(mark, entity)
     return text
+
+
+def spaced(text: str) -> str:
+    """Text in which a number and its unit stay together."""
+    return _INSIDE.sub(NO_BREAK, text)
 
 
 def _digest(text: str) -> str:

@@ -18,8 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable, Mapping, Sequence
 
-_GLYPHS = {"adopt": "ok", "keep": "ok", "not yet": "bad", "none": "bad", "open": "wait"}
-
 
 def render(document: Mapping[str, Any]) -> str:
     style = _part("page.css")
@@ -32,7 +30,6 @@ def render(document: Mapping[str, Any]) -> str:
         "style": style,
         "title": f"{verdict} · {_text(document['pipeline'])}",
         "pipeline": _text(document["pipeline"]),
-        "glyph": _GLYPHS[document["decision"]],
         "verdict": verdict,
         "sub": _text(f"{words.about(document)}. Rule, fixed beforehand: {words.RULE}."),
         "left": "".join(left),

@@ -39,7 +39,7 @@ def dots(rows: Sequence[Row], ticks: Sequence[tuple[float, str]]) -> str:
     for number, row in enumerate(rows):
         y = number * ROW + 42
         parts.append(f'<text class="tk" x="0" y="{y - 20}">{row.name} · {row.label}</text>')
-        for at, (wall, passed) in enumerate(row.runs):
+        for at, (wall, passed) in sorted(enumerate(row.runs), key=lambda run: not run[1][1]):  # crosses above dots
             x, level = _share(wall / most), y + _SPREAD[at % len(_SPREAD)]
             if passed:
                 parts.append(f'<circle class="{tint(number)}" cx="{x}" cy="{level}" r="3.2"/>')

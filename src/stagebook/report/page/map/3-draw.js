@@ -41,7 +41,7 @@ function show(view) {
     all.append(line);
   }));
   shown.nodes = view.nodes.map(draw_node);
-  all.append(...shown.nodes, ...view.badges.map(draw_badge));
+  all.append(...shown.nodes, ...view.badges.filter((badge) => badge[5]).map(draw_badge));
   canvas.replaceChildren(all);
   tall();
   mark();
@@ -69,9 +69,9 @@ function spoken(node) {
   return [stage.name, ...stage.told, `level ${stage.level}`, `needs ${stage.needs.length ? stage.needs.slice(0, 5).map((at) => stages[edges[at][0]].name).join(", ") : "nothing"}`, ...stage.findings.map((one) => one.heading)].join(", ");
 }
 
-function draw_badge([number, code, x, y]) {
+function draw_badge([number, code, x, y, , label]) {
   const found = svg("g", {class: `bd ${NEEDLESS.has(code) ? "needless" : ""}`, "data-finding": number});
-  found.append(svg("circle", {cx: x, cy: y, r: number > 99 ? 12 : 9}), text(x, y + 4, number));
+  found.append(svg("circle", {cx: x, cy: y, r: label.length > 2 ? 12 : 9}), text(x, y + 4, label));
   return found;
 }
 
@@ -171,7 +171,8 @@ function first_sight(node) {
     return;
   }
   const w = width, h = height;
-  const at = node ? {x: Math.max(0, node.x - w / 2), y: node.y + node.h / 2 - h / 2} : {x: 0, y: 0};
+  const down = h >= view.height ? (view.height - h) / 2 : Math.max(0, Math.min(view.height - h, (node ? node.y + node.h / 2 : 0) - h / 2));
+  const at = {x: node ? Math.max(0, node.x - w / 2) : 0, y: down};
   look({...at, w, h}, true);
 }
 

@@ -115,6 +115,7 @@ function go_to_finding(number, from_map) {
   document.querySelectorAll(".fd.on").forEach((other) => other.classList.remove("on"));
   if (card) {
     card.classList.add("on");
+    card.closest("details")?.setAttribute("open", "");
     if (from_map) card.focus();
   }
   if (shown.path_of >= 0 && !shown.node_of.has(one.stages[0])) open_map();

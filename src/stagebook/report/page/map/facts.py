@@ -6,11 +6,10 @@ here.
 
 from __future__ import annotations
 
-import re
-
 from stagebook.report.durations import NO_BREAK, span
 from stagebook.report.export import map_nodes, map_picture, map_words
 from stagebook.report.harmless import harmless
+from stagebook.report.page import frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ Document: TypeAlias = "Mapping[str, Any]"
 Facts: TypeAlias = "dict[str, Any]"
 
 _TEXT_MAX = 1000  #: characters of one text
-_INSIDE = re.compile(r"(?<=\d) (?=(?:ms|s|m|h|d)\b)|(?<=\d [mhd]) (?=\d)")
 
 
 def facts(document: Document) -> tuple[Facts, Nodes]:
@@ -57,7 +55,7 @@ def path(document: Document) -> list[tuple[str, float, str, str]]:
         stage = by_id[id]
         figure = map_nodes.figure_of(stage)
         kind = "gate" if stage["kind"] == "gate" else "needless" if tuple(chain[index : index + 2]) in needless else ""
-        found.append((_short(id), figure[0] if figure else 1.0, spaced(figure[1]) if figure else "", kind))
+        found.append((_short(id), figure[0] if figure else 1.0, frame.spaced(figure[1]) if figure else "", kind))
     return found
 
 
@@ -67,11 +65,6 @@ def path_total(document: Document) -> str:
         return "as many stages as it takes; no durations are known"
     has_gate = any(kind == "gate" for *_, kind in path(document))
     return span(total, NO_BREAK) + (", time at gates not counted" if has_gate else "")
-
-
-def spaced(text: str) -> str:
-    """Text in which a number and its unit stay together."""
-    return _INSIDE.sub(NO_BREAK, text)
 
 
 def _short(text: str) -> str:
@@ -84,8 +77,8 @@ def _stage(stage: Mapping[str, Any], mark: str) -> Facts:
         "name": _short(stage["stage"]),
         "level": stage["level"],
         "kind": stage["kind"],
-        "figure": "gate" if stage["kind"] == "gate" else spaced(figure[1]) if figure else "",
-        "told": [spaced(text) for text in map_words.figures(stage)],
+        "figure": "gate" if stage["kind"] == "gate" else frame.spaced(figure[1]) if figure else "",
+        "told": [frame.spaced(text) for text in map_words.figures(stage)],
         "line": stage["line"],
     }
     for key in ("critical", "is_test", "outside", "group"):
@@ -107,15 +100,16 @@ def _view(found: Nodes) -> Facts:
     picture = map_picture.picture(found)
     return {
         "nodes": [
-            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines, "figure": spaced(node.figure),
-             "name": node.name, "stages": node.stages, "kind": node.kind, "mark": node.mark, "critical": node.critical}
+            {"x": box.x, "y": box.y, "w": box.width, "h": box.height, "lines": box.lines,
+             "figure": frame.spaced(node.figure), "name": node.name, "stages": node.stages,
+             "kind": node.kind, "mark": node.mark, "critical": node.critical}
             for node, box in zip(found.nodes, picture.boxes)
         ],
         "links": [
             [link.need, link.node, link.style, path, link.edges] for link, path in zip(found.links, picture.paths)
         ],
         "bands": [[band.x, band.width, band.label] for band in picture.bands],
-        "badges": [[badge.number, badge.code, badge.x, badge.y, badge.paths] for badge in picture.badges],
+        "badges": [[badge.number, badge.code, badge.x, badge.y, badge.paths, badge.label] for badge in picture.badges],
         "width": picture.width,
         "height": picture.height,
     }  # fmt: skip

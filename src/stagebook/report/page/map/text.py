@@ -22,7 +22,7 @@ Document: TypeAlias = "Mapping[str, Any]"
 FOLDER = "stagebook.report.page.map"
 STYLES = ("/base.css", "map.css")
 SCRIPTS = ("/base.js", "1-facts.js", "2-layout.js", "3-draw.js", "4-panel.js", "5-start.js")
-_FINDINGS_MAX = 200
+_CARDS_MAX, _FINDINGS_MAX = 24, 200
 _PATH_MAX = 200
 _MARKS = {"added": "+ new", "removed": "− removed", "changed": "changed"}
 
@@ -34,8 +34,8 @@ def render(document: Document) -> str:
     marks = {
         "title": frame.escaped(f"{verdict} · {map_words.name(document['pipeline'])}"),
         "pipeline": frame.escaped(map_words.name(document["pipeline"])),
-        "verdict": frame.escaped(facts.spaced(verdict)),
-        "sub": frame.escaped(facts.spaced(_sentences(map_words.about(document)))),
+        "verdict": frame.escaped(frame.spaced(verdict)),
+        "sub": frame.escaped(frame.spaced(_sentences(map_words.about(document)))),
         "path": "".join(_path(document)),
         "findings": "".join(_findings(document)),
         "levels": "".join(_levels(found)),
@@ -68,19 +68,30 @@ def _path(document: Document) -> Iterator[str]:
 
 
 def _findings(document: Document) -> Iterator[str]:
+    """A card each; what changes nothing as it stands, and what is too much for a page, is closed below them."""
     known = map_nodes.findings(document)
-    for one in known[:_FINDINGS_MAX]:
-        kind = "needless" if one["code"] in map_nodes.NEEDLESS else ""
-        yield (
-            f'<article class="card fd" id="finding-{one["number"]}" tabindex="-1"><h3><span class="num {kind}">'
-            f"{one['number']}</span><span>{frame.escaped(map_words.heading(one))}</span></h3>"
-            f"<p>{frame.escaped(facts.spaced(harmless(one['message'])))}</p>"
-        )
-        for style, text in (("do", map_words.advice(one)), ("ev", map_words.evidence(one, document["file"]))):
-            yield f'<p class="{style}">{frame.escaped(facts.spaced(text))}</p>' if text else ""
-        yield f'<button type="button" class="link" data-finding="{one["number"]}">Show where</button></article>'
-    if len(known) > _FINDINGS_MAX:
-        yield f'<p class="note">{plural(len(known) - _FINDINGS_MAX, "more finding")}; --json has all.</p>'
+    first = [one for one in known if not one["minor"]][:_CARDS_MAX]
+    rest = [one for one in known if one not in first]
+    yield f'<div class="fs">{"".join(map(_card, first, [document["file"]] * len(first)))}</div>' if first else ""
+    if rest:
+        shown = rest[:_FINDINGS_MAX]
+        yield f"<details><summary>{plural(len(rest), 'more finding')}</summary>"
+        yield f'<div class="fs">{"".join(map(_card, shown, [document["file"]] * len(shown)))}</div>'
+        if len(rest) > len(shown):
+            yield f'<p class="note">{len(rest) - len(shown)} more are not listed; --json has all.</p>'
+        yield "</details>"
+
+
+def _card(one: Mapping[str, Any], file: str) -> str:
+    kind = "needless" if one["code"] in map_nodes.NEEDLESS else ""
+    more = (("do", map_words.advice(one)), ("ev", map_words.evidence(one, file)))
+    lines = "".join(f'<p class="{style}">{frame.escaped(frame.spaced(text))}</p>' for style, text in more if text)
+    return (
+        f'<article class="card fd" id="finding-{one["number"]}" tabindex="-1"><h3><span class="num {kind}">'
+        f"{one['number']}</span><span>{frame.escaped(map_words.heading(one))}</span></h3>"
+        f"<p>{frame.escaped(frame.spaced(harmless(one['message'])))}</p>{lines}"
+        f'<button type="button" class="link" data-finding="{one["number"]}">Show where</button></article>'
+    )
 
 
 def _levels(found: Nodes) -> Iterator[str]:
@@ -97,7 +108,7 @@ def _levels(found: Nodes) -> Iterator[str]:
         for index in levels[level]:
             node = found.nodes[index]
             style = " ".join(["c"] * node.critical + ["gt"] * (node.kind == "gate") + [node.mark] * bool(node.mark))
-            figure = " ".join([facts.spaced(node.figure), _MARKS.get(node.mark, "")]).strip()
+            figure = " ".join([frame.spaced(node.figure), _MARKS.get(node.mark, "")]).strip()
             yield (
                 f'<button type="button" class="{style}" data-node="{index}">{frame.escaped(node.name)}'
                 f"<em>{frame.escaped(figure)}</em>"

@@ -1,0 +1,297 @@
+"""What is said of a recommendation: each change with its evidence, each order that stays with its reason, and sentences
+with figures. What to recommend is `advise`'s."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from stagebook.graph import coupling
+from stagebook.graph.artifacts import read_of
+from stagebook.model.value import NamedTuple
+from stagebook.plan import orders, suites
+from stagebook.plan.contention import demand
+from stagebook.plan.profile import ENOUGH
+from stagebook.plan.recommendation import Change, Evidence, confidence
+from stagebook.plan.sweep import TOLERANCE
+from stagebook.report.durations import plural, span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Collection, Iterator, Mapping, Sequence
+
+    from stagebook.graph.findings import Finding
+    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.plan.advise import Option
+    from stagebook.plan.forecast import Forecast
+    from stagebook.plan.known import Known
+    from stagebook.plan.orders import Freed
+    from stagebook.plan.suites import Suite
+    from stagebook.plan.sweep import Sweep
+    from stagebook.scheduler.plan import Choice
+
+#: So many orders that stay are told, those first that hold back most.
+KEPT_MAX = 10
+#: Reasons of the map that keep two stages apart though no file passes between them.
+_APART = ("lock", "pool", "stated")
+
+
+class Coupled(NamedTuple):
+    """Stages that may run at once and share what they should not. `locks`: what would keep them apart, (stage, lock);
+    none where only words of their commands say so."""
+
+    finding: Finding
+    names: str
+    locks: tuple[tuple[str, str], ...]
+
+    def change(self, runs: int) -> Change:
+        finding = self.finding
+        source = "declared" if self.locks else "none"
+        lock = f": give both the lock {self.locks[0][1]}" if self.locks else ""
+        check = " ".join(["stagebook run --force -j 2", *(f"--only {quote(each)}" for each in finding.stages[:5])])
+        return Change(
+            "pool",
+            finding.stages,
+            f"keep {self.names} sequential{lock}",
+            finding.message,
+            None,
+            (Evidence(source, runs, finding.message),),
+            0.5,
+            line=finding.line,
+            question=not self.locks,
+            check=None if self.locks else check,
+            locks=self.locks,
+        )
+
+
+def coupled(pipeline: Pipeline, found: Sequence[Finding]) -> list[Coupled]:
+    """What the map warns of. A pool that has units for all is no coupling; the map notes it, and no more."""
+    at = {stage.id: stage for stage in pipeline.stages}
+    made = []
+    for finding in found:
+        if finding.code != "possible-coupling" or finding.level != "warning" or finding.minor:
+            continue
+        names = coupling.listed(coupling.named([at[stage] for stage in finding.stages]))
+        shared = finding.shared or ""
+        locks: tuple[tuple[str, str], ...] = ()
+        if shared.startswith("output "):  # both declare it
+            lock = shared.removeprefix("output ")
+            locks = tuple([(stage, lock) for stage in finding.stages if lock not in at[stage].locks])
+        made.append(Coupled(finding, names, locks))
+    return made
+
+
+class Reasons:
+    """Of one recommendation."""
+
+    def __init__(
+        self, pipeline: Pipeline, known: Known, sweep: Sweep, chosen: Option, best: Option, met: bool | None
+    ) -> None:
+        self.pipeline = pipeline
+        self.known = known
+        self.sweep = sweep
+        self.chosen = chosen
+        self.best = best
+        self.met = met
+        self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
+        self.runs = known.profile.runs
+        self.ids = [stage.id for stage in pipeline.stages]
+        self.by_id = {stage.id: stage for stage in pipeline.stages}
+
+    # Changes
+
+    def freed(self, freed: Freed, saves_s: float | None, share: float, made: Pipeline) -> Change:
+        """`saves_s`: beside all other changes; None where that was not tried."""
+        stage, gone, names = self._named(freed)
+        if freed.evidence == "declared":
+            text = f"neither reads, makes or names what the other makes: {stage.id}, {names}"
+            evidence = Evidence("declared", self.runs, text)
+        else:
+            evidence = Evidence(
+                "none", self.runs, "accepted by a person; nothing in the file speaks for it or against it"
+            )
+        return self._edges(stage, made)._replace(
+            stages=(stage.id, *gone),
+            change=f"start {stage.id} earlier: it needs nothing of {names}",
+            why="saves time together with the others"
+            if not saves_s
+            else f"saves ~{span(saves_s)} in the simulated run",
+            saves_s=saves_s,
+            evidence=(evidence,),
+            confidence=confidence(share, self.runs),
+        )
+
+    def question(self, freed: Freed, saves_s: float, made: Pipeline) -> Change:
+        stage, gone, names = self._named(freed)
+        return self._edges(stage, made)._replace(
+            stages=(stage.id, *gone),
+            change=f"does {stage.id} need anything of {names}?",
+            why=f"saves ~{span(saves_s)} in the simulated run",
+            saves_s=saves_s,
+            evidence=(Evidence("none", self.runs, f"nothing in the file says why this order stands; {freed.why}"),),
+            question=True,
+            check=self._check(stage, [self.by_id[each] for each in gone]),
+        )
+
+    def _named(self, freed: Freed) -> tuple[Stage, list[str], str]:
+        """The stage, those that it would not wait for (what it needs directly, if anything), and their names."""
+        stage = self.pipeline.stages[freed.stage]
+        gone = [self.ids[of] for of in freed.of if self.ids[of] in stage.needs] or [self.ids[of] for of in freed.of]
+        return stage, gone, coupling.listed(coupling.named([self.by_id[each] for each in gone]))
+
+    def _edges(self, stage: Stage, made: Pipeline) -> Change:
+        after = next(each.needs for each in made.stages if each.id == stage.id)
+        gone = tuple([(need, stage.id) for need in stage.needs if need not in after])
+        new = tuple([(need, stage.id) for need in after if need not in stage.needs])
+        return Change("parallel", (stage.id,), "", "", None, (), 0.0, gone, new, stage.line)
+
+    def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
+        """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
+        file = self.pipeline.file.rpartition("/")[2]
+        named = "" if file == "stagebook.yaml" else f" {quote(file)}"
+        skipped = " ".join([f"--skip {quote(each)}" for each in dict.fromkeys(each.id for each in without)])
+        return (
+            'copy=$(mktemp -d) && git archive HEAD | tar -x -C "$copy" && cd "$copy" && '
+            f"stagebook run{named} --until {quote(stage.id)} {skipped}"
+        )
+
+    def splits(self, found: Sequence[Suite], made: Pipeline, choice: Choice) -> list[Change]:
+        """Suites that would be done sooner in parts, each paying its own set-up."""
+        if self.sla_s is not None and self.met:
+            return []
+        return suites.changes(found, made, choice._replace(jobs=None, sequential=False), self.known)
+
+    # Orders that stay
+
+    def kept(self, free_s: float, asked: Mapping[str, Collection[str]]) -> list[Change]:
+        """Orders that stay for a reason of their own, where giving all of them up would simulate faster."""
+        if free_s >= self.chosen.forecast.makespan_s * (1 - TOLERANCE):
+            return []
+        made = []
+        for stage in self.pipeline.stages:
+            why = orders.is_kept(stage)
+            if why is not None and stage.needs and not stage.always:
+                made.append(self._stays(stage, stage.needs, why))
+            elif why is None:
+                made += [self._stays(stage, [need], said) for need, said in self._apart(stage)]
+        return made[:KEPT_MAX]
+
+    def _apart(self, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Needs that keep apart what would otherwise meet in the same place."""
+        for need in stage.needs:
+            if need in stage.via:  # it goes without saying
+                continue
+            first = self.by_id[need]
+            apart = coupling.kept_apart(self.pipeline, first, stage)
+            same = read_of([output.path for output in first.outputs], stage.outputs)
+            if apart is not None:
+                yield need, f"both use {' '.join(apart)}, and which of them comes first may matter"
+            elif same:
+                yield need, f"both write {same[0].path}"
+
+    def _stays(self, stage: Stage, needs: Sequence[str], why: str) -> Change:
+        names = coupling.listed(coupling.named([self.by_id[need] for need in needs]))
+        return Change(
+            "sequential",
+            (*needs, stage.id),
+            f"keep {names} → {stage.id}",
+            why,
+            None,
+            (Evidence("declared", self.runs, why),),
+            1.0,
+            line=stage.line,
+        )
+
+    # Sentences
+
+    def told(self, kept: Sequence[Change], more: Forecast | None, free_s: float, is_cut: bool) -> Iterator[str]:
+        """The verdict first. `more`: what the most jobs of use come to."""
+        takes, sequential_s = self.chosen.forecast, self.sweep.sequential.makespan_s
+        if self.sla_s is not None and not self.met:
+            best = self.best.forecast
+            yield (
+                f"no plan keeps the SLA of {span(self.sla_s)}: the best takes ~{span(best.makespan_s)}, "
+                f"~{span(best.p95_s)} in 95 of 100 runs"
+            )
+        if self.chosen.jobs is None:
+            yield from self._sequential(kept, free_s)
+        else:
+            yield self._parallel(takes, sequential_s)
+        if more is not None:
+            yield from self._more_jobs(more)
+        if 0 < self.runs < ENOUGH:
+            yield f"insufficient data ({plural(self.runs, 'run')}, need {ENOUGH})"
+        if is_cut:
+            yield "there are more orders than were tried one by one, so fewer changes may do as well"
+        if takes.beyond and self.runs:
+            yield (
+                f"more at once than was ever measured ({self.known.calibration.at_jobs}): above that it is extrapolated"
+            )
+
+    def _parallel(self, takes: Forecast, sequential_s: float) -> str:
+        if self.met and not self.chosen.units and self.chosen.jobs == self.pipeline.limits.jobs:
+            return (
+                f"{plural(takes.jobs, 'job')} as in the file: ~{span(takes.makespan_s)}, within the SLA of "
+                f"{span(self.sla_s or 0.0)}: change nothing"
+            )
+        held = f", the SLA of {span(self.sla_s)} held in 95 of 100 runs" if self.met and self.sla_s is not None else ""
+        said = f"run {plural(takes.jobs, 'job')}: ~{span(takes.makespan_s)} instead of ~{span(sequential_s)} one by one"
+        return said + held
+
+    def _sequential(self, kept: Sequence[Change], free_s: float) -> Iterator[str]:
+        takes_s, best_s = self.chosen.forecast.makespan_s, self.best.forecast.makespan_s
+        if self.sla_s is not None and self.met:
+            yield f"one by one takes ~{span(takes_s)}, within the SLA of {span(self.sla_s)}: change nothing"
+        else:
+            saves = (takes_s - best_s) / takes_s if takes_s else 0.0
+            gain = f"the best saves {saves:.0%}" if saves > 0.004 else "nothing would be faster"
+            yield f"stay sequential: ~{span(takes_s)} one by one, {gain}"
+        if kept:
+            why = "; ".join([f"{change.change} ({change.why})" for change in kept[:3]])
+            yield f"side by side the stages would take ~{span(free_s)}, and be wrong: {why}"
+
+    def _more_jobs(self, more: Forecast) -> Iterator[str]:
+        """What the most jobs would bring, or cost."""
+        takes_s = self.chosen.forecast.makespan_s
+        gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
+        one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
+        if gain > 0.004:
+            said = f"{one} {gain:.0%} more"
+        elif gain > -0.01:
+            said = f"{one} nothing more"
+        else:
+            said = f"{other} {-gain:.0%} longer"
+        binds = self._binds(gain)
+        yield f"{plural(more.jobs, 'job')} {said}" + (f": {binds}" if binds else "")
+
+    def _binds(self, gain: float) -> str:
+        """What keeps more jobs from saving more, in words."""
+        binds = [each for each in self.sweep.binds if each != "slot"]
+        if gain < -0.01 and "cores" in binds:
+            binds = ["cores"]
+        names = []
+        for name in binds[:2]:
+            if name == "path":
+                names.append("the critical path")
+            elif name == "cores":
+                names.append(self._shared())
+            else:
+                names.append(name.replace(":", " "))
+        if not names:
+            return ""
+        return " and ".join(names) + (" bind" if len(names) > 1 or names[0].endswith("s") else " binds")
+
+    def _shared(self) -> str:
+        """Which of the things that all share is short when stages slow each other down: by what they ask of it, over
+        what there is."""
+        taught = self.known.calibration
+        asked = [(stage.median_s, demand(stage, taught)) for stage in self.known.profile.stages]
+        whole_s = sum([wall_s for wall_s, _ in asked]) or 1.0
+        short = {
+            "the machine's cores": sum([wall_s * each.cores * (1 + each.gamma) for wall_s, each in asked])
+            / max(1, self.known.cores),
+            "the disk": sum([wall_s * each.disk for wall_s, each in asked]) / taught.disk,
+            "what the stages wait for": 0.0
+            if taught.waiting is None
+            else sum([wall_s * each.waiting for wall_s, each in asked]) / taught.waiting,
+        }
+        return max(short, key=lambda name: short[name] / whole_s)

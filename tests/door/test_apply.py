@@ -1,0 +1,289 @@
+"""`plan --apply` through the command: what it writes, what it leaves, what becomes of the file when things go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from tests.door.place import Place, outcomes
+from tests.plan.planted import NEEDLESS, PLANTED, UNSOUND, Planted, text_of
+
+LIST = """# Two sorts, one after the other.
+version: 1
+stages:
+  - first:                       # the slow one
+      run: sort one.in > one.out
+      inputs: [one.in]
+      outputs: [one.out]
+      duration: 4s
+  - second:
+      run: 'sort two.in > two.out'   # quotes stay
+      inputs: [two.in]
+      outputs: [two.out]
+      duration: 4s
+"""
+LAX = """version: 1
+stages:
+  - lint: {run: test -e one.in, duration: 4s}
+  - unit: {run: test -e two.in, duration: 4s}
+"""
+
+
+def given(place: Place, text: str = LIST) -> Path:
+    (place.folder / "one.in").write_text("b\na\n")
+    (place.folder / "two.in").write_text("d\nc\n")
+    return place.write(text)
+
+
+def test_r095_what_is_declared_is_applied_once_and_comments_stay(place: Place) -> None:
+    file = given(place)
+    done = place.run("plan", "--apply", "--json")
+    assert done.code == 0, done
+    applied = done.json["applied"]
+    assert applied["edits"] == ["second no longer needs first"]
+    assert "+      needs: []\n" in applied["diff"]
+    after = file.read_text()
+    assert after == LIST.replace("# quotes stay\n", "# quotes stay\n      needs: []\n")
+    again = place.run("plan", "--apply", "--json")
+    assert again.json["applied"]["edits"] == []
+    assert file.read_text() == after
+    assert place.run("lint", "--strict").code == 0
+    assert place.run("run").code == 0
+    assert (place.folder / "two.out").read_text() == "c\nd\n"
+
+
+def test_every_recommendation_has_evidence_and_none_is_applied_without_it(place: Place) -> None:
+    file = given(place, LAX)
+    found = place.run("plan", "--apply", "--json").json
+    assert found["applied"]["edits"] == []
+    assert file.read_text() == LAX
+    [change] = found["recommendation"]["changes"]
+    assert (change["question"], change["evidence"][0]["source"]) == (True, "none")
+    assert found["recommendation"]["mode"] == "sequential"
+    accepted = place.run("plan", "--accept", "lint→unit", "--apply", "--json").json
+    assert accepted["applied"]["edits"] == ["unit no longer needs lint"]
+    assert "accepted by a person" in accepted["recommendation"]["changes"][0]["evidence"][0]["text"]
+    assert "needs: []" in file.read_text()
+
+
+def test_the_check_that_a_question_names_can_be_run(place: Place) -> None:
+    """In a fresh copy a stage that lives on what another has left behind fails."""
+    text = LAX.replace("lint: {run: test -e one.in", "make it: {run: 'echo 1 > made'").replace(
+        "test -e two.in", "cat made"
+    )
+    given(place, text)
+    for command in ("git init -q .", "git add .", "git -c user.name=a -c user.email=a@b commit -qm a"):
+        subprocess.run(command.split(), cwd=place.folder, env=place.env, check=True)
+    assert place.run("run").code == 0
+    [change] = place.run("plan", "--json").json["recommendation"]["changes"]
+    path = f"{Path(place.command).parent}:{place.env['PATH']}"
+    for check, code in ((change["check"], 1), (change["check"].replace(" --skip 'make it'", ""), 0)):
+        ended = subprocess.run(
+            ["sh", "-c", check], cwd=place.folder, env={**place.env, "PATH": path}, capture_output=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert ended.returncode == code, ended
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        ("deploy: {run: ./deploy.sh}", "deploy"),
+        ("sync: {run: sort two.in > two.out, retry-safe: false}", "retry-safe: false"),
+        ("sync: {run: sort two.in > two.out, ordering: {strict: first things first}}", "first things first"),
+    ],
+)
+def test_an_edge_into_what_cannot_be_taken_back_is_no_question_and_cannot_be_accepted(
+    place: Place, stage: str, why: str
+) -> None:
+    text = LAX.replace("unit: {run: test -e two.in", stage.removesuffix("}"))
+    file = given(place, text)
+    name = stage.partition(":")[0]
+    found = place.run("plan", "--accept", f"lint->{name}", "--apply", "--json").json
+    assert found["recommendation"]["changes"] == []
+    assert why in json.dumps(found["recommendation"]["kept"])
+    assert file.read_text() == text
+
+
+HOSTILE = """version: 1
+stages:
+  - "a: 'b' # {c}":
+      run: sort one.in > one.out
+      inputs: [one.in]
+      outputs: [one.out]
+      duration: 4s
+  - "no": {run: sort two.in > two.out, inputs: [two.in], outputs: [two.out], duration: 4s}
+  - "→ ünï, [x": {run: "cat one.out two.out > three.out", inputs: [one.out, two.out], outputs: [three.out]}
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_hostile_names_and_line_ends_survive(place: Place, end: str) -> None:
+    file = given(place)
+    data = HOSTILE.replace("[x", "x").replace("\n", end).encode()
+    file.write_bytes(data)
+    found = place.run("plan", "--apply", "--json").json
+    assert found["applied"]["edits"] == ["no no longer needs a: 'b' # {c}"]
+    after = file.read_bytes()
+    assert after.count(b"\r\n") == (after.count(b"\n") if end == "\r\n" else 0)
+    assert b"duration: 4s, needs: []}" in after
+    assert place.run("run").code == 0
+
+
+def test_a_file_that_cannot_be_written_is_left_and_said(place: Place) -> None:
+    file = given(place)
+    place.folder.chmod(0o555)
+    try:
+        done = place.run("plan", "--apply")
+        if os.geteuid() == 0:  # whom no mode stops
+            return
+        assert done.code == 4
+        assert "nothing was changed" in done.err
+        assert file.read_text() == LIST
+    finally:
+        place.folder.chmod(0o755)
+
+
+def test_the_mode_and_the_link_of_a_file_stay(place: Place) -> None:
+    file = given(place)
+    real = place.folder / "real.yaml"
+    file.rename(real)
+    real.chmod(0o640)
+    file.symlink_to("real.yaml")
+    assert place.run("plan", "--apply").code == 0
+    assert file.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert "needs: []" in real.read_text()
+
+
+MATRIX = """version: 1
+stages:
+  - prepare: {run: sort one.in > one.out, inputs: [one.in], outputs: [one.out], duration: 4s}
+  - unit:
+      run: sort two.in > $MATRIX_N.out
+      matrix: {n: [x, y]}
+      inputs: [two.in]
+      outputs: [$MATRIX_N.out]
+      duration: 4s
+"""
+
+
+def test_all_cells_of_a_matrix_are_freed_by_one_edit(place: Place) -> None:
+    file = given(place, MATRIX)
+    found = place.run("plan", "--apply", "--json").json
+    cells = {"unit[n=x] no longer needs prepare", "unit[n=y] no longer needs prepare"}
+    assert cells <= set(found["applied"]["edits"])
+    assert file.read_text().count("needs: []") == 1
+    assert set(outcomes_of(place).values()) == {"success"}
+
+
+def outcomes_of(place: Place) -> dict[str, str]:
+    assert place.run("run", "--force").code == 0
+    return outcomes(place.show())
+
+
+def test_what_no_small_edit_reaches_is_refused_with_its_line(place: Place) -> None:
+    text = LIST.replace("- second:\n      run", "- second: &it\n      run") + "  - third: *it\n"
+    file = given(place, text.replace("outputs: [two.out]", "outputs: []"))
+    before = file.read_text()
+    done = place.run("plan", "--apply")
+    if done.code == 0:
+        assert file.read_text() == before or place.run("lint").code == 0
+    else:
+        assert done.code == 2
+        assert "stagebook.yaml:" in done.err
+        assert file.read_text() == before
+
+
+@pytest.mark.parametrize("call", ["write", "rename", "replace"])
+def test_g01_a_kill_leaves_the_old_file_or_the_new_one(place: Place, call: str, tmp_path: Path) -> None:
+    """The command is killed within the calls that write."""
+    file = given(place)
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    name = {"write": "fsync", "rename": "replace"}.get(call, call)
+    when = "before" if call in ("write", "rename") else "after"
+    (hook / "sitecustomize.py").write_text(
+        f"""
+import os, signal
+inner = os.{name}
+def deadly(*args, **more):
+    if {name!r} == "fsync" or str(args[-1]).endswith("stagebook.yaml"):
+        if {when!r} == "after":
+            inner(*args, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inner(*args, **more)
+os.{name} = deadly
+"""
+    )
+    place.env["PYTHONPATH"] = str(hook)
+    done = place.run("plan", "--apply")
+    assert done.code == -signal.SIGKILL, done
+    del place.env["PYTHONPATH"]
+    assert file.read_text() in (LIST, LIST.replace("# quotes stay\n", "# quotes stay\n      needs: []\n"))
+    assert (file.read_text() == LIST) == (call != "replace")
+    assert place.run("plan", "--apply").code == 0
+    assert "needs: []" in file.read_text()
+
+
+def test_no_jobs_are_written_where_the_default_does_as_well(place: Place) -> None:
+    file = given(place)
+    found = place.run("plan", "--apply", "--json").json
+    assert found["recommendation"]["jobs"] == 2
+    assert "limits" not in file.read_text()
+
+
+def test_r097_more_jobs_than_are_of_use_become_fewer(place: Place) -> None:
+    text = "limits: {jobs: 1}\n" + LAX.replace("- lint:", "lint:").replace("- unit:", "unit:")
+    file = given(place, text)
+    found = place.run("plan", "--apply", "--json").json
+    assert found["applied"]["edits"] == ["limits.jobs is 2"]
+    assert file.read_text() == text.replace("jobs: 1", "jobs: 2")
+
+
+# Twenty and more at once ------------------------------------------------------------------------------------------
+
+
+def all_in_one(place: Place, plants: list[Planted]) -> Path:
+    stages = {}
+    for number, plant in enumerate(plants):
+        folder = place.folder / f"p{number:02}"
+        folder.mkdir()
+        stages |= plant.write(folder, folder.name)
+    return place.write(text_of(stages))
+
+
+def left(place: Place) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(place.folder)): path.read_bytes()
+        for path in sorted(place.folder.rglob("*"))
+        if path.is_file() and not {".git", ".stagebook", "__pycache__", "stagebook.yaml"} & set(path.parts)
+    }
+
+
+def test_the_run_after_an_apply_ends_as_before_with_the_same_files(new_place: Callable[[], Place]) -> None:
+    plants = [plant for plant in PLANTED if plant.name not in UNSOUND] + NEEDLESS
+    before, after = new_place(), new_place()
+    for each in (before, after):
+        all_in_one(each, plants)
+        each.env["HOME"] = str(each.folder.parent)
+        each.env["PYTHONDONTWRITEBYTECODE"] = "1"
+    found = after.run("plan", "--apply", "--json").json
+    edits = found["applied"]["edits"]
+    assert edits, "the needless ones are found among the others"
+    names = {plant.name for plant in NEEDLESS}
+    for edit in edits:
+        stage, is_freed, _ = edit.partition(" no longer needs ")
+        if not is_freed:
+            continue
+        assert any(stage.startswith(f"{name}-") for name in names), edit
+    for each, words in ((before, ["--sequential"]), (after, [])):
+        done = each.run("run", *words)
+        assert done.code == 0, done
+    assert outcomes(before.show()) == outcomes(after.show())
+    assert left(before) == left(after)

@@ -1,0 +1,108 @@
+"""The page of a plan, opened in Chromium: chart over its table, light and dark, narrow, alone and harmless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+from tests.door.browser import Window, chromium
+from tests.door.place import Place
+from tests.report import planned
+from tests.report.export import hostile
+
+from stagebook.report.page.plan import text as render
+
+Opener = Callable[..., Window]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    opened: list[Window] = []
+
+    def open_one(plan: dict[str, Any], **settings: Any) -> Window:
+        path = tmp_path / f"plan-{len(opened)}.html"
+        path.write_text(render.render(plan), encoding="utf-8")
+        opened.append(Window(browser, path, **settings))
+        return opened[-1]
+
+    yield open_one
+    for window in opened:
+        window.close()
+
+
+def test_the_command_writes_it_and_what_was_asked_is_on_it(place: Place, browser: Browser) -> None:
+    place.pipeline({
+        "build": {"run": "true", "duration": "10s"},
+        "test": {"run": "true", "needs": "build", "duration": "20s", "matrix": {"n": ["1", "2", "3", "4"]}},
+    })  # fmt: skip
+    goal = place.base / "plan.html"
+    done = place.run("plan", "--format", "html", "--scale", "test=8", "-o", str(goal))
+    assert (done.code, done.out) == (0, "")
+    window = Window(browser, goal)
+    told = place.run("plan", "--json").json
+    assert window.page.locator(".swp thead th").count() == len(told["sweep"]) + 1
+    assert window.text("h1").lower() == told["recommendation"]["reasons"][0].lower()
+    assert "Stages 5 \u2192 9" in window.text(".wf")
+    assert "declared durations" in window.text(".stands")
+    window.close()
+
+
+_OFFSETS = """() => {
+  const middle = (one) => { const box = one.getBoundingClientRect(); return box.left + box.width / 2; };
+  const dots = [...document.querySelectorAll(".chart .dot")].filter((one) => one.getClientRects().length);
+  const cells = [...document.querySelectorAll(".swp thead th")].slice(1);
+  return cells.map((cell, at) => Math.abs(middle(cell) - middle(dots[at])));
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 900, 360])
+def test_each_point_stands_over_its_column(open_page: Opener, width: int) -> None:
+    window = open_page(planned.release(), width=width)
+    offsets = window.page.evaluate(_OFFSETS)
+    assert len(offsets) == 6 and max(offsets) < 3
+    assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    cut = window.page.evaluate(
+        "[...document.querySelectorAll('.swp td, .swp th')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+        ".map((one) => one.textContent)"
+    )
+    assert cut == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_light_and_dark(open_page: Opener, scheme: str) -> None:
+    window = open_page(planned.release(), color_scheme=scheme)
+    colour = window.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert colour == {"light": "rgb(250, 249, 246)", "dark": "rgb(15, 19, 23)"}[scheme]
+    window.page.click("#theme")
+    assert window.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_it_reads_in_order_and_its_parts_have_names(open_page: Opener) -> None:
+    window = open_page(planned.release())
+    assert window.text("h1") == "Run 3 jobs: 8 m 45 s instead of 18 m 41 s"
+    names = window.page.eval_on_selector_all("section", "(all) => all.map((one) => one.ariaLabel)")
+    assert names == ["Sweep", "Critical path", "What this stands on", "Recommendation", "What if"]
+    assert window.page.locator(".chart >> visible=true").count() == 1
+    window.page.click("summary")
+    assert "integration" in window.text(".stands table")
+
+
+def test_g10_nothing_that_anybody_wrote_acts(open_page: Opener) -> None:
+    for width in (1280, 360):
+        window = open_page(planned.hostile(hostile.NAMES), width=width)
+        assert window.page.evaluate("document.querySelectorAll('main img, main script, main link').length") == 0
+        assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
+
+def test_a_plan_of_one_job_and_no_time_is_drawn(open_page: Opener) -> None:
+    window = open_page(planned.unchanged())
+    assert "no change" in window.text(".rec")
+    assert window.page.evaluate(_OFFSETS)[0] < 3
