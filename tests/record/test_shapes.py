@@ -112,6 +112,14 @@ def test_each_key_of_the_table_is_judged_or_may_hold_anything() -> None:
                 assert shapes.fault({"event": name, key: object()}) == f"`{key}` holds what it cannot", (name, key)
 
 
+@pytest.mark.parametrize("value", [10**400, float("nan"), float("inf"), -(10**30), 0])
+def test_numbers_are_looked_at_also_where_the_shape_is_known(value: Any) -> None:
+    line = {"event": "stage.started", "t": 1.5, "stage": "a", "attempt": 1, "ready": 1.5}
+    assert shapes.fault(line) is None
+    for key in ("t", "ready") if type(value) is float else ("attempt",):
+        assert shapes.fault({**line, key: value}) == f"`{key}` holds what it cannot"
+
+
 def test_keys_and_events_of_other_versions_are_passed_over() -> None:
     assert shapes.fault({"event": "stage.started", "new": object()}) is None
     assert shapes.fault({"event": "of.later", "pid": "x"}) is None
