@@ -314,7 +314,7 @@ def test_what_is_collected_keeps_the_limit_and_no_more_is_than_has_to(
         assert all(entry.digest in named for entry in kept)
 
 
-def test_strange_things_in_the_store_are_left_alone(root: Path, store: Store) -> None:
+def test_strange_things_in_the_store_are_left_alone_unless_they_are_named_as_objects(root: Path, store: Store) -> None:
     filled(root, store, 100)
     (Path(store.objects) / "README").write_text("x")
     (Path(store.objects) / "zz").mkdir()
@@ -323,8 +323,10 @@ def test_strange_things_in_the_store_are_left_alone(root: Path, store: Store) ->
     (Path(store.objects) / "ab" / ("0" * 62)).symlink_to("/etc/passwd")
     assert len(list(store.entries())) == 1
     assert len(store.collect(0, 0).objects) == 1
+    assert store.verify().damaged == {"ab" + "0" * 62: "a link"}
     assert store.verify().objects == 0
-    assert (Path(store.objects) / "ab" / ("0" * 62)).is_symlink()
+    assert Path("/etc/passwd").exists()
+    assert not (Path(store.objects) / "ab" / ("0" * 62)).is_symlink()
 
 
 @pytest.mark.parametrize("name", ["", "objects", "objects/tmp", "objects/ab"])

@@ -114,3 +114,24 @@ def test_only_a_few_hundred_entries_are_looked_at(above: Place) -> None:
     (deep / "stagebook.yaml").write_text('{"version": 1, "stages": {"own": "true"}}')
     above.run("run", "--quiet", cwd=deep)
     assert "a/b/c" not in above.run("show", "last").err  # deeper than is looked
+
+
+def test_a_page_that_is_drawn_from_above_says_the_same_commands(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    assert above.run("timeline", "last", "--format", "html", "--dir", STATE, "-o", "page.html").code == 0
+    far = json.dumps({"look": f" --dir {STATE}", "file": f" {FILE}", "run": ""}, separators=(",", ":"))
+    assert f'"from":{far}' in (above.folder / "page.html").read_text()
+
+
+def test_a_folder_that_holds_a_state_directory_is_no_such_but_names_it(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    for words in ("why make", "show last", "stats make"):
+        assert f"; runs lie in {STATE}: add --dir {STATE}" in above.run(*words.split(), "--dir", "examples/ci").err
+    (above.folder / "stagebook.yaml").unlink()
+    assert f"; runs lie in {STATE}: add --dir {STATE}" in above.run("why", "make", "--dir", "examples/ci").err
+
+
+def test_to_look_at_a_pipeline_makes_no_state_directory(above: Place) -> None:
+    for words in ("why own", "map", "run --dry-run", "plan"):
+        assert above.run(*words.split()).code == 0
+        assert not (above.folder / ".stagebook").exists(), words

@@ -48,6 +48,8 @@ def pipeline_file(args: Any) -> str:
         if file and file == near:
             return near
         latest = latest or file
+    if not latest and not near and (elsewhere := runs.elsewhere(state_directory(args))):
+        raise InputError(f"there is no run in {state_directory(args)} yet{elsewhere}")
     return latest or near or pipelines.find(None)
 
 

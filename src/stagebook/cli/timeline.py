@@ -80,8 +80,13 @@ def _page(args: Namespace, directory: str, document: dict[str, Any]) -> None:
     from stagebook.report.page import render
 
     short = place.short_ids(place.state_directory(args))(document["run"])
+    far = place.from_here(args, os.getcwd(), document["file"], place.state_directory(args))
     parts = render.render(
-        document, _now_us(document), as_of_us=time.time_ns() // 1000, short=short, logs=quotes(document)
+        {**document, "from_here": far},
+        _now_us(document),
+        as_of_us=time.time_ns() // 1000,
+        short=short,
+        logs=quotes(document),
     )
     if args.out is not None:
         _write(args, parts)

@@ -120,7 +120,10 @@ def resolve(state: str, text: str) -> str:
 
 def elsewhere(state: str) -> str:
     """Where runs lie near the current directory, as the end of an error; empty where `state` has some itself."""
-    found = [] if ids(state) else _states_below(os.getcwd())
+    if ids(state):
+        return ""
+    inner = os.path.join(state, NAME)
+    found = [os.path.relpath(inner)] if ids(inner) else _states_below(os.getcwd())
     if not found:
         return ""
     from shlex import quote

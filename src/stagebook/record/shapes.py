@@ -47,7 +47,7 @@ def _fault(what: str, kinds: Mapping[str, Kind], members: Mapping[str, Any]) -> 
     known = _known.get(shape)
     if known is not None:
         numbers, judges = known
-        if sum([abs(members[name]) for name in numbers]) < LIMIT_S:
+        if all(-LIMIT_S < members[name] < LIMIT_S for name in numbers):
             for name, judge in judges:
                 if not judge(members[name]):
                     break

@@ -63,9 +63,9 @@ def store(cache_dir: str, content: str, file: str, body: bytes) -> None:
     folder = os.path.dirname(path)
     draft = f"{path}.{os.getpid()}.tmp"
     try:
+        if not os.path.isdir(os.path.dirname(cache_dir)) or os.path.islink(cache_dir):
+            return  # to look at a pipeline makes no state directory
         os.makedirs(cache_dir, 0o700, exist_ok=True)  # of what one call makes, only the last is for its owner alone
-        if os.path.islink(cache_dir):
-            return
         os.makedirs(folder, 0o700, exist_ok=True)
         if os.path.islink(folder):  # a checkout may bring one that leads to the user's own files
             return

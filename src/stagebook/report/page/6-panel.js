@@ -51,10 +51,10 @@ function command(text) {
 
 function commands(stage) {
   if (run.is_measured) return [];
-  const file = run.file && run.file !== "stagebook.yaml" ? ` ${run.file}` : "";
-  const found = stage.attempts.some((attempt) => attempt.has_log) ? [command(`stagebook logs ${run.short} ${stage.word}`)] : [];
+  const {file = run.file && run.file !== "stagebook.yaml" ? ` ${run.file}` : "", look = "", run: where = ""} = run.from;
+  const found = stage.attempts.some((attempt) => attempt.has_log) ? [command(`stagebook logs ${run.short} ${stage.word}${look}`)] : [];
   const far = (stage.said || "").startsWith("integrity:") ? "--until" : "--only";
-  return [...found, command(`stagebook run${file} ${far} ${stage.word}`)];
+  return [...found, command(`stagebook run${file} ${far} ${stage.word}${where}`)];
 }
 
 function link(index) {

@@ -62,6 +62,7 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "short": short,
         "pipeline": _text(document["pipeline"]),
         "file": _text((document.get("file") or "").rsplit("/", 1)[-1]),
+        "from": document.get("from_here") or {},
         "verdict": verdict(document, short, total_us),
         "state": _state(document),
         "is_measured": bool(document.get("measured")),
