@@ -61,9 +61,12 @@ def test_it_is_made_and_then_only_what_is_new_is_read(past: Past, monkeypatch: p
     assert counts(past.state, voice) == WHOLE
     read: list[str] = []
     real = indexing.reading.read
-    monkeypatch.setattr(
-        indexing.reading, "read", lambda directory, *more: (read.append(directory), real(directory, *more))[1]
-    )
+
+    def noted(directory: str, *more: Any) -> Any:
+        read.append(directory)
+        return real(directory, *more)
+
+    monkeypatch.setattr(indexing.reading, "read", noted)
     assert counts(past.state, voice) == WHOLE
     assert read == []
     path = past.run(RELEASE, NOW_US, *ROWS)

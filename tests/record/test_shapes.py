@@ -71,8 +71,10 @@ def test_what_no_engine_wrote_is_told_as_damage(journal: Path) -> None:
                 try:
                     damaged += told(journal, (number, place, value))
                 except SurroundingsError as error:
-                    assert str(journal) in str(error) or journal.parent.name in str(error), error
+                    said = str(error)
                     damaged += 1
+                    if str(journal) not in said and journal.parent.name not in said:
+                        raise
     assert tried / 3 < damaged < tried
 
 

@@ -71,10 +71,18 @@ def differs(document: Document, each: Mapping[str, Any]) -> list[tuple[str, str,
     for name, measure, say in RESOURCES:
         if first[name] or second[name]:
             found = each["resources"].get(name)
-            rows.append((measure, say(first[name]), say(second[name]), ratio(found), _says(found)))
+            rows.append((measure, say(first[name]), say(second[name]), _apart(first[name], second[name], found, say),
+                         _says(found)))  # fmt: skip
     failed = each["failure_rate"]
     rows.append(("failed runs", failures(first), failures(second), points(failed), _says_failed(failed)))
     return rows
+
+
+def _apart(first: float | None, second: float | None, found: Mapping[str, Any] | None, say: Any) -> str:
+    """The ratio; beside nothing there is none."""
+    if 0 in (first, second) and None not in (first, second):
+        return f"{say(second)} against nothing" if second else f"nothing against {say(first)}"
+    return ratio(found)
 
 
 def failures(arm: Mapping[str, Any]) -> str:
