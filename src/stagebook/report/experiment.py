@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 Document: TypeAlias = "Mapping[str, Any]"
 
+
+def _bytes(count: float | None) -> str:
+    """A median may lie between two."""
+    return size(None if count is None else round(count))
+
+
 RESOURCES = (
     ("cpu_s", "CPU time", span),
-    ("max_rss_bytes", "memory, largest stage", size),
-    ("read_bytes", "read", size),
-    ("write_bytes", "written", size),
+    ("max_rss_bytes", "memory, largest stage", _bytes),
+    ("read_bytes", "read", _bytes),
+    ("write_bytes", "written", _bytes),
 )
 SAYS = {
     "shorter": "shorter", "longer": "longer", "same": "no more than 5 % apart", "fails more": "fails more often",
