@@ -46,14 +46,16 @@ format: $(READY)  ## puts the code in form
 nightly: $(READY)  ## the tests that are too long for every commit
 	$(BIN)/pytest --quiet --numprocesses $(WORKERS) --dist worksteal -m nightly
 
-bench: $(BENCH_READY)  ## figures against the peers, side by side
+bench: $(BENCH_READY)  ## figures against the peers, side by side; BENCH=--quick for a look
 	@$(PYTHON) -m compileall -q src
-	$(PYTHON) benchmarks/overhead.py
-	$(PYTHON) benchmarks/machine.py
-	$(PYTHON) benchmarks/govern.py
-	$(PYTHON) benchmarks/record.py
-	$(PYTHON) benchmarks/scale.py
-	$(PYTHON) benchmarks/rules.py
+	$(PYTHON) benchmarks/overhead.py $(BENCH)
+	$(PYTHON) benchmarks/machine.py $(BENCH)
+	$(PYTHON) benchmarks/govern.py $(BENCH)
+	$(PYTHON) benchmarks/record.py $(BENCH)
+	$(PYTHON) benchmarks/experiment.py $(BENCH)
+	$(PYTHON) benchmarks/rules.py $(BENCH)
+	$(PYTHON) benchmarks/scale.py $(BENCH)
+	$(PYTHON) benchmarks/prediction.py $(BENCH)
 
 mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 	$(PYTHON) tools/mutants.py

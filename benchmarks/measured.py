@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 300
@@ -40,6 +41,14 @@ class Case(NamedTuple):
 
 class Failed(Exception):
     """A process that did not end as it should; the text says how and shows the end of its output."""
+
+
+def told_rounds(count: int) -> Iterator[int]:
+    """The numbers of so many rounds; how far they are is said on standard error."""
+    began = time.monotonic()
+    for number in range(count):
+        yield number
+        print(f"round {number + 1} of {count}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 class Bench:
@@ -118,7 +127,6 @@ class Bench:
             wall, cpu, peak, code = figures.read_text().split()
             return Cost(float(wall), float(cpu), int(peak)), int(code)
         import resource
-        import time
 
         before = time.perf_counter()
         _, status, used = os.wait4(process.pid, 0)
@@ -133,7 +141,7 @@ class Bench:
         in `notes` and left out."""
         costs: dict[str, list[Cost]] = {name: [] for name in cases}
         names = list(cases)
-        for number in range(count):
+        for number in told_rounds(count):
             for at in range(len(names)):
                 name = names[(at + number) % len(names)]
                 if name not in costs:

@@ -28,7 +28,7 @@ class Section(NamedTuple):
         return costs
 
     def head(self, title: str) -> None:
-        print(f"\n== {title}\n")
+        print(f"\n== {title}\n", flush=True)
 
     def show_goals(self) -> None:
         print("\n" + self.goals.show())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.door.place import Document, Place
 from tests.door.test_sarif import SCHEMA
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 EIGHT = """\
 version: 1
 stages:
@@ -135,6 +137,16 @@ def test_r084_what_keeps_them_apart_all_the_same_is_said(place: Place) -> None:
     )
     assert place.run("map", "--json").json["widest"]["but_for"] == ["lock l", "pool db", "matrix d"]
     assert "at once: a ∥ b ∥ c ∥ d ×2, as far as lock l, pool db and matrix d lets them" in place.run("map").out
+
+
+@pytest.mark.parametrize("name", ["etl", "payments", "ci", "microservices"])
+def test_r084_pictures_say_what_the_text_says(place: Place, name: str) -> None:
+    file = str(EXAMPLES / name / "stagebook.yaml")
+    most = f"at most {place.run('map', file, '--json').json['widest']['stages']} at once"
+    for format in ("text", "svg", "html"):
+        told = place.run("map", file, "--format", format).out.replace("\N{NO-BREAK SPACE}", " ")
+        assert set(re.findall(r"at most \d+ at once", told, re.IGNORECASE)) <= {most, most.capitalize()}
+        assert most in told, format
 
 
 def test_r085_order_without_evidence(place: Place) -> None:

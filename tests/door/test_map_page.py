@@ -176,7 +176,7 @@ def test_pointing_tells_needs_reasons_and_figures(open_page: Opener) -> None:
 
 def test_findings_and_the_map_lead_to_each_other(open_page: Opener) -> None:
     document = mapped.release()
-    document["findings"][2]["minor"] = True
+    document["findings"][2]["level"] = "note"
     window = open_page(document)
     window.page.click("#finding-4 button")
     window.settle()

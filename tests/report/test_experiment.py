@@ -76,6 +76,21 @@ def test_r108_numbers_on_the_page_are_those_of_the_document(mixed: dict[str, Any
     assert "Do not" not in text and "do not adopt yet: parallel is" in text
 
 
+def test_beside_nothing_a_figure_stands_without_a_ratio() -> None:
+    records = [{**each, "read_bytes": 4096 * (each["arm"] == "parallel")} for each in pairs(SLOW, FAST)]
+    told = {row[0]: row for row in report.differs(whole(records), whole(records)["comparisons"][0])}
+    assert told["read"] == ("read", "0 B", "4.0 KiB", "4.0 KiB against nothing", "")
+    records = [{**each, "read_bytes": 4096 * (each["arm"] != "parallel")} for each in pairs(SLOW, FAST)]
+    told = {row[0]: row for row in report.differs(whole(records), whole(records)["comparisons"][0])}
+    assert told["read"][3] == "nothing against 4.0 KiB"
+
+
+def test_memory_that_no_run_knows_has_no_column() -> None:
+    document = whole([{**each, "max_rss_bytes": None} for each in pairs(SLOW, FAST)])
+    assert "memory" not in markdown.render(document) and ">memory<" not in page.render(document)
+    assert "load beside" in markdown.render(document)
+
+
 def test_of_nothing_there_is_a_page_too() -> None:
     text = page.render(whole([]))
     assert "No run has been counted yet." in text

@@ -22,6 +22,31 @@ def told(records: Sequence[dict[str, Any]], **others: Any) -> tuple[dict[str, An
     return document, verdict(document)
 
 
+def usage(peak: int | None, method: str | None = "wait4") -> dict[str, Any]:
+    return {"max_rss_bytes": peak, "method": method, "read_bytes": 1, "write_bytes": 1}
+
+
+def peak(*used: dict[str, Any]) -> Any:
+    stages = [{"stage": "a", "outcome": "success", "tolerated": False, "attempts": [{"usage": one}]} for one in used]
+    return result.measured({"stages": stages, "started": "now"})["max_rss_bytes"]
+
+
+def test_the_largest_peak_is_known_where_others_were_too_small_to_be() -> None:
+    assert peak(usage(None), usage(90 << 20), usage(60 << 20)) == 90 << 20
+    assert peak(usage(None), usage(None)) is None
+    assert peak(usage(90 << 20), usage(None, None)) is None  # was not measured: it may have been larger
+
+
+def test_beside_nothing_there_is_no_ratio() -> None:
+    records = [
+        {**each, "read_bytes": 4096 if each["arm"] == "parallel" else 8192 if each["pair"] == 3 else 0}
+        for each in pairs(SLOW, FAST)
+    ]
+    document, _ = told(records)
+    assert document["comparisons"][0]["resources"]["read_bytes"] is None
+    assert document["comparisons"][0]["resources"]["write_bytes"] is not None
+
+
 def test_r106_a_gain_is_adopted_as_soon_as_it_is_shown() -> None:
     records = pairs(SLOW, FAST)
     stops = [count for count in range(21) if told(records[: 2 * count])[0]["stopped"] is not None]

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 Document: TypeAlias = "Mapping[str, Any]"
 
+
+def _bytes(count: float | None) -> str:
+    """A median may lie between two."""
+    return size(None if count is None else round(count))
+
+
 RESOURCES = (
     ("cpu_s", "CPU time", span),
-    ("max_rss_bytes", "memory, largest stage", size),
-    ("read_bytes", "read", size),
-    ("write_bytes", "written", size),
+    ("max_rss_bytes", "memory, largest stage", _bytes),
+    ("read_bytes", "read", _bytes),
+    ("write_bytes", "written", _bytes),
 )
 SAYS = {
     "shorter": "shorter", "longer": "longer", "same": "no more than 5 % apart", "fails more": "fails more often",
@@ -71,10 +77,18 @@ def differs(document: Document, each: Mapping[str, Any]) -> list[tuple[str, str,
     for name, measure, say in RESOURCES:
         if first[name] or second[name]:
             found = each["resources"].get(name)
-            rows.append((measure, say(first[name]), say(second[name]), ratio(found), _says(found)))
+            rows.append((measure, say(first[name]), say(second[name]), _apart(first[name], second[name], found, say),
+                         _says(found)))  # fmt: skip
     failed = each["failure_rate"]
     rows.append(("failed runs", failures(first), failures(second), points(failed), _says_failed(failed)))
     return rows
+
+
+def _apart(first: float | None, second: float | None, found: Mapping[str, Any] | None, say: Any) -> str:
+    """The ratio; beside nothing there is none."""
+    if 0 in (first, second) and None not in (first, second):
+        return f"{say(second)} against nothing" if second else f"nothing against {say(first)}"
+    return ratio(found)
 
 
 def failures(arm: Mapping[str, Any]) -> str:

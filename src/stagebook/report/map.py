@@ -4,6 +4,7 @@ text, Mermaid, DOT, SVG and the page are made from this document elsewhere.
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 
 from stagebook.graph.findings import Edge, Finding, Judgement, judge
@@ -11,7 +12,7 @@ from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
-from stagebook.report.durations import span
+from stagebook.report.durations import plural, span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from stagebook.model.pipeline import Pipeline, Stage
 
 _NOTHING: Mapping[str, Any] = {}
+#: How a run's durations count in those that are kept beside the journals (record.durations).
+WEIGHTED = "weighted, the newest most"
 
 
 class _Figures(NamedTuple):
@@ -268,6 +271,17 @@ def named(stages: Collection[Mapping[str, Any]]) -> list[str]:
         name = stage["stage"]
         found.setdefault(name[: name.index("[")] if stage["matrix"] else name, []).append(name)
     return [ids[0] if len(ids) == 1 else f"{name} ×{len(ids)}" for name, ids in found.items()]
+
+
+def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
+    """How many there are of what gains nothing; empty where none is such."""
+    count = Counter(each["code"] for each in findings if each["minor"])
+    said = [
+        (count["needless-order"], "need", "without a reason in the file, saving little alone"),
+        (count["implied-need"], "need", "that others imply"),
+        (count["possible-coupling"], "pool", "shared at once"),
+    ]
+    return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 
 
 def add_difference(made: dict[str, Any], base: Mapping[str, Any], name: str, found: Difference) -> None:

@@ -9,7 +9,7 @@ from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.map import named
+from stagebook.report.map import WEIGHTED, minor_in_words, named
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import Style
 
@@ -100,8 +100,8 @@ def _second_line(found: Mapping[str, Any]) -> str:
     text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
     figures = found["figures"]
     text += {
-        "history": ", by recent runs",
-        "mixed": f", by recent runs ({plural(figures['history'], 'stage')}) and declared durations",
+        "history": f", by recent runs ({WEIGHTED})",
+        "mixed": f", of {plural(figures['history'], 'stage')} by recent runs ({WEIGHTED}), else by declared durations",
     }.get(figures["source"], "")
     if figures["others"]:
         known = "known" if figures["history"] else "declared"
@@ -263,9 +263,9 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         lines += _advice(map_document, each, style)
     if more > 0:
         lines += ["", f"{more} more findings, -v lists them"]
-    minor = [each for each in map_document["findings"] if each["minor"]]
+    minor = minor_in_words(map_document["findings"])
     if minor and not any(each["minor"] for each in told):
-        lines += ["", *wrap(_of_minor(minor), style.width - 1)]
+        lines += ["", *wrap(f"also {minor}: -v lists them", style.width - 1)]
     if map_document["unsaid"]:
         said = "; ".join(map_document["unsaid"])
         lines += ["", *wrap(style.plain(f"not listed, or not looked for: {said}"), style.width - 1)]
@@ -283,18 +283,6 @@ def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Sty
         lines.append("")
     lines[-1] = pad(lines[-1], max(0, room)) + style.paint(place, "mute")
     return lines
-
-
-def _of_minor(minor: Sequence[Mapping[str, Any]]) -> str:
-    counts = {code: sum(each["code"] == code for each in minor) for code in _WORDS}
-    said = []
-    if counts["needless-order"]:
-        said.append(f"{plural(counts['needless-order'], 'need')} without a reason in the file, saving little alone")
-    if counts["implied-need"]:
-        said.append(f"{plural(counts['implied-need'], 'need')} that others imply")
-    if counts["possible-coupling"]:
-        said.append(f"{plural(counts['possible-coupling'], 'pool')} shared at once")
-    return f"also {', '.join(said)}: -v lists them"
 
 
 # Difference

@@ -344,7 +344,7 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
     said = {
-        "history": f"from {plural(profile['runs'], 'run')}",
+        "history": f"from {plural(profile['runs'], 'run')} (medians; of those in which a stage ran alone, if any)",
         "declared": "from declared durations",
         "file": "from timings in the file",
     }[profile["source"]]

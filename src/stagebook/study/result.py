@@ -31,9 +31,9 @@ def measured(document: Mapping[str, Any]) -> Record:
     return {
         **{name: document.get(name) for name in TOLD},
         "began": document["started"],
-        "max_rss_bytes": _known(max, usage, "max_rss_bytes"),
-        "read_bytes": _known(sum, usage, "read_bytes"),
-        "write_bytes": _known(sum, usage, "write_bytes"),
+        "max_rss_bytes": _peak(usage),
+        "read_bytes": _sum(usage, "read_bytes"),
+        "write_bytes": _sum(usage, "write_bytes"),
         "others_cores": around.get("others_cores"),
         "failed": [
             stage["stage"]
@@ -43,10 +43,17 @@ def measured(document: Mapping[str, Any]) -> Record:
     }
 
 
-def _known(amount: Any, usage: Sequence[Mapping[str, Any]], name: str) -> Any:
+def _peak(usage: Sequence[Mapping[str, Any]]) -> Any:
+    """The largest that is known. A peak that was measured and is not known was no larger than the engine's own
+    (observe.usage), which each known one is above; so it takes one that is, and none that was not measured."""
+    values = [each["max_rss_bytes"] for each in usage if each["max_rss_bytes"] is not None]
+    return max(values) if values and all(each["method"] is not None for each in usage) else None
+
+
+def _sum(usage: Sequence[Mapping[str, Any]], name: str) -> Any:
     """None where one is unknown: a sum of some would be no figure of the run."""
     values = [each[name] for each in usage]
-    return amount(values) if values and None not in values else None
+    return sum(values) if values and None not in values else None
 
 
 def document(
@@ -184,7 +191,12 @@ def _add(each: dict[str, Any], pairs: Sequence[Mapping[str, Record]], alpha: flo
     from math import exp, log
 
     well = _well([(pair[each["over"]], pair[each["arm"]]) for pair in pairs])
-    each["resources"] = {name: _ratio(betting.interval(_logs(well, name), alpha), 1 - alpha) for name in RESOURCES}
+    each["resources"] = {
+        name: _ratio(betting.interval(_logs(well, name), alpha), 1 - alpha)
+        if all(_median([run[name] for run in arm]) for arm in zip(*well))
+        else None
+        for name in RESOURCES
+    }
     differences = _logs(well, "wall_s")
     if each["shown"] is None and len(differences) >= 2:
         seen = exp(median(differences))

@@ -85,12 +85,27 @@ def test_without_a_script_levels_path_and_findings_are_there() -> None:
         assert said in body
 
 
-def test_what_changes_nothing_is_closed_below_the_cards() -> None:
+def test_what_changes_nothing_is_only_counted() -> None:
     document = mapped.release()
-    document["findings"][3]["minor"] = True
-    cards, _, closed = render.render(document).partition("<details>")
-    assert 'id="finding-3"' in cards and 'id="finding-4"' not in cards
-    assert "<summary>1 more finding</summary>" in closed and 'id="finding-4"' in closed
+    document["findings"][0]["minor"] = True
+    text = render.render(document)
+    assert 'id="finding-2"' in text and 'id="finding-1"' not in text
+    assert "Also 1 need without a reason in the file" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert [one["number"] for one in facts(document)["findings"]] == [2, 3, 4]
+    assert [badge[0] for badge in facts(document)["folded"]["badges"]] == [2, 3, 4]
+
+
+def test_of_very_many_findings_the_weightiest_are_marked_and_all_are_listed() -> None:
+    document = mapped.layered(1000)
+    names = [stage["stage"] for stage in document["stages"]]
+    document["findings"] = [
+        mapped.finding(at, "missing-guard" if at % 50 == 0 else "possible-coupling", names[at], names[at + 1],
+                       level="error" if at % 50 == 0 else "warning")
+        for at in range(1, 226)
+    ]  # fmt: skip
+    marked = [badge[0] for badge in facts(document)["folded"]["badges"]]
+    assert len(marked) <= 36 and {50, 100, 150, 200} <= set(marked) and 60 not in marked
+    assert render.render(document).count('id="finding-') == 224
 
 
 def test_what_is_folded_comes_unfolded_as_well_up_to_two_thousand_stages() -> None:

@@ -28,16 +28,16 @@ def render(document: Mapping[str, Any]) -> str:
     lines += ["", "## Decision", "", *(_safe(sentence) + "  " for sentence in words.decided(document))]
     lines += ["", "## Set-up", "", *_table(("what", ""), words.set_up(document))]
     lines += ["", "## Every run", "", "In the order in which they ran; all figures of each are in "
-              "[pairs.jsonl](pairs.jsonl).", "", *_table(RUN_HEAD, runs(document))]  # fmt: skip
+              "[pairs.jsonl](pairs.jsonl).", "", *_table(*runs(document))]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-RUN_HEAD = ("", "pair", "arm", "outcome", "time", "CPU", "memory", "load beside", "run")
+_HEAD = ("", "pair", "arm", "outcome", "time", "CPU", "memory", "load beside", "run")
 
 
-def runs(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row a run."""
-    return [
+def runs(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of a table, a row a run; without the memory where that is not known of any."""
+    rows: list[tuple[str, ...]] = [
         (
             str(number), str(run["pair"]) if run["kind"] == "pair" else run["kind"], run["arm"], run["outcome"],
             span(run["wall_s"]), span(run["cpu_s"]), size(run["max_rss_bytes"]),
@@ -45,6 +45,10 @@ def runs(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         )
         for number, run in enumerate(document["runs"], start=1)
     ]  # fmt: skip
+    if any(run["max_rss_bytes"] is not None for run in document["runs"]):
+        return _HEAD, rows
+    at = _HEAD.index("memory")
+    return _HEAD[:at] + _HEAD[at + 1 :], [row[:at] + row[at + 1 :] for row in rows]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

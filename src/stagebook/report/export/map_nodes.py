@@ -27,6 +27,8 @@ DRAWN_MAX = 2000  #: with more stages, none is drawn unfolded
 _COLUMNS_MAX = 100
 _MANY = 20  #: so many that have the same neighbours are one node in any map
 NEEDLESS = ("needless-order", "implied-need")
+REMARKS_MAX = 36  #: of more findings only the weightiest are marked in the drawing
+_WEIGHTS = {"error": 0, "warning": 1, "note": 2}
 _LINES_MAX = 12  #: a finding about more pairs than that is marked at its nodes only
 
 
@@ -94,9 +96,9 @@ def nodes(document: Document, most: int = NODES_MAX, *, folds: bool = True) -> N
     return Nodes(stages, edges, made, links, _laid(len(made), links), _remarks(document, at, node_of), node_of)
 
 
-def findings(document: Document) -> Sequence[Mapping[str, Any]]:
-    known: Sequence[Mapping[str, Any]] = document["findings"]
-    return known
+def findings(document: Document) -> list[Mapping[str, Any]]:
+    """All but the minor ones, which are only counted: they would bury the others."""
+    return [one for one in document["findings"] if not one["minor"]]
 
 
 # With a difference -----------------------------------------------------------------------------------------------
@@ -291,7 +293,8 @@ def _laid(count: int, links: list[Link]) -> list[Link]:
 
 def _remarks(document: Document, at: Mapping[str, int], node_of: list[int]) -> list[Remark]:
     found: list[Remark] = []
-    for one in findings(document):
+    weightiest = sorted(findings(document), key=lambda one: _WEIGHTS[one["level"]])[:REMARKS_MAX]
+    for one in sorted(weightiest, key=lambda one: one["number"]):
         places = list(dict.fromkeys(node_of[at[id]] for id in one["stages"]))
         lines: list[tuple[int, int]] = []
         if one["code"] in NEEDLESS:

@@ -11,6 +11,7 @@ import zlib
 from stagebook.report.export import map_nodes, map_picture, map_words, svg_style
 from stagebook.report.export.svg import escaped
 from stagebook.report.harmless import harmless, wrap
+from stagebook.report.map import minor_in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,6 +222,10 @@ class _Drawing:
         if len(known) > _FINDINGS_MAX:
             self.y += 14
             yield _text(_EDGE + 28, self.y, f"{len(known) - _FINDINGS_MAX} more; --format json has all", "d")
+        minor = minor_in_words(self.document["findings"])
+        if minor:
+            self.y += 14
+            yield _text(_EDGE, self.y, f"also {minor}; --format json has all", "d")
 
     def _in_words(self) -> Iterator[str]:
         """For whoever cannot see the picture: counts, the path, what was found."""

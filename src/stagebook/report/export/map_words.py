@@ -6,6 +6,7 @@ from __future__ import annotations
 from stagebook.report.durations import count, plural, span
 from stagebook.report.export import map_nodes
 from stagebook.report.harmless import cut, harmless
+from stagebook.report.map import WEIGHTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def verdict(document: Document) -> str:
         said = f"The longest chain has {plural(len(document['critical_path']), 'stage')}; no durations are known"
     else:
         said = f"{span(least)} is the least this order allows"
-        saved = max([one["saves_s"] or 0 for one in map_nodes.findings(document) if not one["minor"]], default=0)
+        saved = max([one["saves_s"] or 0 for one in map_nodes.findings(document)], default=0)
         if saved > 0:
             said += f"; {span(saved)} of it has no reason in the file"
     return said
@@ -79,7 +80,7 @@ def _sources(document: Document) -> list[str]:
     known = document["figures"]
     parts = []
     if known["history"]:
-        parts.append(f"durations of {known['history']} from runs on record")
+        parts.append(f"durations of {known['history']} from recent runs ({WEIGHTED})")
     if known["declared"]:
         parts.append(f"{'' if parts else 'durations '}of {known['declared']} as declared")
     if parts and known["others"]:

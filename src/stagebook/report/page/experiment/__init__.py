@@ -10,7 +10,7 @@ from pkgutil import get_data
 
 from stagebook.report import experiment as words
 from stagebook.report.durations import span, tick_label
-from stagebook.report.export.experiment import RUN_HEAD, runs
+from stagebook.report.export.experiment import runs
 from stagebook.report.harmless import harmless
 from stagebook.report.page.experiment import picture
 
@@ -34,7 +34,7 @@ def render(document: Mapping[str, Any]) -> str:
         "sub": _text(f"{words.about(document)}. Rule, fixed beforehand: {words.RULE}."),
         "left": "".join(left),
         "right": "".join(right),
-        "runs": _table("Every run, in order", RUN_HEAD, runs(document), "runs"),
+        "runs": _table("Every run, in order", *runs(document), "runs"),
     }
     first, *rest = _part("page.html").split("@@")
     return "".join([first, *(marks[text] if at % 2 == 0 else text for at, text in enumerate(rest))])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from stagebook.report.durations import plural
 from stagebook.report.export import map_nodes, map_words
 from stagebook.report.harmless import harmless
+from stagebook.report.map import minor_in_words
 from stagebook.report.page import frame
 from stagebook.report.page.map import facts
 
@@ -68,10 +69,10 @@ def _path(document: Document) -> Iterator[str]:
 
 
 def _findings(document: Document) -> Iterator[str]:
-    """A card each; what changes nothing as it stands, and what is too much for a page, is closed below them."""
+    """A card each, in the order of their numbers; what is too much for a page is closed below them, and what changes
+    nothing as it stands is counted."""
     known = map_nodes.findings(document)
-    first = [one for one in known if not one["minor"]][:_CARDS_MAX]
-    rest = [one for one in known if one not in first]
+    first, rest = known[:_CARDS_MAX], known[_CARDS_MAX:]
     yield f'<div class="fs">{"".join(map(_card, first, [document["file"]] * len(first)))}</div>' if first else ""
     if rest:
         shown = rest[:_FINDINGS_MAX]
@@ -80,6 +81,9 @@ def _findings(document: Document) -> Iterator[str]:
         if len(rest) > len(shown):
             yield f'<p class="note">{len(rest) - len(shown)} more are not listed; --json has all.</p>'
         yield "</details>"
+    minor = minor_in_words(document["findings"])
+    if minor:
+        yield f'<p class="note">Also {minor}; --json has all.</p>'
 
 
 def _card(one: Mapping[str, Any], file: str) -> str:

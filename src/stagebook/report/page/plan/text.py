@@ -20,7 +20,7 @@ FOLDER = "stagebook.report.page.plan"
 STYLES = ("/base.css", "plan.css")
 SCRIPTS = ("/base.js",)
 _BINDS = {"path": "the critical path", "cores": "the cores", "slot": "the number of jobs"}
-_SOURCES = {"history": "runs on record", "declared": "declared durations", "file": "timings in the file"}
+_SOURCES = {"history": "medians of runs on record", "declared": "declared durations", "file": "timings in the file"}
 _EVIDENCE = {"declared": "declared", "trace": "traced", "history": "runs on record", "none": "no evidence"}
 _TEXT_MAX, _STAGES_MAX, _PATH_MAX = 1000, 500, 60
 
