@@ -140,6 +140,10 @@ def test_cold_runs_everything_and_warm_does_not(place: Place) -> None:
         ({"x": "true"}, ["--arm", "a=-j 2"], "at least two arms"),
         ({"x": "true"}, ["--arm", "a=--only y", "--arm", "b="], "no stage `y`"),
         ({"x": "true"}, ["--part", "y"], "no stage `y`"),
+        ({"build": "true"}, ["--repeat", "biuld"], "--repeat: no stage `biuld`, did you mean `build`?"),
+        ({"x": "true", "y": "curl -X POST http://h"}, [], "may act outside (its command: curl POST)"),
+        ({"x": "true", "y": "curl -d a http://h"}, [], "--repeat 'y' says that it may"),
+        ({"x": {"run": "true", "needs": "deploy"}, "deploy": "true"}, ["--part", "x"], "would run `deploy` once"),
         ({"x": "true"}, ["--skip", "x"], "nothing is left to run"),
         ({"x": "true"}, ["--arm", "a=gone.yaml", "--arm", "b="], "gone.yaml"),
         ({"x": "true"}, ["--pairs", "0"], "at least 1"),
@@ -158,6 +162,32 @@ def test_what_cannot_be_is_refused_before_anything_runs(place: Place, stages: An
 def test_what_acts_outside_runs_if_a_person_says_so(place: Place) -> None:
     place.pipeline({"deploy": "true"})
     assert place.run("experiment", "stagebook.yaml", "--repeat", "deploy", "--pairs", "1").code == 0
+
+
+def test_what_a_part_needs_and_acts_outside_runs_if_a_person_says_so(place: Place) -> None:
+    place.pipeline({"x": {"run": noted("true"), "needs": "deploy"}, "deploy": noted("true")})
+    assert place.run("experiment", "--part", "x", "--repeat", "deploy", "--pairs", "1").code == 0
+    assert place.began().count("deploy") == 1
+
+
+def test_arms_that_do_not_do_the_same_work_are_never_said_to_be_better(place: Place) -> None:
+    place.pipeline({"a": "sleep 0.15", "b": "true"})
+    done = place.run("experiment", "--arm", "all=", "--arm", "less=--skip a", "--seed", "1", "--json")
+    assert done.code == 0, done
+    assert done.json["stopped"] == "shown" and done.json["decision"] == "open"
+    assert done.json["comparisons"][0]["work"] == {"all": ["a"], "less": []}
+    assert done.json["verdict"].endswith("but they do not do the same work: only all runs a")
+    assert "only all runs a" in Path(done.json["report"]).read_text()
+    again = place.run("experiment", "report", "--json").json
+    assert again["verdict"] == done.json["verdict"]
+
+
+def test_a_stage_that_fails_whatever_the_arm_is_named(place: Place) -> None:
+    place.pipeline({"a": "true", "b": "exit 3"})
+    done = place.run("experiment")
+    assert done.code == 1, done
+    assert "sequential failed in all 3 runs and parallel failed in all 3 runs" in done.out
+    assert "b failed in every run of every arm" in done.out
 
 
 def test_an_arm_that_always_fails_gives_no_ratio_and_exit_1(place: Place) -> None:

@@ -104,6 +104,16 @@ def test_consent_allows_what_only_looks_like_it_and_nothing_else(tmp_path: Path)
         probe.require_safe(pipeline, profile, ["a", "pay"], agreed=True)
 
 
+def test_what_may_act_outside_is_refused_at_its_line_and_runs_on_a_word(tmp_path: Path) -> None:
+    pipeline = read(tmp_path, "version: 1\nstages:\n  a: sleep 1\n  order: curl -X POST http://h\n  send: ./x\n")
+    with pytest.raises(InputError) as refused:
+        probe.require_safe(pipeline, known(pipeline))
+    assert [problem.line for problem in refused.value.problems] == [4, 5]
+    assert "`order` may act outside (its command: curl POST)" in refused.value.problems[0].message
+    assert "--yes" in refused.value.problems[0].message and "--only" in str(refused.value)
+    probe.require_safe(pipeline, known(pipeline), agreed=True)
+
+
 def test_an_unknown_stage_is_said(tmp_path: Path) -> None:
     pipeline = read(tmp_path, SAFE)
     with pytest.raises(InputError, match="nowhere"):

@@ -59,6 +59,24 @@ def test_r106_a_gain_is_adopted_as_soon_as_it_is_shown() -> None:
     assert [arm["median_s"] for arm in document["arms"]] == [pytest.approx(18.2, abs=0.2), pytest.approx(8.5, abs=0.1)]
 
 
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ({"lacks": ["a", "b"]}, "only sequential runs a, b"),
+        ({"adds": ["c"]}, "only parallel runs c"),
+        ({"lacks": [f"s{at}" for at in range(9)], "adds": ["c"]},
+         "only sequential runs s0, s1, s2, s3 and 5 more, only parallel runs c"),
+    ],
+)  # fmt: skip
+def test_a_gain_by_other_work_is_not_adopted(work: dict[str, list[str]], said: str) -> None:
+    made = set_up()
+    made["arms"][1].update(work)
+    document = result.document(made, pairs(SLOW, FAST)[:16])
+    assert (document["stopped"], document["decision"]) == ("shown", "open")
+    text = verdict(document)
+    assert text.startswith("parallel is 0.47× [0.") and text.endswith(f"but they do not do the same work: {said}")
+
+
 def test_what_is_slower_is_not_adopted() -> None:
     document, text = told(pairs(FAST, SLOW)[:16])
     assert document["decision"] == "keep"

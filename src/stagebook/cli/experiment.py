@@ -17,11 +17,11 @@ from stagebook.model.problem import FAILED, OK, InputError, Problem, Surrounding
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
+    from typing import Any, Iterable
 
-    from stagebook.model.pipeline import Pipeline
+    from stagebook.model.pipeline import Pipeline, Stage
     from stagebook.plan.known import Known
-    from stagebook.scheduler.plan import Choice
+    from stagebook.scheduler.plan import Choice, Plan
     from stagebook.study.arms import Arm
     from stagebook.study.experiment import Step
     from stagebook.study.proposal import Proposal
@@ -54,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     what.add_argument("--skip", action="append", default=[], metavar="STAGE", help="leave it out of all runs")
     what.add_argument("--cache", choices=("cold", "warm"), default="cold", help="cold (default): nothing is up to date")
     what.add_argument(
-        "--repeat", action="append", default=[], metavar="STAGE", help="it may run many times, though it acts outside"
+        "--repeat", action="append", default=[], metavar="STAGE", help="may run many times, though it may act outside"
     )  # fmt: skip
     how = parser.add_argument_group("how")
     how.add_argument("--pairs", type=int, metavar="N", help=f"at most; default: {PAIRS}")
@@ -123,13 +123,18 @@ def _begin(args: Namespace) -> str:
         part = list(proposal.stages)
         if not args.quiet:
             _tell_proposal(args, proposal)
-    made = []
+    files = dict.fromkeys(os.path.abspath(found.file or file) for _, found in asked)
+    repeated = _repeated(args.repeat, [known.pipeline(each) for each in files])
+    made: list[dict[str, Any]] = []
+    runs: list[list[str]] = []
     for (name, options, words), found in asked:
         arm = arms.Arm(name, options, tuple(words), os.path.abspath(found.file or file), found.file is not None,
                        tuple(found.param))  # fmt: skip
         choice = _choice(args, known.pipeline(arm.file), arm, found, part)
-        _check_arm(args, known.pipeline(arm.file), arm, choice)
-        made.append({**arm._asdict(), "predicted_s": known.predicted(arm.file, choice)})
+        runs.append(_check_arm(known.pipeline(arm.file), arm, choice, part, repeated))
+        lacks, adds = arms.apart(runs[0], runs[-1])
+        predicted = known.predicted(arm.file, choice)
+        made.append({**arm._asdict(), "predicted_s": predicted, "lacks": lacks, "adds": adds})
     identity = new_run_id()
     return kept.begin(place.state_directory(args, file), identity, {
         "experiment": identity,
@@ -241,28 +246,59 @@ def _choice(args: Namespace, pipeline: Pipeline, arm: Arm, asked: Any, part: lis
     )  # fmt: skip
 
 
-def _check_arm(args: Namespace, pipeline: Pipeline, arm: Arm, choice: Choice) -> None:
-    """Refuse what `run` would refuse, and stages that should not run many times."""
-    from stagebook.graph.findings import outside
+def _check_arm(pipeline: Pipeline, arm: Arm, choice: Choice, part: list[str], repeated: set[str]) -> list[str]:
+    """Refuse what `run` would refuse, and stages that should not run many times, or even once for what needs them. The
+    stages that the arm runs."""
+    from stagebook.graph.acting import may_outside
+    from stagebook.graph.intent import outside
     from stagebook.scheduler.build import build
 
-    acting = outside(pipeline)
-    chosen = [stage for stage, planned in zip(pipeline.stages, build(pipeline, choice).stages) if planned.skip is None]
+    chosen = _chosen(pipeline, build(pipeline, choice))
     if not chosen:
         raise InputError(f"arm {arm.name}: nothing is left to run")
+    needed: list[Stage] = []
+    if part:  # these too, for `run --until` prepares what the part needs
+        before = choice._replace(only=(), from_=(), until=tuple(part), skip=(*part, *choice.skip))
+        needed = _chosen(pipeline, build(pipeline, before))
+    surely, acting = outside(pipeline), may_outside(pipeline)
     problems = []
-    for stage in chosen:
+    for stage, often in [*((stage, "many times") for stage in chosen), *((stage, "once") for stage in needed)]:
         is_gate = stage.kind == "gate"
-        if not is_gate and (stage.id not in acting or stage.id in args.repeat):
+        if not is_gate and (stage.id not in acting or stage.id in repeated):
             continue
-        why = "it asks a person each time" if is_gate else f"it acts outside ({acting[stage.id]})"
+        acts = "acts" if stage.id in surely else "may act"
+        why = "it asks a person each time" if is_gate else f"it {acts} outside ({acting[stage.id]})"
         ways = f"--skip '{stage.id}' leaves it out, --part A,B takes a part without it"
         if not is_gate:
             ways += f", --repeat '{stage.id}' says that it may"
-        text = f"an experiment would run `{stage.id}` many times, and {why}: {ways}"
+        text = f"an experiment would run `{stage.id}` {often}, and {why}: {ways}"
         problems.append(Problem(pipeline.file, stage.line, stage.col, "acts-outside", "error", text))
     if problems:
         raise InputError(problems[0].message, problems)
+    return [stage.id for stage in chosen]
+
+
+def _chosen(pipeline: Pipeline, plan: Plan) -> list[Stage]:
+    return [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
+
+
+def _repeated(names: list[str], pipelines: Iterable[Pipeline]) -> set[str]:
+    """What `--repeat` names, in any of the files. Raises InputError for what is in none of them."""
+    from stagebook.scheduler import select
+
+    found = set()
+    for name in names:
+        refused = None
+        known = False
+        for pipeline in pipelines:
+            try:
+                found |= {pipeline.stages[at].id for at in select.named(pipeline, "--repeat", name)}
+                known = True
+            except InputError as error:
+                refused = refused or error
+        if refused is not None and not known:
+            raise refused
+    return found
 
 
 def _check_unchanged(set_up: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """What a stage is for, as far as its declaration tells: whether it tests something, whether it acts outside. Pure.
 
 It is told by words of its name, its group and its command, so it is a guess that a reader can check; `retry-safe:
-false` and a gate before it are statements. Nothing is decided by it but what is said to people.
+false` and a gate before it are statements. Nothing is decided by it but what is said to people; what must not be run
+for a measurement goes by more words, those of `acting`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline, Stage
 
-_DEPLOYS = "deploy|deployment|release|publish|promote|rollout|upload"
-_MIGRATES = "migrate|migration|migrations"
-_deployment = re.compile(rf"(^|[^a-z])({_DEPLOYS})([^a-z]|$)", re.IGNORECASE)
+DEPLOYS = "deploy|deployment|release|publish|promote|rollout|upload"
+MIGRATES = "migrate|migration|migrations"
+_deployment = re.compile(rf"(^|[^a-z])({DEPLOYS})([^a-z]|$)", re.IGNORECASE)
 
-_TESTS = (
+TESTS = (
     "test|tests|testing|unit|units|unittest|unittests|integration|e2e|end-?to-?end|smoke|spec|specs|contract|accept|"
     "acceptance|regression|fuzz|qa|lint|linter|linters|lints|check|checks|verify|validate|scan|audit|type-?check"
 )
@@ -42,8 +43,8 @@ _COMMAND_MAX = 4000
 _WORKS = frozenset(("run", "cmd", "python", "pipeline", "generate", "each", "split"))
 
 
-def _words(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[^a-z])({words})(?:[^a-z]|$)", re.IGNORECASE)
+def words(any_of: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|[^a-z])({any_of})(?:[^a-z]|$)", re.IGNORECASE)
 
 
 #: What may stand before a program without being one.
@@ -68,12 +69,12 @@ class _Reader:
     them."""
 
     def __init__(self) -> None:
-        self.outside_words = _words(f"{_DEPLOYS}|{_MIGRATES}")
-        self.test_words = _words(_TESTS)
+        self.outside_words = words(f"{DEPLOYS}|{MIGRATES}")
+        self.test_words = words(TESTS)
         self.testers = _programs(_TESTERS)
         self.actors = _programs(_ACTORS)
         #: `./deploy.sh`, `python3 tools/deploy.py`, `make publish`: such a word is the whole name of a program
-        self.acting_scripts = re.compile(rf"(?:^|[\s/;&|])(({_DEPLOYS}|{_MIGRATES})(?:\.[a-z]+)?)(?=[\s;&|)]|$)")
+        self.acting_scripts = re.compile(rf"(?:^|[\s/;&|])(({DEPLOYS}|{MIGRATES})(?:\.[a-z]+)?)(?=[\s;&|)]|$)")
         self.known: dict[tuple[object, ...], tuple[bool, str | None]] = {}
 
     def said(self, stage: Stage) -> tuple[bool, str | None]:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 
-from stagebook.graph import findings
+from stagebook.graph.acting import may_outside
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
 from stagebook.plan.contention import demand
@@ -49,7 +49,7 @@ def sentence(pipeline: Pipeline, only: Sequence[str] = ()) -> str:
 def require_safe(pipeline: Pipeline, profile: Profile, only: Sequence[str] = (), agreed: bool = False) -> None:
     """Raises InputError, with each stage that must not run for a probe at its line.
 
-    `agreed`: the user takes upon himself those that only their name or command makes look as if they acted outside.
+    `agreed`: the user takes upon himself those of which only name or command say that they may act outside.
     What says `retry-safe: false`, and gates, no word allows.
     """
     known = {stage.id for stage in pipeline.stages}
@@ -111,7 +111,7 @@ def _environment() -> dict[str, str]:
 
 
 def _problems(pipeline: Pipeline, picked: Collection[str], agreed: bool) -> Iterator[Problem]:
-    outside = findings.outside(pipeline)
+    outside = may_outside(pipeline)
     for stage in pipeline.stages:
         if stage.id not in picked:
             continue
@@ -120,7 +120,10 @@ def _problems(pipeline: Pipeline, picked: Collection[str], agreed: bool) -> Iter
         elif not stage.retry_safe:
             why = f"`{stage.id}` is `retry-safe: false`: it must not run for a probe"
         elif stage.id in outside and not agreed:
-            why = f"`{stage.id}` looks as if it acts outside ({outside[stage.id]}): say --yes if it may run for a probe"
+            why = (
+                f"`{stage.id}` may act outside ({outside[stage.id]}): leave it out by --only with those that may run, "
+                "or say --yes if it may run for a probe"
+            )
         else:
             continue
         yield Problem(pipeline.file, stage.line, stage.col, "probe", "error", why)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from stagebook.report.durations import NOTHING, plural, size, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.stats import percent
-from stagebook.report.verdict import ratio
+from stagebook.report.verdict import other_work, ratio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def decided(document: Document) -> list[str]:
             told.append(f"Failed in {arm['name']}: {stages}; see stagebook show {_first_failed(document, arm)}")
     if document["decision"] == "not yet":
         told.append("That it fails more often is not shown by so few, nor ruled out.")
+    told += _always_failed(document)
     for each in document["comparisons"]:
+        if each["work"] is not None:
+            told.append(f"{each['arm']} and {each['over']}: {other_work(each['work'])}. A ratio of them is no reason.")
         more = each["more"]
         if more is not None:
             apart = f"a difference of {abs(1 - more['ratio']) * 100:.0f} %"
@@ -152,6 +155,13 @@ def decided(document: Document) -> list[str]:
     if document["broken_off"]:
         told.append(f"{plural(document['broken_off'], 'pair')} broken off by interruptions, not counted.")
     return told
+
+
+def _always_failed(document: Document) -> list[str]:
+    """What no way of running helps."""
+    runs = [run for run in document["runs"] if run["kind"] != "preparation"]
+    always = set(runs[0]["failed"]).intersection(*(run["failed"] for run in runs)) if len(runs) > 1 else set()
+    return [f"{name} failed in every run of every arm: that is not the arms' doing." for name in sorted(always)]
 
 
 def _first_failed(document: Document, arm: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 Document: TypeAlias = "Mapping[str, Any]"
 
+NAMED_MAX = 4  #: stages that a sentence names
+
 
 def verdict(document: Document) -> str:
     """`parallel is 0.41× [0.38, 0.45] of sequential in 8 pairs: adopt`."""
@@ -46,6 +48,8 @@ def _one(document: Document, each: Mapping[str, Any]) -> str:
     if shown == "shorter":
         if each["decision"] == "not yet":
             return f"do not adopt yet: {_measured(each)}, but {failures}"
+        if each["decision"] == "open" and each["work"] is not None:
+            return f"{_measured(each)}, but {other_work(each['work'])}"
         if each["decision"] == "open":
             return f"{_measured(each)}, but the interval does not lie below 1×"
         return f"{_measured(each)}, less than 5 % shorter: keep {first}"
@@ -56,6 +60,17 @@ def _one(document: Document, each: Mapping[str, Any]) -> str:
         return f"no ratio: in none of {_count(document['pairs'], 'pair')} both runs passed"
     failed = f"; {failures}" if arm["failures"] else ""
     return f"no difference shown ({_count(document['pairs'], 'pair')}){failed}{_more(each)}"
+
+
+def other_work(work: Mapping[str, Any]) -> str:
+    """`they do not do the same work: only all runs a, b`."""
+    told = [f"only {arm} runs {_some(stages)}" for arm, stages in work.items() if stages]
+    return f"they do not do the same work: {', '.join(told)}"
+
+
+def _some(stages: Any) -> str:
+    more = f" and {len(stages) - NAMED_MAX} more" if len(stages) > NAMED_MAX else ""
+    return ", ".join(stages[:NAMED_MAX]) + more
 
 
 def ratio(found: Mapping[str, Any] | None) -> str:

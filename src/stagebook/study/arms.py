@@ -56,6 +56,12 @@ def check(names: Sequence[str]) -> None:
         raise InputError(f"two arms are called `{twice}`; each needs a name of its own")
 
 
+def apart(first: Sequence[str], other: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The stages that only the first of two arms runs, and those that only the other does."""
+    in_first, in_other = frozenset(first), frozenset(other)
+    return [each for each in first if each not in in_other], [each for each in other if each not in in_first]
+
+
 def order(count: int, seed: int, pair: int, attempt: int) -> list[int]:
     """Which arm is first in a pair (with more than two arms: in a block), by a coin that the seed fixes. A pair that
     was broken off is begun again with a new coin, as its first one has been seen."""

@@ -3,7 +3,7 @@ Also what is predicted of arms. Starts nothing."""
 
 from __future__ import annotations
 
-from stagebook.graph import findings
+from stagebook.graph.acting import may_outside
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 from stagebook.plan import forecast, orders
@@ -31,10 +31,10 @@ class Proposal(NamedTuple):
 
 
 def propose(pipeline: Pipeline, choice: Choice, known: Known) -> Proposal | None:
-    """None where durations are not known, or no part gains; stages that act outside are in no part."""
+    """None where durations are not known, or no part gains; stages that may act outside are in no part."""
     if len(pipeline.stages) > STAGES_MAX:
         return None
-    outside = findings.outside(pipeline)
+    outside = may_outside(pipeline)
     judge = orders.Independence(pipeline)
     took = [found.median_s for found in known.profile.stages]
     levels: dict[int, list[int]] = {}

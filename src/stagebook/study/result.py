@@ -104,6 +104,7 @@ def document(
         "runs": [dict(record) for record in records],
     }
     for each in compared:
+        each["work"] = _work(each, set_up["arms"])
         each["decision"] = _decision(each, told)
     return {**whole, "decision": "none" if never else _best([each["decision"] for each in compared])}
 
@@ -209,16 +210,24 @@ def _well(pairs: Sequence[tuple[Record, Record]]) -> list[tuple[Record, Record]]
     return [(a, b) for a, b in pairs if a["outcome"] == b["outcome"] == "success"]
 
 
+def _work(each: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> dict[str, list[str]] | None:
+    """By arm the stages that only it runs; None where both run the same."""
+    arm = next(arm for arm in arms if arm["name"] == each["arm"])
+    lacks, adds = arm.get("lacks", []), arm.get("adds", [])
+    return {each["over"]: lacks, each["arm"]: adds} if lacks or adds else None
+
+
 def _decision(each: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> str:
     """By a rule that is fixed before the first run: `adopt` an arm if the whole interval of its ratio lies below 1,
     the ratio itself is the tolerance below it, and its runs failed no more often than those of the first arm, `not
-    yet` if they did. `keep` the first arm, which is the simpler one, if there is no such gain; else it is `open`."""
+    yet` if they did, `open` if it does other work.
+    `keep` the first arm, which is the simpler one, if there is no such gain; else it is `open`."""
     shown, ratio = each["shown"], each["ratio"]
     if shown is None or ratio is None:
         return "open"
     if shown in ("longer", "same", "fails more") or ratio["median"] > 1 - TOLERANCE:
         return "keep"
-    if ratio["high"] is None or ratio["high"] >= 1:
+    if ratio["high"] is None or ratio["high"] >= 1 or each["work"] is not None:
         return "open"
     failures = {arm["name"]: arm["failures"] for arm in arms}
     return "not yet" if failures[each["arm"]] > failures[each["over"]] else "adopt"
