@@ -172,6 +172,8 @@ class Independence:
                 made = self.places.meet(place, theirs.outputs, place in mine.loose)
                 if made is not None:
                     return f"one names {place}, which may be {made} of the other"
+                if place in mine.loose:
+                    return f"a script works out the name of a file, {place}"
         if mine.writes_at_large:
             for place in sorted((mine.reads - mine.scripts) | mine.writes):
                 for glob in mine.inputs:
