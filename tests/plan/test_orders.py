@@ -82,7 +82,7 @@ TWO = "version: 1\nstages:\n  - first: {FIRST}\n  - second: {SECOND}\n"
         ("{run: a db.sqlite, inputs: [x], outputs: [y]}", "{run: b ./db.sqlite, inputs: [z], outputs: [v]}", "none"),
         ("{run: a t.py, inputs: [t.py], outputs: [y]}", "{run: b t.py, inputs: [t.py], outputs: [v]}", "none"),
         ("{run: a src/t.py, inputs: [src/**], outputs: [y]}", "{run: b src/t.py, inputs: [src/**]}", "none"),
-        ("{run: cat t > g/v.h, inputs: [t], outputs: [g/v.h]}", "{run: gcc s/m.c -o o, inputs: [s/*], outputs: [o]}", "none"),
+        ("{run: cat t > g/v.h, inputs: [t], outputs: [g/v.h]}", "{run: gcc s/m.c -o o, inputs: [s/*]}", "none"),
         ("{run: a $DB, inputs: [x], outputs: [y]}", "{run: b $DB, inputs: [z], outputs: [v]}", "none"),
         ("{run: a :5432, inputs: [x], outputs: [y]}", "{run: b :5432, inputs: [z], outputs: [v]}", "none"),
     ],
