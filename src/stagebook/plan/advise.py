@@ -127,7 +127,7 @@ class _Search:
                 self.units += [Freed(unit.stage, yes, "accepted")] if yes else []
                 self.questions += [unit._replace(of=no)] if no else []
         self._refuse(accepted)
-        self.units_accepted = any(unit.evidence == "accepted" for unit in self.units)
+        self.is_accepted = any(unit.evidence == "accepted" for unit in self.units)
 
     def _refuse(self, accepted: frozenset[tuple[str, str]]) -> None:
         """InputError for what was accepted and is given up on nobody's word."""
@@ -143,7 +143,7 @@ class _Search:
     # What to choose
 
     def advised(self) -> Advised:
-        if not self.units_accepted and reasons.guessed(self.file, self.known) == len(self._timed()):
+        if not self.is_accepted and reasons.guessed(self.file, self.known) == len(self._timed()):
             return self._nothing_known()
         plain = self._plain()
         worthy = self._worthy()
