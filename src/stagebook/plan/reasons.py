@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 #: So many orders that stay are told, those first that hold back most.
 KEPT_MAX = 10
 NOTHING_KNOWN = (
-    "insufficient data: nothing is known of how long stages take: stagebook run --sequential, or declare duration: in the file"
+    "insufficient data: nothing is known of how long stages take: stagebook run --sequential, "
+    "or declare duration: in the file"
 )
 #: Reasons of the map that keep two stages apart though no file passes between them.
 _APART = ("lock", "pool", "stated")
