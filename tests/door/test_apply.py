@@ -104,10 +104,53 @@ def test_an_edge_into_what_cannot_be_taken_back_is_no_question_and_cannot_be_acc
     text = LAX.replace("unit: {run: test -e two.in", stage.removesuffix("}"))
     file = given(place, text)
     name = stage.partition(":")[0]
-    found = place.run("plan", "--accept", f"lint->{name}", "--apply", "--json").json
+    refused = place.run("plan", "--accept", f"lint->{name}", "--apply")
+    assert refused.code == 2
+    assert "is not possible" in refused.err
+    assert why in refused.err
+    assert file.read_text() == text
+    found = place.run("plan", "--apply", "--json").json
     assert found["recommendation"]["changes"] == []
     assert why in json.dumps(found["recommendation"]["kept"])
     assert file.read_text() == text
+
+
+def test_where_no_duration_is_known_nothing_is_recommended(place: Place) -> None:
+    text = "sla: 5m\n" + LAX.replace(", duration: 4s", "")
+    file = given(place, text)
+    found = place.run("plan", "--apply", "--json").json
+    assert found["recommendation"]["reasons"][0].startswith("insufficient data: nothing is known of how long stages")
+    assert found["recommendation"]["changes"] == []
+    assert (found["sla"]["met"], found["sla"]["met_as_is"]) == (None, None)
+    assert file.read_text() == text
+    said = place.run("plan")
+    assert (said.code, place.run("plan", "--check").code) == (0, 1)
+    assert "nothing is known of how long stages take" in " ".join(said.out.split())
+    assert "within the SLA" not in said.out
+    given(place, LAX.replace("two.in, duration: 4s", "two.in"))
+    [_, *more] = place.run("plan", "--json").json["recommendation"]["reasons"]
+    assert "insufficient data: nothing is known of how long 1 of 2 stages takes" in more
+
+
+def test_a_question_names_its_own_stages_and_its_file(place: Place) -> None:
+    (place.folder / "sub").mkdir()
+    given(place, "version: 1\nstages: {}\n")
+    text = "version: 1\nstages:\n" + "".join(f"  - {name}: {{run: 'true', duration: 4s}}\n" for name in "bcd")
+    (place.folder / "sub" / "stagebook.yaml").write_text(text)
+    changes = place.run("plan", "sub/stagebook.yaml", "--json").json["recommendation"]["changes"]
+    [change] = [each for each in changes if each["change"] == "does d need anything of c?"]
+    assert "neither c nor d declares" in change["evidence"][0]["text"]
+    assert "stagebook run stagebook.yaml --until d" in change["check"]
+
+
+def test_comments_within_needs_stay_where_all_of_them_go(place: Place) -> None:
+    needs = "    needs:  # why\n      # of old\n      - first  # slow\n"
+    text = LIST.replace("  - first:", "  first:").replace(
+        "  - second:\n", "  second:\n" + needs.replace("    ", "      ", 1)
+    )
+    file = given(place, text)
+    assert place.run("plan", "--apply").code == 0
+    assert "      needs: []  # slow\n      # why\n      # of old\n      run:" in file.read_text()
 
 
 HOSTILE = """version: 1

@@ -230,6 +230,36 @@ PLANTED += [
         "name = ''.join(['st', 'ate'])\nprint(open(name).read())\n",
     ),
     planted("trap", "trap 'touch state' EXIT", "test -e state"),
+    Planted(
+        "quoted-hash",
+        {**IN, "g/v.h": "old\n", "src/m.c": "m\n"},
+        {
+            "first": ("printf '#define V 1\\n' > g/v.h; sort one.in > one.out", *ONE),
+            "second": ("cat src/* g/v.h > two.out", ["src/*", "g/*"], ["two.out"]),
+        },
+    ),
+    scripts(
+        "bare-name-by-its-module",
+        "import pathlib\npathlib.Path('VERSION').write_text('1')\n",
+        "import pathlib\nprint(pathlib.Path('VERSION').read_text())\n",
+    ),
+    scripts(
+        "bare-name-by-an-alias",
+        "from pathlib import Path as P\nimport shutil as sh\nsh.copy('one.in', 'VERSION')\n",
+        "from pathlib import Path as P\nprint(P('VERSION').read_text())\n",
+    ),
+    planted("after-a-subshell", "(cd app; true); echo 3 > READY", "cat READY >> two.out", {"app/x": ""}),
+    planted("output-option", "sort --output=state one.in", "cat state >> two.out"),
+    planted("output-letter", "sort -ostate one.in", "cat state >> two.out"),
+    planted("newer", "touch stamp", "[ stamp -nt old ]", {"old": ""}),
+    Planted(
+        "not-there-yet",
+        IN,
+        {
+            "first": ("printf '#!/bin/sh\\ncat state\\n' > app; sort one.in > one.out; cp app bin; chmod +x bin", *ONE),
+            "second": ("./bin || cat app > two.out", ["two.in", "bin"], ["two.out"]),
+        },
+    ),
     planted("variable-in-both", "F=sta; F=${F}te; echo 1 > $F", "F=sta; cat ${F}te >> two.out"),
     Planted(
         "through-a-link",

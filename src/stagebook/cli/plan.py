@@ -145,7 +145,7 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
 
         told["applied"] = apply.apply(pipeline, advised)
     sla_ms = pipeline.sla_ms
-    return told, None if sla_ms is None else as_is.p95_s * 1000 <= sla_ms
+    return told, None if sla_ms is None or advised.met is None else as_is.p95_s * 1000 <= sla_ms
 
 
 def _as_is(args: Any, pipeline: Pipeline, choice: Choice, found: Known, swept: Sweep) -> Forecast:

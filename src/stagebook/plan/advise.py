@@ -12,6 +12,7 @@ from itertools import combinations
 
 from stagebook import condition
 from stagebook.graph import findings
+from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, reasons
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
@@ -125,10 +126,25 @@ class _Search:
             else:
                 self.units += [Freed(unit.stage, yes, "accepted")] if yes else []
                 self.questions += [unit._replace(of=no)] if no else []
+        self._refuse(accepted)
+        self.is_accepted = any(unit.evidence == "accepted" for unit in self.units)
+
+    def _refuse(self, accepted: frozenset[tuple[str, str]]) -> None:
+        """InputError for what was accepted and is given up on nobody's word."""
+        units = {pair for unit in self.units for pair in _pairs(unit)}
+        for first, second in sorted(accepted):
+            pair = self.ids.index(first), self.ids.index(second)
+            why = None if pair in units else orders.why_kept(self.file, *pair, self.asked_for)
+            if why is not None:
+                text = f"--accept '{first}→{second}' is not possible: {why}"
+                line = self.file.stages[pair[1]].line
+                raise InputError(text, [Problem(self.file.file, line, 1, "accept", "error", text)])
 
     # What to choose
 
     def advised(self) -> Advised:
+        if not self.is_accepted and reasons.guessed(self.file, self.known) == len(self._timed()):
+            return self._nothing_known()
         plain = self._plain()
         worthy = self._worthy()
         options = [*plain, *self._fastest(worthy)]
@@ -159,6 +175,16 @@ class _Search:
         )
         jobs = self._jobs_line(chosen, made, is_enough)
         return Advised(found, made, chosen.forecast, self.sweep.sequential, met, jobs)
+
+    def _timed(self) -> list[str]:
+        return [stage.id for stage in self.file.stages if stage.kind != "gate"]
+
+    def _nothing_known(self) -> Advised:
+        """Where no duration is known, no figure is worth a word: the file stays as it is."""
+        as_it_is = self._forecast((), None)
+        mode = "sequential" if as_it_is.sequential else "parallel"
+        found = Recommendation(as_it_is.jobs, mode, (reasons.NOTHING_KNOWN,), ())
+        return Advised(found, self.file, as_it_is, self.sweep.sequential, None)
 
     def _plain(self) -> list[Option]:
         """The needs as they are, simplest first: one by one, then with more and more jobs."""
@@ -344,7 +370,7 @@ class _Search:
 
     def _coupled(self) -> Iterator[Change]:
         for each in self.coupled:
-            yield each.change(self.known.profile.runs)
+            yield each.change(self.known.profile.runs, self.file.file)
 
     def _questions(self, chosen: Option, said: reasons.Reasons) -> Iterator[Change]:
         """What would save most if somebody knew that it need not wait."""

@@ -56,7 +56,12 @@ def document(
         "optimum": None,
         "sla": None
         if sla_s is None
-        else {"target_s": sla_s, "probability": None, "met": advised.met, "met_as_is": as_is.p95_s <= sla_s},
+        else {
+            "target_s": sla_s,
+            "probability": None,
+            "met": advised.met,
+            "met_as_is": None if advised.met is None else as_is.p95_s <= sla_s,
+        },
         "recommendation": {
             "jobs": recommended.jobs,
             "mode": recommended.mode,

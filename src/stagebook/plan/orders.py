@@ -62,16 +62,36 @@ def freed(pipeline: Pipeline, asked: Mapping[str, Collection[str]] | None = None
         if stays[index]:
             continue
         by: dict[str, list[int]] = {"declared": [], "none": []}
-        why = ""
+        whys: dict[int, str] = {}
         for need in _members(before[index]):
             if stays[need] or (need, index) in reasoned:
                 continue
             evidence, said = judge.of(need, index)
             if evidence is not None:
                 by[evidence].append(need)
-                why = why or said
+                whys[need] = said
+        why = next((whys[need] for need in (*needs[index], *by["none"]) if whys.get(need)), "")
         found += [Freed(index, tuple(of), how, why if how == "none" else "") for how, of in by.items() if of]
     return found
+
+
+def why_kept(pipeline: Pipeline, first: int, second: int, asked: Mapping[str, Collection[str]]) -> str | None:
+    """Why nobody's word gives up that the second of two stages comes after the first; None if it does not."""
+    needs = needs_of(pipeline)
+    if not _before(needs)[second] >> first & 1:
+        return None
+    one, other = pipeline.stages[first], pipeline.stages[second]
+    for stage in (other, one):
+        if (why := is_kept(stage)) is not None:
+            return f"{stage.id} keeps its place: {why}"
+    if (first, second) in _reasoned(pipeline, asked):
+        return "the file gives a reason for that order"
+    stays = _that_stay(pipeline, needs)
+    if stays[first] or stays[second]:
+        return "a later stage starts as soon as some of its needs are done"
+    if len(pipeline.stages) > PAIRS_MAX and first not in needs[second]:
+        return f"of more than {PAIRS_MAX} stages only needs that stand in the file are given up"
+    return f"{other.id} reads or makes what {one.id} makes, or they share a lock"
 
 
 def _reasoned(pipeline: Pipeline, asked: Mapping[str, Collection[str]]) -> set[tuple[int, int]]:
@@ -140,6 +160,8 @@ class Independence:
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
         if self._by_slack:
             return "the policy is lenient and no stage is `critical: true`, so the order says which failures count"
+        if not (one.inputs or one.outputs or other.inputs or other.outputs):
+            return f"neither {one.id} nor {other.id} declares what it reads and makes"
         if not (one.inputs and one.outputs):
             return f"{one.id} does not declare what it reads and makes"
         if not other.inputs:
@@ -172,6 +194,8 @@ class Independence:
                 made = self.places.meet(place, theirs.outputs, place in mine.loose)
                 if made is not None:
                     return f"one names {place}, which may be {made} of the other"
+                if place in mine.loose:
+                    return f"a script works out the name of a file, {place}"
         if mine.writes_at_large:
             for place in sorted((mine.reads - mine.scripts) | mine.writes):
                 for glob in mine.inputs:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from stagebook.model.pipeline import Pipeline, Stage
 
-#: Of what a stage declares as inputs so many scripts are read, and of the folder so many names to find them.
-SCRIPTS_MAX, NAMES_MAX = 200, 20_000
-_LEFT_OUT = frozenset((".git", ".stagebook", "node_modules", ".venv", "__pycache__"))
 _KINDS = ("run", "cmd", "python")
 
 
@@ -50,7 +47,6 @@ class Places:
         self.stages = pipeline.stages
         self._accounts: dict[int, Account] = {}
         self._said: dict[int, Account] = {}
-        self._names: list[str] | None = None
         self._words: dict[str, set[str]] | None = None
         self._links: dict[str, bool] = {}
         self._meeting = Meeting()
@@ -101,19 +97,6 @@ class Places:
             shell.read(stage.command)
         else:
             shell.program(list(stage.command))
-        if shell.runs_what_it_is_given:
-            self._all_scripts(stage, found, shell)
-
-    def _all_scripts(self, stage: Stage, found: Account, shell: Shell) -> None:
-        """A tool runs what it finds: all that is declared and looks like a script is read."""
-        if not stage.inputs:
-            return
-        declared = Globs(stage.inputs)
-        scripts_ = [name for name in self.names() if scripts.is_script(name) and declared.first([name]) is not None]
-        if len(scripts_) > SCRIPTS_MAX or len(self.names()) >= NAMES_MAX:
-            found.open(f"{stage.id} has more scripts than are looked through")
-        for name in scripts_[:SCRIPTS_MAX]:
-            shell.script(name, [], is_from_folder=True)
 
     def text(self, path: str) -> str | None:
         """What a script holds; None where it is not there. Empty where it is no text."""
@@ -132,11 +115,6 @@ class Places:
                         script = normpath(os.path.join(stage.dir or ".", word))
                         self._words.setdefault(script, set()).update(words[at + 1 :])
         return self._words.get(path, set())
-
-    def names(self) -> list[str]:
-        if self._names is None:
-            self._names = list(_walk(self.folder))
-        return self._names
 
     # Whether it is all
 
@@ -234,14 +212,3 @@ def _text(path: str) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return ""
-
-
-def _walk(folder: str) -> Iterable[str]:
-    left = NAMES_MAX
-    for above, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
-        for name in sorted(files):
-            if left <= 0:
-                return
-            left -= 1
-            yield normpath(os.path.relpath(os.path.join(above, name), folder))

@@ -32,8 +32,18 @@ if TYPE_CHECKING:
 
 #: So many orders that stay are told, those first that hold back most.
 KEPT_MAX = 10
+NOTHING_KNOWN = (
+    "insufficient data: nothing is known of how long stages take: stagebook run --sequential, "
+    "or declare duration: in the file"
+)
 #: Reasons of the map that keep two stages apart though no file passes between them.
 _APART = ("lock", "pool", "stated")
+
+
+def guessed(pipeline: Pipeline, known: Known) -> int:
+    """Of how many stages nothing is known of how long they take."""
+    both = zip(pipeline.stages, known.profile.stages)
+    return sum([stage.kind != "gate" and found.source == "guess" for stage, found in both])
 
 
 class Coupled(NamedTuple):
@@ -44,11 +54,13 @@ class Coupled(NamedTuple):
     names: str
     locks: tuple[tuple[str, str], ...]
 
-    def change(self, runs: int) -> Change:
+    def change(self, runs: int, file: str) -> Change:
         finding = self.finding
         source = "declared" if self.locks else "none"
         lock = f": give both the lock {self.locks[0][1]}" if self.locks else ""
-        check = " ".join(["stagebook run --force -j 2", *(f"--only {quote(each)}" for each in finding.stages[:5])])
+        check = " ".join(
+            [f"stagebook run{_named(file)} --force -j 2", *(f"--only {quote(each)}" for each in finding.stages[:5])]
+        )
         return Change(
             "pool",
             finding.stages,
@@ -151,7 +163,7 @@ class Reasons:
     def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
         """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
         folder, _, file = self.pipeline.file.rpartition("/")
-        named = "" if file == "stagebook.yaml" else f" {quote(file)}"
+        named = f" {quote(file)}" if _named(self.pipeline.file) else ""
         skipped = " ".join([f"--skip {quote(each)}" for each in dict.fromkeys(each.id for each in without)])
         run = f'cd "$copy" && stagebook run{named} --until {quote(stage.id)} {skipped}'
         if _is_in_git(folder):
@@ -226,6 +238,11 @@ class Reasons:
             yield from self._more_jobs(more)
         if 0 < self.runs < ENOUGH:
             yield f"insufficient data ({plural(self.runs, 'run')}, need {ENOUGH})"
+        if count := guessed(self.pipeline, self.known):
+            yield (
+                f"insufficient data: nothing is known of how long {count} of {plural(len(self.ids), 'stage')} "
+                f"take{'s' if count == 1 else ''}"
+            )
         if is_cut:
             yield "there are more orders than were tried one by one, so fewer changes may do as well"
         if takes.beyond and self.runs:
@@ -249,7 +266,7 @@ class Reasons:
             yield f"one by one takes ~{span(takes_s)}, within the SLA of {span(self.sla_s)}: change nothing"
         else:
             saves = (takes_s - best_s) / takes_s if takes_s else 0.0
-            gain = f"the best saves {_percent(saves)}" if saves > 0.004 else "nothing would be faster"
+            gain = f"the best saves {_percent(saves)}" if saves >= 0.005 else "nothing would be faster"
             yield f"stay sequential: ~{span(takes_s)} one by one, {gain}"
         if kept:
             why = "; ".join([f"{change.change} ({change.why})" for change in kept[:3]])
@@ -260,7 +277,7 @@ class Reasons:
         takes_s = self.chosen.forecast.makespan_s
         gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
         one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
-        if gain > 0.004:
+        if gain >= 0.005:
             said = f"{one} {_percent(gain)} more"
         elif gain > -0.01:
             said = f"{one} nothing more"
@@ -301,6 +318,11 @@ class Reasons:
             else sum([wall_s * each.waiting for wall_s, each in asked]) / taught.waiting,
         }
         return max(short, key=lambda name: short[name] / whole_s)
+
+
+def _named(file: str) -> str:
+    """The file as an argument, unless it is the one that is found without a word."""
+    return "" if file == os.path.join(os.getcwd(), "stagebook.yaml") else f" {quote(os.path.relpath(file))}"
 
 
 def _is_in_git(folder: str) -> bool:

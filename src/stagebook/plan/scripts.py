@@ -4,6 +4,7 @@ take a place are given, as far as it can be worked out. Runs nothing, reads no f
 from __future__ import annotations
 
 import re
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 #: What is larger is not looked through.
 BYTES_MAX = 500_000
 
-_SUFFIXES = (".py", ".sh", ".bash", ".js", ".mjs", ".cjs", ".ts", ".rb", ".pl", ".php", ".lua", ".r", ".R", ".mk")
-_BUILD_FILES = frozenset(("Makefile", "makefile", "GNUmakefile", "package.json", "tox.ini", "justfile", "conftest.py"))
 #: A name with an ending, or with folders: nothing with spaces or without a letter.
 _PLACE = re.compile(
     r"(?=.*[A-Za-z])(?:[^\s:|;<>&\"'`()]*/[^\s:|;<>&\"'`()]*|\.?[\w*@+%~-][\w.*@+%~-]*\.[A-Za-z*]\w{0,9})\Z"
@@ -31,6 +30,38 @@ _REACHING_CALLS = frozenset(
     " expandvars home gettempdir eval exec __import__ import_module symlink symlink_to link hardlink_to mkfifo setxattr"
     " utime chdir listdir scandir iterdir walk rglob rmtree copytree getattr vars".split()
 )
+#: Modules that touch no file by themselves, or only those that they are given open.
+_HARMLESS = frozenset(
+    "__future__ abc argparse base64 binascii bisect calendar cmath collections contextlib copy csv dataclasses datetime"
+    " decimal difflib enum fractions functools hashlib heapq hmac html itertools json keyword math numbers operator"
+    " pprint random re secrets statistics string struct sys textwrap time types typing unicodedata uuid zlib".split()
+)
+#: Of these modules nothing else is used.
+_FUNCTIONS = {
+    "os": frozenset(
+        "remove unlink rename replace mkdir makedirs rmdir stat truncate chmod getpid cpu_count path sep linesep fspath"
+        " PathLike".split()
+    ),
+    "path": frozenset("join exists isfile isdir basename dirname abspath realpath normpath getsize getmtime".split()),
+    "shutil": frozenset("copy copy2 copyfile move copyfileobj".split()),
+    "sqlite3": frozenset("connect Row Error OperationalError IntegrityError Connection Cursor".split()),
+    "io": frozenset("StringIO BytesIO open TextIOBase".split()),
+    "gzip": frozenset("open compress decompress".split()),
+    "bz2": frozenset("open compress decompress".split()),
+    "lzma": frozenset("open compress decompress".split()),
+    "codecs": frozenset(("open",)),
+    "glob": frozenset(("glob",)),
+    "pathlib": frozenset("Path PurePath PosixPath".split()),
+    "sys": frozenset(
+        "argv stdin stdout stderr exit version_info platform maxsize byteorder version executable".split()
+    ),
+}
+#: Names that say nothing of a place by themselves, and may be passed on.
+_NAMES = frozenset(
+    "path sep linesep PathLike fspath Row Error OperationalError IntegrityError Connection Cursor".split()
+)
+#: Methods that make another place of one.
+_REMAKING = frozenset("with_suffix with_stem relative_to expanduser samefile iterdir rglob link_to".split())
 #: By these a function is found that nothing names.
 _LOOKING_UP = frozenset(("globals", "locals", "getattr", "vars"))
 #: Keywords that take a place.
@@ -39,11 +70,13 @@ _KEYWORDS = frozenset(("file", "filename", "path", "database", "dst", "src", "di
 _OF_MODULES = frozenset(
     ("os", "path", "shutil", "sqlite3", "io", "codecs", "gzip", "bz2", "lzma", "zipfile", "tarfile", "glob")
 )
+_OPEN_ALREADY = frozenset("copyfileobj StringIO BytesIO compress decompress getpid cpu_count".split())
 _BY_NAME = frozenset(("open", "Path", "PurePath", "PosixPath"))
 _TWO_PLACES = frozenset(("rename", "replace", "copy", "copy2", "copyfile", "move", "link"))
 _OF_PATHS = frozenset(("rename", "joinpath", "with_name", "glob"))
 _ON_PATHS = frozenset(
-    "read_text read_bytes write_text write_bytes open unlink touch mkdir rmdir exists is_file is_dir stat chmod rename"
+    "joinpath with_name"
+    " read_text read_bytes write_text write_bytes open unlink touch mkdir rmdir exists is_file is_dir stat chmod rename"
     " replace glob".split()
 )
 _WRITING = frozenset(
@@ -81,10 +114,6 @@ def looks_like_a_place(text: str) -> bool:
     return text.startswith(("~", "/")) or bool(_PLACE.match(text))
 
 
-def is_script(path: str) -> bool:
-    return path.endswith(_SUFFIXES) or path.rpartition("/")[2] in _BUILD_FILES
-
-
 def python(text: str, path: str, found: Said, parts: Collection[str] = ()) -> list[str]:
     """What a script in Python names, added to `found`. Gives the modules that it imports.
 
@@ -111,6 +140,10 @@ class _Script:
         others = self._of_others(tree, parts) if parts else ()
         tree.body = [each for each in tree.body if getattr(each, "name", None) not in others]
         self.nodes = list(ast.walk(tree))
+        #: What the names of modules and of what comes from them stand for: module, or module and name.
+        self.means: dict[str, tuple[str, str]] = {}
+        for node in self.nodes:
+            self._means(node)
         self.values: dict[str, list[Any]] = {}
         for node in self.nodes:
             self._assigned(node)
@@ -141,6 +174,9 @@ class _Script:
         ast, found = self.ast, self.found
         told = {id(node.value) for node in self.nodes if isinstance(node, ast.Expr)}
         for node in self.nodes:
+            for kind in ("annotation", "returns"):
+                told |= {id(each) for each in ast.walk(getattr(node, kind, None) or ast.Pass())}
+        for node in self.nodes:
             if isinstance(node, ast.JoinedStr):
                 told |= {id(part) for part in node.values}
         named: list[str] = []
@@ -154,24 +190,63 @@ class _Script:
             elif isinstance(node, ast.Call):
                 self._call(node)
                 told.add(id(node.func))
-            elif isinstance(node, ast.Name) and node.id == "open" and id(node) not in told:
-                found.open(f"{self.path} uses open by another name")
+            elif isinstance(node, (ast.Name, ast.Attribute)) and id(node) not in told:
+                self._passed_on(node)
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
                 self._divided(node)
-            elif isinstance(node, ast.Attribute) and node.attr in ("environ", "environb"):
-                found.open(f"{self.path} reads variables, which may name anything")
             elif isinstance(node, (ast.Constant, ast.JoinedStr)) and id(node) not in told:
                 self._add(self._texts(node), False)
         for module in named:
             first = module.partition(".")[0]
-            if first in _REACHING:
+            if first in _REACHING or (
+                first in sys.stdlib_module_names and first not in _HARMLESS and first not in _FUNCTIONS
+            ):
                 found.open(f"{self.path} uses {module}, by which it may reach what no file declares")
         return named
 
     def _imported(self, names: Iterable[str]) -> None:
         for name in names:
-            if name in _REACHING_CALLS:
+            if name in _REACHING_CALLS or name == "*":
                 self.found.open(f"{self.path} uses {name}, so what it touches is not told by its words")
+
+    def _means(self, node: Any) -> None:
+        ast = self.ast
+        if isinstance(node, ast.Import):
+            for each in node.names:
+                name = each.name.rpartition(".")[2] if each.asname else each.name.partition(".")[0]
+                self.means[each.asname or name] = (name, "")
+        elif isinstance(node, ast.ImportFrom):
+            for each in node.names:
+                module = (node.module or "").rpartition(".")[2]
+                self.means[each.asname or each.name] = ("path", "") if each.name == "path" else (module, each.name)
+
+    def _stands_for(self, node: Any) -> tuple[str, str]:
+        """Module and name that an expression stands for; no module where it is none of an imported one."""
+        ast = self.ast
+        if isinstance(node, ast.Name):
+            return self.means.get(node.id, ("", node.id))
+        if isinstance(node, ast.Attribute):
+            module, name = self._stands_for(node.value)
+            if module and not name and (module in _FUNCTIONS or module in _HARMLESS):
+                return ("path", "") if (module, node.attr) == ("os", "path") else (module, node.attr)
+            return "", node.attr
+        return "", ""
+
+    def _passed_on(self, node: Any) -> None:
+        """A name that is used, and not called at once: what takes a place may then be given any."""
+        module, name = self._stands_for(node)
+        is_taker = name in _BY_NAME if not module else module in _FUNCTIONS and name and name not in _NAMES
+        if module == "sys":
+            is_taker = name not in _FUNCTIONS["sys"] and bool(name)
+        if isinstance(node, self.ast.Attribute) and not module:
+            is_taker = name in _ON_PATHS - {"replace"} or name in _REMAKING or name in ("environ", "environb")
+        if is_taker or name in _REACHING_CALLS or name in ("__builtins__", "builtins", "__loader__", "__dict__"):
+            self.found.open(f"{self.path} uses {name} by another name")
+        if not name and module in _FUNCTIONS and not self._is_base(node):
+            self.found.open(f"{self.path} uses {module} by another name")
+
+    def _is_base(self, node: Any) -> bool:
+        return any(isinstance(each, self.ast.Attribute) and each.value is node for each in self.nodes)
 
     def _assigned(self, node: Any) -> None:
         ast = self.ast
@@ -192,36 +267,34 @@ class _Script:
     def _call(self, node: Any) -> None:
         ast, found = self.ast, self.found
         on = node.func.value if isinstance(node.func, ast.Attribute) else None
-        name = node.func.attr if on is not None else getattr(node.func, "id", "")
-        module = getattr(on, "attr", getattr(on, "id", ""))
-        if name in _REACHING_CALLS:
+        module, name = self._stands_for(node.func)
+        if name in _REACHING_CALLS or name in _REMAKING or (module and name not in _FUNCTIONS.get(module, (name,))):
             found.open(f"{self.path} uses {name}, so what it touches is not told by its words")
         if name in _WRITING or (name == "replace" and len(node.args) == 1) or (name == "open" and self._writes(node)):
             found.writes_at_large = True
         if name in ("mkdir", "makedirs"):
             found.makes_folders = True
+        is_taker = (module in _OF_MODULES and name not in _OPEN_ALREADY) or (
+            not module and on is None and name in _BY_NAME
+        )
+        is_taker = is_taker or (module == "pathlib" and name in _BY_NAME)
+        if any(isinstance(each, ast.Starred) for each in node.args) or any(each.arg is None for each in node.keywords):
+            if is_taker:
+                found.open(f"{self.path} works out the name of a file, line {node.lineno}")
         for keyword in node.keywords:
-            if keyword.arg in _KEYWORDS and isinstance(keyword.value, (ast.Constant, ast.JoinedStr, ast.BinOp)):
+            is_text = isinstance(keyword.value, (ast.Constant, ast.JoinedStr, ast.BinOp))
+            if keyword.arg in _KEYWORDS and (is_taker or is_text):
                 self._place(keyword.value)
-        if module in _OF_MODULES or (on is None and (name in _BY_NAME or self._is_imported(name))):
-            for given in node.args[: 2 if name in _TWO_PLACES or name == "join" else 1]:
+        if is_taker:
+            many = len(node.args) if name in ("join", *_BY_NAME) and name != "open" else 2 if name in _TWO_PLACES else 1
+            for given in node.args[:many]:
                 self._place(given)
-        elif on is not None and name in _ON_PATHS:
-            if isinstance(on, ast.BinOp):
+        elif on is not None and not module and name in _ON_PATHS:
+            if name != "replace" or len(node.args) == 1:
                 self._place(on)
             if name in _OF_PATHS or (name == "replace" and len(node.args) == 1):
                 for given in node.args[:1]:
                     self._place(given)
-
-    def _is_imported(self, name: str) -> bool:
-        """Whether a bare name is a function of a module whose calls take places."""
-        ast = self.ast
-        return any(
-            isinstance(node, ast.ImportFrom)
-            and (node.module or "").rpartition(".")[2] in _OF_MODULES
-            and any((each.asname or each.name) == name for each in node.names)
-            for node in self.nodes
-        )
 
     def _writes(self, node: Any) -> bool:
         ast = self.ast
@@ -263,7 +336,8 @@ class _Script:
             texts: list[str] | None = [""]
             for part in node.values:
                 inner = part if isinstance(part, ast.Constant) else part.value
-                texts = _crossed(texts, self._texts(inner, depth + 1) or ["*"], "")
+                known = self._texts(inner, depth + 1)
+                texts = _crossed(texts, ["*"] if known in (None, [""]) else known, "")
             return texts
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div, ast.Mod)):
             left, right = self._texts(node.left, depth + 1), self._texts(node.right, depth + 1)
@@ -273,7 +347,7 @@ class _Script:
                 return None
             if isinstance(node.op, ast.Div):
                 return right if left in (None, [""]) else _crossed(left, right, "/")
-            return _crossed(left or ["*"], right or ["*"], "")
+            return None if [""] in (left, right) else _crossed(left or ["*"], right or ["*"], "")
         if isinstance(node, ast.Name):
             return self._of_name(node.id, depth)
         if isinstance(node, ast.Subscript):
@@ -297,7 +371,7 @@ class _Script:
         return texts
 
     def _called(self, node: Any, depth: int) -> list[str] | None:
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        name = self._stands_for(node.func)[1]
         if name in ("resolve", "absolute", "open", "strip") and not node.args and hasattr(node.func, "value"):
             return self._texts(node.func.value, depth + 1)
         if name in ("Path", "PurePath", "str", "abspath", "realpath", "dirname", "fspath") and len(node.args) == 1:
@@ -310,13 +384,17 @@ class _Script:
             texts: list[str] | None = [""]
             for given in node.args:
                 part = self._texts(given, depth + 1)
+                if part is None:
+                    return None
                 texts = part if texts == [""] else _crossed(texts, part, "/")
             return texts
         return None
 
     def _add(self, texts: Iterable[str] | None, is_place: bool) -> None:
         for text in texts or ():
-            if "://" in text:
+            if re.search(r"\b(?:attach|vacuum\s+into|load_extension)\b", text, re.IGNORECASE):
+                self.found.open(f"{self.path} may attach another database")
+            elif "://" in text:
                 self.found.open(f"{self.path} speaks to {text[:60]}")
             elif text.strip("*./") and (looks_like_a_place(text) or (is_place and not re.search(r"\s", text))):
                 place = re.sub(r"\*+", "*", re.sub(r"\{[^{}]*\}", "*", text)).removeprefix("./").rstrip("/")

@@ -90,6 +90,7 @@ class Spots:
             self._flow_items(value, kept, added)
             return
         if not kept:
+            self._keep_comments(key, value.value[-1])
             self.replace(self.at(key.end_mark), self.at(value.value[-1].end_mark), f": [{', '.join(added)}]")
             return
         for item in value.value:
@@ -100,6 +101,15 @@ class Spots:
         head = self.text[start : self.at(last.start_mark)]
         for text in added:
             self.after_line(last.start_mark.line, head + text)
+
+    def _keep_comments(self, key: Any, last: Any) -> None:
+        """Comments of lines that go, but for those of a single item, stand below instead."""
+        first, *lines = self.text[self.at(key.end_mark) + 1 : self.at(last.start_mark)].split(self.eol)
+        kept = [line for line in lines if line.lstrip().startswith("#")]
+        if first.strip().startswith("#"):
+            kept.insert(0, " " * key.start_mark.column + first.strip())
+        if kept:
+            self.after_line(last.end_mark.line, self.eol.join(kept))
 
     def _flow_items(self, value: Any, kept: list[Any], added: list[str]) -> None:
         own = value.value if value.id == "sequence" else [value]
