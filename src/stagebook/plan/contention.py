@@ -137,14 +137,17 @@ def _settle(demands: Sequence[Demand], capacity: Capacity) -> tuple[list[float],
 class Shares:
     """The speeds that a simulated run asks for: of stages by their index, remembered by set."""
 
-    __slots__ = ("_capacity", "_demands", "_known")
+    __slots__ = ("_alike", "_capacity", "_demands", "_known")
 
     def __init__(self, demands: Sequence[Demand], capacity: Capacity) -> None:
         self._demands = demands
         self._capacity = capacity
         self._known: dict[tuple[int, ...], Sequence[float]] = {}
+        self._alike = len(set(demands)) == 1
 
     def __call__(self, running: tuple[int, ...]) -> Sequence[float]:
+        if self._alike:  # then only how many there are makes a difference
+            running = (0,) * len(running)
         found = self._known.get(running)
         if found is None:
             if len(self._known) >= REMEMBERED:
