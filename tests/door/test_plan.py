@@ -94,7 +94,7 @@ def test_what_is_reserved_is_what_is_used_where_no_run_tells(place: Place) -> No
 def test_a_history_that_cannot_be_written_keeps_no_plan_back(place: Place, has_runs: bool) -> None:
     place.write(TWO)
     if has_runs:
-        past(place, 2, Did("unit", 7.0), Did("integration", 9.0))
+        past(place, 2, Did("unit", 0.0, 7.0), Did("integration", 7.0, 16.0))
     history = place.folder / ".stagebook" / "history.db"
     for each in history.parent.glob("history.db*"):
         each.unlink()

@@ -110,7 +110,7 @@ def test_a_wide_interval_and_poor_predictions_are_said_at_eighty_columns() -> No
     plan = release()
     plan["recommendation"] |= {"low_s": 300, "high_s": 900}
     plan["profile"]["error"] = 0.82
-    text = " ".join(" ".join(render(plan, Style(80))).split())
+    text = " ".join(" ".join(render(plan, Style(width=80))).split())
     assert "~8 m 45 s may as well be anything from 5 m 00 s to 15 m 00 s, in 95 of 100 cases" in text
     assert "predicted within 82 %: do not trust these figures; a few more runs would help" in text
-    assert "do not trust" not in " ".join(render(release(), Style(80)))
+    assert "do not trust" not in " ".join(render(release(), Style(width=80)))

@@ -241,7 +241,7 @@ def _supposed(plan: Document) -> Iterator[str]:
 
 def _arrivals(plan: Document) -> Iterator[str]:
     """Many runs that share runners, as on a terminal."""
-    found = plan["arrivals"]
+    found = plan.get("arrivals")
     if not found:
         return
     verdict, more = arrivals.told(found)
