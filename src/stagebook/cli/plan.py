@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any, Callable, Mapping, TypeVar
 
-    from sqlalchemy import Connection
-
     from stagebook.history.samples import Samples
     from stagebook.history.store import Voice
     from stagebook.model.pipeline import Pipeline
@@ -285,7 +283,7 @@ def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
     )
 
 
-def _past(state: str, question: Callable[[Connection], Answer], voice: Voice) -> Answer | None:
+def _past(state: str, question: Callable[[Any], Answer], voice: Voice) -> Answer | None:
     """What the history says. Where its file cannot be written, a plan goes on with what the journals say; where not
     even that can be had, without, which is None. Either is said in one line."""
     from stagebook.history import store
