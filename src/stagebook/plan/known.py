@@ -60,8 +60,8 @@ def unsaid(pipeline: Pipeline) -> list[str]:
     said = [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
     if len(pipeline.stages) > LARGE:
         said.append(
-            f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, with powers of two as job "
-            "counts only, and what stages use counts in tenths"
+            f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, fewer job counts "
+            "are looked at (--jobs asks for others), and what stages use counts in tenths"
         )
     return said
 

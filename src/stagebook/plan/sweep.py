@@ -29,8 +29,9 @@ TOLERANCE = 0.05
 #: What has a smaller part in the time that more jobs do not save is not named.
 _NAMED = 0.15
 _SAME_S = 1e-9
-#: Of pipelines of more stages the knee is only looked for among powers of two.
-LARGE = 3_000
+#: Of pipelines of more stages the knee is only looked for among powers of two up to so many jobs, or four a core where
+#: that is more.
+LARGE, LARGE_JOBS = 3_000, 16
 #: Job counts that are asked about though fewer did as well, and what counts as doing better.
 _BEYOND, _GAIN = 1, 0.01
 
@@ -102,6 +103,8 @@ def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
     width = max(1, most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
+    if len(pipeline.stages) > LARGE:
+        width = min(width, max(LARGE_JOBS, 4 * choice.cores))
     counts: list[int] = []
     best, best_s = 0, float("inf")
     for jobs in sorted({1 << power for power in range((width - 1).bit_length())} | {width}):
