@@ -71,6 +71,48 @@ def test_without_a_run_it_says_what_it_does_not_know_and_starts_nothing(place: P
     assert place.run_ids() == [] and not (place.folder / "made").exists() and file.read_text() == text
 
 
+def test_declared_durations_are_taken_to_keep_a_core_busy_and_that_is_said(place: Place) -> None:
+    stages = "".join(f"  s{at}: {{run: 'true', duration: 60s}}\n" for at in range(32))
+    place.write(f"version: 1\nstages:\n{stages}")
+    found = plan(place)["recommendation"]
+    assert found["unknown"] == 32 and found["if_waiting"] == {"jobs": 32, "makespan_s": 60.0}
+    text = told(place)
+    assert "~1 m 00 s with 32 jobs if stages only wait." in text
+    assert "what 32 stages use is not known; each is taken to keep a core busy" in text
+
+
+def test_what_is_reserved_is_what_is_used_where_no_run_tells(place: Place) -> None:
+    stages = "".join(f"  s{at}: {{run: 'true', duration: 60s, resources: {{cpu: 0.01}}}}\n" for at in range(32))
+    place.write(f"version: 1\nstages:\n{stages}")
+    found = plan(place, "--jobs", "32")
+    assert (found["recommendation"]["unknown"], found["recommendation"]["if_waiting"]) == (0, None)
+    assert found["sweep"][0]["makespan_s"] < 70
+    assert "not known; each is taken" not in told(place)
+
+
+@pytest.mark.parametrize("has_runs", [False, True])
+def test_a_history_that_cannot_be_written_keeps_no_plan_back(place: Place, has_runs: bool) -> None:
+    place.write(TWO)
+    if has_runs:
+        past(place, 2, Did("unit", 0.0, 7.0), Did("integration", 7.0, 16.0))
+    history = place.folder / ".stagebook" / "history.db"
+    for each in history.parent.glob("history.db*"):
+        each.unlink()
+    history.mkdir(parents=True)
+    done = place.run("plan", "--json")
+    assert done.code == 0 and done.json["profile"]["source"] == ("history" if has_runs else "declared"), done
+    assert done.err.count("note:") == 1 and "the journals are read for this answer only" in done.err
+    assert history.is_dir()
+
+
+def test_more_stages_than_can_be_simulated_at_leisure_are_planned_and_it_is_said(place: Place) -> None:
+    stages = "".join(f"  s{at}: {{run: 'true', duration: 1s}}\n" for at in range(3001))
+    place.write(f"version: 1\nstages:\n{stages}")
+    found = plan(place, "--jobs", "2")
+    assert found["sweep"][0]["makespan_s"] == pytest.approx(1501, abs=1)
+    assert any("3001 stages are more than 3000" in said for said in found["profile"]["assumed"])
+
+
 def test_r095_one_run_is_too_few(place: Place) -> None:
     place.write(TWO)
     past(place, 1, Did("unit", 0, 60), Did("integration", 60, 180))
@@ -208,6 +250,8 @@ def test_a_part_is_planned_by_itself(place: Place) -> None:
         ("--scale unit=0", "none of it is --without"),
         ("--arrivals 30", "no rate such as 30/h"),
         ("--arrivals 0/h", "no rate such as 30/h"),
+        ("--arrivals 1e-300/h --shared runners=4", "is out of range: from 0.001/h to 1000000/h"),
+        ("--arrivals 1e300/h --shared runners=4", "is out of range: from 0.001/h to 1000000/h"),
         ("--shared lanes=4 --arrivals 3/h", "not a number of runners"),
         ("--shared runners=4", "not by whom"),
         ("--with other.yaml", "say how many there are"),

@@ -17,6 +17,9 @@ from stagebook.report.page.plan import text as render
 Opener = Callable[..., Window]
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
@@ -49,9 +52,26 @@ def test_the_command_writes_it_and_what_was_asked_is_on_it(place: Place, browser
     window = Window(browser, goal)
     told = place.run("plan", "--json").json
     assert window.page.locator(".swp thead th").count() == len(told["sweep"]) + 1
-    assert window.text("h1").lower() == told["recommendation"]["reasons"][0].lower()
+    assert window.text("h1").lower().startswith(told["recommendation"]["reasons"][0].lower())
     assert "Stages 5 \u2192 9" in window.text(".wf")
     assert "declared durations" in window.text(".stands")
+    window.close()
+
+
+def test_a_sweep_with_changes_and_arrivals_are_on_it(place: Place, browser: Browser) -> None:
+    file = ROOT / "examples" / "etl" / "stagebook.yaml"
+    goal = place.base / "plan.html"
+    words = (str(file), "--arrivals", "6/h", "--shared", "runners=4")
+    assert place.run("plan", *words, "--format", "html", "-o", str(goal)).code == 0
+    told = place.run("plan", *words, "--json").json
+    after = told["recommendation"]["sweep"]
+    assert [row["jobs"] for row in told["sweep"]] == [1] and len(after) > 1
+    window = Window(browser, goal)
+    heads = window.page.eval_on_selector_all(".swp thead th", "(all) => all.map((one) => parseInt(one.textContent))")
+    assert heads[1:] == [row["jobs"] for row in after]
+    changed = window.page.locator(".swp tr", has=window.page.locator("th", has_text="changed")).locator("td")
+    assert "—" not in "".join(changed.all_text_contents())
+    assert "4 runners keep up with 6.0 runs/h" in " ".join(window.text("[aria-label='Many runs']").split())
     window.close()
 
 

@@ -192,3 +192,10 @@ def test_others_count_by_what_they_wanted_where_that_is_known() -> None:
     assert capacity(4, 1.5, taught._replace(others=3.0)).others == 3.0
     assert capacity(4, None, taught._replace(others=0.1)).others == 0.1
     assert capacity(2, None) == Capacity(2.0)
+
+
+def test_of_stages_that_are_alike_only_the_number_of_each_kind_counts() -> None:
+    demands = [Demand(1.0), Demand(0.5, waiting=0.5), Demand(2.0)] * 5
+    shares = Shares(demands, Capacity(2.0))
+    for running in ((0, 1, 2), (3, 7, 8), (0, 3, 4, 5, 14), (2,)):
+        assert list(shares(running)) == pytest.approx(speeds([demands[at] for at in running], Capacity(2.0)))

@@ -51,6 +51,7 @@ def release() -> dict[str, Any]:
         "sla": {"target_s": 600.0, "probability": None, "met": True},
         "recommendation": {
             "jobs": 3, "mode": "parallel", "makespan_s": 525.0, "p95_s": 577.0,
+            "low_s": 510.0, "high_s": 540.0, "unknown": 0, "if_waiting": None,
             "reasons": ["run 3 jobs: 8 m 45 s instead of 18 m 41 s", "a 4th saves 1 %, as pool db binds"],
             "changes": [
                 change("parallel", "let integration follow build, not image", "integration", saves_s=57.0,
@@ -91,7 +92,7 @@ def unchanged() -> dict[str, Any]:
         "knee": {"jobs": 1, "binds": []}, "optimum": None, "sla": None,
         "recommendation": {
             "jobs": 1, "mode": "sequential", "makespan_s": 0.0, "p95_s": 0.0, "changes": [], "kept": [],
-            "sweep": None,
+            "sweep": None, "low_s": 0.0, "high_s": 0.0, "unknown": 0, "if_waiting": None,
             "reasons": ["sequential is right here: 40 s, within the SLA of 5 m"],
         },
         "what_if": None,

@@ -104,3 +104,13 @@ def test_a_cost_has_a_column_only_where_there_is_one() -> None:
 def test_next_to_no_time_has_its_row_too(more: dict[str, Any]) -> None:
     plan = release(sla=None, knee={"jobs": 1, "binds": [], "waits_s": {}}, **more)
     assert any("1.00×" in line for line in render(plan, Style(width=80)))
+
+
+def test_a_wide_interval_and_poor_predictions_are_said_at_eighty_columns() -> None:
+    plan = release()
+    plan["recommendation"] |= {"low_s": 300, "high_s": 900}
+    plan["profile"]["error"] = 0.82
+    text = " ".join(" ".join(render(plan, Style(width=80))).split())
+    assert "~8 m 45 s may as well be anything from 5 m 00 s to 15 m 00 s, in 95 of 100 cases" in text
+    assert "predicted within 82 %: do not trust these figures; a few more runs would help" in text
+    assert "do not trust" not in " ".join(render(release(), Style(width=80)))

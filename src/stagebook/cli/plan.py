@@ -10,14 +10,15 @@ import sys
 from stagebook.cli import output, pipelines, place, plan_words
 from stagebook.cli.words import usage_error
 from stagebook.formats.native.read import load
-from stagebook.model.problem import FAILED, OK, InputError, Problem
+from stagebook.model.problem import FAILED, OK, InputError, Problem, SurroundingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Mapping
+    from typing import Any, Callable, Mapping, TypeVar
 
     from stagebook.history.samples import Samples
+    from stagebook.history.store import Voice
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.arrivals import Party
     from stagebook.plan.forecast import Forecast
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from stagebook.plan.sweep import Sweep
     from stagebook.plan.whatif import Asked
     from stagebook.scheduler.plan import Choice
+
+    Answer = TypeVar("Answer")
 
 EXAMPLE = """
 stagebook plan
@@ -122,7 +125,7 @@ def execute(args: Namespace) -> int:
 
 def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str, Any], bool | None]:
     """The document, and whether the `sla` is met as the file stands."""
-    from stagebook.plan import advise, document, sweep
+    from stagebook.plan import advise, document, known, sweep
     from stagebook.scheduler import build, select
 
     jobs = plan_words.jobs(args.jobs)
@@ -137,7 +140,8 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     after = None
     if any(change.edges for change in advised.found.changes if not change.question):
         after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
-    told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid)
+    idle = known.idle(advised.pipeline, found, choice)
+    told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
     told["what_if"] = None if asked is None else _what_if(args, pipeline, choice, found, asked, jobs, told)
     told["arrivals"] = _arrivals(args, pipeline, choice, found)
     if args.apply:
@@ -260,9 +264,9 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     if not runs.ids(state) and not os.path.exists(os.path.join(state, "history.db")):
         return None
     from stagebook.cli.voice import voice
-    from stagebook.history import samples, store
+    from stagebook.history import samples
 
-    return store.ask(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
+    return _past(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
 
 
 def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
@@ -270,14 +274,31 @@ def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
     state = place.state_directory(args, pipeline.file)
     if not os.path.isdir(state):
         return []
-    from stagebook.cli.voice import voice
-    from stagebook.history import store
     from stagebook.history import suites as record
+    from stagebook.history.store import Voice
     from stagebook.plan import suites
 
     return suites.suites(
-        store.ask(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), voice(args))
+        _past(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), Voice()) or []
     )
+
+
+def _past(state: str, question: Callable[[Any], Answer], voice: Voice) -> Answer | None:
+    """What the history says. Where its file cannot be written, a plan goes on with what the journals say; where not
+    even that can be had, without, which is None. Either is said in one line."""
+    from stagebook.history import store
+
+    try:
+        return store.ask(state, question, voice)
+    except SurroundingsError as error:
+        why = str(error)
+    try:
+        found = store.ask_without(state, question)
+    except (SurroundingsError, OSError):
+        voice.note(f"{why}; this plan is made without history")
+        return None
+    voice.note(f"{why}; the journals are read for this answer only")
+    return found
 
 
 def _asked(args: Any, pipeline: Pipeline) -> Choice:

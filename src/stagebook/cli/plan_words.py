@@ -16,6 +16,7 @@ JOBS_MAX = 100_000
 COUNTS_MAX = 100  #: job counts in one sweep
 RUNNERS_MAX = 10_000
 FACTOR_MAX = 1_000_000.0
+RATE_MIN, RATE_MAX = 0.001, 1_000_000.0  #: runs an hour
 _HOUR_MS = 3_600_000
 
 
@@ -91,8 +92,10 @@ def per_h(text: str) -> float:
         found = float(count) * _HOUR_MS / quantity.rate(f"1/{unit}")[1]
     except ValueError:
         found = 0.0
-    if not slash or not 0.0 < found <= 1e9 or not count.strip()[:1].isdigit():
+    if not slash or not found > 0.0 or not count.strip()[:1].isdigit():
         raise usage_error(f"--arrivals '{text}' is no rate such as 30/h, 2/m or 100/d")
+    if not RATE_MIN * (1 - 1e-9) <= found <= RATE_MAX * (1 + 1e-9):
+        raise usage_error(f"--arrivals '{text}' is out of range: from {RATE_MIN}/h to {RATE_MAX:.0f}/h")
     return found
 
 

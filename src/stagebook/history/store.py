@@ -83,6 +83,12 @@ def ask(
         os.close(held)
 
 
+def ask_without(state: str, question: Callable[[Connection], Answer], voice: Voice | None = None) -> Answer:
+    """What `question` finds in a database in memory, made of the journals: where `ask` cannot write its own. Raises
+    SurroundingsError."""
+    return _ask_beside(state, question, voice or Voice())
+
+
 def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
     """Make the database anew from all journals that are there, and put it in the old one's place; how many runs were
     read, and which journals are damaged. What the old one remembers of runs whose journals are gone is taken over.

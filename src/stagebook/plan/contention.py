@@ -28,6 +28,8 @@ FEW = 32
 WAITS_AT_LEAST = 0.3
 #: Sets of stages that are remembered at once.
 REMEMBERED = 100_000
+#: So many stages a kind, on the average, make kinds of them.
+ALIKE = 4
 
 
 class Demand(NamedTuple):
@@ -135,21 +137,34 @@ def _settle(demands: Sequence[Demand], capacity: Capacity) -> tuple[list[float],
 
 
 class Shares:
-    """The speeds that a simulated run asks for: of stages by their index, remembered by set."""
+    """The speeds that a simulated run asks for: of stages by their index, remembered by set; where many stages are
+    alike, by how many there are of each kind."""
 
-    __slots__ = ("_capacity", "_demands", "_known")
+    __slots__ = ("_capacity", "_demands", "_kinds", "_known")
 
     def __init__(self, demands: Sequence[Demand], capacity: Capacity) -> None:
         self._demands = demands
         self._capacity = capacity
         self._known: dict[tuple[int, ...], Sequence[float]] = {}
+        kinds = {each: kind for kind, each in enumerate(dict.fromkeys(demands))}
+        #: By stage; None where hardly any two are alike.
+        self._kinds = [kinds[each] for each in demands] if len(kinds) <= max(1, len(demands) // ALIKE) else None
 
     def __call__(self, running: tuple[int, ...]) -> Sequence[float]:
-        found = self._known.get(running)
+        if self._kinds is None:
+            return self._found(running, running)
+        kinds = [self._kinds[at] for at in running]
+        ordered = sorted(zip(kinds, running))
+        found = self._found(tuple([kind for kind, _ in ordered]), [at for _, at in ordered])
+        by_kind = {kind: speed for (kind, _), speed in zip(ordered, found)}
+        return [by_kind[kind] for kind in kinds]
+
+    def _found(self, key: tuple[int, ...], running: Sequence[int]) -> Sequence[float]:
+        found = self._known.get(key)
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[running] = speeds([self._demands[at] for at in running], self._capacity)
+            found = self._known[key] = speeds([self._demands[at] for at in running], self._capacity)
         return found
 
     def scarcest(self, running: Sequence[int]) -> str | None:

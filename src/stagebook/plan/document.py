@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.advise import Advised
     from stagebook.plan.forecast import Forecast
-    from stagebook.plan.known import Known
+    from stagebook.plan.known import Idle, Known
     from stagebook.plan.profile import Profile, StageProfile
     from stagebook.plan.recommendation import Change
     from stagebook.plan.sweep import Sweep
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 def document(
     pipeline: Pipeline, known: Known, swept: Sweep, advised: Advised, *, as_is: Forecast, after: Sweep | None = None,
-    unsaid: Sequence[str] = (),
+    unsaid: Sequence[str] = (), idle: tuple[int, Idle | None] = (0, None),
 ) -> dict[str, Any]:  # fmt: skip
     """`optimum`, the probability of `sla` and each `cost` are null: nothing works them out yet. `as_is` is what `run`
-    would do without a word, `after` the sweep with all that is recommended, `unsaid` what is counted in nothing."""
+    would do without a word, `after` the sweep with all that is recommended, `unsaid` what is counted in nothing, `idle`
+    what `known.idle` gives."""
     slack = shape(orders.needs_of(pipeline), _medians(known.profile)).slack
     recommended = advised.found
     sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
@@ -67,12 +68,23 @@ def document(
             "mode": recommended.mode,
             "makespan_s": advised.forecast.makespan_s,
             "p95_s": advised.forecast.p95_s,
+            "low_s": advised.forecast.low_s,
+            "high_s": advised.forecast.high_s,
+            "unknown": idle[0],
+            "if_waiting": _if_waiting(idle[1], advised.forecast.makespan_s),
             "reasons": list(recommended.reasons),
             "changes": [_change(change) for change in recommended.changes],
             "kept": [_change(change) for change in recommended.kept],
             "sweep": None if after is None else [sweep.plain(row) for row in after.rows],
         },
     }
+
+
+def _if_waiting(idle: Idle | None, makespan_s: float) -> dict[str, Any] | None:
+    """None where it is as good as the same."""
+    if idle is None or idle.makespan_s >= makespan_s * (1 - sweep.TOLERANCE):
+        return None
+    return {"jobs": idle.jobs, "makespan_s": idle.makespan_s}
 
 
 def what_if(supposed: Supposed, known: Known, swept: Sweep, base: Mapping[str, Any]) -> dict[str, Any]:

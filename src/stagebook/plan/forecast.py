@@ -133,8 +133,9 @@ def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | 
 
 
 def _worth(plan: Plan, basis: Basis) -> int:
-    if basis.speeds is None:
-        return count(len(plan.stages))
+    alone = count(len(plan.stages))
+    if basis.speeds is None or alone == DRAWS_MIN:
+        return alone
     return count(len(plan.stages), most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
 
 

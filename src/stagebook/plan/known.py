@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 from stagebook.plan import calibrate, contention, draws, profile
-from stagebook.plan.contention import Calibration, Shares
-from stagebook.plan.forecast import Basis
+from stagebook.plan.contention import Calibration, Demand, Shares
+from stagebook.plan.forecast import Basis, most_at_once, typical
 from stagebook.plan.profile import Profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.history.samples import Samples
     from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.plan.profile import StageProfile
+    from stagebook.scheduler.plan import Choice
 
 #: Simulated runs a forecast: the median is then within about 1 % where stages scatter by 10 %.
 DRAWS = 300
+#: Of larger pipelines there are fewer, as chance evens out over their stages; one where nothing is left to chance.
+LARGE, DRAWS_LARGE = 3_000, 3
+_SAME = 0.05
+
+
+class Idle(NamedTuple):
+    """A usual run in which stages only wait of which nobody knows what they use."""
+
+    jobs: int
+    makespan_s: float
 
 
 class Known(NamedTuple):
@@ -39,12 +51,53 @@ def known(
     them, if it is to be another figure than in the latest runs."""
     found = profile.build(_with_gates(pipeline), samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
+    found = found._replace(stages=tuple(map(_reserving, pipeline.stages, found.stages)))
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
 
 
 def unsaid(pipeline: Pipeline) -> list[str]:
     """What no forecast of this pipeline counts, as sentences."""
-    return [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
+    said = [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
+    if len(pipeline.stages) > LARGE:
+        said.append(
+            f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, fewer job counts "
+            "are looked at (--jobs asks for others), and what stages use counts in tenths"
+        )
+    return said
+
+
+def _reserving(stage: Stage, found: StageProfile) -> StageProfile:
+    """Where no run tells how many cores a stage keeps busy, it is those that it reserves."""
+    if found.cores is not None or not stage.resources.cpu_milli:
+        return found
+    return found._replace(cores=stage.resources.cpu_milli / 1000)
+
+
+def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
+    """How many stages there are of which nobody knows what they use, and what a usual run would be if those only
+    waited, with as many jobs as are then of use; None where there are none."""
+    unknown = {stage.stage for stage in found.profile.stages if stage.cores is None and stage.median_s > 0}
+    if not unknown:
+        return 0, None
+    waiting = [stage._replace(cores=0.0) if stage.stage in unknown else stage for stage in found.profile.stages]
+    changed = known_by(pipeline, found.profile._replace(stages=tuple(waiting)), found.calibration, found.cores, count=1)
+    speeds = changed.basis.speeds if len(unknown) < len(waiting) else None
+    basis = changed.basis._replace(verdicts=found.basis.verdicts, speeds=speeds)
+    width = most_at_once(typical(pipeline, choice._replace(jobs=len(pipeline.stages), sequential=False), basis).spans)
+    jobs = max(1, min(width, choice.cap.jobs if choice.cap is not None else width))
+    best_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
+    while jobs > 1:
+        fewer = jobs // 2
+        took_s = typical(pipeline, choice._replace(jobs=fewer, sequential=False), basis).end_s
+        if took_s > best_s * (1 + _SAME):
+            break
+        jobs = fewer
+    return len(unknown), Idle(jobs, best_s)
+
+
+def _coarse(demand: Demand) -> Demand:
+    """To the next tenth, so that many sets of stages are alike."""
+    return Demand(*[round(each, 1) for each in demand])
 
 
 def _is_gate(stage: Stage) -> bool:
@@ -66,6 +119,9 @@ def known_by(
     """The same of a profile that is known already, as of a pipeline that has been changed in thought."""
     load = found.others_cores
     demands = [contention.demand(stage, taught) for stage in found.stages]
+    if len(found.stages) > LARGE:
+        demands = [_coarse(each) for each in demands]
+        count = min(count, DRAWS_LARGE if any(stage.ran for stage in found.stages) else 1)
     if others_cores is not None:
         load, taught = others_cores, taught._replace(others=None)
     speeds = Shares(demands, contention.capacity(cores, load, taught))

@@ -5,6 +5,9 @@ Rows are shown as they come out: more jobs can take longer, and such points are 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 from stagebook.plan.contention import Shares
@@ -26,6 +29,9 @@ TOLERANCE = 0.05
 #: What has a smaller part in the time that more jobs do not save is not named.
 _NAMED = 0.15
 _SAME_S = 1e-9
+#: Of pipelines of more stages the knee is only looked for among powers of two up to so many jobs, or four a core where
+#: that is more.
+LARGE, LARGE_JOBS = 3_000, 16
 #: Job counts that are asked about though fewer did as well, and what counts as doing better.
 _BEYOND, _GAIN = 1, 0.01
 
@@ -67,7 +73,8 @@ def sweep(
     in_order = choice._replace(jobs=None, sequential=True)
     sequential, *forecast = forecasts(pipeline, [in_order, *parallel], basis, workers=workers)
     found = dict(zip(counts, forecast))
-    while not jobs and (between := _between(found)):
+    is_small = len(pipeline.stages) <= LARGE
+    while not jobs and is_small and (between := _between(found)):
         more = [choice._replace(jobs=between, sequential=False)]
         found[between] = forecasts(pipeline, more, basis, runs=sequential.draws, workers=workers)[0]
     rows = _rows(sequential, [found[each] for each in sorted(found)])
@@ -96,6 +103,8 @@ def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
     width = max(1, most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
+    if len(pipeline.stages) > LARGE:
+        width = min(width, max(LARGE_JOBS, 4 * choice.cores))
     counts: list[int] = []
     best, best_s = 0, float("inf")
     for jobs in sorted({1 << power for power in range((width - 1).bit_length())} | {width}):
@@ -146,6 +155,9 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
     that for what they shared; what the others took counts for their pool.
     """
     spans = played.spans
+    longest_s = max([span.end_s - span.start_s for span in spans], default=0.0)
+    starts_s = [span.start_s for span in spans]
+    is_ascending = all(one <= other for one, other in pairwise(starts_s))
     ending: dict[int, list[int]] = {}
     for at, span in enumerate(spans):
         ending.setdefault(round(span.end_s * 1e6), []).append(at)
@@ -158,7 +170,11 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
         alone_s = min(took_s, basis.typical(span.stage, span.attempt).wall_s)
         weights[held_for] = weights.get(held_for, 0.0) + alone_s
         if took_s > alone_s:
-            scarce = _scarcest(spans, span, basis)
+            near = spans
+            if is_ascending:
+                first = bisect_left(starts_s, span.start_s - longest_s)
+                near = spans[first : bisect_right(starts_s, span.end_s)]
+            scarce = _scarcest(near, span, basis)
             weights[scarce] = weights.get(scarce, 0.0) + took_s - alone_s
         before = [at for at in ending.get(round(span.start_s * 1e6), ()) if at < last]
         held_for, counted = "path", {span.stage, *plan.stages[span.stage].needs}

@@ -23,6 +23,11 @@ def render(found: Mapping[str, Any], style: Style) -> list[str]:
     return lines
 
 
+def told(found: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The verdict, and what it stands on."""
+    return _verdict(found), _more(found)
+
+
 def _verdict(found: Mapping[str, Any]) -> str:
     first, *others = found["pipelines"]
     runners = plural(found["runners"], "runner" if found["own"] else "job")
@@ -82,7 +87,8 @@ def _rate(per_h: float) -> str:
     return f"{per_h:.1f} runs/h" if per_h >= 0.1 else f"{per_h * 24:.2g} runs/d"
 
 
-def _table(met: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
+def table(met: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Heads, then a row a pipeline."""
     heads = ["pipeline", "alone", "run p50", "run p95", "wait p50", "wait p95"]
     rows = [
         [
@@ -95,13 +101,17 @@ def _table(met: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
         heads += ["added p50", "added p95"]
         for row, one in zip(rows, met):
             row += [_zero(one["added_s"]), _zero(one["added_p95_s"])]
-    table = [heads, *rows]
-    wide = [max([cells(row[at]) for row in table]) for at in range(len(heads))]
+    return [heads, *rows]
+
+
+def _table(met: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
+    heads, *rows = whole = table(met)
+    wide = [max([cells(row[at]) for row in whole]) for at in range(len(heads))]
     lines = [
         "  ".join(
             [pad(row[0], wide[0]), *[" " * (width - cells(cell)) + cell for cell, width in zip(row[1:], wide[1:])]]
         )
-        for row in table
+        for row in whole
     ]
     if max(map(cells, lines)) < style.width:
         return lines

@@ -16,6 +16,9 @@ _BAR_MIN = 12
 #: From this width on a sweep has its interval, its efficiency and its gain as columns.
 _WIDE = 110
 _SAME = 0.005
+#: Half an interval, over its middle, from which on it is said; and an error of prediction from which on figures are no
+#: good.
+_WIDE_INTERVAL, _POOR = 0.1, 0.25
 
 
 def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list[str]:
@@ -31,8 +34,8 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
     if lines:
         return [style.plain(line) for line in [*lines, "", *_standing(plan, style)]]
     lines += [style.paint(line, "bold") for line in _wrapped(_verdict(plan), style)]
-    second = _second(plan)
-    lines += _wrapped(second, style) if second else []
+    for said in (*doubts(plan), _second(plan)):
+        lines += _wrapped(said, style) if said else []
     lines += ["", *sweep(plan["sweep"], plan, style)]
     if found["sweep"] is not None:
         lines += [
@@ -52,7 +55,37 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
 
 def _verdict(plan: Mapping[str, Any]) -> str:
     reason = harmless(plan["recommendation"]["reasons"][0])
-    return f"{reason[:1].upper()}{reason[1:]}."
+    return f"{reason[:1].upper()}{reason[1:]}{conditionally(plan)}."
+
+
+def conditionally(plan: Mapping[str, Any]) -> str:
+    """What else the verdict could be, behind it: where stages of which nothing is known do nothing but wait."""
+    waiting = plan["recommendation"]["if_waiting"]
+    if not waiting:
+        return ""
+    return f"; ~{span(waiting['makespan_s'])} with {plural(waiting['jobs'], 'job')} if stages only wait"
+
+
+def doubts(plan: Mapping[str, Any]) -> list[str]:
+    """What keeps the verdict from being a sure one, as sentences: what is taken for granted, how wide its interval is,
+    and that such figures were wrong before."""
+    found, error = plan["recommendation"], plan["profile"]["error"]
+    said = []
+    if found["unknown"] and max([row["jobs"] for row in (*plan["sweep"], *(found["sweep"] or ()))]) > 1:
+        them = plural(found["unknown"], "stage")
+        uses, is_ = ("uses", "it") if found["unknown"] == 1 else ("use", "each")
+        said.append(f"what {them} {uses} is not known; {is_} is taken to keep a core busy")
+    if found["high_s"] - found["low_s"] > 2 * _WIDE_INTERVAL * found["makespan_s"]:
+        said.append(
+            f"~{span(found['makespan_s'])} may as well be anything from {span(found['low_s'])} to "
+            f"{span(found['high_s'])}, in 95 of 100 cases"
+        )
+    if error is not None and error > _POOR:
+        said.append(
+            f"runs in parallel were predicted within {round(error * 100)} %: do not trust these figures; a few more "
+            "runs would help"
+        )
+    return said
 
 
 def _second(plan: Mapping[str, Any]) -> str:

@@ -40,18 +40,25 @@ class _Chart:
         self.rows: Sequence[Mapping[str, Any]] = plan["sweep"]
         self.size = size
         self.after = {row["jobs"]: row["makespan_s"] for row in plan["recommendation"]["sweep"] or ()}
+        self.jobs = sorted({*self.after, *[row["jobs"] for row in self.rows]})
         self.knee = next((at for at, row in enumerate(self.rows) if row["jobs"] == plan["knee"]["jobs"]), None)
         self.target_s = plan["sla"]["target_s"] if plan["sla"] else None
         self.least_s: float = plan["critical_path_s"]
-        highest = max([max(row["p95_s"], row["makespan_s"]) for row in self.rows] + [self.least_s, 1e-3])
+        highest = max(
+            [max(row["p95_s"], row["makespan_s"]) for row in self.rows] + [self.least_s, 1e-3, *self.after.values()]
+        )
         if self.target_s is not None and self.target_s < 2.5 * highest:  # farther away it would flatten all else
             highest = max(highest, self.target_s)
         self.total_us = round(highest * _ROOM * SECOND)
-        self.column = (size.width - size.left) / len(self.rows)
+        self.column = (size.width - size.left) / len(self.jobs)
         self.top, self.bottom = 14, size.height - 10
 
     def x(self, at: int) -> float:
-        return round(self.size.left + (at + 0.5) * self.column, 1)
+        """Of a row of the file's sweep."""
+        return self._x(self.rows[at]["jobs"])
+
+    def _x(self, jobs: int) -> float:
+        return round(self.size.left + (self.jobs.index(jobs) + 0.5) * self.column, 1)
 
     def y(self, seconds: float) -> float:
         height: float = (self.bottom - self.top) * seconds * SECOND / self.total_us
@@ -65,7 +72,7 @@ class _Chart:
         )
         yield from self._grid()
         if self.knee is not None:
-            yield _rect(size.left + self.knee * self.column, self.top, self.column, self.bottom - self.top)
+            yield _rect(self.x(self.knee) - self.column / 2, self.top, self.column, self.bottom - self.top)
         yield from self._bounds()
         yield from self._curves()
         if self.knee is not None:
@@ -103,11 +110,7 @@ class _Chart:
         high = [f"{self.x(at)} {self.y(row['p95_s'])}" for at, row in enumerate(self.rows)]
         yield f'<path class="between" d="M{"L".join([*high, *reversed(middle)])}Z"/>'
         yield f'<path class="p95" d="M{"L".join(high)}"/><path class="p50" d="M{"L".join(middle)}"/>'
-        then = [
-            f"{self.x(at)} {self.y(self.after[row['jobs']])}"
-            for at, row in enumerate(self.rows)
-            if row["jobs"] in self.after
-        ]
+        then = [f"{self._x(jobs)} {self.y(self.after[jobs])}" for jobs in self.jobs if jobs in self.after]
         if then:
             yield f'<path class="after" d="M{"L".join(then)}"/>'
         for at, row in enumerate(self.rows):

@@ -5,10 +5,12 @@ What anybody wrote gets in as escaped text only.
 
 from __future__ import annotations
 
+from stagebook.report import arrivals
 from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, span, tick_label
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
+from stagebook.report.plan import conditionally, doubts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _TEXT_MAX, _STAGES_MAX, _PATH_MAX = 1000, 500, 60
 
 def render(plan: Document) -> str:
     """The page of one `plan` document."""
-    verdict = _capital(plan["recommendation"]["reasons"][0])
+    verdict = _capital(plan["recommendation"]["reasons"][0] + conditionally(plan))
     marks = {
         "title": _text(f"{verdict} · {plan['pipeline']}"),
         "pipeline": _text(plan["pipeline"]),
@@ -38,7 +40,7 @@ def render(plan: Document) -> str:
         f'<div class="narrow-c">{chart.draw(plan, chart.NARROW)}</div>',
         "sweep": "".join(_sweep(plan)),
         "advice": "".join(_advice(plan)),
-        "supposed": "".join(_supposed(plan)),
+        "supposed": "".join([*_supposed(plan), *_arrivals(plan)]),
         "path": "".join(_path(plan)),
         "stands": "".join(_stands(plan)),
     }
@@ -56,6 +58,7 @@ def _basis(plan: Document) -> str:
         f"Half of all simulated runs take at most {span(found['makespan_s'])}, 95 in 100 at most {span(found['p95_s'])}"
     ]
     said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({profile['runs']})" if profile["runs"] else ""))
+    said += [_capital(text) for text in doubts(plan)]
     if plan["sla"] and plan["sla"]["met"] is False:
         said.append(f"The SLA of {span(plan['sla']['target_s'])} is not met")
     return " ".join([f"{text}." for text in said])
@@ -81,7 +84,9 @@ def short(seconds: float) -> str:
 
 
 def _sweep(plan: Document) -> Iterator[str]:
-    rows = plan["sweep"]
+    file = {row["jobs"]: row for row in plan["sweep"]}
+    after = {row["jobs"]: row for row in plan["recommendation"]["sweep"] or ()}
+    rows = [file.get(jobs) or after[jobs] for jobs in sorted({*file, *after})]
     knee = plan["knee"]["jobs"]
     form = Form(round(max(max(row["p95_s"], row["makespan_s"]) for row in rows) * SECOND))
 
@@ -92,25 +97,27 @@ def _sweep(plan: Document) -> Iterator[str]:
     def at_knee(row: Mapping[str, Any]) -> str:
         return ' class="kn"' if row["jobs"] == knee else ""
 
-    def line(title: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
-        cells = "".join(f"<td{at_knee(row)}>{cell(row)}</td>" for row in rows)
+    def line(title: str, cell: Callable[[Mapping[str, Any]], str], of: Mapping[int, Any]) -> str:
+        cells = "".join(
+            f"<td{at_knee(row)}>{cell(of[row['jobs']]) if row['jobs'] in of else NOTHING}</td>" for row in rows
+        )
         return f'<tr><th scope="row">{_text(title)}</th>{cells}</tr>'
 
     heads = "".join(
         f'<th scope="col"{at_knee(row)}>{row["jobs"]}{"<sup>?</sup>" if row["beyond"] else ""}</th>' for row in rows
     )
     yield f'<table class="swp"><thead><tr><th scope="col">jobs</th>{heads}</tr></thead><tbody>'
-    yield line("p50", lambda row: f"<b>{time(row['makespan_s'])}</b>")
-    yield line("p95", lambda row: time(row["p95_s"]))
-    after = {row["jobs"]: row["makespan_s"] for row in plan["recommendation"]["sweep"] or ()}
+    yield line("p50", lambda row: f"<b>{time(row['makespan_s'])}</b>", file)
+    yield line("p95", lambda row: time(row["p95_s"]), file)
     if after:
-        yield line("changed", lambda row: time(after[row["jobs"]]) if row["jobs"] in after else NOTHING)
-    yield line("speed-up", lambda row: f"{row['speedup']:.2f}×")
-    yield line("efficiency", lambda row: _percent(row["efficiency"]))
-    yield line("gain", lambda row: NOTHING if row["gain"] is None else _signed(row["gain"]))
+        yield line("changed", lambda row: f"<b>{time(row['makespan_s'])}</b>", after)
+        yield line("its p95", lambda row: time(row["p95_s"]), after)
+    yield line("speed-up", lambda row: f"{row['speedup']:.2f}×", file)
+    yield line("efficiency", lambda row: _percent(row["efficiency"]), file)
+    yield line("gain", lambda row: NOTHING if row["gain"] is None else _signed(row["gain"]), file)
     if plan["sla"]:
         target = plan["sla"]["target_s"]
-        yield line(f"SLA {tick_label(round(target * SECOND))}", lambda row: _within(row, target))
+        yield line(f"SLA {tick_label(round(target * SECOND))}", lambda row: _within(row, target), file)
     yield "</tbody></table>"
     binds = [_BINDS.get(name, name.replace(":", " ")) for name in plan["knee"]["binds"]]
     notes = [f"More jobs than {knee} do not save more for {' and '.join(binds)}"] if binds else []
@@ -230,6 +237,23 @@ def _supposed(plan: Document) -> Iterator[str]:
     facts.append(("knee at", _jobs(found["before"]), _jobs(found)))
     said = [f"{name} {now} → {then}" if now != then else f"{name} {now}, as now" for name, now, then in facts]
     yield f'<p class="cap">{_text(_capital("; ".join(said)))}.</p></section>'
+
+
+def _arrivals(plan: Document) -> Iterator[str]:
+    """Many runs that share runners, as on a terminal."""
+    found = plan.get("arrivals")
+    if not found:
+        return
+    verdict, more = arrivals.told(found)
+    yield '<section class="card wf" aria-label="Many runs"><div class="hd">'
+    yield f'<h2>{_text(verdict)}</h2><span class="cap">simulated</span></div>'
+    heads, *rows = arrivals.table(found["pipelines"])
+    columns = "".join(f'<th scope="col">{_text(head)}</th>' for head in heads)
+    yield f"<table><thead><tr>{columns}</tr></thead><tbody>"
+    for name, *cells in rows:
+        line = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
+        yield f'<tr><th scope="row">{_text(name)}</th>{line}</tr>'
+    yield f'</tbody></table><p class="cap">{_text(". ".join([_capital(said) for said in more]))}.</p></section>'
 
 
 def _jobs(swept: Mapping[str, Any]) -> str:
