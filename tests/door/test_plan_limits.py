@@ -159,13 +159,6 @@ def test_a_file_of_ones_own_is_found_from_anywhere(place: Place) -> None:
     assert (found["use"][0]["cap"], found["use"][0]["line"], found["provider"]["as_of"]) == (12, 9, "2026-11-01")
 
 
-def test_the_rest_of_plan_is_not_there_yet(place: Place) -> None:
-    place.write(FILE)
-    done = place.run("plan")
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "plan --limits" in done.err
-
-
 def test_long_reading_says_how_far_it_is_on_stderr_only(place: Place, of: Pipeline) -> None:
     """A thousand journals are read in less than the second of silence, or it says so; the answer is the same."""
     past, now_us = Past(place.folder), time.time_ns() // 1000
