@@ -271,6 +271,15 @@ def test_what_the_folder_holds_beside_files_is_told(place: Place) -> None:
 def test_a_workspace_that_cannot_be_made_is_an_error(place: Place) -> None:
     suite(place, 2, 2)
     (place.folder / ".stagebook").mkdir()
+    (place.folder / ".stagebook" / "workspaces").write_text("no folder")
+    done = place.run("run", "--json")
+    assert done.code == 4
+    assert "cannot make the workspace" in str(reasons(done.json)["unit[shard=1]"])
+
+
+def test_workspaces_are_not_made_over_a_link(place: Place) -> None:
+    suite(place, 2, 2)
+    (place.folder / ".stagebook").mkdir()
     (place.folder / ".stagebook" / "workspaces").symlink_to(place.base)
     done = place.run("run", "--json")
     assert done.code == 4

@@ -226,14 +226,15 @@ def _knee(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> str:
     return f"{said}, {names} {'bind' if ' and ' in names else 'binds'}" if names else said
 
 
-_WORDS = {
+#: What keeps more jobs from helping, in words.
+BINDS = {
     "path": "the critical path", "cores": "the cores", "disk": "the disk", "waiting": "something all wait for",
-    "slot": "the jobs",
+    "slot": "the number of jobs",
 }  # fmt: skip
 
 
 def binds(names: Sequence[str]) -> str:
-    said = [_WORDS.get(name) or harmless(name.replace(":", " ", 1)) for name in names]
+    said = [BINDS.get(name) or harmless(name.replace(":", " ", 1)) for name in names]
     return " and ".join([part for part in (", ".join(said[:-1]), said[-1] if said else "") if part])
 
 

@@ -10,7 +10,7 @@ from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, spa
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
-from stagebook.report.plan import conditionally, doubts
+from stagebook.report.plan import BINDS, conditionally, doubts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ Document: TypeAlias = "Mapping[str, Any]"
 FOLDER = "stagebook.report.page.plan"
 STYLES = ("/base.css", "plan.css")
 SCRIPTS = ("/base.js",)
-_BINDS = {"path": "the critical path", "cores": "the cores", "slot": "the number of jobs"}
 _SOURCES = {"history": "medians of runs on record", "declared": "declared durations", "file": "timings in the file"}
 _EVIDENCE = {"declared": "declared", "trace": "traced", "history": "runs on record", "none": "no evidence"}
 _TEXT_MAX, _STAGES_MAX, _PATH_MAX = 1000, 500, 60
@@ -119,7 +118,7 @@ def _sweep(plan: Document) -> Iterator[str]:
         target = plan["sla"]["target_s"]
         yield line(f"SLA {tick_label(round(target * SECOND))}", lambda row: _within(row, target), file)
     yield "</tbody></table>"
-    binds = [_BINDS.get(name, name.replace(":", " ")) for name in plan["knee"]["binds"]]
+    binds = [BINDS.get(name, name.replace(":", " ")) for name in plan["knee"]["binds"]]
     notes = [f"More jobs than {knee} do not save more for {' and '.join(binds)}"] if binds else []
     if any(row["beyond"] for row in rows):
         notes.append("? more at once than was ever measured")
