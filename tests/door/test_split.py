@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from tests.door import processes
 from tests.door.place import Place, by_stage, note, outcomes, reasons
 from tests.door.waiting import until
 
@@ -248,6 +251,35 @@ def test_a_report_that_cannot_be_read_is_named_and_left_out(place: Place, spoils
     assert done.code == 0, done
     assert [text for text in done.json["warnings"] if text.startswith(f"unit[shard=2]: {said}")], done.json["warnings"]
     assert sorted(reported(place.folder / "report.xml")) == ["1", "3", "4"]
+
+
+def test_a_shard_that_merges_late_takes_what_came_meanwhile(place: Place) -> None:
+    """Shard 1 is stopped as it is about to merge; shard 4 begins, ends and merges; then shard 1 does."""
+    suite(place, run=RUNNER + f'until [ -e {place.folder}/go ] || [ -e {place.folder}/go.$MATRIX_SHARD ]; do sleep 0.02; done')
+    command = place.start("run", "-j", "2", "--json")
+    until(lambda: list(place.runs_folder.glob("*/split/unit.json")), "a suite that is dealt")
+    with (place.runs_folder / place.run_ids()[-1] / "split" / "unit.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        inode = os.fstat(held.fileno()).st_ino
+        (place.folder / "go.1").touch()
+        merger = until(lambda: awaited_by(inode), "a shard that is about to merge")
+        os.kill(merger, signal.SIGSTOP)
+        until(lambda: processes.state_of(merger) in "tT", "a shard that stands still")
+    (place.folder / "go").touch()
+    merged = place.folder / "report.xml"
+    until(lambda: merged.exists() and "4" in reported(merged), "a later shard's report")
+    os.kill(merger, signal.SIGCONT)
+    assert command.wait().code == 0
+    assert sorted(reported(place.folder / "report.xml")) == ["1", "2", "3", "4"]
+
+
+def awaited_by(inode: int) -> int | None:
+    """The process that waits for the lock of a file."""
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "->" and words[6].endswith(f":{inode}"):
+            return int(words[5])
+    return None
 
 
 def test_a_command_that_does_not_take_its_list_is_told(place: Place) -> None:

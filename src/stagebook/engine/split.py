@@ -240,12 +240,14 @@ class Suites:
         return warnings
 
     def _reports(self, suite: str) -> list[tuple[str, str]]:
-        """Those that there are of the latest attempts, by number of the shard."""
+        """The latest that there is of each shard, by its number; as they lie there, since a shard that begins after this
+        process was forked may have ended and merged before it."""
         found = []
         for part, index in self._parts[suite].items():
-            path = self._kept(self._pipeline.stages[index], self._machine.attempt(index))
-            if part != "list" and os.path.exists(path):
-                found.append((part, path))
+            stage = self._pipeline.stages[index]
+            attempts = state.reported_attempts(self._directory, stage.id) if part != "list" else []
+            if attempts:
+                found.append((part, self._kept(stage, attempts[-1])))
         return sorted(found, key=lambda each: int(each[0]))
 
     def _learn(self, split: Split, report: str) -> None:

@@ -161,6 +161,16 @@ def report_name(stage: str, attempt: int, number: int = 1) -> str:
     return f"{log_stem(stage)}.{attempt}{more}.xml"
 
 
+def reported_attempts(directory: str, stage: str) -> list[int]:
+    """The attempts of a stage of which a report was kept in the directory of a run, in order."""
+    try:
+        names = os.listdir(reports_directory(directory))
+    except FileNotFoundError:
+        return []
+    parts = (name.removeprefix(f"{log_stem(stage)}.").removesuffix(".xml") for name in names)
+    return sorted({int(part) for part in parts if part.isascii() and part.isdigit()})
+
+
 def first_report(name: str) -> str:
     """The name of the first report of the attempt that has this one: no name of a stage has a `~` there."""
     return f"{name.removesuffix('.xml').partition('~')[0]}.xml"
