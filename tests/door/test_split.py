@@ -255,7 +255,10 @@ def test_a_report_that_cannot_be_read_is_named_and_left_out(place: Place, spoils
 
 def test_a_shard_that_merges_late_takes_what_came_meanwhile(place: Place) -> None:
     """Shard 1 is stopped as it is about to merge; shard 4 begins, ends and merges; then shard 1 does."""
-    suite(place, run=RUNNER + f'until [ -e {place.folder}/go ] || [ -e {place.folder}/go.$MATRIX_SHARD ]; do sleep 0.02; done')
+    suite(
+        place,
+        run=RUNNER + f"until [ -e {place.folder}/go ] || [ -e {place.folder}/go.$MATRIX_SHARD ]; do sleep 0.02; done",
+    )
     command = place.start("run", "-j", "2", "--json")
     until(lambda: list(place.runs_folder.glob("*/split/unit.json")), "a suite that is dealt")
     with (place.runs_folder / place.run_ids()[-1] / "split" / "unit.lock").open("w") as held:

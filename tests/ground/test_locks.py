@@ -65,5 +65,5 @@ def test_the_package_needs_few_others_to_run() -> None:
     needed = [normal(entry) for entry in PROJECT["project"]["dependencies"]]
     assert needed == [
         "pyyaml", "cel-python", "google-re2", "watchfiles", "blake3", "sqlalchemy", "alembic", "defusedxml", "numpy",
-        "fast-sugiyama",
+        "fast-sugiyama", "itsdangerous", "apprise",
     ]  # fmt: skip

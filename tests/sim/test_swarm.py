@@ -11,7 +11,7 @@ import pytest
 from tests.sim.drive import play
 
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.moves import MOVES, NAMES
+from stagebook.scheduler.moves import GATE, MOVES, NAMES
 
 CHUNK = 500
 CHUNKS = 30  # 15 000 worlds: more than 10 000 within a minute, on one core
@@ -56,5 +56,6 @@ def test_the_worlds_make_every_legal_move() -> None:
     told = {("running", "timeout"), ("running", "cancellation"), ("backoff", "waiting")}
     told |= {("held", "waiting"), ("held", "success"), ("leasing", "success")}
     told |= {("judging", "asking"), ("judging", "success")}
+    told |= {("judging", "gate"), ("waiting", "gate"), *[("gate", NAMES[to]) for to in MOVES[GATE]]}
     told |= {("waiting", end) for end in ("success", "failure", "error")}
     assert {(NAMES[old], NAMES[new]) for old, new in missing} <= told

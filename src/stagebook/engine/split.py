@@ -240,7 +240,7 @@ class Suites:
         return warnings
 
     def _reports(self, suite: str) -> list[tuple[str, str]]:
-        """The latest that there is of each shard, by its number; as they lie there, since a shard that begins after this
+        """The latest that there is of each shard, by its number. As they lie there: a shard that begins after this
         process was forked may have ended and merged before it."""
         found = []
         for part, index in self._parts[suite].items():

@@ -83,6 +83,65 @@ class Split(NamedTuple):
         return self.part != "list"
 
 
+class Resources(NamedTuple):
+    """What a stage reserves. `pools` maps a pool's name to units."""
+
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    pools: Mapping[str, int] = {}
+
+
+class Gate(NamedTuple):
+    """A person decides. Empty `approvers`: whoever may write to the run; else names, or groups of `approvers_file`
+    (from the pipeline's folder on). `default` is the answer after `timeout_ms`."""
+
+    prompt: str = ""
+    approvers: tuple[str, ...] = ()
+    approvers_file: str | None = None
+    quorum: int = 1
+    timeout_ms: int | None = None
+    default: str = "reject"  #: approve or reject
+    self_approval: bool = True  #: whether who started the run may approve it
+
+
+class Items(NamedTuple):
+    """Where the items of an `each` come from. `kind` is `glob` or `watch` (`text` is a pattern or a directory, from the
+    stage's directory on), `lines` or `json` (`text` is the id of the stage that prints them) or `range` (both ends are
+    items)."""
+
+    kind: str
+    text: str = ""
+    first: int = 0
+    last: int = 0
+    until: str | None = None  #: of a watch: the file in that directory whose arrival ends it
+
+
+class Step(NamedTuple):
+    """What is done with each item. `workers` items at once (0: `auto`, between 1 and `workers_max`), `batch` items to
+    a call. At most `buffer` items wait for it (None: twice its workers)."""
+
+    name: str
+    line: int
+    kind: str  #: run, cmd or python
+    command: str | tuple[str, ...] = ""
+    workers: int = 1
+    workers_max: int | None = None
+    buffer: int | None = None
+    batch: int = 1
+    ordered: bool = False  #: takes items in the order of the source
+    worker: bool = False  #: one long-lived process a slot, which answers JSON lines
+    retry: Retry = Retry()
+    timeout_ms: int | None = None  #: of one call
+    resources: Resources = Resources()
+    env: Mapping[str, str] = {}
+
+
+class Each(NamedTuple):
+    items: Items
+    steps: tuple[Step, ...]
+    on_failure: str = "stop"  #: stop, skip or dead-letter
+
+
 class Quarantine(NamedTuple):
     """Known to be flaky: `owner` looks into it, `until` (ISO 8601) is the last day on which it does not fail a run."""
 
@@ -122,14 +181,6 @@ class PolicyRule(NamedTuple):
 
     use: str
     when: Condition | None = None
-
-
-class Resources(NamedTuple):
-    """What a stage reserves. `pools` maps a pool's name to units."""
-
-    cpu_milli: int = 0
-    memory_bytes: int = 0
-    pools: Mapping[str, int] = {}
 
 
 class Stage(NamedTuple):
@@ -176,6 +227,10 @@ class Stage(NamedTuple):
     requires: Mapping[str, str] = {}  #: tool to the versions that will do, as `>=20`
     secrets: tuple[str, ...] = ()  #: names of those of the pipeline's secrets that it is given
     split: Split | None = None
+    gate: Gate | None = None
+    each: Each | None = None
+    generates: str | None = None  #: of a `generate`: how its command is started, as run, cmd or python
+    made_by: str | None = None  #: the id of the stage that generated it
     more: Mapping[str, Any] = {}  #: validated keys that a later part makes work
 
 

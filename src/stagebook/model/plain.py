@@ -10,6 +10,9 @@ from operator import itemgetter
 
 from stagebook.model.pipeline import (
     Condition,
+    Each,
+    Gate,
+    Items,
     Limits,
     Matrix,
     Output,
@@ -25,6 +28,7 @@ from stagebook.model.pipeline import (
     Secret,
     Split,
     Stage,
+    Step,
     Timeouts,
 )
 from stagebook.model.problem import Problem
@@ -40,7 +44,7 @@ _shared = itemgetter(*map(Stage._fields.index, _LIKE))
 _DEFAULTS: dict[str, Any] = Stage._field_defaults
 _PARTS: dict[str, Any] = {
     "resources": Resources, "retry": Retry, "timeouts": Timeouts, "when": Condition, "quarantine": Quarantine,
-    "split": Split,
+    "split": Split, "gate": Gate,
 }  # fmt: skip
 _FROM = ("env_from", "cmd_from")
 _PIPELINE_PARTS = (
@@ -168,7 +172,13 @@ def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int
 def _number(shared: tuple[Any, ...], likes: list[dict[str, Any]], numbers: dict[Any, int]) -> int:
     """The place in `likes` of these fields of a stage."""
     like = {
-        field: _sparse(value) if field in _PARTS and value is not None else value
+        field: value
+        if value is None
+        else _each_out(value)
+        if field == "each"
+        else _sparse(value)
+        if field in _PARTS
+        else value
         for field, value in zip(_LIKE, shared)
         if field == "kind" or value != _DEFAULTS[field]
     }
@@ -191,6 +201,8 @@ def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:
             made.append(like[field])
         elif field not in like:
             made.append(_DEFAULTS[field])
+        elif field == "each":
+            made.append(_each_in(like[field]))
         elif field in _PARTS:
             made.append(_PARTS[field](**_tuples(like[field])))
         elif field in _FROM:
@@ -200,6 +212,27 @@ def _like_in(like: Mapping[str, Any]) -> tuple[Any, ...]:
         else:
             made.append(like[field])
     return tuple(made)
+
+
+def _each_out(each: Each) -> dict[str, Any]:
+    steps = [{**_sparse(step), **_step_parts(step)} for step in each.steps]
+    return {"items": _sparse(each.items), "steps": steps, "on_failure": each.on_failure}
+
+
+def _step_parts(step: Step) -> dict[str, Any]:
+    return {
+        field: _sparse(getattr(step, field))
+        for field in ("retry", "resources")
+        if getattr(step, field) != Step._field_defaults[field]
+    }
+
+
+def _each_in(plain: Mapping[str, Any]) -> Each:
+    steps = []
+    for step in plain["steps"]:
+        parts = {field: _PARTS[field](**_tuples(step[field])) for field in ("retry", "resources") if field in step}
+        steps.append(Step(**{**_tuples(step), **parts}))
+    return Each(Items(**plain["items"]), tuple(steps), plain["on_failure"])
 
 
 def _output_in(plain: str | list[Any]) -> Output:
@@ -215,7 +248,8 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
         (
             kind, join, always, group, priority, resources, locks, when, changed, quarantine, retry, timeouts, grace_ms,
             duration_ms, env_from, cmd_from, dir_, shell, critical, allow_failure, retry_safe, ordering, log_limit,
-            declared, early, env_inputs, requires, secrets, split, more,
+            declared, early, env_inputs, requires, secrets, split, gate, each_, generates,
+            made_by, more,
         ) = likes[get("like", 0)]  # fmt: skip
         id_ = each["id"]
         command = get("command", "")
@@ -229,7 +263,7 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
             grace_ms, duration_ms, get("env", nothing), env_from, cmd_from, dir_, shell, critical,
             allow_failure, retry_safe, ordering, log_limit,
             tuple(get("inputs", ())), tuple(map(_output_in, get("outputs", ()))), get("via", nothing),
-            declared, early, env_inputs, requires, secrets, split, more,
+            declared, early, env_inputs, requires, secrets, split, gate, each_, generates, made_by, more,
         )  # fmt: skip
         made.append(_new(Stage, fields))
     return made
@@ -240,5 +274,5 @@ assert Stage._fields == (
     "priority", "resources", "locks", "when", "changed", "quarantine", "retry", "timeouts", "grace_ms", "duration_ms",
     "env", "env_from", "cmd_from", "dir", "shell",
     "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "inputs", "outputs", "via",
-    "declared", "early", "env_inputs", "requires", "secrets", "split", "more",
+    "declared", "early", "env_inputs", "requires", "secrets", "split", "gate", "each", "generates", "made_by", "more",
 )  # fmt: skip

@@ -15,6 +15,7 @@ from stagebook.scheduler.moves import (
     CANCELLATION,
     ERROR,
     FAILURE,
+    GATE,
     HELD,
     JUDGING,
     KILLING,
@@ -34,7 +35,7 @@ from stagebook.scheduler.vocabulary import Decision, RunEnded
 
 #: How a stage that depends on others decides. `always` overrides the plan's join.
 JOIN_ALL, JOIN_ANY, JOIN_DONE = range(3)
-_OUTSTANDING = (JUDGING, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING)
+_OUTSTANDING = (JUDGING, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING, GATE)
 _JOINS = {"all": JOIN_ALL, "any": JOIN_ANY, "done": JOIN_DONE}
 
 
@@ -57,6 +58,7 @@ class Books:
         "_failed_groups",
         "_fast_cause",
         "_followers",
+        "_gate_timer",
         "_granted",
         "_groups",
         "_held_by",
@@ -163,12 +165,13 @@ class Books:
         self._open_governed()
 
     def _open_governed(self) -> None:
-        """What few plans have: early outputs, conditions, rates, gaps, units that other runs share; and a shortage."""
+        """What few plans have: early outputs, conditions, gates, rates, gaps, units that other runs share; and a shortage."""
         plan = self.plan
         #: Of running stages, those to which they have announced what these read: a need that is met before its end.
         self._announced: dict[int, set[int]] = {}
         #: Stages with a condition that has been found to hold.
         self._judged: set[int] = set()
+        self._gate_timer: dict[int, str] = {}
         self._paced = self._line.pace is not None
         self._pace_timer = ""
         #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
@@ -207,9 +210,14 @@ class Books:
 
     @property
     def waits_for_person(self) -> bool:
-        """Nothing goes on but questions to a person: the driver ends with exit 3."""
-        asking = self._state.count(ASKING)
+        """Nothing goes on but questions to a person: the driver may end with exit 3."""
+        asking = self._state.count(ASKING) + self._state.count(GATE)
         return bool(asking) and asking == self._active and not self._pace_timer and self._short is None
+
+    @property
+    def is_gated(self) -> bool:
+        """Some gate is open: a person may decide at any time."""
+        return GATE in self._state
 
     def outstanding(self) -> list[int]:
         """The stages that something outside will move: an attempt, a backoff, a person, the driver's answer."""
@@ -283,7 +291,7 @@ class Books:
             return self._line.lacks(stage)
         if state in (LEASING, HELD):
             return self._leased[self.plan.stages[stage].demand]
-        return {WAITING: "needs", JUDGING: "condition", BACKOFF: "backoff", ASKING: "person"}.get(state)
+        return {WAITING: "needs", JUDGING: "condition", BACKOFF: "backoff", ASKING: "person", GATE: "gate"}.get(state)
 
     def held_by(self, stage: int) -> str | None:
         """Who beyond this run has what a stage waits for, or of what the machine beneath is short."""
@@ -327,6 +335,7 @@ class Books:
             tuple(sorted(self._said_done)),
             tuple(sorted(self._queue_timer.items())),
             tuple(sorted(self._stage_timer.items())),
+            tuple(sorted(self._gate_timer.items())),
             tuple(self._stopped),
         )
 

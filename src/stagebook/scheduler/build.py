@@ -10,7 +10,7 @@ from __future__ import annotations
 from stagebook.model.pipeline import Pipeline, Retry, Stage
 from stagebook.model.problem import InputError, Problem
 from stagebook.scheduler import order, select
-from stagebook.scheduler.plan import Choice, Plan, PlannedStage, Pool
+from stagebook.scheduler.plan import Choice, Plan, PlannedGate, PlannedStage, Pool
 
 POLICIES = ("strict", "lenient", "fail-fast")
 
@@ -245,6 +245,9 @@ def _demands(
     plain: _Demand = ((0, 1),)
     for stage in pipeline.stages:
         resources = stage.resources
+        if stage.gate is not None or stage.each is not None:  # who waits for a person holds nothing; items hold units
+            demand_of.append(known.setdefault((), len(known)))
+            continue
         if not (resources.cpu_milli or resources.memory_bytes or resources.pools or stage.locks or matrix_of):
             demand_of.append(known.setdefault(plain, len(known)))
             continue
@@ -365,6 +368,7 @@ def _planned(
         0,
         stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
         early,
+        None if stage.gate is None else PlannedGate(stage.gate.timeout_ms, stage.gate.default),
     )
 
 

@@ -10,6 +10,7 @@ from stagebook.scheduler.books import JOIN_ALL, JOIN_ANY, Books
 from stagebook.scheduler.moves import (
     ASKING,
     CANCELLATION,
+    GATE,
     HELD,
     JUDGING,
     KILLING,
@@ -22,14 +23,14 @@ from stagebook.scheduler.moves import (
     TIMEOUT,
     WAITING,
 )
-from stagebook.scheduler.vocabulary import AskRerun, Ended, Judge, Kill, SetTimer
+from stagebook.scheduler.vocabulary import AskGate, AskRerun, Ended, Judge, Kill, SetTimer
 
 #: Why a stage was told to end. The first decides its outcome; `LIFTED` was cancelled by a signal, or for an error
 #: elsewhere, then resumed. `LAST_TIMEOUT` is the timeout of an attempt after which there must be no other.
 ATTEMPT_TIMEOUT, LAST_TIMEOUT, STAGE_TIMEOUT, RUN_TIMEOUT, RUN_CANCEL, STAGE_CANCEL, FAIL_FAST, LIFTED = range(8)
 
 #: Its needs have let it go on, and nothing but the scheduler, the driver or a person keeps it.
-ABOUT_TO_START = (JUDGING, READY, LEASING, HELD, ASKING)
+ABOUT_TO_START = (JUDGING, READY, LEASING, HELD, ASKING, GATE)
 
 #: A stage may go on: see `Course._verdict`.
 GO = -1
@@ -55,6 +56,14 @@ class Course(Books):
             self._move(stage, JUDGING)
             self._active += 1
             self._out.append(Judge(stage))
+            return
+        if plan.gate is not None:
+            self._move(stage, GATE)
+            self._active += 1
+            self._ready_at[stage] = self._now
+            self._out.append(AskGate(stage))
+            if plan.gate.timeout_ms is not None:
+                self._gate_timer[stage] = self._set_timer(f"gate:{stage}", plan.gate.timeout_ms)
             return
         if not plan.retry_safe and self._attempt[stage] and stage not in self._may_rerun:
             if stage in self._said_done:
@@ -272,6 +281,8 @@ class Course(Books):
             self._line.undo(stage)
         elif state == HELD:
             del self._held_by[stage]
+        elif state == GATE:
+            self._gate_timer.pop(stage, None)
         if state not in (WAITING, READY):
             self._active -= 1
         self._waited.pop(stage, None)

@@ -32,6 +32,8 @@ from stagebook.scheduler.moves import (
     BACKOFF,
     CANCELLATION,
     ERROR,
+    FAILURE,
+    GATE,
     HELD,
     JUDGING,
     KILLING,
@@ -46,6 +48,7 @@ from stagebook.scheduler.moves import (
 )
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     Began,
     CancelAsked,
@@ -54,6 +57,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Leased,
@@ -69,6 +73,7 @@ from stagebook.scheduler.vocabulary import (
 )
 
 _BEFORE_START = (WAITING, JUDGING, READY, LEASING, HELD, ASKING)
+NOBODY_DECIDED = "nobody decided in time"
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
 
@@ -134,6 +139,8 @@ class Machine(Course):
             self._rerun_answered(self._known(event.stage), event.again)
         elif isinstance(event, Judged):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
+        elif isinstance(event, GateAnswered):
+            self._gate_answered(self._known(event.stage), event)
         elif isinstance(event, Announced):
             self._stage_announced(event)
         elif isinstance(event, (Leased, Refused, Freed)):
@@ -230,6 +237,20 @@ class Machine(Course):
         else:
             self._active -= 1
             self._end(stage, SKIP if verdict == "skip" else ERROR, reason)
+
+    def _gate_answered(self, stage: int, event: GateAnswered) -> None:
+        """An answer after the end is nobody's."""
+        if self.plan.stages[stage].gate is None:
+            raise DriverError(f"stage {stage} is no gate")
+        if self._state[stage] == GATE:
+            self._leave(stage)
+            self._end(stage, SUCCESS if event.approved else FAILURE, event.reason)
+
+    def _gate_timed_out(self, stage: int) -> None:
+        gate = self.plan.stages[stage].gate
+        assert gate is not None, "only gates have such a timer"
+        self._leave(stage)
+        self._end(stage, SUCCESS if gate.default == "approve" else TIMEOUT, f"{NOBODY_DECIDED}: {gate.default}")
 
     def _stage_announced(self, event: Announced) -> None:
         """What comes of an attempt that does not run any more is nobody's. In order of rank it changes nothing: a stage
@@ -401,6 +422,8 @@ class Machine(Course):
                 self._out.append(Judge(stage))
             elif state in (LEASING, HELD):
                 self._queue_anew(stage)
+            elif state == GATE and AskGate(stage) not in self._out:
+                self._out.append(AskGate(stage))
 
     def _lift(self, takes_back: bool) -> None:
         """Lift a cancel that came by signal, and take back the ends of `waits_again`: these stages wait again."""
@@ -469,7 +492,7 @@ class Machine(Course):
                 self._stop_all(RUN_TIMEOUT)
             return
         first, _, second = rest.partition(":")
-        if kind not in ("attempt", "backoff", "queue", "stage") or not first.isdigit() or not second.isdigit():
+        if kind not in ("attempt", "backoff", "queue", "stage", "gate") or not first.isdigit() or not second.isdigit():
             raise DriverError(f"`{timer}` is no timer that was ever set")
         stage = self._known(int(first))
         state = self._state[stage]
@@ -480,6 +503,9 @@ class Machine(Course):
             if state == BACKOFF and self._attempt[stage] == int(second):
                 self._active -= 1
                 self._become_ready(stage)
+        elif kind == "gate":
+            if self._gate_timer.get(stage) == timer:
+                self._gate_timed_out(stage)
         elif kind == "queue":
             if self._queue_timer.get(stage) == timer:
                 self._leave(stage)

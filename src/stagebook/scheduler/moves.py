@@ -7,8 +7,8 @@ ends. `tests/scheduler/test_moves.py` checks that every move here can really hap
 
 from __future__ import annotations
 
-WAITING, JUDGING, READY, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING = range(9)
-SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP = range(9, 15)
+WAITING, JUDGING, READY, LEASING, HELD, RUNNING, KILLING, BACKOFF, ASKING, GATE = range(10)
+SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP = range(10, 16)
 
 #: The word for each state; those of the ends are the outcome words of the whole project.
 NAMES: tuple[str, ...] = (
@@ -21,6 +21,7 @@ NAMES: tuple[str, ...] = (
     "killing",  # told to end; holds its units until its exit is reported
     "backoff",  # an attempt failed; the next one waits for its time
     "asking",  # has begun and is not safe to repeat: a person must say what it is
+    "gate",  # a person must say whether what waits for it may go on
     "success",
     "failure",
     "error",
@@ -37,6 +38,7 @@ MOVES: dict[int, dict[int, str]] = {
         READY: "needs done",
         JUDGING: "needs done, has a condition",
         ASKING: "needs done, ran before",
+        GATE: "needs done, is a gate",
         SKIP: "a need failed, or the plan says so",
         CANCELLATION: "cancelled",
         TIMEOUT: "run timeout",
@@ -47,6 +49,7 @@ MOVES: dict[int, dict[int, str]] = {
     JUDGING: {
         READY: "condition holds",
         ASKING: "condition holds, ran before",
+        GATE: "condition holds, is a gate",
         SUCCESS: "condition holds, done",
         SKIP: "condition does not hold",
         ERROR: "condition has no answer",
@@ -109,6 +112,13 @@ MOVES: dict[int, dict[int, str]] = {
         WAITING: "a need is open again",
         CANCELLATION: "cancelled",
         TIMEOUT: "run timeout",
+    },
+    GATE: {
+        SUCCESS: "approved, or by default",
+        FAILURE: "rejected",
+        WAITING: "a need is open again",
+        CANCELLATION: "cancelled",
+        TIMEOUT: "nobody decided, or run timeout",
     },
     SUCCESS: {WAITING: "resumed, cleans up again"},
     FAILURE: {WAITING: "resumed, cleans up again"},

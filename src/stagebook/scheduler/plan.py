@@ -27,6 +27,33 @@ class Pool(NamedTuple):
     machine: bool = False
 
 
+class PlannedGate(NamedTuple):
+    timeout_ms: int | None = None
+    default: str = "reject"
+
+
+class PlannedStep(NamedTuple):
+    """`workers` calls at once, between which and `workers_max` the driver may change it. At most `buffer` items wait
+    for the step. The rest is as in `PlannedStage`, for each item."""
+
+    name: str
+    demand: int
+    workers: int = 1
+    workers_max: int = 1
+    buffer: int = 2
+    batch: int = 1
+    ordered: bool = False
+    attempts: int = 1
+    delays_ms: tuple[int, ...] = ()
+    retry_only: tuple[str, ...] = ()
+    timeout_ms: int | None = None
+
+
+class PlannedEach(NamedTuple):
+    steps: tuple[PlannedStep, ...]
+    on_failure: str = "stop"
+
+
 class PlannedStage(NamedTuple):
     id: str
     needs: tuple[int, ...]
@@ -49,6 +76,8 @@ class PlannedStage(NamedTuple):
     begun: int = 0  #: attempts from before the plan was changed
     judged: bool = False  #: once its needs are done it is asked whether it runs: it has a condition, or inputs
     early: tuple[int, ...] = ()  #: those of `needs` that are met as soon as they have announced what it reads of them
+    gate: PlannedGate | None = None  #: waits for a person, and holds nothing
+    each: PlannedEach | None = None  #: works through items, which alone hold units
 
 
 class Plan(NamedTuple):

@@ -7,6 +7,7 @@ two of these together with their type: as tuples, different kinds with equal val
 from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
+from stagebook.scheduler.plan import Plan
 
 
 class Began(NamedTuple):
@@ -122,9 +123,47 @@ class Shortage(NamedTuple):
     holds_all: bool = False
 
 
+class GateAnswered(NamedTuple):
+    """It has been decided whether what waits at a gate may go on. `reason` says who decided, and what they said."""
+
+    at: int
+    stage: int
+    approved: bool
+    reason: str | None = None
+
+
+class StagesAdded(NamedTuple):
+    """A running stage has generated others: `plan` holds all that the run's plan held, by the same numbers, and after
+    them what is new. Needs may have been added to stages that wait for the one that generates, and ranks may differ."""
+
+    at: int
+    stage: int
+    plan: Plan
+
+
+class ItemsReady(NamedTuple):
+    """The source of an `each` has so many more items, numbered on from those before. `is_last`: no other will come."""
+
+    at: int
+    stage: int
+    more: int
+    is_last: bool = False
+
+
+class ItemsDone(NamedTuple):
+    """That call is over. `bad` are those of its items that did not succeed, each with an outcome, what it exited with
+    and a reason; all others did."""
+
+    at: int
+    stage: int
+    step: int
+    slot: int
+    bad: tuple[tuple[int, str, int | None, str | None], ...] = ()
+
+
 Event = (
     Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
-    | Judged | Announced | Leased | Refused | Freed | Shortage
+    | Judged | Announced | Leased | Refused | Freed | Shortage | GateAnswered | StagesAdded | ItemsReady | ItemsDone
 )  # fmt: skip
 
 
@@ -190,4 +229,51 @@ class RunEnded(NamedTuple):
     reason: str | None
 
 
-Decision = Start | Kill | SetTimer | AskRerun | Judge | AskLease | Ended | RunEnded
+class AskGate(NamedTuple):
+    """A person is to decide whether what waits for the stage may go on; go on meanwhile."""
+
+    stage: int
+
+
+class WantItems(NamedTuple):
+    """The source of an `each` may hand over so many more items."""
+
+    stage: int
+    more: int
+
+
+class StartItems(NamedTuple):
+    """Do a step with these items, by one call in that slot; every unit it takes is already reserved. Answer
+    `ItemsDone`."""
+
+    stage: int
+    step: int
+    slot: int
+    items: tuple[int, ...]
+    attempt: int
+
+
+class KillItems(NamedTuple):
+    """End that call as `Kill` does an attempt, and still report `ItemsDone`."""
+
+    stage: int
+    step: int
+    slot: int
+    why: str
+    now: bool
+
+
+Decision = (
+    Start
+    | Kill
+    | SetTimer
+    | AskRerun
+    | Judge
+    | AskLease
+    | Ended
+    | RunEnded
+    | AskGate
+    | WantItems
+    | StartItems
+    | KillItems
+)

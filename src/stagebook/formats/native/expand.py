@@ -431,5 +431,9 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         get("requires", _DEFAULT.requires),
         get("secrets", ()),
         part_of(draft, index) if draft.kind == "split" else None,
+        draft.gate,
+        draft.each,
+        draft.generates,
+        None,
         draft.more,
     )

@@ -7,7 +7,19 @@ from stagebook.formats.native.check import BAD, Checker, env_name, found
 from stagebook.formats.native.matrix import Cells, read_matrix
 from stagebook.formats.native.nodes import Node, col_of, line_of, shorten
 from stagebook.graph.intent import looks_like_deployment
-from stagebook.model.pipeline import Condition, Limits, OutputOf, Pool, Quarantine, Resources, Retry, Secret, Timeouts
+from stagebook.model.pipeline import (
+    Condition,
+    Each,
+    Gate,
+    Limits,
+    OutputOf,
+    Pool,
+    Quarantine,
+    Resources,
+    Retry,
+    Secret,
+    Timeouts,
+)
 from stagebook.model.quantity import size_text
 
 TYPE_CHECKING = False
@@ -38,7 +50,7 @@ class Draft:
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
         "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "of_cells", "first", "count",
-        "listed_by",
+        "listed_by", "gate", "each", "generates",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -63,6 +75,9 @@ class Draft:
         self.of_cells: Mapping[str, Sequence[tuple[Any, ...]]] = _NOTHING
         self.first = 0
         self.count = 1
+        self.gate: Gate | None = None
+        self.each: Each | None = None
+        self.generates: str | None = None
         self.listed_by: Draft | None = None  #: of the shards of a suite: what prints it
 
 
@@ -234,6 +249,12 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
         draft.command = command
     elif kind == "split":
         draft.command = command["run"]
+    elif kind == "gate":
+        draft.gate = _gate(command)
+    elif kind == "generate":
+        draft.generates = next(key for key in ("run", "cmd", "python") if key in command)
+        given = command[draft.generates]
+        draft.command = given if type(given) is str else tuple(given)
     elif kind == "cmd":
         draft.command = tuple(each if type(each) is str else "" for each in command)
         if not all(type(each) is str for each in command):
@@ -244,6 +265,18 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
             check.error(node[0]["cmd"][0], "empty", "cmd: its first entry names the program and is empty")
             return False
     return True
+
+
+def _gate(given: Mapping[str, Any]) -> Gate:
+    return Gate(
+        given.get("prompt", ""),
+        tuple(dict.fromkeys(given.get("approvers", ()))),
+        given.get("approvers-file"),
+        given.get("quorum", 1),
+        given.get("timeout"),
+        given.get("default", "reject"),
+        given.get("self-approval", True),
+    )
 
 
 def _needs(draft: Draft, node: Node) -> None:
