@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.rfile = _Limited(self.rfile, HEAD_MAX + BODY_MAX)  # type: ignore[assignment]
+        self.rfile = _Limited(self.rfile, HEAD_MAX + BODY_MAX)  # type: ignore[assignment, arg-type]
 
     def do_GET(self) -> None:
         self._answer(self._get)
