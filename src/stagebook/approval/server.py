@@ -120,6 +120,8 @@ class Server(socketserver.ThreadingTCPServer):
         with self._guard:
             self._open[request] = time.monotonic()
             oldest = next(iter(self._open)) if len(self._open) > CONNECTIONS_MAX else None
+            if oldest is not None:
+                del self._open[oldest]
         if oldest is not None:
             _end(oldest)
         super().process_request(request, client_address)
