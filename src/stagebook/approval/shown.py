@@ -41,7 +41,7 @@ def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote])
         "default": gate.default if gate.timeout_ms is not None else None,
         "needed": gate.quorum,
         "approvers": list(gate.approvers),
-        "approvals": [{"by": vote.by, "at": stamp(vote.at_us), "comment": vote.comment} for vote in approvals(votes)],
+        "approvals": given(votes),
         "started_by": question.started_by,
         "started": first.get("at"),
         "digest": question.digest,
@@ -49,6 +49,11 @@ def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote])
         "artifacts": artifacts,
         "changes": changes(directory, question.gate, first),
     }
+
+
+def given(votes: Sequence[Vote]) -> list[dict[str, Any]]:
+    """The approvals that stand, as in the document of a run."""
+    return [{"by": vote.by, "at": stamp(vote.at_us), "comment": vote.comment} for vote in approvals(votes)]
 
 
 def changes(directory: str, gate: str, first: dict[str, Any]) -> dict[str, Any]:
