@@ -39,6 +39,11 @@ class Standing(NamedTuple):
     folder: str
 
 
+def none_yet(run: str, gate: str) -> Question:
+    """Stands for the question of a gate that has not asked, to be judged as such."""
+    return Question(run, gate, "", "")
+
+
 def question_of(record: dict[str, Any], started_by: str | None) -> Question:
     """What a line `gate.asked` asks."""
     expires = record.get("expires")

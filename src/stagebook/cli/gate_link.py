@@ -12,14 +12,15 @@ import time
 from stagebook.cli import output, place
 from stagebook.cli.words import usage_error
 from stagebook.model.problem import OK, WAITING, InputError, SurroundingsError
+from stagebook.record.state import journal_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any, Mapping
 
-    from stagebook.approval.judge import Refusal
-    from stagebook.approval.link import Link
+    from stagebook.approval.asked import Standing
+    from stagebook.approval.judge import Question, Refusal
     from stagebook.approval.server import Answer
 
 EXAMPLE = """
@@ -81,44 +82,53 @@ class Counter:
     """Where one link is answered: what is shown, what is refused, and whether it is over."""
 
     def __init__(self, directory: str, gate: str, person: str | None, life_s: int) -> None:
-        from stagebook.approval import link, origin
+        from stagebook.approval import asked, link, origin
         from stagebook.approval.judge import seal
         from stagebook.approval.shown import shown
-        from stagebook.engine import approve
+        from stagebook.record.clock import stamp
 
-        self._approve = approve
         self.directory = directory
         self.state = os.path.dirname(os.path.dirname(directory))
         self.here = origin.here("link")
         self.person = person or self.here.by
-        self.question, self.gate, votes, _ = approve.question(directory, gate)
-        self._refuse_in_vain()
+        standing = asked.standing(directory, gate)
+        self.question = self._answerable(standing, gate)
         ends = int(time.time()) + life_s
         if self.question.expires_us is not None:
             ends = min(ends, self.question.expires_us // 1_000_000)
-        asked = self.question
-        self.link: Link = link.Link(
-            asked.run, asked.gate, asked.nonce, asked.digest, seal(asked.artifacts), self.person, origin.nonce(), ends
+        about = self.question
+        self.link = link.Link(
+            about.run, gate, about.nonce, about.digest, seal(about.artifacts), self.person, origin.nonce(), ends
         )
         self._key = link.key(self.state)
         self.token = link.token(self.link, self._key)
-        from stagebook.record.clock import stamp
-
         self.shown = {
-            **shown(directory, asked, self.gate, votes),
+            **shown(directory, about, standing.gate, standing.votes),
             "person": self.person,
             "link_expires": stamp(ends * 1_000_000),
         }
         self.why = ""  #: what ended it, where that was not an answer by the link
+        self.is_decided = False
+        self.is_held = False  #: whether an engine has the run and goes on with it
         self._audited = 0
         self._journal = (0, 0)
 
-    def _refuse_in_vain(self) -> None:
-        """A link for somebody who could not even reject is none."""
-        refusal = self._approve.refusal(self.directory, self._vote(False, None))
+    def _answerable(self, standing: Standing, gate: str) -> Question:
+        """The question. Raises InputError where it is not open, or for somebody who could not even reject."""
+        from stagebook.approval import audit
+        from stagebook.approval.asked import none_yet
+        from stagebook.approval.judge import bound, judge
+        from stagebook.approval.people import read
+
+        run = os.path.basename(self.directory)
+        question = standing.question or none_yet(run, gate)
+        vote = bound(question, self.person, False, None, self.here.plain)
+        people = read(standing.gate, standing.folder)
+        refusal = judge(standing.gate, people, question, standing.votes, vote, standing.now)
         if refusal is not None:
-            self._audit(refusal, {}, self.person)
+            audit.append(self.state, audit.of_vote(run, gate, vote, refusal))
             raise InputError(f"refused: {refusal.text}")
+        return question
 
     def desk(self, pages: Any) -> Any:
         from stagebook.approval import link
@@ -137,8 +147,8 @@ class Counter:
         """That there is a link, and for whom, is on record before anybody can use it."""
         from stagebook.approval import audit
 
-        asked, more = self.question, {"for": self.person, "link": self.link.id, "expires": self.shown["link_expires"]}
-        entry = audit.Entry("link", self.here.by, self.here.plain, asked.run, asked.gate, asked.digest, more=more)
+        about, more = self.question, {"for": self.person, "link": self.link.id, "expires": self.shown["link_expires"]}
+        entry = audit.Entry("link", self.here.by, self.here.plain, about.run, about.gate, about.digest, more=more)
         audit.append(self.state, entry)
 
     def is_over(self) -> bool:
@@ -146,50 +156,51 @@ class Counter:
         if time.time() >= self.link.expires:
             self.why = "the link has expired"
             return True
-        found = os.stat(os.path.join(self.directory, "journal.jsonl"))
+        found = os.stat(journal_path(self.directory))
         if self._journal == (found.st_size, found.st_mtime_ns):
             return False
         self._journal = (found.st_size, found.st_mtime_ns)
-        question, _, _, now = self._approve.question(self.directory, self.question.gate)
+        standing = self._standing()
+        question, now = standing.question, standing.now
         if now.state != "open":
+            self.is_decided = now.state == "decided"
             self.why = now.why or now.state
-        elif question.nonce != self.question.nonce:
-            self.why = f"{self.question.gate} was asked anew; make a new link"
+        elif question is None or question.nonce != self.question.nonce:
+            self.why = "it was asked anew; make a new link"
         return bool(self.why)
+
+    def _standing(self) -> Standing:
+        from stagebook.approval import asked
+
+        return asked.standing(self.directory, self.question.gate, artifacts=False)
 
     def _document(self) -> dict[str, Any]:
         from stagebook.approval.shown import given
 
-        votes = self._approve.question(self.directory, self.question.gate)[2]
-        return {**self.shown, "approvals": given(votes)}
-
-    def _vote(self, approved: bool, comment: str | None) -> Any:
-        from stagebook.approval.judge import bound
-
-        return bound(self.question, self.person, approved, comment, self.here.plain)
+        return {**self.shown, "approvals": given(self._standing().votes)}
 
     def _decide(self, approved: bool, comment: str | None) -> Answer:
+        from stagebook.approval.judge import bound
         from stagebook.approval.server import Answer
+        from stagebook.engine import approve
 
-        vote = self._vote(approved, comment)
-        vote = vote._replace(origin={**self.here.plain, "link": self.link.id, "made_by": self.here.by})
-        answer = self._approve.answer(self.directory, self.question.gate, vote)
+        origin = {**self.here.plain, "link": self.link.id, "made_by": self.here.by}
+        vote = bound(self.question, self.person, approved, comment, origin)
+        answer = approve.answer(self.directory, self.question.gate, vote)
         self.is_held = answer.held
         return Answer(answer.refusal, answer.decision)
-
-    is_held = False  #: whether an engine has the run and goes on with it
 
     def _refused(self, refusal: Refusal, where: Mapping[str, Any]) -> None:
         self._audited += 1
         if self._audited <= AUDITED_MAX:
             self._audit(refusal, where)
 
-    def _audit(self, refusal: Refusal, where: Mapping[str, Any], by: str | None = None) -> None:
+    def _audit(self, refusal: Refusal, where: Mapping[str, Any]) -> None:
+        """Who it was is not known: whoever had the link, or guessed at one."""
         from stagebook.approval import audit
 
-        asked = self.question
-        place = {"via": "link", **where}
-        entry = audit.Entry("refused", by, place, asked.run, asked.gate, asked.digest, refusal.code, refusal.text)
+        about, origin = self.question, {"via": "link", "link": self.link.id, **where}
+        entry = audit.Entry("refused", None, origin, about.run, about.gate, about.digest, refusal.code, refusal.text)
         audit.append(self.state, entry)
 
     def close(self) -> None:
@@ -197,3 +208,48 @@ class Counter:
 
         if self._audited > AUDITED_MAX:
             self._audit(Refusal("more", f"{self._audited - AUDITED_MAX} more attempts were refused"), {})
+
+
+def _announce(args: Namespace, counter: Counter, port: int) -> None:
+    from stagebook.approval.server import ADDRESS, PREFIX
+
+    url = f"http://{ADDRESS}:{port}{PREFIX}{counter.token}"
+    about = counter.question
+    if args.json:
+        document = {"run": about.run, "gate": about.gate, "for": counter.person, "url": url, "port": port}
+        output.say_json({**document, "expires": counter.shown["link_expires"]})
+    elif args.quiet:
+        output.say([url])
+    else:
+        from stagebook.report import gate_link as report
+
+        output.say([*report.announced(counter.shown, output.style_for(sys.stdout, args), time.time()), url])
+    output.flush()
+
+
+def _end(args: Namespace, counter: Counter, used: Answer | None) -> int:
+    """What came of it, and the run where it can go on and nobody leads it."""
+    from stagebook.report import gate_link as report
+
+    is_decided = used.decision is not None if used is not None else counter.is_decided
+    if not args.quiet:
+        said = report.ended(
+            counter.question.gate, counter.person, used and used.decision, used is not None, counter.why
+        )
+        output.say([said], sys.stderr)
+    if used is not None and is_decided and not counter.is_held and not args.record_only:
+        _go_on(args, counter)
+    return OK if used is not None or is_decided else WAITING
+
+
+def _go_on(args: Namespace, counter: Counter) -> None:
+    """Be `run --resume` from here on: threads have been at work in this process, from which no run may be forked."""
+    words = ["run", "--resume", counter.question.run, "--dir", counter.state]
+    words += [f"--{name}" for name in ("quiet", "verbose", "ascii") if getattr(args, name)]
+    if args.color:
+        words += ["--color", args.color]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if args.json:
+        os.dup2(2, 1)  # the one document is out
+    os.execv(sys.executable, [sys.executable, "-m", "stagebook", *words])

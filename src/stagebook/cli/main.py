@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
+    "gate-link": ("gate_link", "serve a link that answers a gate once"),
     "audit": ("audit", "who decided at gates, and whether that record still holds"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
@@ -45,9 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: commands of the door that a later version brings
-LATER = (
-    "init approve reject diagnose review import patch serve items gate-link notify wait env examples completion"
-).split()
+LATER = ("init approve reject diagnose review import patch serve items notify wait env examples completion").split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …
