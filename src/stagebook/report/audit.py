@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stagebook.report.durations import plural
-from stagebook.report.harmless import cells, cut, harmless, pad
+from stagebook.report.harmless import cells, cut, harmless, pad, wrap
 from stagebook.report.style import Style
 
 TYPE_CHECKING = False
@@ -30,22 +30,28 @@ def listing(document: Mapping[str, Any], style: Style, quiet: bool = False) -> l
         state = _STATES.get(each["what"], "needs")
         glyph = pad(style.glyph(state), style.glyph_width)
         left = "  ".join(pad(cut(text, width), width) for text, width in zip(row, widths))
-        told = cut(row[4], max(8, style.width - 4 - style.glyph_width - cells(left)), style.mark("cut"))
+        room = style.width - 4 - style.glyph_width - cells(left)
+        told = row[4] if cells(row[4]) <= room else ""
         lines.append(f"{style.paint(glyph, state)} {style.plain(left)}  {style.plain(told)}".rstrip())
+        if not told:
+            indent = " " * (style.glyph_width + 3)
+            lines += [
+                indent + style.plain(part) for part in wrap(row[4], max(20, style.width - 1 - len(indent))) if part
+            ]
     return lines
 
 
 def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
     fault, bad = document["fault"], style.glyph("failure")
-    count = plural(document["length"], "entry", "entries")
+    entries = plural(document["length"], "entry", "entries")
     if fault is not None:
         said = f"the chain does not hold from line {fault['line']} (byte {fault['offset']}): {harmless(fault['why'])}"
         yield style.paint(style.plain(f"{bad} {said}"), "failure")
-        yield style.plain(f"  {count} before it hold; what follows cannot be trusted: {harmless(document['path'])}")
+        yield style.plain(f"  {entries} before it hold; what follows cannot be trusted: {harmless(document['path'])}")
     elif document["missing"]:
-        yield style.paint(
-            style.plain(f"{bad} {plural(len(document['missing']), 'vote')} of journals not in the chain"), "failure"
-        )
+        count = len(document["missing"])
+        said = f"{bad} {plural(count, 'vote')} of journals {'is' if count == 1 else 'are'} not in the chain"
+        yield style.paint(style.plain(said), "failure")
         for each in document["missing"]:
             vote = f"{harmless(each['by'])} at {harmless(each['gate'])} of run {each['run']}"
             yield style.plain(f"  {vote}: entry {each['hash'][:16]} was taken out")
@@ -62,7 +68,7 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
             if (number := document["counts"].get(what, 0))
         ]
         yield style.plain(
-            f"{style.paint(style.glyph('success'), 'success')} {count}, the chain holds"
+            f"{style.paint(style.glyph('success'), 'success')} {entries}, the chain holds"
             + "".join(f", {k}" for k in kinds)
         )
     for each in document["unread"]:

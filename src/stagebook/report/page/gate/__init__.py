@@ -38,13 +38,14 @@ def question(document: Mapping[str, Any], csrf: str = "", said: str | None = Non
     now = time.time_ns() // 1000 if now_us is None else now_us
     waited = span((now - instant_us(document["asked"])) / 1e6)
     icon, verdict = _WAITS, f"{document['gate']}: {document['prompt'] or 'may it go on?'}"
-    sub = f"waiting {waited}, no slot held; the link is for {document['person']} and counts once"
+    about = f"run {document['run'][:8]}, waiting {waited}"
+    sub = f"{about}, no slot held; the link is for {document['person']} and counts once"
     if said is not None:
         icon = _YES if said == "approved" else _NO
         verdict = f"{document['gate']} is {said} by {document['person']}"
         sub = "It is on record. This link does not count again."
     elif not csrf:
-        sub = f"waiting {waited}; this link was used"
+        sub = f"{about}; this link was used"
     body = [_form(document, csrf)] if csrf else []
     body = [*_cards(document), *body]
     return _page(verdict, icon, sub, "".join(body), f"{document['pipeline']}, run {document['run']}")
