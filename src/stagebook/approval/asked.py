@@ -109,6 +109,9 @@ def _told(records: Iterable[dict[str, Any]], gate: str) -> tuple[Question | None
             question, votes, answer = question_of(record, started_by), [], None
         elif event == "gate.vote" and question is not None and record.get("accepted"):
             votes.append(vote_of(record, question))
+            if record.get("decides"):  # where no engine holds the run, the answer comes with the next one
+                said = "approved" if record["approved"] else "rejected"
+                answer = {"approved": record["approved"], "reason": f"{said} by {record['by']}"}
         elif event == "gate.answered" and "approved" in record:
             answer = record
     return question, votes, answer

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 from stagebook.approval.judge import Refusal
-from stagebook.model.problem import StagebookError
+from stagebook.model.problem import InputError, StagebookError
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ ADDRESS = "127.0.0.1"
 NAMES = (ADDRESS, "localhost", "[::1]")
 HEAD_MAX = 32 << 10
 BODY_MAX = 16 << 10
-COMMENT_MAX = 4000  #: characters
+COMMENT_MAX = 1000  #: characters
 REQUEST_S = 10.0  #: from the first byte of a request to the last of the answer
 CONNECTIONS_MAX = 64
 LOOK_S = 0.1
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused("csrf", "the form is not of the page that was served; load the page again")
         decision, comment = fields.get("decision"), fields.get("comment", "").strip()
         if decision not in ("approve", "reject") or len(comment) > COMMENT_MAX:
-            raise _Refused("form", "a decision is approve or reject, and a comment has at most 4 000 characters", 400)
+            raise _Refused("form", "a decision is approve or reject, and a comment has at most 1 000 characters", 400)
         with self.server.deciding:
             if self.server.used is not None:
                 raise _Refused("used", "the link was used before")
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             raise  # the client is gone
         except StagebookError as error:
-            self._send(503, desk.plain("Not done", str(error)))
+            self._send(400 if isinstance(error, InputError) else 503, desk.plain("Not done", str(error)))
         except Exception as error:
             self.server.defect = error
             self._send(500, desk.plain("Not done", "this is a defect of Stagebook; the terminal says more"))

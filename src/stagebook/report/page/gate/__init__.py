@@ -147,7 +147,7 @@ def _form(document: Mapping[str, Any], csrf: str) -> str:
     default = f"; without an answer: {document['default']}" if document["default"] else ""
     return (
         f'<form method="post"><input type="hidden" name="csrf" value="{_text(csrf)}">'
-        '<label for="comment">Comment</label><textarea id="comment" name="comment" maxlength="4000"></textarea>'
+        '<label for="comment">Comment</label><textarea id="comment" name="comment" maxlength="1000"></textarea>'
         '<div class="answer"><button class="yes" name="decision" value="approve">Approve</button>'
         '<button class="no" name="decision" value="reject">Reject</button>'
         f"<p>{_text(until + default)}</p></div></form>"
