@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stagebook.approval.people import People, read
+from stagebook.approval.people import People, groups_of, read
 from stagebook.model.pipeline import Gate
+from stagebook.model.problem import InputError
 
 GATE = Gate(approvers=("ops", "zoe"), approvers_file="approvers.yaml")
 
@@ -90,3 +93,13 @@ def test_empty_groups_say_so(tmp_path: Path) -> None:
     (tmp_path / "approvers.yaml").write_text("ops: []\n")
     people = read(Gate(approvers=("ops",), approvers_file="approvers.yaml"), str(tmp_path))
     assert "has no members" in str(people.trouble)
+
+
+@given(st.binary(max_size=200) | st.text("ab:[]{},- \n'\"&*!<", max_size=60).map(str.encode))
+def test_bytes_of_any_kind_are_groups_or_an_error_with_a_place(data: bytes) -> None:
+    try:
+        groups = groups_of(data, "approvers.yaml")
+    except InputError as error:
+        assert error.problems[0].file == "approvers.yaml"
+    else:
+        assert all(isinstance(name, str) and name for names in groups.values() for name in names)

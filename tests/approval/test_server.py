@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Any, Iterator, Mapping
 from urllib.parse import urlencode
 
 import pytest
@@ -30,16 +30,22 @@ class Office:
         self.answer = Answer(decision=True)
         self.trouble: Exception | None = None
         self.over = threading.Event()
-        self.serving = True
+        self.ends_it = False  #: whether the trouble is to be raised where it is served
+        self.failed: list[Exception] = []
         self.desk = Desk(
             lambda token: None if token == TOKEN else Refusal("forged", "<b>no</b>"),
             lambda csrf, said: f"csrf={csrf} said={said}",
             lambda title, text: f"{title}: {text}",
             self.decide,
-            lambda refusal, where: self.refusals.append(refusal.code),
+            self.refused,
             "default-src 'none'",
         )
         self.server = Server(self.desk)
+
+    def refused(self, refusal: Refusal, where: Mapping[str, Any]) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.refusals.append(refusal.code)
 
     def decide(self, approved: bool, comment: str | None) -> Answer:
         if self.trouble is not None:
@@ -88,7 +94,7 @@ class Office:
 @contextmanager
 def open_office() -> Iterator[Office]:
     office = Office()
-    failed: list[Exception] = []
+    failed: list[Exception] = office.failed
 
     def serve() -> None:
         try:
@@ -104,7 +110,7 @@ def open_office() -> Iterator[Office]:
         office.over.set()
         thread.join(10)
         assert not thread.is_alive()
-    assert failed == [office.trouble] if isinstance(office.trouble, ZeroDivisionError) else failed == []
+    assert failed == ([office.trouble] if office.ends_it else [])
 
 
 @pytest.fixture
@@ -324,7 +330,13 @@ def test_trouble_is_said_and_the_link_stays_usable(office: Office) -> None:
 
 def test_a_defect_ends_it_and_is_raised_where_it_is_served() -> None:
     with open_office() as office:
-        office.trouble = ZeroDivisionError()
+        office.trouble, office.ends_it = ZeroDivisionError(), True
         code, answer = office.post()
         assert code == 500
         assert "defect" in answer
+
+
+def test_attempts_that_cannot_be_recorded_end_it() -> None:
+    with open_office() as office:
+        office.trouble, office.ends_it = SurroundingsError("the disk is full"), True
+        assert office.ask("GET", "/gate/forged")[0] == 403

@@ -260,6 +260,28 @@ def test_g24_after_the_file_was_edited_it_cannot_be_approved(link: Link, place: 
     assert refused(place) == ["edited", "artifacts"]
 
 
+def test_g24_where_the_list_of_approvers_cannot_be_trusted_nobody_counts(place: Place) -> None:
+    path = place.write("ops: [ann]\n", "approvers.yaml")
+    path.chmod(0o644)
+    waits(place, approvers=["ops"], **{"approvers-file": "approvers.yaml"})
+    link = Link(place, "--for", "ann", "--record-only")
+    for spoil, said in (
+        (lambda: path.chmod(0o666), "can be written by others; chmod go-w"),
+        (lambda: path.chmod(0o644) or path.write_text("ops: [ann\n"), "approvers.yaml:2: not valid YAML"),
+        (path.unlink, "No such file"),
+        (lambda: path.write_text("ops: [bob]\n"), "ann is no approver of ship"),
+    ):
+        spoil()
+        answer = link.post()
+        assert (answer.code, said in answer.html) == (409, True), (said, answer.html)
+    assert is_open(place)
+    path.write_text("ops: [ann]\n")
+    path.chmod(0o644)
+    assert link.post().code == 200
+    assert link.command.wait().code == 0
+    assert refused(place) == ["no-approvers"] * 3 + ["not-listed"]
+
+
 def test_refusals_without_end_do_not_fill_the_disk(place: Place) -> None:
     waits(place)
     link = Link(place, "--for", "ann", "--record-only")

@@ -87,7 +87,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, desk: Desk, port: int = 0) -> None:
         self.desk = desk
         self.used: Answer | None = None
-        self.defect: Exception | None = None  #: what a thread did not expect, for who serves
+        self.defect: Exception | None = None  #: what no thread can go on with, for who serves
         self.deciding = threading.Lock()
         self.csrf = os.urandom(24).hex()
         self._open: dict[socket.socket, float] = {}
@@ -226,9 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._check_host()
             act()
         except _Refused as refused:
-            if refused.refusal.code not in ("path", "form"):
-                desk.refused(refused.refusal, {"address": self.client_address[0], "method": self.command})
-            self._send(refused.status, desk.plain("Refused", refused.refusal.text))
+            self._refuse(refused)
         except OSError:
             raise  # the client is gone
         except StagebookError as error:
@@ -236,6 +234,16 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             self.server.defect = error
             self._send(500, desk.plain("Not done", "this is a defect of Stagebook; the terminal says more"))
+
+    def _refuse(self, refused: _Refused) -> None:
+        """What cannot be recorded ends it: nobody tries links unseen."""
+        desk = self.server.desk
+        if refused.refusal.code not in ("path", "form"):
+            try:
+                desk.refused(refused.refusal, {"address": self.client_address[0], "method": self.command})
+            except StagebookError as error:
+                self.server.defect = error
+        self._send(refused.status, desk.plain("Refused", refused.refusal.text))
 
     def _check_host(self) -> None:
         hosts = self.headers.get_all("Host") or []

@@ -28,6 +28,7 @@ stagebook gate-link last ship
 stagebook gate-link last ship --for ann --expires 4h"""
 
 EXPIRES = "1d"
+NAME_MAX = 100
 AUDITED_MAX = 100  #: refused attempts of one link that are recorded one by one
 
 
@@ -48,10 +49,12 @@ def execute(args: Namespace) -> int:
     from stagebook.approval.server import Server
     from stagebook.report.page import gate as pages
 
-    life_s = _life_s(args.expires or EXPIRES)
+    life_s, person = _life_s(args.expires or EXPIRES), getattr(args, "for")
+    if person is not None and not (0 < len(person) <= NAME_MAX and person.isprintable()):
+        raise usage_error("--for takes a name", f"letters that can be read, at most {NAME_MAX}")
     if not 0 <= args.port < 1 << 16:
         raise usage_error(f"--port {args.port} is none", "a port is a number up to 65535")
-    counter = Counter(place.run_directory(args, args.run), args.gate, getattr(args, "for"), life_s)
+    counter = Counter(place.run_directory(args, args.run), args.gate, person, life_s)
     try:
         server = Server(counter.desk(pages), args.port)
     except OSError as error:
@@ -93,7 +96,7 @@ class Counter:
         self.person = person or self.here.by
         standing = asked.standing(directory, gate)
         self.question = self._answerable(standing, gate)
-        ends = int(time.time()) + life_s
+        ends = int(time.time()) + life_s + 1
         if self.question.expires_us is not None:
             ends = min(ends, self.question.expires_us // 1_000_000)
         about = self.question

@@ -92,6 +92,8 @@ def _about(entry: Mapping[str, Any]) -> str:
         parts.append(f'"{entry["comment"]}"')
     if entry.get("decides"):
         parts.append("decided")
+    if entry["what"] == "link":
+        return harmless(f"for {entry.get('for')}, until {str(entry.get('expires'))[:19].replace('T', ' ')}")
     if entry.get("cut_bytes"):
         parts.append(f"{plural(entry['cut_bytes'], 'byte')} of a torn line cut")
     if (entry.get("from") or {}).get("via") == "link":
