@@ -100,6 +100,6 @@ def test_bytes_of_any_kind_are_groups_or_an_error_with_a_place(data: bytes) -> N
     try:
         groups = groups_of(data, "approvers.yaml")
     except InputError as error:
-        assert error.problems[0].file == "approvers.yaml"
-    else:
-        assert all(isinstance(name, str) and name for names in groups.values() for name in names)
+        places = [problem.file for problem in error.problems]
+        groups = {} if set(places) == {"approvers.yaml"} else {"": ("",)}
+    assert all(isinstance(name, str) and name for names in groups.values() for name in names)

@@ -8,77 +8,77 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Mapping
+    from typing import Any, Iterator, Mapping, Sequence
 
 _STATES = {"approved": "success", "rejected": "failure", "refused": "cancellation"}
+_COLUMN_MAX = 24
 
 
 def listing(document: Mapping[str, Any], style: Style, quiet: bool = False) -> list[str]:
-    lines = list(_verdict(document, style))
-    entries = document["entries"]
-    if quiet or not entries:
-        return lines
+    first, *others = _verdict(document, style)
+    word = "failure" if document["fault"] or document["missing"] or document["unread"] else "success"
+    glyph = f"{style.paint(style.glyph(word), word)} " if document["length"] or word == "failure" else ""
+    lines = [glyph + line if at == 0 else f"  {line}" for at, line in enumerate(_wrapped(first, style, 2))]
+    for text in others:
+        lines += [f"  {line}" for line in _wrapped(text, style, 2)]
+    if not quiet and document["entries"]:
+        lines += ["", *_rows(document["entries"], style)]
+    return lines
+
+
+def _wrapped(text: str, style: Style, indent: int) -> list[str]:
+    return wrap(style.plain(text), max(20, style.width - 1 - style.glyph_width - indent))
+
+
+def _rows(entries: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
     rows = []
     for each in entries:
         at = each["at"][:19].replace("T", " ")
         where = harmless(each.get("gate") or "–") + (f" of {each['run'][:8]}" if each.get("run") else "")
-        rows.append((at, each["what"], harmless(each.get("by") or "–"), where, _about(each)))
-    widths = [max(cells(row[column]) for row in rows) for column in range(4)]
-    widths[2:] = [min(width, 24) for width in widths[2:]]
-    lines.append("")
+        rows.append((at, each["what"], harmless(each.get("by") or "–"), where))
+    widths = [min(_COLUMN_MAX, max(cells(row[column]) for row in rows)) for column in range(4)]
+    indent = " " * (style.glyph_width + 3)
     for each, row in zip(entries, rows):
         state = _STATES.get(each["what"], "needs")
-        glyph = pad(style.glyph(state), style.glyph_width)
-        left = "  ".join(pad(cut(text, width), width) for text, width in zip(row, widths))
-        room = style.width - 4 - style.glyph_width - cells(left)
-        told = row[4] if cells(row[4]) <= room else ""
-        lines.append(f"{style.paint(glyph, state)} {style.plain(left)}  {style.plain(told)}".rstrip())
-        if not told:
-            indent = " " * (style.glyph_width + 3)
-            lines += [
-                indent + style.plain(part) for part in wrap(row[4], max(20, style.width - 1 - len(indent))) if part
-            ]
-    return lines
+        glyph = style.paint(pad(style.glyph(state), style.glyph_width), state)
+        left = style.plain("  ".join(pad(cut(text, width), width) for text, width in zip(row, widths)))
+        left = cut(left, style.width - 2 - style.glyph_width, style.mark("cut"))
+        told = style.plain(_about(each))
+        if cells(left) + cells(told) + style.glyph_width + 4 <= style.width:
+            yield f"{glyph} {left}  {told}".rstrip()
+        else:
+            yield f"{glyph} {left}".rstrip()
+            yield from (indent + part for part in _wrapped(told, style, 3))
 
 
 def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
-    fault, bad = document["fault"], style.glyph("failure")
+    """What there is to say before the entries, a text a line, the verdict first."""
+    fault, missing, unread = document["fault"], document["missing"], document["unread"]
     entries = plural(document["length"], "entry", "entries")
     if fault is not None:
-        said = f"the chain does not hold from line {fault['line']} (byte {fault['offset']}): {harmless(fault['why'])}"
-        yield style.paint(style.plain(f"{bad} {said}"), "failure")
-        yield style.plain(f"  {entries} before it hold; what follows cannot be trusted: {harmless(document['path'])}")
-    elif document["missing"]:
-        count = len(document["missing"])
-        said = f"{bad} {plural(count, 'vote')} of journals {'is' if count == 1 else 'are'} not in the chain"
-        yield style.paint(style.plain(said), "failure")
-        for each in document["missing"]:
+        yield f"the chain does not hold from line {fault['line']} (byte {fault['offset']}): {harmless(fault['why'])}"
+        yield f"{entries} before it hold; what follows cannot be trusted: {harmless(document['path'])}"
+    elif missing:
+        yield f"{plural(len(missing), 'vote')} of journals {'is' if len(missing) == 1 else 'are'} not in the chain"
+        for each in missing:
             vote = f"{harmless(each['by'])} at {harmless(each['gate'])} of run {each['run']}"
-            yield style.plain(f"  {vote}: entry {each['hash'][:16]} was taken out")
-    elif document["unread"]:
-        yield style.paint(
-            style.plain(f"{bad} {plural(len(document['unread']), 'journal')} cannot be compared"), "failure"
-        )
+            yield f"{vote}: entry {each['hash'][:16]} was taken out"
+    elif unread:
+        yield f"{plural(len(unread), 'journal')} cannot be compared"
     elif not document["length"]:
         yield "nothing was decided or refused yet"
     else:
-        kinds = [
-            f"{number} {what}"
-            for what in ("approved", "rejected", "refused")
-            if (number := document["counts"].get(what, 0))
-        ]
-        yield style.plain(
-            f"{style.paint(style.glyph('success'), 'success')} {entries}, the chain holds"
-            + "".join(f", {k}" for k in kinds)
-        )
-    for each in document["unread"]:
-        yield style.plain(f"  {harmless(each)}")
+        counts = document["counts"]
+        kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused") if what in counts]
+        yield ", ".join([entries, "the chain holds", *kinds])
+    yield from map(harmless, unread)
     if document["torn_bytes"]:
         torn = plural(document["torn_bytes"], "byte")
-        yield style.plain(f"  the last {torn} are a line that a crash has torn; the next entry says so and goes on")
-    if document["verified"] and fault is None and not document["missing"]:
+        yield f"the last {torn} are a line that a crash has torn; the next entry says so and goes on"
+    if document["verified"] and fault is None and not missing:
         votes, journals = plural(document["votes"], "vote"), plural(document["journals"], "journal")
-        yield style.plain(f"  {votes} in {journals}, each in the chain; last hash {(document['last'] or '–')[:16]}")
+        last = f"; last hash {document['last'][:16]}" if document["last"] else ""
+        yield f"{votes} in {journals}, each in the chain{last}"
 
 
 def _about(entry: Mapping[str, Any]) -> str:
