@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
+    "approve": ("approve", "say yes at a gate that waits for a person"),
+    "reject": ("reject", "say no at a gate that waits for a person"),
     "gate-link": ("gate_link", "serve a link that answers a gate once"),
     "audit": ("audit", "who decided at gates, and whether that record still holds"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
@@ -46,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: commands of the door that a later version brings
-LATER = ("init approve reject diagnose review import patch serve items notify wait env examples completion").split()
+LATER = "init diagnose review import patch serve items notify wait env examples completion".split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …

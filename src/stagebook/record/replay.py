@@ -26,6 +26,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     Judged,
     Leased,
     Refused,
@@ -238,6 +239,13 @@ def _cancel(record: Record, at: int, stage: int) -> Event:
     return CancelAsked(at, record["why"], stage if stage >= 0 else None)
 
 
+def _answered(record: Record, at: int, stage: int) -> Event:
+    """At a gate, or of a stage that is not safe to repeat."""
+    if "approved" in record:
+        return GateAnswered(at, stage, record["approved"], record.get("reason"))
+    return RerunAnswered(at, stage, record["rerun"])
+
+
 _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "run.started": lambda record, at, stage: Began(at),
     "run.resumed": lambda record, at, stage: _resumed(record, at),
@@ -252,5 +260,5 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "machine.short": lambda record, at, stage: Shortage(
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
-    "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
+    "gate.answered": _answered,
 }
