@@ -44,7 +44,7 @@ def test_a_token_holds_for_its_link_until_it_expires() -> None:
         ({"artifacts": "others"}, "other-link"),
         ({"expires": SOON + 1}, "other-link"),
     ],
-    ids=str,
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else value,
 )
 def test_g24_a_token_of_another_link_does_not_hold(changes: dict[str, str], expected: str) -> None:
     assert code(token(LINK._replace(**changes), KEY)) == expected  # type: ignore[arg-type]
