@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.door.place import Done, Place
+from tests.door.place import Done, Place, noted
 
 from stagebook.approval import audit
 from stagebook.approval.audit import Entry
@@ -178,3 +178,30 @@ def test_a_narrow_terminal_and_ascii_get_lines_that_fit(place: Place) -> None:
     done = place.run("audit", "--ascii", env={"COLUMNS": "60"})
     assert done.out.isascii()
     assert max(map(len, done.out.splitlines())) < 60
+
+
+# Votes that are given for real --------------------------------------------------------------------------------------
+
+
+def test_g24_what_cannot_be_recorded_does_not_count_and_what_did_not_count_is_told(
+    place: Place, tmp_path: Path
+) -> None:
+    place.pipeline({"ship": {"gate": {"quorum": 2}}, "deploy": {"run": noted(), "needs": "ship"}})
+    assert place.run("run", "--no-wait", "--quiet").code == 3
+    path(place).symlink_to(tmp_path / "elsewhere")
+    assert place.run("approve", "last", "ship").code == 4
+    path(place).unlink()
+    full = place.run("approve", "last", "ship", env={"STAGEBOOK_FAULT": "audit.append:1:ENOSPC"})
+    assert (full.code, "No space left" in full.err) == (4, True)
+    killed = place.run("approve", "last", "ship", env={"STAGEBOOK_FAULT": "journal.append:1:KILL"})
+    assert killed.code == -9
+    assert place.show()["stages"][0]["gate"]["approvals"] == []
+    done = verified(place)
+    assert (done.code, "is in no journal, so it did not count" in " ".join(done.out.split())) == (0, True)
+    assert place.run("approve", "last", "ship").code == 0
+    assert place.run("approve", "last", "ship").code == 2, "the same person"
+    document = place.run("audit", "--verify", "--json").json
+    assert [entry["what"] for entry in document["entries"]] == ["approved", "approved", "refused"]
+    assert [vote["hash"] for vote in document["uncounted"]] == [document["entries"][0]["hash"]]
+    assert (document["votes"], document["missing"]) == (1, [])
+    assert (place.began(), (tmp_path / "elsewhere").exists()) == ([], False)

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import threading
+from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from tests.door import waiting
 from tests.door.browser import chromium
 from tests.door.place import Command, Document, Place, noted, outcomes
 
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
 FORM = "application/x-www-form-urlencoded"
 GATE: dict[str, Any] = {"prompt": "Ship <it>?", "approvers": ["ann", "bob"]}
 
@@ -117,6 +119,8 @@ def test_r018_the_page_shows_what_is_asked_and_its_answer_goes_on_with_the_run(p
     assert (approved["what"], approved["by"], approved["decides"]) == ("approved", "ann", True)
     assert approved["from"]["via"] == "link"
     assert (approved["from"]["link"], approved["from"]["made_by"]) == (made["link"], getpass.getuser())
+    explained = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", REFERENCE.read_text()))))
+    assert {*link.told, *made, *approved, *approved["from"]} - explained == set()
     token = link.path.rpartition("/")[2]
     kept = [path for path in (place.folder / ".stagebook").rglob("*") if path.is_file()]
     assert not [path for path in kept if token.encode() in path.read_bytes()], "a link is a secret"

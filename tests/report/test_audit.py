@@ -34,10 +34,13 @@ ENTRIES = [
 WELL: dict[str, Any] = {
     "path": "/x/.stagebook/audit.jsonl", "holds": True, "length": 7, "fault": None, "torn_bytes": 0,
     "counts": {"link": 1, "refused": 2, "approved": 2, "rejected": 1, "repaired": 1}, "last": ENTRIES[-1]["hash"],
-    "verified": True, "journals": 12, "votes": 3, "missing": [], "unread": [], "entries": ENTRIES,
+    "verified": True, "journals": 12, "votes": 3, "missing": [], "uncounted": [], "unread": [], "entries": ENTRIES,
 }  # fmt: skip
 FAULT = {**WELL, "holds": False, "fault": {"line": 8, "offset": 3021, "why": "its number is 9"}}
 MISSING = {**WELL, "holds": False, "missing": [{"run": RUN, "gate": "ship", "by": "ops-2", "hash": "ab" * 32}]}
+
+
+OTHERS = {"torn_bytes": 12, "unread": ["/x/j: broken"], "uncounted": MISSING["missing"]}
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -57,9 +60,7 @@ def test_with_ascii_only() -> None:
 def test_what_does_not_hold_comes_first() -> None:
     style = Style(color=True)
     lines = [*listing(FAULT, style, True), "", *listing(MISSING, style, True), ""]
-    golden.check(
-        "audit-faults", [*lines, *listing({**WELL, "torn_bytes": 12, "unread": ["/x/j: broken"]}, style, True)]
-    )
+    golden.check("audit-faults", [*lines, *listing({**WELL, **OTHERS}, style, True)])
 
 
 def test_what_gate_link_says() -> None:

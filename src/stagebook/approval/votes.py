@@ -24,25 +24,25 @@ class Kept(NamedTuple):
 
 
 class Journals(NamedTuple):
-    """What was found: the votes, how many journals were read, and those that could not be, with why."""
+    """What was found: the votes, the runs whose journals were read, and journals that could not be, with why."""
 
     votes: list[Kept]
-    read: int
+    runs: list[str]
     unread: list[str]
 
 
 def of_runs(state: str, only: Container[str] | None = None) -> Journals:
     """The votes in the journals of a state directory, oldest run first; `only`: of these runs."""
     votes: list[Kept] = []
+    read: list[str] = []
     unread: list[str] = []
-    read = 0
     for run in reversed(runs.ids(state)):
         if only is not None and run not in only:
             continue
         path = journal_path(run_directory(state, run))
         try:
             votes += _votes(run, path)
-            read += 1
+            read.append(run)
         except FileNotFoundError:
             continue  # a directory of a run that never began
         except NotADirectoryError:

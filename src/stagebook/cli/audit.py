@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stagebook.approval.audit import Chain
+    from stagebook.approval.votes import Journals
 
 EXAMPLE = """
 stagebook audit
@@ -33,7 +34,7 @@ def execute(args: Namespace) -> int:
 
     state = place.state_directory(args)
     # Journals first: a vote that comes meanwhile is in the chain before it is in its journal.
-    found = votes.of_runs(state) if args.verify else votes.Journals([], 0, [])
+    found = votes.of_runs(state) if args.verify else votes.Journals([], [], [])
     chain = audit.read(state)
     lacking = set() if chain.fault else set(audit.missing(chain, [vote.audit for vote in found.votes]))
     entries = chain.entries if args.run is None else _of_run(state, chain, args.run)
@@ -46,13 +47,14 @@ def execute(args: Namespace) -> int:
         "torn_bytes": chain.torn_bytes,
         "last": chain.entries[-1]["hash"] if chain.entries else None,
         "verified": args.verify,
-        "journals": found.read,
+        "journals": len(found.runs),
         "votes": len(found.votes),
         "missing": [
             {"run": vote.run, "gate": vote.gate, "by": vote.by, "hash": vote.audit}
             for vote in found.votes
             if vote.audit in lacking
         ],
+        "uncounted": _uncounted(state, chain, found),
         "unread": found.unread,
         "entries": entries,
     }
@@ -64,6 +66,25 @@ def execute(args: Namespace) -> int:
 
         output.say(report.listing(document, output.style_for(sys.stdout, args), args.quiet))
     return OK if is_well else FAILED
+
+
+def _uncounted(state: str, chain: Chain, found: Journals) -> list[dict[str, Any]]:
+    """Votes in the chain that no journal has: whoever gave them was ended before they counted."""
+    from stagebook.approval import votes
+
+    kept = {vote.audit for vote in found.votes}
+    left = [
+        entry
+        for entry in chain.entries
+        if entry["what"] in ("approved", "rejected") and entry.get("run") in found.runs and entry["hash"] not in kept
+    ]
+    if left:  # one that is in the chain may have come to its journal since
+        kept = {vote.audit for vote in votes.of_runs(state, {entry["run"] for entry in left}).votes}
+    return [
+        {"run": entry["run"], "gate": entry.get("gate"), "by": entry.get("by"), "hash": entry["hash"]}
+        for entry in left
+        if entry["hash"] not in kept
+    ]
 
 
 def _counts(entries: list[dict[str, Any]]) -> dict[str, int]:

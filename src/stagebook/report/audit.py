@@ -72,6 +72,9 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
         kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused") if what in counts]
         yield ", ".join([entries, "the chain holds", *kinds])
     yield from map(harmless, unread)
+    for each in document["uncounted"]:
+        vote = f"{harmless(each['by'] or '–')} at {harmless(each['gate'] or '–')} of run {each['run']}"
+        yield f"{vote}: entry {each['hash'][:16]} is in no journal, so it did not count: its command was ended before"
     if document["torn_bytes"]:
         torn = plural(document["torn_bytes"], "byte")
         yield f"the last {torn} are a line that a crash has torn; the next entry says so and goes on"
