@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,24 @@ def test_whatever_is_said_is_one_line_of_limited_length_that_holds(
     assert data.count(b"\n") == 2
     assert len(data) < 2 * audit.LINE_MAX
     assert json.loads(data.splitlines()[0])["by"][:900] == by[:900]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]", b"7", b'{"v":1}', b'{"v":2,"n":1}', b'{"v":1,"n":"1","at":"","what":"","previous":""}',
+        b'{"v":1,"n":1,"at":"","what":"","run":7,"previous":""}',
+        b'{"v":1,"n":1,"at":"","what":"","from":[],"previous":""}', b"[" * 5000,
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_line_with_a_right_hash_that_is_no_entry_is_a_fault(body: bytes, tmp_path: Path) -> None:
+    body = body.replace(b'"previous":""', b'"previous":"%b"' % audit.FIRST.encode())[:-1]
+    (tmp_path / audit.NAME).write_bytes(
+        b'%b,"hash":"%b"}\n' % (body, blake2b(body, digest_size=32).hexdigest().encode())
+    )
+    fault = audit.read(str(tmp_path)).fault
+    assert fault is not None
+    assert (fault.line, fault.why.startswith("it is")) == (1, True)
+    audit.append(str(tmp_path), Entry("approved", "ann"))
+    assert audit.read(str(tmp_path)).fault == fault, "it goes on, and the fault stays where it was"

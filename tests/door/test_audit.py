@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 from tests.door.place import Done, Place, noted
@@ -20,10 +21,24 @@ def path(place: Place) -> Path:
     return place.folder / ".stagebook" / "audit.jsonl"
 
 
-def decided(place: Place) -> str:
-    """A run that is over, two votes and a refusal in the chain, the votes in its journal too; its id."""
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Iterator[Path]:
+    """The state directory of a run that is over."""
+    place = Place(tmp_path_factory.mktemp("before") / "place", stagebook)
     place.pipeline({"build": "true"})
     assert place.run("run", "--quiet").code == 0
+    yield place.folder / ".stagebook"
+    place.close()
+
+
+@pytest.fixture
+def place(place: Place, before: Path) -> Place:
+    shutil.copytree(before, place.folder / ".stagebook", symlinks=True)
+    return place
+
+
+def decided(place: Place) -> str:
+    """Two votes and a refusal of a run that is over, in the chain and in its journal; the run's id."""
     run = place.run_ids()[-1]
     for by, what, more in (
         ("eve", "refused", {"code": "not-listed", "reason": "eve is no approver of ship; asked are ops"}),
@@ -48,7 +63,6 @@ def vote(place: Place, run: str, by: str, hash_: str) -> None:
 
 
 def test_nothing_was_decided_yet(place: Place) -> None:
-    place.pipeline({"build": "true"})
     for words in (["audit"], ["audit", "--verify"]):
         done = place.run(*words)
         assert (done.code, done.out.splitlines()[0]) == (0, "nothing was decided or refused yet")

@@ -43,6 +43,7 @@ TEXT_MAX = 1000  #: characters of one text
 _ORIGIN_MAX, _NAME_MAX, _ORIGIN_TEXT_MAX = 10, 40, 200
 PATIENCE_S = 5.0
 _PAUSE_S = 0.002
+_TEXTS = ("by", "run", "gate", "digest", "code", "reason", "comment")  #: members of an entry that may be left out
 _SEAL = b',"hash":"'
 _SEAL_LENGTH = len(_SEAL) + 64 + 2
 
@@ -176,7 +177,7 @@ def missing(chain: Chain, hashes: Iterable[str]) -> list[str]:
 
 def _line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
     body: dict[str, Any] = {"v": VERSION, "n": number, "at": stamp(time.time_ns() // 1000), "what": entry.what}
-    for name in ("by", "run", "gate", "digest", "code", "reason", "comment"):
+    for name in _TEXTS:
         value = getattr(entry, name)
         if value is not None:
             body[name] = _short(value)
@@ -210,9 +211,14 @@ def _decoded(line: bytes) -> dict[str, Any]:
         entry = json.loads(whole)
         if entry["v"] != VERSION:
             raise _Broken(f"it is of version {entry['v']}; this Stagebook reads {VERSION}")
-        entry["n"], entry["previous"], entry["at"], entry["what"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise error if isinstance(error, _Broken) else _Broken("it is no entry") from None
+        is_sound = type(entry["n"]) is int and all(type(entry[name]) is str for name in ("at", "what", "previous"))
+        is_sound = is_sound and all(type(entry.get(name, "")) is str for name in _TEXTS)
+        if not is_sound or type(entry.get("from", {})) is not dict:
+            raise ValueError
+    except _Broken:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _Broken("it is no entry") from None
     return dict(entry)
 
 

@@ -27,15 +27,15 @@ def listing(document: Mapping[str, Any], style: Style, quiet: bool = False) -> l
 
 
 def _wrapped(text: str, style: Style, indent: int) -> list[str]:
-    return wrap(style.plain(text), max(20, style.width - 1 - style.glyph_width - indent))
+    return wrap(style.plain(harmless(text)), max(20, style.width - 1 - style.glyph_width - indent))
 
 
 def _rows(entries: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
     rows = []
     for each in entries:
         at = each["at"][:19].replace("T", " ")
-        where = harmless(each.get("gate") or "–") + (f" of {each['run'][:8]}" if each.get("run") else "")
-        rows.append((at, each["what"], harmless(each.get("by") or "–"), where))
+        where = (each.get("gate") or "–") + (f" of {each['run'][:8]}" if each.get("run") else "")
+        rows.append([harmless(text) for text in (at, each["what"], each.get("by") or "–", where)])
     widths = [min(_COLUMN_MAX, max(cells(row[column]) for row in rows)) for column in range(4)]
     indent = " " * (style.glyph_width + 3)
     for each, row in zip(entries, rows):
@@ -43,7 +43,7 @@ def _rows(entries: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
         glyph = style.paint(pad(style.glyph(state), style.glyph_width), state)
         left = style.plain("  ".join(pad(cut(text, width), width) for text, width in zip(row, widths)))
         left = cut(left, style.width - 2 - style.glyph_width, style.mark("cut"))
-        told = style.plain(_about(each))
+        told = style.plain(harmless(_about(each)))
         if cells(left) + cells(told) + style.glyph_width + 4 <= style.width:
             yield f"{glyph} {left}  {told}".rstrip()
         else:
@@ -56,12 +56,12 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
     fault, missing, unread = document["fault"], document["missing"], document["unread"]
     entries = plural(document["length"], "entry", "entries")
     if fault is not None:
-        yield f"the chain does not hold from line {fault['line']} (byte {fault['offset']}): {harmless(fault['why'])}"
-        yield f"{entries} before it hold; what follows cannot be trusted: {harmless(document['path'])}"
+        yield f"the chain does not hold from line {fault['line']} (byte {fault['offset']}): {fault['why']}"
+        yield f"{entries} before it hold; what follows cannot be trusted: {document['path']}"
     elif missing:
         yield f"{plural(len(missing), 'vote')} of journals {'is' if len(missing) == 1 else 'are'} not in the chain"
         for each in missing:
-            vote = f"{harmless(each['by'])} at {harmless(each['gate'])} of run {each['run']}"
+            vote = f"{each['by']} at {each['gate']} of run {each['run']}"
             yield f"{vote}: entry {each['hash'][:16]} was taken out"
     elif unread:
         yield f"{plural(len(unread), 'journal')} cannot be compared"
@@ -71,9 +71,9 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
         counts = document["counts"]
         kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused") if what in counts]
         yield ", ".join([entries, "the chain holds", *kinds])
-    yield from map(harmless, unread)
+    yield from unread
     for each in document["uncounted"]:
-        vote = f"{harmless(each['by'] or '–')} at {harmless(each['gate'] or '–')} of run {each['run']}"
+        vote = f"{each['by'] or '–'} at {each['gate'] or '–'} of run {each['run']}"
         yield f"{vote}: entry {each['hash'][:16]} is in no journal, so it did not count: its command was ended before"
     if document["torn_bytes"]:
         torn = plural(document["torn_bytes"], "byte")
@@ -96,9 +96,9 @@ def _about(entry: Mapping[str, Any]) -> str:
     if entry.get("decides"):
         parts.append("decided")
     if entry["what"] == "link":
-        return harmless(f"for {entry.get('for')}, until {str(entry.get('expires'))[:19].replace('T', ' ')}")
+        return f"for {entry.get('for')}, until {str(entry.get('expires'))[:19].replace('T', ' ')}"
     if entry.get("cut_bytes"):
         parts.append(f"{plural(entry['cut_bytes'], 'byte')} of a torn line cut")
     if (entry.get("from") or {}).get("via") == "link":
         parts.append("by link")
-    return harmless(", ".join(parts))
+    return ", ".join(parts)
