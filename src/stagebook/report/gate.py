@@ -34,6 +34,8 @@ def card(stage: Stage, style: Style, short: str, now_us: int, look: str = "") ->
     lines += _entry("passed", _spread(style.plain(passed), approvals(gate), style.width - 1 - _INDENT))
     command = f"{short} {quoted(stage['stage'])}{look}"
     yes, no = f'stagebook approve {command} --comment "…"', f"stagebook reject {command}"
+    if cells(yes) > style.width - 1 - _INDENT:
+        yes = f"stagebook approve {command}"
     last = _spread(style.plain(no), until(gate, now_us), style.width - 1 - _INDENT)
     lines += _entry("answer", [*wrap(style.plain(yes), style.width - 1 - _INDENT), *last])
     return lines
