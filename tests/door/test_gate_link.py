@@ -16,6 +16,7 @@ import pytest
 from tests.door import waiting
 from tests.door.browser import chromium
 from tests.door.place import Command, Document, Place, noted, outcomes
+from tests.door.terminal import Terminal
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
 FORM = "application/x-www-form-urlencoded"
@@ -169,6 +170,22 @@ def test_a_decision_elsewhere_ends_the_link(place: Place) -> None:
     done = link.command.wait()
     assert done.code == 0
     assert "the link no longer holds" in done.err
+
+
+def test_on_a_terminal_an_approver_sees_what_it_is_about_and_is_asked_once(place: Place) -> None:
+    waits(place, approvers=[])
+    with Terminal(place, "reject", "last", "ship") as terminal:
+        waiting.until(lambda: "reject? [y/N]" in terminal.text(), "the question")
+        for said in ("‖ ship: Ship <it>?", "dist/app", "passed   build", "approvals 0 of 1", "the pipeline file is"):
+            assert said in terminal.text()
+        terminal.type(b"\n")
+        assert terminal.wait() == 1
+    assert (entries(place), is_open(place)) == ([], True)
+    with Terminal(place, "approve", "last", "ship") as terminal:
+        waiting.until(lambda: "approve? [y/N]" in terminal.text(), "the question")
+        terminal.type(b"y\n")
+        assert terminal.wait() == 0
+    assert place.began() == ["deploy"]
 
 
 def test_in_a_real_browser_without_any_script(place: Place) -> None:
