@@ -389,9 +389,6 @@ class Onlooker:
                 ]
                 assert not waits, f"{call}: {waits} come before"
             begun.add(item)
-        for at_slot in [(*key, slot)]:
-            if not any(one.ordered for one in self._steps(stage)):
-                assert len(self.in_queue.get(at_slot, ())) <= planned.batch + 6
         self.calls[*key, slot] = call
         self.began[call] = self.now
         self._take(planned.demand, 1)
