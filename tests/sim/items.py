@@ -239,7 +239,7 @@ class Onlooker:
             if delays:
                 self.due[key] = self.now + delays[min(attempt, len(delays)) - 1]
 
-    def decisions(self, decisions: list[Decision], machine: Machine, calm: bool) -> None:
+    def decisions(self, decisions: list[Decision], machine: Machine) -> None:
         for decision in decisions:
             self._decision(decision)
         for (stage, step, slot), done in self.in_queue.items():
@@ -503,7 +503,7 @@ class Drive:
         for event in batch:
             self.onlooker.event(event)
         self.machine.check()
-        self.onlooker.decisions(said, self.machine, self.calm)
+        self.onlooker.decisions(said, self.machine)
         for decision in said:
             self._obey(decision)
         if self.has("stale_timer", 0.1) and self.timers:
