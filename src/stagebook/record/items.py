@@ -158,6 +158,18 @@ class ItemBook:
         for book, count in zip(self.steps, most):
             book.queue_max = max(book.queue_max, count)
 
+    def cpu_s(self) -> float:
+        return sum(book.cpu_us for book in self.steps) / 1e6
+
+    def begun_again(self, is_stopping: bool) -> None:
+        """Another attempt of the stage begins: what stopped the one before is tried again, what was asked for counts
+        no more."""
+        if is_stopping:
+            self.failed = 0
+            self.failures = []
+            for book in self.steps:
+                book.failed = 0
+
     def item_failed(self, failed: FailedItem) -> None:
         """It is not tried again."""
         self.failed += 1

@@ -99,6 +99,10 @@ class Kept:
             os.fdatasync(self._fd)
             self._is_dirty = False
 
+    def seen(self) -> dict[str, str]:
+        """Files that a watch has had, by name, with the keys of what they held: they are not had again as they are."""
+        return {os.path.basename(value): key for _, value, key in read_names(self.folder) if key is not None}
+
     def directory(self, number: int) -> str:
         """That of an item, made if it is not there. Raises OSError."""
         path = f"{self.folder}/{number}"

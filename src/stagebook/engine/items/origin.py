@@ -38,7 +38,7 @@ class NoSource(Exception):
 class Origin(NamedTuple):
     """What is read. `kind` and `text` are those of the pipeline's `Items`; `root` is the stage's directory, `log` what
     the named stage has printed, `listed` where the files of a glob are listed once for all, `after` the position from
-    which to go on, `seen` what a watch has had before, by name."""
+    which to go on, `seen` the keys (hex) of what a watch has had before, by name."""
 
     kind: str
     text: str

@@ -40,12 +40,15 @@ def watch(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
             if name == origin.until or name.startswith(".") or not _is_file(path) or is_written(path):
                 continue
             content = content_of(path)
-            if content is None or seen.get(name) == content.hex():
-                continue  # it is gone again, or closed by a second writer that changed nothing
-            seen[name] = content.hex()
-            position += 1
+            if content is None:
+                continue  # it is gone again
             text = f"{origin.text}/{name}"
-            yield One(position, text, key_of(origin, text, content))
+            key = key_of(origin, text, content)
+            if seen.get(name) == key.hex():
+                continue  # closed by a second writer that changed nothing
+            seen[name] = key.hex()
+            position += 1
+            yield One(position, text, key)
         if is_over:
             return
         arrivals = _arrivals(fd, folder, origin.text)
