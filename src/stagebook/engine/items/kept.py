@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 FOLDER = "items"
 NAMES = "names.jsonl"
-OUTPUTS_MAX = 1 << 20  #: of what a step says of itself so much is read
+SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
 
 class Item:
     """One that is on its way. `outputs` is what its steps have said of themselves so far, None: it is not read yet."""
 
-    __slots__ = ("has_directory", "key", "outputs", "text", "us", "value")
+    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "us", "value")
 
     def __init__(self, value: Any, key: bytes | None, us: int) -> None:
         self.value = value
@@ -32,6 +32,7 @@ class Item:
         self.key = key
         self.us = us  #: when it came
         self.has_directory = False
+        self.is_written = False  #: some step has a file of what it said
         self.outputs: dict[str, str] | None = {}
 
 
@@ -63,6 +64,7 @@ class Kept:
         self.known = known
         self.items: dict[int, Item] = {}
         self._steps = range(steps)
+        self._spare: list[str] = []
         path = os.path.join(self.folder, NAMES)
         if oldest is not None:
             for number, value, key in read_names(self.folder, oldest):
@@ -109,9 +111,14 @@ class Kept:
         item = self.items[number]
         if not item.has_directory:
             try:
-                os.mkdir(path, 0o700)
+                if self._spare:
+                    os.rename(self._spare.pop(), path)
+                else:
+                    os.mkdir(path, 0o700)
             except FileExistsError:
                 pass
+            except FileNotFoundError:
+                os.mkdir(path, 0o700)
             item.has_directory = True
         return path
 
@@ -133,7 +140,9 @@ class Kept:
         item = self.items[number]
         if item.outputs is not None:
             item.outputs.update(outputs)
-        if outputs and not is_written:
+        item.is_written = item.is_written or is_written
+        if outputs and not is_written and step + 1 < len(self._steps):
+            item.is_written = True
             with open(self.output(number, step), "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write("".join(f"{name}={value}\n" for name, value in outputs.items()))
 
@@ -142,25 +151,39 @@ class Kept:
         item = self.items.pop(number, None)
         if item is None:
             return None
-        if item.outputs is None or item.outputs or not is_well:
+        if item.outputs is None or item.is_written:
             for step in self._steps:
                 try:
                     os.unlink(self.output(number, step))
                 except FileNotFoundError:
                     pass
         if is_well:
-            path = f"{self.folder}/{number}"
-            try:
-                os.rmdir(path)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                from stagebook.isolate.workspace import remove
-
-                remove(path)
+            self._remove(f"{self.folder}/{number}")
         return item
 
+    def _remove(self, path: str) -> None:
+        try:
+            is_empty = not os.listdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            is_empty = False
+        if is_empty and len(self._spare) < SPARE_MAX:
+            self._spare.append(path)
+        elif is_empty:
+            os.rmdir(path)
+        else:
+            from stagebook.isolate.workspace import remove
+
+            remove(path)
+
     def close(self) -> None:
+        for path in self._spare:
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass  # whoever put something there after the end of an item may keep it
+        self._spare = []
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

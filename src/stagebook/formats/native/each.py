@@ -91,7 +91,7 @@ def _step(check: Checker, draft: Draft, named: Any, node: Node, setting: Setting
     if len(entries) != 1:
         check.error(node[1], "each", f"{check.subject}: an entry of `steps` holds one step, as `- fetch: COMMAND`")
         return None
-    (name, (place, held)), = entries.items()
+    ((name, (place, held)),) = entries.items()
     if not is_nameable(name) or "[" in name or "]" in name or name.isspace():
         check.error(place, "name", f"{check.subject}: '{shorten(name)}' is no name for a step")
         return None
