@@ -86,9 +86,10 @@ class Account:
         if waited is None:
             ready_us = us
         text = "null" if waited is None else quote(waited)
+        named = "null" if log is None else quote(log)
         self.writer.add(
             "stage.started", us, self._names[index], number,
-            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{"null" if log is None else quote(log)}',
+            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{named}',
         )  # fmt: skip
         self._later(us, self._story.started, (index, number, us, ready_us, waited, log))
         self._later(us, self.watcher.started, (self._plan.stages[index].id, number, us, max(0, us - ready_us), waited))

@@ -23,8 +23,8 @@ class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
     __slots__ = (
-        "around", "began", "capture", "delay_ns", "force_at", "is_call", "is_logged", "left", "log", "look_at", "mask", "name",
-        "number",
+        "around", "began", "capture", "delay_ns", "force_at", "is_call", "is_logged", "left", "log", "look_at",
+        "mask", "name", "number",
         "rusage", "size", "stage", "started_us", "status", "tree", "why",
     )  # fmt: skip
 

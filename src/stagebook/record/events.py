@@ -159,7 +159,7 @@ EVENTS: dict[str, Event] = {
             "calls": Key(
                 "calls",
                 "of each the number of the step and of the slot from 0, the items as `17-19,42`, its time and CPU time "
-                "in ms, and of items that went wrong number, outcome, exit and reason",
+                "in µs, and of items that went wrong number, outcome, exit and reason",
             ),
             "queue_max": Key("array", "the most that were queued before each step so far", False),
         },

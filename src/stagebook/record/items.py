@@ -1,7 +1,7 @@
 """What became of the items of a stage, as its lines tell it: counts and sums, of which no number grows with the items.
 
 Written by the engine as it goes, and by whoever reads a journal. Times are whole microseconds since the run began. In a
-line of a journal a call is a row, `[step, slot, items, wall_ms, cpu_ms, bad]`, items as `17-19,42` in the order in
+line of a journal a call is a row, `[step, slot, items, wall_us, cpu_us, bad]`, items as `17-19,42` in the order in
 which the call had them and `bad` (left out where there is none) rows of number, outcome, exit and reason.
 """
 
@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
     def row(self) -> list[Any]:
         """As a line has it."""
-        made = [self.step, self.slot, spans(self.items), self.wall_us // 1000, self.cpu_us // 1000]
+        made = [self.step, self.slot, spans(self.items), self.wall_us, self.cpu_us]
         return [*made, [list(each) for each in self.bad]] if self.bad else made
 
 
@@ -50,9 +50,9 @@ class FailedItem(NamedTuple):
 
 def call_of(row: Sequence[Any]) -> Call:
     """The inverse of `Call.row`. ValueError, TypeError or IndexError where it is none."""
-    step, slot, items, wall_ms, cpu_ms, *more = row
+    step, slot, items, wall_us, cpu_us, *more = row
     bad = tuple(Bad(*each) for each in more[0]) if more else ()
-    return Call(step, slot, numbers(items), wall_ms * 1000, cpu_ms * 1000, bad)
+    return Call(step, slot, numbers(items), wall_us, cpu_us, bad)
 
 
 def spans(items: Iterable[int]) -> str:

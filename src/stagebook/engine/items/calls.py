@@ -18,8 +18,8 @@ from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
 from stagebook.engine.items.kept import Kept, said_in
 from stagebook.engine.items.worker import GROWN_BYTES, Worker
-from stagebook.engine.spawn import CannotStart
 from stagebook.engine.spawn import Call as Handed
+from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage, Step, Timeouts
 from stagebook.record.items import Bad, Call

@@ -340,7 +340,7 @@ class Streams:
         assert stage.each is not None
         given = os.environ
         env = {**self._pipeline.env, **stage.env}
-        made = [
+        made: list[object] = [
             self._pipeline.file, stage.id, stage.dir, stage.shell, dict(stage.cell or {}), sorted(env.items()),
             sorted((name, given.get(name)) for name in stage.env_inputs), sorted(self._params.items()),
             sorted(stage.env_from.items()), sorted(stage.secrets),

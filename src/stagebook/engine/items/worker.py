@@ -108,7 +108,7 @@ class Worker:
             for line in lines:
                 self._take(line, made)
             if len(self._data) > LINE_MAX:
-                self.trouble = self.trouble or "its worker answered with a line of more than 1 MiB"
+                self.trouble = "its worker answered with a line of more than 1 MiB"
             if len(data) < _CHUNK:
                 break
         return made

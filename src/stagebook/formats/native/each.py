@@ -1,4 +1,4 @@
-"""What works through items to the model's `Each`: where items come from, and the steps. Other stages are not known here.
+"""What works through items to the model's `Each`: where items come from, and the steps. Knows no other stage.
 
 An `each` holds nothing by itself: its items do. So what is reserved, tried again or timed for an item stands at a step,
 and what the file's `defaults` say of that goes to the steps that do not say it themselves.
@@ -150,7 +150,7 @@ def _env(check: Checker, node: Node, env: Mapping[str, Any], setting: Setting) -
 def _attempt_ms(timeout: Any) -> int | None:
     if timeout is None or type(timeout) is int:
         return timeout
-    return timeout.get("attempt") if type(timeout) is dict else timeout.attempt_ms  # type: ignore[no-any-return]
+    return timeout.get("attempt") if type(timeout) is dict else timeout.attempt_ms
 
 
 def _distinct(check: Checker, steps: Any, subject: str) -> None:
