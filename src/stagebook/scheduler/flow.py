@@ -146,6 +146,8 @@ class Flow(Course):
             if is_going:
                 self._go_on(stage, stream)
                 continue
+            if state == RUNNING:
+                self._arm_items(stage, stream)
             first = self._line.steps_of[stage]
             for step in range(len(stream.lanes)):
                 self._line.want(first + step, 0)
@@ -166,13 +168,16 @@ class Flow(Course):
         more = stream.wants()
         if more:
             self._out.append(record(WantItems, (stage, more)))
-        if stream.soonest >= 0:
-            if not stream.timer or stream.soonest < stream.timer_at:
-                stream.timer_at = stream.soonest
-                stream.timer = self._set_timer(f"items:{stage}", stream.soonest - now)
-            stream.soonest = -1
+        self._arm_items(stage, stream)
         if not (is_any or stream.asked or stream.timer or stream.calls):
             raise DefectError("no item can move and more are on their way: this is a bug in the scheduler")
+
+    def _arm_items(self, stage: int, stream: Stream) -> None:
+        """One timer for whatever is due next, so that timers do not become as many as items."""
+        if stream.soonest >= 0 and (not stream.timer or stream.soonest < stream.timer_at):
+            stream.timer_at = stream.soonest
+            stream.timer = self._set_timer(f"items:{stage}", stream.soonest - self._now)
+        stream.soonest = -1
 
     def _end_stream(self, stage: int, stream: Stream) -> None:
         """No call of it runs any more."""

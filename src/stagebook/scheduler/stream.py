@@ -163,7 +163,8 @@ class Stream:
             wanted += sum([slot.again[0][0] <= now for slot in lane.slots if slot.again and not slot.items])
         if lane.overtakes:
             wanted += 1
-        return wanted
+        # Slots that keep something may be more than there are workers now.
+        return min(wanted, max(0, lane.workers - lane.calls))
 
     def _is_there(self, step: int, item: int) -> bool:
         """An ordered step could take the item now."""
