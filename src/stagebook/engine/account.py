@@ -148,7 +148,7 @@ class Account:
     def item_failed(self, failed: ItemFailed) -> None:
         """An item is not tried again."""
         us = self._clock.us()
-        said = {name: value for name, value in zip(failed._fields[1:], failed[1:])}
+        said = dict(zip(failed._fields[1:], failed[1:]))
         self.line("items.dead", us, failed.stage, tail=members(**said))
         self._later(us, self._story.item_failed, (failed.stage, failed[1:]))
 

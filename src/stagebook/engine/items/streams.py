@@ -153,7 +153,8 @@ class Streams:
             if isinstance(decision, StartItems):
                 self._open[decision.stage].calls.start(decision)
             elif isinstance(decision, KillItems):
-                self._open[decision.stage].calls.kill(decision)
+                if decision.stage in self._open:  # it may have ended in the same turn
+                    self._open[decision.stage].calls.kill(decision)
             elif isinstance(decision, WantItems):
                 self._want(decision)
         self.flush()
