@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
-from stagebook.model.outcome import AttemptEnd
+from stagebook.model.outcome import AttemptEnd, ItemsTold
 from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import demand, document
@@ -19,7 +19,7 @@ from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, RunEnded, SetTimer
+from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, ItemsWorkers, RunEnded, SetTimer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Watcher(Protocol):
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
     def reading(self, stage: str, told: tuple[int, int, str] | None) -> None: ...
+    def items(self, stage: str, told: ItemsTold) -> None: ...
     def exited(self, end: AttemptEnd) -> None: ...
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
@@ -144,6 +145,20 @@ class Account:
             said["queue_max"] = queues
         self.line("items.done", us, stage, tail=members(**said))
         self._later(us, self._story.items_done, (stage, us, calls, queues))
+
+    def items_told(self, stage: int) -> None:
+        """Whoever watches hears how far the items of a stage are. No part of the record."""
+        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
+        queues = tuple((step.step, step.queued + step.again) for step in known.steps)
+        total = known.known + known.skipped if known.is_all else None
+        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues)
+        self._later(self._clock.us(), self.watcher.items, (planned.id, told))
+
+    def items_workers(self, us: int, event: ItemsWorkers, why: str) -> None:
+        """A step has another number of workers."""
+        _, stage, step, workers = event
+        self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
+        self._later(us, self._story.items_workers, (stage, step, workers))
 
     def item_failed(self, failed: ItemFailed) -> None:
         """An item is not tried again."""

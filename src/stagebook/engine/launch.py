@@ -217,7 +217,7 @@ def assemble(
 
         streams = Streams(
             pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
-            secrets.mask if secrets is not None else None,
+            choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
     return Engine(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, streams

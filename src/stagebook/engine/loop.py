@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
     from stagebook.record.items import Call
+    from stagebook.scheduler.vocabulary import ItemsWorkers
 
 
 class Engine:
@@ -347,6 +348,14 @@ class Engine:
     def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
         self._batch += events
         self._account.items_done(stage, self._clock.us(), calls, queues)
+
+    def items_workers(self, event: ItemsWorkers, why: str) -> None:
+        us = self._clock.us()
+        self._batch.append(event)
+        self._account.items_workers(us, event, why)
+
+    def items_told(self, stage: int) -> None:
+        self._account.items_told(stage)
 
     # Waiting --------------------------------------------------------------------------------------------------
 

@@ -230,3 +230,21 @@ class ItemBook:
                 for name, book in zip(ids, self.steps)
             ],
         }  # fmt: skip
+
+
+def dead(records: Iterable[dict[str, Any]], stage: str, steps: int) -> dict[int, FailedItem]:
+    """The items of a stage that failed for good and were not done later in the same run, by number."""
+    found: dict[int, FailedItem] = {}
+    for record in records:
+        if record.get("stage") != stage:
+            continue
+        if record["event"] == "items.dead":
+            found[record["item"]] = FailedItem(
+                record["item"], record["step"], record["outcome"], record.get("exit"), record.get("reason")
+            )
+        elif record["event"] == "items.done" and found:
+            for call in map(call_of, record["calls"]):
+                if call.step == steps - 1:
+                    for item in set(call.items) - {each.item for each in call.bad}:
+                        found.pop(item, None)
+    return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "items"
 NAMES = "names.jsonl"
+LISTED = "listed.jsonl"  #: what a source has listed once for the run
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
 

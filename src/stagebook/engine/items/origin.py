@@ -67,6 +67,8 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
         return _range(origin)
     if origin.kind == "glob":
         return _glob(origin, warn)
+    if origin.kind == "listed":
+        return _listed(origin)
     if origin.kind == "lines":
         return _lines(origin, warn)
     if origin.kind == "json":
@@ -125,13 +127,20 @@ def _glob(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{origin.listed}.new", origin.listed)
+    yield from _listed(origin._replace(text="glob"))
+
+
+def _listed(origin: Origin) -> Iterator[One]:
+    """What a file lists, a JSON value a line. `origin.text` is the kind of source that they once came from."""
+    is_file = origin.text in ("glob", "watch")
     with open(origin.listed, "rb") as file:
         for position, line in enumerate(file, 1):
             if position <= origin.after:
                 continue
-            name = json.loads(line)
-            content = content_of(os.path.join(origin.root, name))
-            yield One(position, name, None if content is None else key_of(origin, name, content))
+            value = json.loads(line)
+            text = as_text(value)
+            content = content_of(os.path.join(origin.root, text)) if is_file else b""
+            yield One(position, value, None if content is None else key_of(origin, text, content))
 
 
 def _lines(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:

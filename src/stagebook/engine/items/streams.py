@@ -4,6 +4,7 @@ done, and what came of it is told to the loop (`Ear`) once a turn, many calls in
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import count
 
@@ -11,15 +12,16 @@ from stagebook.engine import command
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
+from stagebook.engine.items.balance import LOOK_US, Balance
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
-from stagebook.engine.items.kept import Kept
+from stagebook.engine.items.kept import LISTED, Kept, folder_of, read_names
 from stagebook.engine.items.origin import Origin
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.record.items import Call, ItemBook
-from stagebook.record.state import log_name, log_stem
+from stagebook.record.state import journal_path, log_name, log_stem
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import (
     Decision,
@@ -27,6 +29,7 @@ from stagebook.scheduler.vocabulary import (
     ItemFailed,
     ItemsDone,
     ItemsReady,
+    ItemsWorkers,
     KillItems,
     Start,
     StartItems,
@@ -51,6 +54,8 @@ class Ear(Protocol):
 
     def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None: ...
     def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None: ...
+    def items_told(self, stage: int) -> None: ...
+    def items_workers(self, event: ItemsWorkers, why: str) -> None: ...
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
     def began(self, decision: Start) -> None: ...
     def warned(self, text: str) -> None: ...
@@ -59,7 +64,19 @@ class Ear(Protocol):
 class _Stream:
     """One stage while it runs."""
 
-    __slots__ = ("attempt", "calls", "doing", "is_watched", "kept", "queues_at", "source", "taken", "wanted")
+    __slots__ = (
+        "attempt",
+        "balances",
+        "balances_at",
+        "calls",
+        "doing",
+        "is_watched",
+        "kept",
+        "queues_at",
+        "source",
+        "taken",
+        "wanted",
+    )
 
     def __init__(self, attempt: int, kept: Kept, calls: Calls, doing: Doing) -> None:
         self.attempt = attempt
@@ -71,6 +88,8 @@ class _Stream:
         self.wanted = 0
         self.taken: list[Taken] = []  #: that nobody has been told of
         self.queues_at = 0
+        self.balances: dict[int, Balance] = {}  #: of steps with `workers: auto`
+        self.balances_at = FAR_US
 
 
 class Streams:
@@ -81,9 +100,10 @@ class Streams:
     def __init__(
         self, pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
         books: Mapping[int, ItemBook], params: Mapping[str, str], force: bool,
-        mask: Mask | None = None,
+        dead_of: str = "", mask: Mask | None = None,
     ) -> None:  # fmt: skip
-        """`directory` is that of the run; `books` tell up to where sources have been read."""
+        """`directory` is that of the run; `books` tell up to where sources have been read; `dead_of` is a run of which
+        only the items that failed for good are wanted."""
         self._pipeline = pipeline
         self._machine = machine
         self._directory = directory
@@ -93,6 +113,7 @@ class Streams:
         self._books = books
         self._params = params
         self._force = force
+        self._dead_of = dead_of
         self._mask = mask
         self._places = {stage.id: index for index, stage in enumerate(pipeline.stages)}
         self._numbers = count(NUMBERS_FROM)
@@ -108,7 +129,8 @@ class Streams:
     def look_at_us(self) -> int:
         """When `look` has something to do."""
         calls = [*self._closing, *[stream.calls for stream in self._open.values()]]
-        return min([each.look_at_us for each in calls], default=FAR_US)
+        due = [each.look_at_us for each in calls] + [stream.balances_at for stream in self._open.values()]
+        return min(due, default=FAR_US)
 
     def concerns(self, stage: int) -> bool:
         return self._pipeline.stages[stage].each is not None
@@ -136,6 +158,12 @@ class Streams:
             stage, kept, self._attempts, self._wakeup, self._clock, logs, self._numbers, self.ear.warned, self._mask
         )  # fmt: skip
         stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done, own))
+        planned = self._machine.plan.stages[index].each
+        assert planned is not None
+        for number, step in enumerate(stage.each.steps):
+            if step.workers == 0:
+                stream.balances[number] = Balance(planned.steps[number].workers_max, us)
+                stream.balances_at = us + LOOK_US
         if known.is_all:
             return
         before = (*(() if self._force else (done,)), *((own,) if start.attempt > 1 else ()))
@@ -208,6 +236,9 @@ class Streams:
     def look(self, us: int) -> None:
         for calls in (*self._closing, *[stream.calls for stream in self._open.values()]):
             calls.look(us)
+        for stage, stream in self._open.items():
+            if us >= stream.balances_at:
+                self._balance(stage, stream, us)
 
     def flush(self) -> None:
         """Tell of all that has come of it since the last time."""
@@ -242,6 +273,15 @@ class Streams:
                     calls.dismiss(now=True)
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _balance(self, stage: int, stream: _Stream, us: int) -> None:
+        stream.balances_at = us + LOOK_US
+        steps = self._machine.items(stage).steps
+        for number, balance in stream.balances.items():
+            found = balance.look(us, steps[number])
+            if found is not None:
+                workers, why = found
+                self.ear.items_workers(ItemsWorkers(us // 1000, stage, number, workers), why)
 
     def _draw(self, stage: int, stream: _Stream) -> None:
         """Take from the source what is wanted and there."""
@@ -297,6 +337,7 @@ class Streams:
         if us >= stream.queues_at:
             stream.queues_at = us + QUEUES_US
             queues = [step.queue_max for step in self._machine.items(stage).steps]
+            self.ear.items_told(stage)
         self.ear.items_done(events, stage, calls, queues)
         if keys:
             stream.doing.add(keys)
@@ -328,11 +369,34 @@ class Streams:
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
+        kind, text = items.kind, items.text
+        if self._dead_of:
+            self._list_dead(stage, kept)
+            kind, text = "listed", kind
         return Origin(
-            items.kind, items.text, root, items.first, items.last, items.until, log,
-            os.path.join(kept.folder, "listed.jsonl"), self._books[index].position, seen,
+            kind, text, root, items.first, items.last, items.until, log,
+            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
+
+    def _list_dead(self, stage: Stage, kept: Kept) -> None:
+        """Once for the run, what failed for good in another. Raises OSError."""
+        path = os.path.join(kept.folder, LISTED)
+        if os.path.exists(path):
+            return
+        from stagebook.record import reader
+        from stagebook.record.items import dead
+
+        assert stage.each is not None
+        directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
+        found = dead(reader.read(journal_path(directory)), stage.id, len(stage.each.steps))
+        with open(f"{path}.new", "wb") as file:
+            for number, value, _ in read_names(folder_of(directory, stage.id)):
+                if number in found:
+                    file.write(json.dumps(value).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(f"{path}.new", path)
 
     def _fingerprint(self, stage: Stage, root: str) -> bytes:
         """Of all that is done with an item, beside the item."""
