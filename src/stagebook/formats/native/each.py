@@ -118,6 +118,8 @@ def _whole(
     if "resources" in given:
         setting.demand(check, check.subject, entries["resources"][1], given["resources"])
     workers, most = given.get("workers", 1), given.get("workers-max")
+    if workers == "auto":
+        workers = 0
     if most is not None and workers != 0:
         check.error(entries["workers-max"][0], "each", f"{check.subject}: `workers-max` bounds `workers: auto` only")
     if kind == "python" and "worker" in given:
