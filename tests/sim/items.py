@@ -239,7 +239,7 @@ class Onlooker:
             if delays:
                 self.due[key] = self.now + delays[min(attempt, len(delays)) - 1]
 
-    def decisions(self, decisions: list[Decision], machine: Machine, calm: bool) -> None:
+    def decisions(self, decisions: list[Decision], machine: Machine) -> None:
         for decision in decisions:
             self._decision(decision)
         for (stage, step, slot), done in self.in_queue.items():
@@ -389,9 +389,6 @@ class Onlooker:
                 ]
                 assert not waits, f"{call}: {waits} come before"
             begun.add(item)
-        for at_slot in [(*key, slot)]:
-            if not any(one.ordered for one in self._steps(stage)):
-                assert len(self.in_queue.get(at_slot, ())) <= planned.batch + 6
         self.calls[*key, slot] = call
         self.began[call] = self.now
         self._take(planned.demand, 1)
@@ -506,7 +503,7 @@ class Drive:
         for event in batch:
             self.onlooker.event(event)
         self.machine.check()
-        self.onlooker.decisions(said, self.machine, self.calm)
+        self.onlooker.decisions(said, self.machine)
         for decision in said:
             self._obey(decision)
         if self.has("stale_timer", 0.1) and self.timers:

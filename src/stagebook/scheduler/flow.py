@@ -81,7 +81,7 @@ class Flow(Course):
         lane = stream.lanes[event.step]
         if not 1 <= event.workers <= len(lane.slots):
             raise DriverError(f"step {event.step} of stage {event.stage} cannot have {event.workers} workers")
-        lane.workers = event.workers
+        lane.set_workers(event.workers)
         self._stirred.add(event.stage)
 
     def _source_ended(self, stage: int, outcome: str, reason: str | None) -> None:

@@ -80,14 +80,15 @@ class Lane:
         "retried",
         "slots",
         "slots_again",
+        "spare",
         "there",
         "workers",
     )
 
     def __init__(self, plan: PlannedStep, is_first: bool) -> None:
         self.plan = plan
-        self.workers = plan.workers
         self.slots = [Slot() for _ in range(max(plan.workers, plan.workers_max))]
+        self.set_workers(plan.workers)
         #: Slots that neither run nor keep anything, as a heap.
         self.idle = list(range(len(self.slots)))
         self.calls = 0
@@ -113,10 +114,15 @@ class Lane:
         #: Of the failed, those that stopped the stage: another attempt of it would try them again.
         self.put_back = 0
 
+    def set_workers(self, workers: int) -> None:
+        self.workers = workers
+        #: With the number of idle slots added: how many more may be taken.
+        self.spare = workers - len(self.slots)
+
     @property
     def free(self) -> int:
         """How many more slots may be taken."""
-        return max(0, self.workers - len(self.slots) + len(self.idle))
+        return max(0, self.spare + len(self.idle))
 
     def snapshot(self) -> tuple[object, ...]:
         return (

@@ -120,7 +120,8 @@ class Machine(Flow):
             self._choose()
             while self._stirred:  # a call that begins makes room for others
                 self._stir()
-                self._choose()
+                if self._line.offered or self.plan.in_order:
+                    self._choose()
             if self._paced and not self._pace_timer:
                 self._look_again()
         if not self._active and not self._over and self._began:

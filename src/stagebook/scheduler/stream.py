@@ -146,13 +146,16 @@ class Stream:
     def calls_wanted(self, step: int, now: int) -> int:
         """How many calls of the step could start now, were there units. Each of as many `take` finds something."""
         lane = self.lanes[step]
-        free = lane.free
+        free = lane.spare + len(lane.idle)
         wanted = 0
-        if free:
+        if free <= 0:
+            if not (lane.slots_again or lane.overtakes):
+                return 0
+        else:
             if lane.order is None:
                 there = lane.queued + (len(self.lanes[step - 1].kept) if step else 0)
                 if there:
-                    wanted = -(-there // lane.plan.batch)
+                    wanted = there if lane.plan.batch == 1 else -(-there // lane.plan.batch)
             elif lane.order and self._is_there(step, next(iter(lane.order))):
                 wanted = 1
             if lane.again:
@@ -164,7 +167,9 @@ class Stream:
         if lane.overtakes:
             wanted += 1
         # Slots that keep something may be more than there are workers now.
-        return min(wanted, max(0, lane.workers - lane.calls))
+        if wanted > lane.workers - lane.calls:
+            wanted = max(0, lane.workers - lane.calls)
+        return wanted
 
     def _is_there(self, step: int, item: int) -> bool:
         """An ordered step could take the item now."""
@@ -263,8 +268,10 @@ class Stream:
                 items.append(item)
         else:
             popleft = lane.queue.popleft
-            count = min(lane.queued, most)
-            items = [popleft() for _ in range(count)]
+            count = lane.queued
+            if count > most:
+                count = most
+            items = [popleft()] if count == 1 else [popleft() for _ in range(count)]
             lane.queued -= count
             while kept and len(items) < most:
                 item = next(iter(kept))
