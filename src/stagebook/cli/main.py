@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
+    "items": ("items", "show what became of items, and try the dead ones again"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
@@ -45,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init approve reject diagnose review import patch serve items gate-link audit notify wait env examples completion"
+    "init approve reject diagnose review import patch serve gate-link audit notify wait env examples completion"
 ).split()
 
 _HELP = """\

@@ -211,7 +211,17 @@ def assemble(
         from stagebook.engine.errands import Errands
 
         shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards)
+    streams = None
+    if any(stage.each is not None for stage in pipeline.stages):
+        from stagebook.engine.items.streams import Streams
+
+        streams = Streams(
+            pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
+            choice.dead_of, secrets.mask if secrets is not None else None,
+        )  # fmt: skip
+    return Engine(
+        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, streams
+    )  # fmt: skip
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

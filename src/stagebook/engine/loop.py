@@ -35,14 +35,18 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    ItemFailed,
     Judge,
     Kill,
+    KillItems,
     Refused,
     RunEnded,
     SetTimer,
     Start,
     Started,
+    StartItems,
     TimerFired,
+    WantItems,
 )
 
 TYPE_CHECKING = False
@@ -53,7 +57,11 @@ if TYPE_CHECKING:
     from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
     from stagebook.engine.hasher import Told
+    from stagebook.engine.items.source import Taken
+    from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
+    from stagebook.record.items import Call
+    from stagebook.scheduler.vocabulary import ItemsWorkers
 
 
 class Engine:
@@ -62,9 +70,10 @@ class Engine:
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
         control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
-        errands: Errands | None = None,
+        errands: Errands | None = None, streams: Streams | None = None,
     ) -> None:  # fmt: skip
-        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split."""
+        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `streams`
+        where one works through items."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -81,6 +90,10 @@ class Engine:
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
+        self._streams = streams
+        if streams is not None:
+            streams.ear = self
+            account.writer.before_sync = streams.sync
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -139,6 +152,8 @@ class Engine:
                 self._artifacts.tidy()
             for each in self._aside:
                 each.close()
+            if self._streams is not None:
+                self._streams.finish()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
@@ -162,6 +177,7 @@ class Engine:
         starts: list[Start] = []
         kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
+        items: list[Decision] = []
         for decision in decisions:
             kind = type(decision)
             if kind is Start:
@@ -169,6 +185,8 @@ class Engine:
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
                 self._answers.ended(decision.stage)  # type: ignore[union-attr]
+                if self._streams is not None:
+                    self._streams.ended(decision.stage)  # type: ignore[union-attr]
                 if self._artifacts is not None:
                     self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
             elif kind is SetTimer:
@@ -179,6 +197,11 @@ class Engine:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
                 asked.append(decision)  # type: ignore[arg-type]
+            elif kind is StartItems or kind is WantItems or kind is KillItems:
+                items.append(decision)
+            elif kind is ItemFailed:
+                self._account.item_failed(decision)  # type: ignore[arg-type]
+                self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
         self._account.writer.next_batch()
@@ -193,6 +216,8 @@ class Engine:
                 self._judge(question.stage)
             else:
                 self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
+        if items and self._streams is not None:
+            self._streams.obey(items)
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
 
@@ -219,7 +244,9 @@ class Engine:
             self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
 
     def _start(self, decision: Start) -> None:
-        if self._errands is not None and self._errands.concerns(decision.stage):
+        if self._streams is not None and self._streams.concerns(decision.stage):
+            self._streams.begin(decision)
+        elif self._errands is not None and self._errands.concerns(decision.stage):
             self._errands.begin(decision)
         elif self._artifacts is not None and self._artifacts.concerns(decision.stage):
             self._artifacts.begin(decision)
@@ -269,6 +296,8 @@ class Engine:
 
     @property
     def _is_any_running(self) -> bool:
+        if self._streams is not None and self._streams.is_busy:
+            return True
         return self._attempts.is_any_running or any(each.is_busy for each in self._aside)
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
@@ -303,6 +332,31 @@ class Engine:
     def warned(self, text: str) -> None:
         self._account.warn(text)
 
+    # What works through items tells --------------------------------------------------------------------------------
+
+    def began(self, decision: Start) -> None:
+        """An attempt of it has begun; it is no process."""
+        index, number, ready, waited = decision
+        us = self._clock.us()
+        self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
+        self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
+
+    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
+        self._batch += events
+        self._account.items_ready(stage, self._clock.us(), taken)
+
+    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+        self._batch += events
+        self._account.items_done(stage, self._clock.us(), calls, queues)
+
+    def items_workers(self, event: ItemsWorkers, why: str) -> None:
+        us = self._clock.us()
+        self._batch.append(event)
+        self._account.items_workers(us, event, why)
+
+    def items_told(self, stage: int) -> None:
+        self._account.items_told(stage)
+
     # Waiting --------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
@@ -330,8 +384,14 @@ class Engine:
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
+                if self._streams is not None and self._streams.take(attempt, end):
+                    continue
                 if not any(each.take(attempt, end) for each in self._aside):
                     self.closed(attempt.stage, attempt.number, end, attempt)
+
+            if self._streams is not None:
+                self._streams.look(us)
+                self._streams.flush()
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -344,6 +404,8 @@ class Engine:
             due = min(due, self._timers[0][0])
         if self._artifacts is not None:
             due = min(due, self._artifacts.look_at_us)
+        if self._streams is not None:
+            due = min(due, self._streams.look_at_us)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
@@ -352,6 +414,8 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
+            elif self._streams is not None and self._streams.pump(fd):
+                pass
             elif not (self._attempts.pump(fd) or any(each.pump(fd) for each in self._aside)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
