@@ -60,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["cache", "ls"],
         ["cache", "verify"],
         ["gc", "--cache-limit", "0B", "--dry-run"],
+        ["audit", "--verify"],
         ["experiment", "--pairs", "1", "--warm-up", "0"],
     ],
     ids=" ".join,

@@ -6,7 +6,7 @@ import os
 import sys
 
 from stagebook.cli import output, place
-from stagebook.model.problem import SurroundingsError
+from stagebook.model.problem import FAILED, SurroundingsError
 from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from stagebook.approval.asked import Standing
     from stagebook.approval.judge import Refusal
     from stagebook.engine.approve import Answer
 
@@ -30,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--record-only", action="store_true", help="where no engine holds the run, do not go on with it"
     )
     parser.add_argument("--no-wait", action="store_true", help="exit 3 at a further gate instead of waiting there")
+    parser.add_argument("--yes", action="store_true", help="on a terminal, do not show what it is about and ask")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """0 once the answer is on record; where the run goes on here, as `run` exits."""
+    """0 once the answer is on record, 1 where it was not meant; where the run goes on here, as `run` exits."""
     return decide(args, True)
 
 
@@ -44,9 +46,10 @@ def decide(args: argparse.Namespace, approved: bool) -> int:
     from stagebook.engine import approve
 
     here = origin.here()
-    question = asked.standing(directory, args.gate, artifacts=False).question
-    if question is None:
-        question = judge.Question(os.path.basename(directory), args.gate, "", "")
+    standing = asked.standing(directory, args.gate, artifacts=False)
+    if standing.now.state == "open" and not _is_meant(args, directory, standing, approved):
+        return FAILED
+    question = standing.question or asked.none_yet(os.path.basename(directory), args.gate)
     answer = approve.answer(
         directory, args.gate, judge.bound(question, here.by, approved, args.comment, here.plain)
     )  # fmt: skip
@@ -55,6 +58,23 @@ def decide(args: argparse.Namespace, approved: bool) -> int:
     if answer.decision is not None and not answer.held and not args.record_only:
         return _go_on(args, directory)
     return _tell(args, directory, answer, approved)
+
+
+def _is_meant(args: argparse.Namespace, directory: str, standing: Standing, approved: bool) -> bool:
+    """On a terminal: what it is about, and whether it is meant. Somebody else's program has been told."""
+    if args.yes or args.json or standing.question is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    from stagebook.approval.shown import shown
+    from stagebook.report.shown import lines
+
+    document = shown(directory, standing.question, standing.gate, standing.votes)
+    output.say(lines(document, output.style_for(sys.stderr, args), standing.now.at_us), sys.stderr)
+    sys.stderr.write(f"\n{'approve' if approved else 'reject'}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    output.say(["nothing was decided"], sys.stderr)
+    return False
 
 
 def _refuse(args: argparse.Namespace, refusal: Refusal) -> int:
