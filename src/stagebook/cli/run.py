@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
+    from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -417,6 +418,7 @@ class Show:
         self._is_replanned = is_replanned  #: the engine tells two stories: how the old plan stood, then the new one
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
+        self._beside: Beside | None = None  #: who tells others of the run
         self._terminal: list[Any] | None = None
         excerpts = Excerpts(self._log)
         cpu = None
@@ -444,6 +446,10 @@ class Show:
         """The engine has a story to tell; the watcher hears of it from the beginning."""
         is_prelude = self._is_replanned and self._story is None
         self._story = story
+        if story.pipeline.notify and self._beside is None:
+            from stagebook.notify import beginning
+
+            self._beside = beginning.beside(os.path.dirname(story.logs_directory or ""))
         if self._watcher.wants_keys:
             self._watcher.began(self._expecting(story))
         elif not is_prelude:
@@ -473,6 +479,7 @@ class Show:
 
         story: Story = result.story
         args = self._args
+        told = self._told(story)
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -481,10 +488,11 @@ class Show:
             document = story.document(result.machine.waiting, held_by)
         else:
             document = story.outline(result.machine.waiting)
+        if told:
+            document["notices"] = told
         durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
-        told = {**document, "from_here": far, "see": bool(far) and not args.settings.dir}
-        self._watcher.finished(told)
+        self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
             output.say_json(document)
@@ -494,6 +502,17 @@ class Show:
         if result.over is not None:
             _send_spans(args, story)
         return code
+
+    def _told(self, story: Story) -> list[dict[str, Any]]:
+        """What became of messages about the run, as far as a moment shows; those that did not arrive are warned of."""
+        if self._beside is None:
+            return []
+        from stagebook.record import notices
+
+        told = self._beside.settle(None if story.end_us is None else story.end_us / 1e6)
+        for warning in (*([self._beside.warning] if self._beside.warning else []), *notices.warnings(told, story.run)):
+            story.warn(warning)
+        return notices.document(told)
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:
