@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
+    "notify": ("notify", "send a test message to those whom a file names"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
@@ -45,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: commands of the door that a later version brings
 LATER = (
-    "init approve reject diagnose review import patch serve items gate-link audit notify wait env examples completion"
+    "init approve reject diagnose review import patch serve items gate-link audit wait env examples completion"
 ).split()
 
 _HELP = """\

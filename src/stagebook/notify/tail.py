@@ -31,7 +31,9 @@ class Tail:
         self._events = frozenset(event.encode() for event in events)
         self._at = 0
         self._rest = b""
-        self.bell = _watched((path, _IN_MODIFY), (lock, _IN_MODIFY | _IN_CLOSE_WRITE))  #: None where the kernel does not tell
+        self.bell = _watched(
+            (path, _IN_MODIFY), (lock, _IN_MODIFY | _IN_CLOSE_WRITE)
+        )  #: None where the kernel does not tell
 
     def read(self) -> Iterator[dict[str, Any]]:
         """What has come since, in order. A line that is not whole, or not sound, is passed over."""

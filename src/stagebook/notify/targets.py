@@ -47,7 +47,10 @@ def mask_for(one: Notify, values: Mapping[str, str]) -> Mask:
     address = address_of(one, values)
     rest = address.partition("://")[2]
     user, at, after = rest.rpartition("@")
-    parts = [*user.replace(":", " ").split(), *after.replace("?", "/").replace("&", "/").replace("=", "/").split("/")[1:]]
+    parts = [
+        *user.replace(":", " ").split(),
+        *after.replace("?", "/").replace("&", "/").replace("=", "/").split("/")[1:],
+    ]
     return Mask([*values.values(), address, *[part for part in parts if len(part) >= PART_MIN]])
 
 

@@ -7,6 +7,7 @@ part of the record: who deletes it loses what was told, and nothing else.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 
@@ -53,6 +54,21 @@ def read(directory: str) -> list[dict[str, Any]]:
 def is_settled(directory: str, since: int) -> bool:
     """Whether, after the first `since` bytes, it is said that nothing is left to send."""
     return any(line.get("state") == SETTLED for line in _lines(directory, since))
+
+
+def is_followed(directory: str) -> bool:
+    """Whether the process beside the run lives, which has the file locked."""
+    try:
+        fd = os.open(path(directory), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def document(told: Sequence[Notice]) -> list[dict[str, Any]]:

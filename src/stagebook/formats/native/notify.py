@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})"
 _ADDRESS = r"([A-Za-z][A-Za-z0-9+.-]*)://\S+"
-_PASSWORD = r"://[^/\s@]*:[^/\s@]+@"
+_PASSWORD = r"://[^/?\s@]*:[^/?\s@]+@"
 _TOKEN = r"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}"
 _ELSEWHERE = 'take it from a variable, as to: "$ADDRESS"'
 
@@ -31,30 +31,44 @@ def read(
     check: Checker, node: Node, values: Any, stages: Sequence[Stage], setting: Setting
 ) -> tuple[Notify, ...]:  # fmt: skip
     """Who is told, each with a name of its own; what is wrong is noted. `values` is what `check` made of `node`."""
-    if type(values) is not list or len(values) != len(node[0]):
+    items = [item for item in node[0] if type(item[0]) is dict] if type(node[0]) is list else []
+    for entries, _, _ in items:
+        _check(check, entries, setting)
+    _check_names(check, [entries["name"][1] for entries, _, _ in items if "name" in entries])
+    if type(values) is not list or len(values) != len(items):
         return ()  # what is wrong has been said
     told: list[Notify] = []
-    lines: dict[str, int] = {}
-    for given, (entries, place, _) in zip(values, node[0]):
-        to = _address(check, entries["to"][1], setting) if "to" in entries else ""
-        if "secrets" in given:
-            setting.known_secrets(check, "`notify`", entries["secrets"][1])
-            if to:
-                check.error(entries["secrets"][0], "notify", "`secrets` are for a command; an address is given none")
+    for given, (entries, place, _) in zip(values, items):
         one = Notify(
-            to, tuple(given.get("command", ())), _several(given, "on") or Notify().on, given.get("name", ""),
-            _several(given, "stages"), _several(given, "branches"), tuple(given.get("secrets", ())), line_of(place),
+            _plain(given.get("to", "")), tuple(given.get("command", ())), _several(given, "on") or Notify().on,
+            given.get("name", ""), _several(given, "stages"), _several(given, "branches"),
+            tuple(given.get("secrets", ())), line_of(place),
         )  # fmt: skip
-        if one.name in lines:
-            text = f"notify: '{shorten(one.name)}' is the name of another one, on line {lines[one.name]}"
-            check.error(entries["name"][1][1], "notify", text)
         if one.stages and stages and not any(stage.generates or one.is_about(stage.id) for stage in stages):
             said = f"notify: no stage matches {', '.join(map(shorten, one.stages))}; nothing is told of any"
             check.warn(entries["stages"][0], "notify", said)
-        if one.name:
-            lines[one.name] = one.line
         told.append(one)
-    return tuple(_named(told, set(lines)))
+    return tuple(_named(told))
+
+
+def _check(check: Checker, entries: Any, setting: Setting) -> None:
+    if "to" in entries and type(entries["to"][1][0]) is str and entries["to"][1][0]:
+        _check_address(check, entries["to"][1], setting)
+    if "secrets" in entries and type(entries["secrets"][1][0]) is list:
+        setting.known_secrets(check, "`notify`", entries["secrets"][1])
+        if "to" in entries:
+            check.error(entries["secrets"][0], "notify", "`secrets` are for a command; an address is given none")
+
+
+def _check_names(check: Checker, nodes: Sequence[Node]) -> None:
+    lines: dict[str, int] = {}
+    for name, place, _ in nodes:
+        if type(name) is not str:
+            continue
+        if name in lines:
+            said = f"notify: '{shorten(name)}' is the name of another one, on line {lines[name]}"
+            check.error(place, "notify", said)
+        lines.setdefault(name, line_of(place))
 
 
 def _several(given: Any, key: str) -> tuple[str, ...]:
@@ -62,9 +76,14 @@ def _several(given: Any, key: str) -> tuple[str, ...]:
     return (value,) if type(value) is str else tuple(dict.fromkeys(value))
 
 
-def _address(check: Checker, node: Node, setting: Setting) -> str:
-    """An address, or `$NAME`, whose variable is a secret from now on."""
-    text, place, _ = node
+def _plain(to: str) -> str:
+    """`${NAME}` as `$NAME`."""
+    variable = re.fullmatch(_VARIABLE, to)
+    return to if variable is None else f"${variable[1] or variable[2]}"
+
+
+def _check_address(check: Checker, node: Node, setting: Setting) -> None:
+    text, place = str(node[0]), node[1]
     variable = re.fullmatch(_VARIABLE, text)
     if variable is not None:
         name = variable[1] or variable[2]
@@ -73,8 +92,7 @@ def _address(check: Checker, node: Node, setting: Setting) -> str:
         elif name in setting.variables:
             by = shorten(setting.variables[name])
             check.error(place, "notify", f"to: {name} is set by the parameter `{by}`, which the record keeps")
-        return f"${name}"
-    if "$" in text and re.search(_VARIABLE, text):
+    elif "$" in text and re.search(_VARIABLE, text):
         check.error(place, "notify", "to: a variable holds the whole address, so it stands alone")
     elif not re.fullmatch(_ADDRESS, text):
         said = "an address as `mailto://…`, `slack://…` or `json://HOST/PATH` expected, or `$NAME` of a variable"
@@ -85,7 +103,6 @@ def _address(check: Checker, node: Node, setting: Setting) -> str:
         check.warn(place, "notify", f"to: a password stands here, and the record keeps this file; {_ELSEWHERE}")
     elif re.search(_TOKEN, text.partition("?")[0]):
         check.warn(place, "notify", f"to: is there a token? The record keeps this file; {_ELSEWHERE}")
-    return text
 
 
 def variables(told: Sequence[Notify], secrets: dict[str, Secret]) -> dict[str, Secret]:
@@ -97,14 +114,15 @@ def variables(told: Sequence[Notify], secrets: dict[str, Secret]) -> dict[str, S
     return found
 
 
-def _named(told: Sequence[Notify], taken: set[str]) -> list[Notify]:
+def _named(told: Sequence[Notify]) -> list[Notify]:
     """Each with a name that says nothing an address should not: of its variable, its kind or its command."""
     made = []
+    taken = {one.name for one in told}
     for one in told:
         if not one.name:
             base = one.variable or (os.path.basename(one.command[0]) if one.command else one.to.partition(":")[0])
-            name = next(name for name in (base, *[f"{base} {n}" for n in range(2, len(told) + 2)]) if name not in taken)
-            taken.add(name)
-            one = one._replace(name=name)
+            names = (base, *[f"{base} {number}" for number in range(2, len(told) + 2)])
+            one = one._replace(name=next(name for name in names if name not in taken))
+            taken.add(one.name)
         made.append(one)
     return made
