@@ -510,7 +510,12 @@ class Show:
         from stagebook.record import notices
 
         told = self._beside.settle(None if story.end_us is None else story.end_us / 1e6)
-        for warning in (*([self._beside.warning] if self._beside.warning else []), *notices.warnings(told, story.run)):
+        said = notices.warnings(told, story.run)
+        if self._beside.warning is not None:
+            said.append(self._beside.warning)
+        elif not said and not self._beside.is_settled and story.outcome != "success":
+            said.append(f"who is to be told of this is being told; stagebook show {story.run} says what became of it")
+        for warning in said:
             story.warn(warning)
         return notices.document(told)
 

@@ -34,26 +34,37 @@ class Beside:
         self._since = notices.size(directory)
         self._pid = 0
         self.warning: str | None = None
+        self.is_settled = False  #: whether at the end all was told, or given up
         environ = dict(os.environ)
         if kernel.spared_as:
             environ[kernel.SPARED] = kernel.spared_as
         nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
-        words = [sys.executable, "-P", "-m", "stagebook.notify.follower", directory]
+        try:
+            held = notices.open_locked(directory)
+        except OSError as error:
+            self.warning = f"nobody is told of this run: {notices.path(directory)}: {error.strerror}"
+            return
+        words = [sys.executable, "-P", "-m", "stagebook.notify.follower", directory, str(held)]
+        kept = (os.POSIX_SPAWN_DUP2, held, held)  # to itself: it is not closed in what is started
         try:
             self._pid = os.posix_spawn(
                 sys.executable, words, environ,
-                file_actions=(nothing, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)),
+                file_actions=(nothing, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2), kept),
                 setsid=True, setsigmask=(), setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD),
             )  # fmt: skip
         except OSError as error:
             self.warning = f"nobody is told of this run: {error.strerror}"
+        finally:
+            os.close(held)
 
     def settle(self, wall_s: float | None) -> list[dict[str, Any]]:
         """What became of the messages, after waiting a moment for the last ones. `wall_s`: how long the run took."""
         took_s = monotonic() - self._begun_s if wall_s is None else wall_s
         end_s = monotonic() + min(WAIT_MAX_S, WAIT_SHARE * took_s)
-        while self._pid and monotonic() < end_s and not notices.is_settled(self._directory, self._since):
-            if self._has_ended():
+        while self._pid and not self.is_settled:
+            is_over = monotonic() >= end_s or self._has_ended()
+            self.is_settled = notices.is_settled(self._directory, self._since)
+            if is_over:
                 break
             select.select((), (), (), _LOOK_S)
         return notices.read(self._directory)

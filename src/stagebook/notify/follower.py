@@ -41,11 +41,12 @@ ALLOWANCE = "notices.json"
 
 
 def main(words: list[str]) -> int:
-    """Follow the run of a directory to its end, and to that of its messages."""
-    directory = os.path.abspath(words[0])
+    """Follow the run of a directory to its end, and to that of its messages. The second word is a descriptor of its
+    `notices.jsonl`, as `notices.open_locked` gives it."""
+    directory, held = words[0], int(words[1])
+    os.set_inheritable(held, False)
     os.chdir("/")
     os.nice(NICE)
-    held = os.open(notices.path(directory), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     fcntl.flock(held, fcntl.LOCK_EX)
     follower = Follower(directory, held)
     try:

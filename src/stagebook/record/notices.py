@@ -34,6 +34,16 @@ def path(directory: str) -> str:
     return os.path.join(directory, NAME)
 
 
+def open_locked(directory: str) -> int:
+    """The file, to be added to, locked if nobody else has it. Raises OSError."""
+    fd = os.open(path(directory), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass  # the process beside the run before it went on has it, and ends soon
+    return fd
+
+
 def size(directory: str) -> int:
     """How much has been said so far, in bytes: what stands after it is news."""
     try:
