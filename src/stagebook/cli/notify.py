@@ -74,7 +74,7 @@ def _test(args: Namespace) -> int:
         if not to.command and not to.address:
             results[one.name] = f"{one.variable} is not set"
             continue
-        said = message.test_message(pipeline.name, one.name, os.uname().nodename)
+        said = message.trial(pipeline.name, one.name, os.uname().nodename)
         sending.append((one, send.Sending(to, said)))
     while sending:
         select.select([each.fd for _, each in sending], (), (), _LOOK_S)

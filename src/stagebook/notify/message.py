@@ -90,7 +90,7 @@ def compose(occasion: Occasion, facts: Facts) -> Message:
     return Message(title, body, _members(occasion, facts, title, body))
 
 
-def test_message(pipeline: str, name: str, host: str) -> Message:
+def trial(pipeline: str, name: str, host: str) -> Message:
     """What `notify test` sends: marked, so that nobody takes it for news."""
     title = f"test: Stagebook can reach you about {harmless(pipeline)}"
     sent = f"sent by `stagebook notify test` on {harmless(host)}"
@@ -101,7 +101,7 @@ def test_message(pipeline: str, name: str, host: str) -> Message:
 
 def more_message(pipeline: str, titles: Sequence[str], limit: int, host: str) -> Message:
     """What stands for all that an hour had no room for."""
-    title = f"{len(titles)} more about {harmless(pipeline)} were not sent"
+    title = f"{len(titles)} more messages about {harmless(pipeline)} were not sent"
     lines = [f"More than {limit} messages in an hour; these were left out:", *[f"- {one}" for one in titles[:20]]]
     if len(titles) > 20:
         lines.append(f"- and {len(titles) - 20} more")
