@@ -136,7 +136,7 @@ def _failure(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
 
 def _recovery(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     times = f" after {plural(facts.failing, 'failed run')}" if facts.failing else ""
-    since = f", the first of them {facts.since}" if facts.since and facts.failing > 1 else ""
+    since = f", the first of them {_minute(facts.since)}" if facts.since and facts.failing > 1 else ""
     mended = [f"{harmless(name)} passes again" for name in occasion.stages[:NAMES_MAX]]
     return f"{_glyph('success')} {_name(facts.document)} passes again{times}{since}", [mended]
 
@@ -161,10 +161,11 @@ def _gate(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
         lines.append(f"needs {needed} approvals")
     if asked.get("approvers"):
         lines.append(f"who may answer: {_listed([harmless(str(one)) for one in asked['approvers']])}")
-    if asked.get("timeout_s"):
-        lines.append(
-            f"without an answer in {span(asked['timeout_s'])}: {harmless(str(asked.get('default', 'reject')))}"
-        )
+    default = harmless(str(asked.get("default", "reject")))
+    if asked.get("expires"):
+        lines.append(f"without an answer by {_minute(str(asked['expires']))}: {default}")
+    elif asked.get("timeout_s"):
+        lines.append(f"without an answer in {span(asked['timeout_s'])}: {default}")
     said = f": {prompt}" if prompt else ""
     return f"{_glyph('gate')} {_name(facts.document)} waits for you: {name}{said}", [lines]
 
@@ -295,6 +296,11 @@ def _name(document: Document) -> str:
 
 def _glyph(state: str) -> str:
     return GLYPHS[state][0]
+
+
+def _minute(at: str) -> str:
+    """`2026-07-12 09:15 UTC`, of a record's time stamp."""
+    return f"{harmless(at)[:16].replace('T', ' ')} UTC"
 
 
 def _times(number: int) -> str:

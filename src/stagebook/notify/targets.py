@@ -111,6 +111,8 @@ class Circle:
             if not row and not self._is_failed:
                 return None
             return occasion._replace(stages=tuple(past.failed_stages(row[0].directory)) if row else ())
+        if occasion.event == "gate":
+            return occasion._replace(more=self._question(occasion, document))
         if occasion.event != "failure":
             return occasion
         failed = [one for one in document["stages"] if one["outcome"] in past.FAILED and not one.get("tolerated")]
@@ -122,6 +124,22 @@ class Circle:
         if occasion.about == "gone" and document.get("state") not in ("interrupted", "damaged"):
             return None  # it waits for a person
         return occasion._replace(stages=names)
+
+    def _question(self, occasion: Occasion, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What a gate asks of whom. Of the journal's line only until when: the rest is for who answers."""
+        name = occasion.stages[0]
+        told: Mapping[str, Any] = next((one for one in document["stages"] if one["stage"] == name), {})
+        known = told.get("gate") or {}
+        question = {
+            "prompt": known.get("prompt"), "quorum": known.get("needed"), "expires": occasion.more.get("expires"),
+        }  # fmt: skip
+        gate = next((stage.gate for stage in self.pipeline.stages if stage.id == name), None)
+        if gate is None:
+            return question
+        return {
+            **question, "prompt": gate.prompt, "quorum": gate.quorum, "approvers": gate.approvers,
+            "default": gate.default, "timeout_s": None if gate.timeout_ms is None else gate.timeout_ms / 1000,
+        }  # fmt: skip
 
     def _is_recovery(self, one: Notify, document: Mapping[str, Any]) -> bool:
         whole = self._whole(Occasion("recovery"), document)
@@ -147,7 +165,7 @@ class Circle:
             dict(self._tails(occasion.stages[:BODIES_MAX], document)) if is_failure else {},
             past.of_stages(before, commit, occasion.stages) if is_failure else {},
             (before[0].run, VERBS.get(before[0].outcome, f"was {before[0].outcome}")) if before else None,
-            len(row), row[-1].started[:16].replace("T", " ") + " UTC" if row else None,
+            len(row), row[-1].started if row else None,
         )  # fmt: skip
 
     def _tails(self, stages: Iterable[str], document: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
