@@ -35,12 +35,12 @@ def posts() -> Iterator[Callable[..., Post]]:
 
 
 def followers(place: Place) -> list[int]:
-    return [each.pid for each in processes.mark_processes(place.mark) if "notify.follower" in each.command]
+    return [each.pid for each in processes.mark_processes(place.mark) if "-m stagebook.notify" in each.command]
 
 
 def end_followers(place: Place) -> None:
     """What they would still try is told elsewhere, on a clock that need not be waited for."""
-    processes.end([each for each in processes.mark_processes(place.mark) if "notify.follower" in each.command])
+    processes.end([each for each in processes.mark_processes(place.mark) if "-m stagebook.notify" in each.command])
 
 
 def notices(place: Place) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Beside:
         except OSError as error:
             self.warning = f"nobody is told of this run: {notices.path(directory)}: {error.strerror}"
             return
-        words = [sys.executable, "-P", "-m", "stagebook.notify.follower", directory, str(held)]
+        words = [sys.executable, "-P", "-m", "stagebook.notify", directory, str(held)]
         kept = (os.POSIX_SPAWN_DUP2, held, held)  # to itself: it is not closed in what is started
         try:
             self._pid = os.posix_spawn(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 import time
 
 from stagebook.model.plain import from_plain
@@ -28,7 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-NICE = 5
 PAUSE_S = 0.03  #: a busy run writes all the time; so often is enough
 LOOK_S = 5.0  #: how often it is asked whether the engine lives, where the kernel tells of its end
 POLL_S = 0.25  #: and where it does not
@@ -40,13 +38,11 @@ LONG_S = 10.0  #: a run that has gone on so long has time for that before there 
 ALLOWANCE = "notices.json"
 
 
-def main(words: list[str]) -> int:
-    """Follow the run of a directory to its end, and to that of its messages. The second word is a descriptor of its
+def main(directory: str, held: int) -> int:
+    """Follow the run of a directory to its end, and to that of its messages. `held` is a descriptor of its
     `notices.jsonl`, as `notices.open_locked` gives it."""
-    directory, held = words[0], int(words[1])
     os.set_inheritable(held, False)
     os.chdir("/")
-    os.nice(NICE)
     fcntl.flock(held, fcntl.LOCK_EX)
     follower = Follower(directory, held)
     try:
@@ -142,6 +138,7 @@ class Follower:
             allowance = Shared(os.path.join(cache, ALLOWANCE), names, time.time)
             self._deliveries = Deliveries(allowance, self._say, self._more)
         if self._circle.wants("sla-risk"):
+            self._tail.want(news.STARTED)
             self._news.expect(pipeline, durations.load(cache, pipeline.file))
 
     def _now_s(self) -> float:
@@ -259,7 +256,3 @@ def _id(occasion: Occasion, target: str) -> str:
 
 def _now() -> str:
     return stamp(time.time_ns() // 1000)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -19,10 +19,9 @@ FAILED = ("failure", "error", "timeout")
 HOLD_S = 2.0  #: how long a failed stage waits for the end of its run, or for others that fail
 GATHER_S = 5.0  #: how long dead items wait for others
 LOOK_MIN_S, LOOK_MAX_S = 1.0, 30.0  #: how often it is asked whether the run will be late
-#: Lines that matter; all others are not even decoded.
-EVENTS = frozenset(
-    ["run.started", "run.resumed", "run.ended", "stage.started", "stage.ended", "gate.asked", "items.dead"]
-)  # fmt: skip
+#: Lines that matter; all others are not even decoded. What is expected needs that of `STARTED` too.
+EVENTS = frozenset(["run.started", "run.resumed", "run.ended", "stage.ended", "gate.asked", "items.dead"])
+STARTED = "stage.started"
 NEVER_S = float("inf")
 
 
@@ -53,11 +52,12 @@ class News:
             self._end(at_s)
         elif event == "run.resumed":
             self.outcome = None
+            self._ready.clear()  # what had come to be by then was told by who followed it then
             for stage in record.get("waits_again", ()):
                 self._failed.pop(stage, None)
                 if self._forecast is not None:
                     self._forecast.waits(stage)
-        elif event == "stage.started" and self._forecast is not None:
+        elif event == STARTED and self._forecast is not None:
             self._forecast.started(record["stage"], at_s)
             self._look_at_s = min(self._look_at_s, at_s + LOOK_MIN_S)
         elif event == "stage.ended":

@@ -28,12 +28,16 @@ class Tail:
     def __init__(self, path: str, events: Collection[str], lock: str) -> None:
         """`lock` is a file that whoever writes the journal has open: that it is closed is told too."""
         self._path = path
-        self._events = frozenset(event.encode() for event in events)
+        self._events = {event.encode() for event in events}
         self._at = 0
         self._rest = b""
         self.bell = _watched(
             (path, _IN_MODIFY), (lock, _IN_MODIFY | _IN_CLOSE_WRITE)
         )  #: None where the kernel does not tell
+
+    def want(self, event: str) -> None:
+        """Give lines of this event too, from the next one on."""
+        self._events.add(event.encode())
 
     def read(self) -> Iterator[dict[str, Any]]:
         """What has come since, in order. A line that is not whole, or not sound, is passed over."""

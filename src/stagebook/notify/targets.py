@@ -70,6 +70,8 @@ class Circle:
         self._is_failed = False  #: whether anybody was told that this very run failed
         self._before: list[past.Before] | None = None
         for one in notices.read(directory):
+            if one["state"] == notices.WAITING:
+                continue  # whoever was to send it is gone
             about = one["id"].partition(" ")[0] if one["event"] == "sla-risk" else ""
             self._told |= {(one["target"], one["event"], str(stage)) for stage in one["stages"] or [about]}
             self._is_failed = self._is_failed or one["event"] == "failure"
