@@ -60,6 +60,10 @@ class Wakeup:
     def watch(self, fd: int) -> None:
         self._poll.register(fd, select.EPOLLIN)
 
+    def watch_room(self, fd: int) -> None:
+        """Be woken when more can be written to it."""
+        self._poll.register(fd, select.EPOLLOUT)
+
     def forget(self, fd: int) -> None:
         self._poll.unregister(fd)
 
