@@ -298,3 +298,43 @@ def test_a_run_that_is_gone_on_with_tells_no_more_than_is_new(place: Place, post
     assert len(keys) == len(set(keys)), keys
     assert first <= 1
     assert by_stage(place.show())["a"]["outcome"] == "failure"
+
+
+def test_r116_a_gate_is_told_with_what_answers_it(place: Place, post: Post) -> None:
+    place.env["HOOK"] = post.url
+    place.pipeline(
+        {"build": "true", "ship": {"gate": {"prompt": "Ship it?", "timeout": "2h"}, "needs": "build"},
+         "deploy": {"run": "true", "needs": "ship", "retry-safe": False}},
+        name="release", notify=[{"to": "$HOOK"}],
+    )  # fmt: skip
+    assert place.run("run", "--no-wait").code == 3
+    said = post.wait()[0]
+    assert said["title"] == "‖ release waits for you: ship: Ship it?"
+    assert "without an answer by " in said["message"]
+    assert [(one["event"], one["state"]) for one in all_told(place)] == [("gate", "delivered")]
+    command = next(line for line in said["message"].split("\n") if "stagebook approve" in line)
+    assert place.run(*command.split()[1:]).code == 0
+    all_told(place)
+    assert len(post.got) == 1
+
+
+def test_r116_dead_letters_are_told_together(place: Place, post: Post) -> None:
+    place.env["HOOK"] = post.url
+    steps = [{"fetch": 'test "$ITEM" -lt 10'}]
+    work = {"each": {"items": {"range": [1, 12]}, "on-item-failure": "dead-letter", "steps": steps}}
+    place.pipeline({"work": work}, name="release", notify=[{"to": "$HOOK", "on": "dead-letter"}])
+    assert place.run("run").code == 0
+    said = post.wait()[0]
+    assert said["title"] == "✗ release: 3 items of work could not be done"
+    assert "step 1: exit 1" in said["message"]
+    assert f"stagebook items {place.run_ids()[0]} work --dead" in said["message"]
+    assert len(all_told(place)) == 1
+
+
+def test_a_variable_that_is_not_set_is_said_once_and_not_tried_again(place: Place) -> None:
+    place.pipeline({"unit": "exit 1"}, notify=[{"to": "$HOOK", "name": "ops"}])
+    done = place.run("run")
+    assert done.code == 1 and "HOOK is not set, so whom it stands for is told nothing" in done.err
+    [told] = all_told(place, 1)
+    assert (told["state"], told["attempts"], told["error"]) == ("failed", 1, "HOOK is not set")
+    assert place.show()["warnings"] == ["ops could not be told of failure of unit: HOOK is not set"]

@@ -67,11 +67,16 @@ def test_an_engine_that_is_gone() -> None:
 
 def test_dead_items_are_gathered() -> None:
     news = News()
-    news.heard(line("items.dead", 1.0, stage="each", count=2, items=["a", "b"]))
-    news.heard(line("items.dead", 2.0, stage="each", count=1, items=["c"]))
-    assert news.due(1.5) == []
+    for number in range(12):
+        members = {"step": 1, "item": number, "outcome": "failure", "exit": 3, "reason": None}
+        news.heard(line("items.dead", 1.0 + number / 10, stage="each", **members))
+    assert news.due(2.5) == []
     [found] = news.due(1.0 + GATHER_S)
-    assert (found.event, found.stages, found.more) == ("dead-letter", ("each",), {"count": 3, "items": ["a", "b", "c"]})
+    assert (found.event, found.stages, found.more["count"]) == ("dead-letter", ("each",), 12)
+    assert found.more["items"] == [f"item {number}, step 2: exit 3" for number in range(8)]
+    news.heard(line("items.dead", 9.0, stage="each", step=0, item=99, outcome="timeout", exit=None, reason="timeout"))
+    news.heard(ended("each", 9.1))
+    assert [one.more["items"] for one in news.due(9.1)] == [["item 99, step 1: timeout"]]
 
 
 def pipeline(**needs: tuple[str, ...]) -> Pipeline:

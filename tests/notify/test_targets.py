@@ -22,7 +22,7 @@ notify:
 stages:
   build: "true"
   unit: {run: "true", matrix: {p: ["1", "2"]}}
-  ship: {gate: {prompt: "Ship it?", approvers: [ops], quorum: 2, timeout: 2h}}
+  ship: {gate: {prompt: "Ship it?", approvers: [ops, lead], quorum: 2, timeout: 2h}}
 """
 
 
@@ -73,7 +73,7 @@ def test_a_gate_asks_with_what_the_file_says(circle: Circle) -> None:
     [(one, _, message)] = circle.messages(Occasion("gate", "stage", ("ship",), line), document)
     assert one.name == "OPS"
     assert message.title == "‖ release waits for you: ship: Ship it?"
-    for part in ("needs 2 approvals", "who may answer: ops", "without an answer by 2026-07-12 09:15 UTC: reject",
+    for part in ("needs 2 approvals", "who may answer: ops, lead", "without an answer by 2026-07-12 09:15 UTC: reject",
                  "stagebook approve 01KYAK7Q3V8W9XAYBZC0D1E2F3 ship"):  # fmt: skip
         assert part in message.body
     assert message.facts["prompt"] == "Ship it?"

@@ -308,15 +308,18 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
 
 
 def _tell_unset(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> None:
-    """Secrets that are not there and that no stage of this run is given: the same elsewhere would be an error."""
+    """Secrets that are not there and that no stage of this run is given (elsewhere that is an error), and variables that
+    should say whom to tell."""
     from stagebook.engine import secrets
 
     selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
     given = {name for stage in selected for name in stage.secrets}
     lines = {secret.name: secret.line for secret in pipeline.secrets}
+    told = {one.variable for one in pipeline.notify}
     said = "secret {} is not set; no stage that runs is given it"
+    said_of_told = "{} is not set, so whom it stands for is told nothing"
     _tell(args, [
-        Problem(pipeline.file, lines[name], 0, "secret", "note", said.format(name))
+        Problem(pipeline.file, lines[name], 0, "secret", "note", (said_of_told if name in told else said).format(name))
         for name in secrets.unset(pipeline) if name not in given
     ])  # fmt: skip
 

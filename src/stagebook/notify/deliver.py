@@ -99,13 +99,13 @@ class Deliveries:
                 return one
         return None
 
-    def ended(self, one: Delivery, error: str | None, now_s: float) -> None:
-        """How sending it came out: None is well."""
+    def ended(self, one: Delivery, error: str | None, now_s: float, is_final: bool = False) -> None:
+        """How sending it came out: None is well. `is_final`: trying again would be in vain."""
         del self._sending[one.target]
         one.error = error
         if error is None:
             one.state = DELIVERED
-        elif one.tries >= TRIES:
+        elif is_final or one.tries >= TRIES:
             one.state = FAILED
         else:
             one.due_s = now_s + WAITS_S[one.tries - 1]

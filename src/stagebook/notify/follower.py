@@ -190,11 +190,11 @@ class Follower:
         assert circle is not None
         target = next((each for each in circle.pipeline.notify if each.name == one.target), None)
         if target is None:
-            deliveries.ended(one, "it is not in the file any more", time.monotonic())
+            deliveries.ended(one, "it is not in the file any more", time.monotonic(), is_final=True)
             return
         to = destination(target, circle.values, circle.folder, environment())
         if not to.command and not to.address:
-            deliveries.ended(one, f"{target.variable} is not set", time.monotonic())
+            deliveries.ended(one, f"{target.variable} is not set", time.monotonic(), is_final=True)
             return
         if not to.command and deliveries.count > SOME:
             self._prepare()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FAILED = ("failure", "error", "timeout")
 HOLD_S = 2.0  #: how long a failed stage waits for the end of its run, or for others that fail
+SAID_MAX = 8  #: dead items that are named
 GATHER_S = 5.0  #: how long dead items wait for others
 LOOK_MIN_S, LOOK_MAX_S = 1.0, 30.0  #: how often it is asked whether the run will be late
 #: Lines that matter; all others are not even decoded. What is expected needs that of `STARTED` too.
@@ -33,7 +34,7 @@ class News:
         self.is_begun = False
         self._ready: list[Occasion] = []
         self._failed: dict[str, float] = {}
-        self._dead: dict[str, tuple[float, int, list[Any]]] = {}
+        self._dead: dict[str, tuple[float, int, list[str]]] = {}
         self._forecast: Forecast | None = None
         self._look_at_s = NEVER_S
 
@@ -69,11 +70,10 @@ class News:
         elif event == "gate.asked":
             self._ready.append(Occasion("gate", "stage", (record["stage"],), record))
         elif event == "items.dead":
-            first_s, count, items = self._dead.get(record["stage"], (at_s, 0, []))
-            more = record.get("items", ())
-            more = list(more) if isinstance(more, (list, tuple)) else []
-            number = record.get("count", len(more) or 1)
-            self._dead[record["stage"]] = first_s, count + (number if isinstance(number, int) else 1), items + more
+            first_s, count, said = self._dead.get(record["stage"], (at_s, 0, []))
+            if len(said) < SAID_MAX:
+                said = [*said, _item(record)]
+            self._dead[record["stage"]] = first_s, count + 1, said
 
     def gone(self) -> None:
         """The engine is, and the run has no end."""
@@ -144,6 +144,12 @@ class News:
     def _late(self, now_s: float) -> Occasion:
         sla_s = self._forecast.sla_s if self._forecast is not None else 0.0
         return Occasion("sla-risk", "late", (), {"sla_s": sla_s, "gone_s": now_s, "rest_s": 0.0})
+
+
+def _item(record: Mapping[str, Any]) -> str:
+    """`item 17, step 2: exit 1`; steps are counted from 1 for people."""
+    why = record.get("reason") or ("" if record.get("exit") is None else f"exit {record['exit']}")
+    return f"item {record['item']}, step {record['step'] + 1}: {why or record['outcome']}"
 
 
 class Forecast:

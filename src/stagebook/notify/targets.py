@@ -115,6 +115,11 @@ class Circle:
             return occasion._replace(stages=tuple(past.failed_stages(row[0].directory)) if row else ())
         if occasion.event == "gate":
             return occasion._replace(more=self._question(occasion, document))
+        if occasion.event == "dead-letter":
+            keeping = [
+                stage.id for stage in self.pipeline.stages if stage.each and stage.each.on_failure == "dead-letter"
+            ]
+            return occasion if occasion.stages[0] in keeping else None
         if occasion.event != "failure":
             return occasion
         failed = [one for one in document["stages"] if one["outcome"] in past.FAILED and not one.get("tolerated")]
