@@ -308,8 +308,8 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
 
 
 def _tell_unset(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> None:
-    """Secrets that are not there and that no stage of this run is given (elsewhere that is an error), and variables that
-    should say whom to tell."""
+    """Secrets that are not there and that no stage of this run is given, or it were an error; and variables that should
+    say whom to tell."""
     from stagebook.engine import secrets
 
     selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
