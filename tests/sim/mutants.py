@@ -14,7 +14,7 @@ import stagebook.scheduler
 from stagebook.scheduler.machine import Machine
 
 _ROOM = Path(stagebook.scheduler.__file__).parent
-_MODULES = ("moves", "ends", "pace", "dispatch", "books", "course", "machine")
+_MODULES = ("moves", "ends", "pace", "dispatch", "books", "course", "growth", "machine")
 
 
 class Mutant(NamedTuple):

@@ -332,6 +332,30 @@ class Line:
     def _claim_is_met(self) -> bool:
         return all(self.free[pool] >= 0 for pool, _ in self.demands[self.demand_of[self.claim]])
 
+    def carry(self, old: Line, holding: list[int]) -> None:
+        """Go on, by a plan with further stages, from the line of the plan before. `holding` are those that have units,
+        of which there may be more or others now: a lock is as large as its users are many."""
+        for stage in holding:
+            self._reserve(self.demand_of[stage])
+        self.claim, self.first, self.passes = old.claim, old.first, old.passes
+        if self.claim >= 0:
+            self._reserve(self.demand_of[self.claim])
+        self.entry_last, self.entry_mark = old.entry_last, old.entry_mark
+        self.queued[: old.stage_count] = old.queued
+        self.offered = [self.rank[stage] for stage, queued in enumerate(old.queued) if queued == _OFFERED]
+        for place in [place for place in old.line if old._is_lined(place)]:
+            entry, stage = divmod(place, old.stage_count)
+            self.line_entry[stage] = entry * self.stage_count + stage
+            self.line.append(self.line_entry[stage])
+            if stage != self.claim:
+                heappush(self.heaps[self.demand_of[stage]], self.rank[stage])
+        self.tops = sorted(heap[0] for heap in self.heaps if heap)
+        self.nonempty = sum(bit for bit, heap in zip(self.bits, self.heaps) if heap)
+        self.after, self.before = self.free[:], self.free[:]
+        self.shortage = old.shortage
+        if self.pace is not None and old.pace is not None:
+            self.pace.carry(old.pace, self.demand_of)
+
     def rewind(self) -> None:
         """Stages that had ended wait again. Nothing to do here; a sequential line must look again from its start."""
 

@@ -13,7 +13,7 @@ from stagebook.scheduler.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Mapping, Sequence
 
 
 class Window:
@@ -134,6 +134,16 @@ class Pace:
         if self.gaps_ms and not self.pending and now < self.next_at and wanted:
             times.append(self.next_at)
         return min(times, default=None)
+
+    def carry(self, old: Pace, demand_of: Sequence[int]) -> None:
+        """Go on from the pace of a plan with fewer stages; `demand_of` says the demands of stages now."""
+        self.gap, self.next_at = old.gap, old.next_at
+        self.pending = {stage: demand_of[stage] for stage in old.pending}
+        before = {window.name: window for window in old.windows}
+        for window in self.windows:
+            window.pending = sum(window.units.get(demand, 0) for demand in self.pending.values())
+            if window.name in before:
+                window.ends, window.used = before[window.name].ends, before[window.name].used
 
     def snapshot(self) -> tuple[object, ...]:
         return (
