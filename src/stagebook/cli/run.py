@@ -224,15 +224,16 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
     from stagebook.formats.native import read
-    from stagebook.model import changes
+    from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
 
     before = retelling.retell(reader.read(journal), journal)
     loaded = read.load_plain(file, cache)
     if loaded.pipeline.digest == before.pipeline.digest:
         return None
-    stages = changes.changed_stages(before.pipeline, loaded.pipeline)
-    named = stages + changes.changed_settings(before.pipeline, loaded.pipeline)
+    then = joining.as_read(before.pipeline)
+    stages = changes.changed_stages(then, loaded.pipeline)
+    named = stages + changes.changed_settings(then, loaded.pipeline)
     if not named:
         return None
     if not is_accepted:

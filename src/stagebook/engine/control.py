@@ -9,6 +9,10 @@ import errno
 import json
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.scheduler.plan import Plan
+
 NAME = "control"
 
 
@@ -44,6 +48,10 @@ class Control:
 
     def index(self, stage: str) -> int | None:
         return self._ids.get(stage)
+
+    def grew(self, plan: Plan) -> None:
+        """The run has further stages."""
+        self._ids.update((stage.id, index) for index, stage in enumerate(plan.stages))
 
     def close(self) -> None:
         if self.fd is not None:

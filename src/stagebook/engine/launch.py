@@ -154,9 +154,9 @@ def _story(pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: i
 
 def assemble(
     pipeline: Pipeline, plan: Plan, machine: Machine, story: Story, writer: Writer, clock: Clock, directory: str,
-    choice: Choice, ways: Ways, watch: Callable[[Story], Watcher],
+    choice: Choice, ways: Ways, watch: Callable[[Story], Watcher], begun: Mapping[str, int] | None = None,
 ) -> Engine:  # fmt: skip
-    """The engine of a run whose directory is there and held."""
+    """The engine of a run whose directory is there and held. `begun`: attempts from before its file was changed."""
     secrets = ways.secrets
     values = secrets.values if secrets is not None else None
     environment = Environment(pipeline, story.run, dict(choice.params), story.traceparent, values)
@@ -191,8 +191,15 @@ def assemble(
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
-    artifacts = shards = None
-    if any(stage.inputs or stage.outputs for stage in pipeline.stages):
+    artifacts = shards = generation = None
+    generates = any(stage.kind == "generate" for stage in pipeline.stages)
+    if generates:
+        from stagebook.engine.generation import Generation
+
+        generation = Generation(pipeline, plan, choice, directory, wakeup)
+        generation.secrets = secrets
+        generation.begun = begun or {}
+    if generates or any(stage.inputs or stage.outputs for stage in pipeline.stages):
         from stagebook.artifact.store import Store
         from stagebook.engine.artifacts import Artifacts
         from stagebook.engine.freshness import Freshness
@@ -207,11 +214,15 @@ def assemble(
         if secrets is not None:
             artifacts.secrets, artifacts.unkept = secrets, secrets.telling()
         artifacts.restore(story)
-    if any(stage.split is not None for stage in pipeline.stages):
+        if generation is not None:
+            generation.last = artifacts.last
+    if generates or any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 
         shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
-    return Engine(pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards)
+    return Engine(
+        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, generation
+    )  # fmt: skip
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -55,7 +55,10 @@ def _told(path: str) -> tuple[set[str], set[tuple[str, str]]]:
         for record in reader.read(path):
             if "plan" in record:
                 pipeline = from_plain(record["plan"])
-                places = {stage.id: str(index) for index, stage in enumerate(pipeline.stages)}
+                if record["event"] != "stages.added":
+                    places = {}
+                first = len(places)
+                places.update((stage.id, str(index)) for index, stage in enumerate(pipeline.stages, first))
                 secret.update(places[stage.id] for stage in pipeline.stages if stage.secrets)
             elif record["event"] in ("stage.started", "stage.exited") and record["stage"] in places:
                 attempt = places[record["stage"]], str(record["attempt"])

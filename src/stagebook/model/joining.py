@@ -11,7 +11,7 @@ from stagebook.model.pipeline import Pipeline, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Collection, Sequence
 
 
 def joined(pipeline: Pipeline, part: Pipeline, maker: str) -> Pipeline:
@@ -39,6 +39,45 @@ def _waiting(stage: Stage, maker: str, ids: Sequence[str]) -> Stage:
     at = stage.needs.index(maker)
     line = stage.need_lines[at] if at < len(stage.need_lines) else stage.line
     return stage._replace(needs=(*stage.needs, *more), need_lines=(*stage.need_lines, *[line] * len(more)))
+
+
+def as_read(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without what was generated."""
+    made = {stage.id for stage in pipeline.stages if stage.made_by is not None}
+    if not made:
+        return pipeline
+    kept = [stage for stage in pipeline.stages if stage.made_by is None]
+    left = {stage.id for stage in kept}
+    return pipeline._replace(
+        stages=tuple(_without(stage, made) if made.intersection(stage.needs) else stage for stage in kept),
+        groups={name: ids for name, ids in pipeline.groups.items() if not ids or not made.issuperset(ids)},
+        matrices={name: each for name, each in pipeline.matrices.items() if left.issuperset(each.cells)},
+    )
+
+
+def _without(stage: Stage, made: set[str]) -> Stage:
+    pairs = list(zip(stage.needs, stage.need_lines))
+    return stage._replace(
+        needs=tuple([need for need in stage.needs if need not in made]),
+        need_lines=tuple([line for need, line in pairs if need not in made]),
+    )
+
+
+def taken_over(pipeline: Pipeline, before: Pipeline, makers: Collection[str]) -> Pipeline:
+    """The pipeline, of which nothing was generated yet, with what those of `makers` that it has had generated in
+    `before`, and so on. ValueError, which names it, where it has a stage of such a name itself."""
+    queue = [stage.id for stage in pipeline.stages if stage.id in makers and stage.kind == "generate"]
+    while queue:
+        maker = queue.pop(0)
+        part = part_of(before, maker)
+        taken = {stage.name for stage in pipeline.stages} | pipeline.groups.keys()
+        clash = next((stage.name for stage in part.stages if stage.name in taken), None)
+        if clash is not None:
+            raise ValueError(f"`{clash}` is a stage of the file now, and {maker} had generated one of that name")
+        if part.stages:
+            pipeline = joined(pipeline, part, maker)
+        queue += [stage.id for stage in part.stages if stage.id in makers and stage.kind == "generate"]
+    return pipeline
 
 
 def part_of(pipeline: Pipeline, maker: str) -> Pipeline:
