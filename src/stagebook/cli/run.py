@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
+    from stagebook.formats.native.read import Loaded
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -102,6 +103,8 @@ def execute(args: argparse.Namespace) -> int:
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
+    if args.failed_of is not None:
+        loaded, choice = with_generated(loaded, choice, place, args.failed_of)
     choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
@@ -381,6 +384,34 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def with_generated(loaded: Loaded, choice: Choice, place: str, wanted: str) -> tuple[Loaded, Choice]:
+    """With the stages that were generated in that run, so that they can be begun with: those of stages that do not run
+    again. What is generated anew takes part as its generator does."""
+    from stagebook.formats.native import cache
+    from stagebook.model import joining
+    from stagebook.record import reader, retelling, runs
+    from stagebook.scheduler.build import build
+
+    journal = state.journal_path(runs.resolve(place, wanted))
+    before = retelling.retell(reader.read(journal), journal).pipeline
+    made = {stage.id: stage.made_by for stage in before.stages if stage.made_by is not None}
+    makers = set(made.values())
+    if not makers:
+        return loaded, choice
+    try:
+        while True:
+            whole = joining.taken_over(loaded.pipeline, before, makers)
+            there = {stage.id for stage in whole.stages}
+            asked = choice._replace(from_=tuple([id for id in choice.from_ if id in there or id not in made]))
+            plan = build(whole, asked)
+            again = {planned.id for planned in plan.stages if planned.skip is None} & makers
+            if not again:
+                return loaded._replace(pipeline=whole, plain=cache.encode(whole), cached=True), asked
+            makers -= again
+    except ValueError as clash:
+        raise InputError(f"--failed-of {wanted}: {clash}") from None
 
 
 def _is_done(stage: dict[str, Any]) -> bool:

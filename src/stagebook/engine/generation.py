@@ -117,7 +117,7 @@ class Generation:
             self._hide(self.path(stage, attempt.number))
             return False
         self._read[stage] = attempt, end
-        work = partial(self._work, stage, self.path(stage, attempt.number), attempt.number)
+        work = partial(self._work, stage, self.path(stage, attempt.number))
         self._begin(stage, work, partial(self._ended, stage))
         return True
 
@@ -163,7 +163,7 @@ class Generation:
         if path is None or not os.path.isfile(path):
             self.ear.generated_before(stage, "run", NOT_KEPT)
             return
-        self._begin(stage, partial(self._work, stage, path, 0), partial(self._recalled, stage, reason))
+        self._begin(stage, partial(self._work, stage, path, True), partial(self._recalled, stage, reason))
 
     def _recalled(self, stage: int, reason: str | None, answer: Reading | Failed) -> None:
         reading = self._kept(stage, answer)
@@ -237,7 +237,7 @@ class Generation:
     def close(self) -> None:
         self.hasher.close()
 
-    def _work(self, stage: int, path: str, attempt: int) -> Reading:
+    def _work(self, stage: int, path: str, is_recalled: bool = False) -> Reading:
         """In a child: the file, held against the run as it is now."""
         faults.hit("generate.read")
         name = f"{FOLDER}/{os.path.basename(path)}"
@@ -251,11 +251,21 @@ class Generation:
             return Reading(None, (Problem(name, 0, 0, "secret", "error", said),))
         maker = self._pipeline.stages[stage].id
         if any(each.made_by == maker for each in self._pipeline.stages):
-            if any(data == _content(self.path(stage, before), True) for before in range(1, attempt)):
+            if any(data == _content(other) for other in self._others(stage, path)):
                 return Reading()
-            said = "other stages than an attempt before, which have joined this run"
+            said = "it holds other stages than those of an attempt before, which have joined this run"
             return Reading(None, (Problem(name, 0, 0, "generated", "error", said),))
+        if is_recalled:
+            with open(self.open(stage, 0), "wb") as copy:
+                copy.write(data)
         return self._judged(data, name, maker)
+
+    def _others(self, stage: int, path: str) -> list[str]:
+        """What the stage has generated in this run until now, but for the file at a path."""
+        stem, folder = state.log_stem(self._pipeline.stages[stage].id), os.path.join(self._directory, FOLDER)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        paths = [os.path.join(folder, name) for name in names if name.rsplit(".", 2)[0] == stem]
+        return [each for each in paths if each != path]
 
     def _judged(self, data: bytes, name: str, maker: str) -> Reading:
         from stagebook.formats.native import generated
@@ -300,14 +310,9 @@ def _name(stage: str, attempt: int) -> str:
     return f"{state.log_stem(stage)}.{attempt}.json"
 
 
-def _content(path: str, is_lenient: bool = False) -> bytes:
+def _content(path: str) -> bytes:
     """A regular file that no link led to, bounded. Raises OSError."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:
-        if is_lenient:
-            return b""
-        raise
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(fd, "rb") as file:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):

@@ -204,7 +204,11 @@ def _with_generated(told: replay.Replay, story: Story, change: Change) -> Change
     makers = {stage.made_by for stage in told.pipeline.stages if stage.made_by is not None}
     if not makers:
         return change
-    ended = {stage.id for stage, end in zip(told.plan.stages, story.ends) if end is not None}
+    ended = {
+        planned.id
+        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
+        if end is not None and end.outcome == "success" and attempts
+    }
     try:
         while True:
             whole = taken_over(change.pipeline, told.pipeline, makers)

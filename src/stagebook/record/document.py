@@ -189,6 +189,8 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
             "level": levels[index],
             "line": stage.line,
         }
+        if stage.made_by is not None:
+            each["made_by"] = stage.made_by
         if index in story.edges:
             each["edges"] = story.edges[index]
         if index in story.because:
