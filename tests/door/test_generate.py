@@ -202,8 +202,24 @@ def test_a_failed_one_skips_who_needs_the_group(place: Place) -> None:
     })  # fmt: skip
     place.ledger_path.write_text("")
     again = place.run("run", "--failed-of", "last", "--json")
+    assert again.code == 0 and place.began() == ["good", "ship", "clean"], again
+
+
+def test_what_failed_runs_again_without_its_generator(place: Place) -> None:
+    once = "echo . >> $BASE/times"
+    place.pipeline({
+        "plan": generate({"good": noted(), "bad": noted("[ -e $BASE/fine ]")}, once),
+        "ship": {"run": noted(), "needs": "plan"},
+    })  # fmt: skip
+    done = place.run("run")
+    assert done.code == 1 and f"again  stagebook run --failed-of {place.run_ids()[0][:8]}" in done.out, done.out
+    (place.base / "fine").touch()
+    place.ledger_path.write_text("")
+    again = place.run("run", "--failed-of", "last", "--json")
     assert again.code == 0, again
-    assert place.began() == ["ship", "clean"] and outcomes(again.json)["bad"] == "failure"
+    assert place.began() == ["bad", "ship"] and reasons(again.json)["plan"] == "not selected"
+    assert by_stage(again.json)["bad"]["made_by"] == "plan" and (place.base / "times").read_text() == ".\n"
+    assert place.run("run", "--failed-of", place.run_ids()[0], "--dry-run").code == 0
 
 
 def test_they_have_all_that_stages_of_the_file_have(place: Place) -> None:
@@ -265,7 +281,7 @@ def test_a_killed_run_goes_on_with_the_same_stages(place: Place) -> None:
     })  # fmt: skip
     command = place.start("run", "-j", "4")
     place.wait_for("b")
-    place.wait_for("a", "end")
+    waiting.until(lambda: [end for end in place.events("stage.ended") if end["stage"] == "a"], "the end of a")
     command.kill("both")
     done = place.run("run", "--resume", "last", "--json")
     assert done.code == 0, done
@@ -303,35 +319,33 @@ def test_other_stages_than_those_that_have_joined_are_refused(place: Place) -> N
 
 
 def test_a_changed_file_keeps_what_stands(place: Place) -> None:
-    once = "echo . >> $BASE/times"
-    first = {
-        "plan": generate({"a": noted(), "b": noted("[ -e $BASE/fine ]")}, once),
-        "ship": {"run": noted(), "needs": "plan"},
-    }
-    place.pipeline(first)
-    command = place.start("run", "--policy", "strict")
+    plan = generate({"a": noted(), "b": noted("[ $STAGEBOOK_ATTEMPT = 2 ] || sleep 971")}, "echo . >> $BASE/times")
+    place.pipeline({"plan": plan, "ship": {"run": noted(), "needs": "plan"}})
+    command = place.start("run", "-j", "4")
     place.wait_for("b")
-    command.wait()
-    assert place.run("run", "--resume", "last").code == 1  # it has ended, and is told again
-    (place.base / "fine").touch()
-    place.pipeline({"plan": generate({"a": noted(), "b": noted("sleep 971")}, once), "ship": first["ship"]})
-    command = place.start("run")
-    place.wait_for("b", times=2)
+    waiting.until(lambda: [end for end in place.events("stage.ended") if end["stage"] == "a"], "the end of a")
     command.kill("both")
-    changed = {**by(first), "plan": generate({"a": noted(), "b": noted("sleep 971")}, once), "more": noted(),
-               "ship": {"run": noted("true"), "needs": ["plan"], "priority": 3}}  # fmt: skip
-    place.pipeline(changed)
-    command = place.start("run", "--resume", "last", "--accept-changes")
-    place.wait_for("b", times=3)
-    command.send(2)
-    assert command.wait().code == 130
-    assert (place.base / "times").read_text() == ".\n.\n"
-    ends = outcomes(place.show())
-    assert ends["a"] == ends["more"] == "success"
+    place.pipeline({"plan": plan, "ship": {"run": noted("true"), "needs": "plan"}, "more": noted()})
+    refused = place.run("run", "--resume", "last")
+    assert refused.code == 2 and "began: ship, more;" in refused.err, refused
+    done = place.run("run", "--resume", "last", "--accept-changes", "--json")
+    assert done.code == 0, done
+    assert sorted(place.began()) == ["a", "b", "b", "more", "ship"] and (place.base / "times").read_text() == ".\n"
+    assert len(by_stage(done.json)["b"]["attempts"]) == 2 and by_stage(place.show())["b"]["made_by"] == "plan"
 
 
-def by(stages: dict[str, Any]) -> dict[str, Any]:
-    return dict(stages)
+def test_a_generator_that_is_changed_generates_anew(place: Place) -> None:
+    place.pipeline({"plan": generate({"a": noted(), "b": noted("sleep 971")}), "ship": {"run": "true", "needs": "plan"}})
+    command = place.start("run", "-j", "4")
+    place.wait_for("b")
+    command.kill("both")
+    place.pipeline({"plan": generate({"a": noted(), "c": noted()}), "ship": {"run": noted(), "needs": "plan"}})
+    done = place.run("run", "--resume", "last", "--accept-changes", "--json")
+    assert done.code == 0, done
+    assert outcomes(done.json) == dict.fromkeys(("plan", "ship", "a", "c"), "success")
+    assert by_stage(done.json)["a"]["attempts"][-1]["log"].endswith("a.2.log")
+    assert place.run("run", "--resume", "last").code == 0
+    assert outcomes(place.show()) == outcomes(done.json)
 
 
 def test_one_that_is_up_to_date_brings_the_same_stages(place: Place) -> None:

@@ -242,6 +242,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "line": stage.line,
             "critical": stage.id in critical,
             "tolerated": index in tolerated,
+            **({"made_by": stage.made_by} if stage.made_by is not None else {}),
         }
         for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends))
     ]
