@@ -258,7 +258,7 @@ def test_a_condition_that_cannot_be_is_a_mistake(place: Place) -> None:
 
 
 def test_a_retry_starts_without_the_file_of_the_attempt_before(place: Place) -> None:
-    first = '[ $STAGEBOOK_ATTEMPT = 1 ] && { echo garbage > $STAGEBOOK_GENERATE; exit 1; }; [ -e $STAGEBOOK_GENERATE ] && exit 9'
+    first = "[ $STAGEBOOK_ATTEMPT = 1 ] && { echo garbage > $STAGEBOOK_GENERATE; exit 1; }; [ -e $STAGEBOOK_GENERATE ] && exit 9"
     place.pipeline({"plan": {"generate": {"run": f"{first}\n{writes({'a': noted()})}"}, "retry": {"attempts": 2}}})
     done = place.run("run", "--json")
     assert done.code == 0 and by_stage(done.json)["plan"]["flaky"], done
@@ -335,7 +335,9 @@ def test_a_changed_file_keeps_what_stands(place: Place) -> None:
 
 
 def test_a_generator_that_is_changed_generates_anew(place: Place) -> None:
-    place.pipeline({"plan": generate({"a": noted(), "b": noted("sleep 971")}), "ship": {"run": "true", "needs": "plan"}})
+    place.pipeline(
+        {"plan": generate({"a": noted(), "b": noted("sleep 971")}), "ship": {"run": "true", "needs": "plan"}}
+    )
     command = place.start("run", "-j", "4")
     place.wait_for("b")
     command.kill("both")
@@ -395,7 +397,10 @@ def test_a_stage_that_is_ended_joins_nothing(place: Place) -> None:
 def test_a_secret_that_is_written_out_is_refused_and_not_kept(place: Place) -> None:
     place.pipeline(
         {
-            "plan": {"generate": {"run": 'echo "{stages: {a: echo $TOKEN}}" > $STAGEBOOK_GENERATE'}, "secrets": ["TOKEN"]},
+            "plan": {
+                "generate": {"run": 'echo "{stages: {a: echo $TOKEN}}" > $STAGEBOOK_GENERATE'},
+                "secrets": ["TOKEN"],
+            },
             "fine": generate({"b": {"run": noted('test -n "$TOKEN"'), "secrets": ["TOKEN"]}}),
         },
         secrets=["TOKEN"],
