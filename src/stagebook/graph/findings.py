@@ -40,10 +40,10 @@ _parts = re.compile("[^a-z]+")
 
 
 class Reason(NamedTuple):
-    """Why an edge stands. `kind`: `artifact`, `value` (an output's value, or a condition on the stage), `service`, `generated`,
-    `lock`, `pool`, `stated` (`ordering:`), `gate`, `guard` (it leads from a test to what acts outside), `outside` (an
-    end of it acts outside, where no file shows what follows from it), `always` (clean-up), `split` (parts of one
-    suite). `text` says which: a path, a name, the reason in the file."""
+    """Why an edge stands. `kind`: `artifact`, `value` (an output's value, or a condition on the stage), `service`,
+    `generated`, `lock`, `pool`, `stated` (`ordering:`), `gate`, `guard` (it leads from a test to what acts outside),
+    `outside` (an end of it acts outside, where no file shows what follows from it), `always` (clean-up), `split` (parts
+    of one suite). `text` says which: a path, a name, the reason in the file."""
 
     kind: str
     text: str

@@ -73,6 +73,7 @@ MARKS = {
     "beside": ("∥", "||"),
     "beside-each-other": ("↔", "<->"),
     "folded": ("▸", "+"),
+    "makes": ("⇢", "~>"),
     "bar-line": ("━", "="),
     "dot": ("●", "o"),
     "tail": ("─", "-"),

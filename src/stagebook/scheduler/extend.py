@@ -35,5 +35,9 @@ def extend(
             critical=is_critical and planned.skip is None, begun=(begun or {}).get(planned.id, 0)
         ))  # fmt: skip
     return whole, fresh._replace(
-        stages=tuple(stages), timeout_ms=plan.timeout_ms, gaps_ms=plan.gaps_ms, critical_by=plan.critical_by, passed_over_max=plan.passed_over_max
-    )  # fmt: skip
+        stages=tuple(stages),
+        timeout_ms=plan.timeout_ms,
+        gaps_ms=plan.gaps_ms,
+        critical_by=plan.critical_by,
+        passed_over_max=plan.passed_over_max,
+    )
