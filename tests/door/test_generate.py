@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -438,3 +440,37 @@ def test_history_tells_of_them_as_of_stages(place: Place) -> None:
     assert place.run("run").code == 0
     done = place.run("stats", "a")
     assert done.code == 0 and "1 run" in done.out, done
+
+
+def test_the_example_tests_what_a_commit_concerns(place: Place) -> None:
+    """Two commits give different stages."""
+    example = Path(__file__).resolve().parents[2] / "examples" / "services"
+    shutil.copytree(
+        example, place.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".stagebook")
+    )
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *identity, *words], cwd=place.folder, check=True, capture_output=True, env=place.env)
+
+    def commit(path: str) -> set[str]:
+        with open(place.folder / path, "a") as file:
+            file.write("\n# changed\n")
+        git("add", "-A")
+        git("commit", "-qm", path)
+        done = place.run("run", "--json")
+        assert done.code == 0, done
+        assert outcomes(done.json)["release"] == "success"
+        return {stage["stage"] for stage in done.json["stages"] if stage.get("made_by") == "find-changed"}
+
+    place.write("__pycache__/\n", ".gitignore")
+    git("init", "-q")
+    every = {"test-shared", "test-billing", "test-mail", "test-orders"}
+    assert commit("README.md") == every  # there is no commit to compare with yet
+    assert commit("services/billing/invoice.py") == {"test-billing", "test-orders"}
+    assert commit("services/mail/letter.py") == {"test-mail"}
+    assert commit("services/shared/money.py") == every
+    assert commit("README.md") == set()
+    stages = by_stage(place.show(place.run_ids()[-2]))
+    assert stages["test-orders"]["needs"] == ["find-changed", "test-billing"]
+    assert place.run("lint", "--strict").code == 0
