@@ -460,7 +460,7 @@ def test_the_example_tests_what_a_commit_concerns(place: Place) -> None:
         git("commit", "-qm", path)
         done = place.run("run", "--json")
         assert done.code == 0, done
-        assert outcomes(done.json)["release"] == "success"
+        assert outcomes(done.json)["report"] == "success"
         return {stage["stage"] for stage in done.json["stages"] if stage.get("made_by") == "find-changed"}
 
     place.write("__pycache__/\n", ".gitignore")
