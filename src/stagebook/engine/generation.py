@@ -65,17 +65,20 @@ class Reading(NamedTuple):
 
 
 class Generation:
-    """The stages of one run that generate others. `ear` is set before anything is asked; `secrets` are the run's, and
-    `last` tells of the last success of a stage, where files of stages are looked at."""
+    """The stages of one run that generate others. `ear` is set before anything is asked; `last` tells of the last
+    success of a stage."""
 
     ear: Ear
 
-    def __init__(self, pipeline: Pipeline, plan: Plan, choice: Choice, directory: str, wakeup: Wakeup) -> None:
-        """`directory` is that of the run."""
+    def __init__(
+        self, pipeline: Pipeline, plan: Plan, choice: Choice, directory: str, wakeup: Wakeup, secrets: Secrets | None,
+        begun: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        """`directory` is that of the run; `begun` are attempts of stages from before the file was changed."""
         self.hasher = Hasher(wakeup, 1)
-        self.begun: Mapping[str, int] = {}  #: attempts of stages from before the file was changed
-        self.secrets: Secrets | None = None
+        self.secrets = secrets
         self.last: Callable[[int], Last | None] | None = None
+        self._begun = begun
         self._pipeline = pipeline
         self._plan = plan
         self._choice = choice
@@ -182,7 +185,7 @@ class Generation:
             return None
         made = from_plain(json.loads(part.text))
         maker = self._pipeline.stages[stage].id
-        self._pipeline, self._plan = extend(self._pipeline, self._plan, self._choice, made, maker, self.begun)
+        self._pipeline, self._plan = extend(self._pipeline, self._plan, self._choice, made, maker, self._begun)
         return self._pipeline, self._plan, part
 
     def grew(self, pipeline: Pipeline) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
+    from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.secrets import Secrets
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
@@ -50,7 +51,8 @@ class Ways(NamedTuple):
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
     `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `cache_limit` and
     `cache_age` say how much of what stages made is kept, and how long what nobody uses; `admission` is `auto`, or `off`
-    where nothing is to wait for a shortage of the machine."""
+    where nothing is to wait for a shortage of the machine. Not `waits`: at gates the engine ends, once all else is
+    done."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -61,6 +63,7 @@ class Ways(NamedTuple):
     secrets: Secrets | None = None
     cache_limit: str = "10GiB"
     cache_age: str = "30d"
+    waits: bool = True
 
 
 class Result(NamedTuple):
@@ -89,11 +92,16 @@ def start(
         text = ways.secrets.mask.text
         at = at._replace(commit=text(at.commit or "") or None, branch=text(at.branch or "") or None)
         choice = choice._replace(policy_because=text(choice.policy_because or "") or None)
+    by = None
+    if any(stage.gate is not None or stage.kind == "generate" for stage in pipeline.stages):
+        from stagebook.approval import origin
+
+        by = origin.account()
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
     clock = Clock()
-    story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory))
+    story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory), by)
     writer = Writer(state.journal_path(directory), run, story.epoch_us, durability=ways.durability)
     experiment = os.environ.get(state.EXPERIMENT_VARIABLE)
     whose = {state.OF_EXPERIMENT: experiment} if experiment else {}
@@ -103,7 +111,7 @@ def start(
         accounting=ways.accounting, digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
         policy_because=choice.policy_because, **at._asdict(),
-        traceparent=story.traceparent, choice=choice._asdict(),
+        traceparent=story.traceparent, **({"by": by} if by is not None else {}), choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()
@@ -143,12 +151,15 @@ def exit_code(over: RunEnded | None) -> int:
     )
 
 
-def _story(pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: int, logs: str) -> Story:
+def _story(
+    pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: int, logs: str, by: str | None
+) -> Story:  # fmt: skip
     return Story(
         pipeline, run, epoch_us, mode=build.mode(plan), jobs=plan.pools[0].size, policy=plan.policy,
         critical=build.critical_planned(plan), needs=[stage.needs for stage in plan.stages], logs_directory=logs,
         critical_by=plan.critical_by, jobs_because=plan.jobs_because, policy_because=choice.policy_because,
         today=choice.today, known_ms=dict(choice.durations_ms), traceparent=trace.caller(os.environ),
+        started_by=by,
     )  # fmt: skip
 
 
@@ -191,38 +202,59 @@ def assemble(
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
-    artifacts = shards = generation = None
     generates = any(stage.kind == "generate" for stage in pipeline.stages)
-    if generates:
-        from stagebook.engine.generation import Generation
-
-        generation = Generation(pipeline, plan, choice, directory, wakeup)
-        generation.secrets = secrets
-        generation.begun = begun or {}
+    artifacts = shards = None
     if generates or any(stage.inputs or stage.outputs for stage in pipeline.stages):
-        from stagebook.artifact.store import Store
-        from stagebook.engine.artifacts import Artifacts
-        from stagebook.engine.freshness import Freshness
-        from stagebook.model.quantity import duration_ms, size_bytes
-
-        cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
-        freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        artifacts = Artifacts(
-            pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
-            Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
-        )  # fmt: skip
-        if secrets is not None:
-            artifacts.secrets, artifacts.unkept = secrets, secrets.telling()
-        artifacts.restore(story)
-        if generation is not None:
-            generation.last = artifacts.last
+        artifacts = _artifacts(pipeline, machine, story, outputs, environment, wakeup, directory, choice, ways)
     if generates or any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 
         shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
+    gates = None
+    if generates or any(stage.gate is not None for stage in pipeline.stages):
+        from stagebook.engine.gates import Gates
+
+        gates = Gates(pipeline, machine, story, account, directory)
+    streams = None
+    if generates or any(stage.each is not None for stage in pipeline.stages):
+        from stagebook.engine.items.streams import Streams
+
+        streams = Streams(
+            pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
+            choice.dead_of, secrets.mask if secrets is not None else None,
+        )  # fmt: skip
+    generation = None
+    if generates:
+        from stagebook.engine.generation import Generation
+
+        generation = Generation(pipeline, plan, choice, directory, wakeup, secrets, begun or {})
+        generation.last = artifacts.last if artifacts is not None else None
     return Engine(
-        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, generation
+        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
+        ways.waits, streams, generation,
     )  # fmt: skip
+
+
+def _artifacts(
+    pipeline: Pipeline, machine: Machine, story: Story, outputs: Outputs, environment: Environment, wakeup: Wakeup,
+    directory: str, choice: Choice, ways: Ways,
+) -> Artifacts:  # fmt: skip
+    """What is asked of the files of stages."""
+    from stagebook.artifact.store import Store
+    from stagebook.engine.artifacts import Artifacts
+    from stagebook.engine.freshness import Freshness
+    from stagebook.model.quantity import duration_ms, size_bytes
+
+    cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
+    freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
+    artifacts = Artifacts(
+        pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
+        Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
+    )  # fmt: skip
+    if ways.secrets is not None:
+        artifacts.secrets, artifacts.unkept = ways.secrets, ways.secrets.telling()
+    artifacts.restore(story)
+    return artifacts
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

@@ -29,6 +29,7 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -36,27 +37,36 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    ItemFailed,
     Judge,
     Kill,
+    KillItems,
     Refused,
     RunEnded,
     SetTimer,
     StagesAdded,
     Start,
     Started,
+    StartItems,
     TimerFired,
+    WantItems,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Sequence
+    from typing import Any, Callable, Sequence
 
     from stagebook.artifact.digest import File
     from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
+    from stagebook.engine.gates import Gates
     from stagebook.engine.generation import Generation, Part
     from stagebook.engine.hasher import Told
+    from stagebook.engine.items.source import Taken
+    from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
+    from stagebook.record.items import Call
+    from stagebook.scheduler.vocabulary import ItemsWorkers
 
 
 class Engine:
@@ -65,10 +75,12 @@ class Engine:
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
         control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
-        errands: Errands | None = None, generation: Generation | None = None,
+        errands: Errands | None = None, gates: Gates | None = None, waits: bool = True, streams: Streams | None = None,
+        generation: Generation | None = None,
     ) -> None:  # fmt: skip
-        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, all of them
-        where stages are generated."""
+        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `gates`
+        where a person is asked, `streams` where a stage works through items, all of them where stages are generated.
+        Not `waits`: the engine ends with gates open, once nothing else is left to do."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -81,11 +93,17 @@ class Engine:
         self._answers = answers
         self._artifacts = artifacts
         self._errands = errands
+        self._gates = gates
+        self._waits = waits
         self._generation = generation
         self._aside = [each for each in (generation, artifacts, errands) if each is not None]
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
+        self._streams = streams
+        if streams is not None:
+            streams.ear = self
+            account.writer.before_sync = streams.sync
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -141,19 +159,25 @@ class Engine:
                     continue
                 if self.over is None and self.machine.is_over:
                     self.over = self._owed_end
-                if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
+                if self.over is not None or (not self._is_any_running and self._is_left_to_people()):
                     break
                 self._wait()
             if self._artifacts is not None:
                 self._artifacts.tidy()
             for each in self._aside:
                 each.close()
+            if self._streams is not None:
+                self._streams.finish()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
             kernel.end_all_descendants(2.5)
             raise
         return self.over
+
+    def _is_left_to_people(self) -> bool:
+        """Whether the engine ends before the run does. At a gate it waits, if it may: the answer can reach it there."""
+        return self.machine.waits_for_person and not (self._waits and self.machine.is_gated)
 
     def close(self) -> None:
         """Give back what was taken from the system."""
@@ -171,6 +195,8 @@ class Engine:
         starts: list[Start] = []
         kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
+        gates: list[int] = []
+        items: list[Decision] = []
         for decision in decisions:
             kind = type(decision)
             if kind is Start:
@@ -178,8 +204,12 @@ class Engine:
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
                 self._answers.ended(decision.stage)  # type: ignore[union-attr]
+                if self._streams is not None:
+                    self._streams.ended(decision.stage)  # type: ignore[union-attr]
                 if self._artifacts is not None:
                     self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
+                if self._gates is not None:
+                    self._gates.ended(decision)  # type: ignore[arg-type]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
@@ -188,8 +218,19 @@ class Engine:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
                 asked.append(decision)  # type: ignore[arg-type]
+            elif kind is AskGate:
+                gates.append(decision.stage)  # type: ignore[union-attr]
+            elif kind is StartItems or kind is WantItems or kind is KillItems:
+                items.append(decision)
+            elif kind is ItemFailed:
+                self._account.item_failed(decision)  # type: ignore[arg-type]
+                self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
+        if gates and self._gates is not None:
+            for stage in gates:
+                self._gates.ask(stage, self._clock.us())
+            self._account.sync(self._clock.us())
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
@@ -202,6 +243,8 @@ class Engine:
                 self._judge(question.stage)
             else:
                 self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
+        if items and self._streams is not None:
+            self._streams.obey(items)
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
 
@@ -228,7 +271,9 @@ class Engine:
             self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
 
     def _start(self, decision: Start) -> None:
-        if self._errands is not None and self._errands.concerns(decision.stage):
+        if self._streams is not None and self._streams.concerns(decision.stage):
+            self._streams.begin(decision)
+        elif self._errands is not None and self._errands.concerns(decision.stage):
             self._errands.begin(decision)
         elif self._artifacts is not None and self._artifacts.concerns(decision.stage):
             self._artifacts.begin(decision)
@@ -289,6 +334,8 @@ class Engine:
 
     @property
     def _is_any_running(self) -> bool:
+        if self._streams is not None and self._streams.is_busy:
+            return True
         return self._attempts.is_any_running or any(each.is_busy for each in self._aside)
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
@@ -366,8 +413,9 @@ class Engine:
         self._pipeline, self._plan = pipeline, plan
         self._account.grew(pipeline, plan, critical)
         self._answers.grew(pipeline, plan)
-        for each in self._aside:
-            each.grew(pipeline)
+        for each in (*self._aside, self._gates, self._streams):
+            if each is not None:
+                each.grew(pipeline)
         self._control.grew(plan)
 
     def reading(self, stage: int, told: Told | None) -> None:
@@ -375,6 +423,31 @@ class Engine:
 
     def warned(self, text: str) -> None:
         self._account.warn(text)
+
+    # What works through items tells --------------------------------------------------------------------------------
+
+    def began(self, decision: Start) -> None:
+        """An attempt of it has begun; it is no process."""
+        index, number, ready, waited = decision
+        us = self._clock.us()
+        self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
+        self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
+
+    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
+        self._batch += events
+        self._account.items_ready(stage, self._clock.us(), taken)
+
+    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+        self._batch += events
+        self._account.items_done(stage, self._clock.us(), calls, queues)
+
+    def items_workers(self, event: ItemsWorkers, why: str) -> None:
+        us = self._clock.us()
+        self._batch.append(event)
+        self._account.items_workers(us, event, why)
+
+    def items_told(self, stage: int) -> None:
+        self._account.items_told(stage)
 
     # Waiting --------------------------------------------------------------------------------------------------
 
@@ -403,8 +476,14 @@ class Engine:
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
+                if self._streams is not None and self._streams.take(attempt, end):
+                    continue
                 if not any(each.take(attempt, end) for each in self._aside):
                     self.closed(attempt.stage, attempt.number, end, attempt)
+
+            if self._streams is not None:
+                self._streams.look(us)
+                self._streams.flush()
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -417,6 +496,8 @@ class Engine:
             due = min(due, self._timers[0][0])
         if self._artifacts is not None:
             due = min(due, self._artifacts.look_at_us)
+        if self._streams is not None:
+            due = min(due, self._streams.look_at_us)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
@@ -425,6 +506,8 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
+            elif self._streams is not None and self._streams.pump(fd):
+                pass
             elif not (self._attempts.pump(fd) or any(each.pump(fd) for each in self._aside)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():
@@ -432,12 +515,22 @@ class Engine:
         self._attempts.reap()
 
     def _hear_control(self) -> None:
-        """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""
-        for stage in self._control.read():
-            us = self._clock.us()
+        """What other commands ask; a stage that is not of this run is not heard of here, the asker has looked."""
+        for request in self._control.read():
+            us, stage = self._clock.us(), request.get("stage")
             index = None if stage is None else self._control.index(stage)
-            if stage is None or index is not None:
+            if request["ask"] == "cancel" and (stage is None or index is not None):
                 self.happened(CancelAsked(us // 1000, "cancel", index), "run.cancel", us, index, '"why":"cancel"')
+            elif request["ask"] == "gate" and index is not None and self._gates is not None:
+                self._hear_vote(index, request, us)
+
+    def _hear_vote(self, stage: int, request: dict[str, Any], us: int) -> None:
+        """A vote is durable before anything follows from it."""
+        assert self._gates is not None
+        answer = self._gates.hear(stage, request, us)
+        if answer is not None:
+            self.happened(answer, "gate.answered", us, stage, members(approved=answer.approved, reason=answer.reason))
+        self._account.sync(us)
 
     def _hear_key(self, fd: int) -> None:
         """A key for the live view, which may be its way to say cancel."""

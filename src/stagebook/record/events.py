@@ -42,6 +42,7 @@ _KINDS: dict[str, dict[str, Any]] = {
             "minItems": 3,
         },
     },
+    "calls": {"type": "array", "items": {"type": "array", "minItems": 5}},
     "usage": {
         "type": "object",
         "properties": {
@@ -84,6 +85,7 @@ EVENTS: dict[str, Event] = {
             "jobs_because": Key("string?", required=False),
             "policy_because": Key("string?", "where these come from, if not from a plain word", False),
             "digest": Key("string", "of the file"),
+            "by": Key("string?", "login name of who began it", False),
             "commit": Key("string?", "of the work tree that the file lies in", False),
             "branch": Key("string?", required=False),
             "traceparent": Key("string?", "of whoever began the run (W3C)", False),
@@ -139,7 +141,46 @@ EVENTS: dict[str, Event] = {
             "reason": _REASON,
             "flaky": Key("boolean"),
             "ready": Key("number?", "only of one that could have started and never did", False),
+            "queue_max": Key("array", "of one with items, the most that were queued before each step", False),
         },
+        "stage",
+    ),
+    "items.ready": Event(
+        "the source of a stage's items has more",
+        {
+            "more": Key("integer", "how many, numbered on; what they are stands in `items/` of the run"),
+            "position": Key("integer", "in the source, up to which it is read"),
+            "skipped": Key("integer", "how many others are up to date, and have no number", False),
+            "last": Key("boolean", "true if no other will come", False),
+        },
+        "stage",
+    ),
+    "items.done": Event(
+        "calls of steps are over, many in one line",
+        {
+            "calls": Key(
+                "calls",
+                "of each the number of the step and of the slot from 0, the items as `17-19,42`, its time and CPU time "
+                "in µs, and of items that went wrong number, outcome, exit and reason",
+            ),
+            "queue_max": Key("array", "the most that were queued before each step so far", False),
+        },
+        "stage",
+    ),
+    "items.dead": Event(
+        "an item is not tried again",
+        {
+            "step": Key("integer", "its number, from 0"),
+            "item": Key("integer"),
+            "outcome": _OUTCOME,
+            "exit": Key("integer?"),
+            "reason": _REASON,
+        },
+        "stage",
+    ),
+    "items.workers": Event(
+        "a step with `workers: auto` has another number of workers from now on",
+        {"step": Key("integer", "its number, from 0"), "workers": Key("integer"), "reason": Key("string", "why")},
         "stage",
     ),
     "output.published": Event(
@@ -203,9 +244,42 @@ EVENTS: dict[str, Event] = {
             "begun": Key("object", "attempts so far", False),
         },
     ),
+    "gate.asked": Event(
+        "a person is asked at a gate: this, and nothing else, is what an answer is about",
+        {
+            "nonce": Key("string", "128 random bits, new for each question"),
+            "expires": Key("string?", "wall clock, when the default answer holds"),
+            "digest": Key("string", "of the file"),
+            "artifacts": Key("outputs", "what the stages before it have published"),
+            "green": Key("texts", "stages that had succeeded"),
+            "ready_ms": Key("integer", "milliseconds, when its needs were done"),
+        },
+        "stage",
+    ),
+    "gate.vote": Event(
+        "a person has voted at a gate",
+        {
+            "ballot": Key("string", "a random number, by which whoever voted finds the line"),
+            "by": Key("string", "login name"),
+            "approved": Key("boolean"),
+            "comment": Key("string?"),
+            "accepted": Key("boolean", "whether it counts"),
+            "code": Key("string?", "a word for why it does not"),
+            "reason": Key("string?", "the same for people"),
+            "from": Key("object", "`via`, `uid`, `host`, `tty`"),
+            "nonce": Key("string", "of the question that the person was shown"),
+            "decides": Key("boolean", "whether the gate is decided by it"),
+            "audit": Key("string?", "hash of its entry in the chain that `stagebook audit` checks"),
+        },
+        "stage",
+    ),
     "gate.answered": Event(
-        "a person has said what a stage is that has begun and is not `retry-safe`",
-        {"rerun": Key("boolean", "true to run it again, false if it is done")},
+        "a gate is decided; or a person has said what a stage is that has begun and is not `retry-safe`",
+        {
+            "approved": Key("boolean", "at a gate", False),
+            "reason": Key("string?", "at a gate: who decided, and what they said", False),
+            "rerun": Key("boolean", "else: true to run it again, false if it is done", False),
+        },
         "stage",
     ),
     "run.ended": Event(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import DefectError, InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
+from stagebook.record.items import call_of
 from stagebook.record.line import time_us
 from stagebook.record.reader import Recording
 from stagebook.record.retelling import ODD, Header, header, pipeline_in, pipeline_of, unfit
@@ -27,6 +28,10 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
+    ItemsDone,
+    ItemsReady,
+    ItemsWorkers,
     Judged,
     Leased,
     Refused,
@@ -147,9 +152,13 @@ class _Play:
         if name == "run.cancel" and self._is_pending(record):
             return
         is_early = name == "output.published" and record.get("early")
-        if name in _EVENTS or is_early:
+        if name in _EVENTS or name == "items.done" or is_early:
             self._in_batch(record)
             at, stage = time_us(record) // 1000, self._stage(record)
+            if name == "items.done":
+                calls = [call_of(row) for row in record["calls"]]
+                self.events += [ItemsDone(at, stage, call.step, call.slot, call.bad) for call in calls]
+                return
             event = self._announced(record, at, stage) if is_early else _EVENTS[name](record, at, stage)
             self.events.append(event)
             if type(event) is TimerFired:
@@ -257,6 +266,13 @@ def _cancel(record: Record, at: int, stage: int) -> Event:
     return CancelAsked(at, record["why"], stage if stage >= 0 else None)
 
 
+def _answered(record: Record, at: int, stage: int) -> Event:
+    """At a gate, or of a stage that is not safe to repeat."""
+    if "approved" in record:
+        return GateAnswered(at, stage, record["approved"], record.get("reason"))
+    return RerunAnswered(at, stage, record["rerun"])
+
+
 _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "run.started": lambda record, at, stage: Began(at),
     "run.resumed": lambda record, at, stage: _resumed(record, at),
@@ -271,5 +287,9 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "machine.short": lambda record, at, stage: Shortage(
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
-    "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
+    "gate.answered": _answered,
+    "items.ready": lambda record, at, stage: ItemsReady(
+        at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
+    ),
+    "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
 }

@@ -13,8 +13,9 @@ from stagebook.model.pipeline import MEASURED, Pipeline
 from stagebook.model.problem import StagebookError, SurroundingsError
 from stagebook.model.sound import is_sound
 from stagebook.model.value import NamedTuple
-from stagebook.record import measured, publication
+from stagebook.record import gates, measured, publication
 from stagebook.record.clock import epoch_us
+from stagebook.record.items import call_of
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
 from stagebook.record.story import Story, Usage, around_of
@@ -48,6 +49,7 @@ class Header(NamedTuple):
     policy_because: str | None = None
     traceparent: str | None = None
     rules: int = 1
+    by: str | None = None
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -74,6 +76,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             record.get("policy_because"),
             record.get("traceparent"),
             record.get("rules", 1),
+            record.get("by"),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -142,7 +145,7 @@ def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
         jobs_because=head.jobs_because, policy_because=head.policy_because,
         today=str(head.choice.get("today", "")),
         known_ms={stage: round(ms) for stage, ms in head.choice.get("durations_ms", ())},
-        traceparent=head.traceparent,
+        traceparent=head.traceparent, started_by=head.by,
     )  # fmt: skip
     return story, {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
 
@@ -150,6 +153,9 @@ def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
 def usage_of(plain: dict[str, Any] | None) -> Usage | None:
     """Usage as a line holds it; keys that are not there are unknown."""
     return None if plain is None else Usage(*map(plain.get, Usage._fields))
+
+
+_FAILED = ("step", "item", "outcome", "exit", "reason")
 
 
 def _us(seconds: float | None) -> int | None:
@@ -174,8 +180,20 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     elif event == "stage.ended":
         story.ended(
             at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False),
-            _us(record.get("ready")),
+            _us(record.get("ready")), record.get("queue_max"),
         )  # fmt: skip
+    elif event == "items.ready":
+        story.items_ready(
+            at[record["stage"]], us, record["more"], record.get("skipped", 0), record.get("last", False),
+            record["position"],
+        )  # fmt: skip
+    elif event == "items.done":
+        calls = [call_of(row) for row in record["calls"]]
+        story.items_done(at[record["stage"]], us, calls, record.get("queue_max"))
+    elif event == "items.workers":
+        story.items_workers(at[record["stage"]], record["step"], record["workers"])
+    elif event == "items.dead":
+        story.item_failed(at[record["stage"]], [record.get(name) for name in _FAILED])
     elif event == "condition.judged":
         story.judged(at[record["stage"]], record["verdict"], record.get("reason"))
     elif event == "output.published":
@@ -187,6 +205,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         added = pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))
         story.added(added, record.get("edges", "needs"))
+    elif event == "gate.asked":
+        story.asked(at[record["stage"]], gates.asked_of(record))
+    elif event == "gate.vote":
+        gates.vote_of(story, at[record["stage"]], record)
     elif event == "usage":
         used = usage_of(record)
         if used is not None:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, Callable, Iterable, Mapping, Sequence, TypeAlias
 
-    from stagebook.model.outcome import AttemptEnd
+    from stagebook.model.outcome import AttemptEnd, ItemsTold
 
 #: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
 Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
@@ -57,6 +57,12 @@ class Watcher:
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""
+
+    def gate(self, card: Document) -> None:
+        """A person is asked at a gate, or has voted there. `card` has `run`, `stage` and `gate` as the document has."""
+
+    def items(self, stage_id: str, told: ItemsTold) -> None:
+        """How far the items of a stage are; told now and then."""
 
     def exited(self, end: AttemptEnd) -> None:
         """An attempt is over."""

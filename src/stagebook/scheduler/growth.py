@@ -6,12 +6,12 @@ All that follows from the plan alone is made anew; what has happened is carried 
 from __future__ import annotations
 
 from stagebook.scheduler.books import Books
-from stagebook.scheduler.course import Course
+from stagebook.scheduler.flow import Flow
 from stagebook.scheduler.moves import KILLING, LEASING, RUNNING, SKIP, WAITING
 from stagebook.scheduler.plan import Plan
 
 
-class Growth(Course):
+class Growth(Flow):
     """The moves of stages in a run that may have more of them later."""
 
     __slots__ = ()
@@ -40,9 +40,11 @@ class Growth(Course):
         self._join, self._always, self._timed = fresh._join, fresh._always, fresh._timed
         self._open += fresh._open[first:]
         self._leased, self._paced = fresh._leased, fresh._paced
+        before, self._line = self._line, fresh._line
         holding = [index for index, value in enumerate(self._state) if value in (RUNNING, KILLING, LEASING)]
-        fresh._line.carry(self._line, holding)
-        self._line = fresh._line
+        holding += [number for stage in self._streams for number in self._calls(stage)]
+        self._line.carry(before, holding)
+        self._streams.update((stage, stream) for stage, stream in fresh._streams.items() if stage >= first)
 
     def _count_anew(self, old: Plan) -> None:
         """The open needs of what is new, and of what waits for it. A need of a new stage may have ended long ago."""

@@ -13,7 +13,7 @@ from stagebook.scheduler.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping, Sequence
+    from typing import Mapping
 
 
 class Window:
@@ -135,10 +135,10 @@ class Pace:
             times.append(self.next_at)
         return min(times, default=None)
 
-    def carry(self, old: Pace, demand_of: Sequence[int]) -> None:
-        """Go on from the pace of a plan with fewer stages; `demand_of` says the demands of stages now."""
+    def carry(self, old: Pace, pending: Mapping[int, int]) -> None:
+        """Go on from the pace of a plan with fewer stages; `pending` are its, with their demands by this plan."""
         self.gap, self.next_at = old.gap, old.next_at
-        self.pending = {stage: demand_of[stage] for stage in old.pending}
+        self.pending = dict(pending)
         before = {window.name: window for window in old.windows}
         for window in self.windows:
             window.pending = sum(window.units.get(demand, 0) for demand in self.pending.values())

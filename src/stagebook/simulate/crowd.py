@@ -14,10 +14,12 @@ from heapq import heappop, heappush
 from stagebook.model.value import NamedTuple
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import (
+    AskGate,
     AskLease,
     Began,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Kill,
@@ -28,6 +30,7 @@ from stagebook.scheduler.vocabulary import (
     Started,
     TimerFired,
 )
+from stagebook.simulate.items import opaque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +87,8 @@ class _Run:
     __slots__ = ("arrival", "at_us", "end_us", "held", "is_over", "machine", "units", "waits_s")
 
     def __init__(self, arrival: Arrival) -> None:
-        self.arrival = arrival
+        #: Of items nothing is known here: stages that work through some are ordinary ones.
+        self.arrival = arrival = arrival._replace(plan=opaque(arrival.plan, {}))
         self.machine: Machine | None = None
         self.is_over = False
         self.at_us = self.end_us = round(arrival.at_s * 1e6)
@@ -198,6 +202,8 @@ class _World:
         elif isinstance(decision, SetTimer):
             at_us = max(self.now_us, run.at_us + decision.at * 1000)
             self.push(at_us, _TIMERS, number, TimerFired((at_us - run.at_us) // 1000, decision.timer))
+        elif isinstance(decision, AskGate):
+            self.push(self.now_us, _ANSWERS, number, GateAnswered(self._now_ms(run), decision.stage, True))
         elif isinstance(decision, Judge):
             verdicts = run.arrival.verdicts
             verdict, reason = ("run", None) if verdicts is None else verdicts(decision.stage)

@@ -202,7 +202,9 @@ STEP = Record(
         "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
         "python": Key(Scalar("function"), "a Python function"),
         "workers": Key(Scalar("workers"), "items worked on at once, or auto", "1"),
-        "buffer": Key(UNITS, "items that may wait for this step"),
+        "buffer": Key(
+            Scalar("int", 0, 1_000_000), "items that may wait for this step; 0: handed over", "twice its workers"
+        ),
         "ordered": Key(BOOL, "takes items in the order in which they came", "false"),
         "batch": Key(Scalar("int", 1, 100_000), "most items to one call", "1"),
         "workers-max": Key(Scalar("int", 1, 10_000), "most that `workers: auto` may come to; default: jobs"),
@@ -320,11 +322,11 @@ STAGE_KEYS: Mapping[str, Key] = {
     "run": Key(COMMAND, "a command"),
     "cmd": Key(ListOf(Either(VALUE, map=FROM), 1), "a command as a list, without a shell"),
     "python": Key(Scalar("function"), "a Python function, as module:function"),
-    "gate": Key(GATE, "waits for a person", built=False),
+    "gate": Key(GATE, "waits for a person"),
     "service": Key(SERVICE, "runs while others need it", built=False),
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
     "generate": Key(GENERATE, "makes stages at run time"),
-    "each": Key(EACH, "works through items", built=False),
+    "each": Key(EACH, "works through items"),
     "split": Key(SPLIT, "a test suite in parts"),
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
     "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),
@@ -371,6 +373,9 @@ STAGE_KEYS: Mapping[str, Key] = {
     ),
     **SHARED,
 }
+
+#: What can stand beside `gate`: all else is about running something.
+BESIDE_GATE = frozenset(["gate", "needs", "join", "matrix", "critical", "ordering", "when", "changed", "allow-failure"])
 
 STAGE = Record("stage", STAGE_KEYS, one_of=KINDS)
 DEFAULTS = Record("defaults", {**SHARED, "env": Key(ENV, "environment variables")})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Collection, Mapping, Sequence, TypeAlias
 
 _KINDS = frozenset(grammar.KINDS)
-_SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
+_SAID = ("run", "cmd", "python", "each", "needs", "matrix", "env")  # kept elsewhere by then
 _MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.
@@ -50,7 +50,7 @@ class Draft:
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
         "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "of_cells", "first", "count",
-        "listed_by", "gate", "each", "generates",
+        "listed_by", "gate", "each", "items_of", "generates",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -77,6 +77,7 @@ class Draft:
         self.count = 1
         self.gate: Gate | None = None
         self.each: Each | None = None
+        self.items_of: tuple[str, int] | None = None  #: the stage whose output the items are, and the place of its name
         self.generates: str | None = None
         self.listed_by: Draft | None = None  #: of the shards of a suite: what prints it
 
@@ -175,7 +176,10 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
     elif type(node[0]) is dict:
         check.subject = f"stage `{shorten(name)}`"
         values = check.keys(node, grammar.STAGE_KEYS)
-        sound = _kind(check, draft, node, values)
+        sound = _kind(check, draft, node, values, setting)
+        if draft.gate is not None:
+            _about_gate(check, draft.gate, node)
+            values = {key: value for key, value in values.items() if key in grammar.BESIDE_GATE}
         _needs(draft, node)
         _agreements(check, draft, node, values, setting)
         if not sound or ("matrix" in node[0] and draft.cells is None):
@@ -236,7 +240,7 @@ def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any]
         setting.known_secrets(check, subject, entries["secrets"][1])
 
 
-def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> bool:
+def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any], setting: Setting) -> bool:
     there = [key for key in node[0] if key in _KINDS]
     if not check.exactly_one(draft.place, there, grammar.KINDS, check.subject):
         return False
@@ -251,6 +255,11 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
         draft.command = command["run"]
     elif kind == "gate":
         draft.gate = _gate(command)
+    elif kind == "each":
+        from stagebook.formats.native.each import read_each
+
+        draft.each = read_each(check, draft, node, values, setting)
+        return draft.each is not None
     elif kind == "generate":
         draft.generates = next(key for key in ("run", "cmd", "python") if key in command)
         given = command[draft.generates]
@@ -277,6 +286,32 @@ def _gate(given: Mapping[str, Any]) -> Gate:
         given.get("default", "reject"),
         given.get("self-approval", True),
     )
+
+
+_NOT_AT_GATE = {
+    "timeout": "how long it asks is `timeout` inside `gate`",
+    "always": "to ask whatever its needs came to, say `join: done`",
+    "retry-safe": "say it of the stage that waits for it",
+}
+
+
+def _about_gate(check: Checker, gate: Gate, node: Node) -> None:
+    """Keys beside a gate that mean something only where a command runs, and keys in it that need others."""
+    for key, (place, _) in node[0].items():
+        if key in grammar.STAGE_KEYS and key not in grammar.BESIDE_GATE and key not in _KINDS:
+            hint = _NOT_AT_GATE.get(key, "put it on the stage that waits for it, or take it out")
+            check.error(place, "gate", f"{check.subject} is a gate and runs nothing, so `{key}` says nothing; {hint}")
+    place, inner = node[0]["gate"]
+    said = inner[0] if type(inner[0]) is dict else {}
+    if "default" in said and gate.timeout_ms is None:
+        text = "the `default` answer is for the time after `timeout`, which is missing"
+        check.error(said["default"][0], "gate", f"{check.subject}: {text}")
+    if gate.approvers_file is not None and not gate.approvers:
+        text = "`approvers-file` is read for the groups that `approvers` names, which is missing"
+        check.error(said["approvers-file"][0], "gate", f"{check.subject}: {text}")
+    if gate.approvers and gate.approvers_file is None and gate.quorum > len(gate.approvers):
+        text = f"{gate.quorum} approvals are needed and only {len(gate.approvers)} can approve"
+        check.error(said["quorum"][0], "gate", f"{check.subject}: {text}")
 
 
 def _needs(draft: Draft, node: Node) -> None:
@@ -319,10 +354,12 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     """Defaults under the stage's own values, and both as the model has them."""
     env, env_from = _split_env(values["env"]) if "env" in values else (_NOTHING, _NOTHING)
     defaults, shared = setting.defaults, setting.shared
+    if draft.gate is not None:
+        defaults = {key: value for key, value in defaults.items() if key in grammar.BESIDE_GATE}
     if defaults:
         if values.get("retry-safe", defaults.get("retry-safe")) is False and "retry" not in values:
             values["retry"] = {}
-        values = {**defaults, **values}
+        values = {**(_of_each(defaults) if draft.each is not None else defaults), **values}
         env = {**{name: text for name, text in setting.env.items() if name not in env_from}, **env}
     draft.env = env
     draft.env_from = env_from
@@ -330,11 +367,11 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         return
     draft.fields = values
     if "retry" in values:
-        values["retry"] = _retry(values["retry"], shared)
+        values["retry"] = made_retry(values["retry"], shared)
     if "timeout" in values:
         values["timeout"] = _timeouts(values["timeout"], shared)
     if "resources" in values:
-        values["resources"] = _resources(values["resources"], shared)
+        values["resources"] = made_resources(values["resources"], shared)
     if "changed" in values:
         changed = values["changed"]
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
@@ -359,7 +396,12 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         values.pop(key, None)
 
 
-def _retry(value: Any, shared: Shared) -> Retry:
+def _of_each(defaults: dict[str, Any]) -> dict[str, Any]:
+    """What of the defaults is for an `each` itself; the rest is for its steps."""
+    return {key: value for key, value in defaults.items() if key not in ("retry", "resources", "timeout")}
+
+
+def made_retry(value: Any, shared: Shared) -> Retry:
     if isinstance(value, Retry):
         return value
     only = value.get("only", ())
@@ -386,7 +428,7 @@ def _timeouts(value: Any, shared: Shared) -> Timeouts:
     return made
 
 
-def _resources(value: Any, shared: Shared) -> Resources:
+def made_resources(value: Any, shared: Shared) -> Resources:
     if isinstance(value, Resources):
         return value
     pools = value.get("pools", _NOTHING)
