@@ -227,6 +227,10 @@ def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known
     choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
     found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
     unsaid = known.unsaid(pipeline)
+    if any(stage.kind == "generate" for stage in pipeline.stages):
+        from stagebook.cli import plan_made
+
+        unsaid += plan_made.unsaid(args, pipeline)
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
         from stagebook.condition.court import Court
 
