@@ -11,7 +11,7 @@ from statistics import median
 
 from stagebook.graph.shape import shape
 from stagebook.history import figures
-from stagebook.history.samples import Samples
+from stagebook.history.samples import CONDITIONS, Samples
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ TREND = 30  #: successes in which a trend is looked for
 LEAST_CHANGE = 1.05  #: less is no trend, however sure
 TIMED = ("psplib", "wfcommons")  #: formats that hold timings
 _FAILED = ("failure", "error", "timeout")
-_CONDITIONS = ("when: ", "changed: ")  #: how the reason begins of a stage that its condition keeps from running
 _CHANGES_MAX = 10  #: so many of the latest changes of the file are looked at
 _FAR = {1: 3.0, 2: 2.0}  #: how many times as long as before is another level, by the number of runs that say so
 _NAMED = 3
@@ -139,7 +138,7 @@ def _stage(
     passed = [row for row in rows if row.outcome == "success" and row.attempts and row.wall_s is not None]
     tried = [row for row in rows if row.attempts and row.outcome in ("success", "cancellation", *_FAILED)]
     ran = sum([row.attempts - (row.outcome == "cancellation") for row in tried])
-    skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(_CONDITIONS)]
+    skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(CONDITIONS)]
     found = StageProfile(
         stage.id, "guess", (), failed=ran - sum([row.outcome == "success" for row in tried]), ran=ran,
         ran_share=len(tried) / (len(tried) + len(skipped)) if tried or skipped else 1.0, skipped_at=tuple(skipped),
