@@ -68,6 +68,13 @@ class Samples(NamedTuple):
     rows: tuple[Sample, ...]
     left_out: int
 
+    def worked_s(self) -> list[float]:
+        """For how long stages ran at most, run by run."""
+        sums = [0.0] * len(self.runs)
+        for row in self.rows:
+            sums[row.run] += row.wall_s or 0.0
+        return [min(run.wall_s, ran_s) for run, ran_s in zip(self.runs, sums)]
+
 
 def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
     """Of the latest `limit` runs of a pipeline file (absolute path) that say something; a question for `store.ask`."""

@@ -88,8 +88,8 @@ class StageProfile(NamedTuple):
 
 class Profile(NamedTuple):
     """`source`: `history`, `file` (timings in the file) or `declared`. `runs`: how many stand behind it at most for
-    one stage. `others_cores`: what others kept busy lately, the median. `jobs_seen`: with how many at once stages
-    have been seen to run. `lacks`: what it does not know and what to run to know it, as sentences."""
+    one stage. `others_cores`: what others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once
+    stages have been seen to run. `lacks`: what it does not know and what to run to know it, as sentences."""
 
     stages: tuple[StageProfile, ...]
     source: str
@@ -112,15 +112,22 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
     guess_s = median(told) if told else GUESS_S
     stages = [stage if stage.walls_s else stage._replace(walls_s=(guess_s,)) for stage in found]
     runs = max([stage.runs for stage in stages], default=0)
-    lately = [run.others_cores for run in known.runs[-LATELY:] if run.others_cores is not None]
     profile = Profile(
         tuple(stages),
         "history" if runs else "file" if pipeline.format in TIMED else "declared",
         runs,
-        median(lately) if lately else None,
+        usual([run.others_cores for run in known.runs], known.worked_s()),
         max([run.max_parallel or 1 for run in known.runs], default=1),
     )
     return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *_changed(changes)))
+
+
+def usual(loads: Sequence[float | None], worked_s: Sequence[float]) -> float | None:
+    """What the machine had to carry beside the latest runs: the median, in which a run counts by how long stages
+    worked in it, as one that did next to nothing tells next to nothing. None where no run tells."""
+    lately = zip(loads[-LATELY:], worked_s[-LATELY:])
+    known = [(load, for_s) for load, for_s in lately if load is not None]
+    return figures.weighted_median([load for load, _ in known], [for_s for _, for_s in known])
 
 
 # One stage --------------------------------------------------------------------------------------------------------
