@@ -43,6 +43,9 @@ REPLAYED = 8
 #: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
 #: is tried with one thing shared and another.
 STAGES_MAX = 100_000
+#: Rows that are read in all to see what was known without each of these runs; of long histories of large pipelines
+#: fewer are looked at, the latest one always.
+ROWS_MAX = 50_000
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
 ALONE, COMPANY = 0.1, 0.5
 #: No run got less of the machine than this.
@@ -205,7 +208,8 @@ class _Past:
     def misses(self, runs: Sequence[tuple[Replayed, tuple[float | None, float]]]) -> tuple[float, ...]:
         """By how much each was off, with what is waited for and the disk able to serve so many at once, predicted by
         what is known without it; but for those without which too little is known."""
-        found = [self._miss(run, waiting, disk) for run, (waiting, disk) in runs]
+        most = max(1, ROWS_MAX // max(1, len(self.samples.rows)))
+        found = [self._miss(run, waiting, disk) for run, (waiting, disk) in runs[:most]]
         return tuple([miss for miss in found if miss is not None])
 
     def _miss(self, run: Replayed, waiting: float | None, disk: float) -> float | None:

@@ -122,8 +122,11 @@ def known_by(
     if len(found.stages) > LARGE:
         demands = [_coarse(each) for each in demands]
         count = min(count, DRAWS_LARGE if any(stage.ran for stage in found.stages) else 1)
+    loads = () if len(found.stages) > LARGE else taught.others_range or ()
     if others_cores is not None:
-        load, taught = others_cores, taught._replace(others=None)
+        load, taught, loads = others_cores, taught._replace(others=None), ()
     speeds = Shares(demands, contention.capacity(cores, load, taught))
-    basis = Basis(draws.draws(found, pipeline, count, seed), draws.typical(found), speeds, taught)
+    bounds = [Shares(demands, contention.capacity(cores, each, taught._replace(others=None))) for each in set(loads)]
+    drawn = draws.draws(found, pipeline, count, seed)
+    basis = Basis(drawn, draws.typical(found), speeds, taught, bounds=tuple(bounds))
     return Known(found, taught, basis, cores)
