@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Fewer runs than this are said to be too few.
 ENOUGH = 5
+#: The share of all work that the longest stages make up.
+LONG = 0.5
 #: With fewer other stages beside it, on the average, a stage is taken to have been alone.
 SOLO = 0.1
 #: A stage that moved less has no disk share: what kept the disk busy was not this stage.
@@ -97,6 +99,18 @@ class Profile(NamedTuple):
     others_cores: float | None = None
     jobs_seen: int = 1
     lacks: tuple[str, ...] = ()
+
+    def thin(self) -> tuple[list[str], int]:
+        """Of the longest stages, those that make up half of the work, those with too few runs, and the fewest."""
+        left_s = sum([stage.median_s for stage in self.stages]) * LONG
+        found: list[StageProfile] = []
+        for stage in sorted(self.stages, key=lambda stage: -stage.median_s):
+            if left_s <= 0:
+                break
+            left_s -= stage.median_s
+            if stage.source == "history" and stage.runs < ENOUGH:
+                found.append(stage)
+        return [stage.stage for stage in found], min([stage.runs for stage in found], default=0)
 
 
 def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
