@@ -43,9 +43,9 @@ _T95 = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 class Forecast(NamedTuple):
     """`makespan_s` is the median of `draws` simulated runs, `p95_s` their 95th percentile; `low_s` and `high_s`
-    bound the median in 95 of 100 cases, with what was predicted wrong before, and are no nearer than what it is under
-    the least and the most load of the runs on record. `utilisation` is the share of each pool,
-    by name, that is taken over the run (`slot`: the jobs), `waits_s` how long stages waited for each, both of the
+    bound the median in 95 of 100 cases, with what was predicted wrong before, and hold what it is under the least and
+    the most load of the runs on record, and if waiting is shared where no run tells. `utilisation` is the share of each
+    pool, by name, that is taken over the run (`slot`: the jobs), `waits_s` how long stages waited for each, both of the
     median run; so is `width`, how many ran at once at most. `beyond`: that is more than was ever measured. `failed`:
     share of runs that did not end as success, left out of the quantiles unless all are such."""
 
@@ -67,7 +67,7 @@ class Basis(NamedTuple):
     """What forecasts stand on that are to be compared. `draws` are the runs drawn, one a simulated run; `typical` is
     one in which nothing is out of the ordinary. `speeds` None: stages do not slow each other down. `calibration`
     says how wrong that was, and up to how many at once it was measured. `verdicts` None: all conditions hold.
-    `bounds` are the speeds under the least and the most load that is to be reckoned with."""
+    `bounds` are other speeds that are to be reckoned with."""
 
     draws: Sequence[Draw]
     typical: Draw
