@@ -122,6 +122,25 @@ def test_r095_one_run_is_too_few(place: Place) -> None:
     assert "insufficient data (1 run, need 5)" in told(place)
 
 
+def test_r095_the_headline_says_when_what_takes_longest_rests_on_few_runs(place: Place) -> None:
+    place.write(TWO)
+    past(place, 6, Did("unit", 0, 60))
+    past(place, 2, Did("integration", 0, 120))
+    assert "insufficient data of what takes longest (integration: 2 runs, need 5)" in told(place)
+    past(place, 3, Did("integration", 0, 120))
+    assert "insufficient data" not in told(place)
+
+
+def test_runs_in_which_all_was_up_to_date_change_no_prediction(place: Place) -> None:
+    place.write("version: 1\nstages:\n  a: {run: cp in out, inputs: [in], outputs: [out]}\n")
+    (place.folder / "in").write_text("x")
+    assert place.run("run").code == 0
+    before = plan(place)
+    for _ in range(3):
+        assert place.run("run").code == 0
+    assert plan(place) == before
+
+
 def test_history_goes_before_what_is_declared(place: Place) -> None:
     place.write(TWO)
     past(place, 6, Did("unit", 0, 60, cpu_s=30), Did("integration", 60, 180, cpu_s=60))

@@ -35,7 +35,8 @@ def release() -> dict[str, Any]:
     return {
         "pipeline": "release", "file": os.path.abspath("ci/release.yaml"),
         "profile": {
-            "runs": 40, "source": "history", "others_cores": 0.3, "cores": 4, "measured_jobs": 4, "error": 0.04,
+            "runs": 40, "source": "history", "others_cores": 0.3, "cores": 4, "measured_jobs": 4,
+            "error": 0.04, "error_runs": 4,
             "lacks": ["how fast the disk is: no stage wrote alone"],
             "stages": [stage("build", 107.0), stage("image", 58.0), stage("integration", 158.0), stage("new", None)],
         },
@@ -85,7 +86,8 @@ def unchanged() -> dict[str, Any]:
     return {
         "pipeline": "payments", "file": os.path.abspath("stagebook.yaml"),
         "profile": {
-            "runs": 0, "source": "declared", "others_cores": None, "cores": 2, "measured_jobs": 0, "error": None,
+            "runs": 0, "source": "declared", "others_cores": None, "cores": 2, "measured_jobs": 0,
+            "error": None, "error_runs": 0,
             "lacks": [], "stages": [stage("validate", 0.0, source="declared", runs=0, ran=0, failed=0, cores=None)],
         },
         "sequential_s": 0.0, "critical_path": ["validate"], "critical_path_s": 0.0,

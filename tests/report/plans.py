@@ -46,7 +46,8 @@ def release(**more: Any) -> Document:
         "pipeline": "release", "file": "/p/stagebook.yaml",
         "profile": {
             "runs": 40, "source": "history", "enough": 5, "others_cores": 0.4, "cores": 4, "measured_jobs": 4,
-            "error": 0.04, "lacks": ["docs has 1 run, 5 are needed: stagebook run --sequential, 4 more times"],
+            "error": 0.04, "error_runs": 4,
+            "lacks": ["docs has 1 run, 5 are needed: stagebook run --sequential, 4 more times"],
             "assumed": ["approve waits for a person: that time is not counted"],
             "stages": [
                 stage("build", 107, 0, contention=0.3), stage("integration", 158, 0, failed=2, ran=42, trend="slower"),

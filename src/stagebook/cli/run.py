@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
-    from stagebook.notify.beginning import Beside
     from stagebook.formats.native.read import Loaded
+    from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4

@@ -42,6 +42,7 @@ def document(
             "cores": known.cores,
             "measured_jobs": known.calibration.at_jobs,
             "error": known.calibration.error,
+            "error_runs": len(known.calibration.misses),
             "lacks": [*known.profile.lacks, *known.calibration.lacks],
             "assumed": list(unsaid),
             "stages": [_stage(stage, slack_s) for stage, slack_s in zip(known.profile.stages, slack)],

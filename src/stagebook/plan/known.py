@@ -122,8 +122,16 @@ def known_by(
     if len(found.stages) > LARGE:
         demands = [_coarse(each) for each in demands]
         count = min(count, DRAWS_LARGE if any(stage.ran for stage in found.stages) else 1)
+    loads = taught.others_range or ()
     if others_cores is not None:
-        load, taught = others_cores, taught._replace(others=None)
-    speeds = Shares(demands, contention.capacity(cores, load, taught))
-    basis = Basis(draws.draws(found, pipeline, count, seed), draws.typical(found), speeds, taught)
+        load, taught, loads = others_cores, taught._replace(others=None), ()
+    room = contention.capacity(cores, load, taught)
+    rooms = [contention.capacity(cores, each, taught._replace(others=None)) for each in loads]
+    if taught.lacks:  # whether waiting is shared nobody knows: it may be
+        rooms.append(room._replace(waiting=1.0))
+    if len(found.stages) > LARGE:
+        rooms = []
+    bounds = tuple([Shares(demands, each) for each in rooms if each != room])
+    drawn = draws.draws(found, pipeline, count, seed)
+    basis = Basis(drawn, draws.typical(found), Shares(demands, room), taught, bounds=bounds)
     return Known(found, taught, basis, cores)

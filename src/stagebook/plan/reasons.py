@@ -238,6 +238,9 @@ class Reasons:
             yield from self._more_jobs(more)
         if 0 < self.runs < ENOUGH:
             yield f"insufficient data ({plural(self.runs, 'run')}, need {ENOUGH})"
+        elif (thin := self.known.profile.thin())[0]:
+            longest = f"{coupling.listed(thin[0])}: {plural(thin[1], 'run')}"
+            yield f"insufficient data of what takes longest ({longest}, need {ENOUGH})"
         if count := guessed(self.pipeline, self.known):
             yield (
                 f"insufficient data: nothing is known of how long {count} of {plural(len(self.ids), 'stage')} "

@@ -49,6 +49,7 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
         lines += ["", *_applied(plan["applied"], style)]
     if is_open:
         lines += ["", *_profile(plan["profile"]["stages"], style)]
+        lines += _wrapped(f"p50: {alone(plan)}", style) if alone(plan) else []
     lines += ["", *_standing(plan, style)]
     return [style.plain(line) for line in lines]
 
@@ -81,11 +82,36 @@ def doubts(plan: Mapping[str, Any]) -> list[str]:
             f"{span(found['high_s'])}, in 95 of 100 cases"
         )
     if error is not None and error > _POOR:
-        said.append(
-            f"runs in parallel were predicted within {round(error * 100)} %: do not trust these figures; a few more "
-            "runs would help"
-        )
+        said.append(f"{_predicted(plan['profile'])}: do not trust these figures; a few more runs would help")
     return said
+
+
+def _predicted(profile: Mapping[str, Any]) -> str:
+    """How well runs in parallel were predicted, where there is one."""
+    who = "the run in parallel was" if profile["error_runs"] == 1 else "runs in parallel were"
+    return f"{who} predicted within {round(profile['error'] * 100)} %"
+
+
+def predicted(profile: Mapping[str, Any]) -> str:
+    """The same with where the figure comes from."""
+    runs = profile["error_runs"]
+    each = "by what was known without it" if runs == 1 else f"(median of {runs}, each by what was known without it)"
+    return f"{_predicted(profile)} {each}"
+
+
+def alone(plan: Mapping[str, Any]) -> str:
+    """What figures of stages and of the critical path leave out; nothing where no run stands behind them."""
+    if plan["profile"]["source"] != "history":
+        return ""
+    return "alone on an idle machine, without the time in which a stage waited for a core"
+
+
+def behind(profile: Mapping[str, Any]) -> str:
+    """How many runs stand behind each stage of which there are any."""
+    counts = [stage["runs"] for stage in profile["stages"] if stage["runs"]] or [profile["runs"]]
+    if min(counts) == max(counts):
+        return plural(max(counts), "run")
+    return f"{min(counts)} to {max(counts)} runs of each stage"
 
 
 def _second(plan: Mapping[str, Any]) -> str:
@@ -378,12 +404,12 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
     said = {
-        "history": f"from {plural(profile['runs'], 'run')} (medians; of those in which a stage ran alone, if any)",
+        "history": f"from {behind(profile)} (medians; of those in which a stage ran alone, if any)",
         "declared": "from declared durations",
         "file": "from timings in the file",
     }[profile["source"]]
     if profile["error"] is not None:
-        said += f"; runs in parallel were predicted within {profile['error']:.0%} (median)".replace("%", " %")
+        said += f"; {predicted(profile)}"
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
     lines = _wrapped(said, style)

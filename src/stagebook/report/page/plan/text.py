@@ -13,7 +13,7 @@ from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, spa
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
-from stagebook.report.plan import BINDS, conditionally, doubts
+from stagebook.report.plan import BINDS, alone, behind, conditionally, doubts, predicted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _basis(plan: Document) -> str:
     said = [
         f"Half of all simulated runs take at most {span(found['makespan_s'])}, 95 in 100 at most {span(found['p95_s'])}"
     ]
-    said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({profile['runs']})" if profile["runs"] else ""))
+    said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({behind(profile)})" if profile["runs"] else ""))
     said += [_capital(text) for text in doubts(plan)]
     if plan["sla"] and plan["sla"]["met"] is False:
         said.append(f"The SLA of {span(plan['sla']['target_s'])} is not met")
@@ -288,16 +288,18 @@ def _path(plan: Document) -> Iterator[str]:
     yield "</ol>"
     if (more := len(plan["critical_path"]) - _PATH_MAX) > 0:
         yield f'<p class="cap">and {more} more stages</p>'
+    if alone(plan):
+        yield f'<p class="cap">{_text(_capital(alone(plan)))}.</p>'
 
 
 def _stands(plan: Document) -> Iterator[str]:
     """What the figures stand on, and what is not known."""
     profile = plan["profile"]
-    said = [f"From {_SOURCES[profile['source']]}" + (f": {plural(profile['runs'], 'run')}" if profile["runs"] else "")]
+    said = [f"From {_SOURCES[profile['source']]}" + (f": {behind(profile)}" if profile["runs"] else "")]
     if profile["measured_jobs"] > 1:
         said.append(f"Runs of up to {plural(profile['measured_jobs'], 'job')} were measured")
     if profile["error"] is not None:
-        said.append(f"Runs in parallel were predicted within {round(profile['error'] * 100)}\u00a0% (median)")
+        said.append(_capital(predicted(profile)))
     if profile["others_cores"] is not None:
         said.append(f"Others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy")
     yield "".join(f"<p>{_text(text)}.</p>" for text in said)
@@ -314,6 +316,8 @@ def _stands(plan: Document) -> Iterator[str]:
         cells = (stage["stage"], _known(stage["p50_s"]), span(stage["slack_s"]), source, failed, cores)
         yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
     yield "</tbody></table></div>"
+    if alone(plan):
+        yield f'<p class="cap">{_text(f"p50: {alone(plan)}.")}</p>'
     if (more := len(profile["stages"]) - _STAGES_MAX) > 0:
         yield f'<p class="cap">and {count(more)} more stages; --json has all</p>'
     yield "</details>"
