@@ -123,6 +123,28 @@ def test_what_must_stay_is_neither_proposed_nor_asked(pipeline: Pipeline) -> Non
             assert before[stage.id] <= set(stage.needs)
 
 
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("x", '"sh -c \'kubectl apply -f x\'"'), ("x", "'npx knex migrate:latest'"), ("x", "psql -f schema.sql"),
+        ("x", "ssh host restart"), ("x", "scp a host:b"), ("x", "'rsync -a a host:b'"), ("x", "dbmate up"),
+        ("x", "vercel --prod"), ("ship", "tool x"), ("charge", "tool x"),
+    ],
+)  # fmt: skip
+def test_what_may_act_outside_is_neither_asked_about_nor_given_up_on_a_word(name: str, run: str) -> None:
+    pipeline = listed("a: {run: tool a, duration: 60s}", f"{name}: {{run: {run}, duration: 60s}}")
+    assert planned(pipeline).found.changes == ()
+    with pytest.raises(InputError, match="may act outside"):
+        planned(pipeline, accepted=[("a", name)])
+
+
+def test_a_stage_right_behind_a_gate_keeps_its_place() -> None:
+    pipeline = listed("a: {run: tool a, duration: 60s}", "ask: {gate: {prompt: 'go?'}, needs: []}",
+                      "x: {run: tool x, duration: 60s, needs: [a, ask]}")  # fmt: skip
+    with pytest.raises(InputError, match="behind gate ask"):
+        planned(pipeline, accepted=[("a", "x")])
+
+
 # Words -----------------------------------------------------------------------------------------------------------
 
 

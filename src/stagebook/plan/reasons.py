@@ -185,8 +185,9 @@ class Reasons:
         if free_s >= self.chosen.forecast.makespan_s * (1 - TOLERANCE):
             return []
         made = []
+        gates = orders.gates_of(self.pipeline)
         for stage in self.pipeline.stages:
-            why = orders.is_kept(stage)
+            why = orders.is_kept(stage, gates)
             if why is not None and stage.needs and not stage.always:
                 made.append(self._stays(stage, stage.needs, why))
             elif why is None:
