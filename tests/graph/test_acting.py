@@ -98,7 +98,8 @@ def test_a_name_that_may_act_outside(name: str) -> None:
         "psql -c 'select updated from deleted'", "ssh-keygen -t ed25519", "rsync -a a/ b/", "docker build .",
         "docker run -v a:b x", "npm ci", "npm run build", "twine check dist/*", "git pull", "apt-get install ssh mail",
         "pytest tests/test_send.py", "python3 payments.py receive", "echo send pay notify", "gh pr view 1",
-        "python3 -m unittest", "make payload", "cat mail.txt", "dbmate status", "npx prisma generate", "vercel --version", "vercel build", "./spaying.sh", "rm -rf build",
+        "python3 -m unittest", "make payload", "cat mail.txt", "./spaying.sh", "rm -rf build",
+        "dbmate status", "npx prisma generate", "vercel --version", "vercel build",
     ],
 )  # fmt: skip
 def test_what_only_reads_or_stays_here_is_not_said_to(run: str) -> None:

@@ -76,6 +76,12 @@ def freed(pipeline: Pipeline, asked: Mapping[str, Collection[str]] | None = None
     return found
 
 
+def parted(units: Iterable[Freed], needs: Sequence[Sequence[int]]) -> list[Freed]:
+    """What of each comes about with such needs, be it nothing: pairs that others lead over stay in order."""
+    before = _before(needs)
+    return [unit._replace(of=tuple([of for of in unit.of if not before[unit.stage] >> of & 1])) for unit in units]
+
+
 def why_kept(pipeline: Pipeline, first: int, second: int, asked: Mapping[str, Collection[str]]) -> str | None:
     """Why nobody's word gives up that the second of two stages comes after the first; None if it does not."""
     needs = needs_of(pipeline)
@@ -128,8 +134,8 @@ def gates_of(pipeline: Pipeline) -> frozenset[str]:
 
 
 def is_kept(stage: Stage, gates: Collection[str] = ()) -> str | None:
-    """Why nothing of the order around a stage is ever given up; None if it may be. What it may do outside is told by the
-    wider words, as for a measurement: what is lost by a false alarm is a proposal. `gates`: ids."""
+    """Why nothing of the order around a stage is ever given up; None if it may be. What it may do outside is told by
+    the wider words, as for a measurement: what is lost by a false alarm is a proposal. `gates`: ids."""
     if stage.ordering is not None:
         return f"ordering: strict, {stage.ordering}"
     if stage.kind == "gate":

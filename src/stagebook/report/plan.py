@@ -315,9 +315,16 @@ def _change(number: int, change: Mapping[str, Any], style: Style) -> list[str]:
     said += [
         f"evidence {each['source']}: {each['text']}" for each in change["evidence"] if each["text"] != change["why"]
     ]
+    said += [f"in the file: {edits(change)}"] if edits(change) else []
     said += [f"check first: {change['check']}"] if change["check"] else []
     lines = head[:1] + [f"   {line}" for line in head[1:]]
     return lines + [f"     {line}" for each in said for line in _wrapped(harmless(each), style, 5)]
+
+
+def edits(change: Mapping[str, Any]) -> str:
+    """The needs that a change takes away and adds, in the words of what is applied."""
+    said = [f"{stage} no longer needs {need}" for need, stage in change["without"]]
+    return "; ".join([*said, *(f"{stage} needs {need}" for need, stage in change["with"])])
 
 
 def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:

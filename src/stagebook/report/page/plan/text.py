@@ -13,7 +13,7 @@ from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, spa
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
-from stagebook.report.plan import BINDS, conditionally, doubts
+from stagebook.report.plan import BINDS, conditionally, doubts, edits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,7 +188,9 @@ def _change(number: int, change: Mapping[str, Any], file: str, is_kept: bool = F
     if not is_kept:
         rests.append(f"confidence {change['confidence']:.2f}")
     more = []
-    if change["question"]:
+    if edits(change):
+        told.append(f"in the file: {edits(change)}")
+    if change["question"] and change["without"]:
         arrows = [f"{need}→{stage}" for need, stage in change["without"]]
         accept = "".join(f" --accept {shlex.quote(arrow)}" for arrow in arrows)
         more.append(
@@ -196,7 +198,7 @@ def _change(number: int, change: Mapping[str, Any], file: str, is_kept: bool = F
         )
     if change["check"]:
         more.append(f"Check first: <code>{_text(change['check'])}</code>")
-    title = change["change"] + ("?" if change["question"] else "")
+    title = change["change"].removesuffix("?") + ("?" if change["question"] else "")
     yield _item(number, title, saves, small, [*said, *told], rests, more)
 
 
