@@ -15,6 +15,7 @@ from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, reasons
+from stagebook.plan import sweep as sweep_of
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
 from stagebook.plan.recommendation import Recommendation
@@ -170,7 +171,11 @@ class _Search:
         if chosen is None:  # an SLA that nothing meets: as near as possible
             chosen = next(option for option in options if option.forecast.makespan_s <= limit_s)
         made = self._made(chosen.units)
-        said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met)
+        more = self._more(chosen)
+        binds = self.sweep.binds
+        if chosen.units and more is not None:
+            binds = sweep_of.binds(made, self.choice._replace(jobs=more.jobs, sequential=False), self.known.basis)
+        said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met, binds)
         kept = said.kept(self._free_s(), self.asked_for)
         jobs = self._jobs_line(chosen, made, is_enough)
         changes = [*self._freed(chosen, said, made)]
@@ -180,7 +185,7 @@ class _Search:
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",
-            tuple(said.told(kept, self._more(chosen), self._free_s(), self.is_cut)),
+            tuple(said.told(kept, more, self._free_s(), self.is_cut)),
             tuple(changes),
             tuple(kept),
         )

@@ -101,14 +101,16 @@ class Reasons:
     """Of one recommendation."""
 
     def __init__(
-        self, pipeline: Pipeline, known: Known, sweep: Sweep, chosen: Option, best: Option, met: bool | None
-    ) -> None:
+        self, pipeline: Pipeline, known: Known, sweep: Sweep, chosen: Option, best: Option, met: bool | None,
+        binds: Sequence[str],
+    ) -> None:  # fmt: skip
         self.pipeline = pipeline
         self.known = known
         self.sweep = sweep
         self.chosen = chosen
         self.best = best
         self.met = met
+        self.binds = binds
         self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
         self.runs = known.profile.runs
         self.ids = [stage.id for stage in pipeline.stages]
@@ -328,7 +330,7 @@ class Reasons:
             yield f"side by side the stages would take ~{span(free_s)}, and be wrong: {why}"
 
     def _more_jobs(self, more: Forecast) -> Iterator[str]:
-        """What the most jobs would bring, or cost."""
+        """What the most jobs would bring, or cost, and what `binds` then."""
         takes_s = self.chosen.forecast.makespan_s
         gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
         one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
@@ -343,9 +345,10 @@ class Reasons:
 
     def _binds(self, gain: float) -> str:
         """What keeps more jobs from saving more, in words."""
-        binds = [each for each in self.sweep.binds if each != "slot"]
-        if gain < -0.01 and "cores" in binds:
-            binds = ["cores"]
+        binds = [each for each in self.binds if each != "slot"]
+        if gain < -0.01:  # no chain of needs makes a run longer
+            shared = [each for each in binds if each != "path"]
+            binds = ["cores"] if "cores" in shared or not shared else shared
         names = []
         for name in binds[:2]:
             if name == "path":
