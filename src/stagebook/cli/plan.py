@@ -186,7 +186,7 @@ def _what_if(
         changed = changed._replace(basis=changed.basis._replace(verdicts=lambda stage: by_id(places[stage])))
     choice = choice._replace(durations_ms=changed.durations_ms(supposed.pipeline))
     swept = sweep.sweep(supposed.pipeline, choice, changed.basis, jobs)
-    return document.what_if(supposed, changed, swept, told)
+    return document.what_if(supposed, changed, swept, told, known.idle(supposed.pipeline, changed, choice))
 
 
 def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> dict[str, Any] | None:
