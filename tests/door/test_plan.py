@@ -90,6 +90,15 @@ def test_what_is_reserved_is_what_is_used_where_no_run_tells(place: Place) -> No
     assert "not known; each is taken" not in told(place)
 
 
+def test_what_is_reserved_beyond_this_machine_does_not_stretch_a_declared_duration(place: Place) -> None:
+    place.write(
+        "version: 1\nstages:\n  a: {run: 'true', duration: 10m, resources: {cpu: 400}}\n"
+        "  b: {run: 'true', needs: a, duration: 10m, resources: {cpu: 800}}\n"
+    )
+    found = plan(place)
+    assert (found["sequential_s"], found["critical_path_s"], found["sweep"][0]["makespan_s"]) == (1200, 1200, 1200)
+
+
 @pytest.mark.parametrize("has_runs", [False, True])
 def test_a_history_that_cannot_be_written_keeps_no_plan_back(place: Place, has_runs: bool) -> None:
     place.write(TWO)
