@@ -93,7 +93,9 @@ def fifty() -> Document:
     """What if there were fifty of a service."""
     before = release()
     return {
-        "supposed": ["50 of service"], "stages": 58, "sequential_s": 6100, "critical_path": ["build", "service[7]"],
+        "supposed": ["50 of service"], "stages": 58,
+            "unknown": 0, "if_waiting": None,
+            "sequential_s": 6100, "critical_path": ["build", "service[7]"],
         "critical_path_s": 500, "sweep": rows((1, 6100, 6200), (2, 3200, 3300), (4, 2100, 2200), sequential_s=6100),
         "knee": {"jobs": 4, "binds": ["pool:db"], "waits_s": {"pool:db": 9000}},
         "before": {

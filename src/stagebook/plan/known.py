@@ -51,7 +51,7 @@ def known(
     them, if it is to be another figure than in the latest runs."""
     found = profile.build(_with_gates(pipeline), samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
-    found = found._replace(stages=tuple(map(_reserving, pipeline.stages, found.stages)))
+    found = found._replace(stages=tuple([_reserving(*both, cores) for both in zip(pipeline.stages, found.stages)]))
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
 
 
@@ -66,11 +66,12 @@ def unsaid(pipeline: Pipeline) -> list[str]:
     return said
 
 
-def _reserving(stage: Stage, found: StageProfile) -> StageProfile:
-    """Where no run tells how many cores a stage keeps busy, it is those that it reserves."""
+def _reserving(stage: Stage, found: StageProfile, cores: int) -> StageProfile:
+    """Where no run tells how many cores a stage keeps busy, it is those that it reserves, and no more than there are: a
+    declared duration is what it takes alone."""
     if found.cores is not None or not stage.resources.cpu_milli:
         return found
-    return found._replace(cores=stage.resources.cpu_milli / 1000)
+    return found._replace(cores=min(stage.resources.cpu_milli / 1000, float(cores)))
 
 
 def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
