@@ -182,7 +182,7 @@ def test_items_that_are_worked_on_go_on() -> None:
     wanted = [decision.more for decision in run.decisions if isinstance(decision, WantItems)]
     run.feed(ItemsReady(0, 0, wanted[0]))
     calls = run.machine.calls(0)
-    assert [items for _, _, items, _ in calls] == [(0,), (1,)]
+    assert [items for _, _, items, _ in calls] == [(1,), (2,)]
     run.add("gen", made("gen", "a"), Stage("b", "b", 1, 1, "each", "", ("gen",), (1,), each=each, made_by="gen"))
     assert run.machine.calls(0)[: len(calls)] == calls
     for step, slot, _, _ in calls:
