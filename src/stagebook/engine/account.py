@@ -98,6 +98,7 @@ class Account:
             if index >= known or stage.needs != before.stages[index].needs
         ]
         self._later(us, self.watcher.grew, (maker, news, len(plan.stages) - known))
+        self.tell()  # the story is asked about these stages before anything else is told
 
     def started(
         self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int
