@@ -15,6 +15,7 @@ from zlib import crc32
 import pytest
 from tests.door import waiting
 from tests.door.place import Command, Done, Place, by_stage, note, noted, outcomes, reasons
+from tests.door.terminal import Terminal
 
 ME = getpass.getuser()
 
@@ -126,6 +127,43 @@ def test_the_record_of_a_gate_replays(place: Place) -> None:
     assert {"uid", "host", "tty", "via"} <= set(vote["from"]) and vote["from"]["uid"] == os.getuid()
     assert len(vote["audit"]) == 64 and len(vote["nonce"]) == 32
     assert (answer["approved"], answer["reason"]) == (True, f"approved by {ME}")
+
+
+# On a terminal -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("keys", "code", "said"), [(b"a", 0, "approved"), (b"r", 1, "rejected")])
+def test_r018_on_a_terminal_the_card_is_shown_and_a_key_answers(
+    place: Place, keys: bytes, code: int, said: str
+) -> None:  # fmt: skip
+    place.pipeline(ship())
+    terminal = Terminal(place, "run", size=(100, 30))
+    try:
+        waiting.until(lambda: "[a] approve" in terminal.text(), "the keys that answer")
+        assert "‖ ship: Ship it?" in terminal.text() and "no slot held" in terminal.text()
+        terminal.type(keys)
+        waiting.until(lambda: "[Enter] answer" in terminal.text(), "a line for a comment")
+        terminal.type(b"alrigth\x7f\x7fht\r")
+        assert terminal.wait() == code
+        vote = place.events("gate.vote")[0]
+        assert (vote["accepted"], vote["comment"], vote["from"]["via"]) == (True, "alright", "terminal")
+        assert reasons(place.show())["ship"] == f"{said} by {ME}: alright"
+    finally:
+        terminal.close()
+
+
+def test_on_a_terminal_a_refusal_is_shown_and_the_run_waits_on(place: Place) -> None:
+    place.pipeline(ship(approvers=["somebody-else"]))
+    terminal = Terminal(place, "run", size=(100, 30))
+    try:
+        waiting.until(lambda: "[a] approve" in terminal.text(), "the keys that answer")
+        terminal.type(b"a\r")
+        waiting.until(lambda: f"refused: {ME} is no approver of ship" in terminal.text(), "the refusal")
+        assert place.show()["waiting"] == "gate"
+        terminal.type(b"cy")
+        assert terminal.wait() == 130
+    finally:
+        terminal.close()
 
 
 # Kept through a kill -------------------------------------------------------------------------------------------------

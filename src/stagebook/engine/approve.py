@@ -13,7 +13,7 @@ from stagebook.approval import asked, audit, people
 from stagebook.approval.judge import Question, Refusal, Vote, judge, tally
 from stagebook.engine import control
 from stagebook.engine.cancel import ANSWER_S, LOOK_S, News
-from stagebook.engine.gates import vote_tail
+from stagebook.engine.gates import vote_plain, vote_tail
 from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import lock, reader, state
@@ -47,10 +47,7 @@ def answer(directory: str, gate: str, vote: Vote) -> Answer:
     ballot = os.urandom(8).hex()
     request = {
         "ask": "gate", "stage": gate, "ballot": ballot, "digest": standing.now.digest,
-        "vote": {
-            "by": vote.by, "approved": vote.approved, "comment": vote.comment, "nonce": vote.nonce,
-            "digest": vote.digest, "artifacts": vote.artifacts, "from": dict(vote.origin),
-        },
+        "vote": vote_plain(vote),
     }  # fmt: skip
     if len(json.dumps(request)) >= select.PIPE_BUF:
         raise InputError("the comment is too long; about 2 000 letters are kept")
