@@ -281,6 +281,42 @@ def test_g24_after_the_file_was_edited_it_cannot_be_approved(link: Link, place: 
     assert refused(place) == ["edited", "artifacts"]
 
 
+def test_g24_after_the_decision_a_link_that_is_still_served_is_refused(place: Place) -> None:
+    waits(place, approvers=[])
+    link = Link(place, "--record-only")
+    body = urlencode({"csrf": link.csrf(), "decision": "approve"})
+    link.command.send(signal.SIGSTOP)
+    assert place.run("reject", "last", "ship", "--record-only").code == 0
+    codes: list[int] = []
+    late = threading.Thread(target=lambda: codes.append(link.ask("POST", body).code))
+    late.start()
+    waiting.until(lambda: connections(link.port) > 1, "a connection that waits to be accepted")
+    link.command.send(signal.SIGCONT)
+    late.join()
+    assert codes == [410]
+    assert link.command.wait().code == 0
+    assert refused(place) in (["decided"], ["over"])
+    assert entries(place, "approved") == []
+
+
+def connections(port: int) -> int:
+    """How many sockets of this machine have that port at their own end."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") for line in lines)
+
+
+def test_g24_own_change_by_link(place: Place) -> None:
+    own = getpass.getuser()
+    waits(place, approvers=[own, "bob"], **{"self-approval": False})
+    link = Link(place, "--record-only")
+    answer = link.post()
+    assert (answer.code, f"{own} started the run" in answer.html) == (409, True)
+    assert is_open(place)
+    assert link.post("reject").code == 200
+    assert link.command.wait().code == 0
+    assert refused(place) == ["self"]
+
+
 def test_g24_where_the_list_of_approvers_cannot_be_trusted_nobody_counts(place: Place) -> None:
     path = place.write("ops: [ann]\n", "approvers.yaml")
     path.chmod(0o644)
