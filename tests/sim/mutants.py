@@ -14,7 +14,7 @@ import stagebook.scheduler
 from stagebook.scheduler.machine import Machine
 
 _ROOM = Path(stagebook.scheduler.__file__).parent
-_MODULES = ("moves", "ends", "pace", "dispatch", "books", "course", "machine")
+_MODULES = ("moves", "ends", "pace", "lane", "stream", "dispatch", "books", "course", "flow", "machine")
 
 
 class Mutant(NamedTuple):
@@ -24,9 +24,9 @@ class Mutant(NamedTuple):
     new: str
 
 
-def read_mutants() -> list[Mutant]:
+def read_mutants(file: str = "mutants.txt") -> list[Mutant]:
     mutants = []
-    for paragraph in Path(__file__).with_name("mutants.txt").read_text().split("\n\n"):
+    for paragraph in Path(__file__).with_name(file).read_text().split("\n\n"):
         head, *change = [line for line in paragraph.splitlines() if not line.startswith("#")] or [""]
         if head:
             name, _, module = head.rpartition(": ")

@@ -8,8 +8,20 @@ import tracemalloc
 import pytest
 
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Plan, PlannedStage, Pool
-from stagebook.scheduler.vocabulary import Began, CancelAsked, Ended, Event, Exited, Resumed, Start
+from stagebook.scheduler.plan import Plan, PlannedEach, PlannedStage, PlannedStep, Pool
+from stagebook.scheduler.vocabulary import (
+    Began,
+    CancelAsked,
+    Ended,
+    Event,
+    Exited,
+    ItemsDone,
+    ItemsReady,
+    Resumed,
+    Start,
+    StartItems,
+    WantItems,
+)
 
 SIZE = 10_000
 
@@ -103,5 +115,57 @@ def test_a_machine_of_ten_thousand_stages_takes_at_most_8_mib() -> None:
         machine = Machine(plan)
         machine.feed(Began(0))
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def items(buffer: int, batch: int = 1) -> Plan:
+    steps = tuple(PlannedStep(f"t{at}", 1, 2, 2, buffer, batch, ordered=at == 2, attempts=2) for at in range(3))
+    return Plan((PlannedStage("s", (), 0, 0, each=PlannedEach(steps, "skip")),), (Pool("slot", 4),), ((), ((0, 1),)))
+
+
+def work(machine: Machine, count: int, seed: int = 1) -> int:
+    """Do so many items, calls in any order, one in twenty failing; how many calls that took."""
+    draw = random.Random(seed)
+    running: list[StartItems] = []
+    calls = at = 0
+    events: list[Event] = [Began(0)]
+    while not machine.is_over:
+        at += 1
+        wanted = 0
+        for decision in machine.feed(*events):
+            if isinstance(decision, StartItems):
+                running.append(decision)
+            elif isinstance(decision, WantItems):
+                wanted += decision.more
+        more = min(wanted, count)
+        count -= more
+        events = [ItemsReady(at, 0, more, count == 0)] if wanted else []
+        if running:
+            calls += 1
+            stage, step, slot, numbers, _ = running.pop(draw.randrange(len(running)))
+            bad = tuple((item, "failure", 1, None) for item in numbers if draw.random() < 0.05)
+            events.append(ItemsDone(at, stage, step, slot, bad))
+        else:
+            assert events or machine.is_over, "no call runs and the source is not asked"
+    return calls
+
+
+@pytest.mark.parametrize("buffer", [0, 1, 2])
+def test_ten_thousand_items_come_through_three_steps(buffer: int) -> None:
+    machine = Machine(items(buffer))
+    assert work(machine, SIZE) > 3 * SIZE * 0.9
+    told = machine.items(0)
+    assert told.known == SIZE and told.done + told.failed == SIZE and told.done > SIZE * 0.95
+    assert max(step.queue_max for step in told.steps) <= max(buffer, 1)
+    machine.check()
+
+
+def test_a_hundred_thousand_items_take_less_than_1_mib() -> None:
+    """Their numbers alone would take three."""
+    tracemalloc.start()
+    try:
+        work(Machine(items(400, batch=100)), 10 * SIZE)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()

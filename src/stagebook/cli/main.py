@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
+    "items": ("items", "show what became of items, and try the dead ones again"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
     "approve": ("approve", "say yes at a gate that waits for a person"),
     "reject": ("reject", "say no at a gate that waits for a person"),
@@ -48,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: commands of the door that a later version brings
-LATER = "init diagnose review import patch serve items notify wait env examples completion".split()
+LATER = "init diagnose review import patch serve notify wait env examples completion".split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …

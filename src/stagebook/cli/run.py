@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         which.add_argument(option, action="append", default=[], metavar="STAGE", help=text)
     which.add_argument("--failed-of", metavar="RUN", help="what did not succeed in that run, and all that needs it")
+    which.add_argument("--dead-of", metavar="RUN", help="of items only those that failed for good in that run")
     again = parser.add_argument_group("going on with a run")
     again.add_argument("--resume", nargs="?", const="", metavar="RUN", help="default: the latest that can go on")
     for option, text in (
@@ -134,7 +135,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 #: What makes the choice of a run, by the names of options: a run that goes on has made its own.
-_CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of")
+_CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of", "dead_of")
 
 
 def _given(args: argparse.Namespace, names: tuple[str, ...]) -> list[str]:
@@ -341,6 +342,7 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
         seed=int.from_bytes(os.urandom(4), "big"),
         base=args.base,
         force=args.force,
+        dead_of=_dead_of(place, args.dead_of),
         memory_bytes=cores.memory_bytes() if any(stage.resources.memory_bytes for stage in pipeline.stages) else 0,
     )
 
@@ -380,6 +382,15 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def _dead_of(place: str, wanted: str | None) -> str:
+    """The run's id."""
+    if wanted is None:
+        return ""
+    from stagebook.record import runs
+
+    return os.path.basename(runs.resolve(place, wanted))
 
 
 def _is_done(stage: dict[str, Any]) -> bool:

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
-from stagebook.model.outcome import AttemptEnd
+from stagebook.model.outcome import AttemptEnd, ItemsTold
 from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import demand, document
 from stagebook.record.holders import Holders
-from stagebook.record.line import quote
+from stagebook.record.line import members, quote
 from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Decision, Ended, RunEnded, SetTimer
+from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, ItemsWorkers, RunEnded, SetTimer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Protocol, Sequence
 
     from stagebook.artifact.digest import File
+    from stagebook.engine.items.source import Taken
     from stagebook.record.gates import Asked
+    from stagebook.record.items import Call
 else:
     Protocol = object
 
@@ -48,6 +50,7 @@ class Watcher(Protocol):
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
     def reading(self, stage: str, told: tuple[int, int, str] | None) -> None: ...
     def gate(self, card: dict[str, Any]) -> None: ...
+    def items(self, stage: str, told: ItemsTold) -> None: ...
     def exited(self, end: AttemptEnd) -> None: ...
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
@@ -82,15 +85,16 @@ class Account:
         self.writer.add(name, us, None if stage is None else self._names[stage], attempt, tail)
 
     def started(
-        self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str, pid: int
+        self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int
     ) -> None:  # fmt: skip
-        """An attempt has a process. `log` is the name of its log."""
+        """An attempt has a process. `log` is the name of its log; None: it has none, and `pid` is ours."""
         if waited is None:
             ready_us = us
         text = "null" if waited is None else quote(waited)
+        named = "null" if log is None else quote(log)
         self.writer.add(
             "stage.started", us, self._names[index], number,
-            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{quote(log)}',
+            f'"pid":{pid},"start":null,"ready":{ready_us / 1e6},"waited":{text},"log":{named}',
         )  # fmt: skip
         self._later(us, self._story.started, (index, number, us, ready_us, waited, log))
         self._later(us, self.watcher.started, (self._plan.stages[index].id, number, us, max(0, us - ready_us), waited))
@@ -126,6 +130,46 @@ class Account:
             (index, number, us, outcome, reason, code, signalled, used, ready_us, waited, around),
         )  # fmt: skip
         self._exits.append((index, number, us, outcome, reason, code, us - started_us))
+
+    def items_ready(self, stage: int, us: int, taken: Taken) -> None:
+        """Items have come. Their names are where the run keeps its items."""
+        more, skipped, is_last, position = len(taken.values), taken.skipped, taken.is_last, taken.position
+        said: dict[str, Any] = {"more": more, "position": position}
+        if skipped:
+            said["skipped"] = skipped
+        if is_last:
+            said["last"] = True
+        self.line("items.ready", us, stage, tail=members(**said))
+        self._later(us, self._story.items_ready, (stage, us, more, skipped, is_last, position))
+
+    def items_done(self, stage: int, us: int, calls: list[Call], queues: list[int] | None) -> None:
+        """Calls are over; `queues` are the most that were queued before each step so far, where they are told."""
+        said: dict[str, Any] = {"calls": [call.row() for call in calls]}
+        if queues is not None:
+            said["queue_max"] = queues
+        self.line("items.done", us, stage, tail=members(**said))
+        self._later(us, self._story.items_done, (stage, us, calls, queues))
+
+    def items_told(self, stage: int) -> None:
+        """Whoever watches hears how far the items of a stage are. No part of the record."""
+        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
+        queues = tuple((step.step, step.queued + step.again) for step in known.steps)
+        total = known.known + known.skipped if known.is_all else None
+        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues)
+        self._later(self._clock.us(), self.watcher.items, (planned.id, told))
+
+    def items_workers(self, us: int, event: ItemsWorkers, why: str) -> None:
+        """A step has another number of workers."""
+        _, stage, step, workers = event
+        self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
+        self._later(us, self._story.items_workers, (stage, step, workers))
+
+    def item_failed(self, failed: ItemFailed) -> None:
+        """An item is not tried again."""
+        us = self._clock.us()
+        said = dict(zip(failed._fields[1:], failed[1:]))
+        self.line("items.dead", us, failed.stage, tail=members(**said))
+        self._later(us, self._story.item_failed, (failed.stage, failed[1:]))
 
     def judged(self, stage: int, verdict: str, reason: str) -> None:
         """Whether a stage runs, and why. The line is an answer's."""
@@ -171,8 +215,12 @@ class Account:
             if ready_ms is not None:
                 ready_us = ready_ms * 1000
                 tail += f',"ready":{ready_us / 1e6}'
+        queues = None
+        if self._plan.stages[stage].each is not None:
+            queues = [step.queue_max for step in self._machine.items(stage).steps]
+            tail += f',"queue_max":{queues}'
         self.writer.add("stage.ended", us, self._names[stage], None, tail)
-        self._later(us, self._story.ended, (stage, us, outcome, reason, flaky, ready_us))
+        self._later(us, self._story.ended, (stage, us, outcome, reason, flaky, ready_us, queues))
         self._later(us, self.watcher.ended, (self._plan.stages[stage].id, outcome, reason, us))
 
     def decided(self, decisions: list[Decision]) -> None:

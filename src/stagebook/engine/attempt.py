@@ -23,14 +23,14 @@ class Attempt:
     """`why` is set once it is being killed; `force_at` is when asking turns into forcing; `look_at` the next look."""
 
     __slots__ = (
-        "around", "began", "capture", "delay_ns", "force_at", "is_logged", "left", "log", "look_at", "mask", "name",
-        "number",
+        "around", "began", "capture", "delay_ns", "force_at", "is_call", "is_logged", "left", "log", "look_at",
+        "mask", "name", "number",
         "rusage", "size", "stage", "started_us", "status", "tree", "why",
     )  # fmt: skip
 
     def __init__(
         self, index: int, number: int, spawned: Spawned, log: str, us: int, stage: Stage, began: Look | None = None,
-        mask: Mask | None = None,
+        mask: Mask | None = None, is_call: bool = False,
     ) -> None:  # fmt: skip
         self.stage = index
         self.name = stage.id
@@ -39,7 +39,8 @@ class Attempt:
         self.capture: Capture | None = None
         self.mask = mask
         if spawned.pipe is not None:
-            self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes, self.mask)
+            self.capture = Capture(spawned.pipe, log, stage.log_limit_bytes, self.mask, is_call)
+        self.is_call = is_call  #: of a step, for items: `stage` is the number of the call
         self.log = log
         self.is_logged = spawned.is_logged
         self.started_us = us

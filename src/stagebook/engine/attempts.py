@@ -13,7 +13,7 @@ from stagebook.engine import kernel
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.clock import Clock
 from stagebook.engine.ending import Memory, verdict
-from stagebook.engine.spawn import Spawner
+from stagebook.engine.spawn import Call, Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage
 from stagebook.model.value import NamedTuple
@@ -95,6 +95,17 @@ class Attempts:
             self._wakeup.watch(attempt.capture.pipe)
         if self._growth_at == FAR_US:
             self._growth_at = us + GROWTH_US
+        return spawned.pid
+
+    def start_call(self, number: int, attempt: int, step: Stage, log: str, call: Call) -> int:
+        """Start a call of a step, by a number that no stage has; its pid. Raises CannotStart."""
+        path = f"{self._logs}/{log}"
+        spawned = self._spawner.start(number, step, attempt, path, None, bool(self.mask), call)
+        made = Attempt(number, attempt, spawned, path, self._clock.us(), step, None, self.mask, True)
+        self._running[number] = self._by_pid[spawned.pid] = made
+        if made.capture is not None:
+            self._by_pipe[made.capture.pipe] = made
+            self._wakeup.watch(made.capture.pipe)
         return spawned.pid
 
     def kill(self, decision: Kill, grace_ms: int) -> None:
@@ -235,7 +246,7 @@ class Attempts:
         if attempt.capture is not None:
             attempt.capture.pump()
             self._close_capture(attempt)
-        if attempt.mask:
+        if attempt.mask and not attempt.is_call:
             hide(self._spawner.output(attempt.stage, attempt.number), attempt.mask)
         used = usages.of_rusage(attempt.rusage)
         group = attempt.tree.group
@@ -261,6 +272,8 @@ class Attempts:
 
     def _note_growth(self, us: int) -> None:
         for attempt in self._running.values():
+            if attempt.is_call:
+                continue
             try:
                 size = os.stat(attempt.log).st_size
             except OSError:

@@ -21,7 +21,10 @@ class Capture:
 
     __slots__ = ("_head_left", "_limit", "_log", "_stream", "_tail", "_tail_max", "_total", "is_incomplete", "pipe")
 
-    def __init__(self, pipe: int, log: str, limit: int | None, mask: Mask | None = None) -> None:
+    def __init__(
+        self, pipe: int, log: str, limit: int | None, mask: Mask | None = None, goes_on: bool = False
+    ) -> None:  # fmt: skip
+        """`goes_on`: behind what is in the log."""
         self.pipe = pipe
         self._stream = mask.stream() if mask else None
         self._limit = limit
@@ -32,7 +35,8 @@ class Capture:
         self.is_incomplete = False
         self._log: int | None = None
         try:
-            self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fresh = 0 if goes_on else os.O_TRUNC
+            self._log = os.open(log, os.O_WRONLY | os.O_CREAT | fresh | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError:
             self.is_incomplete = True
 

@@ -140,7 +140,7 @@ class Hasher:
         """Nobody wants it any more. What has waited for its turn begins, and is given back as in `begin`."""
         self._queue = [entry for entry in self._queue if entry[0] != key]
         for child in [child for child in self._children.values() if child.key == key]:
-            _kill(child.pid)
+            kill(child.pid)
             self._drop(child)
         return self._go_on()
 
@@ -178,7 +178,7 @@ class Hasher:
         if not pid:
             _be_child(mouth, work, parent)
         os.close(mouth)
-        _lead(pid)
+        lead(pid)
         self.pids.add(pid)
         self._children[pipe] = _Child(key, pid, pipe)
         self._wakeup.watch(pipe)
@@ -221,7 +221,7 @@ def _status(pid: int) -> int | None:
         return None
 
 
-def _lead(pid: int) -> None:
+def lead(pid: int) -> None:
     """A process group of its own, so that children of the child can be ended with it."""
     try:
         os.setpgid(pid, pid)
@@ -229,7 +229,7 @@ def _lead(pid: int) -> None:
         pass  # it is gone
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
     """End a child with its children, and see the last of them."""
     try:
         os.killpg(pid, signal.SIGKILL)
@@ -244,10 +244,10 @@ def _be_child(mouth: int, work: Work, parent: int) -> None:
     code = 1
     try:
         kernel.end_with_parent()
-        _lead(0)
+        lead(0)
         if os.getppid() == parent:
             global voice
-            _let_go(mouth)
+            let_go(mouth)
             voice = Voice(mouth)
             try:
                 answer = (True, work())
@@ -267,7 +267,7 @@ def _be_child(mouth: int, work: Work, parent: int) -> None:
         os._exit(code)
 
 
-def _let_go(mouth: int) -> None:
+def let_go(mouth: int) -> None:
     """Of the engine's signals and descriptors: locks, journals and pipes are not kept open by it."""
     gc.disable()
     signal.set_wakeup_fd(-1)

@@ -226,9 +226,17 @@ def assemble(
         from stagebook.engine.gates import Gates
 
         gates = Gates(pipeline, machine, story, account, directory)
+    streams = None
+    if any(stage.each is not None for stage in pipeline.stages):
+        from stagebook.engine.items.streams import Streams
+
+        streams = Streams(
+            pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
+            choice.dead_of, secrets.mask if secrets is not None else None,
+        )  # fmt: skip
     return Engine(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
-        ways.waits,
+        ways.waits, streams,
     )  # fmt: skip
 
 

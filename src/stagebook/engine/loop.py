@@ -36,14 +36,18 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    ItemFailed,
     Judge,
     Kill,
+    KillItems,
     Refused,
     RunEnded,
     SetTimer,
     Start,
     Started,
+    StartItems,
     TimerFired,
+    WantItems,
 )
 
 TYPE_CHECKING = False
@@ -55,7 +59,11 @@ if TYPE_CHECKING:
     from stagebook.engine.errands import Errands
     from stagebook.engine.gates import Gates
     from stagebook.engine.hasher import Told
+    from stagebook.engine.items.source import Taken
+    from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
+    from stagebook.record.items import Call
+    from stagebook.scheduler.vocabulary import ItemsWorkers
 
 
 class Engine:
@@ -64,10 +72,11 @@ class Engine:
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
         control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
-        errands: Errands | None = None, gates: Gates | None = None, waits: bool = True,
+        errands: Errands | None = None, gates: Gates | None = None, waits: bool = True, streams: Streams | None = None,
     ) -> None:  # fmt: skip
         """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `gates`
-        where a person is asked. Not `waits`: the engine ends with gates open, once nothing else is left to do."""
+        where a person is asked, `streams` where a stage works through items. Not `waits`: the engine ends with gates
+        open, once nothing else is left to do."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -86,6 +95,10 @@ class Engine:
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
+        self._streams = streams
+        if streams is not None:
+            streams.ear = self
+            account.writer.before_sync = streams.sync
         if control.fd is not None:
             wakeup.watch(control.fd)
         self._timers: list[tuple[int, str]] = []
@@ -144,6 +157,8 @@ class Engine:
                 self._artifacts.tidy()
             for each in self._aside:
                 each.close()
+            if self._streams is not None:
+                self._streams.finish()
             left = self._attempts.end_strays()
             account.finished(self._clock.us(), self.over, left, self._attempts.around_run())
         except BaseException:
@@ -172,6 +187,7 @@ class Engine:
         kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
         gates: list[int] = []
+        items: list[Decision] = []
         for decision in decisions:
             kind = type(decision)
             if kind is Start:
@@ -179,6 +195,8 @@ class Engine:
             elif kind is Ended:
                 self._account.ended(decision)  # type: ignore[arg-type]
                 self._answers.ended(decision.stage)  # type: ignore[union-attr]
+                if self._streams is not None:
+                    self._streams.ended(decision.stage)  # type: ignore[union-attr]
                 if self._artifacts is not None:
                     self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
                 if self._gates is not None:
@@ -193,6 +211,11 @@ class Engine:
                 asked.append(decision)  # type: ignore[arg-type]
             elif kind is AskGate:
                 gates.append(decision.stage)  # type: ignore[union-attr]
+            elif kind is StartItems or kind is WantItems or kind is KillItems:
+                items.append(decision)
+            elif kind is ItemFailed:
+                self._account.item_failed(decision)  # type: ignore[arg-type]
+                self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
         if gates and self._gates is not None:
@@ -211,6 +234,8 @@ class Engine:
                 self._judge(question.stage)
             else:
                 self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
+        if items and self._streams is not None:
+            self._streams.obey(items)
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
 
@@ -237,7 +262,9 @@ class Engine:
             self._attempts.kill(decision, self._pipeline.stages[decision.stage].grace_ms)
 
     def _start(self, decision: Start) -> None:
-        if self._errands is not None and self._errands.concerns(decision.stage):
+        if self._streams is not None and self._streams.concerns(decision.stage):
+            self._streams.begin(decision)
+        elif self._errands is not None and self._errands.concerns(decision.stage):
             self._errands.begin(decision)
         elif self._artifacts is not None and self._artifacts.concerns(decision.stage):
             self._artifacts.begin(decision)
@@ -287,6 +314,8 @@ class Engine:
 
     @property
     def _is_any_running(self) -> bool:
+        if self._streams is not None and self._streams.is_busy:
+            return True
         return self._attempts.is_any_running or any(each.is_busy for each in self._aside)
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
@@ -321,6 +350,31 @@ class Engine:
     def warned(self, text: str) -> None:
         self._account.warn(text)
 
+    # What works through items tells --------------------------------------------------------------------------------
+
+    def began(self, decision: Start) -> None:
+        """An attempt of it has begun; it is no process."""
+        index, number, ready, waited = decision
+        us = self._clock.us()
+        self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
+        self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
+
+    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
+        self._batch += events
+        self._account.items_ready(stage, self._clock.us(), taken)
+
+    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+        self._batch += events
+        self._account.items_done(stage, self._clock.us(), calls, queues)
+
+    def items_workers(self, event: ItemsWorkers, why: str) -> None:
+        us = self._clock.us()
+        self._batch.append(event)
+        self._account.items_workers(us, event, why)
+
+    def items_told(self, stage: int) -> None:
+        self._account.items_told(stage)
+
     # Waiting --------------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
@@ -348,8 +402,14 @@ class Engine:
             if us >= self._answers.look_at_us:
                 self._answer(self._answers.look(us))
             for attempt, end in attempts.finished():
+                if self._streams is not None and self._streams.take(attempt, end):
+                    continue
                 if not any(each.take(attempt, end) for each in self._aside):
                     self.closed(attempt.stage, attempt.number, end, attempt)
+
+            if self._streams is not None:
+                self._streams.look(us)
+                self._streams.flush()
 
     def _timeout(self, us: int) -> float:
         """Seconds until something is due."""
@@ -362,6 +422,8 @@ class Engine:
             due = min(due, self._timers[0][0])
         if self._artifacts is not None:
             due = min(due, self._artifacts.look_at_us)
+        if self._streams is not None:
+            due = min(due, self._streams.look_at_us)
         return max(0, min(due - us, FAR_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
@@ -370,6 +432,8 @@ class Engine:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
+            elif self._streams is not None and self._streams.pump(fd):
+                pass
             elif not (self._attempts.pump(fd) or any(each.pump(fd) for each in self._aside)):
                 self._hear_key(fd)
         for number in self._wakeup.signals():

@@ -21,7 +21,7 @@ from stagebook.record import faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Any, Mapping
 
     from stagebook.engine.jobserver import Jobserver, Jobservers
 
@@ -37,6 +37,16 @@ class Spawned(NamedTuple):
     group: str | None
     pipe: int | None
     is_logged: bool
+
+
+class Call(NamedTuple):
+    """What a call of a step has beside an attempt of a stage. `output` is its `STAGEBOOK_OUTPUT` file; a worker that
+    stays reads from `asked` and answers on `answers`, and only the rest of what it says goes to the log."""
+
+    output: str
+    env: Mapping[bytes, bytes]
+    asked: int | None = None
+    answers: int | None = None
 
 
 class CannotStart(Exception):
@@ -57,17 +67,20 @@ class Spawner:
         os.fchdir(self._here)
 
     def start(
-        self, index: int, stage: Stage, attempt: int, log: str, workspace: str | None = None, is_masked: bool = False
+        self, index: int, stage: Stage, attempt: int, log: str, workspace: str | None = None, is_masked: bool = False,
+        call: Call | None = None,
     ) -> Spawned:  # fmt: skip
-        """Start one attempt, in a workspace of its own if one is named; raises CannotStart. What is to be masked comes
-        through a pipe."""
+        """Start one attempt, in a workspace of its own if one is named, or a `call` for items, the log of which goes
+        on; raises CannotStart. What is to be masked comes through a pipe."""
         directory = self._directory if workspace is None else os.fsencode(workspace)
         if stage.dir is not None:
             directory = os.path.join(directory, os.fsencode(stage.dir))
-        output = os.fsencode(self._outputs.path(index, attempt))
+        output = os.fsencode(self._outputs.path(index, attempt) if call is None else call.output)
         if stage.env_from or stage.cmd_from:
             stage = self._filled(stage)
         env = self._environment.of(index, stage, attempt, directory, output)
+        if call is not None:
+            env.update(call.env)
         argv = command.argv_of(stage)
         program = self._environment.find(argv[0], env, directory)
         if program is None:
@@ -84,7 +97,7 @@ class Spawner:
             if stage.resources.cpu_milli and not self._environment.has_own(stage, "MAKEFLAGS"):
                 argv, server = self._hand_down(index, stage, attempt, directory, argv, env)
                 passed = server.passed if server is not None else ()
-            pid, is_logged = self._spawn(program, argv, env, log, pipe[1] if pipe else None, passed)
+            pid, is_logged = self._spawn(program, argv, env, log, pipe[1] if pipe else None, passed, call)
         except BaseException:
             if pipe:
                 os.close(pipe[0])
@@ -146,11 +159,15 @@ class Spawner:
 
     def _spawn(
         self, program: bytes, argv: tuple[str, ...], env: Mapping[bytes, bytes], log: str, pipe: int | None,
-        passed: tuple[int, ...],
+        passed: tuple[int, ...], call: Call | None,
     ) -> tuple[int, bool]:  # fmt: skip
-        first = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
-        output = (os.POSIX_SPAWN_OPEN, 1, log, LOG_FLAGS, 0o600) if pipe is None else (os.POSIX_SPAWN_DUP2, pipe, 1)
-        last = (os.POSIX_SPAWN_DUP2, 1, 2)
+        first: tuple[Any, ...] = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        flags = LOG_FLAGS if call is None else LOG_FLAGS & ~os.O_TRUNC
+        output = (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600) if pipe is None else (os.POSIX_SPAWN_DUP2, pipe, 1)
+        last: tuple[Any, ...] = (os.POSIX_SPAWN_DUP2, 1, 2)
+        answers: tuple[tuple[Any, ...], ...] = ()
+        if call is not None and call.asked is not None and call.answers is not None:
+            first, answers = (os.POSIX_SPAWN_DUP2, call.asked, 0), ((os.POSIX_SPAWN_DUP2, call.answers, 1),)
         handed = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in passed]  # to itself: it is not closed in what is started
         is_logged = True
         for _ in range(2):
@@ -162,7 +179,7 @@ class Spawner:
                     program,
                     argv,
                     env,
-                    file_actions=(first, output, last, *handed),
+                    file_actions=(first, output, last, *answers, *handed),
                     setsid=True,
                     setsigmask=(),
                     setsigdef=DEFAULTED,

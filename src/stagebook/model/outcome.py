@@ -16,6 +16,16 @@ OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "error", "timeout", "canc
 SEVERITY: dict[str, int] = {"success": 0, "skip": 0, "cancellation": 1, "failure": 2, "timeout": 3, "error": 4}
 
 
+class ItemsTold(NamedTuple):
+    """How far the items of a stage are. `total` is None while more may come; `queues` are (step, items that wait)."""
+
+    done: int
+    total: int | None
+    failed: int
+    per_s: float | None
+    queues: tuple[tuple[str, int], ...] = ()
+
+
 class AttemptEnd(NamedTuple):
     """What is said of an attempt that is over, one of at most `attempts`. It ended at `us` of the run; another follows
     in `retry_in_us`, or none where that is None."""

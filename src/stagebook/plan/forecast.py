@@ -17,13 +17,13 @@ from stagebook.simulate.spread import End, Spread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Mapping, Sequence
 
     from stagebook.model.pipeline import Pipeline
     from stagebook.plan.contention import Calibration
     from stagebook.scheduler.plan import Choice, Plan
     from stagebook.simulate.play import Verdicts
-    from stagebook.simulate.work import Draw, Played, Span, Speeds
+    from stagebook.simulate.work import CallSpan, Draw, ItemWork, Played, Span, Speeds
 
 #: Simulated runs of one choice: at first, at most, and so many that they have no more stages in all than this; where
 #: speeds are asked for, what that costs counts as so many more stages, by how many run at once.
@@ -60,13 +60,22 @@ class Forecast(NamedTuple):
 class Basis(NamedTuple):
     """What forecasts stand on that are to be compared. `draws` are the runs drawn, one a simulated run; `typical` is
     one in which nothing is out of the ordinary. `speeds` None: stages do not slow each other down. `calibration`
-    says how wrong that was, and up to how many at once it was measured. `verdicts` None: all conditions hold."""
+    says how wrong that was, and up to how many at once it was measured. `verdicts` None: all conditions hold. `items`:
+    what stages work through, by id, where that is known."""
 
     draws: Sequence[Draw]
     typical: Draw
     speeds: Speeds | None = None
     calibration: Calibration | None = None
     verdicts: Verdicts | None = None
+    items: Mapping[str, ItemWork] = {}
+
+    def items_of(self, plan: Plan) -> dict[int, ItemWork]:
+        """The same, by index."""
+        if not self.items:
+            return {}
+        known = [(at, self.items.get(stage.id)) for at, stage in enumerate(plan.stages) if stage.each is not None]
+        return {at: work for at, work in known if work is not None}
 
 
 def forecast(pipeline: Pipeline, choice: Choice, basis: Basis, *, workers: int | None = None) -> Forecast:
@@ -96,7 +105,8 @@ def ends(
 
 def typical(pipeline: Pipeline, choice: Choice, basis: Basis) -> Played:
     """The one run in which all goes as usual: spans to be shown and explained."""
-    return play(build.build(pipeline, choice), basis.typical, basis.speeds, verdicts=basis.verdicts)
+    plan = build.build(pipeline, choice)
+    return play(plan, basis.typical, basis.speeds, verdicts=basis.verdicts, items=basis.items_of(plan))
 
 
 def count(stages: int, sharing: int = 0) -> int:
@@ -106,7 +116,7 @@ def count(stages: int, sharing: int = 0) -> int:
     return max(DRAWS_MIN, min(DRAWS_MAX, int(STAGES_MAX / max(1, cost))))
 
 
-def most_at_once(spans: Sequence[Span]) -> int:
+def most_at_once(spans: Sequence[Span | CallSpan]) -> int:
     """How many of these ran at one time."""
     turns = sorted([(span.start_s, 1) for span in spans] + [(span.end_s, -1) for span in spans])
     now = most = 0
@@ -121,7 +131,8 @@ def _play(plans: Sequence[Plan], basis: Basis, runs: int | None, workers: int | 
     found: list[list[End]] = [[] for _ in plans]
     most = min(len(basis.draws), min([_worth(plan, basis) for plan in plans], default=0) if runs is None else runs)
     done, goal = 0, DRAWS_FIRST if runs is None else most
-    with Spread(plans, basis.draws, basis.speeds, basis.verdicts, workers or cores.usable()) as spread:
+    items = [basis.items_of(plan) for plan in plans]
+    with Spread(plans, basis.draws, basis.speeds, basis.verdicts, workers or cores.usable(), items) as spread:
         while done < most:
             upto = min(goal, most)
             for known, more in zip(found, spread.ends(done, upto)):
@@ -136,7 +147,14 @@ def _worth(plan: Plan, basis: Basis) -> int:
     alone = count(len(plan.stages))
     if basis.speeds is None or alone == DRAWS_MIN:
         return alone
-    return count(len(plan.stages), most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
+    played = play(plan, basis.typical, verdicts=basis.verdicts, items=basis.items_of(plan))
+    return count(len(plan.stages) + len(played.calls), most_at_once(played.spans))
+
+
+def width(played: Played) -> int:
+    """How many jobs were taken at once at most: a stage that works through items takes none beside its calls."""
+    through = {call.stage for call in played.calls}
+    return most_at_once([*[span for span in played.spans if span.stage not in through], *played.calls])
 
 
 def _is_firm(ends: Sequence[End]) -> bool:
@@ -174,11 +192,11 @@ def _forecast(plan: Plan, ends: Sequence[End], basis: Basis) -> Forecast:
     times = _times(ends)
     middle = quantile(times, 0.5)
     number = ends.index(next(each for each in _counted(ends) if each.end_s == middle))
-    played = play(plan, basis.draws[number], basis.speeds, verdicts=basis.verdicts)
-    width = most_at_once(played.spans)
+    played = play(plan, basis.draws[number], basis.speeds, verdicts=basis.verdicts, items=basis.items_of(plan))
+    at_once = width(played)
     low, high = interval(times, 0.5)
     calibration = basis.calibration
-    if calibration is not None and calibration.error is not None and width > 1:
+    if calibration is not None and calibration.error is not None and at_once > 1:
         low, high = low / (1 + calibration.error * _ERRORS_95), high * (1 + calibration.error * _ERRORS_95)
     return Forecast(
         plan.pools[0].size,
@@ -190,8 +208,8 @@ def _forecast(plan: Plan, ends: Sequence[End], basis: Basis) -> Forecast:
         len(ends),
         _utilisation(plan, played),
         _waits_s(played.spans),
-        width > max(1, calibration.at_jobs if calibration is not None else 1),
-        width,
+        at_once > max(1, calibration.at_jobs if calibration is not None else 1),
+        at_once,
         sum([each.outcome != "success" for each in ends]) / len(ends),
     )
 
@@ -201,6 +219,10 @@ def _utilisation(plan: Plan, played: Played) -> dict[str, float]:
     for span in played.spans:
         for pool, units in plan.demands[plan.stages[span.stage].demand]:
             held_s[pool] += units * (span.end_s - span.start_s)
+    for call in played.calls:
+        each = plan.stages[call.stage].each
+        for pool, units in plan.demands[each.steps[call.step].demand] if each is not None else ():
+            held_s[pool] += units * (call.end_s - call.start_s)
     whole_s = played.end_s or 1.0
     return {pool.name: held / (pool.size * whole_s) for pool, held in zip(plan.pools, held_s)}
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 from stagebook.plan.contention import Shares
-from stagebook.plan.forecast import forecasts, most_at_once, typical
+from stagebook.plan.forecast import forecasts, typical, width
 from stagebook.scheduler import build
 from stagebook.simulate.play import play
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
-    from stagebook.model.pipeline import Pipeline
+    from stagebook.model.pipeline import Pipeline, Stage
     from stagebook.plan.forecast import Basis, Forecast
     from stagebook.scheduler.plan import Choice, Plan
     from stagebook.simulate.work import Played, Span
@@ -80,7 +80,7 @@ def sweep(
     rows = _rows(sequential, [found[each] for each in sorted(found)])
     knee = _knee([row.forecast for row in rows])
     plan = build.build(pipeline, choice._replace(jobs=rows[-1].forecast.jobs, sequential=False))
-    played = play(plan, basis.typical, basis.speeds, verdicts=basis.verdicts)
+    played = play(plan, basis.typical, basis.speeds, verdicts=basis.verdicts, items=basis.items_of(plan))
     return Sweep(sequential, tuple(rows), knee, binding(plan, played, basis), _path_s(plan, basis))
 
 
@@ -98,16 +98,16 @@ def plain(row: Row) -> dict[str, object]:
 def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
     """Powers of two up to the most that would ever run at once, and that number, within what a provider allows; no
     more than two beyond the best of the typical run."""
-    most = max(1, len(pipeline.stages))
+    most = max(1, sum(map(_calls_at_once, pipeline.stages)))
     if choice.cap is not None:
         most = min(most, choice.cap.jobs)
     plan = build.build(pipeline, choice._replace(jobs=most, sequential=False))
-    width = max(1, most_at_once(play(plan, basis.typical, verdicts=basis.verdicts).spans))
+    widest = max(1, width(play(plan, basis.typical, verdicts=basis.verdicts, items=basis.items_of(plan))))
     if len(pipeline.stages) > LARGE:
-        width = min(width, max(LARGE_JOBS, 4 * choice.cores))
+        widest = min(widest, max(LARGE_JOBS, 4 * choice.cores))
     counts: list[int] = []
     best, best_s = 0, float("inf")
-    for jobs in sorted({1 << power for power in range((width - 1).bit_length())} | {width}):
+    for jobs in sorted({1 << power for power in range((widest - 1).bit_length())} | {widest}):
         if len(counts) - best > _BEYOND:
             break
         took_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
@@ -115,6 +115,11 @@ def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
         if took_s < best_s * (1 - _GAIN):
             best, best_s = len(counts), took_s
     return counts
+
+
+def _calls_at_once(stage: Stage) -> int:
+    """The most jobs that a stage takes. Workers that adjust themselves are taken for a few."""
+    return 1 if stage.each is None else sum([step.workers or step.workers_max or 4 for step in stage.each.steps])
 
 
 def _between(found: dict[int, Forecast]) -> int | None:

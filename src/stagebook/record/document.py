@@ -196,11 +196,20 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
             each["because"] = story.because[index]
         if index in story.published:
             each["published"] = _published(story.published[index])
+        if index in story.items:
+            each |= _items(story, index)
         each["expected_s"] = story.known_ms[stage.id] / 1000 if stage.id in story.known_ms else None
         each["critical"] = stage.id in critical
         each["tolerated"] = index in tolerated
         told.append(each)
     return told
+
+
+def _items(story: Story, index: int) -> dict[str, Any]:
+    stage = story.pipeline.stages[index]
+    assert stage.each is not None
+    ids = [f"{stage.id}.{step.name}" for step in stage.each.steps]
+    return story.items[index].document(ids, stage.each.on_failure == "dead-letter")
 
 
 def _published(files: list[Row] | int) -> dict[str, Any]:
@@ -242,6 +251,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "critical": stage.id in critical,
             "tolerated": index in tolerated,
             **gates.told(story, index),
+            **(_items(story, index) if index in story.items else {}),
         }
         for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends))
     ]

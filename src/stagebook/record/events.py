@@ -42,6 +42,7 @@ _KINDS: dict[str, dict[str, Any]] = {
             "minItems": 3,
         },
     },
+    "calls": {"type": "array", "items": {"type": "array", "minItems": 5}},
     "usage": {
         "type": "object",
         "properties": {
@@ -139,7 +140,46 @@ EVENTS: dict[str, Event] = {
             "reason": _REASON,
             "flaky": Key("boolean"),
             "ready": Key("number?", "only of one that could have started and never did", False),
+            "queue_max": Key("array", "of one with items, the most that were queued before each step", False),
         },
+        "stage",
+    ),
+    "items.ready": Event(
+        "the source of a stage's items has more",
+        {
+            "more": Key("integer", "how many, numbered on; what they are stands in `items/` of the run"),
+            "position": Key("integer", "in the source, up to which it is read"),
+            "skipped": Key("integer", "how many others are up to date, and have no number", False),
+            "last": Key("boolean", "true if no other will come", False),
+        },
+        "stage",
+    ),
+    "items.done": Event(
+        "calls of steps are over, many in one line",
+        {
+            "calls": Key(
+                "calls",
+                "of each the number of the step and of the slot from 0, the items as `17-19,42`, its time and CPU time "
+                "in µs, and of items that went wrong number, outcome, exit and reason",
+            ),
+            "queue_max": Key("array", "the most that were queued before each step so far", False),
+        },
+        "stage",
+    ),
+    "items.dead": Event(
+        "an item is not tried again",
+        {
+            "step": Key("integer", "its number, from 0"),
+            "item": Key("integer"),
+            "outcome": _OUTCOME,
+            "exit": Key("integer?"),
+            "reason": _REASON,
+        },
+        "stage",
+    ),
+    "items.workers": Event(
+        "a step with `workers: auto` has another number of workers from now on",
+        {"step": Key("integer", "its number, from 0"), "workers": Key("integer"), "reason": Key("string", "why")},
         "stage",
     ),
     "output.published": Event(

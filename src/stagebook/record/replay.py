@@ -10,6 +10,7 @@ from __future__ import annotations
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import DefectError, InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
+from stagebook.record.items import call_of
 from stagebook.record.line import time_us
 from stagebook.record.reader import Recording
 from stagebook.record.retelling import ODD, Header, header, pipeline_in, pipeline_of, unfit
@@ -27,6 +28,9 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    ItemsDone,
+    ItemsReady,
+    ItemsWorkers,
     Judged,
     Leased,
     Refused,
@@ -138,11 +142,15 @@ class _Play:
         if name == "run.cancel" and self._is_pending(record):
             return
         is_early = name == "output.published" and record.get("early")
-        if name in _EVENTS or is_early:
+        if name in _EVENTS or name == "items.done" or is_early:
             if record["batch"] != self.batch:
                 self.feed()
                 self.batch = record["batch"]
             at, stage = time_us(record) // 1000, self._stage(record)
+            if name == "items.done":
+                calls = [call_of(row) for row in record["calls"]]
+                self.events += [ItemsDone(at, stage, call.step, call.slot, call.bad) for call in calls]
+                return
             event = self._announced(record, at, stage) if is_early else _EVENTS[name](record, at, stage)
             self.events.append(event)
             if type(event) is TimerFired:
@@ -261,4 +269,8 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
     "gate.answered": _answered,
+    "items.ready": lambda record, at, stage: ItemsReady(
+        at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
+    ),
+    "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
 }

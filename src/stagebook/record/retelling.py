@@ -14,6 +14,7 @@ from stagebook.model.sound import is_sound
 from stagebook.model.value import NamedTuple
 from stagebook.record import gates, measured, publication
 from stagebook.record.clock import epoch_us
+from stagebook.record.items import call_of
 from stagebook.record.line import time_us
 from stagebook.record.state import logs_directory
 from stagebook.record.story import Story, Usage, around_of
@@ -153,6 +154,9 @@ def usage_of(plain: dict[str, Any] | None) -> Usage | None:
     return None if plain is None else Usage(*map(plain.get, Usage._fields))
 
 
+_FAILED = ("step", "item", "outcome", "exit", "reason")
+
+
 def _us(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1_000_000)
 
@@ -175,8 +179,20 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
     elif event == "stage.ended":
         story.ended(
             at[record["stage"]], us, record["outcome"], record.get("reason"), record.get("flaky", False),
-            _us(record.get("ready")),
+            _us(record.get("ready")), record.get("queue_max"),
         )  # fmt: skip
+    elif event == "items.ready":
+        story.items_ready(
+            at[record["stage"]], us, record["more"], record.get("skipped", 0), record.get("last", False),
+            record["position"],
+        )  # fmt: skip
+    elif event == "items.done":
+        calls = [call_of(row) for row in record["calls"]]
+        story.items_done(at[record["stage"]], us, calls, record.get("queue_max"))
+    elif event == "items.workers":
+        story.items_workers(at[record["stage"]], record["step"], record["workers"])
+    elif event == "items.dead":
+        story.item_failed(at[record["stage"]], [record.get(name) for name in _FAILED])
     elif event == "condition.judged":
         story.judged(at[record["stage"]], record["verdict"], record.get("reason"))
     elif event == "output.published":

@@ -25,7 +25,7 @@ _NOTHING = type(None)
 _NUMBERS = frozenset([int, float])
 _PLAIN: dict[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "object": (dict,),
-    "texts": (list,), "outcome": (str,), "outputs": (list,), "usage": (dict,),
+    "texts": (list,), "array": (list,), "calls": (list,), "outcome": (str,), "outputs": (list,), "usage": (dict,),
 }  # fmt: skip
 _WORDS = ("method", "max_rss_method", "pressure_method", "device")
 
@@ -85,6 +85,18 @@ def _rows(value: list[Any]) -> bool:
     )
 
 
+def _counts(value: list[Any]) -> bool:
+    return all(type(each) is int and 0 <= each < LIMIT for each in value)
+
+
+def _calls(value: list[Any]) -> bool:
+    return all(
+        type(row) is list and 5 <= len(row) <= 6 and type(row[2]) is str
+        and _counts([row[0], row[1], row[3], row[4]]) and (len(row) == 5 or type(row[5]) is list)
+        for row in value
+    )  # fmt: skip
+
+
 def _is_stamp(value: str) -> bool:
     try:
         return 0 <= epoch_us(value) < LIMIT
@@ -117,11 +129,11 @@ def _figure(name: str) -> Kind:
 
 _FIGURES: dict[str, Kind] = {name: _figure(name) for name in (*Usage._fields, *Around._fields)}
 _JUDGES: dict[str, Callable[[Any], bool]] = {
-    "outcome": OUTCOMES.__contains__, "texts": _texts, "outputs": _rows, "usage": _are_figures,
+    "outcome": OUTCOMES.__contains__, "calls": _calls, "texts": _texts, "outputs": _rows, "usage": _are_figures,
 }  # fmt: skip
 
 
-_JUDGES_OF: dict[str, Callable[[Any], bool]] = {"around": _are_figures, "log": _is_name}
+_JUDGES_OF: dict[str, Callable[[Any], bool]] = {"queue_max": _counts, "around": _are_figures, "log": _is_name}
 
 
 def _kind(key: str, spec: events.Key) -> Kind:

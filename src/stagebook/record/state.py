@@ -26,7 +26,16 @@ OF_EXPERIMENT = "experiment"
 EXPERIMENT_VARIABLE = "STAGEBOOK_EXPERIMENT"  #: by which an experiment tells a run whose it is
 LOG_STEM_MAX = 120 - len(".999999.log")
 #: Of a state directory, all that things are written into by their names.
-_FOLDERS = ("runs", "cache", "cache/plans", "cache/objects", "cache/measured", "workspaces", "experiments")
+_FOLDERS = (
+    "runs",
+    "cache",
+    "cache/plans",
+    "cache/objects",
+    "cache/measured",
+    "cache/items",
+    "workspaces",
+    "experiments",
+)
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=,+")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.record.clock import stamp
+from stagebook.record.items import FailedItem, ItemBook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
     from stagebook.record.gates import Asked
+    from stagebook.record.items import Call
     from stagebook.record.publication import Row
     from stagebook.record.reader import Recording
 
@@ -123,6 +125,7 @@ class Story:
         "ends",
         "epoch_us",
         "gates",
+        "items",
         "jobs",
         "jobs_because",
         "known_ms",
@@ -196,6 +199,7 @@ class Story:
         self.used_early: dict[int, dict[int, dict[str, str]]] = {}
         self._announced: dict[int, dict[str, str]] = {}  #: of attempts that run
         self.gates: dict[int, Asked] = {}  #: of gates: the latest question, with its votes
+        self.items: dict[int, ItemBook] = _item_books(pipeline)  #: of stages that work through items
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
         self.end_us: int | None = None
@@ -232,6 +236,9 @@ class Story:
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
     ) -> None:
         """A process of the stage exists. `log` is the file name of its log."""
+        each = self.pipeline.stages[stage].each
+        if each is not None and self.attempts[stage]:
+            self.items[stage].begun_again(is_stopping=each.on_failure == "stop")
         self.attempts[stage] += (Attempt(attempt, min(ready_us, us), us, waited, log),)
         self.state[stage] = RUNNING
         self.ends[stage] = None
@@ -303,15 +310,45 @@ class Story:
 
     def ended(
         self, stage: int, us: int, outcome: str, reason: str | None = None, flaky: bool = False,
-        ready_us: int | None = None,
+        ready_us: int | None = None, queue_max: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
-        """The stage is over."""
+        """The stage is over. `queue_max` are the most items that were queued before each of its steps."""
+        if stage in self.items:
+            self._items_over(stage, us, outcome, reason, queue_max)
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
         if outcome == "skip" and self._announced:
             self._note_use(stage)
         if outcome in FAILED:
             self._warn_of_failure(stage, outcome)
         self.state[stage] = outcome
+
+    def _items_over(
+        self, stage: int, us: int, outcome: str, reason: str | None, queue_max: Sequence[int] | None
+    ) -> None:  # fmt: skip
+        """No line tells the end of an attempt that was no process: it ends with its stage."""
+        book, known = self.items[stage], self.attempts[stage]
+        if queue_max is not None:
+            book.queued(queue_max)
+        if known and known[-1].finished_us is None:
+            usage = Usage(cpu_user_s=book.cpu_s(), cpu_system_s=0.0, method="wait4") if book.cpu_s() else None
+            self.exited(stage, known[-1].number, us, outcome, reason, usage=usage)
+        each = self.pipeline.stages[stage].each
+        if outcome == "success" and book.failed and each is not None:
+            kept = "kept as dead letters" if each.on_failure == "dead-letter" else "left out"
+            self.warn(f"{self.pipeline.stages[stage].id}: {book.failed} of {book.known + book.skipped} items {kept}")
+
+    def items_ready(self, stage: int, us: int, more: int, skipped: int, is_all: bool, position: int) -> None:
+        self.items[stage].ready(us, more, skipped, is_all, position)
+
+    def items_done(self, stage: int, us: int, calls: Iterable[Call], queue_max: Sequence[int] | None) -> None:
+        self.items[stage].calls_over(us, calls, queue_max)
+
+    def items_workers(self, stage: int, step: int, workers: int) -> None:
+        self.items[stage].steps[step].workers = workers
+
+    def item_failed(self, stage: int, failed: Sequence[Any]) -> None:
+        step, item, outcome, exit, reason = failed
+        self.items[stage].item_failed(FailedItem(item, step, outcome, exit, reason))
 
     def _warn_of_failure(self, stage: int, outcome: str) -> None:
         """A failure that does not fail the run stays visible, and one that does so although it once did not."""
@@ -361,6 +398,7 @@ class Story:
         self.critical_by = critical_by
         count = len(pipeline.stages)
         self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
+        self.items = _item_books(pipeline)
         because, published, self.because, self.published = self.because, self.published, {}, {}
         for index, stage in enumerate(pipeline.stages):
             known = before.get(stage.id)
@@ -430,6 +468,14 @@ class Story:
         if len(self._epochs) == 1:
             return stamp(self.epoch_us + us)
         return stamp(us + next(epoch_us for from_us, epoch_us in reversed(self._epochs) if us >= from_us))
+
+
+def _item_books(pipeline: Pipeline) -> dict[int, ItemBook]:
+    return {
+        index: ItemBook([max(1, step.workers) for step in stage.each.steps])
+        for index, stage in enumerate(pipeline.stages)
+        if stage.each is not None
+    }
 
 
 def _needs(pipeline: Pipeline) -> list[tuple[int, ...]]:

@@ -29,6 +29,8 @@ CLOCK_JUMP_US = 1_000_000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
     from stagebook.record.mask import Mask
 
 
@@ -59,6 +61,7 @@ class Writer:
         "_lines",
         "_wall_offset_us",
         "batch",
+        "before_sync",
         "clock_jump_us",
         "durability",
         "epoch_us",
@@ -78,6 +81,7 @@ class Writer:
         self.epoch_us = epoch_us
         before = resume if resume is not None else Position(0, 0, 0, 0)
         self.seq, self.offset, self._last_us = before.seq, before.offset, before.us
+        self.before_sync: Callable[[], None] | None = None  #: makes durable what lines speak of; may raise OSError
         self.mask: Mask | None = None  #: hides secrets in the texts of lines, but for those that replay must find
         self.batch = before.batch + 1  # what a crash has left of a batch is never added to
         self.durability = durability
@@ -178,6 +182,8 @@ class Writer:
     def _make_durable(self) -> None:
         try:
             faults.hit("journal.sync")
+            if self.before_sync is not None:
+                self.before_sync()
             os.fdatasync(self._fd)
             if not self._directories_synced:
                 self._sync_directories()

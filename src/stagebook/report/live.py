@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Callable
 
-    from stagebook.model.outcome import AttemptEnd
+    from stagebook.model.outcome import AttemptEnd, ItemsTold
 
 _REPAINT_US = 100_000
 _GROW_US = 1_000_000  #: nothing having happened, bars grow once a second
@@ -119,6 +119,12 @@ class Live(Watcher):
         self._lanes.reads(stage_id, words, self._now_us)
         self._is_stale = True
 
+    def items(self, stage_id: str, told: ItemsTold) -> None:
+        from stagebook.report import items
+
+        self._lanes.reads(stage_id, items.progress(*told), self._now_us)
+        self._is_stale = True
+
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, us, outcome, reason, exit, wall_us, retry_in_us = end
         self._lanes.exited(stage_id, us, outcome, wall_us, retry_in_us is not None)
@@ -131,7 +137,7 @@ class Live(Watcher):
         self._is_stale = True
 
     def ended(self, stage_id: str, outcome: str, reason: str | None, us: int) -> None:
-        self._lanes.ended(stage_id, outcome, us)
+        self._lanes.ended(stage_id, outcome, us).reads = ""
         self._gates.pop(stage_id, None)
         self._is_stale = True
 

@@ -18,10 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Callable
 
-    from stagebook.model.outcome import AttemptEnd
+    from stagebook.model.outcome import AttemptEnd, ItemsTold
 
 _FAILED = frozenset({"failure", "error", "timeout"})
 _LINES_OF_FAILURE = 20
+_ITEMS_S = 10  #: how often it is told how far items are
 #: Lines kept back before they are written in any case, so that a burst does not grow without bound.
 _BURST = 512
 
@@ -57,6 +58,7 @@ class Plain(Watcher):
         self._names: dict[str, str] = {}
         self._said: dict[str, str] = {}  #: stage to the outcome that its last attempt was said to have
         self._running: dict[str, int] = {}
+        self._items_at: dict[str, float] = {}  #: when it was last told of a stage how far its items are
         self._read: dict[str, str] = {}  #: stage to what is done to its files, as was said
         self._because = style.mark("because")
         if output == "interleave" and more is not None:
@@ -125,6 +127,14 @@ class Plain(Watcher):
             self._read[stage_id] = told[2]
             verb, _, what = told[2].partition(" ")
             self._line(stage_id, f": {verb} {size(told[1])} of {what}")
+
+    def items(self, stage_id: str, told: ItemsTold) -> None:
+        now = self._clock()
+        if now - self._items_at.setdefault(stage_id, now) >= _ITEMS_S:
+            from stagebook.report import items
+
+            self._items_at[stage_id] = now
+            self._line(stage_id, self._style.plain(f": {items.progress(*told)}"))
 
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end

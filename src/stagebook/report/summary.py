@@ -103,6 +103,11 @@ def totals(document: Document, style: Style) -> list[str]:
     lines = _wrapped(_extent(document), style)
     lines += [line for text in _parallelism(document) for line in _wrapped(text, style)]
     lines += [line for text in chosen(document) for line in _wrapped(text, style)]
+    for stage in document["stages"]:
+        if stage.get("items") and stage["attempts"]:
+            from stagebook.report import items
+
+            lines += _wrapped(items.summary(stage), style)
     if document.get("skipped_by_conditions"):
         lines += _wrapped(_saved(document["skipped_by_conditions"]), style)
     return lines + wrap_counts(document, style)

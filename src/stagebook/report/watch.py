@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, Callable, Iterable, Mapping, TypeAlias
 
-    from stagebook.model.outcome import AttemptEnd
+    from stagebook.model.outcome import AttemptEnd, ItemsTold
 
 #: (stage id, attempt, how many lines) to (line number or 0, line) of its output's end, from whoever has the files
 Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
@@ -58,6 +58,9 @@ class Watcher:
 
     def gate(self, card: Document) -> None:
         """A person is asked at a gate, or has voted there. `card` has `run`, `stage` and `gate` as the document has."""
+
+    def items(self, stage_id: str, told: ItemsTold) -> None:
+        """How far the items of a stage are; told now and then."""
 
     def exited(self, end: AttemptEnd) -> None:
         """An attempt is over."""

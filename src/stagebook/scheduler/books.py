@@ -31,6 +31,7 @@ from stagebook.scheduler.moves import (
     WAITING,
 )
 from stagebook.scheduler.plan import Plan
+from stagebook.scheduler.stream import Stream
 from stagebook.scheduler.vocabulary import Decision, RunEnded
 
 #: How a stage that depends on others decides. `always` overrides the plan's join.
@@ -84,8 +85,10 @@ class Books:
         "_short",
         "_stage_timer",
         "_state",
+        "_stirred",
         "_stopped",
         "_stopping",
+        "_streams",
         "_timed",
         "_timed_out",
         "_timer_last",
@@ -163,6 +166,11 @@ class Books:
         self._stopped: list[int] = []
 
         self._open_governed()
+        #: The items of each stage that has some; and the stages of which something has happened to them.
+        self._streams = {
+            index: Stream(stage.each, stage.retry_safe) for index, stage in enumerate(stages) if stage.each is not None
+        }
+        self._stirred: set[int] = set()
 
     def _open_governed(self) -> None:
         """What few plans have: early outputs, conditions, gates, rates, gaps, units that runs share; and a shortage."""
@@ -303,11 +311,20 @@ class Books:
         """The stages that hold units of the pool of that name now."""
         found = [index for index, known in enumerate(self.plan.pools) if known.name == pool]
         using = {index for index, demand in enumerate(self.plan.demands) if any(at in found for at, _ in demand)}
-        return [
+        held = [
             index
             for index, state in enumerate(self._state)
             if state in (RUNNING, KILLING) and self.plan.stages[index].demand in using
         ]
+        for stage in self._streams:
+            if any(self._line.demand_of[number] in using for number in self._calls(stage)):
+                held.append(stage)
+        return sorted(held)
+
+    def _calls(self, stage: int) -> list[int]:
+        """The calls that hold units for items of a stage, each as the number of its step in the line."""
+        first = self._line.steps_of[stage]
+        return [first + step for step, lane in enumerate(self._streams[stage].lanes) for _ in range(lane.calls)]
 
     def snapshot(self) -> tuple[object, ...]:
         """All of the state as plain values: equal for equal batches."""
@@ -337,6 +354,7 @@ class Books:
             tuple(sorted(self._stage_timer.items())),
             tuple(sorted(self._gate_timer.items())),
             tuple(self._stopped),
+            tuple(stream.snapshot() for stream in self._streams.values()),
         )
 
     def check(self) -> None:
@@ -359,10 +377,15 @@ class Books:
             assert state[index] == RUNNING, f"`{self.plan.stages[index].id}` has announced and does not run"
             early = [stage for stage in dependents if index in self.plan.stages[stage].early]
             assert len(early) == len(dependents) > 0, f"`{self.plan.stages[index].id}` has announced to others"
+        calls = [number for stage in self._streams for number in self._calls(stage)]
         self._line.check(
             [index for index, value in enumerate(state) if value == READY],
-            [index for index, value in enumerate(state) if value in (LEASING, RUNNING, KILLING)],
+            [index for index, value in enumerate(state) if value in (LEASING, RUNNING, KILLING)] + calls,
         )
+        assert not self._stirred, "what has happened to items was not looked at"
+        for index, stream in self._streams.items():
+            stream.check()
+            assert state[index] in (RUNNING, KILLING) or not stream.calls, "calls of a stage that does not run"
         assert sorted(self._held_by) == [i for i, value in enumerate(state) if value == HELD], "who holds what is held"
         on_the_way = {index for index in self._waited if state[index] not in (READY, LEASING, HELD)}
         assert not on_the_way, f"{on_the_way} are on no way to a lease"

@@ -7,10 +7,14 @@ Which stages take part is `select`, which order and what is critical is `order`.
 
 from __future__ import annotations
 
-from stagebook.model.pipeline import Pipeline, Retry, Stage
+from stagebook.model.pipeline import Pipeline, Resources, Retry, Stage, Step
 from stagebook.model.problem import InputError, Problem
 from stagebook.scheduler import order, select
-from stagebook.scheduler.plan import Choice, Plan, PlannedGate, PlannedStage, Pool
+from stagebook.scheduler.plan import Choice, Plan, PlannedEach, PlannedGate, PlannedStage, PlannedStep, Pool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 POLICIES = ("strict", "lenient", "fail-fast")
 
@@ -50,7 +54,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
     problems += more
     pools, pool_of, more = _pools(pipeline, choice)
     problems += more
-    demands, demand_of, more = _demands(pipeline, pools, pool_of)
+    demands, demand_of, steps_demands, more = _demands(pipeline, pools, pool_of)
     problems += more
     if problems:
         raise InputError(problems[0].message, problems)
@@ -77,6 +81,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 choice.seed,
                 choice.today,
                 tuple([position[need] for need in stage.early]) if stage.early else (),
+                _planned_each(stage, steps_demands[index], pools[0].size, choice.seed) if stage.each else None,
             )
             for index, stage in enumerate(stages)
         ),
@@ -143,8 +148,12 @@ def is_quarantined(stage: Stage, today: str) -> bool:
     return stage.quarantine is not None and stage.quarantine.holds(today)
 
 
-def _problem(pipeline: Pipeline, code: str, message: str, stage: Stage | None = None) -> Problem:
+def _problem(
+    pipeline: Pipeline, code: str, message: str, stage: Stage | None = None, step: Step | None = None
+) -> Problem:  # fmt: skip
     line, col = (stage.line, stage.col) if stage is not None else (0, 0)
+    if step is not None and step.line:
+        line, col = step.line, 0
     return Problem(pipeline.file, line, col, code, "error", message)
 
 
@@ -180,17 +189,19 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
     stages, limits = pipeline.stages, pipeline.limits
     problems: list[Problem] = []
     part = share(pipeline)
-    if any(stage.resources.cpu_milli for stage in stages):
+    asked = [stage.resources for stage in stages]
+    asked += [step.resources for stage in stages if stage.each for step in stage.each.steps]
+    if any(resources.cpu_milli for resources in asked):
         cpu_milli = limits.cpu_milli or max(choice.cores, JOBS_MIN_DEFAULT) * 1000
         pools.append(Pool("cpu", shared(cpu_milli, part)))
     memory_bytes = limits.memory_bytes or choice.memory_bytes
-    if memory_bytes and any(stage.resources.memory_bytes for stage in stages):
+    if memory_bytes and any(resources.memory_bytes for resources in asked):
         pools.append(Pool("memory", shared(memory_bytes, part)))
     used = {
         outer
-        for stage in stages
-        if stage.resources.pools
-        for name in stage.resources.pools
+        for resources in asked
+        if resources.pools
+        for name in resources.pools
         for outer in (name, *with_outer(pipeline, name))
     }
     for name, pool in pipeline.pools.items():
@@ -199,10 +210,12 @@ def _pools(pipeline: Pipeline, choice: Choice) -> tuple[list[Pool], dict[str, in
             pools.append(Pool(f"pool:{name}", pool.size, rate, pool.machine))
     if used - pipeline.pools.keys():
         for stage in stages:
-            for name in stage.resources.pools:
-                if name not in pipeline.pools:
-                    text = f"stage `{stage.id}` asks for unknown pool `{name}`{select.suggestion(name, pipeline.pools)}"
-                    problems.append(_problem(pipeline, "unknown-pool", text, stage))
+            for step, resources in _takers(stage):
+                for name in resources.pools:
+                    if name not in pipeline.pools:
+                        hint = select.suggestion(name, pipeline.pools)
+                        text = f"{_who(stage, step)} asks for unknown pool `{name}`{hint}"
+                        problems.append(_problem(pipeline, "unknown-pool", text, stage, step))
     lock_users: dict[str, int] = {}
     for stage in stages:
         for name in stage.locks:
@@ -231,10 +244,11 @@ _Demand = tuple[tuple[int, int], ...]
 
 def _demands(
     pipeline: Pipeline, pools: list[Pool], pool_of: dict[str, int]
-) -> tuple[list[_Demand], list[int], list[Problem]]:
-    """The distinct demands, and which of them each stage has."""
+) -> tuple[list[_Demand], list[int], dict[int, list[int]], list[Problem]]:
+    """The distinct demands, and which of them each stage has; and by stage, which its steps have."""
     known: dict[_Demand, int] = {}
     demand_of: list[int] = []
+    steps_demands: dict[int, list[int]] = {}
     problems: list[Problem] = []
     matrix_of = {
         cell: pool_of[f"matrix:{name}"]
@@ -243,36 +257,69 @@ def _demands(
         for cell in matrix.cells
     }
     plain: _Demand = ((0, 1),)
-    for stage in pipeline.stages:
+    for index, stage in enumerate(pipeline.stages):
         resources = stage.resources
+        if stage.each is not None:
+            steps_demands[index] = []
+            for step in stage.each.steps:
+                asked = _taken(pipeline, stage, step, pools, pool_of, problems)
+                steps_demands[index].append(known.setdefault(tuple(sorted(asked)), len(known)))
         if stage.gate is not None or stage.each is not None:  # who waits for a person holds nothing; items hold units
             demand_of.append(known.setdefault((), len(known)))
             continue
         if not (resources.cpu_milli or resources.memory_bytes or resources.pools or stage.locks or matrix_of):
             demand_of.append(known.setdefault(plain, len(known)))
             continue
-        demand = [(0, 1)]
-        for name, units in _asked(pipeline, stage, pools, pool_of):
-            pool = pool_of.get(name)
-            if pool is None:
-                continue
-            rate = pools[pool].rate
-            if units > pools[pool].size:
-                text = f"stage `{stage.id}` asks {_over(pipeline, stage, name, units, pools[pool].size)}"
-                problems.append(_problem(pipeline, "demand-over-capacity", text, stage))
-            elif rate is not None and units > rate[0]:
-                text = f"stage `{stage.id}` asks {units} of `{name}`, which gives out {rate[0]} in {rate[1]} ms"
-                problems.append(_problem(pipeline, "demand-over-rate", text, stage))
-            if units > 0:
-                demand.append((pool, units))
+        demand = _taken(pipeline, stage, None, pools, pool_of, problems)
         if stage.id in matrix_of:
             demand.append((matrix_of[stage.id], 1))
         demand.sort()
         demand_of.append(known.setdefault(tuple(demand), len(known)))
-    return list(known) or [plain], demand_of, problems
+    return list(known) or [plain], demand_of, steps_demands, problems
 
 
-def _over(pipeline: Pipeline, stage: Stage, name: str, units: int, size: int) -> str:
+def _takers(stage: Stage) -> list[tuple[Step | None, Resources]]:
+    """Who takes units for a stage: it itself, and its steps."""
+    steps = stage.each.steps if stage.each is not None else ()
+    return [(None, stage.resources), *[(step, step.resources) for step in steps]]
+
+
+def _who(stage: Stage, step: Step | None) -> str:
+    return f"stage `{stage.id}`" if step is None else f"step `{stage.id}.{step.name}`"
+
+
+def _taken(
+    pipeline: Pipeline,
+    stage: Stage,
+    step: Step | None,
+    pools: list[Pool],
+    pool_of: dict[str, int],
+    problems: list[Problem],
+) -> list[tuple[int, int]]:
+    """What a stage, or a call of a step, takes of which pools. What can never be had is added to the problems."""
+    resources, locks = (stage.resources, stage.locks) if step is None else (step.resources, {})
+    who = _who(stage, step)
+    demand = [(0, 1)]
+    for name, units in _asked(pipeline, resources, locks, pools, pool_of):
+        pool = pool_of.get(name)
+        if pool is None:
+            continue
+        rate = pools[pool].rate
+        if units > pools[pool].size:
+            text = f"{who} asks {_over(pipeline, resources, name, units, pools[pool].size)}"
+            problems.append(_problem(pipeline, "demand-over-capacity", text, stage, step))
+        elif rate is not None and units > rate[0]:
+            text = f"{who} asks {units} of `{name}`, which gives out {rate[0]} in {rate[1]} ms"
+            problems.append(_problem(pipeline, "demand-over-rate", text, stage, step))
+        elif step is not None and pools[pool].machine:
+            text = f"{who} asks for `{name[5:]}`, which other runs share: only stages can take of it"
+            problems.append(_problem(pipeline, "step-machine-pool", text, stage, step))
+        if units > 0:
+            demand.append((pool, units))
+    return demand
+
+
+def _over(pipeline: Pipeline, resources: Resources, name: str, units: int, size: int) -> str:
     """In words: how much is asked of what, how much there is, and why it is less than the file says at that place."""
     part = share(pipeline)
     of = f", {round(part * 100, 3):g} % of `limits`" if part < 1 else ""
@@ -280,8 +327,8 @@ def _over(pipeline: Pipeline, stage: Stage, name: str, units: int, size: int) ->
         return f"{_mib(units)} of memory, the run has {_mib(size)}{of}"
     if name == "cpu":
         return f"{units / 1000:g} cores, the run has {size / 1000:g}{of}"
-    within = [inner for inner in stage.resources.pools if f"pool:{inner}" != name]
-    through = f", through `{within[0]}`, which is in it" if within and name[5:] not in stage.resources.pools else ""
+    within = [inner for inner in resources.pools if f"pool:{inner}" != name]
+    through = f", through `{within[0]}`, which is in it" if within and name[5:] not in resources.pools else ""
     return f"{units} of `{name}`, which has {size}{through}"
 
 
@@ -289,8 +336,9 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.6g}MiB" if size >= 2**20 else f"{size}B"
 
 
-def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[str, int]) -> list[tuple[str, int]]:
-    resources = stage.resources
+def _asked(
+    pipeline: Pipeline, resources: Resources, locks: Mapping[str, str], pools: list[Pool], pool_of: dict[str, int]
+) -> list[tuple[str, int]]:  # fmt: skip
     asked = []
     if resources.cpu_milli:
         # Where the file names no limit, the budget is this machine's: a stage that wants more gets all of it, alone.
@@ -304,7 +352,7 @@ def _asked(pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[st
         for outer in with_outer(pipeline, name):
             taken[outer] = taken.get(outer, 0) + units
     asked += [(f"pool:{name}", units) for name, units in taken.items()]
-    for name, kind in stage.locks.items():
+    for name, kind in locks.items():
         lock = f"lock:{name}"
         asked.append((lock, pools[pool_of[lock]].size if kind == "exclusive" else 1))
     return asked
@@ -344,6 +392,7 @@ def _planned(
     seed: int,
     today: str,
     early: tuple[int, ...],
+    each: PlannedEach | None,
 ) -> PlannedStage:
     retry, timeouts = stage.retry, stage.timeouts
     return PlannedStage(
@@ -369,7 +418,33 @@ def _planned(
         stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
         early,
         None if stage.gate is None else PlannedGate(stage.gate.timeout_ms, stage.gate.default),
+        each,
     )
+
+
+def _planned_each(stage: Stage, demands: list[int], jobs: int, seed: int) -> PlannedEach:
+    """`workers: auto` begins with one; a batch fills no more than half a buffer that the file does not name."""
+    assert stage.each is not None
+    steps = []
+    for step, demand in zip(stage.each.steps, demands):
+        workers_max = max(1, step.workers or step.workers_max or jobs)
+        retry = step.retry
+        steps.append(
+            PlannedStep(
+                step.name,
+                demand,
+                step.workers or 1,
+                workers_max,
+                2 * workers_max * step.batch if step.buffer is None else step.buffer,
+                step.batch,
+                step.ordered,
+                retry.attempts,
+                _delays(retry, seed, f"{stage.id}.{step.name}") if retry.backoff_ms else (),
+                retry.only,
+                step.timeout_ms,
+            )
+        )
+    return PlannedEach(tuple(steps), stage.each.on_failure)
 
 
 def _delays(retry: Retry, seed: int, stage_id: str) -> tuple[int, ...]:

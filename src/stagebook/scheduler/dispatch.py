@@ -1,9 +1,10 @@
 """Who starts next: ready stages lined up by demand, the units of all pools, and the claim against starvation.
 
-Knows ranks and units, and of time what `pace` and a shortage of the machine beneath forbid; not needs, attempts or
-policies. Equal demands share one heap, so a choice costs the
-number of distinct demands at worst, not of stages. Which demands fit is one whole number, a bit a demand: each
-pool that is short of units masks those that ask too much of it.
+Beside stages, steps of streams stand in it, each under a number after those of the stages, for as long as calls of it
+are wanted: every call takes the units of the step anew. Knows ranks and units, and of time what `pace` and a shortage
+of the machine beneath forbid; not needs, attempts or policies. Equal demands share one heap, so a choice costs the
+number of distinct demands at worst, not of stages. Which demands fit is one whole number, a bit a demand: each pool
+that is short of units masks those that ask too much of it.
 
 Ageing. The stage that has been ready longest (rank breaks ties) is *first*. When `passed_over_max` other stages
 have started while it was first, it claims: its units are set aside as they come free, so nothing starts that would
@@ -47,6 +48,7 @@ class Line:
         "line",
         "line_entry",
         "nonempty",
+        "number_count",
         "offered",
         "order",
         "pace",
@@ -59,19 +61,31 @@ class Line:
         "short",
         "shortage",
         "stage_count",
+        "steps_of",
         "tops",
         "unit_sizes",
+        "wanted",
     )
 
     def __init__(self, plan: Plan) -> None:
         stages = plan.stages
-        count = len(stages)
         self.plan = plan
-        self.stage_count = count
+        self.stage_count = len(stages)
         self.demand_of = [stage.demand for stage in stages]
         self.demands = plan.demands
-        #: Stages by rank, and the place of each in it.
-        self.order = sorted(range(count), key=[stage.rank for stage in stages].__getitem__)
+        #: Of each stage with items, the number of its first step; and how many calls of each step are wanted.
+        self.steps_of: dict[int, int] = {}
+        keys = [(stage.rank, 0) for stage in stages]
+        for index, stage in enumerate(stages):
+            if stage.each is not None:
+                self.steps_of[index] = len(keys)
+                self.demand_of += [step.demand for step in stage.each.steps]
+                # A later step goes first, so that what is begun comes to its end and few items are on their way.
+                keys += [(stage.rank, len(stage.each.steps) - step) for step in range(len(stage.each.steps))]
+        count = self.number_count = len(keys)
+        self.wanted = [0] * (count - self.stage_count)
+        #: Numbers by rank, and the place of each in it.
+        self.order = sorted(range(count), key=keys.__getitem__)
         self.rank = [0] * count
         for place, index in enumerate(self.order):
             self.rank[index] = place
@@ -91,7 +105,7 @@ class Line:
         self.short: dict[int, int] = {}
         self.queued = bytearray(count)
         self.offered: list[int] = []
-        #: Ready stages in order of readiness as `serial * stage_count + stage`; entries that are over stay until
+        #: Ready stages in order of readiness as `serial * number_count + stage`; entries that are over stay until
         #: they come to the front. `line_entry` holds the valid one of each stage.
         self.line: deque[int] = deque()
         self.line_entry = [0] * count
@@ -137,6 +151,32 @@ class Line:
         """The stage is ready."""
         self.queued[stage] = _OFFERED
         self.offered.append(self.rank[stage])
+
+    def step_at(self, number: int) -> tuple[int, int]:
+        """The stage and the step that a number stands for."""
+        for stage, first in reversed(self.steps_of.items()):
+            if number >= first:
+                return stage, number - first
+        raise DefectError(f"{number} is no step")
+
+    def want(self, number: int, calls: int) -> None:
+        """So many calls of a step could start now."""
+        self.wanted[number - self.stage_count] = calls
+        if calls:
+            if not self.queued[number]:
+                self.offer(number)
+        elif self.queued[number]:
+            self.withdraw(number)
+
+    def _call_taken(self, number: int, now: int) -> None:
+        """One call less is wanted of a step; the next one stands in the line as if it came now. Its start is not
+        reported, so it counts from here."""
+        if self.pace is not None:
+            self.pace.began(number, now)
+        left = self.wanted[number - self.stage_count] = self.wanted[number - self.stage_count] - 1
+        if left:
+            self.offer(number)
+            self._line_up()
 
     def withdraw(self, stage: int) -> None:
         """The stage is ready no longer, though it has not started."""
@@ -188,6 +228,8 @@ class Line:
                 self._advance()
                 if not is_free:
                     allowed = self._allowed_after(stage, now)
+                if stage >= self.stage_count:
+                    self._call_taken(stage, now)
                 continue
             fits = self.nonempty & allowed
             for mask in short.values():
@@ -211,6 +253,8 @@ class Line:
                     self._stake_claim()
             if not is_free:
                 allowed = self._allowed_after(stage, now)
+            if stage >= self.stage_count:
+                self._call_taken(stage, now)
         self.before = self.after
         self.after = self.free[:]
         return chosen
@@ -270,7 +314,9 @@ class Line:
         """Queue what was offered in this batch, in order of rank, so that ties of readiness break by rank."""
         offered, self.offered = self.offered, []
         offered.sort()
-        queued, order, count, entry = self.queued, self.order, self.stage_count, self.entry_last
+        queued, order, count, entry = self.queued, self.order, self.number_count, self.entry_last
+        if self.wanted and len(self.line) > 4 * count + 64:  # steps come and go while a stage waits long
+            self.line = deque([place for place in self.line if self._is_lined(place)])
         for rank in offered:
             stage = order[rank]
             if queued[stage] != _OFFERED:
@@ -310,7 +356,7 @@ class Line:
 
     def _advance(self) -> None:
         """Find the stage that has now been ready longest, and count from 0 who passes it."""
-        line, queued, count = self.line, self.queued, self.stage_count
+        line, queued, count = self.line, self.queued, self.number_count
         self.passes = 0
         while line:
             stage = line[0] % count
@@ -338,7 +384,7 @@ class Line:
 
     def waited(self, stage: int) -> str | None:
         """What a stage that `choose` has just taken was short of; None if it became ready in the same batch."""
-        if self.line_entry[stage] >= (self.entry_mark + 1) * self.stage_count:
+        if self.line_entry[stage] >= (self.entry_mark + 1) * self.number_count:
             return None
         return self._short_of(stage, self.before, self.bars_before)
 
@@ -359,14 +405,14 @@ class Line:
 
     def snapshot(self) -> tuple[object, ...]:
         """All that later choices depend on, as plain values."""
-        lined = tuple(place for place in self.line if self._is_lined(place))
+        lined = (tuple(place for place in self.line if self._is_lined(place)), tuple(self.wanted))
         return (
             (tuple(self.free), tuple(self.after), bytes(self.queued), lined, self.first, self.passes, self.claim),
             (self.shortage, tuple(self.bars), None if self.pace is None else self.pace.snapshot()),
         )
 
     def _is_lined(self, place: int) -> bool:
-        stage = place % self.stage_count
+        stage = place % self.number_count
         return self.queued[stage] == _LINED and self.line_entry[stage] == place
 
     def check(self, ready: list[int], holding: list[int]) -> None:
@@ -382,8 +428,9 @@ class Line:
             for index, needed in enumerate(self.demands):
                 fits = dict(needed).get(pool, 0) <= max(self.free[pool], 0)
                 assert bool(mask & self.bits[index]) is fits, f"{name}: mask is wrong for demand {index}"
+        ready = ready + [self.stage_count + at for at, calls in enumerate(self.wanted) if calls]
         assert ready == [index for index, queued in enumerate(self.queued) if queued], "queue and states differ"
-        entries = [place % self.stage_count for place in self.line if self._is_lined(place)]
+        entries = [place % self.number_count for place in self.line if self._is_lined(place)]
         assert sorted(entries) == ready, "the line by readiness lacks a ready stage, or holds one twice"
         assert self.first == (entries[0] if entries else -1), "first is not who was ready first"
         assert self.claim in (-1, self.first), "the claim belongs to a stage that is not first"
@@ -391,7 +438,7 @@ class Line:
         for stage in ready:
             if stage != self.claim:
                 demand = self.demand_of[stage]
-                best[demand] = min(best.get(demand, self.stage_count), self.rank[stage])
+                best[demand] = min(best.get(demand, self.number_count), self.rank[stage])
         self._check_tops(best)
         if self.pace is not None:
             self.pace.check()
@@ -420,23 +467,29 @@ class SequentialLine(Line):
         self.bars_before, self.bars = self.bars, _NO_BARS
         allowed = -1 if is_free else self._allowed(now)
         order, place = self.order, self.next_rank
-        while place < len(order) and (state[order[place]] >= SUCCESS or self._is_behind_gate(order[place], state)):
+        while place < len(order) and (
+            order[place] >= self.stage_count
+            or state[order[place]] >= SUCCESS
+            or self._is_behind_gate(order[place], state)
+        ):
             place += 1
         self.next_rank = place
         chosen: list[int] = []
-        if place < len(order):
-            stage = order[place]
+        for stage in self._next_of(place):
             demand = self.demand_of[stage]
             has_units = all(self.free[pool] >= units for pool, units in self.demands[demand])
             if self.queued[stage] and has_units and allowed & self.bits[demand]:
                 self.queued[stage] = _OUT
-                self._clean(demand, place)
+                self._clean(demand, self.rank[stage])
                 self._reserve(demand)
                 chosen.append(stage)
                 if stage == self.first:
                     self._advance()
                 if not is_free:
                     self._allowed_after(stage, now)
+                if stage >= self.stage_count:
+                    self._call_taken(stage, now)
+                break
         self.before = self.after
         self.after = self.free[:]
         return chosen
@@ -449,6 +502,15 @@ class SequentialLine(Line):
         if is_behind:
             self.behind.add(stage)
         return is_behind
+
+    def _next_of(self, place: int) -> list[int]:
+        """The stage at that place, then its steps, which follow it in the order."""
+        numbers = self.order[place : place + 1]
+        for stage in numbers[:1]:
+            each = self.plan.stages[stage].each
+            if each is not None:
+                numbers += self.order[place + 1 : place + 1 + len(each.steps)]
+        return numbers
 
     def rewind(self) -> None:
         self.next_rank = 0

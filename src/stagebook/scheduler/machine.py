@@ -24,9 +24,10 @@ from stagebook.scheduler.course import (
     RUN_TIMEOUT,
     STAGE_CANCEL,
     STAGE_TIMEOUT,
-    Course,
     record,
 )
+from stagebook.scheduler.flow import DriverError as DriverError
+from stagebook.scheduler.flow import Flow
 from stagebook.scheduler.moves import (
     ASKING,
     BACKOFF,
@@ -58,6 +59,9 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    ItemsDone,
+    ItemsReady,
+    ItemsWorkers,
     Judge,
     Judged,
     Leased,
@@ -77,11 +81,7 @@ NOBODY_DECIDED = "nobody decided in time"
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
 
-class DriverError(DefectError):
-    """The driver said what cannot be. Its journal is not to be trusted further."""
-
-
-class Machine(Course):
+class Machine(Flow):
     """Runs one plan. Feed it batches of events, obey the decisions it returns, in their order.
 
     The questions that it answers are in `Books`.
@@ -106,6 +106,8 @@ class Machine(Course):
             is_news = True
             if kind is Exited:
                 self._exited(event)  # type: ignore[arg-type]
+            elif kind is ItemsDone:
+                self._items_done(event)  # type: ignore[arg-type]
             else:
                 self._seldom(event)
             if self._settling:
@@ -113,11 +115,13 @@ class Machine(Course):
         if self._leases:
             self._start_leased()
         if is_news:
-            for stage in self._line.choose(self._state, self._now):
-                if self._leased and self.plan.stages[stage].demand in self._leased:
-                    self._ask_lease(stage)
-                else:
-                    self._start(stage, self._line.waited(stage))
+            if self._stirred:
+                self._stir()
+            self._choose()
+            while self._stirred:  # a call that begins makes room for others
+                self._stir()
+                if self._line.offered or self.plan.in_order:
+                    self._choose()
             if self._paced and not self._pace_timer:
                 self._look_again()
         if not self._active and not self._over and self._began:
@@ -126,6 +130,16 @@ class Machine(Course):
             elif not self._pace_timer and self._short is None:
                 raise DefectError("no stage can move and the run is not over: this is a bug in the scheduler")
         return out
+
+    def _choose(self) -> None:
+        stage_count = len(self._state)
+        for stage in self._line.choose(self._state, self._now):
+            if stage >= stage_count:
+                self._start_items(stage)
+            elif self._leased and self.plan.stages[stage].demand in self._leased:
+                self._ask_lease(stage)
+            else:
+                self._start(stage, self._line.waited(stage))
 
     def _seldom(self, event: Event) -> None:
         if isinstance(event, TimerFired):
@@ -137,6 +151,10 @@ class Machine(Course):
                 self._cancel_stage(self._known(event.stage))
         elif isinstance(event, RerunAnswered):
             self._rerun_answered(self._known(event.stage), event.again)
+        elif isinstance(event, ItemsReady):
+            self._items_ready(event)
+        elif isinstance(event, ItemsWorkers):
+            self._set_workers(event)
         elif isinstance(event, Judged):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
         elif isinstance(event, GateAnswered):
@@ -275,6 +293,8 @@ class Machine(Course):
             self._may_rerun.discard(stage)
         if self._timed[stage]:
             self._arm(stage, attempt)
+        if stage in self._streams:
+            self._open_stream(stage)
 
     def _arm(self, stage: int, attempt: int) -> None:
         plan = self.plan.stages[stage]
@@ -300,6 +320,11 @@ class Machine(Course):
         state = self._state[stage]
         if event.attempt != self._attempt[stage] or (state != RUNNING and state != KILLING):
             return
+        if stage in self._streams:
+            if event.reason != "interrupted":
+                self._source_ended(stage, event.outcome, event.reason)
+                return
+            self._suspend(stage)
         self._active -= 1
         if self._paced:
             self._line.began(stage, self._now)
@@ -343,6 +368,9 @@ class Machine(Course):
             self._move(stage, WAITING)
             self._stage_timer.pop(stage, None)
             self._follow(stage, self._verdict(stage))
+
+    def _end_killed(self, stage: int) -> None:
+        self._killed(stage, Exited(self._now, stage, self._attempt[stage], "timeout"))
 
     def _is_due(self, stage: int, outcome: str, event: Exited) -> bool:
         """Whether the plan grants another attempt after this end."""
@@ -492,7 +520,11 @@ class Machine(Course):
                 self._stop_all(RUN_TIMEOUT)
             return
         first, _, second = rest.partition(":")
-        if kind not in ("attempt", "backoff", "queue", "stage", "gate") or not first.isdigit() or not second.isdigit():
+        if (
+            kind not in ("attempt", "backoff", "queue", "stage", "gate", "items")
+            or not first.isdigit()
+            or not second.isdigit()
+        ):
             raise DriverError(f"`{timer}` is no timer that was ever set")
         stage = self._known(int(first))
         state = self._state[stage]
@@ -503,6 +535,8 @@ class Machine(Course):
             if state == BACKOFF and self._attempt[stage] == int(second):
                 self._active -= 1
                 self._become_ready(stage)
+        elif kind == "items":
+            self._items_timer(stage, timer)
         elif kind == "gate":
             if self._gate_timer.get(stage) == timer:
                 self._gate_timed_out(stage)

@@ -129,3 +129,4 @@ class Choice(NamedTuple):
     policy_because: str | None = None
     memory_bytes: int = 0
     force: bool = False  #: nothing is up to date
+    dead_of: str = ""  #: a run: of items only those that failed for good there

@@ -142,17 +142,20 @@ class StagesAdded(NamedTuple):
 
 
 class ItemsReady(NamedTuple):
-    """The source of an `each` has so many more items, numbered on from those before. `is_last`: no other will come."""
+    """The source of an `each` has so many more items, never more than it was asked for, numbered on from those before:
+    the first of all is 1. `is_last`: no other will come. `skipped` others need nothing, and have no number."""
 
     at: int
     stage: int
     more: int
     is_last: bool = False
+    skipped: int = 0
 
 
 class ItemsDone(NamedTuple):
-    """That call is over. `bad` are those of its items that did not succeed, each with an outcome, what it exited with
-    and a reason; all others did."""
+    """That call is over; said once. `bad` are those of its items that did not succeed, each with an outcome, what it
+    exited with and a reason; all others did. `cancellation`, and `error` with reason `interrupted`, are not the doing
+    of the item: it is done again."""
 
     at: int
     stage: int
@@ -161,9 +164,19 @@ class ItemsDone(NamedTuple):
     bad: tuple[tuple[int, str, int | None, str | None], ...] = ()
 
 
+class ItemsWorkers(NamedTuple):
+    """The driver has found that a step goes better with so many calls at once; never over its `workers_max`."""
+
+    at: int
+    stage: int
+    step: int
+    workers: int
+
+
 Event = (
     Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
     | Judged | Announced | Leased | Refused | Freed | Shortage | GateAnswered | StagesAdded | ItemsReady | ItemsDone
+    | ItemsWorkers
 )  # fmt: skip
 
 
@@ -254,13 +267,25 @@ class StartItems(NamedTuple):
 
 
 class KillItems(NamedTuple):
-    """End that call as `Kill` does an attempt, and still report `ItemsDone`."""
+    """End that call as `Kill` does an attempt, and still report `ItemsDone`. An `each` gets no `Kill`: it ends when all
+    its calls have."""
 
     stage: int
     step: int
     slot: int
     why: str
     now: bool
+
+
+class ItemFailed(NamedTuple):
+    """Record: that item is not tried again. Said once an item, unless the stage goes on in another attempt."""
+
+    stage: int
+    step: int
+    item: int
+    outcome: str
+    exit: int | None
+    reason: str | None
 
 
 Decision = (
@@ -276,4 +301,5 @@ Decision = (
     | WantItems
     | StartItems
     | KillItems
+    | ItemFailed
 )

@@ -30,6 +30,7 @@ from stagebook.scheduler.vocabulary import (
     Started,
     TimerFired,
 )
+from stagebook.simulate.items import opaque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class _Run:
     __slots__ = ("arrival", "at_us", "end_us", "held", "is_over", "machine", "units", "waits_s")
 
     def __init__(self, arrival: Arrival) -> None:
-        self.arrival = arrival
+        #: Of items nothing is known here: stages that work through some are ordinary ones.
+        self.arrival = arrival = arrival._replace(plan=opaque(arrival.plan, {}))
         self.machine: Machine | None = None
         self.is_over = False
         self.at_us = self.end_us = round(arrival.at_s * 1e6)

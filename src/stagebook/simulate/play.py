@@ -19,25 +19,30 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Exited,
     GateAnswered,
+    ItemsDone,
     Judge,
     Judged,
     Kill,
+    KillItems,
     Leased,
     RunEnded,
     SetTimer,
     Start,
     Started,
+    StartItems,
     TimerFired,
+    WantItems,
 )
-from stagebook.simulate.work import Played, Span
+from stagebook.simulate.items import Belt, opaque
+from stagebook.simulate.work import CallSpan, Played, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Sequence, TypeAlias
+    from typing import Callable, Mapping, Sequence, TypeAlias
 
     from stagebook.scheduler.plan import Plan
     from stagebook.scheduler.vocabulary import Decision, Event
-    from stagebook.simulate.work import Draw, Speeds, Work
+    from stagebook.simulate.work import Draw, ItemWork, Speeds, Work
 
 #: What a condition comes to, by stage: `run`, `skip` or `error`, and why.
 Verdicts: TypeAlias = "Callable[[int], tuple[str, str | None]]"
@@ -68,14 +73,19 @@ def play(
     verdicts: Verdicts | None = None,
     lag: Lag | None = None,
     onlooker: Onlooker | None = None,
+    items: Mapping[int, ItemWork] | None = None,
 ) -> Played:
     """One simulated run of a plan.
 
     Without `speeds` all goes as fast as alone. Without `verdicts` every condition holds. Leases are had at once, kills
     end at once, and at gates a person approves at once: how long people take is in no figure. The run is over when the
-    machine says so, or stands still where it waits for a person.
+    machine says so, or stands still where it waits for a person. `items` says
+    what stages work through; what `draw` gives for such a stage is then compared with its `whole_s`, and all takes so
+    much longer. One that is not in it takes what `draw` gives, and a job. Calls of steps do not slow each other down.
     """
-    return go_on(Machine(plan), [Began(0)], draw, speeds, verdicts=verdicts, lag=lag, onlooker=onlooker)
+    items = items or {}
+    machine = Machine(opaque(plan, items))
+    return go_on(machine, [Began(0)], draw, speeds, verdicts=verdicts, lag=lag, onlooker=onlooker, items=items)
 
 
 def go_on(
@@ -87,9 +97,10 @@ def go_on(
     verdicts: Verdicts | None = None,
     lag: Lag | None = None,
     onlooker: Onlooker | None = None,
+    items: Mapping[int, ItemWork] | None = None,
 ) -> Played:
-    """Lead a machine on from where it stands, `batch` first: as `play`."""
-    world = _World(machine, draw, speeds, verdicts, lag)
+    """Lead a machine on from where it stands, `batch` first: as `play`. To a stage that is not in `items` none come."""
+    world = _World(machine, draw, speeds, verdicts, lag, items or {})
     world.now_us = max((event.at for event in batch), default=0) * 1000
     while batch:
         decisions = machine.feed(*batch)
@@ -100,7 +111,7 @@ def go_on(
         if machine.is_over or (world.asked and machine.waits_for_person):
             break
         batch = world.next()
-    return Played(world.spans, world.ended, world.asked, world.outcome, world.now_us / 1e6)
+    return Played(world.spans, world.ended, world.asked, world.outcome, world.now_us / 1e6, world.calls)
 
 
 class _Going:
@@ -124,13 +135,23 @@ class _World:
     """What runs, and what is due when."""
 
     __slots__ = (
-        "_draw", "_due", "_is_paced", "_lag", "_running", "_serial", "_set_changed", "_speeds", "_verdicts",
-        "asked", "ended", "now_us", "outcome", "spans",
+        "_belts", "_draw", "_due", "_eaches", "_is_paced", "_items", "_lag", "_running", "_serial", "_set_changed",
+        "_speeds", "_verdicts", "asked", "calls", "ended", "now_us", "outcome", "spans",
     )  # fmt: skip
 
     def __init__(
-        self, machine: Machine, draw: Draw, speeds: Speeds | None, verdicts: Verdicts | None, lag: Lag | None
-    ) -> None:
+        self, machine: Machine, draw: Draw, speeds: Speeds | None, verdicts: Verdicts | None, lag: Lag | None,
+        items: Mapping[int, ItemWork],
+    ) -> None:  # fmt: skip
+        self._items = items
+        #: Attempts that their steps grant, of the stages that work through items; and the items of those that run.
+        self._eaches = {
+            index: tuple([step.attempts for step in stage.each.steps])
+            for index, stage in enumerate(machine.plan.stages)
+            if stage.each is not None
+        }
+        self._belts: dict[int, tuple[Start, int, Belt]] = {}
+        self.calls: list[CallSpan] = []
         self._draw = draw
         self._speeds = speeds
         self._verdicts = verdicts
@@ -152,8 +173,12 @@ class _World:
         for decision in decisions:
             if isinstance(decision, Start):
                 self._start(decision)
+            elif isinstance(decision, (WantItems, StartItems, KillItems)):
+                self._do_items(decision)
             elif isinstance(decision, Ended):
                 self.ended[decision.stage] = decision.outcome, decision.reason
+                if decision.stage in self._belts:
+                    self._end_each(decision)
             elif isinstance(decision, SetTimer):
                 at_us = max(self.now_us, decision.at * 1000) + self._late_us(decision)
                 self._push(at_us, _TIMERS, TimerFired(at_us // 1000, decision.timer))
@@ -184,6 +209,8 @@ class _World:
             at_us, turn, serial, event = heappop(due)
             if 0 <= turn < _TIMERS and not self._finish(turn, serial, at_us):
                 continue
+            if isinstance(event, ItemsDone) and not self._finish_call(event, at_us):
+                continue
             self.now_us = at_us
             batch.append(event)
         return batch
@@ -199,6 +226,11 @@ class _World:
     def _start(self, start: Start) -> None:
         stage, attempt, _, _ = start
         now_us = self.now_us
+        if stage in self._eaches:
+            items = self._items.get(stage)
+            factor = 1.0 if items is None else self._draw(stage, attempt).wall_s / items.whole_s
+            self._belts[stage] = start, now_us, Belt(stage, self._eaches[stage], items, factor)
+            return
         work = self._draw(stage, attempt)
         work_us = round(work.wall_s * 1e6)
         going = _Going(start, len(self.spans), work, work_us, now_us)
@@ -210,6 +242,41 @@ class _World:
             self._push(at_us, _ANSWERS, Started(at_us // 1000, stage, attempt, 0, 0))
         if self._speeds is None:
             self._will_end(stage, going, now_us + work_us)
+
+    def _do_items(self, decision: WantItems | StartItems | KillItems) -> None:
+        known = self._belts.get(decision.stage)
+        if known is None:  # began before
+            start = Start(decision.stage, 1, self.now_us // 1000, None)
+            known = start, self.now_us, Belt(decision.stage, self._eaches[decision.stage], None, 1.0)
+            self._belts[decision.stage] = known
+        belt = known[2]
+        if isinstance(decision, WantItems):
+            self._push(self.now_us, _ANSWERS, belt.brings(decision, self.now_us))
+        elif isinstance(decision, StartItems):
+            at_us, done = belt.begins(decision, self.now_us)
+            self._push(at_us, _ANSWERS, done)
+        else:
+            killed = belt.killed(decision, self.now_us)
+            if killed is not None:
+                self._push(self.now_us, _ANSWERS, killed)
+
+    def _finish_call(self, event: ItemsDone, at_us: int) -> bool:
+        """Whether the call still runs and ends now. One that was killed has ended before its time."""
+        known = self._belts.get(event.stage)
+        over = None if known is None else known[2].over(event)
+        if over is None:
+            return False
+        call, start_us = over
+        self.calls.append(CallSpan(call.stage, call.step, start_us / 1e6, at_us / 1e6))
+        return True
+
+    def _end_each(self, end: Ended) -> None:
+        start, start_us, _ = self._belts.pop(end.stage)
+        ready_s = start_us / 1e6 if start.waited is None else min(start_us, start.ready * 1000) / 1e6
+        span = Span(
+            end.stage, start.attempt, ready_s, start_us / 1e6, self.now_us / 1e6, end.outcome, start.waited
+        )  # fmt: skip
+        self.spans.append(span)
 
     def _will_end(self, stage: int, going: _Going, at_us: int) -> None:
         outcome, exit, reason = going.end[1:]

@@ -14,13 +14,15 @@ from stagebook.simulate.play import play
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
-    from typing import Sequence, TypeAlias
+    from typing import Mapping, Sequence, TypeAlias
 
     from stagebook.scheduler.plan import Plan
     from stagebook.simulate.play import Verdicts
-    from stagebook.simulate.work import Draw, Speeds
+    from stagebook.simulate.work import Draw, ItemWork, Speeds
 
-_Job: TypeAlias = "tuple[Sequence[Plan], Sequence[Draw], Speeds | None, Verdicts | None]"
+_Job: TypeAlias = (
+    "tuple[Sequence[Plan], Sequence[Draw], Speeds | None, Verdicts | None, Sequence[Mapping[int, ItemWork]]]"
+)
 
 #: With fewer attempts to play, another process would cost more than it saves.
 STAGES_MIN = 10_000
@@ -36,15 +38,16 @@ class End(NamedTuple):
 
 
 class Spread:
-    """A context manager. What is played: every plan with every draw, all with the same speeds and verdicts."""
+    """A context manager. What is played: every plan with every draw, all with the same speeds and verdicts; `items` is
+    what stages work through, by plan."""
 
     __slots__ = ("_executor", "_job", "_workers")
 
     def __init__(
         self, plans: Sequence[Plan], draws: Sequence[Draw], speeds: Speeds | None, verdicts: Verdicts | None,
-        workers: int,
+        workers: int, items: Sequence[Mapping[int, ItemWork]] = (),
     ) -> None:  # fmt: skip
-        self._job = plans, draws, speeds, verdicts
+        self._job = plans, draws, speeds, verdicts, items or [{} for _ in plans]
         self._workers = workers
         self._executor: ProcessPoolExecutor | None = None
 
@@ -99,6 +102,8 @@ def _play_chunk(chunk: tuple[int, int, int]) -> list[End]:
 
 
 def _play(job: _Job, at: int, begin: int, end: int) -> list[End]:
-    plans, draws, speeds, verdicts = job
-    played = (play(plans[at], draws[number], speeds, verdicts=verdicts) for number in range(begin, end))
+    plans, draws, speeds, verdicts, items = job
+    played = (
+        play(plans[at], draws[number], speeds, verdicts=verdicts, items=items[at]) for number in range(begin, end)
+    )
     return [End(each.end_s, each.outcome) for each in played]

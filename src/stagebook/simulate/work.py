@@ -34,15 +34,41 @@ class Span(NamedTuple):
     waited: str | None
 
 
+class StepWork(NamedTuple):
+    """What an item takes at a step, on average over its tries, and the share of tries that fail."""
+
+    wall_s: float
+    failed: float = 0.0
+
+
+class ItemWork(NamedTuple):
+    """The items of a stage, and its steps. `whole_s` is what the draw of the stage is in a usual run."""
+
+    total: int
+    steps: tuple[StepWork, ...]
+    whole_s: float = 1.0
+
+
+class CallSpan(NamedTuple):
+    """One call of a step of a stage that works through items."""
+
+    stage: int
+    step: int
+    start_s: float
+    end_s: float
+
+
 class Played(NamedTuple):
     """One simulated run. `ended` holds outcome and reason by stage; `asked` the stages that wait for a person, so
-    that the run stands still at `end_s` with `outcome` None."""
+    that the run stands still at `end_s` with `outcome` None. `spans` are of stages, `calls` of the steps of those that
+    work through items."""
 
     spans: list[Span]
     ended: dict[int, tuple[str, str | None]]
     asked: set[int]
     outcome: str | None
     end_s: float
+    calls: list[CallSpan] = []
 
 
 Draw: TypeAlias = "Callable[[int, int], Work]"

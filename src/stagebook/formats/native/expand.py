@@ -210,6 +210,7 @@ class Expander:
         if total > grammar.STAGES_MAX:
             check.error(place, "limit", f"stages: {total} stages, the limit is {grammar.STAGES_MAX}")
             return Stages((), {}, {})
+        self.steps()
         ids = self.ids()
         cells = self.cell_index(ids)
         flat, edges = [], 0
@@ -307,6 +308,10 @@ class Expander:
             index = self.source(of, place, cells)
             if index is not None:
                 needs.setdefault(index, line_of(place))
+        if draft.items_of is not None:
+            index = self.items_of(draft, *draft.items_of, cells)
+            if index is not None:
+                needs.setdefault(index, line_of(draft.items_of[1]))
         if draft.listed_by is not None:
             needs.setdefault(draft.listed_by.first, line_of(draft.place))
         if draft.implied:
@@ -348,6 +353,36 @@ class Expander:
             near = self.check.nearest(of.stage, chain(self.named, cells))
             self.check.error(place, "unknown-stage", f"from: unknown stage '{shorten(of.stage)}'{near}")
         return found
+
+    def items_of(self, draft: Draft, name: str, place: int, cells: Mapping[str, int]) -> int | None:
+        """The place in the flat list of the stage whose output the items of another are."""
+        target = self.named.get(name)
+        base = self.named.get(name.partition("[")[0]) if name in cells else target
+        said = f"stage `{shorten(draft.name)}`: items: "
+        if isinstance(base, Draft):
+            if target is base and base.cells is not None:
+                cell = f"`{shorten(base.name)}[{base.cells.labels[0]}]`"
+                self.check.error(place, "matrix", f"{said}`{shorten(name)}` is a matrix, name a cell as {cell}")
+            elif base.kind not in ("run", "cmd", "python"):
+                self.check.error(place, "each", f"{said}`{shorten(name)}` is a `{base.kind}`, which prints nothing")
+            elif base.fields.get("log-limit") is not None:
+                self.check.error(place, "each", f"{said}`{shorten(name)}` has a `log-limit`, which cuts what it prints")
+            else:
+                return cells.get(name, base.first)
+        elif isinstance(target, list) and target:
+            self.check.error(place, "each", f"{said}`{shorten(name)}` is a group; name one stage")
+        elif target is None:
+            near = self.check.nearest(name, chain(self.named, cells))
+            self.check.error(place, "unknown-stage", f"{said}unknown stage '{shorten(name)}'{near}")
+        return None
+
+    def steps(self) -> None:
+        """Steps of an `each` have ids beside those of stages, and no stage may have the same."""
+        for draft in self.drafts:
+            for step in draft.each.steps if draft.each is not None else ():
+                if (taken := f"{draft.name}.{step.name}") in self.places:
+                    said = f"the name `{shorten(taken)}` is that of a step of `{shorten(draft.name)}`"
+                    self.check.error(self.places[taken], "duplicate-name", f"{said}, on line {step.line}")
 
     def cycles(self, flat: list[dict[int, int]], reads: Mapping[int, Reads]) -> None:
         """Says cycles that share no stage, up to a number. Over drafts: the cells of a matrix have the same needs."""

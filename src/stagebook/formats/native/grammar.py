@@ -202,7 +202,9 @@ STEP = Record(
         "cmd": Key(SOME_TEXTS, "the command as a list, without a shell"),
         "python": Key(Scalar("function"), "a Python function"),
         "workers": Key(Scalar("workers"), "items worked on at once, or auto", "1"),
-        "buffer": Key(UNITS, "items that may wait for this step"),
+        "buffer": Key(
+            Scalar("int", 0, 1_000_000), "items that may wait for this step; 0: handed over", "twice its workers"
+        ),
         "ordered": Key(BOOL, "takes items in the order in which they came", "false"),
         "batch": Key(Scalar("int", 1, 100_000), "most items to one call", "1"),
         "workers-max": Key(Scalar("int", 1, 10_000), "most that `workers: auto` may come to; default: jobs"),
@@ -324,7 +326,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "service": Key(SERVICE, "runs while others need it", built=False),
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
     "generate": Key(GENERATE, "makes stages at run time", built=False),
-    "each": Key(EACH, "works through items", built=False),
+    "each": Key(EACH, "works through items"),
     "split": Key(SPLIT, "a test suite in parts"),
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
     "join": Key(Word(("all", "any", "done")), "what the needs must have done", "all"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Collection, Mapping, Sequence, TypeAlias
 
 _KINDS = frozenset(grammar.KINDS)
-_SAID = ("run", "cmd", "python", "needs", "matrix", "env")  # kept elsewhere by then
+_SAID = ("run", "cmd", "python", "each", "needs", "matrix", "env")  # kept elsewhere by then
 _MORE = frozenset(key for key, spec in grammar.STAGE_KEYS.items() if not spec.built)
 
 #: Values shared by stages that say the same; most do, and a hundred thousand equal tuples would be most of the memory.
@@ -50,7 +50,7 @@ class Draft:
     __slots__ = (
         "name", "place", "kind", "command", "fields", "env", "env_from", "cmd_from", "sources", "machine_locks", "more",
         "own_needs", "implied", "group_needs", "group", "cells", "inputs", "outputs", "of_cells", "first", "count",
-        "listed_by", "gate", "each", "generates",
+        "listed_by", "gate", "each", "items_of", "generates",
     )  # fmt: skip
 
     def __init__(self, name: str, place: int) -> None:
@@ -77,6 +77,7 @@ class Draft:
         self.count = 1
         self.gate: Gate | None = None
         self.each: Each | None = None
+        self.items_of: tuple[str, int] | None = None  #: the stage whose output the items are, and the place of its name
         self.generates: str | None = None
         self.listed_by: Draft | None = None  #: of the shards of a suite: what prints it
 
@@ -175,7 +176,7 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
     elif type(node[0]) is dict:
         check.subject = f"stage `{shorten(name)}`"
         values = check.keys(node, grammar.STAGE_KEYS)
-        sound = _kind(check, draft, node, values)
+        sound = _kind(check, draft, node, values, setting)
         if draft.gate is not None:
             _about_gate(check, draft.gate, node)
             values = {key: value for key, value in values.items() if key in grammar.BESIDE_GATE}
@@ -239,7 +240,7 @@ def _agreements(check: Checker, draft: Draft, node: Node, values: dict[str, Any]
         setting.known_secrets(check, subject, entries["secrets"][1])
 
 
-def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> bool:
+def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any], setting: Setting) -> bool:
     there = [key for key in node[0] if key in _KINDS]
     if not check.exactly_one(draft.place, there, grammar.KINDS, check.subject):
         return False
@@ -254,6 +255,11 @@ def _kind(check: Checker, draft: Draft, node: Node, values: dict[str, Any]) -> b
         draft.command = command["run"]
     elif kind == "gate":
         draft.gate = _gate(command)
+    elif kind == "each":
+        from stagebook.formats.native.each import read_each
+
+        draft.each = read_each(check, draft, node, values, setting)
+        return draft.each is not None
     elif kind == "generate":
         draft.generates = next(key for key in ("run", "cmd", "python") if key in command)
         given = command[draft.generates]
@@ -353,7 +359,7 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     if defaults:
         if values.get("retry-safe", defaults.get("retry-safe")) is False and "retry" not in values:
             values["retry"] = {}
-        values = {**defaults, **values}
+        values = {**(_of_each(defaults) if draft.each is not None else defaults), **values}
         env = {**{name: text for name, text in setting.env.items() if name not in env_from}, **env}
     draft.env = env
     draft.env_from = env_from
@@ -361,11 +367,11 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         return
     draft.fields = values
     if "retry" in values:
-        values["retry"] = _retry(values["retry"], shared)
+        values["retry"] = made_retry(values["retry"], shared)
     if "timeout" in values:
         values["timeout"] = _timeouts(values["timeout"], shared)
     if "resources" in values:
-        values["resources"] = _resources(values["resources"], shared)
+        values["resources"] = made_resources(values["resources"], shared)
     if "changed" in values:
         changed = values["changed"]
         values["changed"] = (changed,) if type(changed) is str else tuple(changed)
@@ -390,7 +396,12 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
         values.pop(key, None)
 
 
-def _retry(value: Any, shared: Shared) -> Retry:
+def _of_each(defaults: dict[str, Any]) -> dict[str, Any]:
+    """What of the defaults is for an `each` itself; the rest is for its steps."""
+    return {key: value for key, value in defaults.items() if key not in ("retry", "resources", "timeout")}
+
+
+def made_retry(value: Any, shared: Shared) -> Retry:
     if isinstance(value, Retry):
         return value
     only = value.get("only", ())
@@ -417,7 +428,7 @@ def _timeouts(value: Any, shared: Shared) -> Timeouts:
     return made
 
 
-def _resources(value: Any, shared: Shared) -> Resources:
+def made_resources(value: Any, shared: Shared) -> Resources:
     if isinstance(value, Resources):
         return value
     pools = value.get("pools", _NOTHING)

@@ -1,0 +1,369 @@
+"""The calls of the steps of one stage: a process for a call, or a worker that stays in its slot. What a call came to is
+handed out, once each; what follows from it is the machine's.
+
+An output name must be a variable's; a step's command sees those of earlier steps as `ITEM_NAME`. A call that went wrong
+leaves what it printed in a log of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+
+from stagebook.engine.attempt import Attempt
+from stagebook.engine.attempts import Attempts, Finished
+from stagebook.engine.clock import Clock
+from stagebook.engine.environment import variable
+from stagebook.engine.items import runner
+from stagebook.engine.items.kept import Kept, said_in
+from stagebook.engine.items.worker import GROWN_BYTES, Worker
+from stagebook.engine.spawn import Call as Handed
+from stagebook.engine.spawn import CannotStart
+from stagebook.engine.wakeup import Wakeup
+from stagebook.model.pipeline import Stage, Step, Timeouts
+from stagebook.record.items import Bad, Call
+from stagebook.record.state import log_name, log_stem
+from stagebook.scheduler.vocabulary import Kill, KillItems, StartItems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterator
+
+    from stagebook.record.mask import Mask
+
+EXCERPT_MAX = 1 << 20  #: of what a call printed that went wrong so much is kept beside the log
+DISMISSED_US = 2_000_000  #: how long a worker may take to end by itself
+WARNINGS_MAX = 20  #: of processes that calls left behind
+
+
+class Work:
+    """One step. `stage` is it as a stage of its own; `stays`: its processes are workers."""
+
+    __slots__ = ("batch", "is_whole", "log_stem", "memory_bytes", "stage", "stays")
+
+    def __init__(self, stage: Stage, step: Step) -> None:
+        is_function = step.kind == "python"
+        command = (sys.executable, runner.__file__, str(step.command)) if is_function else step.command
+        self.stage = stage._replace(
+            id=f"{stage.id}.{step.name}", line=step.line, kind="cmd" if is_function else step.kind, command=command,
+            env={**stage.env, **step.env}, resources=step.resources, timeouts=Timeouts(), each=None, cmd_from={},
+        )  # fmt: skip
+        self.stays = is_function or step.worker
+        self.batch = step.batch
+        self.is_whole = is_function and step.batch > 1
+        self.memory_bytes = step.resources.memory_bytes or GROWN_BYTES
+        self.log_stem = log_stem(self.stage.id)
+
+
+class _Running:
+    """A call under way."""
+
+    __slots__ = ("attempt", "bad", "items", "log", "log_at", "number", "slot", "step", "us", "why")
+
+    def __init__(self, start: StartItems, number: int, us: int, log: str, log_at: int) -> None:
+        _, self.step, self.slot, self.items, self.attempt = start
+        self.number = number
+        self.us = us
+        self.log = log
+        self.log_at = log_at
+        self.bad: list[Bad] = []
+        self.why: str | None = None
+
+
+class Calls:
+    """Those of one stage."""
+
+    def __init__(
+        self, stage: Stage, kept: Kept, attempts: Attempts, wakeup: Wakeup, clock: Clock, logs: str,
+        numbers: Iterator[int], warn: Callable[[str], None], mask: Mask | None = None,
+    ) -> None:  # fmt: skip
+        """`numbers` gives numbers for calls that no stage has; `logs` is the directory of the logs."""
+        assert stage.each is not None
+        self.works = [Work(stage, step) for step in stage.each.steps]
+        self.over: list[Call] = []  #: to be taken out by whoever tells of them
+        self._grace_ms = stage.grace_ms
+        self._kept = kept
+        self._attempts = attempts
+        self._wakeup = wakeup
+        self._clock = clock
+        self._logs = logs
+        self._numbers = numbers
+        self._warn = warn
+        self._warnings_left = WARNINGS_MAX
+        self._mask = mask
+        self._running: dict[tuple[int, int], _Running] = {}
+        self._processes: dict[int, _Running] = {}  #: of calls that are a process, by its number
+        self._workers: dict[tuple[int, int], Worker] = {}
+        self._places: dict[int, tuple[int, int]] = {}  #: of workers, by their numbers
+        self._by_fd: dict[int, Worker] = {}
+        self._dismissed: dict[int, int] = {}  #: number of a worker that is to end, and when it is told so
+
+    @property
+    def look_at_us(self) -> int:
+        return min(self._dismissed.values(), default=1 << 62)
+
+    @property
+    def has_processes(self) -> bool:
+        return bool(self._processes or self._places)
+
+    def start(self, start: StartItems) -> None:
+        """Begin a call. One that cannot be is over at once."""
+        work = self.works[start.step]
+        log = log_name(work.stage.id, start.slot + 1)
+        running = _Running(start, 0, self._clock.us(), log, self._size(log) if not work.stays else 0)
+        self._running[start.step, start.slot] = running
+        try:
+            if work.stays:
+                self._ask(work, running)
+            else:
+                running.number = next(self._numbers)
+                self._processes[running.number] = running
+                env = self._one(running) if work.batch == 1 else self._many(running)
+                output = self._kept.output(running.items[0], running.step)
+                call = Handed(output, {os.fsencode(name): os.fsencode(value) for name, value in env.items()})
+                self._attempts.start_call(running.number, running.attempt, work.stage, log, call)
+        except (CannotStart, OSError, ValueError) as error:
+            self._processes.pop(running.number, None)
+            text = str(error) if not isinstance(error, OSError) else (error.strerror or str(error))
+            self._end(running, [Bad(item, "error", None, text) for item in running.items], 0)
+
+    def kill(self, decision: KillItems) -> None:
+        """End a call; it is over as any other is, when its process has ended."""
+        running = self._running.get((decision.step, decision.slot))
+        if running is None:
+            return
+        running.why = running.why or decision.why
+        worker = self._workers.get((decision.step, decision.slot))
+        number = running.number if worker is None else worker.number
+        self._attempts.kill(Kill(number, 1 if worker else running.attempt, decision.why, decision.now), self._grace_ms)
+
+    def take(self, attempt: Attempt, end: Finished) -> bool:
+        """The process of a call, or a worker, has ended; False if it is none of these."""
+        for warning in end.warnings if self._warnings_left > 0 else ():
+            self._warnings_left -= 1
+            self._warn(warning)
+        cpu_us = 0
+        if end.usage is not None and end.usage.cpu_user_s is not None:
+            cpu_us = round((end.usage.cpu_user_s + (end.usage.cpu_system_s or 0)) * 1e6)
+        running = self._processes.pop(attempt.stage, None)
+        if running is not None:
+            self._process_over(running, end, cpu_us)
+            return True
+        place = self._places.pop(attempt.stage, None)
+        if place is None:
+            return False
+        self._worker_over(attempt.stage, place, end, cpu_us)
+        return True
+
+    def pump(self, fd: int) -> bool:
+        """A worker has said something, or has room to be asked; False if the descriptor is of none."""
+        worker = self._by_fd.get(fd)
+        if worker is None:
+            return False
+        worker.write()
+        self._hear(worker)
+        return True
+
+    def look(self, us: int) -> None:
+        """End workers that were to end by themselves and did not."""
+        for number, due in list(self._dismissed.items()):
+            if us >= due:
+                self._attempts.kill(Kill(number, 1, "cancelled", False), self._grace_ms)
+                self._dismissed[number] = us + FOREVER_US
+
+    def dismiss(self, now: bool = False) -> None:
+        """No call comes any more: workers are to end."""
+        for place in list(self._workers):
+            self._dismiss(place)
+        if now:
+            for number in self._places:
+                self._attempts.kill(Kill(number, 1, "cancelled", True), 0)
+
+    # A process for a call -----------------------------------------------------------------------------------------
+
+    def _one(self, running: _Running) -> dict[str, str]:
+        (number,) = running.items
+        outputs = self._kept.outputs(number, running.step)
+        return {
+            "ITEM": self._kept.items[number].text,
+            "ITEM_DIR": self._kept.directory(number),
+            "ITEM_NUMBER": str(number),
+            **{variable("ITEM_", name): value for name, value in outputs.items()},
+        }
+
+    def _many(self, running: _Running) -> dict[str, str]:
+        """Items of a batch are the lines of a file, and so are their directories."""
+        env = {"ITEM_NUMBER": str(running.items[0])}
+        texts = [self._kept.items[number].text for number in running.items]
+        if any("\n" in text for text in texts):
+            raise ValueError("an item with a newline cannot be a line of $ITEMS; let the step have no `batch`")
+        for name, lines in (("ITEMS", texts), ("ITEM_DIRS", [self._kept.directory(each) for each in running.items])):
+            env[name] = f"{self._kept.folder}/{running.step}.{running.slot}.{name.lower()}"
+            with open(env[name], "wb") as file:
+                file.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
+        return env
+
+    def _process_over(self, running: _Running, end: Finished, cpu_us: int) -> None:
+        if end.outcome == "success":
+            path = self._kept.output(running.items[0], running.step)
+            if os.path.exists(path):
+                outputs = self._hidden(said_in(path))
+                for item in running.items:
+                    self._kept.say(item, running.step, outputs, item == running.items[0] and not self._mask)
+            self._end(running, [], cpu_us)
+            return
+        for item in running.items:
+            self._excerpt(running, item)
+        self._end(running, [Bad(item, end.outcome, end.exit, end.reason) for item in running.items], cpu_us)
+
+    # A worker that stays ------------------------------------------------------------------------------------------
+
+    def _ask(self, work: Work, running: _Running) -> None:
+        place = running.step, running.slot
+        worker = self._workers.get(place)
+        if worker is not None and worker.has_grown(work.memory_bytes):
+            self._dismiss(place)
+            worker = None
+        if worker is None:
+            worker = self._hire(work, place, running.log)
+        lines = []
+        for number in running.items:
+            item = self._kept.items[number]
+            lines.append({
+                "item": item.value, "dir": self._kept.directory(number), "number": number,
+                "attempt": running.attempt, "outputs": self._kept.outputs(number, running.step),
+            })  # fmt: skip
+        running.log_at = self._size(running.log) if running.attempt > 1 else 0
+        worker.ask(running.items, lines)
+
+    def _hire(self, work: Work, place: tuple[int, int], log: str) -> Worker:
+        number = next(self._numbers)
+        theirs, asked = os.pipe2(os.O_CLOEXEC)
+        answers, mouth = os.pipe2(os.O_CLOEXEC)
+        try:
+            handed = Handed(f"{self._kept.folder}/{place[0]}.{place[1]}.out", {}, theirs, mouth)
+            pid = self._attempts.start_call(number, 1, work.stage, log, handed)
+        except BaseException:
+            os.close(asked)
+            os.close(answers)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(mouth)
+        worker = Worker(number, pid, asked, answers, self._wakeup, work.is_whole)
+        self._workers[place] = worker
+        self._places[number] = place
+        self._by_fd.update(dict.fromkeys((asked, answers), worker))
+        return worker
+
+    def _hear(self, worker: Worker) -> None:
+        fds = worker.fds
+        answers = worker.read()
+        if worker.fds != fds:
+            self._by_fd.pop(fds[1], None)
+        place = self._places.get(worker.number)
+        running = self._running.get(place) if place is not None and self._workers.get(place) is worker else None
+        if running is not None:
+            for item, outputs, error in answers:
+                if error is not None:
+                    text = self._mask.text(error) if self._mask else error
+                    running.bad.append(Bad(item, "failure", None, text))
+                    self._excerpt(running, item)
+                elif outputs:
+                    self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
+            if answers and not worker.left:
+                self._end(running, running.bad, 0)
+        if worker.trouble is not None:
+            self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
+
+    def _worker_over(self, number: int, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
+        """The first item that it has not answered is the one that it ended with; those behind it have to wait."""
+        self._dismissed.pop(number, None)
+        worker = next((each for each in self._by_fd.values() if each.number == number), None)
+        if worker is None:
+            worker = self._workers.get(place)
+        if worker is not None:
+            self._hear(worker)
+            for fd in worker.fds:
+                self._by_fd.pop(fd, None)
+            worker.close()
+        if self._workers.get(place) is not worker or worker is None:
+            return
+        del self._workers[place]
+        running = self._running.get(place)
+        if running is None:
+            return
+        left = deque(worker.left)
+        if left:
+            first = left.popleft()
+            running.bad.append(Bad(first, *_end_of(worker, end, running.why)))
+            self._excerpt(running, first)
+        running.bad += [Bad(item, "error", None, "interrupted") for item in left]
+        self._end(running, running.bad, cpu_us)
+
+    def _dismiss(self, place: tuple[int, int]) -> None:
+        worker = self._workers.pop(place)
+        self._by_fd.pop(worker.fds[0], None)
+        worker.dismiss()
+        self._dismissed[worker.number] = self._clock.us() + DISMISSED_US
+
+    # Of both ------------------------------------------------------------------------------------------------------
+
+    def _end(self, running: _Running, bad: list[Bad], cpu_us: int) -> None:
+        del self._running[running.step, running.slot]
+        wall_us = self._clock.us() - running.us
+        self.over.append(Call(running.step, running.slot, running.items, wall_us, cpu_us, tuple(bad)))
+
+    def _hidden(self, outputs: dict[str, str]) -> dict[str, str]:
+        if not self._mask:
+            return outputs
+        return {name: self._mask.text(value) for name, value in outputs.items()}
+
+    def _size(self, log: str) -> int:
+        try:
+            return os.stat(f"{self._logs}/{log}").st_size
+        except OSError:
+            return 0
+
+    def _excerpt(self, running: _Running, item: int) -> None:
+        """What a call has printed that went wrong, in a log of the item's own. Help for reading, and no record."""
+        stem = self.works[running.step].log_stem
+        try:
+            with open(f"{self._logs}/{running.log}", "rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(running.log_at, end - EXCERPT_MAX))
+                data = log.read(EXCERPT_MAX)
+            if data:
+                with open(f"{self._logs}/{item_log(stem, item)}", "wb") as file:
+                    file.write(data)
+        except OSError:
+            pass
+
+
+FOREVER_US = 1 << 60
+
+
+def item_log(stem: str, item: int) -> str:
+    """The name of the log of an item that went wrong in the step of that stem."""
+    return f"{stem}.item-{item}.log"
+
+
+def _named(outputs: dict[str, str]) -> dict[str, str]:
+    """Those whose names can be those of variables, and whose values stand in a line."""
+    return {
+        name: value
+        for name, value in outputs.items()
+        if name.isascii() and name.isidentifier() and "\n" not in value and "\0" not in value
+    }
+
+
+def _end_of(worker: Worker, end: Finished, why: str | None) -> tuple[str, int | None, str | None]:
+    """Outcome, exit and reason of the item with which a worker ended."""
+    if worker.trouble is not None and why is None:
+        return "failure", None, worker.trouble
+    if end.outcome == "success":
+        return "failure", 0, "its worker ended without an answer (exit 0)"
+    if end.outcome in ("timeout", "cancellation"):
+        return end.outcome, end.exit, end.reason
+    return end.outcome, end.exit, f"its worker died: {end.reason}"

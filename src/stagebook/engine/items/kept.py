@@ -1,0 +1,199 @@
+"""What a run keeps of the items of a stage, in `items/STAGE/` of its directory: their names in the order of their
+numbers, a directory for each that is on its way or has failed, and what its steps have said of themselves.
+
+`names` only grows, a line an item: value, key, and the position in the source behind it. It is durable before the
+journal is, as a resume looks there for what the journal calls by number. Memory holds what is on its way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from stagebook.record.state import log_stem, open_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+FOLDER = "items"
+NAMES = "names.jsonl"
+LISTED = "listed.jsonl"  #: what a source has listed once for the run
+SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
+
+
+class Item:
+    """One that is on its way. `outputs` is what its steps have said of themselves so far, None: it is not read yet."""
+
+    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "us", "value")
+
+    def __init__(self, value: Any, key: bytes | None, us: int) -> None:
+        self.value = value
+        self.text: str = value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        self.key = key
+        self.us = us  #: when it came
+        self.has_directory = False
+        self.is_written = False  #: some step has a file of what it said
+        self.outputs: dict[str, str] | None = {}
+
+
+def folder_of(directory: str, stage: str) -> str:
+    """Where things of the items of a stage lie, below the directory of a run."""
+    return os.path.join(directory, FOLDER, log_stem(stage))
+
+
+def read_names(folder: str, first: int = 1) -> Iterator[tuple[int, Any, str | None]]:
+    """Number, value and key (hex) of the items from that number on; a line that is not whole is passed over."""
+    try:
+        file = open_regular(os.path.join(folder, NAMES))
+    except OSError:
+        return
+    with file:
+        for number, line in enumerate(file, 1):
+            if number >= first and line.endswith(b"\n"):
+                value, key = json.loads(line)
+                yield number, value, key
+
+
+class Kept:
+    """The items of one stage while it runs."""
+
+    def __init__(self, directory: str, stage: str, steps: int, known: int, oldest: int | None, us: int) -> None:
+        """`known` items have numbers; those from `oldest` on may be on their way. Raises OSError."""
+        self.folder = folder_of(directory, stage)
+        os.makedirs(self.folder, 0o700, exist_ok=True)
+        self.known = known
+        self.items: dict[int, Item] = {}
+        self._steps = range(steps)
+        self._spare: list[str] = []
+        path = os.path.join(self.folder, NAMES)
+        if oldest is not None:
+            for number, value, key in read_names(self.folder, oldest):
+                if number <= known:
+                    self.items[number] = item = Item(value, None if key is None else bytes.fromhex(key), us)
+                    item.outputs = None
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._is_dirty = False
+        self._cut(known)
+
+    def _cut(self, known: int) -> None:
+        """What a dead engine has written and told nobody of is written again."""
+        with open(self._fd, "rb", closefd=False) as file:
+            for _ in range(known):
+                if not file.readline().endswith(b"\n"):
+                    raise OSError(5, "names of items are missing", os.path.join(self.folder, NAMES))
+            end = file.tell()
+        os.ftruncate(self._fd, end)
+
+    def add(self, values: list[tuple[Any, bytes | None]], us: int) -> None:
+        """More items have come. Raises OSError."""
+        lines = []
+        for value, key in values:
+            self.known += 1
+            self.items[self.known] = Item(value, key, us)
+            lines.append(json.dumps((value, None if key is None else key.hex()), separators=(",", ":")) + "\n")
+        if lines:
+            os.write(self._fd, "".join(lines).encode())
+            self._is_dirty = True
+
+    def sync(self) -> None:
+        """Before the journal is made durable that speaks of them. Raises OSError."""
+        if self._is_dirty:
+            os.fdatasync(self._fd)
+            self._is_dirty = False
+
+    def seen(self) -> dict[str, str]:
+        """Files that a watch has had, by name, with the keys of what they held: they are not had again as they are."""
+        return {os.path.basename(value): key for _, value, key in read_names(self.folder) if key is not None}
+
+    def directory(self, number: int) -> str:
+        """That of an item, made if it is not there. Raises OSError."""
+        path = f"{self.folder}/{number}"
+        item = self.items[number]
+        if not item.has_directory:
+            try:
+                if self._spare:
+                    os.rename(self._spare.pop(), path)
+                else:
+                    os.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                os.mkdir(path, 0o700)
+            item.has_directory = True
+        return path
+
+    def output(self, number: int, step: int) -> str:
+        """The `STAGEBOOK_OUTPUT` file of a step for an item."""
+        return f"{self.folder}/{number}.{step}.out"
+
+    def outputs(self, number: int, before: int) -> dict[str, str]:
+        """What the steps before that one have said of themselves for an item."""
+        item = self.items[number]
+        if item.outputs is None:  # a dead engine knew it
+            item.outputs = {}
+            for step in range(before):
+                item.outputs.update(said_in(self.output(number, step)))
+        return item.outputs
+
+    def say(self, number: int, step: int, outputs: dict[str, str], is_written: bool) -> None:
+        """A step has said something of itself. What is only in memory is written for a resume. Raises OSError."""
+        item = self.items[number]
+        if item.outputs is not None:
+            item.outputs.update(outputs)
+        item.is_written = item.is_written or is_written
+        if outputs and not is_written and step + 1 < len(self._steps):
+            item.is_written = True
+            with open(self.output(number, step), "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write("".join(f"{name}={value}\n" for name, value in outputs.items()))
+
+    def over(self, number: int, is_well: bool) -> Item | None:
+        """An item is on its way no longer: nothing is kept of one that went well."""
+        item = self.items.pop(number, None)
+        if item is None:
+            return None
+        if item.outputs is None or item.is_written:
+            for step in self._steps:
+                try:
+                    os.unlink(self.output(number, step))
+                except FileNotFoundError:
+                    pass
+        if is_well:
+            self._remove(f"{self.folder}/{number}")
+        return item
+
+    def _remove(self, path: str) -> None:
+        try:
+            is_empty = not os.listdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            is_empty = False
+        if is_empty and len(self._spare) < SPARE_MAX:
+            self._spare.append(path)
+        elif is_empty:
+            os.rmdir(path)
+        else:
+            from stagebook.isolate.workspace import remove
+
+            remove(path)
+
+    def close(self) -> None:
+        for path in self._spare:
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass  # whoever put something there after the end of an item may keep it
+        self._spare = []
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def said_in(path: str) -> dict[str, str]:
+    """The `name=value` lines of a file, as stages write them; empty where there is none."""
+    from stagebook.condition import outputs
+
+    if not os.path.exists(path):
+        return {}
+    return dict(outputs.read(path)[0])

@@ -1,0 +1,426 @@
+"""All stages of a run that work through items, as the loop sees them: what the machine wants of a source or a step is
+done, and what came of it is told to the loop (`Ear`) once a turn, many calls in one line. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import count
+
+from stagebook.engine import command
+from stagebook.engine.attempt import Attempt
+from stagebook.engine.attempts import Attempts, Finished
+from stagebook.engine.clock import Clock
+from stagebook.engine.items.balance import LOOK_US, Balance
+from stagebook.engine.items.calls import Calls
+from stagebook.engine.items.done import Doing
+from stagebook.engine.items.kept import LISTED, Kept, folder_of, read_names
+from stagebook.engine.items.origin import Origin
+from stagebook.engine.items.source import Source, Taken
+from stagebook.engine.wakeup import Wakeup
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.record.items import Call, ItemBook
+from stagebook.record.state import journal_path, log_name, log_stem
+from stagebook.scheduler.machine import Machine
+from stagebook.scheduler.vocabulary import (
+    Decision,
+    Event,
+    ItemFailed,
+    ItemsDone,
+    ItemsReady,
+    ItemsWorkers,
+    KillItems,
+    Start,
+    StartItems,
+    WantItems,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping, Protocol
+
+    from stagebook.record.mask import Mask
+else:
+    Protocol = object
+
+NUMBERS_FROM = 1 << 30  #: no stage has such a number, but calls do
+QUEUES_US = 200_000  #: how often the lengths of queues are told
+FAR_US = 3_600_000_000
+
+
+class Ear(Protocol):
+    """Who is told."""
+
+    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None: ...
+    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None: ...
+    def items_told(self, stage: int) -> None: ...
+    def items_workers(self, event: ItemsWorkers, why: str) -> None: ...
+    def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
+    def began(self, decision: Start) -> None: ...
+    def warned(self, text: str) -> None: ...
+
+
+class _Stream:
+    """One stage while it runs."""
+
+    __slots__ = (
+        "attempt",
+        "balances",
+        "balances_at",
+        "calls",
+        "doing",
+        "is_watched",
+        "kept",
+        "queues_at",
+        "source",
+        "taken",
+        "wanted",
+    )
+
+    def __init__(self, attempt: int, kept: Kept, calls: Calls, doing: Doing) -> None:
+        self.attempt = attempt
+        self.kept = kept
+        self.calls = calls
+        self.doing = doing
+        self.source: Source | None = None
+        self.is_watched = False
+        self.wanted = 0
+        self.taken: list[Taken] = []  #: that nobody has been told of
+        self.queues_at = 0
+        self.balances: dict[int, Balance] = {}  #: of steps with `workers: auto`
+        self.balances_at = FAR_US
+
+
+class Streams:
+    """Those of one run. `ear` is set before anything is asked."""
+
+    ear: Ear
+
+    def __init__(
+        self, pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
+        books: Mapping[int, ItemBook], params: Mapping[str, str], force: bool,
+        dead_of: str = "", mask: Mask | None = None,
+    ) -> None:  # fmt: skip
+        """`directory` is that of the run; `books` tell up to where sources have been read; `dead_of` is a run of which
+        only the items that failed for good are wanted."""
+        self._pipeline = pipeline
+        self._machine = machine
+        self._directory = directory
+        self._attempts = attempts
+        self._wakeup = wakeup
+        self._clock = clock
+        self._books = books
+        self._params = params
+        self._force = force
+        self._dead_of = dead_of
+        self._mask = mask
+        self._places = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+        self._numbers = count(NUMBERS_FROM)
+        self._open: dict[int, _Stream] = {}
+        self._closing: list[Calls] = []  #: of stages that are over, while their workers end
+        self._by_fd: dict[int, int] = {}  #: pipes of sources
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def look_at_us(self) -> int:
+        """When `look` has something to do."""
+        calls = [*self._closing, *[stream.calls for stream in self._open.values()]]
+        due = [each.look_at_us for each in calls] + [stream.balances_at for stream in self._open.values()]
+        return min(due, default=FAR_US)
+
+    def concerns(self, stage: int) -> bool:
+        return self._pipeline.stages[stage].each is not None
+
+    # What the machine decides -------------------------------------------------------------------------------------
+
+    def begin(self, start: Start) -> None:
+        """An attempt of a stage: open its source where it was left."""
+        index = start.stage
+        stage = self._pipeline.stages[index]
+        assert stage.each is not None
+        self.ear.began(start)
+        known = self._machine.items(index)
+        try:
+            us = self._clock.us()
+            kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest, us)
+        except OSError as error:
+            self._fail(index, start.attempt, f"items: {error.strerror or error}")
+            return
+        state = os.path.dirname(os.path.dirname(self._directory))
+        done = os.path.join(state, "cache", "items", f"{log_stem(stage.id)}.keys")
+        own = os.path.join(kept.folder, "done.keys")
+        logs = os.path.join(self._directory, "logs")
+        calls = Calls(
+            stage, kept, self._attempts, self._wakeup, self._clock, logs, self._numbers, self.ear.warned, self._mask
+        )  # fmt: skip
+        stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done, own))
+        planned = self._machine.plan.stages[index].each
+        assert planned is not None
+        for number, step in enumerate(stage.each.steps):
+            if step.workers == 0:
+                stream.balances[number] = Balance(planned.steps[number].workers_max, us)
+                stream.balances_at = us + LOOK_US
+        if known.is_all:
+            return
+        before = (*(() if self._force else (done,)), *((own,) if start.attempt > 1 else ()))
+        try:
+            stream.source = Source(self._origin(index, stage, kept), before)
+        except OSError as error:
+            self._fail(index, start.attempt, f"items: {error.strerror or error}")
+            return
+        self._by_fd[stream.source.fd] = index
+        self._attempts.others.add(stream.source.pid)
+
+    def obey(self, decisions: list[Decision]) -> None:
+        """Those about items, in their order."""
+        for decision in decisions:
+            if isinstance(decision, StartItems):
+                self._open[decision.stage].calls.start(decision)
+            elif isinstance(decision, KillItems):
+                if decision.stage in self._open:  # it may have ended in the same turn
+                    self._open[decision.stage].calls.kill(decision)
+            elif isinstance(decision, WantItems):
+                self._want(decision)
+        self.flush()
+
+    def _want(self, decision: WantItems) -> None:
+        stream = self._open.get(decision.stage)
+        if stream is not None:
+            stream.wanted += decision.more
+            self._draw(decision.stage, stream)
+
+    def failed(self, decision: ItemFailed) -> None:
+        """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
+        each = self._pipeline.stages[decision.stage].each
+        if decision.stage in self._open and each is not None and each.on_failure != "stop":
+            self._open[decision.stage].kept.over(decision.item, False)
+
+    def ended(self, stage: int) -> None:
+        """A stage is over, whatever it was."""
+        stream = self._open.pop(stage, None)
+        if stream is None:
+            return
+        self._close_source(stream)
+        stream.calls.dismiss()
+        if stream.calls.has_processes:
+            self._closing.append(stream.calls)
+        stream.kept.close()
+        stream.doing.close()
+
+    # What happens -------------------------------------------------------------------------------------------------
+
+    def take(self, attempt: Attempt, end: Finished) -> bool:
+        """A process has ended; False if it is none of a call."""
+        if not attempt.is_call:
+            return False
+        if not any(stream.calls.take(attempt, end) for stream in self._open.values()):
+            for calls in self._closing:
+                calls.take(attempt, end)
+            self._closing = [calls for calls in self._closing if calls.has_processes]
+        return True
+
+    def pump(self, fd: int) -> bool:
+        """Take what there is to read; False if the descriptor is none of ours."""
+        stage = self._by_fd.get(fd)
+        if stage is not None:
+            self._draw(stage, self._open[stage])
+            return True
+        return any(stream.calls.pump(fd) for stream in self._open.values()) or any(
+            calls.pump(fd) for calls in self._closing
+        )
+
+    def look(self, us: int) -> None:
+        for calls in (*self._closing, *[stream.calls for stream in self._open.values()]):
+            calls.look(us)
+        for stage, stream in self._open.items():
+            if us >= stream.balances_at:
+                self._balance(stage, stream, us)
+
+    def flush(self) -> None:
+        """Tell of all that has come of it since the last time."""
+        for stage, stream in list(self._open.items()):
+            if stream.calls.over:
+                self._tell_calls(stage, stream)
+            taken, stream.taken = stream.taken, []
+            for each in taken:
+                self._tell_taken(stage, stream, each)
+
+    def sync(self) -> None:
+        """Before the journal is made durable. Raises OSError."""
+        for stream in self._open.values():
+            stream.kept.sync()
+
+    def finish(self) -> None:
+        """The run is over, or waits: nothing may be left behind."""
+        for stage in list(self._open):
+            self.ended(stage)
+        until_us = self._clock.us() + 2_000_000
+        is_forced = False
+        while self._closing:
+            self._wakeup.wait(0.01)
+            self._attempts.reap()
+            us = self._clock.us()
+            self._attempts.look(us)
+            for attempt, end in self._attempts.finished():
+                self.take(attempt, end)
+            if us > until_us and not is_forced:
+                is_forced = True
+                for calls in self._closing:
+                    calls.dismiss(now=True)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _balance(self, stage: int, stream: _Stream, us: int) -> None:
+        stream.balances_at = us + LOOK_US
+        steps = self._machine.items(stage).steps
+        for number, balance in stream.balances.items():
+            found = balance.look(us, steps[number])
+            if found is not None:
+                workers, why = found
+                self.ear.items_workers(ItemsWorkers(us // 1000, stage, number, workers), why)
+
+    def _draw(self, stage: int, stream: _Stream) -> None:
+        """Take from the source what is wanted and there."""
+        source = stream.source
+        if source is None:
+            return
+        if stream.wanted > 0:
+            taken = source.take(stream.wanted)
+            if not taken.is_nothing:
+                try:
+                    stream.kept.add(taken.values, self._clock.us())
+                except OSError as error:
+                    taken = Taken([], 0, taken.position, [], False, (f"items: {error.strerror}", "error"))
+                stream.wanted -= len(taken.values)
+                stream.taken.append(taken)
+                if taken.is_last or taken.failed:
+                    self._close_source(stream)
+                    return
+        is_wanted = stream.wanted > 0
+        if is_wanted is not stream.is_watched:
+            stream.is_watched = is_wanted
+            if is_wanted:
+                self._wakeup.watch(source.fd)
+            else:
+                self._wakeup.forget(source.fd)
+
+    def _close_source(self, stream: _Stream) -> None:
+        source, stream.source = stream.source, None
+        if source is None:
+            return
+        if stream.is_watched:
+            self._wakeup.forget(source.fd)
+            stream.is_watched = False
+        del self._by_fd[source.fd]
+        source.close()
+        self._attempts.others.discard(source.pid)
+
+    def _tell_calls(self, stage: int, stream: _Stream) -> None:
+        calls, stream.calls.over = stream.calls.over, []
+        us = self._clock.us()
+        at = us // 1000
+        events: list[Event] = [ItemsDone(at, stage, call.step, call.slot, call.bad) for call in calls]
+        last = len(stream.calls.works) - 1
+        keys = []
+        for call in calls:
+            if call.step == last:
+                wrong = {each.item for each in call.bad}
+                for number in call.items:
+                    item = stream.kept.over(number, True) if number not in wrong else None
+                    if item is not None and item.key is not None:
+                        keys.append(item.key)
+        queues = None
+        if us >= stream.queues_at:
+            stream.queues_at = us + QUEUES_US
+            queues = [step.queue_max for step in self._machine.items(stage).steps]
+            self.ear.items_told(stage)
+        self.ear.items_done(events, stage, calls, queues)
+        if keys:
+            stream.doing.add(keys)
+
+    def _tell_taken(self, stage: int, stream: _Stream, taken: Taken) -> None:
+        for text in taken.warnings:
+            self.ear.warned(text)
+        if taken.values or taken.skipped or taken.is_last:
+            is_last = taken.is_last and taken.failed is None
+            event = ItemsReady(self._clock.us() // 1000, stage, len(taken.values), is_last, taken.skipped)
+            self.ear.items_ready([event], stage, taken._replace(is_last=is_last))
+        if taken.failed is not None:
+            self._fail(stage, stream.attempt, *taken.failed)
+
+    def _fail(self, stage: int, attempt: int, why: str, outcome: str = "error") -> None:
+        text = self._mask.text(why) if self._mask else why
+        self.ear.closed(stage, attempt, Finished(outcome, text), None)
+
+    def _origin(self, index: int, stage: Stage, kept: Kept) -> Origin:
+        assert stage.each is not None
+        items = stage.each.items
+        root = os.path.join(os.path.dirname(self._pipeline.file), stage.dir or "")
+        log = None
+        if items.kind in ("lines", "json"):
+            maker = self._places[items.text]
+            attempt = self._machine.attempt(maker)
+            path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
+            log = path if attempt and os.path.exists(path) else None
+        seen = {}
+        if items.kind == "watch" and kept.known:
+            seen = kept.seen()
+        kind, text = items.kind, items.text
+        if self._dead_of:
+            self._list_dead(stage, kept)
+            kind, text = "listed", kind
+        return Origin(
+            kind, text, root, items.first, items.last, items.until, log,
+            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
+            self._fingerprint(stage, root),
+        )  # fmt: skip
+
+    def _list_dead(self, stage: Stage, kept: Kept) -> None:
+        """Once for the run, what failed for good in another. Raises OSError."""
+        path = os.path.join(kept.folder, LISTED)
+        if os.path.exists(path):
+            return
+        from stagebook.record import reader
+        from stagebook.record.items import dead
+
+        assert stage.each is not None
+        directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
+        found = dead(reader.read(journal_path(directory)), stage.id, len(stage.each.steps))
+        with open(f"{path}.new", "wb") as file:
+            for number, value, _ in read_names(folder_of(directory, stage.id)):
+                if number in found:
+                    file.write(json.dumps(value).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(f"{path}.new", path)
+
+    def _fingerprint(self, stage: Stage, root: str) -> bytes:
+        """Of all that is done with an item, beside the item."""
+        from hashlib import blake2b
+
+        assert stage.each is not None
+        given = os.environ
+        env = {**self._pipeline.env, **stage.env}
+        made: list[object] = [
+            self._pipeline.file, stage.id, stage.dir, stage.shell, dict(stage.cell or {}), sorted(env.items()),
+            sorted((name, given.get(name)) for name in stage.env_inputs), sorted(self._params.items()),
+            sorted(stage.env_from.items()), sorted(stage.secrets),
+        ]  # fmt: skip
+        for step in stage.each.steps:
+            said = step.kind, step.command, sorted(step.env.items()), step.worker, step.batch > 1
+            made.append((step.name, said, _program(stage, step.kind, step.command, root)))
+        return blake2b(repr(made).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _program(stage: Stage, kind: str, said: str | tuple[str, ...], root: str) -> object:
+    """What is started directly from a folder of the user's, and what a function's module holds."""
+    from stagebook.engine.items.origin import content_of
+
+    if kind == "python":
+        return sorted(command.module_files(str(said), root, os.environ.get("PYTHONPATH", "")).items())
+    name = command.argv_of(stage._replace(kind=kind, command=said))[0]
+    return content_of(os.path.join(root, name)) if "/" in name and not name.startswith("/bin/") else None

@@ -1,0 +1,394 @@
+"""`each`: items through steps, as the command shows it. What a run did is read from the ledger, from logs and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.door import waiting
+from tests.door.place import Document, Place
+
+MARK = 'echo "$STAGEBOOK_STAGE $STAGEBOOK_ATTEMPT $ITEM_NUMBER {word}" >> "$LEDGER"'
+
+
+def each(items: dict[str, Any], *steps: dict[str, Any] | str, **others: Any) -> dict[str, Any]:
+    """A stage with steps `s0`, `s1`, …"""
+    named = [{f"s{number}": step} for number, step in enumerate(steps)]
+    return {"each": {"items": items, "steps": named, **{key.replace("_", "-"): value for key, value in others.items()}}}
+
+
+def marked(word: str = "end", before: str = "") -> str:
+    return f"{before}\n{MARK.format(word=word)}"
+
+
+def run(place: Place, *words: str, code: int = 0, within_s: float = 60) -> Document:
+    done = place.run("run", *words, "--json", within_s=within_s)
+    assert done.code == code, done.said
+    return done.json
+
+
+def stage(document: Document, name: str = "work") -> Document:
+    found: Document = next(each for each in document["stages"] if each["stage"] == name)
+    return found
+
+
+def items_of(place: Place, step: str, word: str = "end") -> list[int]:
+    """Numbers of the items of which a step noted that word, in order."""
+    return [line.pid for line in place.ledger() if (line.stage, line.word) == (step, word)]
+
+
+# The line ------------------------------------------------------------------------------------------------------------
+
+
+def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None:
+    place.pipeline({"work": each({"range": [1, 10]}, *["sleep 0.2"] * 3)})
+    document = run(place, "-j", "4", "--quiet")
+    found = stage(document)
+    assert found["items"] | {"per_s": 0, "latency_s": 0} == {
+        "total": 10, "known": 10, "done": 10, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0, "latency_s": 0,
+        "failures": [],
+    }  # fmt: skip
+    assert [step["step"] for step in found["steps"]] == ["work.s0", "work.s1", "work.s2"]
+    assert [step["done"] for step in found["steps"]] == [10, 10, 10]
+    assert 2.4 <= found["wall_s"] < 4.5, "one by one it would be 6 s"
+    assert found["items"]["per_s"] > 2 and found["items"]["latency_s"]["median"] >= 0.6
+
+
+def test_r014_no_more_wait_before_a_slow_step_than_its_buffer_holds(place: Place) -> None:
+    slow = {"run": "sleep 0.05", "buffer": 2}
+    place.pipeline({"work": each({"range": [1, 12]}, {"run": "true", "workers": 3}, slow)})
+    found = stage(run(place, "-j", "8"))
+    assert [step["queue_max"] for step in found["steps"]][1] == 2
+    shown = place.run("show", "last", "--json").json
+    assert stage(shown)["steps"] == found["steps"], "the record says the same"
+
+
+def test_r014_ordered_steps_take_items_in_the_order_of_the_source(place: Place) -> None:
+    uneven = {"run": "test $((ITEM % 3)) != 0 || sleep 0.1", "workers": 3}
+    place.pipeline({"work": each({"range": [1, 9]}, uneven, {"run": marked(), "ordered": True})})
+    run(place, "-j", "4")
+    assert items_of(place, "work.s1") == list(range(1, 10))
+
+
+def test_what_a_step_says_goes_with_its_item_and_its_directory_too(place: Place) -> None:
+    first = 'echo "twice=$((ITEM * 2))" >> "$STAGEBOOK_OUTPUT"; echo "$ITEM" > "$ITEM_DIR/kept"'
+    second = 'echo "$ITEM $ITEM_TWICE $(cat "$ITEM_DIR/kept")"'
+    place.pipeline({"work": each({"range": [3, 5]}, {"run": first, "workers": 2}, second)})
+    document = run(place)
+    runs = place.folder / ".stagebook" / "runs" / document["run"]
+    said = (runs / "logs" / "work.s1.1.log").read_text().splitlines()
+    assert sorted(said) == ["3 6 3", "4 8 4", "5 10 5"]
+    assert sorted(os.listdir(runs / "items" / "work")) == ["done.keys", "names.jsonl"], "nothing is left of them"
+
+
+# Where items come from -----------------------------------------------------------------------------------------------
+
+
+def test_lines_are_items_byte_for_byte(place: Place) -> None:
+    place.pipeline({
+        "list": "printf 'a b\\n\\n$(touch x)\\nfr\\374h\\nlast'",
+        "work": each({"lines": "list"}, 'printf "[%s]" "$ITEM"'),
+    })  # fmt: skip
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    assert log.read_bytes() == b"[a b][$(touch x)][fr\xfch][last]"
+    assert not (place.folder / "x").exists()
+    assert any("not UTF-8" in text for text in document["warnings"])
+
+
+def test_json_items_are_texts_numbers_and_objects(place: Place) -> None:
+    place.pipeline({
+        "list": """printf '["x", 3, {"k": [1, 2]}]'""",
+        "work": each({"json": "list"}, 'echo "$ITEM"'),
+    })  # fmt: skip
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    assert log.read_text().splitlines() == ["x", "3", '{"k":[1,2]}']
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1")],
+)  # fmt: skip
+def test_what_is_no_list_fails_the_stage_and_says_why(place: Place, said: str, why: str) -> None:
+    (place.folder / "said").write_text(said)
+    place.pipeline({"list": "cat said", "work": each({"json": "list"}, "true")})
+    found = stage(run(place, code=1))
+    assert found["outcome"] == "failure" and why in found["reason"]
+
+
+def test_a_glob_names_files_in_order_and_leaves_the_folder_through_no_link(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.txt").touch()
+    inside = place.folder / "in"
+    inside.mkdir()
+    for name in ("b.txt", "a.txt", "c.bin"):
+        (inside / name).write_text(name)
+    (place.folder / "in" / "out").symlink_to(tmp_path / "outside")
+    place.pipeline({"work": each({"glob": "in/**/*.txt"}, 'echo "$ITEM"')})
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    assert log.read_text().splitlines() == ["in/a.txt", "in/b.txt"]
+
+
+def test_no_items_is_a_success_that_says_so(place: Place) -> None:
+    place.pipeline({"work": each({"glob": "none/*"}, "false")})
+    found = stage(run(place))
+    assert (found["outcome"], found["reason"], found["items"]["total"]) == ("success", "no items", 0)
+
+
+def test_a_watch_takes_what_is_closed_or_renamed_in_and_not_what_is_still_written(place: Place) -> None:
+    folder = place.folder / "in"
+    folder.mkdir()
+    (folder / "there").write_text("before")
+    slow = open(folder / "slow", "w")
+    slow.write("half")
+    slow.flush()
+    place.pipeline({"work": each({"watch": "in", "until": "END"}, f'cat "$ITEM"; {marked()}')})
+    command = place.start("run", "--json")
+    waiting.until(lambda: items_of(place, "work.s0") == [1], "the file that was there")
+    again = open(folder / "slow", "a")  # a second writer
+    slow.write(" whole")
+    slow.close()
+    (place.folder / "new").write_text("renamed")
+    os.rename(place.folder / "new", folder / "renamed")
+    waiting.until(lambda: items_of(place, "work.s0") == [1, 2], "the file that was renamed in")
+    (folder / ".hidden").write_text("no item")
+    again.close()
+    waiting.until(lambda: items_of(place, "work.s0") == [1, 2, 3], "the file that two wrote")
+    (folder / "END").touch()
+    done = command.wait()
+    assert done.code == 0, done.said
+    log = place.folder / ".stagebook" / "runs" / done.json["run"] / "logs" / "work.s0.1.log"
+    assert log.read_text() == "beforerenamedhalf whole"
+    assert stage(done.json)["items"]["total"] == 3
+
+
+def test_a_watched_directory_that_vanishes_is_an_error(place: Place) -> None:
+    (place.folder / "in").mkdir()
+    (place.folder / "in" / "one").write_text("x")
+    place.pipeline({"work": each({"watch": "in"}, marked())})
+    command = place.start("run", "--json")
+    waiting.until(lambda: items_of(place, "work.s0") == [1], "the first item")
+    os.rename(place.folder / "in", place.folder / "elsewhere")
+    done = command.wait()
+    assert done.code == 4 and "in is gone" in stage(done.json)["reason"]
+
+
+def test_a_watch_without_end_is_ended_by_a_timeout_and_by_a_signal(place: Place) -> None:
+    (place.folder / "in").mkdir()
+    place.pipeline({"work": {**each({"watch": "in"}, "true"), "timeout": {"stage": "300ms"}}})
+    assert stage(run(place, code=1))["reason"] == "stage timeout"
+    place.pipeline({"work": each({"watch": "in"}, marked())})
+    command = place.start("run", "--json")
+    (place.folder / "in" / "one").write_text("x")
+    waiting.until(lambda: items_of(place, "work.s0") == [1], "the first item")
+    command.send(signal.SIGTERM)
+    assert command.wait().code == 143
+
+
+# What goes wrong -----------------------------------------------------------------------------------------------------
+
+
+def test_r014_stop_fails_the_stage_at_the_first_item_that_fails_for_good(place: Place) -> None:
+    place.pipeline({"work": each({"range": [1, 50]}, marked("tried", "test $ITEM != 3"))})
+    found = stage(run(place, code=1))
+    assert (found["outcome"], found["reason"]) == ("failure", "item 3 failed in s0 (exit 1)")
+    assert found["items"]["failed"] == 1 and len(items_of(place, "work.s0", "tried")) == 2
+
+
+@pytest.mark.parametrize(("policy", "dead"), [("skip", 0), ("dead-letter", 2)])
+def test_r014_skip_and_dead_letter_let_the_stage_succeed_and_say_so(place: Place, policy: str, dead: int) -> None:
+    first = "test $ITEM != 3 || { echo broken three; exit 7; }"
+    place.pipeline({"work": each({"range": [1, 6]}, first, "test $ITEM != 5", on_item_failure=policy)})
+    document = run(place)
+    found = stage(document)
+    assert found["items"]["done"] == 4 and found["items"]["failed"] == 2 and found["items"]["dead"] == dead
+    assert [(each["item"], each["step"], each["exit"]) for each in found["items"]["failures"]] == [
+        (3, "work.s0", 7),
+        (5, "work.s1", 1),
+    ]
+    assert any("2 of 6 items" in text for text in document["warnings"])
+    logs = place.folder / ".stagebook" / "runs" / document["run"] / "logs"
+    assert (logs / "work.s0.item-3.log").read_text() == "broken three\n"
+
+
+def test_an_item_is_tried_again_and_a_call_that_takes_too_long_is_ended(place: Place) -> None:
+    flaky = {"run": 'test "$STAGEBOOK_ATTEMPT" = 3', "retry": {"attempts": 3}}
+    place.pipeline({"work": each({"range": [1, 2]}, flaky)})
+    found = stage(run(place))
+    assert found["items"]["done"] == 2 and found["steps"][0]["retried"] == 4
+    hanging = {"run": "test $ITEM != 2 || sleep 60", "timeout": "300ms"}
+    place.pipeline({"work": each({"range": [1, 3]}, hanging, on_item_failure="skip")})
+    found = stage(run(place))
+    assert [each["outcome"] for each in found["items"]["failures"]] == ["timeout"] and found["items"]["done"] == 2
+
+
+def test_g001_kill_9_repeats_no_item_that_was_done(place: Place) -> None:
+    steps = [
+        {"run": f'echo "v=$ITEM" >> "$STAGEBOOK_OUTPUT"; {marked()}', "workers": 2},
+        f'sleep 0.02; test "$ITEM_V" = "$ITEM"; {marked()}',
+    ]
+    place.pipeline({"work": each({"range": [1, 60]}, *steps)})
+    for times in (1, 2, 3):
+        words = ("run", "--resume", "--json") if times > 1 else ("run", "--json")
+        command = place.start(*words)
+        waiting.until(lambda least=10 * times: len(items_of(place, "work.s1")) >= least, "items that are done")
+        command.kill()
+    found = stage(run(place, "--resume"))
+    assert found["outcome"] == "success" and found["items"]["done"] == 60
+    ends = items_of(place, "work.s1")
+    assert sorted(set(ends)) == list(range(1, 61))
+    assert len(ends) <= 60 + 3 * 3, "only what was under way is done again"
+
+
+def test_a_signal_stops_items_and_a_resume_goes_on_behind_them(place: Place) -> None:
+    place.pipeline({"work": each({"range": [1, 30]}, marked(before="sleep 0.03"))})
+    command = place.start("run", "--json")
+    waiting.until(lambda: len(items_of(place, "work.s0")) >= 5, "some items")
+    command.send(signal.SIGINT)
+    assert command.wait().code == 130
+    found = stage(run(place, "--resume"))
+    assert found["items"]["done"] == 30
+    assert sorted(items_of(place, "work.s0")) == list(range(1, 31))
+
+
+# Workers -------------------------------------------------------------------------------------------------------------
+
+WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    item = asked["item"]
+    with open(os.environ["LEDGER"], "a") as ledger:
+        print(os.environ["STAGEBOOK_STAGE"], asked["attempt"], os.getpid(), f"item{item}", file=ledger)
+    if item == os.environ.get("EVIL"):
+        HARM
+    print(json.dumps({"ok": item != "7", "outputs": {"square": int(item) ** 2}, "error": "seven"}), flush=True)
+"""
+
+
+def worker(place: Place, harm: str = "pass") -> None:
+    (place.folder / "worker.py").write_text(WORKER.replace("HARM", harm))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_worker_answers_items_line_by_line(place: Place, batch: int) -> None:
+    worker(place)
+    step = {"run": "python3 worker.py", "worker": True, "workers": 2, "batch": batch}
+    second = f'test "$ITEM_SQUARE" = $((ITEM * ITEM)); {marked()}'
+    place.pipeline({"work": each({"range": [1, 10]}, step, second, on_item_failure="skip")})
+    found = stage(run(place))
+    assert found["items"]["done"] == 9 and found["items"]["failures"][0]["reason"] == "seven"
+    assert len({line.pid for line in place.ledger() if line.stage == "work.s0"}) <= 2, "one process a slot"
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        ("os._exit(9)", "its worker died: exit 9"),
+        ("os.kill(os.getpid(), 9)", "its worker died"),
+        ("sys.exit(0)", "without an answer"),
+        ("print('rubbish', flush=True)", "is no answer"),
+        ("sys.stdout.write('x' * 3_000_000); sys.stdout.flush()", "more than 1 MiB"),
+        ("__import__('time').sleep(60)", "timeout"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("batch", [1, 5])
+def test_an_item_that_harms_its_worker_fails_alone(place: Place, harm: str, why: str, batch: int) -> None:
+    worker(place, harm)
+    step = {"run": "python3 worker.py", "worker": True, "batch": batch, "env": {"EVIL": "4"}, "timeout": "2s"}
+    place.pipeline({"work": each({"range": [1, 6]}, step, marked(), on_item_failure="skip")})
+    found = stage(run(place))
+    (failed,) = found["items"]["failures"]
+    assert failed["item"] == 4 and why in f"{failed['outcome']} {failed['reason']}"
+    assert sorted(items_of(place, "work.s1")) == [1, 2, 3, 5, 6]
+
+
+def test_python_functions_are_steps_in_processes_that_stay(place: Place) -> None:
+    (place.folder / "work.py").write_text(
+        "import os\n"
+        "def one(item):\n"
+        "    print('seen', item)\n"
+        "    if item == 'b': raise ValueError('no b')\n"
+        "    return {'pid': os.getpid(), 'loud': item.upper()}\n"
+        "def many(items):\n"
+        "    return [{'size': len(items)} for _ in items]\n"
+    )
+    place.pipeline({
+        "list": "printf 'a\\nb\\nc\\n'",
+        "work": each(
+            {"lines": "list"}, {"python": "work:one"}, {"python": "work:many", "batch": 10},
+            'echo "$ITEM $ITEM_LOUD $ITEM_SIZE"', on_item_failure="skip",
+        ),
+    })  # fmt: skip
+    document = run(place)
+    assert stage(document)["items"]["failures"][0]["reason"] == "ValueError: no b"
+    logs = place.folder / ".stagebook" / "runs" / document["run"] / "logs"
+    assert [line.split()[:2] for line in (logs / "work.s2.1.log").read_text().splitlines()] == [["a", "A"], ["c", "C"]]
+    assert "seen a" in (logs / "work.s0.1.log").read_text()
+
+
+def test_a_batch_of_a_command_is_the_lines_of_a_file(place: Place) -> None:
+    step = {"run": 'cat "$ITEMS"; wc -l < "$ITEM_DIRS"', "batch": 100}
+    place.pipeline({"list": "printf 'a\\nb c\\n'", "work": each({"lines": "list"}, step)})
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    assert log.read_text().splitlines() in (["a", "b c", "2"], ["a", "1", "b c", "1"])
+
+
+# Up to date ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_nightly_run_does_the_new_ones_only(place: Place) -> None:
+    folder = place.folder / "in"
+    folder.mkdir()
+    for name in "abc":
+        (folder / name).write_text(name)
+    place.pipeline({"work": each({"glob": "in/*"}, marked(before="test $ITEM != in/c"), on_item_failure="skip")})
+    assert stage(run(place))["items"]["done"] == 2
+    (folder / "a").write_text("changed")
+    (folder / "d").write_text("new")
+    found = stage(run(place))["items"]
+    assert (found["done"], found["skipped"], found["failed"], found["total"]) == (2, 1, 1, 4)
+    assert stage(run(place, "--force"))["items"]["skipped"] == 0
+    place.pipeline({"work": each({"glob": "in/*"}, "true")})
+    assert stage(run(place))["items"]["skipped"] == 0, "another command is other work"
+
+
+# Bad input -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stages", "why"),
+    [
+        ({"work": each({"range": [5, 1]}, "x")}, "the range from 5 to 1 holds nothing"),
+        ({"work": each({"lines": "no"}, "x")}, "unknown stage 'no'"),
+        ({"work": each({"glob": "../x"}, "x")}, "below the stage's directory"),
+        ({"work": {**each({"range": [1, 2]}, "x"), "retry": {"attempts": 2}}}, "`retry` means nothing beside `each`"),
+        ({"work": each({"range": [1, 2]}, {"run": "x", "workers": 0})}, "workers"),
+        ({"work": each({"range": [1, 2]}, {"run": "x", "resources": {"pools": {"no": 1}}})}, "unknown pool 'no'"),
+        ({"work": {"each": {"items": {"range": [1, 2]}, "steps": [{"a": "x"}, {"a": "y"}]}}}, "two steps are called"),
+        ({"work": each({"range": [1, 2]}, "x"), "work.s0": "x"}, "is that of a step of `work`"),
+        ({"one": each({"range": [1, 2]}, "x"), "work": each({"lines": "one"}, "x")}, "prints nothing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_at_its_line(place: Place, stages: dict[str, Any], why: str) -> None:
+    place.pipeline(stages)
+    done = place.run("run")
+    assert done.code == 2 and why in done.err and "stagebook.yaml:" in done.err
+    assert "Traceback" not in done.said
+
+
+def test_a_line_of_the_journal_tells_many_calls(place: Place) -> None:
+    place.pipeline({"work": each({"range": [1, 5]}, "true")})
+    document = run(place)
+    journal = place.folder / ".stagebook" / "runs" / document["run"] / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    calls = [call for line in lines if line["event"] == "items.done" for call in line["calls"]]
+    assert [call[2] for call in calls] == ["1", "2", "3", "4", "5"]
+    assert sum(line["more"] for line in lines if line["event"] == "items.ready") == 5
