@@ -355,6 +355,25 @@ def test_a_comment_that_fits_no_line_is_refused(place: Place) -> None:
     assert done.code == 2 and "too long" in done.err
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+def test_g23_a_comment_keeps_no_secret(place: Place, is_held: bool) -> None:
+    stages = ship()
+    stages["deploy"]["secrets"] = ["TOKEN"]
+    place.pipeline(stages, secrets=["TOKEN"])
+    env = {"TOKEN": "t0ken-7f3a9b2c"}
+    if is_held:
+        command = place.start("run", env=env)
+        asked(place)
+    else:
+        assert place.run("run", "--no-wait", env=env).code == 3
+    done = place.run("approve", "last", "ship", "--record-only", "--comment", "fine, t0ken-7f3a9b2c", env=env)
+    assert done.code == 0, done.said
+    if is_held:
+        assert command.wait().code == 0
+    kept = place.journal_path().read_bytes() + (place.folder / ".stagebook" / "audit.jsonl").read_bytes()
+    assert b"fine, " in kept and b"t0ken" not in kept
+
+
 def test_in_sequence_a_gate_keeps_back_only_what_waits_for_it(place: Place) -> None:
     place.pipeline({
         "ship": {"gate": {"prompt": "Ship it?"}}, "deploy": {"run": noted(), "needs": "ship"},
