@@ -50,6 +50,10 @@ class Gates:
         self.refusal: Refusal | None = None  #: why the last vote does not count
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer
 
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._pipeline = pipeline
+
     # Asking -------------------------------------------------------------------------------------------------------
 
     def ask(self, stage: int, us: int) -> None:
