@@ -15,10 +15,11 @@ from stagebook.scheduler.plan import Choice, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any, Iterable, Iterator
+    from typing import Any, Container, Iterable, Iterator, Mapping
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
+    from stagebook.formats.native.read import Loaded
     from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
@@ -104,6 +105,8 @@ def execute(args: argparse.Namespace) -> int:
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
+    if args.failed_of is not None:
+        loaded, choice = with_generated(loaded, choice, place, args.failed_of)
     choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
@@ -226,15 +229,16 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
     from stagebook.formats.native import read
-    from stagebook.model import changes
+    from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
 
     before = retelling.retell(reader.read(journal), journal)
     loaded = read.load_plain(file, cache)
     if loaded.pipeline.digest == before.pipeline.digest:
         return None
-    stages = changes.changed_stages(before.pipeline, loaded.pipeline)
-    named = stages + changes.changed_settings(before.pipeline, loaded.pipeline)
+    then = joining.as_read(before.pipeline)
+    stages = changes.changed_stages(then, loaded.pipeline)
+    named = stages + changes.changed_settings(then, loaded.pipeline)
     if not named:
         return None
     if not is_accepted:
@@ -386,6 +390,41 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     if not failed:
         raise InputError(f"nothing failed in run {document['run']}")
     return failed
+
+
+def with_generated(loaded: Loaded, choice: Choice, place: str, wanted: str) -> tuple[Loaded, Choice]:
+    """With the stages that were generated in that run, so that they can be begun with: those of stages that are as they
+    were and do not run again. Instead of one that is not there its generator is begun with."""
+    from stagebook.formats.native import cache
+    from stagebook.model import changes, joining
+    from stagebook.record import reader, retelling, runs
+    from stagebook.scheduler.build import build
+
+    journal = state.journal_path(runs.resolve(place, wanted))
+    before = retelling.retell(reader.read(journal), journal).pipeline
+    made = {stage.id: stage.made_by for stage in before.stages if stage.made_by is not None}
+    makers = set(made.values()).difference(changes.changed_stages(joining.as_read(before), loaded.pipeline))
+    if not made:
+        return loaded, choice
+    try:
+        while True:
+            whole = joining.taken_over(loaded.pipeline, before, makers)
+            there = {stage.id for stage in whole.stages}
+            asked = choice._replace(from_=tuple([_nearest(stage, made, there) for stage in choice.from_]))
+            plan = build(whole, asked)
+            again = {planned.id for planned in plan.stages if planned.skip is None} & makers
+            if not again:
+                return loaded._replace(pipeline=whole, plain=cache.encode(whole), cached=True), asked
+            makers -= again
+    except ValueError as clash:
+        raise InputError(f"--failed-of {wanted}: {clash}") from None
+
+
+def _nearest(stage: str, made: Mapping[str, str], there: Container[str]) -> str:
+    """A stage, or whoever generates it where it is not there."""
+    while stage not in there and stage in made:
+        stage = made[stage]
+    return stage
 
 
 def _dead_of(place: str, wanted: str | None) -> str:

@@ -52,7 +52,8 @@ class Balance:
             if is_known:
                 self._before = workers, per_s
             more = min(limit, workers + max(1, workers // 2))
-            return self._take(us, step, more, f"all {workers} were busy while {step.queued} waited")
+            busy = "its worker was" if workers == 1 else f"all {workers} were"
+            return self._take(us, step, more, f"{busy} busy while {step.queued} waited")
         self._idle = self._idle + 1 if step.running + 1 < workers and not step.queued else 0
         if self._idle >= IDLE_LOOKS:
             self._idle = 0

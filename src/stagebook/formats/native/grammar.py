@@ -325,7 +325,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "gate": Key(GATE, "waits for a person"),
     "service": Key(SERVICE, "runs while others need it", built=False),
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
-    "generate": Key(GENERATE, "makes stages at run time", built=False),
+    "generate": Key(GENERATE, "makes stages at run time"),
     "each": Key(EACH, "works through items"),
     "split": Key(SPLIT, "a test suite in parts"),
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
