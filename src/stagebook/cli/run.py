@@ -534,7 +534,7 @@ class Show:
         if self._beside.warning is not None:
             said.append(self._beside.warning)
         elif not said and not self._beside.is_settled and story.outcome != "success":
-            said.append(f"who is to be told of this is being told; stagebook show {story.run} says what became of it")
+            said.append(f"messages about this are on the way; stagebook show {story.run} says what became of them")
         for warning in said:
             story.warn(warning)
         return notices.document(told)
