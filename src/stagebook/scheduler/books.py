@@ -166,11 +166,6 @@ class Books:
         self._stopped: list[int] = []
 
         self._open_governed()
-        #: The items of each stage that has some; and the stages of which something has happened to them.
-        self._streams = {
-            index: Stream(stage.each, stage.retry_safe) for index, stage in enumerate(stages) if stage.each is not None
-        }
-        self._stirred: set[int] = set()
 
     def _open_governed(self) -> None:
         """What few plans have: early outputs, conditions, gates, rates, gaps, units that other runs share; and a shortage."""
@@ -195,6 +190,13 @@ class Books:
         self._leases: list[int] = []
         #: Why nothing new starts beside what runs: the machine beneath is short of something.
         self._short: str | None = None
+        #: The items of each stage that has some; and the stages of which something has happened to them.
+        self._streams = {
+            index: Stream(stage.each, stage.retry_safe)
+            for index, stage in enumerate(plan.stages)
+            if stage.each is not None
+        }
+        self._stirred: set[int] = set()
 
     @property
     def is_paced(self) -> bool:
