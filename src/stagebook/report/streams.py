@@ -37,7 +37,7 @@ def _binds(name: str) -> str:
     if name == "slot":
         return "as many as the jobs can do"
     if name in ("cpu", "memory") or name.startswith("pool:"):
-        return f"held up by {harmless(name)}"
+        return f"held up by {harmless(' '.join(name.split(':')))}"
     return f"held up by {harmless(name.rpartition('.')[2])}"
 
 
