@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from stagebook.report import streams
 from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
@@ -43,6 +44,10 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
             *_wrapped("with the changes below:", style),
             *sweep(found["sweep"], plan, style, knee=False),
         ]
+    for stream in plan.get("streams") or ():
+        words, table = streams.lines(stream, style)
+        lines += ["", *words]
+        lines += [f"  {row}" for row in _columns(list(zip(*table)), from_left=(0,))] if table else []
     for number, change in enumerate([*found["changes"], *found["kept"]], 1):
         lines += ["", *_change(number, change, style)]
     if "applied" in plan:

@@ -197,6 +197,13 @@ class Books:
         self._leases: list[int] = []
         #: Why nothing new starts beside what runs: the machine beneath is short of something.
         self._short: str | None = None
+        #: The items of each stage that has some; and the stages of which something has happened to them.
+        self._streams = {
+            index: Stream(stage.each, stage.retry_safe)
+            for index, stage in enumerate(plan.stages)
+            if stage.each is not None
+        }
+        self._stirred: set[int] = set()
 
     @property
     def is_paced(self) -> bool:
