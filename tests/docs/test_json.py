@@ -18,6 +18,7 @@ stages:
   again: {run: "test $STAGEBOOK_ATTEMPT = 2", needs: first, retry: {attempts: 2}}
   work: {each: {items: {range: [1, 2]}, on-item-failure: dead-letter, steps: [{one: "test $ITEM = 1"}]}}
   cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
+  nod: {gate: {prompt: "Well?"}}
 """
 #: keys under these are names of the user's
 NAMES = {"waiting_by", "matrix", "utilisation", "waits_s"}
@@ -40,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     (folder / "stagebook.yaml").write_text(PIPELINE)
     (folder / "other.yaml").write_text("stages: {first: 'true', gone: {run: 'true', needs: first}, again: 'true'}\n")
     (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
-    subprocess.run([stagebook, "run", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([stagebook, "run", "--quiet", "--no-wait"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
     return folder
 
 
@@ -48,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     "words",
     [
         ["show", "last"],
+        ["approve", "last", "nod", "--record-only"],
         ["runs"],
         ["items", "last", "work"],
         ["map"],
@@ -60,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["cache", "ls"],
         ["cache", "verify"],
         ["gc", "--cache-limit", "0B", "--dry-run"],
+        ["audit", "--verify"],
         ["experiment", "--pairs", "1", "--warm-up", "0"],
     ],
     ids=" ".join,

@@ -83,6 +83,16 @@ def is_alive(pid: int) -> bool:
     return state_of(pid) not in "ZX"
 
 
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal waits to be taken by a process."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            waits = [int(line.split()[1], 16) for line in file if line.startswith(("SigPnd:", "ShdPnd:"))]
+    except OSError:
+        return False
+    return any(mask >> (number - 1) & 1 for mask in waits)
+
+
 def signal_to(pid: int, number: int) -> None:
     """Send a signal; nothing happens if there is no such process any more."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,7 @@ def test_cold_runs_everything_and_warm_does_not(place: Place) -> None:
         ({"x": "true"}, ["--skip", "x"], "nothing is left to run"),
         ({"x": "true"}, ["--arm", "a=gone.yaml", "--arm", "b="], "gone.yaml"),
         ({"x": "true"}, ["--pairs", "0"], "at least 1"),
+        ({"x": "true"}, ["--seed", "-1"], "--seed must be at least 0"),
         ({"x": "true"}, ["--resume"], "no experiment"),
         ({"x": "true"}, ["--resume", "x", "--seed", "3"], "--seed"),
     ],
@@ -241,6 +243,63 @@ def test_a_changed_file_is_not_gone_on_with(place: Place) -> None:
     done = place.run("experiment", "--resume", "--pairs", "2")
     assert done.code == 2
     assert "has changed since experiment" in done.err
+
+
+def test_a_file_that_is_changed_on_the_way_ends_it_and_what_was_measured_stands(place: Place) -> None:
+    place.pipeline({"a": "[ $(ls .stagebook/runs | wc -l) -lt 5 ] || echo '# changed' >> stagebook.yaml"})
+    done = place.run("experiment", "stagebook.yaml", "--pairs", "9", "--seed", "1", "--json")
+    assert done.code == 2, done
+    assert "stagebook.yaml was changed while the experiment went on" in done.said
+    assert len(ledger(place)) == 5
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '"wall_s": NaN',
+        '"wall_s": null',
+        '"wall_s": -1',
+        '"wall_s": 1e300',
+        '"others_cores": NaN',
+        '"arm": 3',
+        '"try": null',
+    ],
+)
+def test_a_damaged_record_is_named_and_nothing_is_concluded_from_it(place: Place, damage: str) -> None:
+    place.pipeline(CHAIN)
+    assert place.run("experiment", "--pairs", "1", "--seed", "4").code == 0
+    path = folder(place) / "pairs.jsonl"
+    name = damage.partition(":")[0]
+    lines = [re.sub(name + r": [^,]*", damage, line) for line in path.read_text().splitlines(keepends=True)]
+    path.write_text("".join(lines))
+    for words in (["report"], ["--resume"], ["--resume", "--json"]):
+        done = place.run("experiment", *words)
+        assert done.code == 4, done
+        assert "pairs.jsonl:1 is damaged" in done.said
+
+
+def test_a_damaged_set_up_is_named(place: Place) -> None:
+    place.pipeline(CHAIN)
+    assert place.run("experiment", "--pairs", "1", "--seed", "4").code == 0
+    path = folder(place) / "experiment.json"
+    whole = json.loads(path.read_text())
+    for set_up in ({"v": 1}, {**whole, "arms": []}, {**whole, "seed": -1}, {**whole, "confidence": 7.0}):
+        path.write_text(json.dumps(set_up))
+        done = place.run("experiment", "report")
+        assert done.code == 4 and "experiment.json is damaged" in done.said, done
+
+
+def test_a_run_that_was_begun_of_a_pair_is_not_told_as_the_pair_before(place: Place) -> None:
+    place.pipeline({"a": "true"})
+    assert place.run("experiment", "--pairs", "2", "--seed", "4").code == 0
+    path = folder(place) / "pairs.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    whole, half = [json.loads(line) for line in lines[2:4]], json.loads(lines[4])
+    path.write_text("".join(lines[:4]) + json.dumps({**half, "wall_s": 777.0}) + "\n")
+    done = place.run("experiment", "--resume")
+    assert done.code == 0
+    [told] = [line for line in done.err.splitlines() if line.startswith("pair 1 of 2: ")]
+    assert "12 m 57 s" not in told and len(whole) == 2
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])

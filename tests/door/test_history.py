@@ -339,11 +339,13 @@ def test_without_pyarrow_one_line_says_what_to_install(place: Place) -> None:
 # Faults -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_damaged_database_is_made_anew_and_kept(place: Place) -> None:
+@pytest.mark.parametrize("damage", ["of zeros", "in its schema"])
+def test_a_damaged_database_is_made_anew_and_kept(place: Place, damage: str) -> None:
     past = week(place)
     first = place.run("stats", "unit", "--json")
     database = Path(past.state) / "history.db"
-    database.write_bytes(b"\0" * 5000)
+    broken = database.read_bytes().replace(b"CREATE TABLE attempts", b"CREATE \xdaABLE attempts")
+    database.write_bytes(broken if damage == "in its schema" else b"\0" * 5000)
     again = place.run("stats", "unit", "--json")
     assert (again.code, again.out) == (0, first.out)
     assert re.match(r"note: history\.db was damaged: history\.db\.damaged-\S+ is what it was, .*\n$", again.err)

@@ -10,8 +10,8 @@ from tests.door.place import Place, by_stage, noted, outcomes
 
 EVENTS = {
     "run.started", "run.resumed", "run.cancel", "run.ended", "stage.started", "stage.exited", "stage.ended",
-    "timer.fired", "gate.asked", "gate.answered", "condition.judged", "stages.added", "usage", "output.published",
-    "journal.synced",
+    "timer.fired", "gate.asked", "gate.vote", "gate.answered", "condition.judged", "stages.added", "usage",
+    "output.published", "journal.synced",
 }  # fmt: skip
 
 

@@ -76,6 +76,7 @@ def all_runs(place: Place) -> list[list[dict[str, Any]]]:
     _leases(place)
     _cancelled(place)
     _changed(place)
+    _asked(place)
     done = place.run("measure", "--run", "k", "--name", "one", "--", "true")
     assert done.code == 0, done
     assert place.run("measure", "--run", "k", "--name", "two", "--needs", "one", "--", "false").code == 1
@@ -101,6 +102,14 @@ def _leases(place: Place) -> None:
     waiting.until(lambda: place.events("lease.refused"), "a refusal")
     (place.base / "on").touch()
     assert first.wait().code == 0 and second.wait().code == 0
+
+
+def _asked(place: Place) -> None:
+    place.pipeline(
+        {"nod": {"gate": {"prompt": "All well?", "timeout": "1h"}}, "after": {"run": "true", "needs": "nod"}}
+    )
+    assert place.run("run", "--no-wait").code == 3
+    assert place.run("approve", "last", "nod", "--comment", "fine").code == 0
 
 
 def _cancelled(place: Place) -> None:

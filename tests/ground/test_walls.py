@@ -31,7 +31,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",), "re2": ("condition", "record", "cli"),
     "watchfiles": ("cli",), "blake3": ("artifact",), "sqlalchemy": ("history",), "alembic": ("history",),
     "pyarrow": ("history",), "opentelemetry": ("cli",), "numpy": ("study",),
-    "fast_sugiyama": ("report",),
+    "fast_sugiyama": ("report",), "itsdangerous": ("approval",),
 }  # fmt: skip
 
 

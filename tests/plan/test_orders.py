@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.plan import orders
 
 
-def read(text: str) -> Pipeline:
-    pipeline, problems = parse(text.encode(), "/x/stagebook.yaml")
+def read(text: str, folder: Path = Path("/x")) -> Pipeline:
+    pipeline, problems = parse(text.encode(), str(folder / "stagebook.yaml"))
     assert pipeline is not None, problems
     return pipeline
 
@@ -100,3 +102,46 @@ def test_an_order_that_says_which_failures_count_is_not_given_up(policy: str, mo
     second = f"{{run: sort -o v z, inputs: [z], outputs: [v]{more}}}"
     pipeline = read(f"policy: {policy}\n" + TWO.replace("{FIRST}", first).replace("{SECOND}", second))
     assert orders.Independence(pipeline).of(0, 1)[0] == said
+
+
+LOADS = "import sys\nopen('two.out', 'w').write(open(sys.argv[1]).read())\n"
+TAKES = '#!/bin/sh\ncat "$1" > "$2"\n'
+
+
+@pytest.mark.parametrize(
+    ("command", "scripts", "more"),
+    [
+        ("./load.py table.csv > two.out", {"load.py": "#!/usr/bin/env python3\n" + LOADS}, {}),
+        ("./load.py one.in one.out table.csv", {"load.py": "#!/usr/bin/env python3\n" + LOADS}, {}),
+        ("./norm.sh two.in two.out && ./norm.sh table.csv two.out", {"norm.sh": TAKES}, {}),
+        ("./load.sh > two.out", {"load.sh": '#!/bin/sh\nin=${1:-table.csv}; sort "$in"\n'}, {}),
+        ("F=two.in; cat ${F:+table.csv} > two.out", {}, {}),
+        ("T=two.in; cat ${T%.in} > two.out", {}, {}),
+        ("cat ${TABLE:-table.csv} > two.out", {}, {"env": {"TABLE": ""}}),
+        ("echo *.csv > two.out", {}, {}),
+        ("printf '%s\\n' *.csv > two.out", {}, {}),
+        ('for f in *; do echo "$f"; done > two.out', {}, {}),
+        ("cat $FILES > two.out", {}, {"env": {"FILES": "table.csv two.in"}}),
+        ("python3 b.py > two.out", {"b.py": "import lib.tables\n", "lib/__init__.py": "open('table.csv')\n",
+                                    "lib/tables.py": "x = 1\n"}, {}),
+        ("python3 b.py table > two.out", {"b.py": LOADS}, {}),
+        ("python3 b.py > two.out", {"b.py": "import argparse\np = argparse.ArgumentParser()\n"
+                                    "p.add_argument('f', type=argparse.FileType(), nargs='?', default='table')\n"}, {}),
+        ("python3 b.py > two.out", {"b.py": "argv = ['', 'table.' + 'csv']\nopen(argv[1])\n"}, {}),
+    ],
+)  # fmt: skip
+def test_what_may_read_by_another_name_what_an_earlier_one_makes_is_not_declared(
+    tmp_path: Path, command: str, scripts: dict[str, str], more: dict[str, Any]
+) -> None:
+    for name, text in {"one.in": "", "two.in": "", **scripts}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    made = "table" if "table" in command.split() or "'table'" in str(scripts) else "table.csv"
+    first = {"run": f"sort one.in > {made}", "inputs": ["one.in"], "outputs": [made]}
+    second = {"run": command, "inputs": ["two.in", "*.in", *scripts], "outputs": ["two.out"], **more}
+    text = f"stages:\n- table: {json.dumps(first)}\n- load: {json.dumps(second)}\n"
+    judged = orders.Independence(read(text, tmp_path)).of(0, 1)
+    assert judged[0] == "none", judged
+    harmless = {**second, "run": "sort two.in > two.out", "env": {}}
+    text = f"stages:\n- table: {json.dumps(first)}\n- load: {json.dumps(harmless)}\n"
+    assert orders.Independence(read(text, tmp_path)).of(0, 1)[0] == "declared"

@@ -11,7 +11,7 @@ import pytest
 from tests.record.play import Play, pipeline, stage
 from tests.record.scribe import Scribe
 
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Gate, Pipeline, Stage
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import lock, reader, runs, state
 from stagebook.record.replay import replay
@@ -87,9 +87,8 @@ def test_a_run_that_goes_on_says_what_its_stages_wait_for(tmp_path: Path) -> Non
 
 
 def test_a_run_that_waits_for_a_person_says_so(tmp_path: Path) -> None:
-    scribe, one = play(tmp_path)
-    one.step()
-    one.writer.add("gate.asked", one.us, '"a"')
+    scribe, one = play(tmp_path, pipeline(Stage("ok", "ok", 1, 1, "gate", "", gate=Gate("Ship it?"))))
+    one.writer.add("gate.asked", one.us, '"ok"')
     one.writer.close(one.us)
     summary = runs.summarise(scribe.directory)
     assert summary is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Plan, PlannedStage, Pool
+from stagebook.scheduler.plan import Plan, PlannedGate, PlannedStage, Pool
 from stagebook.scheduler.vocabulary import (
+    AskGate,
     AskLease,
     AskRerun,
     Began,
@@ -16,6 +17,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Kill,
@@ -38,18 +40,25 @@ def stage(
     return id, needs, units or {}, more
 
 
+def gate(
+    id: str, *needs: str, timeout_ms: int | None = None, default: str = "reject", **more: Any
+) -> tuple[str, tuple[str, ...], Any, Any]:
+    return stage(id, *needs, gate=PlannedGate(timeout_ms, default), **more)
+
+
 def plan_of(
     *stages: Any, slots: int = 8, pools: dict[str, int] | None = None, rates: dict[str, tuple[int, int]] | None = None,
     machine: tuple[str, ...] = (), **more: Any,
 ) -> Plan:  # fmt: skip
-    """Ranks are positions. `units` of a stage name pools; each also takes a slot."""
+    """Ranks are positions. `units` of a stage name pools; each also takes a slot, but for gates."""
     known = {"slot": slots, **(pools or {})}
     place = {name: index for index, name in enumerate(known)}
     position = {id: index for index, (id, *_) in enumerate(stages)}
     demands: dict[tuple[tuple[int, int], ...], int] = {}
     planned = []
     for rank, (id, needs, units, extra) in enumerate(stages):
-        demand = tuple(sorted({0: 1, **{place[name]: count for name, count in units.items()}}.items()))
+        slot = {} if "gate" in extra else {0: 1}
+        demand = tuple(sorted({**slot, **{place[name]: count for name, count in units.items()}}.items()))
         at = demands.setdefault(demand, len(demands))
         fields = {"rank": rank, **extra}
         planned.append(PlannedStage(id, tuple(position[need] for need in needs), at, **fields))
@@ -92,6 +101,8 @@ class Run:
             return f"kill {name} {decision.why}" + (" now" if decision.now else "")
         if isinstance(decision, AskRerun):
             return f"ask {name}"
+        if isinstance(decision, AskGate):
+            return f"gate {name}"
         if isinstance(decision, Judge):
             return f"judge {name}"
         if isinstance(decision, AskLease):
@@ -158,6 +169,9 @@ class Run:
 
     def answer(self, name: str, again: bool) -> list[str]:
         return self.feed(RerunAnswered(self.at, self.index(name), again))
+
+    def decide(self, name: str, approved: bool, reason: str | None = None) -> list[str]:
+        return self.feed(GateAnswered(self.at, self.index(name), approved, reason))
 
     def state(self, name: str) -> str:
         return self.machine.state(self.index(name))

@@ -17,6 +17,7 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     AskRerun,
     Began,
@@ -25,6 +26,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Kill,
@@ -72,6 +74,8 @@ class Drive:
         self.order = 0
         self.alive: dict[int, int] = {}  #: processes: stage to attempt
         self.unanswered: set[int] = set()
+        self.gates = [index for index, stage in enumerate(world.plan.stages) if stage.gate is not None]
+        self.undecided: set[int] = set()  #: gates at which somebody was asked
         self.journal: list[tuple[tuple[Event, ...], list[Decision]]] = []
         self.resumes = 0
         self.mended = False  #: no attempt ends as `error` any more
@@ -89,6 +93,7 @@ class Drive:
         self.push(0, Began(0))
         self._plan_cancels()
         self._plan_shortages()
+        self._plan_unasked_answers()
         while True:
             self._drain()
             if self.machine.is_over:
@@ -100,9 +105,11 @@ class Drive:
                     continue
                 break
             assert self.machine.waits_for_person, "nothing is outstanding and the run is not over"
-            assert self.unanswered, "the machine waits for a person whom nobody asked"
+            assert self.unanswered or self.undecided, "the machine waits for a person whom nobody asked"
             for stage in sorted(self.unanswered):
                 self._answer(stage)
+            for stage in sorted(self.undecided):
+                self._decide(stage, self.watch.now)
         assert not self.mended or self.watch.outcome != "error", "an error of before stands"
         self.machine.check()
         self._replayed()
@@ -136,6 +143,13 @@ class Drive:
             self.push(at, Shortage(at, "free memory 1 MiB", draw.choice((None, 0, 1, 3)), draw.random() < 0.5))
             at += draw.randint(1, 20)
             self.push(at, Shortage(at, None))
+
+    def _plan_unasked_answers(self) -> None:
+        """Some people are hasty."""
+        draw = self.world.waits
+        for stage in self.gates:
+            while self.world.waits_by("gate_unasked", 0.3):
+                self._decide(stage, draw.randint(0, 60))
 
     # ------------------------------------------------------------ the loop
 
@@ -219,6 +233,26 @@ class Drive:
             self.unanswered.add(decision.stage)
             if not self.world.has("no_answer", 0.6):
                 self._answer(decision.stage, now + draw.randint(0, 20))
+        elif isinstance(decision, AskGate):
+            self._ask(decision.stage, now)
+
+    def _ask(self, stage: int, now: int) -> None:
+        """Whoever does not answer now does when nothing else is left to wait for."""
+        draw = self.world.waits
+        self.undecided.add(stage)
+        if not self.world.waits_by("gate_unanswered", 0.6):
+            at = now + (draw.randint(20, 90) if self.world.waits_by("gate_late", 0.5) else draw.randint(0, 10))
+            self._decide(stage, at)
+            while self.world.waits_by("gate_twice", 0.5):
+                self._decide(stage, at + draw.randint(0, 10))
+
+    def _decide(self, stage: int, at: int) -> None:
+        self.undecided.discard(stage)
+        self.push(at, self._decision_of_a_person(stage, at))
+
+    def _decision_of_a_person(self, stage: int, at: int) -> GateAnswered:
+        draw = self.world.waits
+        return GateAnswered(at, stage, draw.random() < 0.7, draw.choice((None, "ann", "bob: too early")))
 
     def _announce(self, stage: int, attempt: int, now: int, took: int) -> None:
         """Some of it while it runs, perhaps twice; now and then too late."""
@@ -287,9 +321,16 @@ class Drive:
             begun = [stage for stage in range(len(self.world.plan.stages)) if self.machine.attempt(stage)]
             answered = self.draw.choices(begun, k=2 * len(begun)) if begun else []  # people change their minds, too
             said = [RerunAnswered(now, stage, self.draw.random() < 0.5) for stage in answered]
-            self._feed([*resumed, *found, *said])
+            self._feed([*resumed, *found, *said, *self._decided_meanwhile(now)])
             return
         batches = [found + resumed] if self.draw.random() < 0.5 else [resumed, found]
+        if resumed:
+            batches[-1] = batches[-1] + self._decided_meanwhile(now)
         for batch in batches:
             if batch:
                 self._feed(batch)
+
+    def _decided_meanwhile(self, now: int) -> list[Event]:
+        """What people have said at gates while there was no engine."""
+        chosen = [stage for stage in self.gates if self.world.waits.random() < 0.2]
+        return [self._decision_of_a_person(stage, now) for stage in chosen]

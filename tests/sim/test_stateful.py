@@ -12,6 +12,7 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     AskRerun,
     Began,
@@ -19,6 +20,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Kill,
@@ -55,6 +57,8 @@ class MachineRules(RuleBasedStateMachine):
         self.judging: set[int] = set()
         self.leasing: set[int] = set()
         self.held: set[int] = set()
+        self.gates = [index for index, stage in enumerate(self.plan.stages) if stage.gate is not None]
+        self.gated: set[int] = set()
         self.unreported: dict[int, int] = {}
         self.set_timers: list[SetTimer] = []
         self.at = 0
@@ -77,6 +81,8 @@ class MachineRules(RuleBasedStateMachine):
                 self.set_timers.append(decision)
             elif isinstance(decision, AskRerun):
                 self.asked.add(decision.stage)
+            elif isinstance(decision, AskGate):
+                self.gated.add(decision.stage)
             elif isinstance(decision, Kill):
                 assert decision.stage in self.running
 
@@ -171,6 +177,12 @@ class MachineRules(RuleBasedStateMachine):
         """What was asked, now or once: an answer may come late, or twice."""
         self._feed(RerunAnswered(self.at, sorted(self.asked)[pick % len(self.asked)], again))
 
+    @precondition(lambda self: self.gates)
+    @rule(pick=st.integers(0, 99), approved=st.booleans())
+    def decide(self, pick: int, approved: bool) -> None:
+        """At any gate, asked or not, decided or not."""
+        self._feed(GateAnswered(self.at, self.gates[pick % len(self.gates)], approved))
+
     @rule(why=st.sampled_from(["SIGINT", "SIGTERM", "cancel"]))
     def cancel(self, why: str) -> None:
         self._feed(CancelAsked(self.at, why))
@@ -227,6 +239,8 @@ class MachineRules(RuleBasedStateMachine):
                 assert self.machine.waits_for_person
                 for stage in sorted(self.asked):
                     self._feed(RerunAnswered(self.at, stage, True))
+                for stage in sorted(self.gated):
+                    self._feed(GateAnswered(self.at, stage, True))
         raise AssertionError("the run does not come to an end")
 
 

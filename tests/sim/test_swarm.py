@@ -11,7 +11,7 @@ import pytest
 from tests.sim.drive import play
 
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.moves import GATE, MOVES, NAMES
+from stagebook.scheduler.moves import MOVES, NAMES
 
 CHUNK = 500
 CHUNKS = 30  # 15 000 worlds: more than 10 000 within a minute, on one core
@@ -19,7 +19,7 @@ if "MUTANT_UNDER_TEST" in os.environ:
     CHUNKS = 4  # mutmut plays them again for every mutant
 
 #: Seeds that failed once, kept for ever. Each is also told in words in tests/scheduler.
-FAILED_ONCE = (56, 119, 3813, 5222, 5640, 8878, 11326, 15894, 17633, 39649, 49487, 55614)
+FAILED_ONCE = (56, 66, 119, 3813, 5222, 5640, 8878, 11326, 15894, 17633, 18959, 26085, 39649, 49487, 55614)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -56,6 +56,5 @@ def test_the_worlds_make_every_legal_move() -> None:
     told = {("running", "timeout"), ("running", "cancellation"), ("backoff", "waiting")}
     told |= {("held", "waiting"), ("held", "success"), ("leasing", "success")}
     told |= {("judging", "asking"), ("judging", "success")}
-    told |= {("judging", "gate"), ("waiting", "gate"), *[("gate", NAMES[to]) for to in MOVES[GATE]]}
     told |= {("waiting", end) for end in ("success", "failure", "error")}
     assert {(NAMES[old], NAMES[new]) for old, new in missing} <= told

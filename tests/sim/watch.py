@@ -6,6 +6,7 @@ short by the cancel, and whether errors of a run that may be out of time were ta
 
 from __future__ import annotations
 
+from tests.sim.gated import Gated
 from tests.sim.governed import Governed
 
 from stagebook.model.outcome import SEVERITY
@@ -13,6 +14,7 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan, PlannedStage
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -38,6 +40,7 @@ class Watch:
         count = len(plan.stages)
         self.plan = plan
         self.governed = Governed(plan)
+        self.gated = Gated(plan)
         self.now = 0
         self.batch_began = 0
         self.free = [pool.size for pool in plan.pools]
@@ -86,6 +89,7 @@ class Watch:
     def see(self, events: list[Event], decisions: list[Decision], machine: Machine) -> None:
         self.batch += 1
         self.governed.batch()
+        self.gated.batch(events, decisions)
         self.timers = []
         self.exits = {}
         self.asked_to_cancel = set()
@@ -100,6 +104,7 @@ class Watch:
         for decision in decisions:
             if not isinstance(decision, (Start, AskLease)):
                 self._decision(decision)
+        self.gated.settle(machine, self.ended)
         self._queue(machine, {start.stage for start in starts if start.stage not in self.governed.leased})
         for start in starts:
             if isinstance(start, Start):
@@ -295,8 +300,15 @@ class Watch:
                 assert decision.stage not in self.again | self.done, f"{decision}, though it was answered"
                 self.asked.add(decision.stage)
             self.killed.pop(decision.stage, None)
+        elif isinstance(decision, AskGate):
+            self.gated.asks(decision)
+            assert decision.stage not in self.ended, f"{decision} after its end"
+            if self.alone:
+                assert self._needs_are_done(decision.stage), f"{decision} before its needs are done"
         elif isinstance(decision, RunEnded):
             self._run_end(decision)
+        elif isinstance(decision, SetTimer) and decision.timer.startswith("gate:"):
+            self.gated.sets_timer(decision, self.batch_began, self.now)
         else:
             self.governed.decision(decision)
 
@@ -308,6 +320,7 @@ class Watch:
         self.asked.discard(index)
         if self.governed.ends(index):
             self._gives_back(index)
+        may_pass = self.gated.ends(end, self.now)
         killed = self.killed.pop(index, None)
         exit = self.exits.get(index)
         if not self.alone:
@@ -322,7 +335,7 @@ class Watch:
             self._must_not_try_again(index, exit)
         if end.outcome == "success":
             went_well = exit is not None and exit.outcome == "success"
-            said_so = index in self.done or False in self.answered.get(index, ())
+            said_so = index in self.done or False in self.answered.get(index, ()) or may_pass
             assert went_well or said_so, f"{stage.id} succeeded, and neither it nor a person said so"
             self.done.discard(index)
         if index in self.answered:
@@ -513,14 +526,29 @@ class Watch:
 
     def _takes_units(self, index: int) -> None:
         if self.plan.in_order:
-            rank = self.plan.stages[index].rank
-            for other, planned in enumerate(self.plan.stages):
-                assert planned.rank >= rank or other in self.ended, f"s{index} starts out of order"
+            before = self._keep_back(index)
+            assert not before, f"s{index} starts out of order: not after {before}"
         self._not_past_a_claim(index)
         for pool, units in self._demand(index):
             self.free[pool] -= units
             assert self.free[pool] >= 0, f"{self.plan.pools[pool].name} is over its capacity"
         self.ready.pop(index, None)
+
+    def _keep_back(self, index: int) -> list[int]:
+        """The stages after which it comes in order: what is before it has ended, or a person keeps it from going on."""
+        behind: set[int] = set()
+        before = sorted(range(len(self.plan.stages)), key=lambda at: self.plan.stages[at].rank)
+        keep = []
+        for other in before[: before.index(index)]:
+            if other in self.gated.open or (
+                other not in self.ended | self.running
+                and any(need in behind for need in self.plan.stages[other].needs)
+                and not self._needs_are_done(other)
+            ):
+                behind.add(other)
+            elif other not in self.ended:
+                keep.append(other)
+        return keep
 
     def _gives_back(self, index: int) -> None:
         for pool, units in self._demand(index):
@@ -591,20 +619,26 @@ class Watch:
             if index not in self.running:
                 self.killed.pop(index, None)
         if self.stopping:
-            for index in self.running:
+            for index in [*self.running, *self.gated.open]:
                 told = index in self.killed or self.plan.stages[index].always
-                assert told, f"s{index} runs on in a run that is stopping"
+                assert told, f"s{index} runs on, or waits for a person, in a run that is stopping"
         for end in [self.ended[index] for index in self.exits if index in self.ended]:
             stage = self.plan.stages[end.stage]
             if self._counts(stage, end) and stage.fail_fast_group >= 0 and not self.cancels:
                 self._group_is_stopped(stage.fail_fast_group)
         if self.cancels > 1:
             assert all(index in self.killed for index in self.running), "something runs on after a second cancel"
+            assert not self.gated.open, "a gate is open after a second cancel"
         if self.over:
             assert len(self.ended) == len(self.plan.stages), "the run is over, but not every stage"
         assert machine.is_over == self.over
         if self.ready and not self.running and not self.governed.is_held_up:
-            assert self.plan.in_order, "units are free, stages are ready, and nothing starts"
+            first = min(self.ready, key=lambda at: self.plan.stages[at].rank)
+            is_kept = self.plan.in_order and self._keep_back(first)
+            assert is_kept, "units are free, stages are ready, and nothing starts"
+        if machine.waits_for_person:
+            assert self.asked or self.gated.open, "the machine waits for a person whom nobody asked"
+            assert not self.running, "the machine waits for a person while something runs"
 
     def _group_is_stopped(self, group: int) -> None:
         for index, stage in enumerate(self.plan.stages):

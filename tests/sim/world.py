@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stagebook.scheduler.plan import Plan, PlannedStage, Pool
+from stagebook.scheduler.plan import Plan, PlannedGate, PlannedStage, Pool
 
 FEATURES = (
     "joins", "always", "allow_failure", "not_retry_safe", "retries", "retry_only", "delays", "attempt_timeout",
@@ -42,6 +42,10 @@ UNHELD = ("errors", "failures", "always", "not_retry_safe", "crash", "resume", "
 #: A mixture for seeds that end in 3: needs that announce what is read of them before they end.
 EARLY = ("early", "retries", "failures", "crash", "resume")
 
+#: What gates and people at them may do, for seeds that leave 3 when divided by 7: none of these failed before there
+#: were gates, and they end in every figure.
+GATED = ("gate_timeout", "gate_unanswered", "gate_late", "gate_twice", "gate_unasked")
+
 
 class World:
     """The plan, the switches, and the draws that the driver makes as it goes."""
@@ -68,10 +72,19 @@ class World:
         if seed % 10 == 3 and seed < 17_000:
             self.on.update(name for name in EARLY if name == "early" or self.speaks.random() < 0.7)
             self.on.update(name for name in GOVERNED if seed > 5_000 and self.speaks.random() < 0.2)
+        #: And others for gates.
+        self.waits = random.Random(seed + 3_000_000)
+        self.is_gated = seed % 7 == 3
+        if self.is_gated:
+            self.on.update(name for name in GATED if self.waits.random() < 0.5)
+            if self.waits.random() < 0.3:
+                self.on.update(("joins", *TAKEN_BACK))
         #: How often an attempt fails, where any does.
         self.trouble = draw.choice((0.1, 0.25, 0.6))
         if "in_order" in self.on and draw.random() < 0.7:
             self.on.discard("in_order")
+        if self.is_gated and random.Random(seed + 4_000_000).random() < 0.2:
+            self.on.update(("in_order", "joins", "cancel_stage"))
         self.plan = self._plan()
 
     def has(self, name: str, chance: float) -> bool:
@@ -98,7 +111,40 @@ class World:
         )
         if "early" in self.on:
             plan = plan._replace(stages=tuple(map(self._with_early_needs, plan.stages)))
-        return self._governed(plan) if self.on.intersection(GOVERNED) else plan
+        if self.on.intersection(GOVERNED):
+            plan = self._governed(plan)
+        return self._with_gates(plan) if self.is_gated else plan
+
+    def _with_gates(self, plan: Plan) -> Plan:
+        """Some stages are gates instead: these have no attempts, ask for no units, and announce and read nothing."""
+        draw = self.waits
+        share = draw.choice((0.15, 0.4, 0.7))
+        stages = list(plan.stages)
+        gates = {index for index in range(len(stages)) if draw.random() < share}
+        for index, stage in enumerate(stages):
+            early = tuple(need for need in stage.early if need not in gates)
+            if index not in gates:
+                stages[index] = stage._replace(early=early)
+                continue
+            timeout = draw.randint(2, 40) if self.waits_by("gate_timeout", 0.6) else None
+            stages[index] = PlannedStage(
+                stage.id,
+                stage.needs,
+                len(plan.demands),
+                stage.rank,
+                stage.join,
+                stage.always,
+                stage.critical,
+                stage.allow_failure,
+                fail_fast_group=stage.fail_fast_group,
+                skip=stage.skip,
+                judged=stage.judged,
+                gate=PlannedGate(timeout, draw.choice(("approve", "reject"))),
+            )
+        return plan._replace(stages=tuple(stages), demands=(*plan.demands, ()))
+
+    def waits_by(self, name: str, chance: float) -> bool:
+        return name in self.on and self.waits.random() < chance
 
     def _with_early_needs(self, stage: PlannedStage) -> PlannedStage:
         early = tuple(need for need in stage.needs if self.speaks.random() < 0.7)

@@ -76,7 +76,10 @@ def _replace(path: str, before: bytes, after: bytes) -> None:
                     _changed(path)
             os.replace(draft, target)
         except BaseException:
-            os.unlink(draft)
+            try:
+                os.unlink(draft)
+            except FileNotFoundError:
+                pass  # it is in its place: an interruption came just after that
             raise
     except OSError as error:
         raise SurroundingsError(f"cannot write {path}: {error.strerror}; nothing was changed") from error

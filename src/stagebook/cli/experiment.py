@@ -91,7 +91,7 @@ def execute(args: Namespace) -> int:
 
 
 def _check(args: Namespace) -> None:
-    for option, value, least in (("pairs", args.pairs, 1), ("warm-up", args.warm_up, 0)):
+    for option, value, least in (("pairs", args.pairs, 1), ("warm-up", args.warm_up, 0), ("seed", args.seed, 0)):
         if value is not None and value < least:
             raise usage_error(f"--{option} must be at least {least}, not {value}")
     if not 50 <= args.confidence < 100:

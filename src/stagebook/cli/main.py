@@ -39,15 +39,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "items": ("items", "show what became of items, and try the dead ones again"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
+    "approve": ("approve", "say yes at a gate that waits for a person"),
+    "reject": ("reject", "say no at a gate that waits for a person"),
+    "gate-link": ("gate_link", "serve a link that answers a gate once"),
+    "audit": ("audit", "who decided at gates, and whether that record still holds"),
     "bundle": ("bundle", "put a run into one archive, for a bug report"),
     "schema": ("schema", "print a JSON Schema: of stagebook.yaml, journal or logs"),
     "doctor": ("doctor", "tell what works here and where each setting comes from"),
 }
 
 #: commands of the door that a later version brings
-LATER = (
-    "init approve reject diagnose review import patch serve gate-link audit notify wait env examples completion"
-).split()
+LATER = "init diagnose review import patch serve notify wait env examples completion".split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …

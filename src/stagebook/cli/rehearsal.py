@@ -12,6 +12,7 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.report.harmless import harmless
 from stagebook.scheduler import build
 from stagebook.scheduler.plan import Choice, Plan
+from stagebook.scheduler.vocabulary import GateAnswered
 from stagebook.simulate.play import go_on, play
 from stagebook.simulate.work import Work
 
@@ -47,7 +48,10 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
         quarantine = pipeline.stages[index].quarantine
         if quarantine is not None:
             row["reason"] += f"; {quarantine.said(choice.today)}"
-    starting = set(order)
+    asked = [index for index, stage in enumerate(plan.stages) if stage.gate is not None and index in played.ended
+             and played.ended[index][0] == "success"]  # fmt: skip
+    rows += [_asked(plan, index, court) for index in asked]
+    starting = {*order, *asked}
     rows += [
         _skipped(plan, index, reason or outcome, court)
         for index, (outcome, reason) in sorted(played.ended.items())
@@ -72,7 +76,8 @@ def show(args: argparse.Namespace, pipeline: Pipeline, plan: Plan, choice: Choic
     names = [harmless(row["stage"]) for row in rows]
     width = max(map(len, names), default=0)
     for number, (row, name) in enumerate(zip(rows, names), 1):
-        mark = f"{number:>4}" if row["action"] == "run" else "   »" if not args.ascii else "skip"
+        wide, narrow = {"ask": ("   ‖", "gate")}.get(row["action"], ("   »", "skip"))
+        mark = f"{number:>4}" if row["action"] == "run" else narrow if args.ascii else wide
         lines.append(f"{mark}  {name:<{width}}  {harmless(row['reason'])}")
     if court is not None:
         lines += [f"      {harmless(text(warning))}" for warning in court.warnings()]
@@ -127,6 +132,12 @@ def _row(plan: Plan, index: int, court: Court | None, foresight: Foresight | Non
     return {"stage": planned.id, "action": "run", "reason": reason, "needs": needs}
 
 
+def _asked(plan: Plan, index: int, court: Court | None) -> dict[str, Any]:
+    """A gate: what stands behind it would run if it is approved."""
+    row = _row(plan, index, court, None)
+    return {**row, "action": "ask", "reason": f"a person is asked; {row['reason']}"}
+
+
 def _skipped(plan: Plan, index: int, reason: str, court: Court | None) -> dict[str, Any]:
     asks = court is not None and plan.stages[index].skip is None and reason != "up to date"
     explained = court.explain(index) if court is not None and asks else ""
@@ -139,12 +150,15 @@ def show_resume(args: argparse.Namespace, run: str, outlook: Outlook) -> int:
     over = [machine.state(index) in OUTCOMES for index in range(len(plan.stages))]
     played = go_on(machine, outlook.events, lambda stage, attempt: _NO_WORK)
     starts, asked = [span.stage for span in played.spans], played.asked
+    decided = {event.stage for event in outlook.events if isinstance(event, GateAnswered)}
     rows = []
     for index in [*starts, *(index for index in range(len(plan.stages)) if index not in starts)]:
         stage, state = plan.stages[index], machine.state(index)
         if index in starts:
             action = "run"
             reason = "interrupted" if stage.id in lost else "waits again" if stage.id in again else "has not ended"
+        elif stage.gate is not None and not over[index] and state == "success":
+            action, reason = ("done", "as a person says") if index in decided else ("ask", "a person is asked")
         elif state == "asking":
             action, reason = "ask", "has begun and is not retry-safe: --again or --done"
         elif state not in OUTCOMES:

@@ -449,6 +449,7 @@ class Show:
         return Ways(
             settings.accounting, settings.durability, keys, settings.admission, facts,
             cache_limit=settings.cache_limit, cache_age=settings.cache_age,
+            waits=not getattr(self._args, "no_wait", False),
         )  # fmt: skip
 
     def watch(self, story: Story) -> Any:

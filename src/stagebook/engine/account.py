@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from stagebook.artifact.digest import File
     from stagebook.engine.items.source import Taken
+    from stagebook.record.gates import Asked
     from stagebook.record.items import Call
 else:
     Protocol = object
@@ -47,6 +48,7 @@ class Watcher(Protocol):
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
     def reading(self, stage: str, told: tuple[int, int, str] | None) -> None: ...
+    def gate(self, card: dict[str, Any]) -> None: ...
     def items(self, stage: str, told: ItemsTold) -> None: ...
     def exited(self, end: AttemptEnd) -> None: ...
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
@@ -187,6 +189,18 @@ class Account:
         )  # fmt: skip
         self._later(us, self._story.published_by, (stage, rows, is_early))
 
+    def asked(self, stage: int, us: int, question: Asked) -> None:
+        """A person is asked at a gate."""
+        self.writer.add("gate.asked", us, self._names[stage], None, question.tail())
+        self._story.asked(stage, question)
+
+    def gate(self, stage: int, question: Asked) -> None:
+        """Tell whoever watches how a question at a gate stands."""
+        from stagebook.record import gates
+
+        card = {**gates.told(self._story, stage), "stage": self._plan.stages[stage].id, "run": self._story.run}
+        self._later(self._clock.us(), self.watcher.gate, (card,))
+
     def ended(self, decision: Ended) -> None:
         """A stage has its final outcome."""
         stage, outcome, reason, flaky = decision
@@ -282,9 +296,9 @@ class Account:
 
     def warn(self, text: str) -> None:
         """Something that a person should know, and that the record keeps with the end of the run."""
-        self._later(self._clock.us(), self._story.warn, (self._hidden(text),))
+        self._later(self._clock.us(), self._story.warn, (self.hidden(text),))
 
-    def _hidden(self, text: str) -> str:
+    def hidden(self, text: str) -> str:
         return self.writer.mask.text(text) if self.writer.mask else text
 
     def sync(self, us: int) -> None:
@@ -298,7 +312,7 @@ class Account:
         """The run is over, or (None) waits for a person; `left` are processes that no stage could be named for."""
         self.tell()
         if left:
-            self._story.warn(f"left behind by stages of this run, and ended: {self._hidden(', '.join(left))}")
+            self._story.warn(f"left behind by stages of this run, and ended: {self.hidden(', '.join(left))}")
         for text in demand.far_off(self._story):
             self._story.warn(text)
         if over is not None:

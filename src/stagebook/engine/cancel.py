@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterator
 
 ANSWER_S = 5.0  #: how long an engine may take to put the request into its journal
-_LOOK_S = 0.01
+LOOK_S = 0.01
 
 
 def cancel(directory: str, stage: str | None) -> bool:
@@ -35,7 +35,7 @@ def cancel(directory: str, stage: str | None) -> bool:
     """
     deadline = monotonic() + ANSWER_S
     _check(directory, stage)
-    news = _News(directory)
+    news = News(directory)
     is_asked = False
     while True:
         is_asked = is_asked or control.ask(directory, {"ask": "cancel", "stage": stage})
@@ -60,7 +60,7 @@ def cancel(directory: str, stage: str | None) -> bool:
             raise SurroundingsError(
                 f"the engine of run {os.path.basename(directory)} (pid {holder}) has not answered in {ANSWER_S:.0f} s"
             )
-        select.select((), (), (), _LOOK_S)
+        select.select((), (), (), LOOK_S)
 
 
 def _check(directory: str, stage: str | None) -> None:
@@ -103,7 +103,7 @@ def _record(directory: str, stage: str | None) -> None:
         writer.abandon()
 
 
-class _News:
+class News:
     """The lines that come to a journal from now on."""
 
     def __init__(self, directory: str) -> None:

@@ -9,6 +9,10 @@ import errno
 import json
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
 NAME = "control"
 
 
@@ -29,16 +33,16 @@ class Control:
         except OSError:
             pass
 
-    def read(self) -> list[str | None]:
-        """Which stages are to be cancelled; None stands for the whole run. Anything else written there is ignored."""
+    def read(self) -> list[dict[str, Any]]:
+        """What is asked: objects with `ask` and perhaps `stage`, a text. Anything else written there is ignored."""
         assert self.fd is not None
-        asked: list[str | None] = []
+        asked: list[dict[str, Any]] = []
         for line in os.read(self.fd, 1 << 16).splitlines():
             try:
                 request = json.loads(line)
-                if request["ask"] == "cancel":
-                    asked.append(request.get("stage"))
-            except (ValueError, KeyError, TypeError):
+                if type(request["ask"]) is str and type(request.get("stage")) in (str, type(None)):
+                    asked.append(request)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
         return asked
 
@@ -54,7 +58,7 @@ class Control:
             pass
 
 
-def ask(folder: str, request: dict[str, object]) -> bool:
+def ask(folder: str, request: Mapping[str, object]) -> bool:
     """Write a request to the engine of a run; False if none listens."""
     try:
         fd = os.open(os.path.join(folder, NAME), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)

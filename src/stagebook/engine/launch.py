@@ -50,7 +50,8 @@ class Ways(NamedTuple):
     on which a person may type, for the watcher; `facts` are what the conditions of the file were judged by so far;
     `versions` are those found of the tools that stages require; `secrets` are read by `with_secrets`; `cache_limit` and
     `cache_age` say how much of what stages made is kept, and how long what nobody uses; `admission` is `auto`, or `off`
-    where nothing is to wait for a shortage of the machine."""
+    where nothing is to wait for a shortage of the machine. Not `waits`: at gates the engine ends, once all else is
+    done."""
 
     accounting: str = "auto"
     durability: str = "normal"
@@ -61,6 +62,7 @@ class Ways(NamedTuple):
     secrets: Secrets | None = None
     cache_limit: str = "10GiB"
     cache_age: str = "30d"
+    waits: bool = True
 
 
 class Result(NamedTuple):
@@ -89,11 +91,16 @@ def start(
         text = ways.secrets.mask.text
         at = at._replace(commit=text(at.commit or "") or None, branch=text(at.branch or "") or None)
         choice = choice._replace(policy_because=text(choice.policy_because or "") or None)
+    by = None
+    if any(stage.gate is not None for stage in pipeline.stages):
+        from stagebook.approval import origin
+
+        by = origin.account()
     run = new_run_id()
     directory = state.make_run(state_directory, run)
     held = lock.take(directory)
     clock = Clock()
-    story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory))
+    story = _story(pipeline, plan, choice, run, time_ns() // 1000, state.logs_directory(directory), by)
     writer = Writer(state.journal_path(directory), run, story.epoch_us, durability=ways.durability)
     experiment = os.environ.get(state.EXPERIMENT_VARIABLE)
     whose = {state.OF_EXPERIMENT: experiment} if experiment else {}
@@ -103,7 +110,7 @@ def start(
         accounting=ways.accounting, digest=pipeline.digest, params=dict(choice.params), critical=story.critical,
         critical_by=story.critical_by, jobs_because=plan.jobs_because,
         policy_because=choice.policy_because, **at._asdict(),
-        traceparent=story.traceparent, choice=choice._asdict(),
+        traceparent=story.traceparent, **({"by": by} if by is not None else {}), choice=choice._asdict(),
     )  # fmt: skip
     engine = assemble(pipeline, plan, Machine(plan), story, writer, clock, directory, choice, ways, watch)
     writer.next_batch()
@@ -143,12 +150,15 @@ def exit_code(over: RunEnded | None) -> int:
     )
 
 
-def _story(pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: int, logs: str) -> Story:
+def _story(
+    pipeline: Pipeline, plan: Plan, choice: Choice, run: str, epoch_us: int, logs: str, by: str | None
+) -> Story:  # fmt: skip
     return Story(
         pipeline, run, epoch_us, mode=build.mode(plan), jobs=plan.pools[0].size, policy=plan.policy,
         critical=build.critical_planned(plan), needs=[stage.needs for stage in plan.stages], logs_directory=logs,
         critical_by=plan.critical_by, jobs_because=plan.jobs_because, policy_because=choice.policy_because,
         today=choice.today, known_ms=dict(choice.durations_ms), traceparent=trace.caller(os.environ),
+        started_by=by,
     )  # fmt: skip
 
 
@@ -211,6 +221,11 @@ def assemble(
         from stagebook.engine.errands import Errands
 
         shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
+    gates = None
+    if any(stage.gate is not None for stage in pipeline.stages):
+        from stagebook.engine.gates import Gates
+
+        gates = Gates(pipeline, machine, story, account, directory)
     streams = None
     if any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams
@@ -220,7 +235,8 @@ def assemble(
             choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
     return Engine(
-        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, streams
+        pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
+        ways.waits, streams,
     )  # fmt: skip
 
 

@@ -21,13 +21,14 @@ from stagebook.engine.control import Control
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline
-from stagebook.record.line import quote
+from stagebook.record.line import members, quote
 from stagebook.record.state import log_name
 from stagebook.record.story import Around
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
+    AskGate,
     AskLease,
     AskRerun,
     CancelAsked,
@@ -51,11 +52,12 @@ from stagebook.scheduler.vocabulary import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Any, Sequence
 
     from stagebook.artifact.digest import File
     from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
+    from stagebook.engine.gates import Gates
     from stagebook.engine.hasher import Told
     from stagebook.engine.items.source import Taken
     from stagebook.engine.items.streams import Streams
@@ -70,10 +72,11 @@ class Engine:
     def __init__(
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
         control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
-        errands: Errands | None = None, streams: Streams | None = None,
+        errands: Errands | None = None, gates: Gates | None = None, waits: bool = True, streams: Streams | None = None,
     ) -> None:  # fmt: skip
-        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `streams`
-        where one works through items."""
+        """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `gates`
+        where a person is asked, `streams` where a stage works through items. Not `waits`: the engine ends with gates
+        open, once nothing else is left to do."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -86,6 +89,8 @@ class Engine:
         self._answers = answers
         self._artifacts = artifacts
         self._errands = errands
+        self._gates = gates
+        self._waits = waits
         self._aside = [each for each in (artifacts, errands) if each is not None]
         for each in self._aside:
             each.ear = self
@@ -145,7 +150,7 @@ class Engine:
                     continue
                 if self.over is None and self.machine.is_over:
                     self.over = self._owed_end
-                if self.over is not None or (not self._is_any_running and self.machine.waits_for_person):
+                if self.over is not None or (not self._is_any_running and self._is_left_to_people()):
                     break
                 self._wait()
             if self._artifacts is not None:
@@ -160,6 +165,10 @@ class Engine:
             kernel.end_all_descendants(2.5)
             raise
         return self.over
+
+    def _is_left_to_people(self) -> bool:
+        """Whether the engine ends before the run does. At a gate it waits, if it may: the answer can reach it there."""
+        return self.machine.waits_for_person and not (self._waits and self.machine.is_gated)
 
     def close(self) -> None:
         """Give back what was taken from the system."""
@@ -177,6 +186,7 @@ class Engine:
         starts: list[Start] = []
         kills: list[Kill] = []
         asked: list[Judge | AskLease] = []
+        gates: list[int] = []
         items: list[Decision] = []
         for decision in decisions:
             kind = type(decision)
@@ -189,6 +199,8 @@ class Engine:
                     self._streams.ended(decision.stage)  # type: ignore[union-attr]
                 if self._artifacts is not None:
                     self._artifacts.ended(decision.stage)  # type: ignore[union-attr]
+                if self._gates is not None:
+                    self._gates.ended(decision)  # type: ignore[arg-type]
             elif kind is SetTimer:
                 heapq.heappush(self._timers, (decision.at * 1000, decision.timer))  # type: ignore[union-attr]
             elif kind is Kill:
@@ -197,6 +209,8 @@ class Engine:
                 self.over = decision  # type: ignore[assignment]
             elif kind is Judge or kind is AskLease:
                 asked.append(decision)  # type: ignore[arg-type]
+            elif kind is AskGate:
+                gates.append(decision.stage)  # type: ignore[union-attr]
             elif kind is StartItems or kind is WantItems or kind is KillItems:
                 items.append(decision)
             elif kind is ItemFailed:
@@ -204,6 +218,10 @@ class Engine:
                 self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
+        if gates and self._gates is not None:
+            for stage in gates:
+                self._gates.ask(stage, self._clock.us())
+            self._account.sync(self._clock.us())
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
@@ -423,12 +441,22 @@ class Engine:
         self._attempts.reap()
 
     def _hear_control(self) -> None:
-        """What `stagebook cancel` asks; a stage that is not of this run is not heard of here, the asker has looked."""
-        for stage in self._control.read():
-            us = self._clock.us()
+        """What other commands ask; a stage that is not of this run is not heard of here, the asker has looked."""
+        for request in self._control.read():
+            us, stage = self._clock.us(), request.get("stage")
             index = None if stage is None else self._control.index(stage)
-            if stage is None or index is not None:
+            if request["ask"] == "cancel" and (stage is None or index is not None):
                 self.happened(CancelAsked(us // 1000, "cancel", index), "run.cancel", us, index, '"why":"cancel"')
+            elif request["ask"] == "gate" and index is not None and self._gates is not None:
+                self._hear_vote(index, request, us)
+
+    def _hear_vote(self, stage: int, request: dict[str, Any], us: int) -> None:
+        """A vote is durable before anything follows from it."""
+        assert self._gates is not None
+        answer = self._gates.hear(stage, request, us)
+        if answer is not None:
+            self.happened(answer, "gate.answered", us, stage, members(approved=answer.approved, reason=answer.reason))
+        self._account.sync(us)
 
     def _hear_key(self, fd: int) -> None:
         """A key for the live view, which may be its way to say cancel."""

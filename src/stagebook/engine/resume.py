@@ -33,9 +33,11 @@ from stagebook.scheduler.vocabulary import (
     Ended,
     Event,
     Exited,
+    GateAnswered,
     RerunAnswered,
     Resumed,
     RunEnded,
+    SetTimer,
 )
 
 TYPE_CHECKING = False
@@ -90,6 +92,8 @@ def foresee(state_directory: str, run: str, asked: Asked = Asked(), change: Chan
     exits = [Exited(at, stage, machine.attempt(stage), "error", None, None, "interrupted") for stage in lost]
     if change is None or is_cancelled:
         said = _sayings(at, answers, cancels)
+        decided, _ = _of_gates(told, retelling.retell(recording.records, path), us)
+        said = [*(each._replace(at=at) for each in decided), *said]
         return Outlook(told.plan, machine, [Resumed(at, not is_cancelled), *exits, *said], *names)
     story = retelling.retell(recording.records, path)
     for end in told.owed:
@@ -146,7 +150,8 @@ def resume(
     engine = assemble(
         told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
     )  # fmt: skip
-    engine.catch_up(told.owed, told.timers)
+    decided, timers = _of_gates(told, story, clock.us())
+    engine.catch_up(told.owed, timers)
     writer.next_batch()
     us = clock.us()
     names = [told.plan.stages[index].id for index in again]
@@ -154,8 +159,20 @@ def resume(
     engine.happened(Resumed(us // 1000, not is_cancelled), "run.resumed", us, tail=tail)
     story.resumed(again, us, epoch_us)
     _report_interrupted(engine, us)
+    for answer in decided:
+        tail = members(approved=answer.approved, reason=answer.reason)
+        engine.happened(answer._replace(at=us // 1000), "gate.answered", us, answer.stage, tail)
     _say(engine, us, answers, told.cancels)
     return drive(engine, writer, clock, held, directory, story)
+
+
+def _of_gates(told: replay.Replay, story: Story, us: int) -> tuple[list[GateAnswered], list[SetTimer]]:
+    """What people have decided at gates since the dead engine last heard of them, and all timers as they are now."""
+    if not story.gates:
+        return [], told.timers
+    from stagebook.engine import gates
+
+    return gates.decided(told.pipeline, told.machine, story), gates.left_ms(told.timers, story, us // 1000)
 
 
 def _with_versions(ways: Ways, told: replay.Replay, change: Change | None) -> Ways:
@@ -179,7 +196,7 @@ def _say(engine: Engine, us: int, answers: list[tuple[int, bool]], cancels: list
 
 def _sayings(
     at: int, answers: list[tuple[int, bool]], cancels: list[int | None]
-) -> list[RerunAnswered | CancelAsked]:  # fmt: skip
+) -> list[RerunAnswered | CancelAsked | GateAnswered]:  # fmt: skip
     said = [RerunAnswered(at, index, is_again) for index, is_again in answers]
     return [*said, *[CancelAsked(at, "cancel", stage) for stage in cancels]]
 

@@ -20,7 +20,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wakeup:
-    """Signals are noted by a handler and a byte on a pipe, so that none is lost between a look and the sleep."""
+    """Each signal is a byte on a pipe, so that none is lost between a look and the sleep. Python's own handlers would
+    make one of two that come while it is at something that takes a moment."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
@@ -40,7 +41,7 @@ class Wakeup:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
         for number in STOPPING:
             if self._before[number] is not signal.SIG_IGN:
-                signal.signal(number, self._note)
+                signal.signal(number, self._asked)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
         self._list: int | None = None
@@ -52,8 +53,7 @@ class Wakeup:
     def _child(self, number: int, frame: object) -> None:
         self._has_children = True
 
-    def _note(self, number: int, frame: object) -> None:
-        self._noted.append(number)
+    def _asked(self, number: int, frame: object) -> None:
         if self.hurry is not None:
             self.hurry()
 
@@ -69,7 +69,7 @@ class Wakeup:
 
     def wait(self, timeout: float) -> list[int]:
         """The descriptors that have something to read, after a signal, a child's end, or at most `timeout` seconds."""
-        if self._noted or self._has_children:
+        if self._has_children:
             timeout = 0
         ready = []
         for fd, _ in self._poll.poll(timeout):
@@ -80,13 +80,13 @@ class Wakeup:
                 except BlockingIOError:
                     pass  # the kernel rang, and gave the signal to another thread, which a caller may have
             elif fd == self._ear:
-                os.read(self._ear, 4096)
+                self._noted += [number for number in os.read(self._ear, 4096) if number in STOPPING]
             else:
                 ready.append(fd)
         return ready
 
     def signals(self) -> list[int]:
-        """Signals that ask to stop, in order, each once."""
+        """Signals that ask to stop and have come by the last `wait`, in order."""
         noted, self._noted = self._noted, []
         return noted
 

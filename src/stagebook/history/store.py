@@ -42,6 +42,8 @@ _ASIDE = ("-wal", "-shm", "-journal")
 #: SQLite's result codes, by what they mean here
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+#: What can go wrong with a database; SQLite quotes what it cannot read, so that not even the message need be text.
+_ODD = (DBAPIError, Damaged, UnicodeDecodeError)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH)
 
 
@@ -117,7 +119,7 @@ def rebuild(state: str, voice: Voice | None = None) -> tuple[int, list[str]]:
             _unlink(path + suffix)
         os.replace(draft, path)
         return len(rows) - len(damaged), sorted([*damaged, *empty])
-    except (DBAPIError, OSError) as error:
+    except (OSError, *_ODD) as error:
         raise _failure(path, error) from error
     finally:
         _remove(draft)
@@ -160,7 +162,7 @@ def _take_over(connection: Connection, path: str, state: str, voice: Voice) -> l
                         f"WHERE {key} IN (SELECT id FROM temp.forgotten) AND {_is_readable(table)}"
                     )
                 )
-    except (DBAPIError, sqlite3.Error, Damaged):
+    except (sqlite3.Error, *_ODD):
         voice.note(f"{NAME} was damaged: what only it remembered, of runs whose directories are gone, is lost")
     finally:
         engine.dispose()
@@ -190,7 +192,7 @@ def _ask_own(state: str, question: Callable[[Connection], Answer], voice: Voice,
                 if not is_change:
                     fcntl.flock(held, fcntl.LOCK_UN)
                 return _asked(connection, question)
-        except (DBAPIError, Damaged) as error:
+        except _ODD as error:
             if _means(error, _BUSY):
                 if is_change:
                     raise SurroundingsError(f"{path} is held by another process") from error
@@ -225,7 +227,7 @@ def _ask_held(state: str, question: Callable[[Connection], Answer], voice: Voice
         with engine.connect() as connection:
             if _version(connection) == VERSION:
                 return _asked(connection, question)
-    except (DBAPIError, Damaged):
+    except _ODD:
         pass
     finally:
         engine.dispose()
@@ -245,7 +247,7 @@ def _ask_beside(state: str, question: Callable[[Connection], Answer], voice: Voi
                 _at_this_version(connection, path)
                 indexing.update(connection, state, voice.progress, voice.unread)
                 return _asked(connection, question)
-        except (DBAPIError, Damaged) as error:
+        except _ODD as error:
             if source is None:
                 raise _failure(path, error) from error
         finally:
@@ -475,9 +477,9 @@ def _means(error: BaseException, codes: tuple[int, ...]) -> bool:
     return _code(error) in codes
 
 
-def _is_damage(error: DBAPIError | Damaged) -> bool:
+def _is_damage(error: DBAPIError | Damaged | UnicodeDecodeError) -> bool:
     """A file that is no database, or one of ours that lacks what ours have."""
-    if isinstance(error, Damaged):
+    if isinstance(error, (Damaged, UnicodeDecodeError)):
         return True
     return _means(error, _DAMAGED) or "no such" in str(error.orig) or "already exists" in str(error.orig)
 
@@ -494,6 +496,8 @@ def _failure(path: str, error: BaseException) -> SurroundingsError:
     if isinstance(error, OSError):
         return SurroundingsError(f"cannot write {path}: {error.strerror}")
     why = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    if isinstance(error, UnicodeDecodeError):
+        why = "it is damaged"
     if _means(error, (sqlite3.SQLITE_FULL,)) or (_means(error, _FULL) and _is_full(path)):
         why = os.strerror(errno.ENOSPC)
     return SurroundingsError(f"cannot write {path}: {why}")

@@ -13,7 +13,7 @@ is, and why there, is in docs/explanation/orders.md.
 
 from __future__ import annotations
 
-from posixpath import dirname
+from posixpath import basename, dirname
 
 from stagebook.graph import coupling, findings
 from stagebook.graph.artifacts import TooManyLinksError, TooManyPairsError, links
@@ -189,6 +189,10 @@ class Independence:
             if "*" not in place and (made := self.places.meet(place, theirs.outputs)) is not None:
                 return f"both run {min(mine.scripts)}, which names {made}"
         is_same_script = bool(mine.scripts & theirs.scripts)
+        named = mine.mentions if is_same_script else mine.mentions | mine.loose
+        for made in theirs.outputs:
+            if made in named or basename(made) in named:
+                return f"one names {basename(made)}, which the other makes"
         for place in sorted(mine.reads | mine.writes):
             if "*" in place and not (is_same_script and place in mine.loose):
                 made = self.places.meet(place, theirs.outputs, place in mine.loose)

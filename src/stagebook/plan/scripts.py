@@ -91,7 +91,8 @@ class Said:
     not known; `folders` those that are only made sure to be there. `why_open`: why there may be more."""
 
     __slots__ = (
-        "folders", "loose", "makes_folders", "reads", "scripts", "why_open", "words", "writes", "writes_at_large",
+        "folders", "loose", "makes_folders", "mentions", "reads", "scripts", "why_open", "words", "writes",
+        "writes_at_large",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -100,6 +101,7 @@ class Said:
         self.loose: set[str] = set()
         self.folders: set[str] = set()
         self.scripts: set[str] = set()
+        self.mentions: set[str] = set()  #: texts of scripts, and words they are given, that look like no place
         self.words: set[str] = set()  #: other words that a program is given of which nothing is known
         self.makes_folders = False
         self.writes_at_large = False  #: a script changes files, and it is not known which of those that it names
@@ -351,8 +353,7 @@ class _Script:
         if isinstance(node, ast.Name):
             return self._of_name(node.id, depth)
         if isinstance(node, ast.Subscript):
-            is_given = isinstance(node.value, ast.Attribute) and node.value.attr == "argv"
-            return [""] if is_given or getattr(node.value, "id", "") == "argv" else None
+            return [""] if self._stands_for(node.value) == ("sys", "argv") else None
         if isinstance(node, ast.Attribute):
             return self._texts(node.value, depth + 1) if node.attr in ("parent", "parents") else None
         if isinstance(node, ast.Call):
@@ -396,6 +397,8 @@ class _Script:
                 self.found.open(f"{self.path} may attach another database")
             elif "://" in text:
                 self.found.open(f"{self.path} speaks to {text[:60]}")
+            elif not is_place and text and not looks_like_a_place(text):
+                self.found.mentions.add(text)
             elif text.strip("*./") and (looks_like_a_place(text) or (is_place and not re.search(r"\s", text))):
                 place = re.sub(r"\*+", "*", re.sub(r"\{[^{}]*\}", "*", text)).removeprefix("./").rstrip("/")
                 self.found.reads.add(place)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _DEPTH_MAX = 5
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL)
-_VARIABLE = re.compile(r"\$(?:\{(\w+|[@*#?$!-])[^}]*\}|(\w+|[@*#?$!-]))")
+_VARIABLE = re.compile(r"\$(?:\{(\w+|[@*#?$!-])([^}]*)\}|(\w+|[@*#?$!-]))")
+_LISTED = re.compile(r"[*?]|\[.+\]")  #: a word that the shell makes a list of files of, where there are any
 _ADDRESS = re.compile(r"://|:\d{2,5}\b|--?port\b|\blocalhost\b|\b127\.0\.")
 #: Variables that say which programs and modules are run.
 _STEERING = frozenset(
@@ -232,6 +233,7 @@ class Shell:
     def _files(self, name: str, args: list[str]) -> None:
         """A program of which all is known that it reads and writes, or one of which it is not."""
         if name in _WORDS_ONLY:
+            self._all([word for word in args if _LISTED.search(word)], False)
             if name == "printf" and args and args[0].startswith("-"):
                 self.said.open("printf is given options")
         elif name == "date":
@@ -312,9 +314,12 @@ class Shell:
     def script(self, path: str, args: Sequence[str]) -> None:
         """A file that is run. What one does that is not there yet, nobody can tell."""
         if path in self.said.scripts:
+            if args:
+                self.said.open(f"{path} is run more than once")
             return
         self.said.scripts.add(path)
         self.said.reads.add(path)
+        self._arguments(args)
         text = self.text(path)
         if text is None:
             return self.said.open(f"{path} is not there yet, so it cannot be read")
@@ -333,7 +338,11 @@ class Shell:
         """Modules that lie beside a script are run with it; of others than Python's own nothing is known."""
         for module in dict.fromkeys(modules):
             first, plain = module.partition(".")[0], module.replace(".", "/")
-            beside = [normpath(join(dirname(path), name)) for name in (f"{plain}.py", f"{plain}/__init__.py")]
+            names = [f"{plain}.py", f"{plain}/__init__.py"]
+            while "/" in plain:
+                plain = plain.rpartition("/")[0]
+                names.append(f"{plain}/__init__.py")
+            beside = [normpath(join(dirname(path), name)) for name in names]
             there = [name for name in beside if plain and self.text(name) is not None]
             for name in there:
                 self.script(name, ())
@@ -379,12 +388,10 @@ class Shell:
             path = self._path(f"{args[1].replace('.', '/')}.py")
             if self.text(path) is not None:
                 self.script(path, args[2:])
-                self._arguments(args[2:])
             else:
                 self.said.open(f"it is not known of {args[1]} which files it touches")
         else:
             self.script(self._path(args[0]), args[1:])
-            self._arguments(args[1:])
 
     def _arguments(self, args: Sequence[str]) -> None:
         """What a script is given; whether it writes there is its own business, if it writes at all."""
@@ -392,6 +399,8 @@ class Shell:
             value = word.partition("=")[2] if word.startswith("-") else word
             if value and (looks_like_a_place(value) or self.text(self._path(value)) is not None):
                 self._add(value, False)
+            elif value:
+                self.said.mentions.add(value)
 
     # Words
 
@@ -407,7 +416,7 @@ class Shell:
 
     def _perhaps(self, word: str, given: Sequence[str]) -> None:
         for value in self._known(word, given):
-            if looks_like_a_place(value):
+            if looks_like_a_place(value) or _LISTED.search(value):
                 self._add(value, False)
 
     def _path(self, word: str) -> str:
@@ -419,7 +428,10 @@ class Shell:
             return list(given)
 
         def value(found: re.Match[str]) -> str:
-            name = found[1] or found[2]
+            name = found[1] or found[3]
+            if found[2]:
+                self.said.open(f"{found[0]} is worked out, and may name anything")
+                return _UNKNOWN
             if name.isdigit() and name != "0":
                 return given[int(name) - 1] if int(name) <= len(given) else ""
             if name in self.variables:
@@ -431,7 +443,10 @@ class Shell:
             self.said.open(f"${name} is set outside, and may name anything")
             return _UNKNOWN
 
-        return [_VARIABLE.sub(value, word)]
+        made = _VARIABLE.sub(value, word)
+        if made != word and set(made) & set(" \t\n*?[") - set(word):
+            self.said.open(f"{word} may stand for several files")
+        return [made]
 
 
 def _marked(text: str) -> str:

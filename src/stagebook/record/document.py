@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from stagebook.graph.shape import order
 from stagebook.model.pipeline import MEASURED
-from stagebook.record import held, reasons, trace
+from stagebook.record import gates, held, reasons, trace
 from stagebook.record.line import members
 from stagebook.record.story import FAILED, WAITING, Attempt, Story
 
@@ -189,6 +189,7 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
             "level": levels[index],
             "line": stage.line,
         }
+        each.update(gates.told(story, index))
         if index in story.edges:
             each["edges"] = story.edges[index]
         if index in story.because:
@@ -249,6 +250,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "line": stage.line,
             "critical": stage.id in critical,
             "tolerated": index in tolerated,
+            **gates.told(story, index),
             **(_items(story, index) if index in story.items else {}),
         }
         for index, (stage, known, end) in enumerate(zip(story.pipeline.stages, story.attempts, story.ends))

@@ -36,6 +36,7 @@ POINTS = (
     "artifact.report",
     "cache.write",
     "experiment.append",
+    "audit.append",
 )
 
 

@@ -27,6 +27,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     Freed,
+    GateAnswered,
     ItemsDone,
     ItemsReady,
     ItemsWorkers,
@@ -246,6 +247,13 @@ def _cancel(record: Record, at: int, stage: int) -> Event:
     return CancelAsked(at, record["why"], stage if stage >= 0 else None)
 
 
+def _answered(record: Record, at: int, stage: int) -> Event:
+    """At a gate, or of a stage that is not safe to repeat."""
+    if "approved" in record:
+        return GateAnswered(at, stage, record["approved"], record.get("reason"))
+    return RerunAnswered(at, stage, record["rerun"])
+
+
 _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "run.started": lambda record, at, stage: Began(at),
     "run.resumed": lambda record, at, stage: _resumed(record, at),
@@ -260,9 +268,9 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
     "machine.short": lambda record, at, stage: Shortage(
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
+    "gate.answered": _answered,
     "items.ready": lambda record, at, stage: ItemsReady(
         at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
     ),
     "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
-    "gate.answered": lambda record, at, stage: RerunAnswered(at, stage, record["rerun"]),
 }

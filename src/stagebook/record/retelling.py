@@ -12,7 +12,7 @@ from stagebook.model.pipeline import MEASURED, Pipeline
 from stagebook.model.problem import StagebookError, SurroundingsError
 from stagebook.model.sound import is_sound
 from stagebook.model.value import NamedTuple
-from stagebook.record import measured, publication
+from stagebook.record import gates, measured, publication
 from stagebook.record.clock import epoch_us
 from stagebook.record.items import call_of
 from stagebook.record.line import time_us
@@ -48,6 +48,7 @@ class Header(NamedTuple):
     policy_because: str | None = None
     traceparent: str | None = None
     rules: int = 1
+    by: str | None = None
 
 
 def header(record: dict[str, Any], path: str) -> Header:
@@ -74,6 +75,7 @@ def header(record: dict[str, Any], path: str) -> Header:
             record.get("policy_because"),
             record.get("traceparent"),
             record.get("rules", 1),
+            record.get("by"),
         )
     except (KeyError, ValueError, TypeError) as error:
         what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
@@ -142,7 +144,7 @@ def _begun(head: Header, path: str) -> tuple[Story, dict[str, int]]:
         jobs_because=head.jobs_because, policy_because=head.policy_because,
         today=str(head.choice.get("today", "")),
         known_ms={stage: round(ms) for stage, ms in head.choice.get("durations_ms", ())},
-        traceparent=head.traceparent,
+        traceparent=head.traceparent, started_by=head.by,
     )  # fmt: skip
     return story, {stage.id: index for index, stage in enumerate(story.pipeline.stages)}
 
@@ -199,6 +201,10 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         added = pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))
         story.added(added, record.get("edges", "needs"))
+    elif event == "gate.asked":
+        story.asked(at[record["stage"]], gates.asked_of(record))
+    elif event == "gate.vote":
+        gates.vote_of(story, at[record["stage"]], record)
     elif event == "usage":
         used = usage_of(record)
         if used is not None:

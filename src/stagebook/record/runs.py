@@ -219,7 +219,7 @@ def document(directory: str) -> dict[str, Any]:
     story = Story.from_recording(recording)
     if story.pipeline.format == MEASURED:
         return _measured_document(directory, story, recording)
-    state = "ended" if story.outcome is not None else _state(directory, recording.records[-1])
+    state = "ended" if story.outcome is not None else _state(directory)
     waiting = held_by = None
     if state in ("running", "waiting") and recording.records[0].get("rules", 1) == RULES:
         from stagebook.record.holders import Holders
@@ -258,7 +258,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         del whole["stages"]
         return whole
     end = last if over else {}
-    state = "ended" if over else _state(directory, last)
+    state = "ended" if over else _state(directory)
     traced = trace.of_run(head["run"], head.get("traceparent"))
     return {
         "run": head["run"],
@@ -311,24 +311,24 @@ def _damaged(directory: str, why: str = "its first record cannot be read", file:
     return remembered(os.path.basename(directory), file=file, state="damaged", warnings=[warning])
 
 
-def _state(directory: str, last: dict[str, Any]) -> str:
+def _state(directory: str) -> str:
     """What a run without an end is doing."""
     if lock.holder(directory) is not None:
         return "running"
-    asks = last["event"] == "gate.asked" or _asks_a_person(journal_path(directory))
-    return "waiting" if asks else "interrupted"
+    return "waiting" if _asks_a_person(journal_path(directory)) else "interrupted"
 
 
 def _asks_a_person(path: str) -> bool:
-    """Whether nothing more can happen before a person answers for a stage that is not safe to repeat: the machine says
-    so, which is asked only where a run was gone on with, for nobody is asked before."""
+    """Whether nothing more can happen before a person answers, at a gate or for a stage that is not safe to repeat. The
+    machine says so, which is asked only where there is a gate or a run was gone on with: nobody is asked else."""
     from stagebook.model.problem import DefectError
     from stagebook.record.replay import replay
 
     try:
         with open_regular(path) as file:
-            if b'"event":"run.resumed"' not in file.read():
-                return False
+            text = file.read()
+        if b'"event":"run.resumed"' not in text and b'"event":"gate.asked"' not in text:
+            return False
         machine = replay(reader.load(path)).machine
     except (OSError, SurroundingsError, DefectError):
         return False  # the list goes on; who asks for this run by name is told

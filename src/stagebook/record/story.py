@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
+    from stagebook.record.gates import Asked
     from stagebook.record.items import Call
     from stagebook.record.publication import Row
     from stagebook.record.reader import Recording
@@ -126,6 +127,7 @@ class Story:
         "end_us",
         "ends",
         "epoch_us",
+        "gates",
         "items",
         "jobs",
         "jobs_because",
@@ -142,6 +144,7 @@ class Story:
         "reason",
         "run",
         "running",
+        "started_by",
         "state",
         "sums",
         "today",
@@ -168,6 +171,7 @@ class Story:
         today: str = "",
         known_ms: Mapping[str, int] | None = None,
         traceparent: str | None = None,
+        started_by: str | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.run = run
@@ -179,6 +183,7 @@ class Story:
         self.policy_because = policy_because  #: which rule of the file chose the policy
         self.today = today  #: the day on which the run began (ISO 8601), which ends quarantines
         self.traceparent = traceparent  #: of whoever started the run
+        self.started_by = started_by  #: login name, of a run with gates
         self.known_ms: Mapping[str, int] = known_ms or {}  #: what stages took before, where that was known
         self.critical = tuple(critical)
         self.critical_by = critical_by  #: what chose them; None: not on record
@@ -196,6 +201,7 @@ class Story:
         #: published.
         self.used_early: dict[int, dict[int, dict[str, str]]] = {}
         self._announced: dict[int, dict[str, str]] = {}  #: of attempts that run
+        self.gates: dict[int, Asked] = {}  #: of gates: the latest question, with its votes
         self.items: dict[int, ItemBook] = _item_books(pipeline)  #: of stages that work through items
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
@@ -277,6 +283,10 @@ class Story:
         self.because.pop(stage, None)
         if verdict == "run" and reason is not None:
             self.because[stage] = reason
+
+    def asked(self, stage: int, question: Asked) -> None:
+        """A person is asked at a gate, or has voted there."""
+        self.gates[stage] = question
 
     def published_by(self, stage: int, files: list[Row] | int, is_early: bool = False) -> None:
         """Outputs of the stage are there; with `is_early` it goes on."""
@@ -375,6 +385,7 @@ class Story:
                 self.attempts[stage] = (*earlier, last._replace(taken_back=True))
             self.ends[stage] = None
             self.state[stage] = WAITING
+            self.gates.pop(stage, None)
         self.end_us = self.outcome = self.reason = self.sums = self.around = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
@@ -406,7 +417,7 @@ class Story:
                     *earlier, last = attempts[known]
                     self.attempts[index] = (*earlier, last._replace(taken_back=True))
         at = {before[stage.id]: index for index, stage in enumerate(pipeline.stages) if stage.id in before}
-        self._announced = {}
+        self._announced, self.gates = {}, {}  # who approved, approved the plan of before
         self.used_early = {
             at[need]: {at[user]: rows for user, rows in users.items() if user in at}
             for need, users in self.used_early.items()

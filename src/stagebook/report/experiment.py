@@ -43,8 +43,11 @@ METHOD = (
 
 def pair(document: Document) -> str:
     """`pair 3 of 20: sequential 1.2 s, parallel 640 ms; 0.53×, evidence 2.1 of 20`."""
-    last = document["runs"][-len(document["arms"]) :]
-    by_arm = {run["arm"]: run for run in last}
+    tries: dict[tuple[int, int], dict[str, Any]] = {}
+    for run in document["runs"]:
+        if run["kind"] == "pair":
+            tries.setdefault((run["pair"], run["try"]), {})[run["arm"]] = run
+    by_arm = [each for each in tries.values() if len(each) == len(document["arms"])][-1]
     runs = ", ".join(
         f"{name} {span(by_arm[name]['wall_s'])}" + (" failed" if by_arm[name]["outcome"] != "success" else "")
         for name in (arm["name"] for arm in document["arms"])

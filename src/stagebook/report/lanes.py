@@ -49,6 +49,8 @@ class Lane:
         if self.state == "running":
             segments = [*segments, Segment("work", self.open_us, now_us)]
             work_us += now_us - self.open_us
+        elif self.state == "gate":
+            segments = [*segments, Segment("gate", self.open_us, now_us)]
         elif self.state in ("slot", "backoff"):
             segments = [*segments, Segment("wait", self.open_us, now_us)]
             if self.state == "slot":
@@ -103,6 +105,13 @@ class Lanes:
         if lane.state != "slot":
             lane.open_us = us
         lane.state, lane.reason, lane.holder = "slot", reason, holder
+
+    def asks(self, name: str, us: int) -> None:
+        """A person is asked at this gate."""
+        lane = self.by_name[name]
+        if lane.state != "gate":
+            self._show(lane, us)
+            lane.state, lane.open_us = "gate", us
 
     def reads(self, name: str, words: str, us: int) -> None:
         """Before it starts, that is a wait as others are."""

@@ -7,6 +7,7 @@ header, a row for each stage that is free to start, and a footer with keys. All 
 from __future__ import annotations
 
 import os
+import time
 
 from stagebook.report import timeline
 from stagebook.report.durations import Form, part, plural, span_us
@@ -75,6 +76,7 @@ class Live(Watcher):
         self._load: list[float] = []
         self._load_text = ""
         self._asks_cancel = self._shows_help = self._only_waits = self._only_active = False
+        self._gates: dict[str, Document] = {}  #: those that are open
         self._pane: str | None = None  #: the stage whose output is shown
 
     @property
@@ -104,6 +106,11 @@ class Live(Watcher):
         self._lanes.waits(stage_id, reason, holder, self._now_us)
         self._is_stale = True
 
+    def gate(self, card: Document) -> None:
+        self._gates[str(card["stage"])] = card
+        self._lanes.asks(str(card["stage"]), self._now_us)
+        self._is_stale = True
+
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         words = "" if told is None else f"{told[2]}, {part(told[0], told[1])}"
         self._lanes.reads(stage_id, words, self._now_us)
@@ -128,6 +135,7 @@ class Live(Watcher):
 
     def ended(self, stage_id: str, outcome: str, reason: str | None, us: int) -> None:
         self._lanes.ended(stage_id, outcome, us).reads = ""
+        self._gates.pop(stage_id, None)
         self._is_stale = True
 
     def note(self, text: str) -> None:
@@ -234,10 +242,23 @@ class Live(Watcher):
             if following is not None:
                 text += f"; next: {self._style.plain(harmless(following.name))}"
             more = [f"{self._style.paint(self._style.glyph('needs').ljust(self._style.glyph_width), 'mute')} {text}"]
-        room = height - 2 - len(top) - len(bottom) - len(pane) - len(more) - 1
+        cards = self._cards()[: max(0, height - 4 - len(top) - len(bottom))]
+        room = height - 2 - len(top) - len(bottom) - len(pane) - len(more) - len(cards) - 1
         body = self._body(columns, room) if room > 0 else []
-        lines = [*top, *body, *more, *pane, "", *bottom]
+        lines = [*top, *body, *more, *pane, *cards, "", *bottom]
         return lines[: max(1, height - 1)]
+
+    def _cards(self) -> list[str]:
+        """The open gates, and how to answer."""
+        if not self._gates:
+            return []
+        from stagebook.report import gate
+
+        now_us = time.time_ns() // 1000
+        known = self._gates.values()
+        return [
+            line for each in known for line in ["", *gate.card(each, self._style, self._short(each["run"]), now_us)]
+        ]
 
     def _header(self, columns: int) -> str:
         done = f"{self._lanes.done} of {len(self._lanes.all)}"

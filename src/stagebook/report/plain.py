@@ -115,6 +115,11 @@ class Plain(Watcher):
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._line(stage_id, ": " + waiting(reason, holder, self._jobs))
 
+    def gate(self, card: Document) -> None:
+        from stagebook.report import gate
+
+        self._line(card["stage"], self._style.plain(": " + gate.line(card, self._short(str(card["run"])))))
+
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         if told is None:
             self._read.pop(stage_id, None)

@@ -21,8 +21,8 @@ _TOGETHER = 200  #: what lies within this part of a run began together
 
 
 class Segment(NamedTuple):
-    """`kind` is wait, backoff, work, failed (an attempt that another one followed) or stopped (one that somebody or
-    something ended before it was done)."""
+    """`kind` is wait, backoff, work, failed (an attempt that another one followed), stopped (one that somebody or
+    something ended before it was done) or gate (a person was asked)."""
 
     kind: str
     from_us: int
@@ -100,6 +100,9 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
             row = _row(stage, read, begin, end, path)
             drawn.append((row.segments[0].from_us, index, stage, row))
             end = max(end, begin + row.segments[-1].to_us)
+        elif stage.get("gate") and stage["gate"]["from_s"] is not None and has_clock:
+            row = _gate_row(stage, end)
+            drawn.append((row.segments[0].from_us, index, stage, row))
         elif stage["outcome"] not in ("skip", None):
             waited = _waited_in_vain(document, stage, read)
             wait_us = waited[0].to_us - waited[0].from_us if waited else 0
@@ -110,6 +113,14 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     if len(rows) > ROWS_MAX:
         rows = _fold_levels(rows)
     return Shape([row for _, row in rows], max(1, end - begin))
+
+
+def _gate_row(stage: Mapping[str, Any], end: int) -> Row:
+    """How long people took is no waiting for capacity, so it is in no figure."""
+    gate = stage["gate"]
+    to_us = end if gate["to_s"] is None else round(gate["to_s"] * 1e6)
+    segment = Segment("gate", round(gate["from_s"] * 1e6), max(to_us, round(gate["from_s"] * 1e6)))
+    return Row(state_of(stage), stage["stage"], (segment,), 0, 0, False)
 
 
 def is_one_by_one(document: Mapping[str, Any]) -> bool:

@@ -6,7 +6,9 @@ failed, how, the end of its output, and the command that runs it alone.
 
 from __future__ import annotations
 
-from stagebook.report import failure, timeline, words
+import time
+
+from stagebook.report import failure, gate, timeline, words
 from stagebook.report import rows as shapes
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, wrap
@@ -261,6 +263,8 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
     asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
+    if outcome is None and (gates := gate.open_gates(document)):
+        return _cards(document, gates, style, short)
     look = (document.get("from_here") or {}).get("look", "")
     if outcome is None and asked and document.get("state") != "running":
         name = failure.quoted(asked[0])
@@ -273,6 +277,13 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     else:
         return []
     return ["  " + part for text in commands for part in wrap(style.plain(text), style.width - 3)]
+
+
+def _cards(document: Document, gates: list[Mapping[str, Any]], style: Style, short: str) -> list[str]:
+    """What waits for a person, and how to answer."""
+    now_us = time.time_ns() // 1000
+    look = (document.get("from_here") or {}).get("look", "")
+    return [line for stage in gates for line in ["", *gate.card(stage, style, short, now_us, look)]] + [""]
 
 
 def _can_go_on(document: Document) -> bool:
@@ -309,6 +320,9 @@ def _open_verdict(document: Document) -> str:
         last = asked["attempts"][-1]
         how = "was interrupted" if last["reason"] == "interrupted" else f"ran before ({last['outcome']})"
         return f"waits for you: {harmless(asked['stage'])} {how} and is not retry-safe"
+    gates = gate.open_gates(document)
+    if gates and document.get("state") != "running":
+        return gate.verdict(gates)
     if document.get("state") != "interrupted":
         return "is not over"
     cut_off = sum(1 for stage in stages if shapes.state_of(stage) == "interrupted")

@@ -102,20 +102,27 @@ def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
     """One kind a cell, empty where nothing was. Work takes a cell at least; it lies over waiting."""
     bar = [""] * width
     work = "critical" if row.critical else "work"
+    ends: list[int] = []
     for kind, from_us, to_us in sorted(row.segments, key=lambda segment: segment.kind in _WORK):
         first = min(width - 1, from_us * width // total_us)
         if kind in _WORK:
             last = max(first + 1, (2 * to_us * width + total_us) // (2 * total_us))
             shown = work if kind == "work" else kind
+        elif kind == "gate":
+            last = max(first + 1, to_us * width // total_us)
+            shown = kind
+            ends += [first, min(last, width) - 1]
         else:
             last = to_us * width // total_us
             shown = "wait"
         for cell in range(first, min(last, width)):
             bar[cell] = shown
+    for cell in ends:
+        bar[cell] = "post"
     return bar
 
 
-_TOKEN = {"wait": "mute", "failed": "flaky", "stopped": "mute"}
+_TOKEN = {"gate": "gate", "post": "gate", "wait": "mute", "failed": "flaky", "stopped": "mute"}
 
 
 def paint_bar(bar: Iterable[str], row: Row, style: Style, used: set[str]) -> str:
@@ -150,6 +157,7 @@ def legend(used: set[str], style: Style, waited: Iterable[str] = ()) -> list[str
         "work": "other work" if "critical" in used else "work",
         "failed": "failed or stopped attempt" if "stopped" in used else "failed attempt",
         "stopped": "" if "failed" in used else "stopped attempt",
+        "post": "a person is asked",
         "wait": "waiting" + (f" for {', '.join(kinds)} or {last}" if kinds else f" for {last}" if last else ""),
     }
     text = "  ".join(f"{style.mark(kind)} {words}" for kind, words in entries.items() if words and kind in used)

@@ -54,6 +54,9 @@ class Watcher:
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""
 
+    def gate(self, card: Document) -> None:
+        """A person is asked at a gate, or has voted there. `card` has `run`, `stage` and `gate` as the document has."""
+
     def items(self, stage_id: str, told: ItemsTold) -> None:
         """How far the items of a stage are; told now and then."""
 

@@ -173,7 +173,7 @@ class Books:
         self._stirred: set[int] = set()
 
     def _open_governed(self) -> None:
-        """What few plans have: early outputs, conditions, gates, rates, gaps, units that other runs share; and a shortage."""
+        """What few plans have: early outputs, conditions, gates, rates, gaps, units that runs share; and a shortage."""
         plan = self.plan
         #: Of running stages, those to which they have announced what these read: a need that is met before its end.
         self._announced: dict[int, set[int]] = {}

@@ -82,7 +82,9 @@ class Course(Books):
 
     def _back_to_waiting(self, stage: int) -> None:
         """It could go on, but a need of it is open again: since a resume, or because one that had announced has not
-        held. When it starts, its time begins anew."""
+        held. When it starts, its time begins anew. Nobody is asked at a gate that this very batch has shut again."""
+        if self._state[stage] == GATE:
+            self._out[:] = [said for said in self._out if type(said) is not AskGate or said.stage != stage]
         self._move(stage, WAITING)
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
@@ -283,6 +285,9 @@ class Course(Books):
             del self._held_by[stage]
         elif state == GATE:
             self._gate_timer.pop(stage, None)
+            self._line.rewind()
+        elif state == WAITING:
+            self._line.rewind()  # it may have been passed over, and with it what needs it
         if state not in (WAITING, READY):
             self._active -= 1
         self._waited.pop(stage, None)

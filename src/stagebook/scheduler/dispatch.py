@@ -18,7 +18,7 @@ from collections import deque
 from heapq import heappop, heappush
 
 from stagebook.model.problem import DefectError
-from stagebook.scheduler.moves import SUCCESS
+from stagebook.scheduler.moves import GATE, SUCCESS, WAITING
 from stagebook.scheduler.pace import Pace
 from stagebook.scheduler.plan import Plan
 
@@ -379,7 +379,8 @@ class Line:
         return all(self.free[pool] >= 0 for pool, _ in self.demands[self.demand_of[self.claim]])
 
     def rewind(self) -> None:
-        """Stages that had ended wait again. Nothing to do here; a sequential line must look again from its start."""
+        """Stages that had ended wait again, or a gate is decided. Nothing to do here; a sequential line must look again
+        from its start."""
 
     def waited(self, stage: int) -> str | None:
         """What a stage that `choose` has just taken was short of; None if it became ready in the same batch."""
@@ -448,13 +449,15 @@ class Line:
 
 
 class SequentialLine(Line):
-    """One stage at a time, each only when all of smaller rank have ended, whatever holds them up."""
+    """One stage at a time, each only when all of smaller rank have ended, whatever holds them up. But an open gate, and
+    what waits for one, is passed over until a person has decided."""
 
-    __slots__ = ("next_rank",)
+    __slots__ = ("behind", "next_rank")
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.next_rank = 0
+        self.behind: set[int] = set()
 
     def choose(self, state: bytearray, now: int) -> list[int]:
         self.entry_mark = self.entry_last
@@ -464,7 +467,11 @@ class SequentialLine(Line):
         self.bars_before, self.bars = self.bars, _NO_BARS
         allowed = -1 if is_free else self._allowed(now)
         order, place = self.order, self.next_rank
-        while place < len(order) and (order[place] >= self.stage_count or state[order[place]] >= SUCCESS):
+        while place < len(order) and (
+            order[place] >= self.stage_count
+            or state[order[place]] >= SUCCESS
+            or self._is_behind_gate(order[place], state)
+        ):
             place += 1
         self.next_rank = place
         chosen: list[int] = []
@@ -487,6 +494,15 @@ class SequentialLine(Line):
         self.after = self.free[:]
         return chosen
 
+    def _is_behind_gate(self, stage: int, state: bytearray) -> bool:
+        """Needs are of smaller rank, so they have been looked at before."""
+        value = state[stage]
+        needs = self.plan.stages[stage].needs
+        is_behind = value == GATE or (value == WAITING and not self.behind.isdisjoint(needs))
+        if is_behind:
+            self.behind.add(stage)
+        return is_behind
+
     def _next_of(self, place: int) -> list[int]:
         """The stage at that place, then its steps, which follow it in the order."""
         numbers = self.order[place : place + 1]
@@ -498,3 +514,4 @@ class SequentialLine(Line):
 
     def rewind(self) -> None:
         self.next_rank = 0
+        self.behind.clear()

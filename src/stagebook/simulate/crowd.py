@@ -14,10 +14,12 @@ from heapq import heappop, heappush
 from stagebook.model.value import NamedTuple
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import (
+    AskGate,
     AskLease,
     Began,
     Exited,
     Freed,
+    GateAnswered,
     Judge,
     Judged,
     Kill,
@@ -200,6 +202,8 @@ class _World:
         elif isinstance(decision, SetTimer):
             at_us = max(self.now_us, run.at_us + decision.at * 1000)
             self.push(at_us, _TIMERS, number, TimerFired((at_us - run.at_us) // 1000, decision.timer))
+        elif isinstance(decision, AskGate):
+            self.push(self.now_us, _ANSWERS, number, GateAnswered(self._now_ms(run), decision.stage, True))
         elif isinstance(decision, Judge):
             verdicts = run.arrival.verdicts
             verdict, reason = ("run", None) if verdicts is None else verdicts(decision.stage)

@@ -12,11 +12,13 @@ from heapq import heappop, heappush
 
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import (
+    AskGate,
     AskLease,
     AskRerun,
     Began,
     Ended,
     Exited,
+    GateAnswered,
     ItemsDone,
     Judge,
     Judged,
@@ -76,7 +78,8 @@ def play(
     """One simulated run of a plan.
 
     Without `speeds` all goes as fast as alone. Without `verdicts` every condition holds. Leases are had at once, kills
-    end at once. The run is over when the machine says so, or stands still where it waits for a person. `items` says
+    end at once, and at gates a person approves at once: how long people take is in no figure. The run is over when the
+    machine says so, or stands still where it waits for a person. `items` says
     what stages work through; what `draw` gives for such a stage is then compared with its `whole_s`, and all takes so
     much longer. One that is not in it takes what `draw` gives, and a job. Calls of steps do not slow each other down.
     """
@@ -186,6 +189,8 @@ class _World:
             elif isinstance(decision, AskLease):
                 at_us = self.now_us + self._late_us(decision)
                 self._push(at_us, _ANSWERS, Leased(at_us // 1000, decision.stage))
+            elif isinstance(decision, AskGate):
+                self._push(self.now_us, _ANSWERS, GateAnswered(self.now_us // 1000, decision.stage, True))
             elif isinstance(decision, Kill):
                 self._kill(decision)
             elif isinstance(decision, AskRerun):

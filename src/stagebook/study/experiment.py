@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from stagebook.engine import kernel
+from stagebook.formats.native import cache
 from stagebook.model.problem import SIGNAL_EXITS, WRONG_INPUT, InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import state
@@ -137,6 +138,7 @@ class Experiment:
         """One run to its end, as a record. Raises Broken, InputError, SurroundingsError."""
         if self._noted:
             raise Broken
+        self._check_unchanged()
         environ = {**os.environ, state.EXPERIMENT_VARIABLE: self.set_up["experiment"]}
         command = [sys.executable, "-P", "-m", "stagebook", "run", *words, "--json", "--quiet", "--no-wait", "--dir",
                    self._state]  # fmt: skip
@@ -162,6 +164,20 @@ class Experiment:
                 self._mark({"kind": "broken off", "pair": 0, "arm": arm, "run": document["run"]})
             raise Broken
         return self._record(arm, document, code, complained)
+
+    def _check_unchanged(self) -> None:
+        """Runs of another pipeline than the first ones cannot be put together with them."""
+        for file, digest in self.set_up["digests"].items():
+            try:
+                with open(file, "rb") as source:
+                    is_same = cache.digest(source.read()) == digest
+            except OSError:
+                is_same = False
+            if not is_same:
+                raise InputError(
+                    f"{file} was changed while the experiment went on; what was measured before is kept. Put the file "
+                    f"back and go on with: stagebook experiment --resume {os.path.basename(self.directory)}"
+                )
 
     def _record(self, arm: str, document: dict[str, Any], code: int, complained: bytes) -> dict[str, Any]:
         if document.get("outcome") in OVER:

@@ -16,6 +16,7 @@ import os
 
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.record import faults, state
+from stagebook.study.arms import Arm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ FOLDER = "experiments"
 SET_UP = "experiment.json"
 PAIRS = "pairs.jsonl"
 VERSION = 1
+_SET_UP: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("experiment", "pipeline", "file", "cwd", "cache", "began"), (str,)),
+    **dict.fromkeys(("arms", "part", "skip"), (list,)), **dict.fromkeys(("digests", "machine"), (dict,)),
+    **dict.fromkeys(("pairs", "seed", "warm_up"), (int,)), "confidence": (float,),
+}  # fmt: skip
+_MOST_S = 1e9  #: no figure of a run comes near it, and NaN is below nothing
 
 
 def ids(state_directory: str) -> list[str]:
@@ -82,8 +89,39 @@ def set_up_of(directory: str) -> dict[str, Any]:
         raise SurroundingsError(f"{path} is damaged: it is not what an experiment writes there") from None
     if version != VERSION:
         raise SurroundingsError(f"{path} is of version {version}, which this version of Stagebook does not read")
+    if not _is_whole(set_up):
+        raise SurroundingsError(f"{path} is damaged: it is not what an experiment writes there")
     found: dict[str, Any] = set_up
     return found
+
+
+def _is_whole(set_up: Any) -> bool:
+    if not all(type(set_up.get(name)) in kinds for name, kinds in _SET_UP.items()):
+        return False
+    arms = set_up["arms"]
+    is_sound = set_up["pairs"] > 0 and set_up["seed"] >= 0 and set_up["warm_up"] >= 0 and 0 < set_up["confidence"] < 1
+    return is_sound and len(arms) > 1 and all(type(arm) is dict and arm.keys() >= set(Arm._fields) for arm in arms)
+
+
+def _is_sound(record: Any) -> bool:
+    """Whether a record is as `experiment` keeps them."""
+    if not isinstance(record, dict) or "kind" not in record:
+        return False
+    if record["kind"] == "broken off":
+        return True
+    wall_s = record.get("wall_s")
+    return (
+        all(type(record.get(name)) is str for name in ("kind", "arm", "run", "outcome"))
+        and all(type(record.get(name)) is int and 0 <= record[name] < 1 << 31 for name in ("pair", "try", "place"))
+        and all(_is_figure(record.get(name)) for name in ("cpu_s", "others_cores", "clock_jump_s"))
+        and wall_s is not None
+        and _is_figure(wall_s)
+        and wall_s >= 0
+    )
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and -_MOST_S < value < _MOST_S)
 
 
 def write(path: str, text: str) -> None:
@@ -123,7 +161,7 @@ def _read(path: str) -> tuple[list[dict[str, Any]], int]:
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             record = json.loads(line)
-            if not isinstance(record, dict) or "kind" not in record:
+            if not _is_sound(record):
                 raise ValueError
         except ValueError:
             if at + len(line) + 1 == len(data):

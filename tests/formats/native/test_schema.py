@@ -192,7 +192,7 @@ KINDS = cases(
     {run: make}
     {cmd: [make, all]}
     {python: 'a.b:c'}
-    {gate: {prompt: x, approvers: [a], quorum: 2}}
+    {gate: {prompt: x, approvers: [a, b], quorum: 2}}
     {service: {run: x, ready: {tcp: 5432}}}
     {pipeline: a.yaml}
     {generate: {run: x}}

@@ -12,6 +12,7 @@ from stagebook.formats.native import cache
 from stagebook.formats.native.read import parse
 from stagebook.model.pipeline import (
     Condition,
+    Gate,
     Limits,
     OutputOf,
     Param,
@@ -123,16 +124,16 @@ def test_what_is_not_built_is_kept_and_named() -> None:
     assert when is not None and when.text.startswith("params.channel")
     assert (when.line, when.col) == (46, 96)
     assert by_id["approve"].kind == "gate"
-    assert by_id["approve"].more["gate"]["timeout"] == 172_800_000
+    assert by_id["approve"].gate == Gate("Ship it?", ("ops",), None, 1, 172_800_000)
     assert by_id["unit[python=3.13]"].env_from == {"VERSION": OutputOf("build", "version")}
     assert by_id["unit[python=3.13]"].needs == ("checkout", "build")
     assert by_id["unit[python=3.13]"].changed == ("src/**",)
     assert pipeline.limits[3:] == (0.8, 200, 0.0, Rate(10, 1000), None)
     assert pipeline.pools["api"] == Pool(4, Rate(5, 1000), True)
     assert list(problems) == list(pipeline.unbuilt)
-    note = next(each for each in pipeline.unbuilt if "`gate` of stage" in each.message)
-    assert note.message == "`gate` of stage `approve` is checked but not built yet; `run` refuses it"
-    assert (note.line, note.level, note.code) == (45, "note", "not-built")
+    note = next(each for each in pipeline.unbuilt if "`service` of stage" in each.message)
+    assert note.message == "`service` of stage `db` is checked but not built yet; `run` refuses it"
+    assert (note.level, note.code) == ("note", "not-built")
 
 
 def test_limits_pools_locks_and_policies_by_place() -> None:
@@ -208,4 +209,4 @@ def test_the_number_of_the_cache_format_moves_with_what_is_kept() -> None:
             pipeline, _ = parse(path.read_bytes(), "/work/project/stagebook.yaml")
             assert pipeline is not None
             kept.update(cache.encode(pipeline))
-    assert kept.hexdigest()[:16] == "1ade95d118c1ced1"
+    assert kept.hexdigest()[:16] == "ef8744d791ae0429"

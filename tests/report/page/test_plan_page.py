@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from base64 import b64decode
 from hashlib import sha256
@@ -22,16 +23,18 @@ from stagebook.report.page.plan import text as render
 def said(plan: dict[str, Any]) -> str:
     """Its words, a space between elements."""
     body = render.render(plan).partition("<main>")[2].partition("</main>")[0]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body).replace("\u00a0", " "))
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)).replace("\u00a0", " "))
 
 
 def test_it_says_what_to_do_what_it_saves_and_on_what_evidence() -> None:
     text = said(planned.release())
     for part in (
-        "Run 3 jobs: 8 m 45 s instead of 18 m 41 s", "−9 m 56 s against sequential", "stagebook run -j 3",
+        "Run 3 jobs: 8 m 45 s instead of 18 m 41 s", "−9 m 56 s against sequential",
+        "stagebook run -j 3 ci/release.yaml",
         "2 Let integration follow build, not image −57 s", "declared · line 43 · confidence 0.90",
         "3 Let docs follow checkout? −4 s would save", "no evidence · line 43 · confidence 0.20",
-        "stagebook plan --apply --accept lint→docs", "Check first: stagebook experiment --part lint,docs",
+        "stagebook plan --apply --accept 'lint→docs' ci/release.yaml",
+        "Check first: stagebook experiment --part lint,docs",
         "4 Keep smoke, approve and deploy in order keep would save 25 s",
         "If: build taking 0.5 times as long, without lint", "3 8 m 45 s 7 m 24 s 8 m 10 s −1 m 21 s",
         "Stages 18 → 17; critical path 7 m 53 s → 7 m 00 s; knee at 4 jobs → 3 jobs.",

@@ -322,7 +322,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "run": Key(COMMAND, "a command"),
     "cmd": Key(ListOf(Either(VALUE, map=FROM), 1), "a command as a list, without a shell"),
     "python": Key(Scalar("function"), "a Python function, as module:function"),
-    "gate": Key(GATE, "waits for a person", built=False),
+    "gate": Key(GATE, "waits for a person"),
     "service": Key(SERVICE, "runs while others need it", built=False),
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
     "generate": Key(GENERATE, "makes stages at run time", built=False),
@@ -373,6 +373,9 @@ STAGE_KEYS: Mapping[str, Key] = {
     ),
     **SHARED,
 }
+
+#: What can stand beside `gate`: all else is about running something.
+BESIDE_GATE = frozenset(["gate", "needs", "join", "matrix", "critical", "ordering", "when", "changed", "allow-failure"])
 
 STAGE = Record("stage", STAGE_KEYS, one_of=KINDS)
 DEFAULTS = Record("defaults", {**SHARED, "env": Key(ENV, "environment variables")})

@@ -177,6 +177,9 @@ def read_stage(check: Checker, name: str, place: int, node: Node, setting: Setti
         check.subject = f"stage `{shorten(name)}`"
         values = check.keys(node, grammar.STAGE_KEYS)
         sound = _kind(check, draft, node, values, setting)
+        if draft.gate is not None:
+            _about_gate(check, draft.gate, node)
+            values = {key: value for key, value in values.items() if key in grammar.BESIDE_GATE}
         _needs(draft, node)
         _agreements(check, draft, node, values, setting)
         if not sound or ("matrix" in node[0] and draft.cells is None):
@@ -285,6 +288,32 @@ def _gate(given: Mapping[str, Any]) -> Gate:
     )
 
 
+_NOT_AT_GATE = {
+    "timeout": "how long it asks is `timeout` inside `gate`",
+    "always": "to ask whatever its needs came to, say `join: done`",
+    "retry-safe": "say it of the stage that waits for it",
+}
+
+
+def _about_gate(check: Checker, gate: Gate, node: Node) -> None:
+    """Keys beside a gate that mean something only where a command runs, and keys in it that need others."""
+    for key, (place, _) in node[0].items():
+        if key in grammar.STAGE_KEYS and key not in grammar.BESIDE_GATE and key not in _KINDS:
+            hint = _NOT_AT_GATE.get(key, "put it on the stage that waits for it, or take it out")
+            check.error(place, "gate", f"{check.subject} is a gate and runs nothing, so `{key}` says nothing; {hint}")
+    place, inner = node[0]["gate"]
+    said = inner[0] if type(inner[0]) is dict else {}
+    if "default" in said and gate.timeout_ms is None:
+        text = "the `default` answer is for the time after `timeout`, which is missing"
+        check.error(said["default"][0], "gate", f"{check.subject}: {text}")
+    if gate.approvers_file is not None and not gate.approvers:
+        text = "`approvers-file` is read for the groups that `approvers` names, which is missing"
+        check.error(said["approvers-file"][0], "gate", f"{check.subject}: {text}")
+    if gate.approvers and gate.approvers_file is None and gate.quorum > len(gate.approvers):
+        text = f"{gate.quorum} approvals are needed and only {len(gate.approvers)} can approve"
+        check.error(said["quorum"][0], "gate", f"{check.subject}: {text}")
+
+
 def _needs(draft: Draft, node: Node) -> None:
     entry = node[0].get("needs")
     if entry is None:
@@ -325,6 +354,8 @@ def _fill(draft: Draft, values: dict[str, Any], setting: Setting) -> None:
     """Defaults under the stage's own values, and both as the model has them."""
     env, env_from = _split_env(values["env"]) if "env" in values else (_NOTHING, _NOTHING)
     defaults, shared = setting.defaults, setting.shared
+    if draft.gate is not None:
+        defaults = {key: value for key, value in defaults.items() if key in grammar.BESIDE_GATE}
     if defaults:
         if values.get("retry-safe", defaults.get("retry-safe")) is False and "retry" not in values:
             values["retry"] = {}

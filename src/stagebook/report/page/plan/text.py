@@ -5,6 +5,9 @@ What anybody wrote gets in as escaped text only.
 
 from __future__ import annotations
 
+import os
+import shlex
+
 from stagebook.report import arrivals
 from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, span, tick_label
 from stagebook.report.harmless import cut, harmless
@@ -148,19 +151,28 @@ def _advice(plan: Document) -> Iterator[str]:
     jobs = plural(found["jobs"], "job")
     saved = plan["sequential_s"] - found["makespan_s"]
     title = "Run in sequence" if found["mode"] == "sequential" else f"Run with {jobs}"
-    command = "stagebook run --sequential" if found["mode"] == "sequential" else f"stagebook run -j {found['jobs']}"
+    file = _file(plan["file"])
+    how = "--sequential" if found["mode"] == "sequential" else f"-j {found['jobs']}"
     saves = f"−{span(saved)}" if saved > 0.0005 else "no change"
-    yield _item(1, title, saves, "against sequential", found["reasons"][1:], [], [f"<code>{command}</code>"])
+    yield _item(
+        1,
+        title,
+        saves,
+        "against sequential",
+        found["reasons"][1:],
+        [],
+        [f"<code>{_text(f'stagebook run {how}{file}')}</code>"],
+    )
     number = 1
     for change in found["changes"]:
         number += 1
-        yield from _change(number, change)
+        yield from _change(number, change, file)
     for change in found["kept"]:
         number += 1
-        yield from _change(number, change, is_kept=True)
+        yield from _change(number, change, file, is_kept=True)
 
 
-def _change(number: int, change: Mapping[str, Any], is_kept: bool = False) -> Iterator[str]:
+def _change(number: int, change: Mapping[str, Any], file: str, is_kept: bool = False) -> Iterator[str]:
     saves = f"−{span(change['saves_s'])}" if change["saves_s"] else ""
     small = "would save" if change["question"] and saves else ""
     if is_kept:
@@ -178,20 +190,20 @@ def _change(number: int, change: Mapping[str, Any], is_kept: bool = False) -> It
     more = []
     if change["question"]:
         arrows = [f"{need}→{stage}" for need, stage in change["without"]]
-        accept = "".join(f" --accept {_quoted(arrow)}" for arrow in arrows)
-        more.append(f"A question for a person: <code>{_text(f'stagebook plan --apply{accept}')}</code> says yes to it")
+        accept = "".join(f" --accept {shlex.quote(arrow)}" for arrow in arrows)
+        more.append(
+            f"A question for a person: <code>{_text(f'stagebook plan --apply{accept}{file}')}</code> says yes to it"
+        )
     if change["check"]:
         more.append(f"Check first: <code>{_text(change['check'])}</code>")
     title = change["change"] + ("?" if change["question"] else "")
     yield _item(number, title, saves, small, [*said, *told], rests, more)
 
 
-def _quoted(text: str) -> str:
-    return (
-        text
-        if text.replace("→", "").replace("-", "").replace("_", "").isalnum()
-        else "'" + text.replace("'", "'\\''") + "'"
-    )
+def _file(path: str) -> str:
+    """As the last word of a command that is given where the page was made; nothing for the file found there anyway."""
+    path = os.path.relpath(path)
+    return "" if path == "stagebook.yaml" else f" {shlex.quote(path)}"
 
 
 def _item(

@@ -1,0 +1,195 @@
+"""Gates: a person is asked, all else goes on, and the answer, or that nobody gives one, is an end as any other."""
+
+from __future__ import annotations
+
+import pytest
+from tests.scheduler.plans import Run, gate, plan_of, stage
+
+from stagebook.scheduler.machine import DriverError
+from stagebook.scheduler.vocabulary import AskGate, CancelAsked, Resumed
+
+
+def test_r018_a_gate_asks_once_its_needs_are_done_and_holds_nothing_meanwhile() -> None:
+    run = Run(plan_of(stage("a"), gate("ok", "a"), stage("b", "ok"), stage("c", "a"), slots=1))
+    assert run.said == ["start a"]
+    assert run.exit("a") == ["a: success", "gate ok", "start c"]
+    assert (run.state("ok"), run.waiting("ok"), run.machine.attempt(1)) == ("gate", "gate", 0)
+    assert run.machine.holders("slot") == [run.index("c")]
+    assert not run.machine.waits_for_person, "a stage runs"
+    assert run.exit("c") == ["c: success"]
+    assert run.machine.waits_for_person and run.machine.is_gated and not run.machine.is_over
+
+
+def test_approved_is_success_and_what_waits_goes_on() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok")))
+    assert run.decide("ok", True, "ann") == ["ok: success", "start b"]
+    assert run.reason("ok") == "ann"
+    assert run.exit("b")[-1] == "run: success"
+
+
+def test_rejected_is_failure_and_what_waits_is_skipped() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok")))
+    assert run.decide("ok", False, "ann: too early") == ["ok: failure", "b: skip", "run: failure"]
+    assert (run.reason("ok"), run.reason("b")) == ("ann: too early", "needs ok (failure)")
+
+
+def test_r020_after_a_failed_need_nobody_is_asked_and_an_approval_starts_nothing() -> None:
+    run = Run(plan_of(stage("a"), stage("x"), gate("ok", "a"), stage("b", "ok")))
+    assert run.fail("a") == ["a: failure", "ok: skip", "b: skip"]
+    assert run.decide("ok", True) == []
+    assert run.ends["ok"].outcome == "skip"
+
+
+@pytest.mark.parametrize("answers", [(True, False), (False, True)])
+def test_the_first_answer_counts_and_no_later_one(answers: tuple[bool, bool]) -> None:
+    run = Run(plan_of(gate("ok"), stage("x")))
+    first, second = answers
+    assert run.decide("ok", first) == ["ok: success" if first else "ok: failure"]
+    before = run.machine.snapshot()
+    assert run.decide("ok", second) == []
+    assert run.machine.snapshot() == before
+
+
+def test_an_answer_before_anybody_is_asked_is_for_nobody() -> None:
+    run = Run(plan_of(stage("a"), gate("ok", "a"), stage("b", "ok")))
+    assert run.decide("ok", True) == []
+    assert run.exit("a") == ["a: success", "gate ok"]
+
+
+def test_an_answer_for_what_is_no_gate_is_a_lie_of_the_driver() -> None:
+    run = Run(plan_of(stage("a")))
+    with pytest.raises(DriverError, match="is no gate"):
+        run.decide("a", True)
+
+
+@pytest.mark.parametrize(("default", "outcome", "after"), [("reject", "timeout", "skip"), ("approve", "success", None)])
+def test_when_nobody_decides_in_time_the_default_does(default: str, outcome: str, after: str | None) -> None:
+    run = Run(plan_of(gate("ok", timeout_ms=40, default=default), stage("b", "ok")))
+    assert run.said == ["gate ok", "timer gate:0:1 at 40"]
+    said = run.fire("gate:0")
+    assert said[0] == f"ok: {outcome}"
+    assert run.reason("ok") == f"nobody decided in time: {default}"
+    assert said[1:] == ([f"b: {after}", "run: timeout"] if after else ["start b"])
+
+
+def test_the_time_of_a_gate_that_is_decided_is_over() -> None:
+    run = Run(plan_of(gate("ok", timeout_ms=40), stage("b", "ok")))
+    run.decide("ok", True)
+    assert run.fire("gate:0") == []
+    assert run.state("b") == "running"
+
+
+def test_the_queue_does_not_wait_behind_a_gate_in_sequence_but_for_what_needs_it() -> None:
+    """Seed 66: everything that does not need the gate goes on, in its order; then it is the gate's turn."""
+    run = Run(
+        plan_of(
+            gate("ok"), stage("b", "ok"), stage("c", "b"), stage("d"), stage("e"), slots=1, in_order=True
+        )
+    )  # fmt: skip
+    assert run.said == ["gate ok", "start d"]
+    assert run.decide("ok", True) == ["ok: success"]
+    assert run.exit("d") == ["d: success", "start b"], "what is before e in order goes first again"
+    assert run.exit("b")[-1] == "start c"
+    assert run.exit("c")[-1] == "start e"
+
+
+def test_who_waits_behind_a_gate_and_is_let_go_on_otherwise_takes_its_turn() -> None:
+    """Seed 18959."""
+    run = Run(
+        plan_of(
+            gate("ok"), stage("b", "ok"), stage("c", "b", join="done"), stage("d"), stage("e"),
+            slots=1, in_order=True,
+        )
+    )  # fmt: skip
+    assert run.said == ["gate ok", "start d"]
+    assert run.cancel("cancel", "b") == ["b: cancellation"]
+    assert run.exit("d") == ["d: success", "start c"]
+
+
+def test_a_cancel_ends_an_open_gate_and_a_resume_asks_again() -> None:
+    run = Run(plan_of(gate("ok", timeout_ms=40), stage("b", "ok")))
+    assert run.cancel("SIGINT") == ["ok: cancellation", "b: skip", "run: cancellation"]
+    assert run.resume() == ["gate ok", "timer gate:0:2 at 40"]
+    assert run.fire("gate:0:1") == [], "the old time is over"
+    assert run.decide("ok", True)[-1] == "start b"
+
+
+def test_a_gate_alone_can_be_cancelled() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok"), stage("c")))
+    assert run.cancel("cancel", "ok") == ["ok: cancellation", "b: skip"]
+    assert run.decide("ok", True) == []
+
+
+@pytest.mark.parametrize("is_approved", [True, False])
+def test_a_rejection_counts_as_failure_under_fail_fast(is_approved: bool) -> None:
+    run = Run(plan_of(gate("ok"), stage("b"), gate("other"), policy="fail-fast"))
+    said = run.decide("ok", is_approved)
+    assert said == (["ok: success"] if is_approved else ["ok: failure", "kill b cancelled", "other: cancellation"])
+
+
+def test_a_failure_elsewhere_shuts_an_open_gate_under_fail_fast() -> None:
+    run = Run(plan_of(gate("ok"), stage("b"), policy="fail-fast"))
+    assert run.fail("b") == ["b: failure", "ok: cancellation", "run: failure"]
+
+
+def test_allowed_to_fail_a_rejection_lets_the_rest_go_on() -> None:
+    run = Run(plan_of(gate("ok", allow_failure=True), stage("b", "ok")))
+    assert run.decide("ok", False) == ["ok: failure", "start b"]
+
+
+def test_the_time_of_the_run_goes_on_at_a_gate() -> None:
+    run = Run(plan_of(gate("ok"), timeout_ms=30))
+    assert run.fire("run:") == ["ok: timeout", "run: timeout"]
+    assert run.reason("ok") == "run timeout"
+
+
+def test_a_condition_comes_before_the_gate() -> None:
+    run = Run(plan_of(gate("ok", judged=True), stage("b", "ok")))
+    assert run.said == ["judge ok"]
+    assert run.judged("ok") == ["gate ok"]
+    run = Run(plan_of(gate("ok", judged=True), stage("b", "ok")))
+    assert run.judged("ok", "skip", "when: false") == ["ok: skip", "start b"]
+
+
+def test_g24_a_new_engine_is_asked_again_and_the_time_goes_on() -> None:
+    run = Run(plan_of(stage("a"), gate("ok", timeout_ms=40)))
+    run.exit("a", outcome="error", reason="interrupted")
+    assert run.resume() == ["gate ok"], "no second timer: the first one still counts"
+    assert run.fire("gate:1")[0] == "ok: timeout"
+
+
+def test_a_need_that_is_open_again_shuts_the_gate_until_it_is_done() -> None:
+    run = Run(plan_of(stage("a"), stage("x"), gate("ok", "a", join="done", timeout_ms=40)))
+    assert run.exit("a", outcome="error", reason="missing program") == ["a: error", "gate ok", "timer gate:2:1 at 40"]
+    assert run.resume() == ["start a 2"]
+    assert run.state("ok") == "waiting"
+    assert run.decide("ok", True) == [] and run.fire("gate:2:1") == []
+    assert run.exit("a") == ["a: success", "gate ok", "timer gate:2:2 at 80"]
+
+
+def test_nobody_is_asked_at_a_gate_that_the_same_batch_shuts_again() -> None:
+    """Seed 26085."""
+    run = Run(plan_of(stage("a"), stage("x"), gate("ok", "a", join="done")))
+    said = run.feed(run.exited("a", "error", None, "missing program"), Resumed(run.at))
+    assert "gate ok" not in said and run.state("ok") == "waiting"
+    assert run.exit("a")[-1] == "gate ok"
+
+
+def test_a_question_and_the_cancel_of_one_batch_end_as_cancelled() -> None:
+    run = Run(plan_of(stage("a"), gate("ok", "a")))
+    run.feed(run.exited("a"), CancelAsked(run.at, "SIGINT"))
+    assert run.said == ["a: success", "gate ok", "ok: cancellation", "run: cancellation"]
+
+
+def test_beside_a_question_of_another_kind_the_run_still_waits_for_a_person() -> None:
+    run = Run(plan_of(stage("a", retry_safe=False), gate("ok")))
+    assert run.interrupt("a") == ["ask a"]
+    assert run.machine.waits_for_person
+    assert run.decide("ok", True) == ["ok: success"]
+    assert run.machine.waits_for_person and not run.machine.is_gated
+
+
+def test_a_resume_asks_at_every_open_gate() -> None:
+    run = Run(plan_of(gate("one"), gate("two")))
+    run.resume()
+    assert [decision for decision in run.decisions if type(decision) is AskGate] == [AskGate(0), AskGate(1)]
