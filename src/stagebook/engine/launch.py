@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
+    from stagebook.engine.items.streams import Streams
     from stagebook.engine.secrets import Secrets
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
@@ -226,17 +227,25 @@ def assemble(
         from stagebook.engine.gates import Gates
 
         gates = Gates(pipeline, machine, story, account, directory)
-    streams = None
-    if any(stage.each is not None for stage in pipeline.stages):
-        from stagebook.engine.items.streams import Streams
-
-        streams = Streams(
-            pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
-            choice.dead_of, secrets.mask if secrets is not None else None,
-        )  # fmt: skip
+    streams = _streams(pipeline, machine, directory, attempts, wakeup, clock, story, choice, secrets)
     return Engine(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
         ways.waits, streams,
+    )  # fmt: skip
+
+
+def _streams(
+    pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
+    story: Story, choice: Choice, secrets: Secrets | None,
+) -> Streams | None:  # fmt: skip
+    """None where no stage works through items."""
+    if not any(stage.each is not None for stage in pipeline.stages):
+        return None
+    from stagebook.engine.items.streams import Streams
+
+    return Streams(
+        pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
+        choice.dead_of, secrets.mask if secrets is not None else None,
     )  # fmt: skip
 
 

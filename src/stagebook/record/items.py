@@ -203,8 +203,8 @@ class ItemBook:
         return round(self.done * 1e6 / (self.last_us - self.first_us), 3)
 
     def document(self, ids: Sequence[str], keeps_dead: bool, log: Callable[[str, int], str]) -> dict[str, Any]:
-        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, and `log` tells where
-        that of a step's slot is, from 1 on."""
+        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, and `log` tells
+        where that of a step's slot is, from 1 on."""
         return {
             "items": {
                 "total": self.known + self.skipped if self.is_all else None,
