@@ -134,7 +134,7 @@ class Kept:
         """What the steps before that one have said of themselves for an item."""
         item = self.items[number]
         if item.outputs is None:  # a dead engine knew it
-            item.outputs = {}
+            item.outputs, item.is_written = {}, True
             for step in range(before):
                 item.outputs.update(said_in(self.output(number, step)))
         return item.outputs
