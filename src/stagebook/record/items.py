@@ -161,6 +161,13 @@ class ItemBook:
         for book, count in zip(self.steps, most):
             book.queue_max = max(book.queue_max, count)
 
+    def slowest(self) -> int | None:
+        """The step that takes longest for an item, workers taken into account; None while that is not known of all."""
+        if len(self.steps) < 2 or not all(book.done for book in self.steps):
+            return None
+        times = [book.wall_us / book.done / book.workers for book in self.steps]
+        return times.index(max(times))
+
     def cpu_s(self) -> float:
         return sum(book.cpu_us for book in self.steps) / 1e6
 
