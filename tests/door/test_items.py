@@ -464,3 +464,20 @@ def test_what_an_item_leaves_behind_is_ended(place: Place) -> None:
     assert any("left processes behind" in text for text in document["warnings"])
     for pid in (place.folder / "pids").read_text().split():
         assert not os.path.exists(f"/proc/{pid}"), "it lives"
+
+
+def test_g009_what_an_item_prints_is_cut_where_the_stage_says_so(place: Place) -> None:
+    loud = "head -c 3000000 /dev/zero | tr '\\0' x; echo end $ITEM"
+    place.pipeline({"work": {**each({"range": [1, 3]}, loud), "log-limit": "10KiB"}})
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    text = log.read_bytes()
+    assert len(text) < 3 * 11_000 and text.count(b"left out here") == 3 and b"end 3\n" in text
+
+
+def test_g002_an_item_ends_only_what_is_its_own(place: Place) -> None:
+    """Each has a process that left its session: the first that ends leaves the other's alone."""
+    step = 'setsid sh -c "sleep 0.6; echo $ITEM >> late" & if test $ITEM = 1; then sleep 0.1; else wait; fi'
+    place.pipeline({"work": each({"range": [1, 2]}, {"run": step, "workers": 2})})
+    run(place, "-j", "2")
+    assert (place.folder / "late").read_text() == "2\n"
