@@ -40,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     (folder / "stagebook.yaml").write_text(PIPELINE)
     (folder / "other.yaml").write_text("stages: {first: 'true', gone: {run: 'true', needs: first}, again: 'true'}\n")
+    (folder / "told.yaml").write_text("notify: [{command: ['true']}]\nstages: {first: 'true'}\n")
     (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
     subprocess.run([stagebook, "run", "--quiet", "--no-wait"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
     return folder
@@ -56,6 +57,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["plan", "--scale", "cell=3", "--arrivals", "9/h"],
         ["map", "--diff", "other.yaml"],
         ["flaky"],
+        ["notify", "wait"],
+        ["notify", "test", "told.yaml"],
         ["lint"],
         ["lint", "wrong.yaml"],
         ["show", "nosuchrun"],

@@ -15,10 +15,12 @@ from stagebook.scheduler.plan import Choice, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any, Iterable, Iterator
+    from typing import Any, Container, Iterable, Iterator, Mapping
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
+    from stagebook.formats.native.read import Loaded
+    from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -103,6 +105,8 @@ def execute(args: argparse.Namespace) -> int:
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
+    if args.failed_of is not None:
+        loaded, choice = with_generated(loaded, choice, place, args.failed_of)
     choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
@@ -225,15 +229,16 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
     from stagebook.formats.native import read
-    from stagebook.model import changes
+    from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
 
     before = retelling.retell(reader.read(journal), journal)
     loaded = read.load_plain(file, cache)
     if loaded.pipeline.digest == before.pipeline.digest:
         return None
-    stages = changes.changed_stages(before.pipeline, loaded.pipeline)
-    named = stages + changes.changed_settings(before.pipeline, loaded.pipeline)
+    then = joining.as_read(before.pipeline)
+    stages = changes.changed_stages(then, loaded.pipeline)
+    named = stages + changes.changed_settings(then, loaded.pipeline)
     if not named:
         return None
     if not is_accepted:
@@ -307,15 +312,18 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
 
 
 def _tell_unset(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> None:
-    """Secrets that are not there and that no stage of this run is given: the same elsewhere would be an error."""
+    """Secrets that are not there and that no stage of this run is given, or it were an error; and variables that should
+    say whom to tell."""
     from stagebook.engine import secrets
 
     selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
     given = {name for stage in selected for name in stage.secrets}
     lines = {secret.name: secret.line for secret in pipeline.secrets}
+    told = {one.variable for one in pipeline.notify}
     said = "secret {} is not set; no stage that runs is given it"
+    said_of_told = "{} is not set, so whom it stands for is told nothing"
     _tell(args, [
-        Problem(pipeline.file, lines[name], 0, "secret", "note", said.format(name))
+        Problem(pipeline.file, lines[name], 0, "secret", "note", (said_of_told if name in told else said).format(name))
         for name in secrets.unset(pipeline) if name not in given
     ])  # fmt: skip
 
@@ -384,6 +392,41 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     return failed
 
 
+def with_generated(loaded: Loaded, choice: Choice, place: str, wanted: str) -> tuple[Loaded, Choice]:
+    """With the stages that were generated in that run, so that they can be begun with: those of stages that are as they
+    were and do not run again. Instead of one that is not there its generator is begun with."""
+    from stagebook.formats.native import cache
+    from stagebook.model import changes, joining
+    from stagebook.record import reader, retelling, runs
+    from stagebook.scheduler.build import build
+
+    journal = state.journal_path(runs.resolve(place, wanted))
+    before = retelling.retell(reader.read(journal), journal).pipeline
+    made = {stage.id: stage.made_by for stage in before.stages if stage.made_by is not None}
+    makers = set(made.values()).difference(changes.changed_stages(joining.as_read(before), loaded.pipeline))
+    if not made:
+        return loaded, choice
+    try:
+        while True:
+            whole = joining.taken_over(loaded.pipeline, before, makers)
+            there = {stage.id for stage in whole.stages}
+            asked = choice._replace(from_=tuple([_nearest(stage, made, there) for stage in choice.from_]))
+            plan = build(whole, asked)
+            again = {planned.id for planned in plan.stages if planned.skip is None} & makers
+            if not again:
+                return loaded._replace(pipeline=whole, plain=cache.encode(whole), cached=True), asked
+            makers -= again
+    except ValueError as clash:
+        raise InputError(f"--failed-of {wanted}: {clash}") from None
+
+
+def _nearest(stage: str, made: Mapping[str, str], there: Container[str]) -> str:
+    """A stage, or whoever generates it where it is not there."""
+    while stage not in there and stage in made:
+        stage = made[stage]
+    return stage
+
+
 def _dead_of(place: str, wanted: str | None) -> str:
     """The run's id."""
     if wanted is None:
@@ -428,6 +471,7 @@ class Show:
         self._is_replanned = is_replanned  #: the engine tells two stories: how the old plan stood, then the new one
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
+        self._beside: Beside | None = None  #: who tells others of the run
         self._terminal: list[Any] | None = None
         excerpts = Excerpts(self._log)
         cpu = None
@@ -456,6 +500,10 @@ class Show:
         """The engine has a story to tell; the watcher hears of it from the beginning."""
         is_prelude = self._is_replanned and self._story is None
         self._story = story
+        if story.pipeline.notify and self._beside is None:
+            from stagebook.notify import beginning
+
+            self._beside = beginning.beside(os.path.dirname(story.logs_directory or ""))
         if self._watcher.wants_keys:
             self._watcher.began(self._expecting(story))
         elif not is_prelude:
@@ -485,6 +533,7 @@ class Show:
 
         story: Story = result.story
         args = self._args
+        told = self._told(story)
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -493,10 +542,11 @@ class Show:
             document = story.document(result.machine.waiting, held_by)
         else:
             document = story.outline(result.machine.waiting)
+        if told:
+            document["notices"] = told
         durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
-        told = {**document, "from_here": far, "see": bool(far) and not args.settings.dir}
-        self._watcher.finished(told)
+        self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
             output.say_json(document)
@@ -506,6 +556,22 @@ class Show:
         if result.over is not None:
             _send_spans(args, story)
         return code
+
+    def _told(self, story: Story) -> list[dict[str, Any]]:
+        """What became of messages about the run, as far as a moment shows; those that did not arrive are warned of."""
+        if self._beside is None:
+            return []
+        from stagebook.record import notices
+
+        told = self._beside.settle(None if story.end_us is None else story.end_us / 1e6)
+        said = notices.warnings(told, story.run)
+        if self._beside.warning is not None:
+            said.append(self._beside.warning)
+        elif not said and not self._beside.is_settled and story.outcome != "success":
+            said.append(f"who is to be told of this is being told; stagebook show {story.run} says what became of it")
+        for warning in said:
+            story.warn(warning)
+        return notices.document(told)
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:

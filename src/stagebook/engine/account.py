@@ -10,6 +10,7 @@ from __future__ import annotations
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
 from stagebook.model.outcome import AttemptEnd, ItemsTold
+from stagebook.model.pipeline import Pipeline
 from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import demand, document
@@ -23,7 +24,7 @@ from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, ItemsWor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol, Sequence
+    from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.artifact.digest import File
     from stagebook.engine.items.source import Taken
@@ -47,6 +48,7 @@ class Watcher(Protocol):
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
+    def grew(self, maker: str, news: Sequence[Mapping[str, Any]], count: int) -> None: ...
     def reading(self, stage: str, told: tuple[int, int, str] | None) -> None: ...
     def gate(self, card: dict[str, Any]) -> None: ...
     def items(self, stage: str, told: ItemsTold) -> None: ...
@@ -81,6 +83,21 @@ class Account:
     def line(self, name: str, us: int, stage: int | None = None, attempt: int | None = None, tail: str = "") -> None:
         """Add a line to the journal's buffer."""
         self.writer.add(name, us, None if stage is None else self._names[stage], attempt, tail)
+
+    def grew(self, pipeline: Pipeline, plan: Plan, critical: Sequence[str]) -> None:
+        """The run has further stages, and others wait for them. The line is an event's."""
+        before, self._plan = self._plan, plan
+        known = len(before.stages)
+        maker = pipeline.stages[-1].made_by or ""
+        self._names += [quote(stage.id) for stage in plan.stages[known:]]
+        us = self._clock.us()
+        self._later(us, self._story.grew, (pipeline, critical))
+        news = [
+            {"stage": stage.id, "needs": pipeline.stages[index].needs, "critical": stage.critical}
+            for index, stage in enumerate(plan.stages)
+            if index >= known or stage.needs != before.stages[index].needs
+        ]
+        self._later(us, self.watcher.grew, (maker, news, len(plan.stages) - known))
 
     def started(
         self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int

@@ -233,7 +233,7 @@ class Attempts:
         if len(children) <= len(self._by_pid):
             return []
         known = self._by_pid.keys() | self.others
-        return [pid for pid in children if pid not in known and not _has_ended(pid)]
+        return [pid for pid in children if pid not in known and not kernel.is_spared(pid) and not _has_ended(pid)]
 
     def _alive(self, attempt: Attempt) -> list[int]:
         is_alone = len(self._running) == 1

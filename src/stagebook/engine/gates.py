@@ -46,6 +46,10 @@ class Gates:
         self._folder = os.path.dirname(pipeline.file)
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer
 
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._pipeline = pipeline
+
     # Asking -------------------------------------------------------------------------------------------------------
 
     def ask(self, stage: int, us: int) -> None:

@@ -235,6 +235,16 @@ class Story:
             self.attempts.append(())
             self.ends.append(None)
 
+    def grew(self, pipeline: Pipeline, critical: Sequence[str]) -> None:
+        """Stages that one of them has generated have joined the run; `critical` are those of them that alone decide a
+        lenient run."""
+        more = len(pipeline.stages) - len(self.pipeline.stages)
+        self.pipeline, self.needs = pipeline, _needs(pipeline)
+        self.critical = (*self.critical, *critical)
+        self.state += [WAITING] * more
+        self.attempts += [()] * more
+        self.ends += [None] * more
+
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
     ) -> None:

@@ -20,7 +20,7 @@ from stagebook.report.words import ending, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Callable
+    from typing import IO, Callable, Sequence
 
     from stagebook.model.outcome import AttemptEnd, ItemsTold
 
@@ -104,6 +104,13 @@ class Live(Watcher):
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._lanes.waits(stage_id, reason, holder, self._now_us)
+        self._is_stale = True
+
+    def grew(self, maker: str, news: Sequence[Document], count: int) -> None:
+        self._lanes.grew(news)
+        names = [cells(self._style.plain(harmless(str(facts["stage"])))) for facts in news]
+        self._widest = max([self._widest, *names])
+        self._above.append(self._style.plain(f"{harmless(maker)} generated {plural(count, 'stage')}"))
         self._is_stale = True
 
     def gate(self, card: Document) -> None:

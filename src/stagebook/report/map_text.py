@@ -11,7 +11,7 @@ from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, minor_in_words, named
 from stagebook.report.rows import matrix_of
-from stagebook.report.style import Style
+from stagebook.report.style import MARKS, Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def _line(
     elif is_matrix:
         shown = f"{shown} ×{len(members)} ▸"
     kind = members[0]["kind"]
+    if name and kind == "generate":
+        shown += f" {MARKS['makes'][0]}"
     duration = span(max(durations)) if durations else "gate" if kind == "gate" else "–"
     if found["sequential_s"] is None:
         slack_text = plural(int(slack), "stage") if slack else "–"
@@ -245,6 +247,8 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
         legend.append(f"{style.mark('path-bare')} needless order")
     if any(style.mark("folded") in row.name for row in rows):
         legend.append(f"{style.mark('folded')} folded, -v opens")
+    if any(row.name.endswith(f" {style.mark('makes')}") for row in rows):
+        legend.append(f"{style.mark('makes')} makes stages at run time")
     return [*lines, "", *wrap("   ".join(legend), style.width - 1)] if legend else lines
 
 

@@ -75,6 +75,7 @@ MARKS = {
     "beside": ("∥", "||"),
     "beside-each-other": ("↔", "<->"),
     "folded": ("▸", "+"),
+    "makes": ("⇢", "~>"),
     "bar-line": ("━", "="),
     "dot": ("●", "o"),
     "tail": ("─", "-"),

@@ -16,7 +16,7 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, Iterable, Mapping, TypeAlias
+    from typing import IO, Any, Callable, Iterable, Mapping, Sequence, TypeAlias
 
     from stagebook.model.outcome import AttemptEnd, ItemsTold
 
@@ -50,6 +50,10 @@ class Watcher:
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         """Its needs are done, and it waits for `reason`, which `holder` has."""
+
+    def grew(self, maker: str, news: Sequence[Document], count: int) -> None:
+        """A stage has generated `count` others. `news` has them, last, and before them those that wait for them: each
+        with the keys stage, needs and critical of the run's document."""
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""

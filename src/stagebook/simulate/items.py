@@ -22,7 +22,7 @@ ITEMS_MAX = 400
 
 
 def opaque(plan: Plan, known: Mapping[int, ItemWork]) -> Plan:
-    """The same plan, but that stages of whose items nothing is known are ordinary ones, which take a job; and steps that
+    """The same plan, but that stages of whose items nothing is known are ordinary ones that take a job; and steps that
     adjust their workers have as many as they may from the start."""
     if not any(stage.each is not None for stage in plan.stages):
         return plan

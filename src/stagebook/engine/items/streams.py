@@ -115,7 +115,8 @@ class Streams:
         self._force = force
         self._dead_of = dead_of
         self._mask = mask
-        self._places = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+        self._places: dict[str, int] = {}
+        self.grew(pipeline)
         self._numbers = count(NUMBERS_FROM)
         self._open: dict[int, _Stream] = {}
         self._closing: list[Calls] = []  #: of stages that are over, while their workers end
@@ -131,6 +132,11 @@ class Streams:
         calls = [*self._closing, *[stream.calls for stream in self._open.values()]]
         due = [each.look_at_us for each in calls] + [stream.balances_at for stream in self._open.values()]
         return min(due, default=FAR_US)
+
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has these stages."""
+        self._pipeline = pipeline
+        self._places.update((stage.id, index) for index, stage in enumerate(pipeline.stages))
 
     def concerns(self, stage: int) -> bool:
         return self._pipeline.stages[stage].each is not None
