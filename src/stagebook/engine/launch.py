@@ -40,11 +40,7 @@ if TYPE_CHECKING:
     from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
-<<<<<<< HEAD
-    from stagebook.engine.items.streams import Streams
-=======
     from stagebook.engine.artifacts import Artifacts
->>>>>>> 133622bdf4785785466008f8e8d4b21178bef1ea
     from stagebook.engine.secrets import Secrets
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
@@ -219,9 +215,6 @@ def assemble(
         from stagebook.engine.gates import Gates
 
         gates = Gates(pipeline, machine, story, account, directory)
-<<<<<<< HEAD
-    streams = _streams(pipeline, machine, directory, attempts, wakeup, clock, story, choice, secrets)
-=======
     streams = None
     if generates or any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams
@@ -236,28 +229,12 @@ def assemble(
 
         generation = Generation(pipeline, plan, choice, directory, wakeup, secrets, begun or {})
         generation.last = artifacts.last if artifacts is not None else None
->>>>>>> 133622bdf4785785466008f8e8d4b21178bef1ea
     return Engine(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
         ways.waits, streams, generation,
     )  # fmt: skip
 
 
-<<<<<<< HEAD
-def _streams(
-    pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
-    story: Story, choice: Choice, secrets: Secrets | None,
-) -> Streams | None:  # fmt: skip
-    """None where no stage works through items."""
-    if not any(stage.each is not None for stage in pipeline.stages):
-        return None
-    from stagebook.engine.items.streams import Streams
-
-    return Streams(
-        pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
-        choice.dead_of, secrets.mask if secrets is not None else None,
-    )  # fmt: skip
-=======
 def _artifacts(
     pipeline: Pipeline, machine: Machine, story: Story, outputs: Outputs, environment: Environment, wakeup: Wakeup,
     directory: str, choice: Choice, ways: Ways,
@@ -278,7 +255,6 @@ def _artifacts(
         artifacts.secrets, artifacts.unkept = ways.secrets, ways.secrets.telling()
     artifacts.restore(story)
     return artifacts
->>>>>>> 133622bdf4785785466008f8e8d4b21178bef1ea
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:
