@@ -173,7 +173,9 @@ class Account:
         planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
         queues = tuple((step.step, step.queued + step.again) for step in known.steps)
         total = known.known + known.skipped if known.is_all else None
-        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues)
+        slowest = book.slowest()
+        binds = None if slowest is None else known.steps[slowest].step
+        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues, binds)
         self._later(self._clock.us(), self.watcher.items, (planned.id, told))
 
     def items_workers(self, us: int, event: ItemsWorkers, why: str) -> None:

@@ -153,6 +153,8 @@ class Streams:
         try:
             us = self._clock.us()
             kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest, us)
+            if self._mask:
+                kept.hide(self._mask)
         except OSError as error:
             self._fail(index, start.attempt, f"items: {error.strerror or error}")
             return
