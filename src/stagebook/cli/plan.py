@@ -141,13 +141,13 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     advised = advise.advise(
         pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
     )
-    if not jobs:
-        swept = sweep.with_jobs(swept, pipeline, choice, found.basis, advised.found.jobs)
-    as_is = _as_is(args, pipeline, choice, found, swept)
     after = None
     if any(change.edges for change in advised.found.changes if not change.question):
         after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
         after = after if jobs else sweep.with_jobs(after, advised.pipeline, choice, found.basis, advised.found.jobs)
+    elif not jobs:
+        swept = sweep.with_jobs(swept, pipeline, choice, found.basis, advised.found.jobs)
+    as_is = _as_is(args, pipeline, choice, found, swept)
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
     told["streams"] = _streams(args, pipeline, choice, flows)

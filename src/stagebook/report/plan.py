@@ -396,7 +396,7 @@ def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
     if not applied["edits"]:
         return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended", style)
     lines = _wrapped(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style)
-    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+    return [*lines, *(harmless(line) for line in applied["diff"].rstrip("\n").split("\n"))]
 
 
 def _wrapped(text: str, style: Style, indent: int = 0) -> list[str]:
