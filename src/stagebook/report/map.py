@@ -102,8 +102,8 @@ def _needless_ms(
     made = [list(each) for each in needs]
     for node in found.order:
         own: dict[int, None] = dict.fromkeys(instead.get(node, ()))
-        for need in needs[node]:
-            own.update(dict.fromkeys(made[need] if (need, node) in dropped else (need,)))
+        for before in needs[node]:
+            own.update(dict.fromkeys(made[before] if (before, node) in dropped else (before,)))
         made[node] = list(own)
     return max(0.0, found.length - shape(made, took).length)
 

@@ -170,13 +170,6 @@ class Books:
     def _open_governed(self) -> None:
         """What few plans have: items, early outputs, conditions, gates, rates, gaps, shared units; and a shortage."""
         plan = self.plan
-        #: The items of each stage that has some; and the stages of which something has happened to them.
-        self._streams = {
-            index: Stream(stage.each, stage.retry_safe)
-            for index, stage in enumerate(plan.stages)
-            if stage.each is not None
-        }
-        self._stirred: set[int] = set()
         #: Of running stages, those to which they have announced what these read: a need that is met before its end.
         self._announced: dict[int, set[int]] = {}
         #: Stages with a condition that has been found to hold.
