@@ -59,7 +59,7 @@ class Beside:
             os.close(held)
 
     def settle(self, story: Story) -> list[dict[str, Any]]:
-        """What became of the messages about a run that is over, as its document has them, after waiting a moment for the
+        """What became of the messages about a run that is over, as its document has them, after a moment for the
         last ones; of what did not arrive the story is warned."""
         took_s = monotonic() - self._begun_s if story.end_us is None else story.end_us / 1e6
         is_settled = self._wait(monotonic() + min(WAIT_MAX_S, WAIT_SHARE * took_s))
