@@ -499,7 +499,7 @@ class Show:
 
         story: Story = result.story
         args = self._args
-        told = self._told(story)
+        told = [] if self._beside is None else self._beside.settle(story)
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -522,22 +522,6 @@ class Show:
         if result.over is not None:
             _send_spans(args, story)
         return code
-
-    def _told(self, story: Story) -> list[dict[str, Any]]:
-        """What became of messages about the run, as far as a moment shows; those that did not arrive are warned of."""
-        if self._beside is None:
-            return []
-        from stagebook.record import notices
-
-        told = self._beside.settle(None if story.end_us is None else story.end_us / 1e6)
-        said = notices.warnings(told, story.run)
-        if self._beside.warning is not None:
-            said.append(self._beside.warning)
-        elif not said and not self._beside.is_settled and story.outcome != "success":
-            said.append(f"messages about this are on the way; stagebook show {story.run} says what became of them")
-        for warning in said:
-            story.warn(warning)
-        return notices.document(told)
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:
