@@ -146,6 +146,8 @@ def test_what_is_no_stages_at_all_is_said(place: Place) -> None:
     assert "it is empty" in said["empty"]
     assert "it is a link" in said["link"] and "not a regular file" in said["fifo"]
     assert "1073741824 bytes, the limit is 16777216" in said["huge"]
+    kept = {path.name for path in (place.runs_folder / done.json["run"] / "generated").iterdir()}
+    assert "html.1.json" in kept and "huge.1.json" not in kept
 
 
 def test_a_flood_of_stages_is_refused_while_others_go_on(place: Place) -> None:
