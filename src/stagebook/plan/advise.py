@@ -14,7 +14,7 @@ from stagebook import condition
 from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
-from stagebook.plan import orders, reasons
+from stagebook.plan import orders, reasons, streams
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
 from stagebook.plan.recommendation import Recommendation
@@ -166,6 +166,7 @@ class _Search:
         kept = said.kept(self._free_s(), self.asked_for)
         changes = [*self._freed(chosen, said, made), *self._coupled(), *self._questions(chosen, said)]
         changes += said.splits(self.suites, made, self.choice)
+        changes += streams.changes(made, self.choice._replace(jobs=None, sequential=False), self.known)
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",
