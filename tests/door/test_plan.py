@@ -371,5 +371,8 @@ def test_r013_an_assembly_line_is_rated_by_what_a_run_tells_of_its_items(place: 
     assert slow["item_s"] > 0.15 and found["per_s"] == pytest.approx(1 / slow["item_s"])
     assert slow["use"] == 1.0 and slow["should"] > 1
     assert "held up by b" in told(place)
+    [change] = [each for each in plan(place)["recommendation"]["changes"] if each["kind"] == "pipeline"]
+    assert change["change"] == f"workers: s.b {slow['should']} instead of 1" and change["line"] == 8
+    assert change["saves_s"] > 0.5
     swept = plan(place, "--jobs", "1,2")["sweep"]
     assert swept[0]["makespan_s"] > swept[1]["makespan_s"] > 12 * 0.15, "one job does the steps in turn"

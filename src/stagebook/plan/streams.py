@@ -12,17 +12,24 @@ from __future__ import annotations
 from math import ceil
 
 from stagebook.model.value import NamedTuple
+from stagebook.plan.forecast import typical
+from stagebook.plan.recommendation import Change, Evidence, confidence
+from stagebook.report.durations import span
+from stagebook.scheduler import build
 from stagebook.simulate.work import ItemWork, StepWork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
-    from stagebook.model.pipeline import Pipeline
-    from stagebook.scheduler.plan import Plan, PlannedStep
+    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.plan.known import Known
+    from stagebook.scheduler.plan import Choice, Plan, PlannedStep
 
 #: Rates that differ by less are the same.
 _SAME = 1e-9
+#: Workers that save less than this share of a run are not worth a change of the file.
+WORTH = 0.05
 
 
 class StreamKnown(NamedTuple):
@@ -174,6 +181,54 @@ def plain(plan: Plan, known: Mapping[str, StreamKnown]) -> list[dict[str, Any]]:
             told = {"stage": stage.id, **dict.fromkeys(StreamRate._fields[1:-1]), "steps": steps}
         rows.append(told)
     return rows
+
+
+def changes(pipeline: Pipeline, choice: Choice, known: Known) -> list[Change]:
+    """One for each stage whose items would come through sooner with more workers, by so much of a usual run."""
+    works = known.basis.items
+    if not works:
+        return []
+    plan = build.build(pipeline, choice)
+    before_s = typical(pipeline, choice, known.basis).end_s
+    made = []
+    for index, stage in enumerate(pipeline.stages):
+        if stage.each is None or stage.id not in works:
+            continue
+        found = rate(plan, index, StreamKnown("", works[stage.id]))
+        should = {row.step: row.should for row in found.steps if row.workers is not None and row.should > row.workers}
+        if not should:
+            continue
+        wider = _with_workers(stage, should)
+        stages = [wider if other.id == stage.id else other for other in pipeline.stages]
+        saves_s = before_s - typical(pipeline._replace(stages=tuple(stages)), choice, known.basis).end_s
+        if saves_s >= before_s * WORTH:
+            made.append(_change(stage, found, should, saves_s))
+    return made
+
+
+def _with_workers(stage: Stage, should: Mapping[str, int]) -> Stage:
+    assert stage.each is not None
+    steps = [step._replace(workers=should.get(f"{stage.id}.{step.name}", step.workers)) for step in stage.each.steps]
+    return stage._replace(each=stage.each._replace(steps=tuple(steps)))
+
+
+def _change(stage: Stage, found: StreamRate, should: Mapping[str, int], saves_s: float) -> Change:
+    assert stage.each is not None and found.per_s is not None and found.best_per_s is not None
+    rows = [row for row in found.steps if row.step in should]
+    words = ", ".join([f"{row.step} {row.should} instead of {row.workers}" for row in rows])
+    lines = [step.line for step in stage.each.steps if f"{stage.id}.{step.name}" in should]
+    took = ", ".join([f"{row.step} {span(row.item_s)}" for row in found.steps])
+    return Change(
+        "pipeline",
+        (stage.id,),
+        f"workers: {words}",
+        f"{found.binds} holds up the others at {found.per_s:.3g} items/s, with these it is {found.best_per_s:.3g}; "
+        f"saves ~{span(saves_s)} in the simulated run",
+        saves_s,
+        (Evidence("history", 1, f"an item takes {took}, over {found.total} items"),),
+        confidence(1.0, 1),
+        line=lines[0],
+    )
 
 
 def items(pipeline: Pipeline, known: Mapping[str, StreamKnown], medians_s: Sequence[float]) -> dict[str, ItemWork]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stagebook.simulate.work import ItemWork
 
 #: More items than this are played as so many larger ones.
-ITEMS_MAX = 400
+ITEMS_MAX = 200
 
 
 def opaque(plan: Plan, known: Mapping[int, ItemWork]) -> Plan:
