@@ -385,7 +385,7 @@ class Streams:
             kind, text = "listed", kind
         return Origin(
             kind, text, root, items.first, items.last, items.until, log,
-            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
+            os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
 
