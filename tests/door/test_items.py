@@ -481,3 +481,10 @@ def test_g002_an_item_ends_only_what_is_its_own(place: Place) -> None:
     place.pipeline({"work": each({"range": [1, 2]}, {"run": step, "workers": 2})})
     run(place, "-j", "2")
     assert (place.folder / "late").read_text() == "2\n"
+
+
+def test_r017_a_generated_stage_may_work_through_items(place: Place) -> None:
+    made = json.dumps({"stages": {"work": each({"range": [1, 4]}, "echo $ITEM")}})
+    (place.folder / "made.json").write_text(made)
+    place.pipeline({"make": {"generate": {"run": 'cat made.json > "$STAGEBOOK_GENERATE"'}}})
+    assert stage(run(place))["items"]["done"] == 4

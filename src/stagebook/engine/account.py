@@ -170,7 +170,9 @@ class Account:
 
     def items_told(self, stage: int) -> None:
         """Whoever watches hears how far the items of a stage are. No part of the record."""
-        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
+        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items.get(stage)
+        if book is None:
+            return  # it has just joined the run, which the story has not heard yet
         queues = tuple((step.step, step.queued + step.again) for step in known.steps)
         total = known.known + known.skipped if known.is_all else None
         slowest = book.slowest()

@@ -241,6 +241,7 @@ class Story:
         more = len(pipeline.stages) - len(self.pipeline.stages)
         self.pipeline, self.needs = pipeline, _needs(pipeline)
         self.critical = (*self.critical, *critical)
+        self.items |= {index: book for index, book in _item_books(pipeline).items() if index not in self.items}
         self.state += [WAITING] * more
         self.attempts += [()] * more
         self.ends += [None] * more

@@ -374,6 +374,8 @@ class Streams:
             attempt = self._machine.attempt(maker)
             path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
             log = path if attempt and os.path.exists(path) else None
+        book = self._books.get(index)  # none yet of a stage that has just joined the run
+        position = 0 if book is None else book.position
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
@@ -383,7 +385,7 @@ class Streams:
             kind, text = "listed", kind
         return Origin(
             kind, text, root, items.first, items.last, items.until, log,
-            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
+            os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
 
