@@ -92,13 +92,13 @@ def _needless_ms(
     """What following all advice on needless order saves together: each such stage needs what its need needs, as that is
     by then, and what must come instead. What saves little alone is left out, as the pictures do."""
     some = [each for each in findings if each.code == "needless-order" and not each.minor]
-    dropped = {(at[need], at[stage]) for each in some for need, stage in each.edges}
+    dropped = {(at[first], at[second]) for each in some for first, second in each.edges}
     if not dropped:
         return 0.0
     instead: dict[int, list[int]] = {}
     for each in some:
-        for need, stage in each.instead:
-            instead.setdefault(at[stage], []).append(at[need])
+        for first, second in each.instead:
+            instead.setdefault(at[second], []).append(at[first])
     made = [list(each) for each in needs]
     for node in found.order:
         own: dict[int, None] = dict.fromkeys(instead.get(node, ()))
