@@ -16,6 +16,7 @@ version: 1
 stages:
   first: {run: touch made, outputs: [made]}
   again: {run: "test $STAGEBOOK_ATTEMPT = 2", needs: first, retry: {attempts: 2}}
+  work: {each: {items: {range: [1, 2]}, on-item-failure: dead-letter, steps: [{one: "test $ITEM = 1"}]}}
   cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
   nod: {gate: {prompt: "Well?"}}
 """
@@ -51,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["show", "last"],
         ["approve", "last", "nod", "--record-only"],
         ["runs"],
+        ["items", "last", "work"],
         ["map"],
         ["plan", "--scale", "cell=3", "--arrivals", "9/h"],
         ["map", "--diff", "other.yaml"],

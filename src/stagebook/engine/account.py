@@ -100,6 +100,7 @@ class Account:
             if index >= known or stage.needs != before.stages[index].needs
         ]
         self._later(us, self.watcher.grew, (maker, news, len(plan.stages) - known))
+        self.tell()  # the story is asked about these stages before anything else is told
 
     def started(
         self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int
@@ -169,10 +170,14 @@ class Account:
 
     def items_told(self, stage: int) -> None:
         """Whoever watches hears how far the items of a stage are. No part of the record."""
-        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
+        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items.get(stage)
+        if book is None:
+            return  # it has just joined the run, which the story has not heard yet
         queues = tuple((step.step, step.queued + step.again) for step in known.steps)
         total = known.known + known.skipped if known.is_all else None
-        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues)
+        slowest = book.slowest()
+        binds = None if slowest is None else known.steps[slowest].step
+        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues, binds)
         self._later(self._clock.us(), self.watcher.items, (planned.id, told))
 
     def items_workers(self, us: int, event: ItemsWorkers, why: str) -> None:

@@ -211,7 +211,7 @@ def _items(story: Story, index: int) -> dict[str, Any]:
     stage = story.pipeline.stages[index]
     assert stage.each is not None
     ids = [f"{stage.id}.{step.name}" for step in stage.each.steps]
-    return story.items[index].document(ids, stage.each.on_failure == "dead-letter")
+    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log)
 
 
 def _published(files: list[Row] | int) -> dict[str, Any]:

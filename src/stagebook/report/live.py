@@ -129,7 +129,7 @@ class Live(Watcher):
     def items(self, stage_id: str, told: ItemsTold) -> None:
         from stagebook.report import items
 
-        self._lanes.reads(stage_id, items.progress(*told), self._now_us)
+        self._lanes.reads(stage_id, items.progress(told), self._now_us)
         self._is_stale = True
 
     def exited(self, end: AttemptEnd) -> None:

@@ -140,7 +140,7 @@ class Plain(Watcher):
             from stagebook.report import items
 
             self._items_at[stage_id] = now
-            self._line(stage_id, self._style.plain(f": {items.progress(*told)}"))
+            self._line(stage_id, self._style.plain(f": {items.progress(told)}"))
 
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end

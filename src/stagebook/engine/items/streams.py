@@ -153,6 +153,8 @@ class Streams:
         try:
             us = self._clock.us()
             kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest, us)
+            if self._mask:
+                kept.hide(self._mask)
         except OSError as error:
             self._fail(index, start.attempt, f"items: {error.strerror or error}")
             return
@@ -372,6 +374,8 @@ class Streams:
             attempt = self._machine.attempt(maker)
             path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
             log = path if attempt and os.path.exists(path) else None
+        book = self._books.get(index)  # none yet of a stage that has just joined the run
+        position = 0 if book is None else book.position
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
@@ -381,7 +385,7 @@ class Streams:
             kind, text = "listed", kind
         return Origin(
             kind, text, root, items.first, items.last, items.until, log,
-            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
+            os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
 
