@@ -488,3 +488,18 @@ def test_r017_a_generated_stage_may_work_through_items(place: Place) -> None:
     (place.folder / "made.json").write_text(made)
     place.pipeline({"make": {"generate": {"run": 'cat made.json > "$STAGEBOOK_GENERATE"'}}})
     assert stage(run(place))["items"]["done"] == 4
+
+
+def test_a_worker_that_leaks_is_replaced_between_two_items(place: Place) -> None:
+    worker(place)
+    text = (place.folder / "worker.py").read_text()
+    (place.folder / "worker.py").write_text(
+        text.replace(
+            "item = asked", "held = globals().setdefault('held', []); held.append('x' * 300_000); item = asked"
+        )
+    )
+    step = {"run": "python3 worker.py", "worker": True, "batch": 50, "resources": {"memory": "50MiB"}}
+    place.pipeline({"work": each({"range": [101, 700]}, step)}, limits={"memory": "1GiB"})
+    found = stage(run(place))
+    assert found["items"]["done"] == 600 and found["steps"][0]["retried"] == 0
+    assert len({line.pid for line in place.ledger()}) >= 2
