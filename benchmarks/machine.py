@@ -23,8 +23,18 @@ from typing import Callable
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from stagebook.scheduler.machine import Machine
-from stagebook.scheduler.plan import Plan, PlannedStage, Pool
-from stagebook.scheduler.vocabulary import Began, Event, Exited, Start, Started
+from stagebook.scheduler.plan import Plan, PlannedEach, PlannedStage, PlannedStep, Pool
+from stagebook.scheduler.vocabulary import (
+    Began,
+    Event,
+    Exited,
+    ItemsDone,
+    ItemsReady,
+    Start,
+    Started,
+    StartItems,
+    WantItems,
+)
 
 STAGES = 10_000
 PLAIN = (((0, 1),),)
@@ -132,6 +142,50 @@ def machine_table(rounds: int) -> None:
         )
 
 
+def line(batch: int, ordered: bool = False) -> Plan:
+    """Three steps with two workers each, all of which the jobs can feed."""
+    steps = tuple(PlannedStep(f"t{i}", 1, 2, 2, 4 * batch, batch, ordered and i == 2) for i in range(3))
+    return Plan((PlannedStage("s", (), 0, 0, each=PlannedEach(steps)),), (Pool("slot", 6),), ((), *PLAIN))
+
+
+def work(plan: Plan, items: int) -> tuple[int, float]:
+    """Calls, and seconds of CPU inside `feed`; all that runs ends in each batch."""
+    machine = Machine(plan)
+    clock = time.process_time
+    batch: list[Event] = [Began(0)]
+    calls = at = 0
+    spent = 0.0
+    while not machine.is_over:
+        before = clock()
+        decisions = machine.feed(*batch)
+        spent += clock() - before
+        at += 1
+        batch = []
+        for decision in decisions:
+            if type(decision) is StartItems:
+                batch.append(ItemsDone(at, 0, decision.step, decision.slot))
+                calls += 1
+            elif type(decision) is WantItems:
+                more = min(decision.more, items)
+                items -= more
+                batch.append(ItemsReady(at, 0, more, items == 0))
+    return calls, spent
+
+
+def items_table(rounds: int) -> None:
+    print(f"\nitems through three steps, {rounds} rounds, medians of CPU time inside feed")
+    cases = (
+        ("1 000 000, batches of 100", line(100), 1_000_000, "5 s"),
+        ("30 000 one by one", line(1), 30_000, "100,000 calls/s"),
+        ("30 000, ordered", line(1, ordered=True), 30_000, "-"),
+        ("30 000, --sequential", line(1)._replace(in_order=True, pools=(Pool("slot", 1),)), 30_000, "-"),
+    )
+    for name, plan, items, goal in cases:
+        took = [work(plan, items) for _ in range(rounds)]
+        spent = statistics.median(seconds for _, seconds in took)
+        print(f"{name:28}{spent:>8.2f} s{took[0][0] / spent:>12,.0f} calls/s   goal {goal}")
+
+
 def memory_table() -> None:
     plan = layered(8)
     tracemalloc.start()
@@ -191,6 +245,7 @@ def main() -> None:
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, load {load}\n")
     machine_table(rounds)
+    items_table(rounds)
     memory_table()
     graph_table(rounds)
     print(f"\nload at the end {os.getloadavg()[0]:.2f}")

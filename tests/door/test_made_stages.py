@@ -146,6 +146,8 @@ def test_what_is_no_stages_at_all_is_said(place: Place) -> None:
     assert "it is empty" in said["empty"]
     assert "it is a link" in said["link"] and "not a regular file" in said["fifo"]
     assert "1073741824 bytes, the limit is 16777216" in said["huge"]
+    kept = {path.name for path in (place.runs_folder / done.json["run"] / "generated").iterdir()}
+    assert "html.1.json" in kept and "huge.1.json" not in kept
 
 
 def test_a_flood_of_stages_is_refused_while_others_go_on(place: Place) -> None:
@@ -242,6 +244,8 @@ def test_they_have_all_that_stages_of_the_file_have(place: Place) -> None:
             "alone": {"run": noted(), "locks": {"l": "exclusive"}},
             "shared": {"run": noted(), "locks": {"l": "shared"}, "resources": {"cpu": 1}},
             "after": {"run": noted(), "needs": ["both", "cells"]},
+            "items": {"each": {"items": {"range": [1, 3]}, "steps": [{"s": {"run": "true"}}]}},
+            "ask": {"gate": {"prompt": "ok?", "timeout": "100ms", "default": "approve"}},
             "suite": {"split": {"run": noted('test -s "$STAGEBOOK_SPLIT"'), "list": "cat tests.txt", "shards": 2}},
         }),
         "holds": {"run": noted(), "locks": {"l": "shared"}},
@@ -252,6 +256,7 @@ def test_they_have_all_that_stages_of_the_file_have(place: Place) -> None:
     assert ends.pop("not") == "skip" and set(ends.values()) == {"success"}, ends
     assert {"cells[k=x]", "cells[k=y]", "p", "q", "suite[shard=1]", "suite[shard=2]"} <= set(ends)
     assert "base" in by_stage(done.json)["reads"]["needs"]
+    assert by_stage(done.json)["items"]["items"]["done"] == 3 and "nobody decided" in (reasons(done.json)["ask"] or "")
     assert by_stage(done.json)["after"]["needs"] == ["plan", "p", "q", "cells[k=x]", "cells[k=y]"]
 
 
@@ -440,6 +445,8 @@ def test_history_tells_of_them_as_of_stages(place: Place) -> None:
     assert place.run("run").code == 0
     done = place.run("stats", "a")
     assert done.code == 0 and "1 run" in done.out, done
+    assert "now: plan generated it" in place.run("why", "a").out
+    assert "1 stage with" in place.run("plan").out and "plan ⇢" in place.run("map", env={"LC_ALL": "C.UTF-8"}).out
 
 
 def test_the_example_tests_what_a_commit_concerns(place: Place) -> None:

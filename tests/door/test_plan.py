@@ -344,3 +344,35 @@ def test_r137_the_example_of_ten_services_that_became_fifty(place: Place) -> Non
     file = ROOT / "examples" / "microservices" / "stagebook.yaml"
     text = told(place, str(file), "--scale", "service=50")
     assert "pool database" in text and "from declared durations" in text
+
+
+# Items ------------------------------------------------------------------------------------------------------------
+
+LINE = """\
+version: 1
+stages:
+  s:
+    each:
+      items: {range: [1, 12]}
+      steps:
+        - a: {run: 'sleep 0.01'}
+        - b: {run: 'sleep 0.15'}
+"""
+
+
+def test_r013_an_assembly_line_is_rated_by_what_a_run_tells_of_its_items(place: Place) -> None:
+    place.write(LINE)
+    [nothing] = plan(place)["streams"]
+    assert (nothing["stage"], nothing["per_s"], nothing["run"]) == ("s", None, None)
+    place.run("run", "--quiet", "-j", "4")
+    [found] = plan(place)["streams"]
+    assert (found["total"], found["binds"]) == (12, "s.b")
+    slow = found["steps"][1]
+    assert slow["item_s"] > 0.15 and found["per_s"] == pytest.approx(1 / slow["item_s"])
+    assert slow["use"] == 1.0 and slow["should"] > 1
+    assert "held up by b" in told(place)
+    [change] = [each for each in plan(place)["recommendation"]["changes"] if each["kind"] == "pipeline"]
+    assert change["change"] == f"workers: s.b {slow['should']} instead of 1" and change["line"] == 8
+    assert change["saves_s"] > 0.5
+    swept = plan(place, "--jobs", "1,2")["sweep"]
+    assert swept[0]["makespan_s"] > swept[1]["makespan_s"] > 12 * 0.15, "one job does the steps in turn"

@@ -155,7 +155,7 @@ def test_notices_stand_as_their_last_sound_line_says(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert notices.warnings(told, "RUN") == [
         "a has not been told of failure of unit yet: refused; it is tried again",
-        "1 message is still on the way to b; stagebook show RUN says what became of it",
+        "1 message is on the way to b; stagebook show RUN says what became of it",
     ]
     since = notices.size(str(tmp_path))
     assert not notices.is_settled(str(tmp_path), 0)

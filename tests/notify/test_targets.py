@@ -104,3 +104,12 @@ def test_last_lines_of_any_log(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 100_000 + b"\n" + b"".join(b"%d\n" % n for n in range(30)) + b"10%\r100%\n\n\xff\x1b[2J")
     assert last_lines(str(path)) == [*map(str, range(22, 30)), "100%", "\\xff\\x1b[2J"]
     assert last_lines(str(tmp_path / "none")) == []
+
+
+def test_that_the_engine_is_gone_is_told_also_where_what_failed_was_told_before(circle: Circle) -> None:
+    document = failed("lint", outcome=None, finished=None, wall_s=None, state="running")
+    assert told(circle, Occasion("failure", "stage", ("lint",)), document) == [("OPS", ("lint",))]
+    gone = Occasion("failure", "gone", ("lint",))
+    assert told(circle, gone, {**document, "state": "interrupted"}) == [("OPS", ("lint",))]
+    assert told(circle, gone, {**document, "state": "interrupted"}) == []
+    assert told(circle, gone, {**document, "state": "waiting"}) == []

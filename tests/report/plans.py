@@ -118,3 +118,22 @@ def arrivals(*pipelines: Document, **more: Any) -> Document:
         "runners": 4, "own": True, "scarce": "slot", "used": 0.42, "per_h": 6.0, "stable_per_h": 14.1, "grows": False,
         "grows_per_h": 0.0, "runs": 600, "hours": 100.0, "pipelines": [*pipelines] or [met("release")], **more,
     }  # fmt: skip
+
+
+def assembly_line(**more: Any) -> Document:
+    """Segments of a video: one worker of the middle step is too few."""
+
+    def step(name: str, item_s: float, workers: int | None, per_s: float, use: float, should: int) -> Document:
+        return {
+            "step": f"segments.{name}", "item_s": item_s, "failed": 0.0, "workers": workers, "per_s": per_s,
+            "use": use, "should": should,
+        }  # fmt: skip
+
+    return {
+        "stage": "segments", "total": 1200, "run": "01KYAK7Q", "per_s": 2.0, "binds": "segments.transcode",
+        "best_per_s": 6.0, "best_binds": "slot",
+        "steps": [
+            step("fetch", 0.2, 2, 10.0, 0.2, 2), step("transcode", 0.5, 1, 2.0, 1.0, 3),
+            step("package", 0.0004, None, 12500.0, 0.0, 1),
+        ], **more,
+    }  # fmt: skip

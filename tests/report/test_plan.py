@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.report import golden
-from tests.report.plans import arrivals, fifty, met, release, rows, stage
+from tests.report.plans import arrivals, assembly_line, fifty, met, release, rows, stage
 
 from stagebook.report.harmless import cells
 from stagebook.report.plan import render
@@ -62,6 +62,22 @@ def test_a_change_says_what_it_does_to_the_file() -> None:
     }  # fmt: skip
     text = " ".join(" ".join(render(plan, Style(width=80))).split())
     assert "in the file: integration no longer needs image; integration needs build; deploy needs image" in text
+
+
+def test_an_assembly_line_says_what_holds_it_up_and_what_workers_it_should_have() -> None:
+    nothing = {"per_s": None, "binds": None, "best_per_s": None, "best_binds": None, "steps": []}
+    lines = render(
+        release(
+            streams=[
+                assembly_line(),
+                assembly_line(stage="nightly", per_s=0.05, best_per_s=0.05, binds="pool:gpu"),
+                assembly_line(stage="new", run=None, **nothing),
+                assembly_line(stage="quick", **nothing),
+            ]
+        ),
+        Style(width=80),
+    )
+    golden.check("plan-streams-80", lines)
 
 
 def test_runs_that_keep_up_and_runs_that_do_not() -> None:

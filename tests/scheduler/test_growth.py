@@ -8,13 +8,22 @@ from typing import Any
 import pytest
 from tests.scheduler.plans import Run
 
-from stagebook.model.pipeline import Pipeline, Pool, Rate, Resources, Stage, Timeouts
+from stagebook.model.pipeline import Each, Items, Pipeline, Pool, Rate, Resources, Stage, Step, Timeouts
 from stagebook.model.problem import InputError
 from stagebook.scheduler.build import build
 from stagebook.scheduler.extend import extend
 from stagebook.scheduler.machine import DriverError, Machine
 from stagebook.scheduler.plan import Choice, Plan
-from stagebook.scheduler.vocabulary import Began, StagesAdded
+from stagebook.scheduler.vocabulary import (
+    Began,
+    Decision,
+    ItemFailed,
+    ItemsDone,
+    ItemsReady,
+    StagesAdded,
+    StartItems,
+    WantItems,
+)
 
 
 def stage(id_: str, *needs: str, **more: Any) -> Stage:
@@ -33,6 +42,9 @@ class Growing(Run):
         self.pipeline = Pipeline("p", "/p.yaml", "native", "", stages, **more)
         self.choice = choice
         super().__init__(build(self.pipeline, choice))
+
+    def _word(self, decision: Decision) -> str:
+        return "" if isinstance(decision, (WantItems, StartItems, ItemFailed)) else super()._word(decision)
 
     def grown(self, maker: str, *stages: Stage, **more: Any) -> Plan:
         part = Pipeline("p", "/p.yaml", "native", "", stages, **more)
@@ -160,6 +172,22 @@ def test_a_circle_and_what_no_pool_can_give_make_no_plan() -> None:
         run.grown("gen", made("gen", "a", "ship"))
     with pytest.raises(InputError, match="asks 2 of `pool:db`"):
         run.grown("gen", made("gen", "a", resources=Resources(pools={"db": 2})))
+
+
+def test_items_that_are_worked_on_go_on() -> None:
+    """Steps are numbered after the stages, of which there are more now: their calls, and those that wait, are kept."""
+    each = Each(Items("range", first=1, last=9), (Step("s", 1, "run", "x", workers=2),))
+    stream = Stage("each", "each", 1, 1, "each", each=each, priority=1)
+    run = Growing(stream, stage("gen"), stage("other"), choice=Choice(cores=4, jobs=4))
+    wanted = [decision.more for decision in run.decisions if isinstance(decision, WantItems)]
+    run.feed(ItemsReady(0, 0, wanted[0]))
+    calls = run.machine.calls(0)
+    assert [items for _, _, items, _ in calls] == [(1,), (2,)]
+    run.add("gen", made("gen", "a"), Stage("b", "b", 1, 1, "each", "", ("gen",), (1,), each=each, made_by="gen"))
+    assert run.machine.calls(0)[: len(calls)] == calls
+    for step, slot, _, _ in calls:
+        run.feed(ItemsDone(0, 0, step, slot))
+    assert run.machine.items(0).done == 2
 
 
 def test_a_replay_ends_in_the_same_state() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stagebook.plan.arrivals import Party
     from stagebook.plan.forecast import Forecast
     from stagebook.plan.known import Known
+    from stagebook.plan.streams import StreamKnown
     from stagebook.plan.suites import Suite
     from stagebook.plan.sweep import Sweep
     from stagebook.plan.whatif import Asked
@@ -42,6 +43,7 @@ stagebook plan --limits --days 14 --check"""
 OWN = ("jobs",)  #: a list here, and not the setting of that name
 FORMATS = ("text", "json", "html")
 SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
+FLOWS_OF = 5  #: and of so many what items took
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -130,21 +132,25 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
 
     jobs = plan_words.jobs(args.jobs)
     found, choice, unsaid = _known(args, pipeline)
+    flows = _flows(args, pipeline)
+    if flows:
+        found = _with_items(pipeline, found, flows)
     if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
         raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
     advised = advise.advise(
         pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
     )
-    if not jobs:
-        swept = sweep.with_jobs(swept, pipeline, choice, found.basis, advised.found.jobs)
-    as_is = _as_is(args, pipeline, choice, found, swept)
     after = None
     if any(change.edges for change in advised.found.changes if not change.question):
         after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
         after = after if jobs else sweep.with_jobs(after, advised.pipeline, choice, found.basis, advised.found.jobs)
+    elif not jobs:
+        swept = sweep.with_jobs(swept, pipeline, choice, found.basis, advised.found.jobs)
+    as_is = _as_is(args, pipeline, choice, found, swept)
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
+    told["streams"] = _streams(args, pipeline, choice, flows)
     told["what_if"] = None if asked is None else _what_if(args, pipeline, choice, found, asked, jobs, told)
     told["arrivals"] = _arrivals(args, pipeline, choice, found)
     if args.apply:
@@ -184,6 +190,8 @@ def _what_if(
         places = [at[supposed.of[stage.id]] for stage in supposed.pipeline.stages]
         by_id = verdicts
         changed = changed._replace(basis=changed.basis._replace(verdicts=lambda stage: by_id(places[stage])))
+    if found.basis.items:
+        changed = changed._replace(basis=changed.basis._replace(items=found.basis.items))
     choice = choice._replace(durations_ms=changed.durations_ms(supposed.pipeline))
     swept = sweep.sweep(supposed.pipeline, choice, changed.basis, jobs)
     return document.what_if(supposed, changed, swept, told, known.idle(supposed.pipeline, changed, choice))
@@ -288,6 +296,39 @@ def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
     return suites.suites(
         _past(state, lambda connection: record.of_stages(connection, pipeline.file, SUITES_OF), Voice()) or []
     )
+
+
+def _flows(args: Any, pipeline: Pipeline) -> dict[str, StreamKnown]:
+    """What the latest runs tell of the items that its stages work through."""
+    if all(stage.each is None for stage in pipeline.stages):
+        return {}
+    from stagebook.plan import streams
+    from stagebook.record import runs
+
+    state = place.state_directory(args, pipeline.file)
+    documents: list[dict[str, Any]] = []
+    for summary in runs.summaries(state):
+        if summary["file"] == pipeline.file and summary["state"] == "ended":
+            documents.append(runs.document(place.run_directory(args, summary["run"])))
+            found = streams.known(pipeline, documents)
+            if len(documents) == FLOWS_OF or len(found) == sum(stage.each is not None for stage in pipeline.stages):
+                return found
+    return streams.known(pipeline, documents)
+
+
+def _with_items(pipeline: Pipeline, found: Known, flows: Mapping[str, StreamKnown]) -> Known:
+    from stagebook.plan import streams
+
+    items = streams.items(pipeline, flows, [stage.median_s for stage in found.profile.stages])
+    return found._replace(basis=found.basis._replace(items=items))
+
+
+def _streams(args: Any, pipeline: Pipeline, choice: Choice, flows: Mapping[str, StreamKnown]) -> list[dict[str, Any]]:
+    """As `stagebook run` would run them, with no option that says otherwise."""
+    from stagebook.plan import streams
+    from stagebook.scheduler import build
+
+    return streams.plain(build.build(pipeline, choice._replace(jobs=args.settings.jobs)), flows)
 
 
 def _past(state: str, question: Callable[[Any], Answer], voice: Voice) -> Answer | None:

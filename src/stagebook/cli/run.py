@@ -15,11 +15,10 @@ from stagebook.scheduler.plan import Choice, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any, Container, Iterable, Iterator, Mapping
+    from typing import Any, Iterable, Iterator
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
-    from stagebook.formats.native.read import Loaded
     from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
@@ -106,7 +105,9 @@ def execute(args: argparse.Namespace) -> int:
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
     if args.failed_of is not None:
-        loaded, choice = with_generated(loaded, choice, place, args.failed_of)
+        from stagebook.cli import made
+
+        loaded, choice = made.begun_with(loaded, choice, place, args.failed_of)
     choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
@@ -392,41 +393,6 @@ def failed_of(place: str, wanted: str) -> tuple[str, ...]:
     return failed
 
 
-def with_generated(loaded: Loaded, choice: Choice, place: str, wanted: str) -> tuple[Loaded, Choice]:
-    """With the stages that were generated in that run, so that they can be begun with: those of stages that are as they
-    were and do not run again. Instead of one that is not there its generator is begun with."""
-    from stagebook.formats.native import cache
-    from stagebook.model import changes, joining
-    from stagebook.record import reader, retelling, runs
-    from stagebook.scheduler.build import build
-
-    journal = state.journal_path(runs.resolve(place, wanted))
-    before = retelling.retell(reader.read(journal), journal).pipeline
-    made = {stage.id: stage.made_by for stage in before.stages if stage.made_by is not None}
-    makers = set(made.values()).difference(changes.changed_stages(joining.as_read(before), loaded.pipeline))
-    if not made:
-        return loaded, choice
-    try:
-        while True:
-            whole = joining.taken_over(loaded.pipeline, before, makers)
-            there = {stage.id for stage in whole.stages}
-            asked = choice._replace(from_=tuple([_nearest(stage, made, there) for stage in choice.from_]))
-            plan = build(whole, asked)
-            again = {planned.id for planned in plan.stages if planned.skip is None} & makers
-            if not again:
-                return loaded._replace(pipeline=whole, plain=cache.encode(whole), cached=True), asked
-            makers -= again
-    except ValueError as clash:
-        raise InputError(f"--failed-of {wanted}: {clash}") from None
-
-
-def _nearest(stage: str, made: Mapping[str, str], there: Container[str]) -> str:
-    """A stage, or whoever generates it where it is not there."""
-    while stage not in there and stage in made:
-        stage = made[stage]
-    return stage
-
-
 def _dead_of(place: str, wanted: str | None) -> str:
     """The run's id."""
     if wanted is None:
@@ -533,7 +499,7 @@ class Show:
 
         story: Story = result.story
         args = self._args
-        told = self._told(story)
+        told = [] if self._beside is None else self._beside.settle(story)
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -556,22 +522,6 @@ class Show:
         if result.over is not None:
             _send_spans(args, story)
         return code
-
-    def _told(self, story: Story) -> list[dict[str, Any]]:
-        """What became of messages about the run, as far as a moment shows; those that did not arrive are warned of."""
-        if self._beside is None:
-            return []
-        from stagebook.record import notices
-
-        told = self._beside.settle(None if story.end_us is None else story.end_us / 1e6)
-        said = notices.warnings(told, story.run)
-        if self._beside.warning is not None:
-            said.append(self._beside.warning)
-        elif not said and not self._beside.is_settled and story.outcome != "success":
-            said.append(f"who is to be told of this is being told; stagebook show {story.run} says what became of it")
-        for warning in said:
-            story.warn(warning)
-        return notices.document(told)
 
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:

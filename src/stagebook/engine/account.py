@@ -44,6 +44,7 @@ class Watcher(Protocol):
     """Whoever shows the run while it goes on. Must be cheap and never raise."""
 
     interval_us: int  #: how often `tick` is wanted; 0: never
+    typed: tuple[str, bool, str | None] | None  #: what a person has just answered at a gate, once `key` says so
     follows_waits: bool  #: whether another reason, or another holder, is worth telling of a stage that waits
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
@@ -56,6 +57,7 @@ class Watcher(Protocol):
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
     def key(self, char: str) -> str | None: ...
+    def note(self, text: str) -> None: ...
     def flush(self) -> bool: ...
     def hurry(self) -> None: ...
 
@@ -98,6 +100,7 @@ class Account:
             if index >= known or stage.needs != before.stages[index].needs
         ]
         self._later(us, self.watcher.grew, (maker, news, len(plan.stages) - known))
+        self.tell()  # the story is asked about these stages before anything else is told
 
     def started(
         self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int

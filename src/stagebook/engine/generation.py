@@ -127,8 +127,12 @@ class Generation:
     def _ended(self, stage: int, answer: Reading | Failed) -> None:
         attempt, end = self._read.pop(stage)
         reading = self._kept(stage, answer)
-        self._hide(self.path(stage, attempt.number))
         if reading.problems:
+            path = self.path(stage, attempt.number)
+            self._hide(path)
+            with suppress(OSError):
+                if os.lstat(path).st_size > BYTES_MAX:
+                    os.unlink(path)  # nobody reads it, and it takes room
             self._log(attempt, reading.problems)
             end = end._replace(outcome="failure", reason=_reason(reading.problems))
         elif reading.part is not None:
@@ -149,7 +153,7 @@ class Generation:
             log.write(text.encode("utf-8", "surrogateescape"))
 
     def _hide(self, path: str) -> None:
-        """A file that holds secrets is not kept."""
+        """What nobody reads any more may hold secrets."""
         if self.secrets is not None and self.secrets.mask:
             hide(path, self.secrets.mask)
 
@@ -248,9 +252,9 @@ class Generation:
             data = _content(path)
         except OSError as error:
             return Reading(None, (Problem(name, 0, 0, "file", "error", _why(error)),))
-        if self.secrets is not None and self.secrets.held([data.decode("utf-8", "surrogateescape")]):
-            held = " and ".join(self.secrets.held([data.decode("utf-8", "surrogateescape")]))
-            said = f"it holds the value of the secret {held}; stages are given secrets by their names"
+        held = self.secrets.held([data.decode("utf-8", "surrogateescape")]) if self.secrets is not None else []
+        if held:
+            said = f"it holds the value of the secret {' and '.join(held)}; stages are given secrets by their names"
             return Reading(None, (Problem(name, 0, 0, "secret", "error", said),))
         maker = self._pipeline.stages[stage].id
         if any(each.made_by == maker for each in self._pipeline.stages):

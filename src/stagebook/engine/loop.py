@@ -540,8 +540,23 @@ class Engine:
         if not data:
             self._wakeup.forget(fd)
         for character in data.decode(errors="replace"):
-            if self._account.watcher.key(character) == "cancel":
+            asked = self._account.watcher.key(character)
+            if asked == "cancel":
                 self._signalled(signal.SIGINT)
+            elif asked == "answer":
+                self._hear_typed()
+
+    def _hear_typed(self) -> None:
+        """An answer at a gate by the keys of the live view; why it does not count, if so, is shown there."""
+        watcher, typed = self._account.watcher, self._account.watcher.typed
+        stage = None if typed is None else self._control.index(typed[0])
+        if typed is None or stage is None or self._gates is None:
+            return
+        request = self._gates.typed(stage, *typed[1:])
+        if request is not None:
+            self._hear_vote(stage, request, self._clock.us())
+        if self._gates.refusal is not None:
+            watcher.note(f"refused: {self._gates.refusal.text}")
 
     def _signalled(self, number: int) -> None:
         us = self._clock.us()

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from stagebook.record.story import Story
+
 WAIT_MAX_S = 1.0  #: how long a run waits at its end for what is still to be told,
 WAIT_SHARE = 0.05  #: or so much of the time it took, whichever is less
 _LOOK_S = 0.01
@@ -28,13 +30,12 @@ class Beside:
     """The process beside one run."""
 
     def __init__(self, directory: str) -> None:
-        """Starts it; that it could not be is told by `warning`."""
+        """Starts it; why it could not be is `warning`."""
         self._directory = directory
         self._begun_s = monotonic()
         self._since = notices.size(directory)
         self._pid = 0
         self.warning: str | None = None
-        self.is_settled = False  #: whether at the end all was told, or given up
         environ = dict(os.environ)
         if kernel.spared_as:
             environ[kernel.SPARED] = kernel.spared_as
@@ -57,17 +58,31 @@ class Beside:
         finally:
             os.close(held)
 
-    def settle(self, wall_s: float | None) -> list[dict[str, Any]]:
-        """What became of the messages, after waiting a moment for the last ones. `wall_s`: how long the run took."""
-        took_s = monotonic() - self._begun_s if wall_s is None else wall_s
-        end_s = monotonic() + min(WAIT_MAX_S, WAIT_SHARE * took_s)
-        while self._pid and not self.is_settled:
+    def settle(self, story: Story) -> list[dict[str, Any]]:
+        """What became of the messages about a run that is over, as its document has them, after a moment for the
+        last ones; of what did not arrive the story is warned."""
+        took_s = monotonic() - self._begun_s if story.end_us is None else story.end_us / 1e6
+        is_settled = self._wait(monotonic() + min(WAIT_MAX_S, WAIT_SHARE * took_s))
+        told = notices.read(self._directory)
+        said = notices.warnings(told, story.run)
+        if self.warning is not None:
+            said.append(self.warning)
+        elif not said and not is_settled and story.outcome != "success":
+            said.append(f"messages about this are on the way; stagebook show {story.run} says what became of them")
+        for warning in said:
+            story.warn(warning)
+        return notices.document(told)
+
+    def _wait(self, end_s: float) -> bool:
+        """Until all is told, or given up, or so long; whether it is."""
+        while self._pid:
             is_over = monotonic() >= end_s or self._has_ended()
-            self.is_settled = notices.is_settled(self._directory, self._since)
+            if notices.is_settled(self._directory, self._since):
+                return True
             if is_over:
                 break
             select.select((), (), (), _LOOK_S)
-        return notices.read(self._directory)
+        return False
 
     def _has_ended(self) -> bool:
         try:

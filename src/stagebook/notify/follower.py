@@ -70,42 +70,25 @@ class Follower:
         self._is_prepared = False
 
     def run(self) -> None:
-        begun_s = time.monotonic()
+        if not self._has_begun():
+            return
         over_s: float | None = None
-        look_s = 0.0
-        while True:
-            self._read()
-            if not self._news.is_begun:
-                if time.monotonic() - begun_s > FIRST_S:
-                    return
-                self._tail.wait(PAUSE_S)
-                continue
-            is_held = True
-            if over_s is None and time.monotonic() >= look_s:
-                is_held = lock.holder(self._directory) is not None
-                look_s = time.monotonic() + PAUSE_S
-                if not is_held:
-                    self._read()  # what it wrote last
-                    if self._news.outcome is None:
-                        self._news.gone()
-                        self._is_gone = True
+        while (deliveries := self._deliveries) is not None:  # else nobody is to be told
+            self._look()
             self._tell()
-            deliveries = self._deliveries
-            if deliveries is None:
-                return  # nobody is to be told
-            if over_s is None and (self._is_gone or self._news.outcome is not None):
+            if not self._is_over:
+                over_s = None
+            elif over_s is None:
                 over_s = time.monotonic()
                 deliveries.close()
             self._step(deliveries)
-            if over_s is not None and deliveries.is_done:
-                break
-            if over_s is not None and time.monotonic() > over_s + LINGER_S:
+            if over_s is not None and (deliveries.is_done or time.monotonic() > over_s + LINGER_S):
                 for _, sending in self._sending:
                     sending.end()
                 deliveries.give_up("there was no time left to try again")
-                break
-            self._wait(deliveries, over_s is not None)
-        self._write({"at": _now(), "state": notices.SETTLED})
+                self._write({"at": _now(), "state": notices.SETTLED})
+                return
+            self._wait(deliveries)
 
     def complain(self, why: str) -> None:
         """Something that is no message's fault."""
@@ -116,10 +99,34 @@ class Follower:
 
     # What the run does ----------------------------------------------------------------------------------------
 
+    def _has_begun(self) -> bool:
+        """Wait for the first line of the journal."""
+        end_s = time.monotonic() + FIRST_S
+        while not self._news.is_begun and time.monotonic() < end_s:
+            self._read()
+            if not self._news.is_begun:
+                self._tail.wait(PAUSE_S)
+        return self._news.is_begun
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the run has ended or its engine is gone. It may be gone on with while messages are tried again."""
+        return self._is_gone or self._news.outcome is not None
+
+    def _look(self) -> None:
+        self._read()
+        if not self._is_over and lock.holder(self._directory) is None:
+            self._read()  # what was written last
+            if not self._is_over:
+                self._is_gone = True
+                self._news.gone()
+
     def _read(self) -> None:
         for record in self._tail.read():
             if "plan" in record:
                 self._begin(record)
+            if record["event"] == "run.resumed":
+                self._is_gone = False
             since_s = time.time() - epoch_us(record["at"]) / 1e6
             self._clock = (float(record["t"]) + max(0.0, since_s), time.monotonic())
             self._news.heard(record)
@@ -131,7 +138,7 @@ class Follower:
             self._deliveries = None
             return
         head = record if record["event"] == "run.started" else runs.first_line(self._directory)
-        self._circle = Circle(self._directory, pipeline, head)
+        self._circle = Circle(self._directory, pipeline, head, self._circle)
         cache = os.path.join(os.path.dirname(os.path.dirname(self._directory)), "cache")
         if self._deliveries is None:
             names = {one.name: json.dumps([pipeline.file, one.to, one.command]) for one in pipeline.notify}
@@ -227,16 +234,13 @@ class Follower:
         except OSError:
             pass  # the disk is full: messages go on
 
-    def _wait(self, deliveries: Deliveries, is_over: bool) -> None:
-        circle = self._circle
-        if not is_over and circle is not None and circle.has_addresses and self._now_s() > LONG_S:
-            self._prepare()
+    def _wait(self, deliveries: Deliveries) -> None:
         now = time.monotonic()
         looks = [LOOK_S if self._tail.bell is not None else POLL_S, deliveries.due_s - now]
-        if not self._is_prepared and not is_over and circle is not None and circle.has_addresses:
-            looks.append(LONG_S)
         looks += [sending.end_s - now for _, sending in self._sending]
-        if not is_over:
+        if not self._is_over:
+            if self._now_s() > LONG_S and self._circle is not None and self._circle.has_addresses:
+                self._prepare()
             looks.append(self._news.look_at_s - self._now_s())
             time.sleep(PAUSE_S)
         self._tail.wait(min(looks), [sending.fd for _, sending in self._sending])
@@ -250,8 +254,7 @@ def environment() -> dict[str, str]:
 
 
 def _id(occasion: Occasion, target: str) -> str:
-    about = occasion.about if occasion.event == "sla-risk" else occasion.event
-    return " ".join((about, target, *occasion.stages[:3]))
+    return " ".join((occasion.about, occasion.event, target, *occasion.stages[:3]))
 
 
 def _now() -> str:

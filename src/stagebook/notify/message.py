@@ -38,8 +38,9 @@ class Occasion(NamedTuple):
     @property
     def keys(self) -> tuple[tuple[str, str], ...]:
         """One for each stage, or for the run as a whole."""
-        whole = "" if self.event != "sla-risk" else self.about
-        return tuple((self.event, stage) for stage in self.stages) or ((self.event, whole),)
+        if self.about in ("gone", "risk", "late"):
+            return ((self.event, f"\0{self.about}"),)
+        return tuple((self.event, stage) for stage in self.stages) or ((self.event, ""),)
 
 
 class Past(NamedTuple):

@@ -57,8 +57,10 @@ def mask_for(one: Notify, values: Mapping[str, str]) -> Mask:
 class Circle:
     """Those whom one run tells. `told` are the keys of what each was told, from before a resume too."""
 
-    def __init__(self, directory: str, pipeline: Pipeline, head: Mapping[str, Any]) -> None:
-        """`head` is the first line of the journal."""
+    def __init__(
+        self, directory: str, pipeline: Pipeline, head: Mapping[str, Any], before: Circle | None = None
+    ) -> None:  # fmt: skip
+        """`head` is the first line of the journal, `before` who was told until the file was changed."""
         self.directory = directory
         self.pipeline = pipeline
         self.values = secrets.values_of(pipeline)
@@ -66,14 +68,14 @@ class Circle:
         self._head = head
         self._state = os.path.dirname(os.path.dirname(directory))
         self.folder = os.path.dirname(pipeline.file)
-        self._told: set[tuple[str, str, str]] = set()
+        self.told: set[tuple[str, str, str]] = set() if before is None else before.told
         self._is_failed = False  #: whether anybody was told that this very run failed
-        self._before: list[past.Before] | None = None
+        self._runs: list[past.Before] | None = None
         for one in notices.read(directory):
             if one["state"] == notices.WAITING:
                 continue  # whoever was to send it is gone
-            about = one["id"].partition(" ")[0] if one["event"] == "sla-risk" else ""
-            self._told |= {(one["target"], one["event"], str(stage)) for stage in one["stages"] or [about]}
+            known = Occasion(one["event"], one["id"].partition(" ")[0], tuple(map(str, one["stages"])))
+            self.told |= {(one["target"], *key) for key in known.keys}
             self._is_failed = self._is_failed or one["event"] == "failure"
 
     def wants(self, event: str) -> bool:
@@ -100,9 +102,9 @@ class Circle:
             if whole.event == "success" and "recovery" in one.on and self._is_recovery(one, document):
                 continue  # which says the same and more
             keys = {(one.name, *key) for key in mine.keys}
-            if keys <= self._told:
+            if keys <= self.told:
                 continue
-            self._told |= keys
+            self.told |= keys
             self._is_failed = self._is_failed or whole.event == "failure"
             yield one, mine, self._masked(compose(mine, self._facts(mine, document)))
 
@@ -153,10 +155,10 @@ class Circle:
         return whole is not None and (not one.stages or any(map(one.is_about, whole.stages)))
 
     def _earlier(self) -> list[past.Before]:
-        if self._before is None:
+        if self._runs is None:
             run = os.path.basename(self.directory)
-            self._before = past.earlier(self._state, run, self.pipeline.file, self._head.get("branch"))
-        return self._before
+            self._runs = past.earlier(self._state, run, self.pipeline.file, self._head.get("branch"))
+        return self._runs
 
     def _failing(self) -> list[past.Before]:
         return past.failing(self._earlier())

@@ -14,7 +14,7 @@ from stagebook import condition
 from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
-from stagebook.plan import orders, reasons
+from stagebook.plan import orders, reasons, streams
 from stagebook.plan import sweep as sweep_of
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
@@ -182,6 +182,7 @@ class _Search:
         if jobs is not None:
             changes.append(said.jobs(jobs, self._forecast(chosen.units, None)))
         changes += [*self._coupled(), *self._questions(chosen, said), *said.splits(self.suites, made, self.choice)]
+        changes += streams.changes(made, self.choice._replace(jobs=None, sequential=False), self.known)
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",

@@ -77,13 +77,14 @@ def _reserving(stage: Stage, found: StageProfile, cores: int) -> StageProfile:
 def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
     """How many stages there are of which nobody knows what they use, and what a usual run would be if those only
     waited, with as many jobs as are then of use; None where there are none."""
-    unknown = {stage.stage for stage in found.profile.stages if stage.cores is None and stage.median_s > 0}
+    items = found.basis.items  # what works through these is not slowed down
+    unknown = {stage.stage for stage in found.profile.stages if stage.cores is None and stage.median_s > 0} - set(items)
     if not unknown:
         return 0, None
     waiting = [stage._replace(cores=0.0) if stage.stage in unknown else stage for stage in found.profile.stages]
     changed = known_by(pipeline, found.profile._replace(stages=tuple(waiting)), found.calibration, found.cores, count=1)
     speeds = changed.basis.speeds if len(unknown) < len(waiting) else None
-    basis = changed.basis._replace(verdicts=found.basis.verdicts, speeds=speeds)
+    basis = changed.basis._replace(verdicts=found.basis.verdicts, speeds=speeds, items=items)
     width = most_at_once(typical(pipeline, choice._replace(jobs=len(pipeline.stages), sequential=False), basis).spans)
     jobs = max(1, min(width, choice.cap.jobs if choice.cap is not None else width))
     best_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s

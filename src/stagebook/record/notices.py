@@ -96,8 +96,8 @@ def warnings(told: Sequence[Notice], run: str) -> list[str]:
         said.append(f"{len(lost) - _WARNINGS_MAX} more messages were not delivered: see notices.jsonl of the run")
     if under_way:
         whom = ", ".join(dict.fromkeys(str(one["target"]) for one in under_way))
-        are = "1 message is" if len(under_way) == 1 else f"{len(under_way)} messages are"
-        said.append(f"{are} still on the way to {whom}; stagebook show {run} says what became of it")
+        are, them = ("1 message is", "it") if len(under_way) == 1 else (f"{len(under_way)} messages are", "them")
+        said.append(f"{are} on the way to {whom}; stagebook show {run} says what became of {them}")
     return said
 
 

@@ -245,6 +245,8 @@ class Story:
         self.state += [WAITING] * more
         self.attempts += [()] * more
         self.ends += [None] * more
+        known = len(pipeline.stages) - more
+        self.items.update((stage, book) for stage, book in _item_books(pipeline).items() if stage >= known)
 
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None

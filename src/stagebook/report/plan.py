@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from stagebook.report import streams
 from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
@@ -43,10 +44,14 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
             *_wrapped("with the changes below:", style),
             *sweep(found["sweep"], plan, style, knee=False),
         ]
+    for stream in plan.get("streams") or ():
+        words, table = streams.lines(stream, style)
+        lines += ["", *words]
+        lines += [f"  {row}" for row in _columns(list(zip(*table)), from_left=(0,))] if table else []
     for number, change in enumerate([*found["changes"], *found["kept"]], 1):
         lines += ["", *_change(number, change, style)]
     if "applied" in plan:
-        lines += ["", *_applied(plan["applied"], style)]
+        lines += ["", *_applied(plan["applied"], any(each["question"] for each in found["changes"]), style)]
     if is_open:
         lines += ["", *_profile(plan["profile"]["stages"], style)]
         lines += _wrapped(f"p50: {alone(plan)}", style) if alone(plan) else []
@@ -387,11 +392,12 @@ def edits(change: Mapping[str, Any]) -> str:
     return "; ".join([*said, *(f"{stage} needs {need}" for need, stage in change["with"])])
 
 
-def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
+def _applied(applied: Mapping[str, Any], has_questions: bool, style: Style) -> list[str]:
     if not applied["edits"]:
-        return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended", style)
+        rest = ", but for what is asked above" if has_questions else ""
+        return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended{rest}", style)
     lines = _wrapped(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style)
-    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+    return [*lines, *(harmless(line) for line in applied["diff"].rstrip("\n").split("\n"))]
 
 
 def _wrapped(text: str, style: Style, indent: int = 0) -> list[str]:

@@ -40,6 +40,8 @@ class Watcher:
     follows_waits = False
     #: whether `key` wants the characters that a person types
     wants_keys = False
+    #: the gate at which a person has just answered by keys, whether it is approved, and the comment
+    typed: tuple[str, bool, str | None] | None = None
 
     def began(self, facts: Document) -> None:
         """The run begins. `facts` has the keys of the run's document: run, pipeline, file, jobs, mode, policy, stages
@@ -74,7 +76,8 @@ class Watcher:
         """Time has passed; called at least every `interval_us`."""
 
     def key(self, char: str) -> str | None:
-        """A person pressed a key. `cancel` is given back where that asks to cancel the run."""
+        """A person pressed a key. `cancel` is given back where that asks to cancel the run, `answer` where it ends an
+        answer at a gate, which is `typed` then."""
         return None
 
     def note(self, text: str) -> None:

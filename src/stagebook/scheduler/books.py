@@ -166,14 +166,9 @@ class Books:
         self._stopped: list[int] = []
 
         self._open_governed()
-        #: The items of each stage that has some; and the stages of which something has happened to them.
-        self._streams = {
-            index: Stream(stage.each, stage.retry_safe) for index, stage in enumerate(stages) if stage.each is not None
-        }
-        self._stirred: set[int] = set()
 
     def _open_governed(self) -> None:
-        """What few plans have: early outputs, conditions, gates, rates, gaps, units that runs share; and a shortage."""
+        """What few plans have: items, early outputs, conditions, gates, rates, gaps, shared units; and a shortage."""
         plan = self.plan
         #: Of running stages, those to which they have announced what these read: a need that is met before its end.
         self._announced: dict[int, set[int]] = {}
@@ -195,6 +190,13 @@ class Books:
         self._leases: list[int] = []
         #: Why nothing new starts beside what runs: the machine beneath is short of something.
         self._short: str | None = None
+        #: The items of each stage that has some; and the stages of which something has happened to them.
+        self._streams = {
+            index: Stream(stage.each, stage.retry_safe)
+            for index, stage in enumerate(plan.stages)
+            if stage.each is not None
+        }
+        self._stirred: set[int] = set()
 
     @property
     def is_paced(self) -> bool:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from stagebook.simulate.work import ItemWork
 
 #: More items than this are played as so many larger ones.
-ITEMS_MAX = 400
+ITEMS_MAX = 200
 
 
 def opaque(plan: Plan, known: Mapping[int, ItemWork]) -> Plan:
-    """The same plan, but that stages of whose items nothing is known are ordinary ones that take a job; and steps that
-    adjust their workers have as many as they may from the start."""
+    """The same plan, but that stages of whose items nothing is known are ordinary ones, which take a job, and steps
+    that adjust their workers have as many as they may from the start."""
     if not any(stage.each is not None for stage in plan.stages):
         return plan
     slot = ((0, 1),)
