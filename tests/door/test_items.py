@@ -82,7 +82,7 @@ def test_what_a_step_says_goes_with_its_item_and_its_directory_too(place: Place)
     runs = place.folder / ".stagebook" / "runs" / document["run"]
     said = (runs / "logs" / "work.s1.1.log").read_text().splitlines()
     assert sorted(said) == ["3 6 3", "4 8 4", "5 10 5"]
-    assert sorted(os.listdir(runs / "items" / "work")) == ["done.keys", "names.jsonl"], "nothing is left of them"
+    assert sorted(os.listdir(runs / "items" / "work")) == ["names.jsonl"], "nothing is left of them"
 
 
 # Where items come from -----------------------------------------------------------------------------------------------
