@@ -33,31 +33,32 @@ def test_keys_survive_a_torn_write_and_the_file_stays_bounded(tmp_path: Path, mo
     doing = Doing(path)
     doing.add([key(3)])
     doing.close()
-    done = Done((path, str(tmp_path / "none")))
+    done = Done(path)
+    assert key(1) not in Done(str(tmp_path / "none"))
     assert [number for number in range(6) if key(number) in done and number] == [1, 2, 3]
     monkeypatch.setattr("stagebook.engine.items.done.KEYS_MAX", 3)
     Doing(path).close()
-    assert key(3) in Done((path,)) and key(1) not in Done((path,)), "the older half is forgotten"
+    assert key(3) in Done(path) and key(1) not in Done(path), "the older half is forgotten"
     assert KEYS_MAX * KEY_BYTES < 1 << 26
 
 
 def test_names_are_found_by_number_and_what_nobody_was_told_of_is_cut(tmp_path: Path) -> None:
-    kept = Kept(str(tmp_path), "work", 2, 0, None, 0)
-    kept.add([("a", key(1)), ({"b": 1}, None), ("c\udcff", key(3))], 5)
+    kept = Kept(str(tmp_path), "work", 2, 0, None)
+    kept.add([("a", key(1)), ({"b": 1}, None), ("c\udcff", key(3))])
     first = kept.directory(1)
     assert os.path.isdir(first) and kept.items[2].text == '{"b":1}'
     kept.say(1, 0, {"x": "1"}, False)
     kept.close()
-    again = Kept(str(tmp_path), "work", 2, 2, 1, 9)
+    again = Kept(str(tmp_path), "work", 2, 2, 1)
     assert sorted(again.items) == [1, 2] and again.outputs(1, 1) == {"x": "1"}
-    again.add([("other", None)], 9)
+    again.add([("other", None)])
     assert [value for _, value, _ in read_names(again.folder)] == ["a", {"b": 1}, "other"]
     again.directory(1)
     assert again.over(1, True) is not None and not os.path.exists(again.output(1, 0))
     assert again.directory(2) != first and not os.path.exists(first), "an empty directory goes on to the next"
     again.close()
     with pytest.raises(OSError, match="missing"):
-        Kept(str(tmp_path), "work", 2, 4, 1, 9)
+        Kept(str(tmp_path), "work", 2, 4, 1)
     assert SPARE_MAX < 10_000
 
 

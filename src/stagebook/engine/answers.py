@@ -27,7 +27,7 @@ SHORTAGE_US = 1_000_000  #: how often it is looked whether the machine is short,
 SATISFIABLE = 80  #: percent of the machine's memory: so much is as good as whatever a stage asks for beyond it
 HELD_US = 60_000_000  #: how long a shortage may keep a run from its next start while nothing of it runs
 PATIENCE_US = 1_000_000  #: how long a place in the line is kept for a stage that cannot use it now
-FAR_US = 3_600_000_000
+FAR_US = 1 << 62  #: no run gets so far
 
 
 class Answer(NamedTuple):

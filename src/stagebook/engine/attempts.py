@@ -33,7 +33,7 @@ GROWTH_US = 100_000  #: how often the size of a growing log is noted
 BURY_US = 1_000_000  #: how often it is looked for dead children that nobody waits for
 SWEEP_US = 500_000  #: from TERM to KILL for what a stage left behind
 LOOK_US = 20_000  #: how often a tree that is being ended is looked at again
-FAR_US = 3_600_000_000
+FAR_US = 1 << 62  #: no run gets so far
 
 
 class Finished(NamedTuple):

@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from stagebook.record.items import Call
     from stagebook.scheduler.vocabulary import ItemsWorkers
 
+SLEEP_MAX_US = 3_600_000_000  #: the longest sleep that is asked for; nothing comes of waking up
+
 
 class Engine:
     """Drives one machine with real processes until its run is over or waits for a person."""
@@ -498,7 +500,7 @@ class Engine:
             due = min(due, self._artifacts.look_at_us)
         if self._streams is not None:
             due = min(due, self._streams.look_at_us)
-        return max(0, min(due - us, FAR_US)) / 1e6
+        return max(0, min(due - us, SLEEP_MAX_US)) / 1e6
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):

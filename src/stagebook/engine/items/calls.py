@@ -17,7 +17,7 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
 from stagebook.engine.items.kept import Kept, said_in
-from stagebook.engine.items.worker import GROWN_BYTES, Worker
+from stagebook.engine.items.worker import GROWN_BYTES, Answer, Worker
 from stagebook.engine.spawn import Call as Handed
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
@@ -95,7 +95,7 @@ class Calls:
         self._running: dict[tuple[int, int], _Running] = {}
         self._processes: dict[int, _Running] = {}  #: of calls that are a process, by its number
         self._workers: dict[tuple[int, int], Worker] = {}
-        self._places: dict[int, tuple[int, int]] = {}  #: of workers, by their numbers
+        self._hired: dict[int, tuple[Worker, tuple[int, int]]] = {}  #: with their places, until they have ended
         self._by_fd: dict[int, Worker] = {}
         self._dismissed: dict[int, int] = {}  #: number of a worker that is to end, and when it is told so
 
@@ -105,7 +105,7 @@ class Calls:
 
     @property
     def has_processes(self) -> bool:
-        return bool(self._processes or self._places)
+        return bool(self._processes or self._hired)
 
     def start(self, start: StartItems) -> None:
         """Begin a call. One that cannot be is over at once."""
@@ -150,10 +150,10 @@ class Calls:
         if running is not None:
             self._process_over(running, end, cpu_us)
             return True
-        place = self._places.pop(attempt.stage, None)
-        if place is None:
+        hired = self._hired.pop(attempt.stage, None)
+        if hired is None:
             return False
-        self._worker_over(attempt.stage, place, end, cpu_us)
+        self._worker_over(*hired, end, cpu_us)
         return True
 
     def pump(self, fd: int) -> bool:
@@ -177,7 +177,7 @@ class Calls:
         for place in list(self._workers):
             self._dismiss(place)
         if now:
-            for number in self._places:
+            for number in self._hired:
                 self._attempts.kill(Kill(number, 1, "cancelled", True), 0)
 
     # A process for a call -----------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Calls:
             os.close(mouth)
         worker = Worker(number, pid, asked, answers, self._wakeup, work.is_whole)
         self._workers[place] = worker
-        self._places[number] = place
+        self._hired[number] = worker, place
         self._by_fd.update(dict.fromkeys((asked, answers), worker))
         return worker
 
@@ -263,8 +263,13 @@ class Calls:
         answers = worker.read()
         if worker.fds != fds:
             self._by_fd.pop(fds[1], None)
-        place = self._places.get(worker.number)
-        running = self._running.get(place) if place is not None and self._workers.get(place) is worker else None
+        hired = self._hired.get(worker.number)
+        if hired is not None and self._workers.get(hired[1]) is worker:
+            self._answered(worker, self._running.get(hired[1]), answers)
+        if worker.trouble is not None:
+            self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
+
+    def _answered(self, worker: Worker, running: _Running | None, answers: list[Answer]) -> None:
         if running is not None:
             for item, outputs, error in answers:
                 if error is not None:
@@ -275,21 +280,17 @@ class Calls:
                     self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
             if answers and not worker.left:
                 self._end(running, running.bad, 0)
-        if worker.trouble is not None:
-            self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
 
-    def _worker_over(self, number: int, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
+    def _worker_over(self, worker: Worker, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
         """The first item that it has not answered is the one that it ended with; those behind it have to wait."""
-        self._dismissed.pop(number, None)
-        worker = next((each for each in self._by_fd.values() if each.number == number), None)
-        if worker is None:
-            worker = self._workers.get(place)
-        if worker is not None:
-            self._hear(worker)
-            for fd in worker.fds:
-                self._by_fd.pop(fd, None)
-            worker.close()
-        if self._workers.get(place) is not worker or worker is None:
+        self._dismissed.pop(worker.number, None)
+        fds = worker.fds
+        if self._workers.get(place) is worker:
+            self._answered(worker, self._running.get(place), worker.read())
+        for fd in fds:
+            self._by_fd.pop(fd, None)
+        worker.close()
+        if self._workers.get(place) is not worker:
             return
         del self._workers[place]
         running = self._running.get(place)
@@ -364,7 +365,7 @@ def _end_of(worker: Worker, end: Finished, why: str | None) -> tuple[str, int | 
     if worker.trouble is not None and why is None:
         return "failure", None, worker.trouble
     if end.outcome == "success":
-        return "failure", 0, "its worker ended without an answer (exit 0)"
+        return "failure", None, "its worker ended without an answer (exit 0)"
     if end.outcome in ("timeout", "cancellation"):
         return end.outcome, end.exit, end.reason
     return end.outcome, end.exit, f"its worker died: {end.reason}"

@@ -1,7 +1,7 @@
 """Keys of items that were done, in files that only grow: sixteen bytes each, so that a torn write costs the last one.
 
-A run appends what it has done to a file of its own and to one in the cache, which later runs read. The latter is cut
-to its latest keys when it has grown far; what is lost with it is only done again.
+One file a stage lies in the cache. It is cut to its latest keys when it has grown far; what is lost with it is done
+again, and no more than that.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ KEYS_MAX = 1 << 21  #: beyond so many in a file the older half is forgotten
 class Done:
     """What was done before, by key."""
 
-    def __init__(self, files: tuple[str, ...]) -> None:
-        self._keys: set[bytes] = set()
-        for path in files:
-            try:
-                with open(path, "rb") as file:
-                    data = file.read()
-            except OSError:
-                continue
-            self._keys.update(data[at : at + KEY_BYTES] for at in range(0, len(data) - KEY_BYTES + 1, KEY_BYTES))
+    def __init__(self, path: str) -> None:
+        """A file that is not there, or cannot be read, holds none."""
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            data = b""
+        self._keys = {data[at : at + KEY_BYTES] for at in range(0, len(data) - KEY_BYTES + 1, KEY_BYTES)}
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._keys
@@ -33,21 +32,19 @@ class Done:
 class Doing:
     """Appends keys. What cannot be written is done again another time, so nothing is said of it."""
 
-    def __init__(self, *paths: str) -> None:
-        self._fds = [fd for path in paths if (fd := _open(path)) >= 0]
+    def __init__(self, path: str) -> None:
+        self._fd = _open(path)
 
     def add(self, keys: list[bytes]) -> None:
-        data = b"".join(keys)
-        for fd in self._fds:
-            try:
-                os.write(fd, data)
-            except OSError:
-                pass
+        try:
+            os.write(self._fd, b"".join(keys))
+        except OSError:
+            pass
 
     def close(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
-        self._fds = []
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _open(path: str) -> int:

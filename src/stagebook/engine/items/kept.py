@@ -28,13 +28,12 @@ SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to r
 class Item:
     """One that is on its way. `outputs` is what its steps have said of themselves so far, None: it is not read yet."""
 
-    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "us", "value")
+    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "value")
 
-    def __init__(self, value: Any, key: bytes | None, us: int) -> None:
+    def __init__(self, value: Any, key: bytes | None) -> None:
         self.value = value
         self.text: str = value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         self.key = key
-        self.us = us  #: when it came
         self.has_directory = False
         self.is_written = False  #: some step has a file of what it said
         self.outputs: dict[str, str] | None = {}
@@ -61,7 +60,7 @@ def read_names(folder: str, first: int = 1) -> Iterator[tuple[int, Any, str | No
 class Kept:
     """The items of one stage while it runs."""
 
-    def __init__(self, directory: str, stage: str, steps: int, known: int, oldest: int | None, us: int) -> None:
+    def __init__(self, directory: str, stage: str, steps: int, known: int, oldest: int | None) -> None:
         """`known` items have numbers; those from `oldest` on may be on their way. Raises OSError."""
         self.folder = folder_of(directory, stage)
         os.makedirs(self.folder, 0o700, exist_ok=True)
@@ -73,7 +72,7 @@ class Kept:
         if oldest is not None:
             for number, value, key in read_names(self.folder, oldest):
                 if number <= known:
-                    self.items[number] = item = Item(value, None if key is None else bytes.fromhex(key), us)
+                    self.items[number] = item = Item(value, None if key is None else bytes.fromhex(key))
                     item.outputs = None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._is_dirty = False
@@ -88,12 +87,12 @@ class Kept:
             end = file.tell()
         os.ftruncate(self._fd, end)
 
-    def add(self, values: list[tuple[Any, bytes | None]], us: int) -> None:
+    def add(self, values: list[tuple[Any, bytes | None]]) -> None:
         """More items have come. Raises OSError."""
         lines = []
         for value, key in values:
             self.known += 1
-            self.items[self.known] = Item(value, key, us)
+            self.items[self.known] = Item(value, key)
             lines.append(json.dumps((value, None if key is None else key.hex()), separators=(",", ":")) + "\n")
         if lines:
             os.write(self._fd, "".join(lines).encode())

@@ -43,8 +43,8 @@ class Taken(NamedTuple):
 class Source:
     """One source while it is read. `fd` is to be watched only while something is wanted."""
 
-    def __init__(self, origin: Origin, done: tuple[str, ...]) -> None:
-        """`done` are files of keys that need not be done again. Raises OSError."""
+    def __init__(self, origin: Origin, done: str) -> None:
+        """`done` is a file of keys that need not be done again, empty: all are. Raises OSError."""
         parent = os.getpid()
         self.fd, mouth = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
@@ -104,7 +104,7 @@ class Source:
         os.close(self.fd)
 
 
-def _be_child(mouth: int, origin: Origin, done: tuple[str, ...], parent: int) -> None:
+def _be_child(mouth: int, origin: Origin, done: str, parent: int) -> None:
     """In the child: never returns."""
     code = 1
     try:
@@ -118,7 +118,7 @@ def _be_child(mouth: int, origin: Origin, done: tuple[str, ...], parent: int) ->
         os._exit(code)
 
 
-def _tell(mouth: int, origin: Origin, files: tuple[str, ...]) -> None:
+def _tell(mouth: int, origin: Origin, done: str) -> None:
     """In the child: say all there is to say, as fast as it is taken."""
     with open(mouth, "wb", closefd=False) as out:
         is_slow = origin.kind == "watch"
@@ -129,7 +129,7 @@ def _tell(mouth: int, origin: Origin, files: tuple[str, ...]) -> None:
                 out.flush()
 
         try:
-            _say_items(say, origin, Done(files))
+            _say_items(say, origin, Done(done))
         except NoSource as why:
             say("x", str(why), why.outcome)
         except (OSError, MemoryError) as error:

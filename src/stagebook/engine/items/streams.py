@@ -46,7 +46,7 @@ else:
 
 NUMBERS_FROM = 1 << 30  #: no stage has such a number, but calls do
 QUEUES_US = 200_000  #: how often the lengths of queues are told
-FAR_US = 3_600_000_000
+FAR_US = 1 << 62  #: no run gets so far
 
 
 class Ear(Protocol):
@@ -152,7 +152,7 @@ class Streams:
         known = self._machine.items(index)
         try:
             us = self._clock.us()
-            kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest, us)
+            kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest)
             if self._mask:
                 kept.hide(self._mask)
         except OSError as error:
@@ -160,12 +160,11 @@ class Streams:
             return
         state = os.path.dirname(os.path.dirname(self._directory))
         done = os.path.join(state, "cache", "items", f"{log_stem(stage.id)}.keys")
-        own = os.path.join(kept.folder, "done.keys")
         logs = os.path.join(self._directory, "logs")
         calls = Calls(
             stage, kept, self._attempts, self._wakeup, self._clock, logs, self._numbers, self.ear.warned, self._mask
         )  # fmt: skip
-        stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done, own))
+        stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done))
         planned = self._machine.plan.stages[index].each
         assert planned is not None
         for number, step in enumerate(stage.each.steps):
@@ -174,9 +173,8 @@ class Streams:
                 stream.balances_at = us + LOOK_US
         if known.is_all:
             return
-        before = (*(() if self._force else (done,)), *((own,) if start.attempt > 1 else ()))
         try:
-            stream.source = Source(self._origin(index, stage, kept), before)
+            stream.source = Source(self._origin(index, stage, kept), "" if self._force else done)
         except OSError as error:
             self._fail(index, start.attempt, f"items: {error.strerror or error}")
             return
@@ -300,7 +298,7 @@ class Streams:
             taken = source.take(stream.wanted)
             if not taken.is_nothing:
                 try:
-                    stream.kept.add(taken.values, self._clock.us())
+                    stream.kept.add(taken.values)
                 except OSError as error:
                     taken = Taken([], 0, taken.position, [], False, (f"items: {error.strerror}", "error"))
                 stream.wanted -= len(taken.values)
