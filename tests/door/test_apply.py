@@ -301,6 +301,8 @@ def test_r097_jobs_are_written_where_runs_were_measured_as_a_change_with_a_numbe
 def test_without_a_run_jobs_are_a_question_and_nothing_is_written(place: Place) -> None:
     text = "limits: {jobs: 1}\n" + LAX.replace("- lint:", "lint:").replace("- unit:", "unit:")
     file = given(place, text)
+    said = " ".join(place.run("plan", "--apply").out.split())
+    assert "is as recommended, but for what is asked above" in said
     found = place.run("plan", "--apply", "--json").json
     assert found["applied"]["edits"] == [] and file.read_text() == text
     [change] = found["recommendation"]["changes"]
