@@ -416,3 +416,29 @@ def test_what_a_step_can_never_have_is_refused_at_its_line(
 def test_a_machine_without_items_has_none() -> None:
     with pytest.raises(KeyError):
         Machine(Plan((PlannedStage("s", (), 0, 0),), (PlannedPool("slot", 1),), (((0, 1),),))).items(0)
+
+
+def test_in_order_of_rank_an_open_stage_waits_with_its_items_for_a_person() -> None:
+    """Stage `o0`, of smaller rank, is asked about; the calls of `s` do not get their turn before it."""
+    plan = plan_of(step("a"), jobs=1, beside=1, in_order=True)
+    s, other = plan.stages
+    run = Flow(plan._replace(stages=(s._replace(rank=1), other._replace(rank=0, retry_safe=False))))
+    assert run.exit("o0", outcome="error", reason="missing program") == ["o0: error", "start s", "want 2"]
+    run.ready(2, is_last=True)
+    assert run.resume() == ["ask o0"]
+    run.feed(run.over("a0", ((1, "error", None, "interrupted"),)))
+    assert run.said == [] and run.machine.waits_for_person
+    assert run.answer("o0", again=False) == ["o0: success", "a0 1 again 2"]
+
+
+def test_a_stage_that_fails_fast_leaves_no_call_of_another_in_the_line() -> None:
+    """The call of `t` that waits for a job must not get the one that the last call of `s` gives back."""
+    s, *_ = plan_of(step("a")).stages
+    plan = plan_of(step("a"), jobs=1, policy="fail-fast")._replace(stages=(s, s._replace(id="t", rank=1)))
+    run = Flow(plan)
+    run.ready(1)
+    run.feed(ItemsReady(0, 1, 1))
+    assert run.machine.items(1).steps[0].lacks == "slot"
+    said = run.done("a0", failure=1)
+    assert not [word for word in said if word.startswith("a0 ")], said
+    assert run.machine.is_over and run.ends["t"].outcome == "cancellation"

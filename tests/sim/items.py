@@ -610,12 +610,12 @@ class Drive:
                 events.append(Exited(now, stage, attempt, "error", None, None, "interrupted"))
         if not events:
             return
-        owed = {stage: self.machine.wants(stage) for stage in self.onlooker.busy}
-        for stage in owed:
+        owed = {(stage, self.machine.attempt(stage)): self.machine.wants(stage) for stage in self.onlooker.busy}
+        for stage, _ in owed:
             self.left[stage] = self.world.totals[stage] - self.machine.items(stage).known
         self._feed(events)
-        for stage, more in owed.items():
-            if more and not self.machine.items(stage).is_all and self.machine.attempt(stage) == self.attempts[stage]:
+        for (stage, attempt), more in owed.items():
+            if more and not self.machine.items(stage).is_all and self.machine.attempt(stage) == attempt:
                 self._obey(WantItems(stage, more))
 
 

@@ -133,6 +133,9 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
             arounds[record["stage"]] = record.get("around")
         elif event == "stage.ended":
             ends[record["stage"]] = _end(record)
+            known = attempts.get(record["stage"])
+            if known and known[-1].finished_us is None:  # it worked through items, which tell what it used
+                raise _Odd
         elif event == "usage":
             _used(attempts, record)
         elif event == "run.ended":

@@ -222,7 +222,14 @@ class Books:
     def waits_for_person(self) -> bool:
         """Nothing goes on but questions to a person: the driver may end with exit 3."""
         asking = self._state.count(ASKING) + self._state.count(GATE)
-        return bool(asking) and asking == self._active and not self._pace_timer and self._short is None
+        if not asking or self._pace_timer or self._short is not None:
+            return False
+        return asking == self._active - (sum(map(self._is_held_up, self._streams)) if self._streams else 0)
+
+    def _is_held_up(self, stage: int) -> bool:
+        """It runs, and none of its items does, for its calls do not get their turn."""
+        stream = self._streams[stage]
+        return self._state[stage] == RUNNING and not (stream.calls or stream.asked or stream.timer)
 
     @property
     def is_gated(self) -> bool:

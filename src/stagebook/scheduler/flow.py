@@ -136,10 +136,11 @@ class Flow(Course):
         self._stirred.add(stage)
 
     def _stir(self) -> None:
-        """After whatever has happened to streams: end those that are over, and say what others could start and want."""
-        stirred = sorted(self._stirred) if len(self._stirred) > 1 else list(self._stirred)
-        self._stirred.clear()
-        for stage in stirred:
+        """After whatever has happened to streams: end those that are over, and say what others could start and want.
+        The end of one may stop others: nothing of these must be in the line when it chooses."""
+        while self._stirred:
+            stage = min(self._stirred) if len(self._stirred) > 1 else next(iter(self._stirred))
+            self._stirred.discard(stage)
             stream = self._streams[stage]
             state = self._state[stage]
             is_going = state == RUNNING and stream.verdict is None and not stream.is_through
