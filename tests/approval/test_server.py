@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import threading
@@ -211,9 +212,9 @@ def test_other_paths_lead_nowhere(path: str, code: int, office: Office) -> None:
 
 
 def test_g25_a_form_without_its_field_or_of_another_page_is_refused(office: Office) -> None:
-    for body in ("decision=approve", "decision=approve&csrf=", "decision=approve&csrf=" + "0" * 48):
-        assert office.ask("POST", body=body)[0] == 403
-    assert (office.votes, office.refusals) == ([], ["csrf"] * 3)
+    for csrf in ("", "&csrf=", "&csrf=" + "0" * 48, "&csrf=%C3%A9"):
+        assert office.ask("POST", body=f"decision=approve{csrf}")[0] == 403
+    assert (office.votes, office.refusals) == ([], ["csrf"] * 4)
 
 
 def test_forms_that_are_none_are_refused(office: Office) -> None:
@@ -257,6 +258,49 @@ def test_bytes_that_are_no_request_are_answered_or_dropped_and_hurt_nobody(offic
                     pass
         except ConnectionError:
             pass
+    assert office.ask("GET")[0] == 200
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_with_anything_in_any_place_end_in_a_refusal_and_never_in_a_defect(seed: int, office: Office) -> None:
+    chance = random.Random(seed)
+    odd = [
+        "",
+        "\0",
+        "é",
+        "[",
+        "http://[/gate/x",
+        "%ff",
+        "=?utf-8?q?x?=",
+        "\x7f",
+        "x" * 3000,
+        ";;",
+        "\t",
+        "//[::",
+        "-1",
+        "\udcff",
+    ]
+    body = f"csrf={office.csrf()}&decision=approve"
+    for _ in range(60):
+        parts = [
+            "POST", f"/gate/{TOKEN}", "HTTP/1.1", "Host", office.host, "Origin", f"http://{office.host}",
+            "Content-Type", served.FORM, "Content-Length", str(len(body)), "Sec-Fetch-Site", "same-origin", body,
+        ]  # fmt: skip
+        for at in chance.sample(range(len(parts)), chance.randint(1, 3)):
+            parts[at] = chance.choice(odd)
+        method, path, version, *headers, form = parts
+        lines = [f"{name}: {value}" for name, value in zip(headers[::2], headers[1::2])]
+        text = "\r\n".join([f"{method} {path} {version}", *lines, "", form])
+        try:
+            with socket.create_connection(("127.0.0.1", office.server.port), 5) as connection:
+                connection.sendall(text.encode("latin-1", "replace"))
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1 << 16):
+                    pass
+        except ConnectionError:
+            pass
+        assert office.server.defect is None, text
+        office.server.used = None
     assert office.ask("GET")[0] == 200
 
 

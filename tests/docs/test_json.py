@@ -16,6 +16,7 @@ version: 1
 stages:
   first: {run: touch made, outputs: [made]}
   again: {run: "test $STAGEBOOK_ATTEMPT = 2", needs: first, retry: {attempts: 2}}
+  work: {each: {items: {range: [1, 2]}, on-item-failure: dead-letter, steps: [{one: "test $ITEM = 1"}]}}
   cell: {run: "true", needs: again, matrix: {value: [a, b]}, locks: {one: exclusive}}
   nod: {gate: {prompt: "Well?"}}
 """
@@ -39,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     (folder / "stagebook.yaml").write_text(PIPELINE)
     (folder / "other.yaml").write_text("stages: {first: 'true', gone: {run: 'true', needs: first}, again: 'true'}\n")
+    (folder / "told.yaml").write_text("notify: [{command: ['true']}]\nstages: {first: 'true'}\n")
     (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
     subprocess.run([stagebook, "run", "--quiet", "--no-wait"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
     return folder
@@ -50,10 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["show", "last"],
         ["approve", "last", "nod", "--record-only"],
         ["runs"],
+        ["items", "last", "work"],
         ["map"],
         ["plan", "--scale", "cell=3", "--arrivals", "9/h"],
         ["map", "--diff", "other.yaml"],
         ["flaky"],
+        ["notify", "wait"],
+        ["notify", "test", "told.yaml"],
         ["lint"],
         ["lint", "wrong.yaml"],
         ["show", "nosuchrun"],

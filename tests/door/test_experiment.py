@@ -122,6 +122,13 @@ def test_without_words_the_part_with_the_largest_gain_is_proposed(place: Place) 
     ]
 
 
+def test_where_no_part_is_known_to_gain_it_is_said_that_the_whole_file_runs(place: Place) -> None:
+    place.pipeline({"a": {"run": "true"}, "b": {"run": "true", "needs": "a"}})
+    done = place.run("experiment", "--pairs", "1", "--json")
+    assert done.code == 0 and (done.json["part"], done.json["proposed"]) == ([], None)
+    assert "tries the whole file, every stage of it many times" in " ".join(done.err.split()), done.err
+
+
 def test_cold_runs_everything_and_warm_does_not(place: Place) -> None:
     place.write("x", "in")
     place.pipeline({"only": {"run": noted("cp in out"), "inputs": ["in"], "outputs": ["out"]}})

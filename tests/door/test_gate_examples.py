@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-import urllib.parse
-import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from tests.door import waiting
@@ -36,22 +37,19 @@ def test_r018_deploy_notes_and_scan_go_on_while_production_waits(place: Place) -
     assert place.run("approve", "last", "ship").code == 2
 
 
-def vote(place: Place, person: str, decision: str) -> str:
-    """An answer by a link, as the person would give it on its page; the answering page."""
-    command = place.start("gate-link", "last", "sign", "--for", person, "--record-only")
-    found = waiting.until(lambda: re.search(r"http://\S+", command.so_far()[0]), "a link")
-    link = found[0]
-    page = urllib.request.urlopen(link).read().decode()
-    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
-    fields |= {"decision": decision, "comment": f"{person} has read it"}
-    parts = urllib.parse.urlsplit(link)
-    request = urllib.request.Request(
-        f"{parts.scheme}://{parts.netloc}{parts.path}", urllib.parse.urlencode(fields).encode(),
-        {"Origin": f"{parts.scheme}://{parts.netloc}"},
-    )  # fmt: skip
-    answer = urllib.request.urlopen(request).read().decode()
+def vote(place: Place, person: str, decision: str) -> None:
+    """An answer by a link, as the person would give it on its page."""
+    command = place.start("gate-link", "last", "sign", "--for", person, "--record-only", "--json")
+    link = json.loads(waiting.until(lambda: command.so_far()[0], "a link"))["url"]
+    parts = urlsplit(link)
+    with urlopen(link) as page:
+        csrf = re.search(r'name="csrf" value="(\w+)"', page.read().decode())
+    assert csrf is not None
+    fields = {"csrf": csrf[1], "decision": decision, "comment": f"{person} has read it"}
+    request = Request(link, urlencode(fields).encode(), {"Origin": f"{parts.scheme}://{parts.netloc}"})
+    with urlopen(request) as answer:
+        assert answer.status == 200
     assert command.wait().code == 0
-    return answer
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from zlib import crc32
 import pytest
 from tests.door import waiting
 from tests.door.place import Command, Done, Place, by_stage, note, noted, outcomes, reasons
+from tests.door.terminal import Terminal
 
 ME = getpass.getuser()
 
@@ -126,6 +127,43 @@ def test_the_record_of_a_gate_replays(place: Place) -> None:
     assert {"uid", "host", "tty", "via"} <= set(vote["from"]) and vote["from"]["uid"] == os.getuid()
     assert len(vote["audit"]) == 64 and len(vote["nonce"]) == 32
     assert (answer["approved"], answer["reason"]) == (True, f"approved by {ME}")
+
+
+# On a terminal -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("keys", "code", "said"), [(b"a", 0, "approved"), (b"r", 1, "rejected")])
+def test_r018_on_a_terminal_the_card_is_shown_and_a_key_answers(
+    place: Place, keys: bytes, code: int, said: str
+) -> None:  # fmt: skip
+    place.pipeline(ship())
+    terminal = Terminal(place, "run", size=(100, 30))
+    try:
+        waiting.until(lambda: "[a] approve" in terminal.text(), "the keys that answer")
+        assert "‖ ship: Ship it?" in terminal.text() and "no slot held" in terminal.text()
+        terminal.type(keys)
+        waiting.until(lambda: "[Enter] answer" in terminal.text(), "a line for a comment")
+        terminal.type(b"alrigth\x7f\x7fht\r")
+        assert terminal.wait() == code
+        vote = place.events("gate.vote")[0]
+        assert (vote["accepted"], vote["comment"], vote["from"]["via"]) == (True, "alright", "terminal")
+        assert reasons(place.show())["ship"] == f"{said} by {ME}: alright"
+    finally:
+        terminal.close()
+
+
+def test_on_a_terminal_a_refusal_is_shown_and_the_run_waits_on(place: Place) -> None:
+    place.pipeline(ship(approvers=["somebody-else"]))
+    terminal = Terminal(place, "run", size=(100, 30))
+    try:
+        waiting.until(lambda: "[a] approve" in terminal.text(), "the keys that answer")
+        terminal.type(b"a\r")
+        waiting.until(lambda: f"refused: {ME} is no approver of ship" in terminal.text(), "the refusal")
+        assert place.show()["waiting"] == "gate"
+        terminal.type(b"cy")
+        assert terminal.wait() == 130
+    finally:
+        terminal.close()
 
 
 # Kept through a kill -------------------------------------------------------------------------------------------------
@@ -315,6 +353,25 @@ def test_a_comment_that_fits_no_line_is_refused(place: Place) -> None:
     left_open(place)
     done = place.run("approve", "last", "ship", "--comment", "x" * 5000)
     assert done.code == 2 and "too long" in done.err
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_g23_a_comment_keeps_no_secret(place: Place, is_held: bool) -> None:
+    stages = ship()
+    stages["deploy"]["secrets"] = ["TOKEN"]
+    place.pipeline(stages, secrets=["TOKEN"])
+    env = {"TOKEN": "t0ken-7f3a9b2c"}
+    if is_held:
+        command = place.start("run", env=env)
+        asked(place)
+    else:
+        assert place.run("run", "--no-wait", env=env).code == 3
+    done = place.run("approve", "last", "ship", "--record-only", "--comment", "fine, t0ken-7f3a9b2c", env=env)
+    assert done.code == 0, done.said
+    if is_held:
+        assert command.wait().code == 0
+    kept = place.journal_path().read_bytes() + (place.folder / ".stagebook" / "audit.jsonl").read_bytes()
+    assert b"fine, " in kept and b"t0ken" not in kept
 
 
 def test_in_sequence_a_gate_keeps_back_only_what_waits_for_it(place: Place) -> None:

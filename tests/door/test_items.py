@@ -392,3 +392,99 @@ def test_a_line_of_the_journal_tells_many_calls(place: Place) -> None:
     calls = [call for line in lines if line["event"] == "items.done" for call in line["calls"]]
     assert [call[2] for call in calls] == ["1", "2", "3", "4", "5"]
     assert sum(line["more"] for line in lines if line["event"] == "items.ready") == 5
+
+
+# What is dead, and once more ----------------------------------------------------------------------------------------
+
+
+def test_dead_items_are_listed_and_tried_again_alone(place: Place) -> None:
+    step = f"test $ITEM != 3 -a $ITEM != 5 -o -e fixed; {marked('done')}"
+    place.pipeline({"work": each({"range": [1, 6]}, step, on_item_failure="dead-letter"), "other": "true"})
+    first = run(place)["run"]
+    listed = place.run("items", first, "work", "--dead", "--json").json["dead"]
+    assert [(each["item"], each["value"], each["exit"]) for each in listed] == [(3, "3", 1), (5, "5", 1)]
+    assert all(Path(each["directory"]).is_dir() for each in listed)
+    shown = place.run("items", "last", "work")
+    assert shown.code == 0 and "4 of 6 items done" in shown.out and "item 5 5: exit 1 in work.s0" in shown.out
+    (place.folder / "fixed").touch()
+    again = place.run("items", first, "work", "--retry", "--json")
+    assert again.code == 0 and stage(again.json)["items"]["done"] == 2
+    assert stage(again.json, "other")["reason"] == "not selected"
+    assert len(items_of(place, "work.s0", "done")) == 6
+    refused = place.run("items", "last", "work", "--retry")
+    assert refused.code == 2 and "no item of `work` failed for good" in refused.err
+
+
+def test_items_of_a_stage_that_has_none(place: Place) -> None:
+    place.pipeline({"plain": "true"})
+    run(place)
+    refused = place.run("items", "last", "plain")
+    assert refused.code == 2 and "works through items" in refused.err
+
+
+def test_r014_workers_that_are_auto_grow_with_what_waits_and_say_why(place: Place) -> None:
+    steps = ("true", {"run": "sleep 0.1", "workers": "auto", "workers-max": 4})
+    place.pipeline({"work": each({"range": [1, 60]}, *steps)})
+    document = run(place, "-j", "8")
+    journal = place.folder / ".stagebook" / "runs" / document["run"] / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    changes = [line for line in lines if line["event"] == "items.workers"]
+    assert changes and "busy while" in changes[0]["reason"]
+    assert max(line["workers"] for line in changes) <= 4
+    assert stage(document)["steps"][1]["workers"] == changes[-1]["workers"]
+    assert stage(document)["wall_s"] < 4, "by one worker it would be 6 s"
+
+
+def test_r014_items_and_steps_share_the_jobs_of_the_run(place: Place) -> None:
+    step = {"run": f"{MARK.format(word='begin')}; sleep 0.02; {MARK.format(word='end')}", "workers": 4}
+    place.pipeline({"work": each({"range": [1, 10]}, step, step)})
+    run(place, "-j", "2")
+    at_once = most = 0
+    for line in place.ledger():
+        at_once += 1 if line.word == "begin" else -1
+        most = max(most, at_once)
+    assert most == 2
+
+
+def test_secrets_are_masked_in_what_items_print_and_say(place: Place) -> None:
+    step = 'echo "$TOKEN"; echo "said=$TOKEN" >> "$STAGEBOOK_OUTPUT"; test "$ITEM" != 2'
+    stages = {
+        "work": {**each({"range": [1, 2]}, step, 'echo "$ITEM_SAID"', on_item_failure="skip"), "secrets": ["TOKEN"]}
+    }
+    place.pipeline(stages, secrets=["TOKEN"])
+    done = place.run("run", env={"TOKEN": "hush-hush-hush"})
+    assert done.code == 0, done.said
+    for path in (place.folder / ".stagebook").rglob("*"):
+        assert not path.is_file() or b"hush-hush" not in path.read_bytes(), path
+
+
+def test_what_an_item_leaves_behind_is_ended(place: Place) -> None:
+    place.pipeline({"work": each({"range": [1, 3]}, "setsid sleep 60 & echo $! >> pids")})
+    document = run(place)
+    assert any("left processes behind" in text for text in document["warnings"])
+    for pid in (place.folder / "pids").read_text().split():
+        assert not os.path.exists(f"/proc/{pid}"), "it lives"
+
+
+def test_g009_what_an_item_prints_is_cut_where_the_stage_says_so(place: Place) -> None:
+    loud = "head -c 3000000 /dev/zero | tr '\\0' x; echo end $ITEM"
+    place.pipeline({"work": {**each({"range": [1, 3]}, loud), "log-limit": "10KiB"}})
+    document = run(place)
+    log = place.folder / ".stagebook" / "runs" / document["run"] / "logs" / "work.s0.1.log"
+    text = log.read_bytes()
+    assert len(text) < 3 * 11_000 and text.count(b"left out here") == 3 and b"end 3\n" in text
+
+
+def test_g002_an_item_ends_only_what_is_its_own(place: Place) -> None:
+    """Each has a process that left its session: the first that ends leaves the other's alone."""
+    step = 'setsid sh -c "sleep 0.6; echo $ITEM >> late" & if test $ITEM = 1; then sleep 0.1; else wait; fi'
+    place.pipeline({"work": each({"range": [1, 2]}, {"run": step, "workers": 2})})
+    run(place, "-j", "2")
+    assert (place.folder / "late").read_text() == "2\n"
+
+
+def test_r017_a_generated_stage_may_work_through_items(place: Place) -> None:
+    made = json.dumps({"stages": {"work": each({"range": [1, 4]}, "echo $ITEM")}})
+    (place.folder / "made.json").write_text(made)
+    place.pipeline({"make": {"generate": {"run": 'cat made.json > "$STAGEBOOK_GENERATE"'}}})
+    assert stage(run(place))["items"]["done"] == 4

@@ -77,6 +77,7 @@ def all_runs(place: Place) -> list[list[dict[str, Any]]]:
     _cancelled(place)
     _changed(place)
     _asked(place)
+    _items(place)
     done = place.run("measure", "--run", "k", "--name", "one", "--", "true")
     assert done.code == 0, done
     assert place.run("measure", "--run", "k", "--name", "two", "--needs", "one", "--", "false").code == 1
@@ -102,6 +103,14 @@ def _leases(place: Place) -> None:
     waiting.until(lambda: place.events("lease.refused"), "a refusal")
     (place.base / "on").touch()
     assert first.wait().code == 0 and second.wait().code == 0
+
+
+def _items(place: Place) -> None:
+    steps = [{"one": {"run": "sleep 0.1; test $ITEM != 3", "workers": "auto"}}, {"two": "true"}]
+    items = {"items": {"range": [1, 12]}, "on-item-failure": "dead-letter", "steps": steps}
+    place.pipeline({"work": {"each": items}})
+    assert place.run("run", "-j", "4").code == 0
+    assert place.run("run", "-j", "4").code == 0, "most are up to date"
 
 
 def _asked(place: Place) -> None:

@@ -90,6 +90,15 @@ def test_what_is_reserved_is_what_is_used_where_no_run_tells(place: Place) -> No
     assert "not known; each is taken" not in told(place)
 
 
+def test_what_is_reserved_beyond_this_machine_does_not_stretch_a_declared_duration(place: Place) -> None:
+    place.write(
+        "version: 1\nstages:\n  a: {run: 'true', duration: 10m, resources: {cpu: 400}}\n"
+        "  b: {run: 'true', needs: a, duration: 10m, resources: {cpu: 800}}\n"
+    )
+    found = plan(place)
+    assert (found["sequential_s"], found["critical_path_s"], found["sweep"][0]["makespan_s"]) == (1200, 1200, 1200)
+
+
 @pytest.mark.parametrize("has_runs", [False, True])
 def test_a_history_that_cannot_be_written_keeps_no_plan_back(place: Place, has_runs: bool) -> None:
     place.write(TWO)
@@ -120,6 +129,25 @@ def test_r095_one_run_is_too_few(place: Place) -> None:
     assert (found["profile"]["source"], found["profile"]["runs"]) == ("history", 1)
     assert found["sequential_s"] == pytest.approx(180, abs=1)
     assert "insufficient data (1 run, need 5)" in told(place)
+
+
+def test_r095_the_headline_says_when_what_takes_longest_rests_on_few_runs(place: Place) -> None:
+    place.write(TWO)
+    past(place, 6, Did("unit", 0, 60))
+    past(place, 2, Did("integration", 0, 120))
+    assert "insufficient data of what takes longest (integration: 2 runs, need 5)" in told(place)
+    past(place, 3, Did("integration", 0, 120))
+    assert "insufficient data" not in told(place)
+
+
+def test_runs_in_which_all_was_up_to_date_change_no_prediction(place: Place) -> None:
+    place.write("version: 1\nstages:\n  a: {run: cp in out, inputs: [in], outputs: [out]}\n")
+    (place.folder / "in").write_text("x")
+    assert place.run("run").code == 0
+    before = plan(place)
+    for _ in range(3):
+        assert place.run("run").code == 0
+    assert plan(place) == before
 
 
 def test_history_goes_before_what_is_declared(place: Place) -> None:
@@ -166,11 +194,22 @@ def test_an_sla_that_nothing_meets_is_said_with_the_best_there_is(place: Place) 
     assert text.startswith("No plan keeps the SLA of 5 m 00 s: the best takes ~20 m 00 s") and "missed" in text
 
 
+def test_what_is_recommended_has_a_row_and_no_path_makes_a_run_longer(place: Place) -> None:
+    side = "".join(f"        - s{at}: {{run: 'true', duration: {4 if at == 0 else 3}m}}\n" for at in range(5))
+    place.write(f"version: 1\nstages:\n  - tests:\n      parallel:\n{side}  - last: {{run: 'true', duration: 3m}}\n")
+    if plan(place)["profile"]["cores"] == 2:
+        text = told(place)
+        assert text.startswith("Run 3 jobs: ~11 m 00 s") and " 3 11 m 00 s 11 m 00 s " in text
+        assert "5 jobs take 5 % longer: the machine's cores bind" in text
+    found = plan(place, "--change", "s0=5m")
+    assert found["recommendation"]["jobs"] in [row["jobs"] for row in found["sweep"]]
+
+
 # What if, and many runs ----------------------------------------------------------------------------------------
 
 
 def test_r098_more_of_them_have_another_bottleneck(place: Place) -> None:
-    place.write(SERVICES)
+    place.write(SERVICES.replace("pools: {db: 1}}", "cpu: 0.01, pools: {db: 1}}"))
     found = plan(place, "--scale", "service=50")["what_if"]
     assert (found["stages"], found["before"]["stages"], found["supposed"]) == (51, 5, ["50 of service"])
     assert found["before"]["knee"]["binds"][0] != "pool:db" and found["knee"]["waits_s"]["pool:db"] > 0

@@ -25,8 +25,12 @@ def test_r092_a_lock_that_nobody_declared_makes_stages_effectively_sequential(pl
     before = place.run("plan", "--json").json
     assert any("--probe" in said and "load, index, report" in said for said in before["profile"]["lacks"])
     assert all_at_once_s(place) < 0.6 * before["sequential_s"], "nothing on record says otherwise"
+    assert before["sweep"][-1]["high_s"] > 0.9 * before["sequential_s"], "as far as anybody knows it may be sequential"
     assert place.run("run", "-j2").code == 0
     after = place.run("plan", "--json").json
+    assert after["profile"]["error_runs"] == 1
+    assert after["profile"]["error"] > 0.15, "what that run taught nobody knew before it"
+    assert "by what was known without it" in " ".join(place.run("plan").out.split())
     assert all_at_once_s(place) > 0.85 * after["sequential_s"]
     assert after["recommendation"]["mode"] == "sequential"
     assert "waiting" in after["knee"]["binds"] and "cores" not in after["knee"]["binds"]

@@ -64,6 +64,17 @@ ROOT = Path(__file__).parents[2]
         ("./refund.sh", "refund.sh"),
         ("make -C x notify", "notify"),
         ("npm run send-mail", "send-mail"),
+        ("npx knex migrate:latest", "knex migrate:latest"),
+        ("npx prisma db push", "prisma push"),
+        ("npx typeorm migration:run", "typeorm migration:run"),
+        ("dbmate up", "dbmate up"),
+        ("goose -dir x postgres up", "goose up"),
+        ("atlas schema apply", "atlas apply"),
+        ("dotnet ef database update", "dotnet ef database update"),
+        ("mix ecto.migrate", "mix ecto.migrate"),
+        ("vercel --prod", "vercel --prod"),
+        ("npx vercel", "vercel"),
+        ("railway up", "railway up"),
         ("tools.billing:charge_all", "tools.billing:charge_all"),
     ],
 )  # fmt: skip
@@ -88,6 +99,7 @@ def test_a_name_that_may_act_outside(name: str) -> None:
         "docker run -v a:b x", "npm ci", "npm run build", "twine check dist/*", "git pull", "apt-get install ssh mail",
         "pytest tests/test_send.py", "python3 payments.py receive", "echo send pay notify", "gh pr view 1",
         "python3 -m unittest", "make payload", "cat mail.txt", "./spaying.sh", "rm -rf build",
+        "dbmate status", "npx prisma generate", "vercel --version", "vercel build",
     ],
 )  # fmt: skip
 def test_what_only_reads_or_stays_here_is_not_said_to(run: str) -> None:

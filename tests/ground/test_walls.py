@@ -31,7 +31,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",), "re2": ("condition", "record", "cli"),
     "watchfiles": ("cli",), "blake3": ("artifact",), "sqlalchemy": ("history",), "alembic": ("history",),
     "pyarrow": ("history",), "opentelemetry": ("cli",), "numpy": ("study",),
-    "fast_sugiyama": ("report",), "itsdangerous": ("approval",),
+    "fast_sugiyama": ("report",), "itsdangerous": ("approval",), "apprise": ("notify",), "requests": ("notify",),
 }  # fmt: skip
 
 

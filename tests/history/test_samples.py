@@ -62,11 +62,21 @@ def test_runs_that_say_nothing_are_counted_and_one_that_goes_on_is_not(tmp_path:
     damaged = past.run(RELEASE, NOW_US, Did("build", 0, 2))
     damaged.write_bytes(damaged.read_bytes().replace(b'"stage.ended"', b'"stage.endad"'))
     past.run(RELEASE, NOW_US, Did("build", 0, 3), Did("unit", 0, None), is_over=False)
-    past.run(MEASURED_ONE._replace(file=FILE), NOW_US)
+    past.run(MEASURED_ONE._replace(file=FILE), NOW_US, Did("build", 0, 3))
     past.run(RELEASE, NOW_US, Did("build", 0, 4), outcome="failure")
     found = asked(past)
     assert [(run.outcome, run.wall_s) for run in found.runs] == [("failure", 4.0)]
     assert [row.wall_s for row in found.rows] == [4.0]
+    assert found.left_out == 3
+
+
+def test_runs_in_which_nothing_ran_tell_nothing_however_many_there_are(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    past.run(RELEASE, NOW_US, Did("build", 0, 4))
+    for hour in range(1, 4):
+        past.run(RELEASE, NOW_US + hour * HOUR_US)
+    found = asked(past, limit=2)
+    assert [run.wall_s for run in found.runs] == [4.0]
     assert found.left_out == 3
 
 

@@ -102,6 +102,43 @@ def test_r097_no_simpler_plan_is_good_enough(pipeline: Pipeline) -> None:
 
 @given(small())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_starts_earlier_no_longer_waits_for_what_is_named_and_all_edits_are_told(pipeline: Pipeline) -> None:
+    advised = planned(pipeline)
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    before = orders._before(orders.needs_of(advised.pipeline))
+    gone, new = set(), set()
+    for change in advised.found.changes:
+        if change.kind == "parallel" and not change.question and change.stages:
+            for named in change.stages[1:]:
+                assert not before[at[change.stages[0]]] >> at[named] & 1, change.change
+            assert not set(change.edges) & gone and not set(change.instead) & new
+            gone |= set(change.edges)
+            new |= set(change.instead)
+    made = {stage.id: set(stage.needs) for stage in advised.pipeline.stages}
+    was = {stage.id: set(stage.needs) for stage in pipeline.stages}
+    assert gone == {(need, id) for id in was for need in was[id] - made[id]}
+    assert new == {(need, id) for id in was for need in made[id] - was[id]}
+
+
+def test_what_is_needed_through_another_stage_is_not_said_to_be_needless() -> None:
+    """As in the nightly load: report reads what load makes of what clean made."""
+    both = "inputs: [{0}], outputs: [{1}], duration: 4s"
+    pipeline = listed(
+        *[
+            f"{name}: {{run: sort -o {made} {read.replace(',', '')}, {both.format(read, made)}}}"
+            for name, read, made in [
+                ("extract-a", "a", "a.csv"), ("extract-b", "b", "b.csv"), ("clean-a", "a.csv", "a.clean"),
+                ("clean-b", "b.csv", "b.clean"), ("load", "a.clean, b.clean", "db"), ("report", "db", "text"),
+            ]
+        ]
+    )  # fmt: skip
+    said = texts(planned(pipeline))
+    assert "start extract-b earlier" in said and "start clean-b earlier: it needs nothing of clean-a" in said
+    assert "start report" not in said and "start load" not in said
+
+
+@given(small())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_must_stay_is_neither_proposed_nor_asked(pipeline: Pipeline) -> None:
     ids = [stage.id for stage in pipeline.stages]
     may = {(ids[of], ids[each.stage]) for each in orders.freed(pipeline) for of in each.of}
@@ -121,6 +158,28 @@ def test_what_must_stay_is_neither_proposed_nor_asked(pipeline: Pipeline) -> Non
     for stage in advised.pipeline.stages:
         if stage.id in kept:
             assert before[stage.id] <= set(stage.needs)
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("x", '"sh -c \'kubectl apply -f x\'"'), ("x", "'npx knex migrate:latest'"), ("x", "psql -f schema.sql"),
+        ("x", "ssh host restart"), ("x", "scp a host:b"), ("x", "'rsync -a a host:b'"), ("x", "dbmate up"),
+        ("x", "vercel --prod"), ("ship", "tool x"), ("charge", "tool x"),
+    ],
+)  # fmt: skip
+def test_what_may_act_outside_is_neither_asked_about_nor_given_up_on_a_word(name: str, run: str) -> None:
+    pipeline = listed("a: {run: tool a, duration: 60s}", f"{name}: {{run: {run}, duration: 60s}}")
+    assert planned(pipeline).found.changes == ()
+    with pytest.raises(InputError, match="may act outside"):
+        planned(pipeline, accepted=[("a", name)])
+
+
+def test_a_stage_right_behind_a_gate_keeps_its_place() -> None:
+    pipeline = listed("a: {run: tool a, duration: 60s}", "ask: {gate: {prompt: 'go?'}, needs: []}",
+                      "x: {run: tool x, duration: 60s, needs: [a, ask]}")  # fmt: skip
+    with pytest.raises(InputError, match="behind gate ask"):
+        planned(pipeline, accepted=[("a", "x")])
 
 
 # Words -----------------------------------------------------------------------------------------------------------

@@ -152,6 +152,55 @@ def test_the_error_on_record_is_told(fan: Pipeline) -> None:
     assert world.calibration().error == pytest.approx(0.2, abs=0.01)
 
 
+def test_r090_a_run_that_taught_something_was_predicted_without_it(fan: Pipeline) -> None:
+    world = World(fan, Capacity(CORES, waiting=1.0), everywhere(fan, LOCKED))
+    world.run(1)
+    before_s = world.predicted(2)
+    world.run(2)
+    after = world.calibration()
+    assert after.waiting == 1.0 and world.predicted(2) == pytest.approx(world.seconds(2), rel=0.02), "it is known now"
+    assert after.error == pytest.approx(1 - before_s / world.seconds(2), abs=0.02) and after.error > 0.4
+    world.run(2)
+    again = world.calibration()
+    assert again.error == pytest.approx(0.0, abs=0.02), "either was foretold by the other"
+    assert len(again.misses) == 2
+
+
+def test_a_run_is_predicted_with_the_load_beside_the_others(fan: Pipeline) -> None:
+    world = World(fan, Capacity(CORES), {})
+    world.run(1)
+    world.run(4)
+    world.run(4)
+    assert world.calibration().error == pytest.approx(0.0, abs=0.01)
+    world.machine = Capacity(CORES, others=4.0)
+    world.run(4, others_cores=2.0)
+    taught = world.calibration()
+    assert max(taught.misses) > 0.4, "nobody knew that others would come"
+    assert taught.others_range is not None and taught.others_range[0] == 0.0 and taught.others_range[1] >= 2.0
+
+
+def test_runs_one_by_one_are_predicted_as_well_where_another_tells_what_the_stages_take(fan: Pipeline) -> None:
+    world = World(fan, Capacity(CORES), {})
+    world.run(1)
+    world.run(4)
+    assert world.calibration().misses_alone == (), "without it nothing would be known of what they take alone"
+    world.run(1, slower=1.2)
+    assert max(world.calibration().misses_alone) == pytest.approx(0.18, abs=0.01)
+
+
+def test_runs_that_did_little_say_little_of_the_load(fan: Pipeline) -> None:
+    world = World(fan, Capacity(CORES), {})
+    world.run(1, others_cores=1.5)
+    usual = world.calibration().others
+    assert usual is not None and usual >= 1.5
+    for _ in range(3):
+        world.run(1, others_cores=None)
+    assert world.calibration().others == usual, "of these nobody knows"
+    world.rows = [row for row in world.rows if row.run == 0 or row.stage == "s0"]
+    world.runs[1:] = [run._replace(others_cores=0.0, wall_s=0.1) for run in world.runs[1:]]
+    assert world.calibration().others == usual
+
+
 def test_without_a_run_in_parallel_nothing_is_taught(fan: Pipeline) -> None:
     world = World(fan, Capacity(CORES), {})
     assert calibrate.calibrate(fan, profile.build(fan, None), None, CORES) == UNTAUGHT

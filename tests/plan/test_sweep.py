@@ -11,7 +11,7 @@ from tests.simulate.plans import path_s, worlds
 
 from stagebook.model.pipeline import Pipeline, Pool, Resources, Stage
 from stagebook.plan.forecast import Basis
-from stagebook.plan.sweep import Sweep, binding, plain, sweep
+from stagebook.plan.sweep import Sweep, binding, plain, sweep, with_jobs
 from stagebook.scheduler.build import build
 from stagebook.scheduler.plan import Cap, Choice, Plan
 from stagebook.simulate.play import play
@@ -56,6 +56,19 @@ def test_the_knee_is_the_fewest_jobs_within_5_percent_also_between_the_powers_of
     found = dict(zip(asked(made), seconds(made)))
     assert found[2] == pytest.approx(6.1, abs=0.11) and found[3] == found[4] == 4.1
     assert made.rows[made.knee].forecast.jobs == 3 and made.binds == ("path",)
+
+
+def test_where_cores_keep_a_run_from_being_as_short_as_its_path_they_bind_first() -> None:
+    """4, 3, 3, 3, 3 minutes side by side, then 3, on two cores: three jobs take 11 m, four and five longer."""
+    made = pipeline(*[stage(f"s{at}") for at in range(5)], stage("last", *[f"s{at}" for at in range(5)]))
+    two = basis((240.0, 180.0, 180.0, 180.0, 180.0, 180.0), runs=5,
+                speeds=lambda running: [min(1.0, 2 / len(running))] * len(running))  # fmt: skip
+    found = sweep(made, CHOICE, two)
+    assert dict(zip(asked(found), seconds(found))) == pytest.approx({1: 1140, 2: 720, 3: 660, 4: 720, 5: 690})
+    assert (found.rows[found.knee].forecast.jobs, found.binds, found.path_s) == (3, ("cores", "path"), 420.0)
+    six = with_jobs(found, made, CHOICE, two, 6)
+    assert asked(six) == [1, 2, 3, 4, 5, 6] and six.rows[5].gain == pytest.approx(0)
+    assert with_jobs(found, made, CHOICE, two, 5) is found
 
 
 def test_points_that_are_not_monotone_are_shown_as_they_are() -> None:

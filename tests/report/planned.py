@@ -35,7 +35,8 @@ def release() -> dict[str, Any]:
     return {
         "pipeline": "release", "file": os.path.abspath("ci/release.yaml"),
         "profile": {
-            "runs": 40, "source": "history", "others_cores": 0.3, "cores": 4, "measured_jobs": 4, "error": 0.04,
+            "runs": 40, "source": "history", "others_cores": 0.3, "cores": 4, "measured_jobs": 4,
+            "error": 0.04, "error_runs": 4, "enough": 5,
             "lacks": ["how fast the disk is: no stage wrote alone"],
             "stages": [stage("build", 107.0), stage("image", 58.0), stage("integration", 158.0), stage("new", None)],
         },
@@ -67,10 +68,12 @@ def release() -> dict[str, Any]:
                             evidence=[{"source": "declared", "n": 0, "text": "ordering: strict in the file"}])],
         },
         "what_if": {
-            "supposed": ["build taking 0.5 times as long", "without lint"], "stages": 17, "sequential_s": 1030.0,
+            "supposed": ["build taking 0.5 times as long", "without lint"], "stages": 17,
+            "unknown": 0, "if_waiting": None,
+            "sequential_s": 1030.0,
             "critical_path": ["build", "image", "integration"], "critical_path_s": 420.0,
             "sweep": [row(1, 1030, 1090, 1030, None), row(3, 444, 490, 1030, 0.57)],
-            "knee": {"jobs": 3, "binds": ["path"]},
+            "knee": {"jobs": 3, "binds": ["path"], "waits_s": {}},
             "before": {
                 "stages": 18, "sequential_s": 1121.0, "critical_path": ["build"], "critical_path_s": 473.0,
                 "sweep": [row(1, 1121, 1193, 1121, None), row(3, 525, 577, 1121, 0.1)],
@@ -85,7 +88,8 @@ def unchanged() -> dict[str, Any]:
     return {
         "pipeline": "payments", "file": os.path.abspath("stagebook.yaml"),
         "profile": {
-            "runs": 0, "source": "declared", "others_cores": None, "cores": 2, "measured_jobs": 0, "error": None,
+            "runs": 0, "source": "declared", "others_cores": None, "cores": 2, "measured_jobs": 0,
+            "error": None, "error_runs": 0, "enough": 5,
             "lacks": [], "stages": [stage("validate", 0.0, source="declared", runs=0, ran=0, failed=0, cores=None)],
         },
         "sequential_s": 0.0, "critical_path": ["validate"], "critical_path_s": 0.0,

@@ -46,7 +46,8 @@ def release(**more: Any) -> Document:
         "pipeline": "release", "file": "/p/stagebook.yaml",
         "profile": {
             "runs": 40, "source": "history", "enough": 5, "others_cores": 0.4, "cores": 4, "measured_jobs": 4,
-            "error": 0.04, "lacks": ["docs has 1 run, 5 are needed: stagebook run --sequential, 4 more times"],
+            "error": 0.04, "error_runs": 4,
+            "lacks": ["docs has 1 run, 5 are needed: stagebook run --sequential, 4 more times"],
             "assumed": ["approve waits for a person: that time is not counted"],
             "stages": [
                 stage("build", 107, 0, contention=0.3), stage("integration", 158, 0, failed=2, ran=42, trend="slower"),
@@ -92,7 +93,9 @@ def fifty() -> Document:
     """What if there were fifty of a service."""
     before = release()
     return {
-        "supposed": ["50 of service"], "stages": 58, "sequential_s": 6100, "critical_path": ["build", "service[7]"],
+        "supposed": ["50 of service"], "stages": 58,
+            "unknown": 0, "if_waiting": None,
+            "sequential_s": 6100, "critical_path": ["build", "service[7]"],
         "critical_path_s": 500, "sweep": rows((1, 6100, 6200), (2, 3200, 3300), (4, 2100, 2200), sequential_s=6100),
         "knee": {"jobs": 4, "binds": ["pool:db"], "waits_s": {"pool:db": 9000}},
         "before": {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from tests.report import golden
 from tests.report.maps import RELEASE, changed, pipeline, stage
 
+from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Condition
 from stagebook.model.problem import Problem
+from stagebook.report.export import map_words
 from stagebook.report.harmless import cells
 from stagebook.report.map import document
 from stagebook.report.map_text import render, table
@@ -132,3 +137,37 @@ def test_a_join_of_many_names_the_first_of_them() -> None:
     folded, opened = (" ".join("\n".join(render(made, Style(), is_open=is_open)).split()) for is_open in (False, True))
     assert "s0, s1, s2, s3, s4, s5, s6, s7, 32 more" in folded
     assert "s38, s39" in opened
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def example(name: str) -> dict[str, Any]:
+    return document(load(str(ROOT / "examples" / name / "stagebook.yaml"), None))
+
+
+def test_the_verdict_counts_all_needless_order_together() -> None:
+    """Of the nightly load: the longest chain with a reason is orders, clean, load, report, 2.6 of 4 s."""
+    found = example("etl")
+    assert found["critical_path_s"] == 4.0 and found["needless_s"] == pytest.approx(1.4)
+    assert max(each["saves_s"] or 0 for each in found["findings"]) < 1
+    assert map_words.verdict(found) == "4 s is the least this order allows; 1.4 s of it has no reason in the file"
+
+
+def test_a_pool_that_makes_it_longer_than_its_path_is_told_with_the_least() -> None:
+    """Ten of 0.4 s in a pool of three, between 0.1 s before and 0.1 s after."""
+    found = example("microservices")
+    assert found["bounds"] == [{"what": "pool database", "least_s": pytest.approx(0.2 + 4 / 3)}]
+    said = "pool database makes it at least 1.5 s"
+    assert map_words.verdict(found) == f"600 ms is the least this order allows; {said}"
+    assert f"least possible 600 ms ({said})" in " ".join(render(found, Style(width=120)))
+    assert example("etl")["bounds"] == []
+
+
+def test_the_cells_of_a_matrix_are_one_need_though_each_makes_a_file_of_its_own() -> None:
+    found = example("microservices")
+    text = " ".join(" ".join(render(found, Style(width=120))).split())
+    assert "service via .work/accounts.json and 9 more" in text and "basket.json" not in text
+    assert "service[name=basket] via .work/basket.json" in " ".join(
+        " ".join(render(found, Style(width=120), is_open=True)).split()
+    )

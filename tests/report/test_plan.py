@@ -38,6 +38,32 @@ def test_what_if_stands_side_by_side_with_what_is() -> None:
     golden.check("plan-what-if-80", render(release(what_if=fifty()), Style(width=80)))
 
 
+def test_what_if_has_the_doubts_of_its_own_figures() -> None:
+    asked = fifty() | {"unknown": 52, "if_waiting": {"jobs": 50, "makespan_s": 600}}
+    asked["sweep"][2] |= {"low_s": 100, "high_s": 9000, "beyond": True}
+    plan = release(what_if=asked)
+    plan["profile"] |= {"error": 2.73, "runs": 2}
+    text = " ".join(" ".join(render(plan, Style(width=80))).split())
+    for said in (
+        "at 4 jobs; ~10 m 00 s with 50 jobs if stages only wait.",
+        "what 52 stages use is not known; each is taken to keep a core busy",
+        "~35 m 00 s may as well be anything from 1 m 40 s to 2 h 30 m",
+        "predicted within 273 %: do not trust these figures",
+        "insufficient data (2 runs, need 5)", "more at once than was ever measured: above that it is extrapolated",
+        "with 4 jobs 97 % in use",
+    ):  # fmt: skip
+        assert said in text, said
+
+
+def test_a_change_says_what_it_does_to_the_file() -> None:
+    plan = release()
+    plan["recommendation"]["changes"][0] |= {
+        "without": [["image", "integration"]], "with": [["build", "integration"], ["image", "deploy"]],
+    }  # fmt: skip
+    text = " ".join(" ".join(render(plan, Style(width=80))).split())
+    assert "in the file: integration no longer needs image; integration needs build; deploy needs image" in text
+
+
 def test_an_assembly_line_says_what_holds_it_up_and_what_workers_it_should_have() -> None:
     nothing = {"per_s": None, "binds": None, "best_per_s": None, "best_binds": None, "steps": []}
     lines = render(

@@ -61,6 +61,8 @@ def test_the_width_is_the_terminals() -> None:
     assert choose(io.StringIO(), environ={}).width == 80
     assert choose(io.StringIO(), environ={"COLUMNS": "120"}).width == 120
     assert choose(io.StringIO(), environ={"COLUMNS": "7"}).width == 40
+    for many in ("99999999", "9" * 5000):
+        assert choose(io.StringIO(), environ={"COLUMNS": many}).width == 1000, "not what takes a minute to draw"
     leader, follower = pty.openpty()
     os.close(leader)
     with open(follower, "w", encoding="utf-8") as stream:

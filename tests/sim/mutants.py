@@ -14,7 +14,7 @@ import stagebook.scheduler
 from stagebook.scheduler.machine import Machine
 
 _ROOM = Path(stagebook.scheduler.__file__).parent
-_MODULES = ("moves", "ends", "pace", "lane", "stream", "dispatch", "books", "course", "flow", "machine")
+_MODULES = ("moves", "ends", "pace", "lane", "stream", "dispatch", "books", "course", "flow", "growth", "machine")
 
 
 class Mutant(NamedTuple):

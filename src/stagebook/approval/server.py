@@ -16,10 +16,10 @@ import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from stagebook.approval.judge import Refusal
-from stagebook.model.problem import InputError, StagebookError
+from stagebook.model.problem import InputError, StagebookError, SurroundingsError
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -52,9 +52,9 @@ class Answer(NamedTuple):
 class Desk:
     """What a server asks and tells; all of it may be called by several threads at once, `decide` by one at a time.
 
-    `check(token)` is a refusal or None, `page(notice)` the HTML of the question with the form, or after its end without
-    one, `plain(title, text)` that of anything else, `decide(approved, comment)` a vote, `refused` the record, and
-    `policy` the Content-Security-Policy of all pages.
+    `check(token)` is a refusal or None; `page(csrf, said)` the HTML of the question, with a form where `csrf` is given,
+    `said` being what the link was used for; `plain(title, text)` that of anything else; `decide(approved, comment)` a
+    vote, `refused` the record, and `policy` the Content-Security-Policy of all pages.
     """
 
     __slots__ = ("check", "decide", "page", "plain", "policy", "refused")
@@ -88,6 +88,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.desk = desk
         self.used: Answer | None = None
         self.defect: Exception | None = None  #: what no thread can go on with, for who serves
+        self.is_over = False
         self.deciding = threading.Lock()
         self.csrf = os.urandom(24).hex()
         self._open: dict[socket.socket, float] = {}
@@ -108,6 +109,8 @@ class Server(socketserver.ThreadingTCPServer):
                 look_at = now + LOOK_S
                 self._cut_off(REQUEST_S)
             self.handle_request()
+        with self.deciding:  # whoever decides just now does so to the end
+            self.is_over = True
         deadline = time.monotonic() + 1.0
         while self._open and time.monotonic() < deadline:
             self.handle_request()  # who comes now is told that it is over
@@ -203,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._check_origin()
         fields = self._fields()
         self._check_token()
-        if not hmac.compare_digest(fields.get("csrf", ""), self.server.csrf):
+        if not hmac.compare_digest(fields.get("csrf", "").encode(), self.server.csrf.encode()):
             raise _Refused("csrf", "the form is not of the page that was served; load the page again")
         decision, comment = fields.get("decision"), fields.get("comment", "").strip()
         if decision not in ("approve", "reject") or len(comment) > COMMENT_MAX:
@@ -211,7 +214,12 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.deciding:
             if self.server.used is not None:
                 raise _Refused("used", "the link was used before")
-            answer = self.server.desk.decide(decision == "approve", comment or None)
+            if self.server.is_over:
+                raise _Refused("over", "the link is over")
+            try:
+                answer = self.server.desk.decide(decision == "approve", comment or None)
+            except OSError as error:
+                raise SurroundingsError(str(error)) from error
             if answer.refusal is None:
                 self.server.used = answer
         if answer.refusal is None:
@@ -258,7 +266,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused("origin", "a decision is taken from the page of the link only")
 
     def _check_token(self) -> None:
-        path = urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         if not path.startswith(PREFIX):
             raise _Refused("path", "there is nothing here", 404)
         refusal = self.server.desk.check(path[len(PREFIX) :])

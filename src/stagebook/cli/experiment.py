@@ -118,9 +118,10 @@ def _begin(args: Namespace) -> str:
     asked = [(each, _options(each[0], each[2])) for each in split]
     part = [stage.strip() for text in args.part for stage in text.split(",") if stage.strip()]
     known = Knowledge(args)
-    proposal = None if part or args.arm or args.file or args.skip else known.proposal(file)
-    if proposal is not None:
-        part = list(proposal.stages)
+    proposal = None
+    if not (part or args.arm or args.file or args.skip):
+        proposal = known.proposal(file)
+        part = [] if proposal is None else list(proposal.stages)
         if not args.quiet:
             _tell_proposal(args, proposal)
     files = dict.fromkeys(os.path.abspath(found.file or file) for _, found in asked)
@@ -206,11 +207,11 @@ class Knowledge:
         return proposal.predict(self.pipeline(file), choice, known)
 
 
-def _tell_proposal(args: Namespace, proposal: Proposal) -> None:
+def _tell_proposal(args: Namespace, proposal: Proposal | None) -> None:
     from stagebook.report import experiment as report
 
     style = output.style_for(sys.stderr, args)
-    output.say([style.plain(report.proposal(proposal._asdict()))], sys.stderr)
+    output.say([style.plain(report.proposal(None if proposal is None else proposal._asdict()))], sys.stderr)
 
 
 def _options(name: str, words: list[str]) -> Any:

@@ -240,8 +240,11 @@ def _end(args: Namespace, counter: Counter, used: Answer | None) -> int:
             counter.question.gate, counter.person, used and used.decision, used is not None, counter.why
         )
         output.say([said], sys.stderr)
-    if used is not None and is_decided and not counter.is_held and not args.record_only:
-        _go_on(args, counter)
+    if used is not None and is_decided and not counter.is_held:
+        if not args.record_only:
+            _go_on(args, counter)
+        if not args.quiet:
+            output.say([f"stagebook run --resume {counter.question.run} goes on with the run"], sys.stderr)
     return OK if used is not None or is_decided else WAITING
 
 
@@ -255,4 +258,4 @@ def _go_on(args: Namespace, counter: Counter) -> None:
     sys.stderr.flush()
     if args.json:
         os.dup2(2, 1)  # the one document is out
-    os.execv(sys.executable, [sys.executable, "-m", "stagebook", *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "stagebook", *words])

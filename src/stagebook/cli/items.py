@@ -44,6 +44,9 @@ def execute(args: Namespace) -> int:
         return 0
     from stagebook.report import items
 
+    for item in listed:
+        if item["log"] is not None:
+            item["log"] = min(item["log"], os.path.relpath(item["log"]), key=len)
     style = output.style_for(sys.stdout, args)
     output.say(items.listing(document, stage, listed, style, only_dead=args.dead))
     return 0

@@ -82,7 +82,7 @@ def execute(args: Namespace) -> int:
 
 def _stages(asked: list[str], document: dict[str, Any]) -> frozenset[str]:
     """The ids that are meant: of a stage, or of all cells of a matrix."""
-    known = [one["stage"] for one in document["stages"]]
+    known = [*(one["stage"] for one in document["stages"]), *sorted(steps(document))]
     found: set[str] = set()
     for stage in asked:
         meant = [one for one in known if one == stage or one.startswith(f"{stage}[")]
@@ -130,7 +130,7 @@ def _as_json(run: str, line: merge.Line) -> bytes:
 
 
 def attempts(document: dict[str, Any], only: Collection[str] | None) -> list[tuple[str, int, str]]:
-    """(stage, attempt, path) of every log, in the order in which attempts began."""
+    """(stage, attempt, path) of every log, in the order in which attempts began; of a step, with its worker."""
     found = [
         (attempt["started"], index, one["stage"], attempt["attempt"], attempt["log"])
         for index, one in enumerate(document["stages"])
@@ -138,7 +138,25 @@ def attempts(document: dict[str, Any], only: Collection[str] | None) -> list[tup
         for attempt in one["attempts"]
         if attempt["log"]
     ]
+    found += [
+        (one["attempts"][0]["started"], index, step["step"], slot, path)
+        for index, one in enumerate(document["stages"])
+        for step in one.get("steps", ())
+        if only is None or one["stage"] in only or step["step"] in only
+        for slot, path in enumerate(step["logs"], 1)
+        if os.path.exists(path)
+    ]
     return [(name, number, path) for _, _, name, number, path in sorted(found)]
+
+
+def steps(document: dict[str, Any], is_running: bool = False) -> frozenset[str]:
+    """Ids of the steps of stages that work through items; each has a log for every worker."""
+    return frozenset(
+        step["step"]
+        for one in document["stages"]
+        if not is_running or one["outcome"] is None
+        for step in one.get("steps", ())
+    )
 
 
 def _facts(stage: str, attempt: int, path: str) -> dict[str, Any]:
@@ -221,9 +239,10 @@ def _print(
     document: dict[str, Any], only: Collection[str] | None, write: _Raw | _Shown, grep: Grep | None, tail: int | None
 ) -> None:  # fmt: skip
     found = attempts(document, only)
+    of_steps = steps(document)
     for name, number, path in found:
         if len(found) > 1:
-            write.head(f"==> {name}, attempt {number} <==")
+            write.head(f"==> {name}, {'worker' if name in of_steps else 'attempt'} {number} <==")
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -300,7 +319,8 @@ class Follower:
             for attempt in one["attempts"]
             if attempt["finished"] is None
         }
-        return [one for one in attempts(self._document, self._only) if one[:2] in running]
+        of_steps = steps(self._document, is_running=True)
+        return [one for one in attempts(self._document, self._only) if one[:2] in running or one[0] in of_steps]
 
     def _copy(self, name: str, path: str, is_over: bool) -> None:
         offset = self._offsets.get(path, 0)

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
     "items": ("items", "show what became of items, and try the dead ones again"),
     "cancel": ("cancel", "stop a run, or one stage of it"),
+    "notify": ("notify", "send a test message to those whom a file names"),
     "approve": ("approve", "say yes at a gate that waits for a person"),
     "reject": ("reject", "say no at a gate that waits for a person"),
     "gate-link": ("gate_link", "serve a link that answers a gate once"),
@@ -49,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: commands of the door that a later version brings
-LATER = "init diagnose review import patch serve notify wait env examples completion".split()
+LATER = "init diagnose review import patch serve wait env examples completion".split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …

@@ -141,10 +141,13 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     advised = advise.advise(
         pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
     )
-    as_is = _as_is(args, pipeline, choice, found, swept)
     after = None
     if any(change.edges for change in advised.found.changes if not change.question):
         after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
+        after = after if jobs else sweep.with_jobs(after, advised.pipeline, choice, found.basis, advised.found.jobs)
+    elif not jobs:
+        swept = sweep.with_jobs(swept, pipeline, choice, found.basis, advised.found.jobs)
+    as_is = _as_is(args, pipeline, choice, found, swept)
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
     told["streams"] = _streams(args, pipeline, choice, flows)
@@ -191,7 +194,7 @@ def _what_if(
         changed = changed._replace(basis=changed.basis._replace(items=found.basis.items))
     choice = choice._replace(durations_ms=changed.durations_ms(supposed.pipeline))
     swept = sweep.sweep(supposed.pipeline, choice, changed.basis, jobs)
-    return document.what_if(supposed, changed, swept, told)
+    return document.what_if(supposed, changed, swept, told, known.idle(supposed.pipeline, changed, choice))
 
 
 def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> dict[str, Any] | None:
@@ -235,6 +238,10 @@ def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known
     choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
     found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
     unsaid = known.unsaid(pipeline)
+    if any(stage.kind == "generate" for stage in pipeline.stages):
+        from stagebook.cli import plan_made
+
+        unsaid += plan_made.unsaid(args, pipeline)
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
         from stagebook.condition.court import Court
 

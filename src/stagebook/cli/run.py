@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from stagebook.condition.facts import Facts
     from stagebook.engine import resume
+    from stagebook.notify.beginning import Beside
 
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
@@ -103,6 +104,10 @@ def execute(args: argparse.Namespace) -> int:
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
     choice = _choice(args, loaded.pipeline, place, cache)
+    if args.failed_of is not None:
+        from stagebook.cli import made
+
+        loaded, choice = made.begun_with(loaded, choice, place, args.failed_of)
     choice, facts = govern(loaded.pipeline, choice)
     from stagebook.scheduler.build import build
 
@@ -225,15 +230,16 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
     from stagebook.formats.native import read
-    from stagebook.model import changes
+    from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
 
     before = retelling.retell(reader.read(journal), journal)
     loaded = read.load_plain(file, cache)
     if loaded.pipeline.digest == before.pipeline.digest:
         return None
-    stages = changes.changed_stages(before.pipeline, loaded.pipeline)
-    named = stages + changes.changed_settings(before.pipeline, loaded.pipeline)
+    then = joining.as_read(before.pipeline)
+    stages = changes.changed_stages(then, loaded.pipeline)
+    named = stages + changes.changed_settings(then, loaded.pipeline)
     if not named:
         return None
     if not is_accepted:
@@ -307,15 +313,18 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
 
 
 def _tell_unset(args: argparse.Namespace, pipeline: Pipeline, plan: Plan) -> None:
-    """Secrets that are not there and that no stage of this run is given: the same elsewhere would be an error."""
+    """Secrets that are not there and that no stage of this run is given, or it were an error; and variables that should
+    say whom to tell."""
     from stagebook.engine import secrets
 
     selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
     given = {name for stage in selected for name in stage.secrets}
     lines = {secret.name: secret.line for secret in pipeline.secrets}
+    told = {one.variable for one in pipeline.notify}
     said = "secret {} is not set; no stage that runs is given it"
+    said_of_told = "{} is not set, so whom it stands for is told nothing"
     _tell(args, [
-        Problem(pipeline.file, lines[name], 0, "secret", "note", said.format(name))
+        Problem(pipeline.file, lines[name], 0, "secret", "note", (said_of_told if name in told else said).format(name))
         for name in secrets.unset(pipeline) if name not in given
     ])  # fmt: skip
 
@@ -428,6 +437,7 @@ class Show:
         self._is_replanned = is_replanned  #: the engine tells two stories: how the old plan stood, then the new one
         stream = sys.stderr if args.json else sys.stdout
         self._story: Story | None = None
+        self._beside: Beside | None = None  #: who tells others of the run
         self._terminal: list[Any] | None = None
         excerpts = Excerpts(self._log)
         cpu = None
@@ -456,6 +466,10 @@ class Show:
         """The engine has a story to tell; the watcher hears of it from the beginning."""
         is_prelude = self._is_replanned and self._story is None
         self._story = story
+        if story.pipeline.notify and self._beside is None:
+            from stagebook.notify import beginning
+
+            self._beside = beginning.beside(os.path.dirname(story.logs_directory or ""))
         if self._watcher.wants_keys:
             self._watcher.began(self._expecting(story))
         elif not is_prelude:
@@ -485,6 +499,7 @@ class Show:
 
         story: Story = result.story
         args = self._args
+        told = [] if self._beside is None else self._beside.settle(story)
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -493,10 +508,11 @@ class Show:
             document = story.document(result.machine.waiting, held_by)
         else:
             document = story.outline(result.machine.waiting)
+        if told:
+            document["notices"] = told
         durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
-        told = {**document, "from_here": far, "see": bool(far) and not args.settings.dir}
-        self._watcher.finished(told)
+        self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
             output.say_json(document)

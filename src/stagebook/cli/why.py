@@ -162,6 +162,9 @@ def _lines(
     else:
         said.append(f"{harmless(name)}: no run of {harmless(pipeline.file)} had it yet")
     if now is None:
+        maker = next((each.made_by for each in story.pipeline.stages if each.id == name), None) if story else None
+        if maker is not None:
+            return [*said, f"now: {harmless(maker)} generated it, and may do so again when it runs"]
         return [*said, f"now: {harmless(pipeline.file)} has no such stage any more"]
     now_word = _now_word(pipeline, params)
     if now and now.last is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from stagebook.engine.attempts import Finished
 from stagebook.engine.clock import Clock
 from stagebook.model.outcome import AttemptEnd, ItemsTold
+from stagebook.model.pipeline import Pipeline
 from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import demand, document
@@ -23,7 +24,7 @@ from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, ItemsWor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol, Sequence
+    from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.artifact.digest import File
     from stagebook.engine.items.source import Taken
@@ -43,10 +44,12 @@ class Watcher(Protocol):
     """Whoever shows the run while it goes on. Must be cheap and never raise."""
 
     interval_us: int  #: how often `tick` is wanted; 0: never
+    typed: tuple[str, bool, str | None] | None  #: what a person has just answered at a gate, once `key` says so
     follows_waits: bool  #: whether another reason, or another holder, is worth telling of a stage that waits
 
     def started(self, stage: str, attempt: int, us: int, wait_us: int, waited: str | None) -> None: ...
     def waits(self, stage: str, reason: str, holder: str | None) -> None: ...
+    def grew(self, maker: str, news: Sequence[Mapping[str, Any]], count: int) -> None: ...
     def reading(self, stage: str, told: tuple[int, int, str] | None) -> None: ...
     def gate(self, card: dict[str, Any]) -> None: ...
     def items(self, stage: str, told: ItemsTold) -> None: ...
@@ -54,6 +57,7 @@ class Watcher(Protocol):
     def ended(self, stage: str, outcome: str, reason: str | None, us: int) -> None: ...
     def tick(self, us: int) -> None: ...
     def key(self, char: str) -> str | None: ...
+    def note(self, text: str) -> None: ...
     def flush(self) -> bool: ...
     def hurry(self) -> None: ...
 
@@ -81,6 +85,22 @@ class Account:
     def line(self, name: str, us: int, stage: int | None = None, attempt: int | None = None, tail: str = "") -> None:
         """Add a line to the journal's buffer."""
         self.writer.add(name, us, None if stage is None else self._names[stage], attempt, tail)
+
+    def grew(self, pipeline: Pipeline, plan: Plan, critical: Sequence[str]) -> None:
+        """The run has further stages, and others wait for them. The line is an event's."""
+        before, self._plan = self._plan, plan
+        known = len(before.stages)
+        maker = pipeline.stages[-1].made_by or ""
+        self._names += [quote(stage.id) for stage in plan.stages[known:]]
+        us = self._clock.us()
+        self._later(us, self._story.grew, (pipeline, critical))
+        news = [
+            {"stage": stage.id, "needs": pipeline.stages[index].needs, "critical": stage.critical}
+            for index, stage in enumerate(plan.stages)
+            if index >= known or stage.needs != before.stages[index].needs
+        ]
+        self._later(us, self.watcher.grew, (maker, news, len(plan.stages) - known))
+        self.tell()  # the story is asked about these stages before anything else is told
 
     def started(
         self, index: int, number: int, us: int, ready_us: int, waited: str | None, log: str | None, pid: int
@@ -150,10 +170,14 @@ class Account:
 
     def items_told(self, stage: int) -> None:
         """Whoever watches hears how far the items of a stage are. No part of the record."""
-        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items[stage]
+        planned, known, book = self._plan.stages[stage], self._machine.items(stage), self._story.items.get(stage)
+        if book is None:
+            return  # it has just joined the run, which the story has not heard yet
         queues = tuple((step.step, step.queued + step.again) for step in known.steps)
         total = known.known + known.skipped if known.is_all else None
-        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues)
+        slowest = book.slowest()
+        binds = None if slowest is None else known.steps[slowest].step
+        told = ItemsTold(known.done + known.skipped, total, known.failed, book.per_s(), queues, binds)
         self._later(self._clock.us(), self.watcher.items, (planned.id, told))
 
     def items_workers(self, us: int, event: ItemsWorkers, why: str) -> None:

@@ -65,6 +65,15 @@ class Answers:
         self._short_at = 0 if watches_memory else FAR_US
         self._held_since: int | None = None
 
+    def grew(self, pipeline: Pipeline, plan: Plan) -> None:
+        """The run has further stages. What was gathered for conditions holds; they may ask for more."""
+        added = pipeline.stages[len(self._pipeline.stages) :]
+        self._pipeline, self._plan = pipeline, plan
+        if any(stage.when or stage.changed for stage in added):
+            self._facts = None
+        if self._court is not None or self._facts is None:
+            self._court = self._open_court()
+
     @property
     def due_us(self) -> int:
         """When `look` must be called, whatever else happens."""

@@ -13,10 +13,10 @@ from stagebook.approval import asked, audit, people
 from stagebook.approval.judge import Question, Refusal, Vote, judge, tally
 from stagebook.engine import control
 from stagebook.engine.cancel import ANSWER_S, LOOK_S, News
-from stagebook.engine.gates import vote_tail
-from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, SurroundingsError
+from stagebook.engine.gates import vote_plain, vote_tail
+from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, StagebookError, SurroundingsError
 from stagebook.model.value import NamedTuple
-from stagebook.record import lock, reader, state
+from stagebook.record import lock, reader, retelling, state
 from stagebook.record.line import quote
 from stagebook.record.writer import Writer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stagebook.approval.asked import Standing
+    from stagebook.model.pipeline import Pipeline
 
 
 class Answer(NamedTuple):
@@ -47,10 +48,7 @@ def answer(directory: str, gate: str, vote: Vote) -> Answer:
     ballot = os.urandom(8).hex()
     request = {
         "ask": "gate", "stage": gate, "ballot": ballot, "digest": standing.now.digest,
-        "vote": {
-            "by": vote.by, "approved": vote.approved, "comment": vote.comment, "nonce": vote.nonce,
-            "digest": vote.digest, "artifacts": vote.artifacts, "from": dict(vote.origin),
-        },
+        "vote": vote_plain(vote),
     }  # fmt: skip
     if len(json.dumps(request)) >= select.PIPE_BUF:
         raise InputError("the comment is too long; about 2 000 letters are kept")
@@ -114,10 +112,11 @@ def _record(directory: str, gate: str, vote: Vote, ballot: str) -> Answer:
     if refusal is not None:
         return _refused(directory, gate, vote, refusal)._replace(held=False)
     decision = tally(standing.gate, [*standing.votes, vote])
-    entry = audit.of_vote(os.path.basename(directory), gate, vote, None, decision is not None)
-    hash_ = audit.append(_state_of(directory), entry)
     path = state.journal_path(directory)
     recording = reader.load(path)
+    vote = _masked(vote, retelling.retell(recording.records, path).pipeline)
+    entry = audit.of_vote(os.path.basename(directory), gate, vote, None, decision is not None, vote.comment)
+    hash_ = audit.append(_state_of(directory), entry)
     reader.repair(path, recording)
     position = recording.position
     writer = Writer(path, os.path.basename(directory), time_ns() // 1000 - position.us, position)
@@ -128,6 +127,19 @@ def _record(directory: str, gate: str, vote: Vote, ballot: str) -> Answer:
     finally:
         writer.abandon()
     return Answer(None, decision, False)
+
+
+def _masked(vote: Vote, pipeline: Pipeline) -> Vote:
+    """Without values of secrets in its comment; without it where these cannot be told."""
+    if not vote.comment or not pipeline.secrets:
+        return vote
+    from stagebook.engine import secrets
+
+    try:
+        mask = secrets.read(pipeline, (), ()).mask
+    except StagebookError:
+        return vote._replace(comment=None)
+    return vote._replace(comment=mask.text(vote.comment)) if mask else vote
 
 
 def _state_of(directory: str) -> str:

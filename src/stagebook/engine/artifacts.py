@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
+    from stagebook.artifact.state import Last
     from stagebook.engine.attempt import Attempt
     from stagebook.engine.secrets import Secrets
     from stagebook.record.mask import Mask
@@ -117,6 +118,17 @@ class Artifacts:
     def is_busy(self) -> bool:
         """Whether an attempt without a process is under way, or a question is."""
         return self.hasher.is_busy
+
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._pipeline = pipeline
+        self._freshness.grew(pipeline)
+        self._published.grew(pipeline)
+        self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
+
+    def last(self, stage: int) -> Last | None:
+        """The last success of a stage."""
+        return self._freshness.last(stage)
 
     def concerns(self, stage: int) -> bool:
         planned = self._pipeline.stages[stage]

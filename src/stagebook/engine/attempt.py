@@ -35,7 +35,7 @@ class Attempt:
         self.stage = index
         self.name = stage.id
         self.number = number
-        self.tree = Tree(spawned.pid, spawned.group, stage.id, number)
+        self.tree = Tree(spawned.pid, spawned.group, stage.id, number, index if is_call else None)
         self.capture: Capture | None = None
         self.mask = mask
         if spawned.pipe is not None:

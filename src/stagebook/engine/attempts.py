@@ -100,6 +100,7 @@ class Attempts:
     def start_call(self, number: int, attempt: int, step: Stage, log: str, call: Call) -> int:
         """Start a call of a step, by a number that no stage has; its pid. Raises CannotStart."""
         path = f"{self._logs}/{log}"
+        call = call._replace(env={**call.env, b"STAGEBOOK_CALL": b"%d" % number})
         spawned = self._spawner.start(number, step, attempt, path, None, bool(self.mask), call)
         made = Attempt(number, attempt, spawned, path, self._clock.us(), step, None, self.mask, True)
         self._running[number] = self._by_pid[spawned.pid] = made
@@ -232,7 +233,7 @@ class Attempts:
         if len(children) <= len(self._by_pid):
             return []
         known = self._by_pid.keys() | self.others
-        return [pid for pid in children if pid not in known and not _has_ended(pid)]
+        return [pid for pid in children if pid not in known and not kernel.is_spared(pid) and not _has_ended(pid)]
 
     def _alive(self, attempt: Attempt) -> list[int]:
         is_alone = len(self._running) == 1

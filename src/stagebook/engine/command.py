@@ -38,12 +38,13 @@ def is_direct(text: str) -> bool:
 
 
 def argv_of(stage: Stage) -> tuple[str, ...]:
-    """The argument vector of a `run`, `cmd` or `python` stage; its first word may still have to be looked up."""
+    """The argument vector of a stage that is a command; its first word may still have to be looked up."""
     command = stage.command
-    if stage.kind == "cmd":
+    kind = stage.generates or stage.kind
+    if kind == "cmd":
         return tuple(command)
     assert isinstance(command, str)
-    if stage.kind == "python":
+    if kind == "python":
         return (sys.executable, "-c", RUN_FUNCTION, command)
     if stage.shell == "bash":
         return ("bash", "-e", "-o", "pipefail", "-c", command)

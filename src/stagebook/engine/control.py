@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
+    from stagebook.scheduler.plan import Plan
+
 NAME = "control"
 
 
@@ -48,6 +50,10 @@ class Control:
 
     def index(self, stage: str) -> int | None:
         return self._ids.get(stage)
+
+    def grew(self, plan: Plan) -> None:
+        """The run has further stages."""
+        self._ids.update((stage.id, index) for index, stage in enumerate(plan.stages))
 
     def close(self) -> None:
         if self.fd is not None:

@@ -51,6 +51,13 @@ class Errands:
     def is_busy(self) -> bool:
         return bool(self._before or self._after)
 
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._suites.grew(pipeline)
+        self._shards.update(
+            index for index, stage in enumerate(pipeline.stages) if stage.split and stage.split.is_shard
+        )  # fmt: skip
+
     def concerns(self, stage: int) -> bool:
         return stage in self._shards
 

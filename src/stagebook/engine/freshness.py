@@ -88,6 +88,12 @@ class Freshness:
         self._modules: dict[tuple[str, str, str], dict[str, str]] = {}
         self._makers: dict[str, int] | None = None  #: by path the stage whose last success published it
         self._base = os.path.join(self.root, "")
+        self.grew(pipeline)
+
+    def grew(self, pipeline: Pipeline) -> None:
+        """The pipeline has these stages."""
+        self._pipeline = pipeline
+        self._makers = None
         #: Stages of which others are given an output.
         self._asked = {
             of.stage
@@ -107,7 +113,7 @@ class Freshness:
             return False
         if (
             self.setting is None
-            or stage.kind == "python"
+            or "python" in (stage.kind, stage.generates)
             or stage.env_inputs
             or stage.env_from
             or stage.cmd_from
@@ -280,7 +286,7 @@ class Freshness:
             stage._replace(env=env), seen.inputs, {**given, **env}, self._params, versions, self.program(stage),
             seen.outputs,
         )  # fmt: skip
-        if stage.kind == "python":
+        if "python" in (stage.kind, stage.generates):
             parts["module"] = self._module(stage, env)
         parts[UNMATCHED] = unmatched(stage, seen)
         parts[SETTING] = self.setting

@@ -10,7 +10,8 @@ import os
 from time import time_ns
 
 from stagebook.approval import audit, origin, people
-from stagebook.approval.judge import Now, Question, Refusal, Vote, judge, tally
+from stagebook.approval.asked import changed_of, digest_now
+from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, bound, judge, tally
 from stagebook.model.problem import SURROUNDINGS, SurroundingsError
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.gates import Asked, Ballot
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from stagebook.scheduler.machine import Machine
     from stagebook.scheduler.vocabulary import Ended, SetTimer
 
+READ_MAX = 4 << 20  #: bytes of artifacts that are read in the engine's own loop
+
 
 class Gates:
     """The gates of one run. `started_by` is who began it, None where that is not on record."""
@@ -44,7 +47,12 @@ class Gates:
         self._run = os.path.basename(directory)
         self._state = os.path.dirname(os.path.dirname(directory))
         self._folder = os.path.dirname(pipeline.file)
+        self.refusal: Refusal | None = None  #: why the last vote does not count
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer
+
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._pipeline = pipeline
 
     # Asking -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +109,8 @@ class Gates:
                 str(given["by"]), given["approved"] is True, given["comment"], time_ns() // 1000, str(given["nonce"]),
                 str(given["digest"]), str(given["artifacts"]), dict(given["from"]),
             )  # fmt: skip
-            now = Now(vote.at_us, *self._standing(stage), request.get("digest"))
+            changed = tuple(map(str, request.get("changed", ())))
+            now = Now(vote.at_us, *self._standing(stage), request.get("digest"), changed)
         except (KeyError, TypeError, ValueError):
             return None
         asked = self._story.gates.get(stage)
@@ -119,6 +128,25 @@ class Gates:
             return None
         self._decided[stage] = reason_of([*votes, vote], approved)
         return GateAnswered(us // 1000, stage, approved, self._decided[stage])
+
+    def typed(self, stage: int, approved: bool, comment: str | None) -> dict[str, Any] | None:
+        """The vote of whoever sits at the run's terminal, as `hear` takes it. None where artifacts are too many bytes
+        to be read again here, which would hold up the run; `refusal` says so."""
+        asked = self._story.gates.get(stage)
+        artifacts = asked.artifacts if asked is not None else ()
+        self.refusal = None
+        if sum(size for _, size, _ in artifacts) > READ_MAX:
+            name = self._pipeline.stages[stage].id
+            text = f"what was published is too large to be read again here; say stagebook approve {self._run} {name}"
+            self.refusal = Refusal("artifacts", text)
+            return None
+        here = origin.here("terminal")
+        question = _question_of(self._run, self._pipeline.stages[stage].id, asked, None)
+        vote = bound(question, here.by, approved, comment, here.plain)
+        return {
+            "vote": vote_plain(vote), "ballot": os.urandom(8).hex(), "digest": digest_now(self._pipeline.file),
+            "changed": changed_of(self._pipeline, artifacts),
+        }  # fmt: skip
 
     def _standing(self, stage: int) -> tuple[str, str]:
         machine = self._machine
@@ -141,6 +169,7 @@ class Gates:
             hash_ = audit.append(self._state, entry)
         except SurroundingsError as error:
             refusal = refusal or Refusal("audit", str(error), SURROUNDINGS)
+        self.refusal = refusal
         self._account.line("gate.vote", us, stage, None, vote_tail(vote, ballot, refusal, decides, hash_))
         asked = self._story.gates.get(stage)
         if refusal is None and asked is not None:
@@ -200,8 +229,6 @@ def reason_of(votes: list[Vote], approved: bool) -> str:
     if not approved:
         last = next(vote for vote in reversed(votes) if not vote.approved)
         return f"rejected by {last.by}" + (f": {last.comment}" if last.comment else "")
-    from stagebook.approval.judge import approvals
-
     standing = approvals(votes)
     said = [vote.comment for vote in standing if vote.comment]
     return f"approved by {', '.join(vote.by for vote in standing)}" + (f": {said[-1]}" if said else "")
@@ -216,10 +243,16 @@ def vote_tail(vote: Vote, ballot: str, refusal: Refusal | None, decides: bool, h
     )  # fmt: skip
 
 
+def vote_plain(vote: Vote) -> dict[str, Any]:
+    """A vote as members of a request."""
+    return {
+        "by": vote.by, "approved": vote.approved, "comment": vote.comment, "nonce": vote.nonce,
+        "digest": vote.digest, "artifacts": vote.artifacts, "from": dict(vote.origin),
+    }  # fmt: skip
+
+
 def vote_of(question: Question, ballot: Ballot) -> Vote:
     """A vote on record, as what it was bound to."""
-    from stagebook.approval.judge import bound
-
     return bound(question, ballot.by, ballot.approved, ballot.comment, ballot.origin)
 
 

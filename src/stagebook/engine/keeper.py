@@ -43,6 +43,7 @@ def keep() -> None:
     try:
         if kernel.become_subreaper():
             _terminal = _terminal_settings()
+            kernel.spared_as = os.urandom(16).hex()
             _fork()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -11,6 +11,10 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
+#: Who carries this variable, with what only the keeper and the engine know, belongs to no stage and ends by itself.
+SPARED = "STAGEBOOK_SPARED"
+spared_as = ""
+
 
 def become_subreaper() -> bool:
     """Adopt orphaned descendants from now on; False where the kernel has no such thing."""
@@ -97,6 +101,11 @@ def environment_of(pid: int) -> bytes:
         return b""
 
 
+def is_spared(pid: int) -> bool:
+    """Whether a process that lives is none that has to be ended with a run."""
+    return bool(spared_as) and b"\0%s=%s\0" % (SPARED.encode(), spared_as.encode()) in b"\0" + environment_of(pid)
+
+
 def command_of(pid: int) -> str:
     """A process's command line for people; its short name where the line is empty, `?` where it is gone."""
     try:
@@ -144,13 +153,15 @@ def send(pid: int, number: int) -> bool:
 
 
 def end_all_descendants(deadline_s: float) -> list[int]:
-    """KILL and reap everything below this process, again and again until nothing is left: one look is never enough,
-    as a tree may fork between the look and the signal. Returns those that would not die in time."""
+    """KILL and reap everything below this process but what is spared, again and again until nothing is left: one look
+    is never enough, as a tree may fork between the look and the signal. Returns those that would not die in time."""
     from time import monotonic, sleep
 
     end = monotonic() + deadline_s
     while True:
-        below = descendants_of(os.getpid())
+        below = [child for child in children_of(os.getpid()) if not is_spared(child)]
+        for child in below:
+            below.extend(children_of(child))
         for pid in below:
             send(pid, signal.SIGKILL)
         _reap()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Callable, Container, Mapping
 
     from stagebook.condition.facts import Facts
+    from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.secrets import Secrets
 
 SURVIVORS_S = 3.0  #: how long the processes of a dead engine may take to end
@@ -92,7 +93,7 @@ def start(
         at = at._replace(commit=text(at.commit or "") or None, branch=text(at.branch or "") or None)
         choice = choice._replace(policy_because=text(choice.policy_because or "") or None)
     by = None
-    if any(stage.gate is not None for stage in pipeline.stages):
+    if any(stage.gate is not None or stage.kind == "generate" for stage in pipeline.stages):
         from stagebook.approval import origin
 
         by = origin.account()
@@ -164,9 +165,9 @@ def _story(
 
 def assemble(
     pipeline: Pipeline, plan: Plan, machine: Machine, story: Story, writer: Writer, clock: Clock, directory: str,
-    choice: Choice, ways: Ways, watch: Callable[[Story], Watcher],
+    choice: Choice, ways: Ways, watch: Callable[[Story], Watcher], begun: Mapping[str, int] | None = None,
 ) -> Engine:  # fmt: skip
-    """The engine of a run whose directory is there and held."""
+    """The engine of a run whose directory is there and held. `begun`: attempts from before its file was changed."""
     secrets = ways.secrets
     values = secrets.values if secrets is not None else None
     environment = Environment(pipeline, story.run, dict(choice.params), story.traceparent, values)
@@ -201,43 +202,59 @@ def assemble(
                 hide(outputs.path(index, machine.attempt(index)), secrets.mask)
         for warning in secrets.warnings:
             story.warn(warning)
+    generates = any(stage.kind == "generate" for stage in pipeline.stages)
     artifacts = shards = None
-    if any(stage.inputs or stage.outputs for stage in pipeline.stages):
-        from stagebook.artifact.store import Store
-        from stagebook.engine.artifacts import Artifacts
-        from stagebook.engine.freshness import Freshness
-        from stagebook.model.quantity import duration_ms, size_bytes
-
-        cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
-        freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
-        artifacts = Artifacts(
-            pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
-            Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
-        )  # fmt: skip
-        if secrets is not None:
-            artifacts.secrets, artifacts.unkept = secrets, secrets.telling()
-        artifacts.restore(story)
-    if any(stage.split is not None for stage in pipeline.stages):
+    if generates or any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        artifacts = _artifacts(pipeline, machine, story, outputs, environment, wakeup, directory, choice, ways)
+    if generates or any(stage.split is not None for stage in pipeline.stages):
         from stagebook.engine.errands import Errands
 
         shards = Errands(pipeline, machine, directory, wakeup, outputs.mask)
     gates = None
-    if any(stage.gate is not None for stage in pipeline.stages):
+    if generates or any(stage.gate is not None for stage in pipeline.stages):
         from stagebook.engine.gates import Gates
 
         gates = Gates(pipeline, machine, story, account, directory)
     streams = None
-    if any(stage.each is not None for stage in pipeline.stages):
+    if generates or any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams
 
         streams = Streams(
             pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
             choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
+    generation = None
+    if generates:
+        from stagebook.engine.generation import Generation
+
+        generation = Generation(pipeline, plan, choice, directory, wakeup, secrets, begun or {})
+        generation.last = artifacts.last if artifacts is not None else None
     return Engine(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
-        ways.waits, streams,
+        ways.waits, streams, generation,
     )  # fmt: skip
+
+
+def _artifacts(
+    pipeline: Pipeline, machine: Machine, story: Story, outputs: Outputs, environment: Environment, wakeup: Wakeup,
+    directory: str, choice: Choice, ways: Ways,
+) -> Artifacts:  # fmt: skip
+    """What is asked of the files of stages."""
+    from stagebook.artifact.store import Store
+    from stagebook.engine.artifacts import Artifacts
+    from stagebook.engine.freshness import Freshness
+    from stagebook.model.quantity import duration_ms, size_bytes
+
+    cache = os.path.join(os.path.dirname(os.path.dirname(directory)), "cache")
+    freshness = Freshness(pipeline, cache, environment, dict(choice.params), ways.versions)
+    artifacts = Artifacts(
+        pipeline, machine, freshness, outputs, wakeup, story.run, directory, choice.force,
+        Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
+    )  # fmt: skip
+    if ways.secrets is not None:
+        artifacts.secrets, artifacts.unkept = ways.secrets, ways.secrets.telling()
+    artifacts.restore(story)
+    return artifacts
 
 
 def drive(engine: Engine, writer: Writer, clock: Clock, held: int, directory: str, story: Story) -> Result:

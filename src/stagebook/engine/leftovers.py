@@ -10,7 +10,7 @@ from contextlib import suppress
 from stagebook.model.plain import from_plain
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import lock, reader, runs
-from stagebook.record.state import journal_path, run_directory
+from stagebook.record.state import journal_path, log_stem, run_directory
 
 RUNS = 20  #: the newest so many are looked at
 
@@ -43,20 +43,25 @@ def _clear(directory: str, is_held: bool) -> None:
         if index in secret and (index, attempt) not in ended:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, name))
+            with suppress(OSError):
+                os.unlink(os.path.join(directory, "generated", f"{log_stem(secret[index])}.{attempt}.json"))
 
 
-def _told(path: str) -> tuple[set[str], set[tuple[str, str]]]:
-    """The places of stages that are given secrets, and the attempts that were seen to their ends, as names of files
-    have them. Of a damaged journal that counts which stands before the damage."""
-    secret: set[str] = set()
+def _told(path: str) -> tuple[dict[str, str], set[tuple[str, str]]]:
+    """The places of stages that are given secrets, with their ids, and the attempts that were seen to their ends, as
+    names of files have them. Of a damaged journal that counts which stands before the damage."""
+    secret: dict[str, str] = {}
     ended: set[tuple[str, str]] = set()
     places: dict[str, str] = {}
     try:
         for record in reader.read(path):
             if "plan" in record:
                 pipeline = from_plain(record["plan"])
-                places = {stage.id: str(index) for index, stage in enumerate(pipeline.stages)}
-                secret.update(places[stage.id] for stage in pipeline.stages if stage.secrets)
+                if record["event"] != "stages.added":
+                    places = {}
+                first = len(places)
+                places.update((stage.id, str(index)) for index, stage in enumerate(pipeline.stages, first))
+                secret.update((places[stage.id], stage.id) for stage in pipeline.stages if stage.secrets)
             elif record["event"] in ("stage.started", "stage.exited") and record["stage"] in places:
                 attempt = places[record["stage"]], str(record["attempt"])
                 if record["event"] == "stage.exited" and record["reason"] != "interrupted":

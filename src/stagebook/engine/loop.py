@@ -20,7 +20,8 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.control import Control
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.problem import InputError
 from stagebook.record.line import members, quote
 from stagebook.record.state import log_name
 from stagebook.record.story import Around
@@ -43,6 +44,7 @@ from stagebook.scheduler.vocabulary import (
     Refused,
     RunEnded,
     SetTimer,
+    StagesAdded,
     Start,
     Started,
     StartItems,
@@ -52,12 +54,13 @@ from stagebook.scheduler.vocabulary import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Sequence
+    from typing import Any, Callable, Sequence
 
     from stagebook.artifact.digest import File
     from stagebook.engine.artifacts import Artifacts
     from stagebook.engine.errands import Errands
     from stagebook.engine.gates import Gates
+    from stagebook.engine.generation import Generation, Part
     from stagebook.engine.hasher import Told
     from stagebook.engine.items.source import Taken
     from stagebook.engine.items.streams import Streams
@@ -73,10 +76,11 @@ class Engine:
         self, pipeline: Pipeline, plan: Plan, machine: Machine, account: Account, attempts: Attempts, clock: Clock,
         control: Control, wakeup: Wakeup, answers: Answers, artifacts: Artifacts | None = None,
         errands: Errands | None = None, gates: Gates | None = None, waits: bool = True, streams: Streams | None = None,
+        generation: Generation | None = None,
     ) -> None:  # fmt: skip
         """`artifacts` are there where some stage has inputs or outputs, `errands` where a suite is split, `gates`
-        where a person is asked, `streams` where a stage works through items. Not `waits`: the engine ends with gates
-        open, once nothing else is left to do."""
+        where a person is asked, `streams` where a stage works through items, all of them where stages are generated.
+        Not `waits`: the engine ends with gates open, once nothing else is left to do."""
         self.machine = machine
         self.over: RunEnded | None = None
         self._pipeline = pipeline
@@ -91,7 +95,8 @@ class Engine:
         self._errands = errands
         self._gates = gates
         self._waits = waits
-        self._aside = [each for each in (artifacts, errands) if each is not None]
+        self._generation = generation
+        self._aside = [each for each in (generation, artifacts, errands) if each is not None]
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
@@ -104,6 +109,8 @@ class Engine:
         self._timers: list[tuple[int, str]] = []
         self._batch: list[Event] = []
         self._tick_next = FAR_US if not account.watcher.interval_us else 0
+        #: Stages that have generated others which are to join, each with how it is recorded that it is over.
+        self._joins: list[tuple[int, Callable[[str | None], None]]] = []
         self._owed_end: RunEnded | None = None  #: decided before the resume, and in no line yet
 
     def catch_up(self, owed: list[Ended | RunEnded], timers: list[SetTimer]) -> None:
@@ -139,6 +146,8 @@ class Engine:
         try:
             self._answer(self._answers.look(self._clock.us()))
             while True:
+                if self._joins and not self._batch:
+                    self._join(*self._joins.pop(0))
                 batch, self._batch = self._batch, []
                 account.writer.write()
                 decisions = self.machine.feed(*batch)
@@ -146,7 +155,7 @@ class Engine:
                 self._obey(decisions)
                 if decisions or self._answers.is_short:
                     account.waits(decisions, self._answers.is_short)
-                if self._batch:
+                if self._batch or self._joins:
                     continue
                 if self.over is None and self.machine.is_over:
                     self.over = self._owed_end
@@ -282,6 +291,8 @@ class Engine:
         log = log_name(stage.id, number)
         us = self._clock.us()
         try:
+            if self._generation is not None and self._generation.concerns(index):
+                stage = self._for_generation(index, number, stage)
             pid = self._attempts.start(index, number, stage, log, place.directory if place is not None else None)
         except CannotStart as error:
             us = self._clock.us()
@@ -295,6 +306,15 @@ class Engine:
             self._answers.began(index)
         self._account.started(index, number, us, ready * 1000, waited, log, pid)
         self._batch.append(Started(us // 1000, index, number, pid, 0))
+
+    def _for_generation(self, index: int, number: int, stage: Stage) -> Stage:
+        """With the file that it is to write. Raises CannotStart."""
+        assert self._generation is not None
+        try:
+            path = self._generation.open(index, number)
+        except OSError as error:
+            raise CannotStart(f"no file for what it generates: {error.strerror}") from None
+        return stage._replace(env={**stage.env, "STAGEBOOK_GENERATE": path})
 
     def _exited(
         self, index: int, number: int, us: int, started_us: int, end: Finished,
@@ -320,6 +340,12 @@ class Engine:
 
     def judged(self, stage: int, verdict: str, reason: str | None) -> None:
         """It has been found whether a stage runs."""
+        if verdict == "skip" and self._generation is not None and self._generation.is_to_recall(stage, reason):
+            self._generation.recall(stage, reason)
+        else:
+            self._judged(stage, verdict, reason)
+
+    def _judged(self, stage: int, verdict: str, reason: str | None) -> None:
         self._answer([self._answers.judged(stage, self._clock.us(), verdict, reason)])
         if verdict == "run" and reason is not None:
             self._account.judged(stage, verdict, reason)
@@ -338,11 +364,59 @@ class Engine:
 
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None:
         """An attempt is over, and so is what was to be done for its files."""
+        generation = self._generation
+        if generation is not None and generation.concerns(stage):
+            if end.outcome == "success":
+                self._joins.append((stage, lambda why: self._closed(stage, attempt, _failed(end, why), process)))
+                return
+            generation.over(stage)
+        self._closed(stage, attempt, end, process)
+
+    def _closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None:
         us = self._clock.us()
         if process is None:
             self._exited(stage, attempt, us, us, end)
         else:
             self._exited(stage, attempt, us, process.started_us, end, around=process.around)
+
+    def generated(self, attempt: Attempt, end: Finished) -> None:
+        """What an attempt has generated has been read: its other files are next."""
+        if not any(each.take(attempt, end) for each in self._aside[1:]):
+            self.closed(attempt.stage, attempt.number, end, attempt)
+
+    def generated_before(self, stage: int, verdict: str, reason: str | None) -> None:
+        """What a stage that is up to date generated when it ran has been read, or (`verdict` run) cannot be had."""
+        self._joins.append((stage, lambda why: self._judged(
+            stage, verdict if why is None else "run", reason if why is None else why
+        )))  # fmt: skip
+
+    def _join(self, stage: int, tell: Callable[[str | None], None]) -> None:
+        """What a stage has generated joins the run, in the batch that tells of its end: nobody has gone on without. A
+        stage that is to end otherwise by now joins nothing."""
+        generation, why = self._generation, None
+        assert generation is not None
+        if self.machine.state(stage) in ("running", "judging"):
+            try:
+                joined = generation.join(stage)
+                if joined is not None:
+                    self._grow(stage, *joined)
+            except InputError as error:
+                why = f"generated stages: {error}"
+        tell(why)
+        generation.over(stage)
+
+    def _grow(self, stage: int, pipeline: Pipeline, plan: Plan, part: Part) -> None:
+        us, known = self._clock.us(), len(self._plan.stages)
+        critical = [planned.id for planned in plan.stages[known:] if planned.critical]
+        tail = members(edges="needs", critical=critical)
+        self.happened(StagesAdded(us // 1000, stage, plan), "stages.added", us, stage, f'{tail},"plan":{part.text}')
+        self._pipeline, self._plan = pipeline, plan
+        self._account.grew(pipeline, plan, critical)
+        self._answers.grew(pipeline, plan)
+        for each in (*self._aside, self._gates, self._streams):
+            if each is not None:
+                each.grew(pipeline)
+        self._control.grew(plan)
 
     def reading(self, stage: int, told: Told | None) -> None:
         self._account.reading(stage, told)
@@ -380,7 +454,7 @@ class Engine:
     def _wait(self) -> None:
         """Until something is to be told to the machine; everything else is done on the way."""
         account, attempts = self._account, self._attempts
-        while not self._batch:
+        while not (self._batch or self._joins):
             us = self._clock.us()
             if us >= account.writer.sync_at_us:
                 account.sync(us)
@@ -464,10 +538,29 @@ class Engine:
         if not data:
             self._wakeup.forget(fd)
         for character in data.decode(errors="replace"):
-            if self._account.watcher.key(character) == "cancel":
+            asked = self._account.watcher.key(character)
+            if asked == "cancel":
                 self._signalled(signal.SIGINT)
+            elif asked == "answer":
+                self._hear_typed()
+
+    def _hear_typed(self) -> None:
+        """An answer at a gate by the keys of the live view; why it does not count, if so, is shown there."""
+        watcher, typed = self._account.watcher, self._account.watcher.typed
+        stage = None if typed is None else self._control.index(typed[0])
+        if typed is None or stage is None or self._gates is None:
+            return
+        request = self._gates.typed(stage, *typed[1:])
+        if request is not None:
+            self._hear_vote(stage, request, self._clock.us())
+        if self._gates.refusal is not None:
+            watcher.note(f"refused: {self._gates.refusal.text}")
 
     def _signalled(self, number: int) -> None:
         us = self._clock.us()
         why = signal.Signals(number).name
         self.happened(CancelAsked(us // 1000, why), "run.cancel", us, tail=f'"why":"{why}"')
+
+
+def _failed(end: Finished, why: str | None) -> Finished:
+    return end if why is None else end._replace(outcome="failure", reason=why)

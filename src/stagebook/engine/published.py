@@ -61,6 +61,10 @@ class Published:
         self._used: dict[int, dict[int, dict[str, str]]] = {}
         self._consumers: dict[int, list[tuple[int, list[str]]]] | None = None
 
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has further stages."""
+        self._stages, self._consumers = pipeline.stages, None
+
     def add(self, stage: int, files: Iterable[File]) -> None:
         paths = self._of.setdefault(stage, set())
         for file in files:

@@ -5,6 +5,7 @@ is unknown is called unknown.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from time import monotonic, sleep, time_ns
@@ -14,8 +15,10 @@ from stagebook.engine.account import Watcher
 from stagebook.engine.clock import Clock
 from stagebook.engine.launch import Result, Ways, assemble, drive, with_secrets, with_versions
 from stagebook.engine.loop import Engine
+from stagebook.model.joining import taken_over
 from stagebook.model.outcome import OUTCOMES
 from stagebook.model.pipeline import Pipeline
+from stagebook.model.plain import to_plain
 from stagebook.model.problem import InputError, SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.observe.cgroup import Groups
@@ -102,7 +105,7 @@ def foresee(state_directory: str, run: str, asked: Asked = Asked(), change: Chan
     for stage in lost:
         story.exited(stage, machine.attempt(stage), us, "error", "interrupted")
     story.resumed(again)
-    plan, _, _ = _replan(told, story, change)
+    plan, _, _ = _replan(told, story, _with_generated(told, story, change))
     said = _sayings(at, *_translated(told.plan, plan, answers, cancels))
     return Outlook(plan, Machine(plan), [Began(at), *said], *names)
 
@@ -142,13 +145,14 @@ def resume(
     is_cancelled = told.machine.is_cancelled or None in told.cancels
     again = [] if is_cancelled else told.machine.waits_again()
     if change is not None and not is_cancelled:
+        change = _with_generated(told, story, change)
         if change.pipeline.secrets:
             plan = build.build(change.pipeline, told.choice)
             ways = with_secrets(ways, change.pipeline, plan, told.choice)
         return _go_on_changed(told, story, change, writer, clock, held, directory, ways, watch, again, answers)
     ways = with_secrets(ways, told.pipeline, told.plan, told.choice)
     engine = assemble(
-        told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch
+        told.pipeline, told.plan, told.machine, story, writer, clock, directory, told.choice, ways, watch, told.begun
     )  # fmt: skip
     decided, timers = _of_gates(told, story, clock.us())
     engine.catch_up(told.owed, timers)
@@ -211,6 +215,34 @@ def _translated(
     return answers, [place[stage] for stage in cancels if stage in place]
 
 
+def _with_generated(told: replay.Replay, story: Story, change: Change) -> Change:
+    """With what stages have generated that stand. What one that is changed had generated is gone: it generates anew.
+    Raises InputError."""
+    makers = {stage.made_by for stage in told.pipeline.stages if stage.made_by is not None}
+    if not makers:
+        return change
+    ended = {
+        planned.id
+        for planned, end, attempts in zip(told.plan.stages, story.ends, story.attempts)
+        if end is not None and end.outcome == "success" and attempts
+    }
+    try:
+        while True:
+            whole = taken_over(change.pipeline, told.pipeline, makers)
+            fresh = build.build(whole, told.choice)
+            ends = {stage.id: ("success", None) for stage in fresh.stages if stage.id in ended}
+            standing = makers & replan.standing(fresh, change.changed, ends).keys()
+            if standing == makers:
+                break
+            makers = standing
+    except ValueError as clash:
+        raise InputError(f"{change.pipeline.file}: {clash}; give it another one") from None
+    if len(whole.stages) == len(change.pipeline.stages):
+        return change
+    plain = json.dumps(to_plain(whole), separators=(",", ":"))
+    return Change(whole, plain, change.changed)
+
+
 def _replan(
     told: replay.Replay, story: Story, change: Change
 ) -> tuple[Plan, dict[str, tuple[str, str | None]], dict[str, int]]:
@@ -243,7 +275,9 @@ def _go_on_changed(
     plan, kept, begun = _replan(told, story, change)
     critical = build.critical_planned(plan)
     story.replanned(change.pipeline, critical, kept, us, writer.epoch_us, plan.critical_by)
-    engine = assemble(change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch)
+    engine = assemble(
+        change.pipeline, plan, Machine(plan), story, writer, clock, directory, told.choice, ways, watch, begun
+    )  # fmt: skip
     writer.next_batch()
     tail = members(
         boot=boot_id(), pid=os.getpid(), digest=change.pipeline.digest, critical=critical,

@@ -75,13 +75,18 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
 
 def mask_of(pipeline: Pipeline) -> Mask:
     """What hides those of its secrets that are there now."""
-    values = []
+    return Mask(values_of(pipeline).values())
+
+
+def values_of(pipeline: Pipeline) -> dict[str, str]:
+    """Those of its secrets that are there now, by name."""
+    values = {}
     for secret in pipeline.secrets:
         try:
-            values.append(_value(pipeline, secret))
+            values[secret.name] = _value(pipeline, secret)
         except _Absent:
             continue
-    return Mask(values)
+    return values
 
 
 def unset(pipeline: Pipeline) -> list[str]:

@@ -54,10 +54,15 @@ class Suites:
         self._workspaces = workspace.directory(self._state, os.path.basename(directory))
         self._dealt: dict[str, list[list[str]]] = {}
         self._parts: dict[str, dict[str, int]] = {}  #: suite to part to index
+        self._warnings: list[str] = []
+        self.grew(pipeline)
+
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has these stages."""
+        self._pipeline = pipeline
         for index, stage in enumerate(pipeline.stages):
             if stage.split is not None:
                 self._parts.setdefault(stage.split.suite, {})[stage.split.part] = index
-        self._warnings: list[str] = []
 
     def take_warnings(self) -> list[str]:
         """What is to be told of how suites were dealt; once."""

@@ -17,14 +17,16 @@ from stagebook.observe import cgroup
 class Tree:
     """The processes of one attempt. `main` is the process that was started."""
 
-    __slots__ = ("_attempt", "_stage", "group", "is_main_gone", "main")
+    __slots__ = ("_attempt", "_call", "_stage", "group", "is_main_gone", "main")
 
-    def __init__(self, main: int, group: str | None, stage: str, attempt: int) -> None:
+    def __init__(self, main: int, group: str | None, stage: str, attempt: int, call: int | None = None) -> None:
+        """`call` is the number of a call of a step, of which several may run as the same attempt."""
         self.main = main
         self.group = group
         self.is_main_gone = False
         self._stage = stage
         self._attempt = attempt
+        self._call = call
 
     def alive(self, orphans: list[int], is_alone: bool) -> list[int]:
         """Everything of it that still runs. `orphans` are the engine's children that are no main process; with
@@ -45,6 +47,8 @@ class Tree:
         except OSError:
             return False
         environment = b"\0" + kernel.environment_of(pid)
+        if self._call is not None:
+            return b"\0STAGEBOOK_CALL=%d\0" % self._call in environment
         stage = b"\0STAGEBOOK_STAGE=%s\0" % os.fsencode(self._stage)
         attempt = b"\0STAGEBOOK_ATTEMPT=%d\0" % self._attempt
         return stage in environment and attempt in environment

@@ -56,11 +56,18 @@ _ANYWHERE = (
     r"(rsync)\s(?:.*?\s)?(?:rsync://|[\w.@-]+:)()",
     r"(redis-cli)\s(?:.*?\s)?((?i:set|del|flushall|flushdb|publish|expire|lpush|rpush|hset|xadd))(?=\s|$)",
     r"(psql|mysql|mariadb)\s(?:.*?\s)?(-f|--file|<)",
+    r"(vercel|netlify|railway|kamal|cap|mina|eas|amplify)\s(?:.*?\s)?(--prod|up|deploy|redeploy|rollback|promote)(?=\s|$)",
+    r"(knex|sequelize|sequelize-cli|typeorm|mikro-orm|drizzle-kit|prisma|node-pg-migrate|db-migrate)\s(?:.*?\s)?"
+    r"((?:\S*:)?(?:migrate|migrations?|seed|rollback|push)(?::\S+)?|up|down)(?=\s|$)",
+    r"(dbmate|goose|sql-migrate|tern|yoyo|aerich|atlas|sqitch|liquibase|flyway|alembic)\s(?:.*?\s)?"
+    r"(up|down|apply|upgrade|downgrade|deploy|redo|reset|drop|update|rollback|revert|clean)(?=\s|$)",
+    r"(dotnet ef database|mix)\s(update|drop|ecto\.(?:migrate|rollback|drop|reset)\S*)(?=\s|$)",
 )
 #: Only where a command begins: elsewhere they are words like any other.
 _FIRST = (
     r"(ssh|scp|sftp|ftp|lftp|mail|mailx|mutt|sendmail|msmtp|swaks|dropdb|createdb|pg_restore)(?=[\s\"']|$)",
     r"(https?)\s(?:.*?\s)?(POST|PUT|PATCH|DELETE)(?=\s|$)",
+    r"(vercel|surge)(?=[\"']?\s*$|\s+-(?!-?(?:version|help|v|h)(?:\s|$)))",
 )
 _RUNNERS = (
     r"(?:(?:if|then|do|else|elif|while|until|!|\{|sudo|exec|env|time|nohup|command|eval|npx|xargs(?:\s+-\S+)*|\w+=\S*|"

@@ -41,9 +41,9 @@ _parts = re.compile("[^a-z]+")
 
 class Reason(NamedTuple):
     """Why an edge stands. `kind`: `artifact`, `value` (an output's value, or a condition on the stage), `service`,
-    `lock`, `pool`, `stated` (`ordering:`), `gate`, `guard` (it leads from a test to what acts outside), `outside` (an
-    end of it acts outside, where no file shows what follows from it), `always` (clean-up), `split` (parts of one
-    suite). `text` says which: a path, a name, the reason in the file."""
+    `generated`, `lock`, `pool`, `stated` (`ordering:`), `gate`, `guard` (it leads from a test to what acts outside),
+    `outside` (an end of it acts outside, where no file shows what follows from it), `always` (clean-up), `split` (parts
+    of one suite). `text` says which: a path, a name, the reason in the file."""
 
     kind: str
     text: str
@@ -179,6 +179,8 @@ def _reasons(ground: _Ground, need: Stage, stage: Stage) -> Iterator[Reason]:
         yield Reason("value", "its condition asks for it")
     if need.kind == "service":
         yield Reason("service", need.id)
+    if need.kind == "generate":
+        yield Reason("generated", f"waits for all that {need.id} generates")
     kept = coupling.kept_apart(ground.pipeline, need, stage)
     if kept is not None:
         yield Reason(*kept)

@@ -51,6 +51,20 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
+def weighted_median(values: Sequence[float], weights: Sequence[float]) -> float | None:
+    """The middle of some values that do not all count the same; with equal weights the median. None of nothing."""
+    counted = sorted([(value, weight) for value, weight in zip(values, weights) if weight > 0])
+    half = sum([weight for _, weight in counted]) / 2
+    below = 0.0
+    for at, (value, weight) in enumerate(counted):
+        below += weight
+        if abs(below - half) <= 1e-9 * half:
+            return (value + counted[at + 1][0]) / 2
+        if below > half:
+            return value
+    return None
+
+
 def spread(values: Sequence[float], scale: float = 1.0) -> dict[str, Any]:
     """Number, median, 95th percentile, least and most of some values, divided by `scale`. Quantiles are null of fewer
     than `ENOUGH`, the others of none."""

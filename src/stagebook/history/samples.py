@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+#: How the reason begins of a stage that its condition kept from running.
+CONDITIONS = ("when: ", "changed: ")
+
+
 class Sample(NamedTuple):
     """The last attempt of one stage in one run. Seconds, bytes, shares; None is unknown.
 
@@ -57,32 +61,43 @@ class Run(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Oldest run first, and of one run by stage. `left_out` counts runs that say nothing: damaged, cancelled, or of
-    `measure`."""
+    """Oldest run first, and of one run by stage. `left_out` counts runs that say nothing: damaged, cancelled, of
+    `measure`, or in which no stage ran or was kept from it by its condition, as all were up to date."""
 
     runs: tuple[Run, ...]
     rows: tuple[Sample, ...]
     left_out: int
 
+    def worked_s(self) -> list[float]:
+        """For how long stages ran at most, run by run."""
+        sums = [0.0] * len(self.runs)
+        for row in self.rows:
+            sums[row.run] += row.wall_s or 0.0
+        return [min(run.wall_s, ran_s) for run, ran_s in zip(self.runs, sums)]
+
 
 def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
     """Of the latest `limit` runs of a pipeline file (absolute path) that say something; a question for `store.ask`."""
-    from sqlalchemy import select  # which whoever only needs the values does without
+    from sqlalchemy import exists, or_, select  # which whoever only needs the values does without
 
     from stagebook.history.schema import runs, stages, storable
 
+    told = or_(stages.c.attempts > 0, *[stages.c.reason.startswith(words) for words in CONDITIONS])
     asked = (
-        select(*[runs.c[name] for name in (*_RUN, "id", "format", "damaged")])
+        select(
+            *[runs.c[name] for name in (*_RUN, "id", "format", "damaged")],
+            exists().where(stages.c.run_id == runs.c.id, told),
+        )
         .where(runs.c.file == storable(file))
         .order_by(runs.c.run.desc())
     )
     found: dict[int, Run] = {}
     left_out = 0
-    for *values, id, format, damaged in connection.execute(asked.execution_options(yield_per=limit)):
+    for *values, id, format, damaged, is_told in connection.execute(asked.execution_options(yield_per=limit)):
         run, digest, mode, jobs, outcome, started_us, wall_us, *rest = values
         if damaged is None and outcome is None:
             continue  # it goes on, or could
-        if damaged is not None or outcome == "cancellation" or format == MEASURED or wall_us is None:
+        if damaged is not None or outcome == "cancellation" or format == MEASURED or wall_us is None or not is_told:
             left_out += 1
             continue
         found[id] = Run(run, digest or "", mode, jobs, outcome, started_us, wall_us / 1e6, *rest)

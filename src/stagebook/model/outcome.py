@@ -17,13 +17,15 @@ SEVERITY: dict[str, int] = {"success": 0, "skip": 0, "cancellation": 1, "failure
 
 
 class ItemsTold(NamedTuple):
-    """How far the items of a stage are. `total` is None while more may come; `queues` are (step, items that wait)."""
+    """How far the items of a stage are. `total` is None while more may come; `queues` are (step, items that wait),
+    `binds` is the step that holds up the others."""
 
     done: int
     total: int | None
     failed: int
     per_s: float | None
     queues: tuple[tuple[str, int], ...] = ()
+    binds: str | None = None
 
 
 class AttemptEnd(NamedTuple):

@@ -263,6 +263,40 @@ class Limits(NamedTuple):
     provider: str | None = None
 
 
+def _fits(globs: tuple[str, ...], text: str) -> bool:
+    from stagebook.model.globs import Globs  # few pipelines tell anybody
+
+    return text in globs or Globs(globs).first([text]) is not None
+
+
+class Notify(NamedTuple):
+    """Who is told of what. Either `to` (an address as apprise has them, or `$NAME` of a variable that holds one) or
+    `command` (argv; it gets the message on its standard input). Empty `stages` and `branches` (globs): all.
+    `secrets` are those that the command is given."""
+
+    to: str = ""
+    command: tuple[str, ...] = ()
+    on: tuple[str, ...] = ("failure", "recovery", "gate")
+    name: str = ""  #: what it is called where it is spoken of
+    stages: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    line: int = 0
+
+    @property
+    def variable(self) -> str | None:
+        """The variable that holds the address."""
+        return self.to[1:] if self.to.startswith("$") else None
+
+    def is_about(self, stage: str) -> bool:
+        """Whether a stage is among those that are told of; a glob stands for a name with all its matrix cells."""
+        return not self.stages or _fits(self.stages, stage) or _fits(self.stages, stage.partition("[")[0])
+
+    def is_on(self, branch: str | None) -> bool:
+        """Whether a branch is; where it is not known only one who is told of all."""
+        return not self.branches or (branch is not None and _fits(self.branches, branch))
+
+
 class Pipeline(NamedTuple):
     """A whole pipeline. `file` is absolute; `digest` is a hash of the file's bytes."""
 
@@ -283,6 +317,7 @@ class Pipeline(NamedTuple):
     sla_ms: int | None = None
     groups: Mapping[str, tuple[str, ...]] = {}  #: named groups to the ids of all their stages
     matrices: Mapping[str, Matrix] = {}
+    notify: tuple[Notify, ...] = ()
     problems: tuple[Problem, ...] = ()  #: warnings and notes of the file
     unbuilt: tuple[Problem, ...] = ()  #: keys that `run` refuses for now
     more: Mapping[str, Any] = {}

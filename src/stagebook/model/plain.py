@@ -15,6 +15,7 @@ from stagebook.model.pipeline import (
     Items,
     Limits,
     Matrix,
+    Notify,
     Output,
     OutputOf,
     Param,
@@ -48,7 +49,8 @@ _PARTS: dict[str, Any] = {
 }  # fmt: skip
 _FROM = ("env_from", "cmd_from")
 _PIPELINE_PARTS = (
-    "stages", "params", "secrets", "limits", "pools", "policies", "matrices", "groups", "problems", "unbuilt",
+    "stages", "params", "secrets", "limits", "pools", "policies", "matrices", "groups", "notify", "problems",
+    "unbuilt",
 )  # fmt: skip
 _new = tuple.__new__
 
@@ -79,6 +81,8 @@ def to_plain(pipeline: Pipeline) -> dict[str, Any]:
         plain["matrices"] = {name: _sparse(matrix) for name, matrix in pipeline.matrices.items()}
     if pipeline.groups:
         plain["groups"] = {name: list(ids) for name, ids in pipeline.groups.items()}
+    if pipeline.notify:
+        plain["notify"] = [_sparse(one) for one in pipeline.notify]
     for field in ("problems", "unbuilt"):
         if getattr(pipeline, field):
             plain[field] = [list(problem) for problem in getattr(pipeline, field)]
@@ -112,6 +116,8 @@ def from_plain(plain: Mapping[str, Any]) -> Pipeline:
         values["matrices"] = {name: Matrix(**_tuples(matrix)) for name, matrix in plain["matrices"].items()}
     if "groups" in plain:
         values["groups"] = {name: tuple(ids) for name, ids in plain["groups"].items()}
+    if "notify" in plain:
+        values["notify"] = tuple(Notify(**_tuples(one)) for one in plain["notify"])
     for field in ("problems", "unbuilt"):
         if field in plain:
             values[field] = tuple(Problem(*problem) for problem in plain[field])

@@ -15,6 +15,7 @@ from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, reasons, streams
+from stagebook.plan import sweep as sweep_of
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
 from stagebook.plan.recommendation import Recommendation
@@ -128,6 +129,14 @@ class _Search:
                 self.questions += [unit._replace(of=no)] if no else []
         self._refuse(accepted)
         self.is_accepted = any(unit.evidence == "accepted" for unit in self.units)
+        self.units = self._parted(self.units)
+        self.questions = self._parted(self.questions)
+
+    def _parted(self, units: list[Freed]) -> list[Freed]:
+        """Without pairs that stay in order even if all of these and of `units` are given up."""
+        every = [*self.units, *units] if units else []
+        needs = orders.loosened(self.needs, [pair for unit in every for pair in _pairs(unit)])
+        return [unit for unit in orders.parted(units, needs) if unit.of]
 
     def _refuse(self, accepted: frozenset[tuple[str, str]]) -> None:
         """InputError for what was accepted and is given up on nobody's word."""
@@ -162,19 +171,27 @@ class _Search:
         if chosen is None:  # an SLA that nothing meets: as near as possible
             chosen = next(option for option in options if option.forecast.makespan_s <= limit_s)
         made = self._made(chosen.units)
-        said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met)
+        more = self._more(chosen)
+        binds = self.sweep.binds
+        if chosen.units and more is not None:
+            binds = sweep_of.binds(made, self.choice._replace(jobs=more.jobs, sequential=False), self.known.basis)
+        said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met, binds)
         kept = said.kept(self._free_s(), self.asked_for)
-        changes = [*self._freed(chosen, said, made), *self._coupled(), *self._questions(chosen, said)]
-        changes += said.splits(self.suites, made, self.choice)
+        jobs = self._jobs_line(chosen, made, is_enough)
+        changes = [*self._freed(chosen, said, made)]
+        if jobs is not None:
+            changes.append(said.jobs(jobs, self._forecast(chosen.units, None)))
+        changes += [*self._coupled(), *self._questions(chosen, said), *said.splits(self.suites, made, self.choice)]
         changes += streams.changes(made, self.choice._replace(jobs=None, sequential=False), self.known)
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",
-            tuple(said.told(kept, self._more(chosen), self._free_s(), self.is_cut)),
+            tuple(said.told(kept, more, self._free_s(), self.is_cut)),
             tuple(changes),
             tuple(kept),
         )
-        jobs = self._jobs_line(chosen, made, is_enough)
+        if not self.known.profile.runs:  # where nothing was measured, how many are of use is a guess
+            jobs = None
         return Advised(found, made, chosen.forecast, self.sweep.sequential, met, jobs)
 
     def _timed(self) -> list[str]:
@@ -274,7 +291,7 @@ class _Search:
             return
         if len(units) <= EXACT_MAX:
             every = [some for count in range(1, len(units) + 1) for some in combinations(units, count)]
-            yield from sorted(every, key=lambda some: (self._changed(some), some))
+            yield from sorted(every, key=lambda some: (self._changed(some), len(some), some))
             return
         lost: dict[int, float] = {}
         for unit in units:
@@ -361,13 +378,17 @@ class _Search:
         tries = max(TRIES_MIN, STAGES_MAX // len(self.ids))
         runs = min(self.draws, max(DRAWS_MIN, tries // (len(chosen.units) + 1)))
         [whole] = ends(made, [choice], self.known.basis, runs=runs)
+        freed = orders.parted([self.units[unit] for unit in chosen.units], orders.needs_of(made))
+        edges = said.edges(freed, made)
         for number, unit in enumerate(chosen.units):
+            if not freed[number].of:  # as long as others are not given up, it changes nothing
+                continue
             gain: tuple[float | None, float] = None, 0.5
             if number < tries:
                 without = self._made(tuple([other for other in chosen.units if other != unit]))
                 [lacking] = ends(without, [choice], self.known.basis, runs=runs)
                 gain = _gain(lacking, whole)
-            yield said.freed(self.units[unit], *gain, made)
+            yield said.freed(freed[number], *gain, edges[number])
 
     def _coupled(self) -> Iterator[Change]:
         for each in self.coupled:
@@ -389,11 +410,15 @@ class _Search:
             made = self._without([*base, *_pairs(freed)])
             saves_s = before_s - self._run_s(made)
             if saves_s >= WORTH * before_s:
-                found.append(said.question(freed, saves_s, made))
+                found.append(self._question(freed, saves_s, made, said))
         if not found:  # each alone saves nothing, all together do
             saves_s = before_s - self._run_s(everything)
-            found = [said.question(freed, saves_s, everything) for freed in self.questions[:1]]
+            found = [self._question(freed, saves_s, everything, said) for freed in self.questions[:1]]
         yield from sorted(found, key=lambda change: -(change.saves_s or 0.0))[:QUESTIONS_MAX]
+
+    def _question(self, freed: Freed, saves_s: float, made: Pipeline, said: reasons.Reasons) -> Change:
+        [left] = orders.parted([freed], orders.needs_of(made))
+        return said.question(left if left.of else freed, saves_s, made)
 
     def _free_s(self) -> float:
         """A usual run in which nothing waits for anything."""

@@ -1,17 +1,20 @@
 """What runs in parallel teach of a pipeline: how much dearer CPU time is in company, how many at once the disk and
 what is waited for can serve. Found by replaying those runs on a virtual clock; how shares are dealt is `contention`'s.
 
-What a sequential profile cannot tell, whether waiting is private or shared, is said as a sentence (`untold`).
+What is said of how well runs are predicted is out of sample: each is predicted by what is known without it, as `plan`
+would have. What a sequential profile cannot tell, whether waiting is private or shared, is said as a sentence
+(`untold`).
 """
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 from statistics import median
 
 from stagebook.graph.shape import order
 from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
+from stagebook.plan import profile as profiles
 from stagebook.plan.contention import UNTAUGHT, Calibration, Demand, Shares, capacity, demand
 from stagebook.scheduler.build import build
 from stagebook.scheduler.plan import Choice
@@ -35,13 +38,14 @@ DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
 #: What each of the two must explain before it is set, and so much more for each of the others that want a core: one
 #: noisy run would invent sharing.
 CHARGE, CHARGE_BUSY = 0.08, 0.04
-#: The latest runs in parallel that are replayed.
+#: The latest runs that are replayed, of those in parallel and of those that were not.
 REPLAYED = 8
 #: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
 #: is tried with one thing shared and another.
 STAGES_MAX = 100_000
-#: Runs by which the load of the machine is judged.
-LATELY = 10
+#: Rows that are read in all to see what was known without each of these runs; of long histories of large pipelines
+#: fewer are looked at, the latest one always.
+ROWS_MAX = 50_000
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
 ALONE, COMPANY = 0.1, 0.5
 #: No run got less of the machine than this.
@@ -52,9 +56,10 @@ _NAMED = 3
 
 
 class Replayed(NamedTuple):
-    """One run in parallel that is replayed. `walls_s`: how long each stage took that ran, by its index; `others` as in
-    a capacity; `jobs`: the most that ran at once."""
+    """One run that is replayed. `number` is its index in the samples. `walls_s`: how long each stage took that ran, by
+    its index; `others` as in a capacity; `jobs`: the most that ran at once."""
 
+    number: int
     plan: Plan
     walls_s: dict[int, float]
     wall_s: float
@@ -66,34 +71,59 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     """Of the runs in which stages ran at once, on a machine with `cores`; as good as `UNTAUGHT` where there is none."""
     if samples is None or not samples.runs:
         return UNTAUGHT
-    rows = _by_run(samples)
-    lately = range(max(0, len(samples.runs) - LATELY), len(samples.runs))
-    first = UNTAUGHT._replace(
-        by_group=bool(samples.runs[-1].autogroup),
-        gamma=_gammas(samples.rows),
-        others=median([others_in(samples.runs[number], rows[number], cores) for number in lately]),
-    )
-    works = [stage.median_s for stage in profile.stages]
+    past = _Past(pipeline, profile, samples, cores)
+    first = past.first()
     demands = [demand(stage, first) for stage in profile.stages]
     waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
     disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
     tried = [(waiting, disk) for waiting in waitings for disk in disks]
     most = STAGES_MAX // max(1, len(demands) * len(tried))
-    runs = _replayable(pipeline, samples.runs, rows, cores, max(1, min(REPLAYED, most)))
+    count = max(1, min(REPLAYED, most))
+    alone = past.replayable(count, False)
+    misses_alone = past.misses([(run, tried[0]) for run in alone])
+    runs = past.replayable(count, True)
     if not runs:
         lack = untold(pipeline, profile)
-        return first if lack is None else first._replace(lacks=(lack,))
+        return first._replace(lacks=() if lack is None else (lack,), misses_alone=misses_alone)
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
-    charge = CHARGE + CHARGE_BUSY * median([run.others for run in runs])
-    best, least = known, float("inf")
-    for waiting, disk in tried if most else tried[:1]:
-        taught = known._replace(waiting=waiting, disk=disk)
-        loss = sum([_loss(run, demands, works, taught, cores) for run in runs]) / len(runs)
-        loss += charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
-        if loss < least:
-            best, least = taught, loss
-    errors = [abs(_replay(run, demands, works, best, cores).end_s / run.wall_s - 1) for run in runs]
-    return best._replace(error=median(errors))
+    works = [stage.median_s for stage in profile.stages]
+    losses = [
+        [_loss(run, demands, works, known._replace(waiting=waiting, disk=disk), cores) for run in runs]
+        for waiting, disk in (tried if most else tried[:1])
+    ]
+    waiting, disk = _best(tried, losses, [run.others for run in runs])
+    misses = past.misses([(run, _best(tried, *_without(at, losses, runs))) for at, run in enumerate(runs)])
+    return known._replace(
+        waiting=waiting,
+        disk=disk,
+        error=median([abs(exp(-miss) - 1) for miss in misses]) if misses else None,
+        misses=misses,
+        misses_alone=misses_alone,
+    )
+
+
+def _best(
+    tried: Sequence[tuple[float | None, float]], losses: Sequence[Sequence[float]], others: Sequence[float]
+) -> tuple[float | None, float]:
+    """Of what was tried, with the losses of each by run, that which explains the runs best; the first of no runs."""
+    if not others:
+        return tried[0]
+    charge = CHARGE + CHARGE_BUSY * median(others)
+    sums = [
+        sum(its) / len(its) + charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
+        for (waiting, disk), its in zip(tried, losses)
+    ]
+    return tried[sums.index(min(sums))]
+
+
+def _without(
+    at: int, losses: Sequence[Sequence[float]], runs: Sequence[Replayed]
+) -> tuple[list[Sequence[float]], list[float]]:
+    """Losses and others of all runs but one."""
+    return (
+        [[*its[:at], *its[at + 1 :]] for its in losses],
+        [run.others for run in (*runs[:at], *runs[at + 1 :])],
+    )
 
 
 def others_in(run: Run, rows: Sequence[Sample], cores: int) -> float:
@@ -126,35 +156,75 @@ def untold(pipeline: Pipeline, profile: Profile) -> str | None:
 # Runs -------------------------------------------------------------------------------------------------------------
 
 
-def _by_run(samples: Samples) -> list[list[Sample]]:
-    rows: list[list[Sample]] = [[] for _ in samples.runs]
-    for row in samples.rows:
-        rows[row.run].append(row)
-    return rows
+class _Past:
+    """The runs on record of one pipeline, and what is known without one of them."""
 
+    def __init__(self, pipeline: Pipeline, profile: Profile, samples: Samples, cores: int) -> None:
+        self.pipeline, self.profile, self.samples, self.cores = pipeline, profile, samples, cores
+        self.rows: list[list[Sample]] = [[] for _ in samples.runs]
+        for row in samples.rows:
+            self.rows[row.run].append(row)
+        self.others = [
+            None if run.others_cores is None else others_in(run, its, cores)
+            for run, its in zip(samples.runs, self.rows)
+        ]
+        self.worked_s = samples.worked_s()
 
-def _replayable(
-    pipeline: Pipeline, runs: Sequence[Run], rows: Sequence[Sequence[Sample]], cores: int, most: int
-) -> list[Replayed]:
-    """The latest `most` runs in parallel that went well at the first attempt, all of one state of the file."""
-    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
-    digest = None
-    found: list[Replayed] = []
-    for run, its in zip(reversed(runs), reversed(rows)):
-        ran = [row for row in its if row.wall_s is not None and row.outcome != "skip"]
-        if (run.max_parallel or 1) < 2 or run.outcome != "success" or run.wall_s <= 0 or not ran:
-            continue
-        if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
-            continue
-        digest = run.digest
-        plan = _plan(pipeline, run, [row.stage for row in ran], cores)
-        if plan is None:
-            continue
-        walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
-        found.append(Replayed(plan, walls, run.wall_s, others_in(run, its, cores), run.max_parallel or 1))
-        if len(found) == most:
-            break
-    return found
+    def first(self, without: int | None = None) -> Calibration:
+        """What is known without a replay, and without one of the runs."""
+        loads = [None if number == without else load for number, load in enumerate(self.others)]
+        lately = [load for load in loads[-profiles.LATELY :] if load is not None]
+        return UNTAUGHT._replace(
+            by_group=bool(self.samples.runs[-1].autogroup),
+            gamma=_gammas([row for row in self.samples.rows if row.run != without]),
+            others=profiles.usual(loads, self.worked_s),
+            others_range=(min(lately), max(lately)) if lately else None,
+        )
+
+    def replayable(self, most: int, at_once: bool) -> list[Replayed]:
+        """The latest `most` runs that went well at the first attempt, all of one state of the file, and in which stages
+        ran at once, or in which none did."""
+        position = {stage.id: index for index, stage in enumerate(self.pipeline.stages)}
+        digest = None
+        found: list[Replayed] = []
+        for number in reversed(range(len(self.samples.runs))):
+            run = self.samples.runs[number]
+            ran = [row for row in self.rows[number] if row.wall_s is not None and row.outcome != "skip"]
+            if ((run.max_parallel or 1) > 1) != at_once or run.outcome != "success" or run.wall_s <= 0 or not ran:
+                continue
+            if digest not in (None, run.digest) or any(row.stage not in position or row.attempts > 1 for row in ran):
+                continue
+            digest = run.digest
+            plan = _plan(self.pipeline, run, [row.stage for row in ran], self.cores)
+            if plan is None:
+                continue
+            walls = {position[row.stage]: row.wall_s or 0.0 for row in ran}
+            others = self.others[number] or 0.0
+            found.append(Replayed(number, plan, walls, run.wall_s, others, run.max_parallel or 1))
+            if len(found) == most:
+                break
+        return found
+
+    def misses(self, runs: Sequence[tuple[Replayed, tuple[float | None, float]]]) -> tuple[float, ...]:
+        """By how much each was off, with what is waited for and the disk able to serve so many at once, predicted by
+        what is known without it; but for those without which too little is known."""
+        most = max(1, ROWS_MAX // max(1, len(self.samples.rows)))
+        found = [self._miss(run, waiting, disk) for run, (waiting, disk) in runs[:most]]
+        return tuple([miss for miss in found if miss is not None])
+
+    def _miss(self, run: Replayed, waiting: float | None, disk: float) -> float | None:
+        rows = tuple([row for row in self.samples.rows if row.run != run.number])
+        without = profiles.build(self.pipeline, self.samples._replace(rows=rows)).stages
+        for at in run.walls_s:
+            known, left = self.profile.stages[at], without[at]
+            if known.runs and (not left.runs or (known.lots()[0] and not left.lots()[0])):
+                return None
+        stages = [left if left.runs else known for known, left in zip(self.profile.stages, without)]
+        taught = self.first(run.number)._replace(waiting=waiting, disk=disk)
+        demands = [demand(stage, taught) for stage in stages]
+        works = [stage.median_s for stage in stages]
+        told_s = _replay(run._replace(others=taught.others or 0.0), demands, works, taught, self.cores).end_s
+        return log(run.wall_s / told_s) if told_s > 0 else None
 
 
 def _plan(pipeline: Pipeline, run: Run, ids: Sequence[str], cores: int) -> Plan | None:

@@ -58,9 +58,11 @@ class Capacity(NamedTuple):
 class Calibration(NamedTuple):
     """What runs have taught. `gamma`: how much more CPU time a stage takes in company (0.3: 30 % more), by id.
     `at_jobs`: the most that ran at once, beyond which everything is extrapolated; 1: there was no run in parallel.
-    `runs` in parallel stand behind it; `error` is the median of |predicted ÷ real − 1| on them, None without.
-    `by_group` and `others` as in a capacity; `others` None where nothing is known. `lacks`: what no run on record can
-    tell, as sentences."""
+    `runs` in parallel stand behind it. `by_group` and `others` as in a capacity; `others` None where nothing is known.
+    `lacks`: what no run on record can tell, as sentences. `misses` are the logarithms of real ÷ predicted of runs in
+    which stages ran at once, `misses_alone` of others, each predicted by what is known without it; `error` is the
+    median of |predicted ÷ real − 1| of the former, None of none. `others_range`: the least and the most that wanted a
+    core beside any of the latest runs."""
 
     gamma: dict[str, float]
     disk: float
@@ -71,6 +73,9 @@ class Calibration(NamedTuple):
     by_group: bool = False
     others: float | None = None
     lacks: tuple[str, ...] = ()
+    misses: tuple[float, ...] = ()
+    misses_alone: tuple[float, ...] = ()
+    others_range: tuple[float, float] | None = None
 
 
 #: What holds without a run in parallel: nobody shares what it waits for, and one disk is one disk.

@@ -42,6 +42,7 @@ def document(
             "cores": known.cores,
             "measured_jobs": known.calibration.at_jobs,
             "error": known.calibration.error,
+            "error_runs": len(known.calibration.misses),
             "lacks": [*known.profile.lacks, *known.calibration.lacks],
             "assumed": list(unsaid),
             "stages": [_stage(stage, slack_s) for stage, slack_s in zip(known.profile.stages, slack)],
@@ -87,12 +88,16 @@ def _if_waiting(idle: Idle | None, makespan_s: float) -> dict[str, Any] | None:
     return {"jobs": idle.jobs, "makespan_s": idle.makespan_s}
 
 
-def what_if(supposed: Supposed, known: Known, swept: Sweep, base: Mapping[str, Any]) -> dict[str, Any]:
+def what_if(
+    supposed: Supposed, known: Known, swept: Sweep, base: Mapping[str, Any], idle: tuple[int, Idle | None] = (0, None)
+) -> dict[str, Any]:
     """What would be, with the same keys as what is, which stands beside it under `before`."""
     kept = ("sequential_s", "critical_path", "critical_path_s", "sweep", "knee")
     return {
         "supposed": list(supposed.words),
         "stages": len(supposed.pipeline.stages),
+        "unknown": idle[0],
+        "if_waiting": _if_waiting(idle[1], swept.rows[swept.knee].forecast.makespan_s),
         **_swept(supposed.pipeline, known, swept),
         "before": {"stages": len(base["profile"]["stages"]), **{key: base[key] for key in kept}},
     }

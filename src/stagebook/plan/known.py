@@ -51,7 +51,7 @@ def known(
     them, if it is to be another figure than in the latest runs."""
     found = profile.build(_with_gates(pipeline), samples)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
-    found = found._replace(stages=tuple(map(_reserving, pipeline.stages, found.stages)))
+    found = found._replace(stages=tuple([_reserving(*both, cores) for both in zip(pipeline.stages, found.stages)]))
     return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
 
 
@@ -66,11 +66,12 @@ def unsaid(pipeline: Pipeline) -> list[str]:
     return said
 
 
-def _reserving(stage: Stage, found: StageProfile) -> StageProfile:
-    """Where no run tells how many cores a stage keeps busy, it is those that it reserves."""
+def _reserving(stage: Stage, found: StageProfile, cores: int) -> StageProfile:
+    """Where no run tells how many cores a stage keeps busy, it is those that it reserves, and no more than there are: a
+    declared duration is what it takes alone."""
     if found.cores is not None or not stage.resources.cpu_milli:
         return found
-    return found._replace(cores=stage.resources.cpu_milli / 1000)
+    return found._replace(cores=min(stage.resources.cpu_milli / 1000, float(cores)))
 
 
 def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
@@ -123,8 +124,16 @@ def known_by(
     if len(found.stages) > LARGE:
         demands = [_coarse(each) for each in demands]
         count = min(count, DRAWS_LARGE if any(stage.ran for stage in found.stages) else 1)
+    loads = taught.others_range or ()
     if others_cores is not None:
-        load, taught = others_cores, taught._replace(others=None)
-    speeds = Shares(demands, contention.capacity(cores, load, taught))
-    basis = Basis(draws.draws(found, pipeline, count, seed), draws.typical(found), speeds, taught)
+        load, taught, loads = others_cores, taught._replace(others=None), ()
+    room = contention.capacity(cores, load, taught)
+    rooms = [contention.capacity(cores, each, taught._replace(others=None)) for each in loads]
+    if taught.lacks:  # whether waiting is shared nobody knows: it may be
+        rooms.append(room._replace(waiting=1.0))
+    if len(found.stages) > LARGE:
+        rooms = []
+    bounds = tuple([Shares(demands, each) for each in rooms if each != room])
+    drawn = draws.draws(found, pipeline, count, seed)
+    basis = Basis(drawn, draws.typical(found), Shares(demands, room), taught, bounds=bounds)
     return Known(found, taught, basis, cores)

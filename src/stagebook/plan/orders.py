@@ -7,7 +7,7 @@ have yet: in a list `lint, unit, package`, where unit is freed of lint, package 
 Whether a pair may be dropped is judged by what the file declares. `declared`: both say what they read and make, the
 commands and scripts of both name nothing else (`places`), and nothing that either makes or changes is touched by the
 other. `none`: nothing speaks for the order, and nothing against it. Never dropped are pairs with a reason, and those
-of a stage that acts outside, waits for a person, must not run twice, states its order, or cleans up. Where the line
+of a stage that may act outside, waits for a person, must not run twice, states its order, or cleans up. Where the line
 is, and why there, is in docs/explanation/orders.md.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 from posixpath import basename, dirname
 
 from stagebook.graph import coupling, findings
+from stagebook.graph.acting import may_act_outside
 from stagebook.graph.artifacts import TooManyLinksError, TooManyPairsError, links
 from stagebook.graph.shape import order, shape
 from stagebook.model.pipeline import Pipeline, Stage
@@ -75,14 +76,21 @@ def freed(pipeline: Pipeline, asked: Mapping[str, Collection[str]] | None = None
     return found
 
 
+def parted(units: Iterable[Freed], needs: Sequence[Sequence[int]]) -> list[Freed]:
+    """What of each comes about with such needs, be it nothing: pairs that others lead over stay in order."""
+    before = _before(needs)
+    return [unit._replace(of=tuple([of for of in unit.of if not before[unit.stage] >> of & 1])) for unit in units]
+
+
 def why_kept(pipeline: Pipeline, first: int, second: int, asked: Mapping[str, Collection[str]]) -> str | None:
     """Why nobody's word gives up that the second of two stages comes after the first; None if it does not."""
     needs = needs_of(pipeline)
     if not _before(needs)[second] >> first & 1:
         return None
     one, other = pipeline.stages[first], pipeline.stages[second]
+    gates = gates_of(pipeline)
     for stage in (other, one):
-        if (why := is_kept(stage)) is not None:
+        if (why := is_kept(stage, gates)) is not None:
             return f"{stage.id} keeps its place: {why}"
     if (first, second) in _reasoned(pipeline, asked):
         return "the file gives a reason for that order"
@@ -109,7 +117,8 @@ def _reasoned(pipeline: Pipeline, asked: Mapping[str, Collection[str]]) -> set[t
 def _that_stay(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> list[bool]:
     """Of each stage whether nothing of the order around it is given up. Where a later one starts as soon as any of its
     needs is done, another need would change what that means."""
-    stays = [is_kept(stage) is not None for stage in pipeline.stages]
+    gates = gates_of(pipeline)
+    stays = [is_kept(stage, gates) is not None for stage in pipeline.stages]
     if any(stage.join != "all" for stage in pipeline.stages):
         touchy = [stage.join != "all" for stage in pipeline.stages]
         for node in reversed(order(needs)):
@@ -120,8 +129,13 @@ def _that_stay(pipeline: Pipeline, needs: Sequence[Sequence[int]]) -> list[bool]
     return stays
 
 
-def is_kept(stage: Stage) -> str | None:
-    """Why nothing of the order around a stage is ever given up; None if it may be."""
+def gates_of(pipeline: Pipeline) -> frozenset[str]:
+    return frozenset([stage.id for stage in pipeline.stages if stage.kind == "gate"])
+
+
+def is_kept(stage: Stage, gates: Collection[str] = ()) -> str | None:
+    """Why nothing of the order around a stage is ever given up; None if it may be. What it may do outside is told by
+    the wider words, as for a measurement: what is lost by a false alarm is a proposal. `gates`: ids."""
     if stage.ordering is not None:
         return f"ordering: strict, {stage.ordering}"
     if stage.kind == "gate":
@@ -132,7 +146,8 @@ def is_kept(stage: Stage) -> str | None:
         return "it cleans up"
     if stage.kind not in _KINDS:
         return f"it is no command but a {stage.kind}"
-    return findings.acts_outside(stage)
+    why = may_act_outside(stage, gates)
+    return None if why is None else f"it may act outside ({why})"
 
 
 class Independence:

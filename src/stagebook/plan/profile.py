@@ -11,7 +11,7 @@ from statistics import median
 
 from stagebook.graph.shape import shape
 from stagebook.history import figures
-from stagebook.history.samples import Samples
+from stagebook.history.samples import CONDITIONS, Samples
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Fewer runs than this are said to be too few.
 ENOUGH = 5
+#: The share of all work that the longest stages make up.
+LONG = 0.5
 #: With fewer other stages beside it, on the average, a stage is taken to have been alone.
 SOLO = 0.1
 #: A stage that moved less has no disk share: what kept the disk busy was not this stage.
@@ -33,7 +35,6 @@ TREND = 30  #: successes in which a trend is looked for
 LEAST_CHANGE = 1.05  #: less is no trend, however sure
 TIMED = ("psplib", "wfcommons")  #: formats that hold timings
 _FAILED = ("failure", "error", "timeout")
-_CONDITIONS = ("when: ", "changed: ")  #: how the reason begins of a stage that its condition keeps from running
 _CHANGES_MAX = 10  #: so many of the latest changes of the file are looked at
 _FAR = {1: 3.0, 2: 2.0}  #: how many times as long as before is another level, by the number of runs that say so
 _NAMED = 3
@@ -89,8 +90,8 @@ class StageProfile(NamedTuple):
 
 class Profile(NamedTuple):
     """`source`: `history`, `file` (timings in the file) or `declared`. `runs`: how many stand behind it at most for
-    one stage. `others_cores`: what others kept busy lately, the median. `jobs_seen`: with how many at once stages
-    have been seen to run. `lacks`: what it does not know and what to run to know it, as sentences."""
+    one stage. `others_cores`: what others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once
+    stages have been seen to run. `lacks`: what it does not know and what to run to know it, as sentences."""
 
     stages: tuple[StageProfile, ...]
     source: str
@@ -98,6 +99,18 @@ class Profile(NamedTuple):
     others_cores: float | None = None
     jobs_seen: int = 1
     lacks: tuple[str, ...] = ()
+
+    def thin(self) -> tuple[list[str], int]:
+        """Of the longest stages, those that make up half of the work, those with too few runs, and the fewest."""
+        left_s = sum([stage.median_s for stage in self.stages]) * LONG
+        found: list[StageProfile] = []
+        for stage in sorted(self.stages, key=lambda stage: -stage.median_s):
+            if left_s <= 0:
+                break
+            left_s -= stage.median_s
+            if stage.source == "history" and stage.runs < ENOUGH:
+                found.append(stage)
+        return [stage.stage for stage in found], min([stage.runs for stage in found], default=0)
 
 
 def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
@@ -113,15 +126,22 @@ def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
     guess_s = median(told) if told else GUESS_S
     stages = [stage if stage.walls_s else stage._replace(walls_s=(guess_s,)) for stage in found]
     runs = max([stage.runs for stage in stages], default=0)
-    lately = [run.others_cores for run in known.runs[-LATELY:] if run.others_cores is not None]
     profile = Profile(
         tuple(stages),
         "history" if runs else "file" if pipeline.format in TIMED else "declared",
         runs,
-        median(lately) if lately else None,
+        usual([run.others_cores for run in known.runs], known.worked_s()),
         max([run.max_parallel or 1 for run in known.runs], default=1),
     )
     return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *_changed(changes)))
+
+
+def usual(loads: Sequence[float | None], worked_s: Sequence[float]) -> float | None:
+    """What the machine had to carry beside the latest runs: the median, in which a run counts by how long stages
+    worked in it, as one that did next to nothing tells next to nothing. None where no run tells."""
+    lately = zip(loads[-LATELY:], worked_s[-LATELY:])
+    known = [(load, for_s) for load, for_s in lately if load is not None]
+    return figures.weighted_median([load for load, _ in known], [for_s for _, for_s in known])
 
 
 # One stage --------------------------------------------------------------------------------------------------------
@@ -139,7 +159,7 @@ def _stage(
     passed = [row for row in rows if row.outcome == "success" and row.attempts and row.wall_s is not None]
     tried = [row for row in rows if row.attempts and row.outcome in ("success", "cancellation", *_FAILED)]
     ran = sum([row.attempts - (row.outcome == "cancellation") for row in tried])
-    skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(_CONDITIONS)]
+    skipped = [row.run for row in rows if not row.attempts and (row.reason or "").startswith(CONDITIONS)]
     found = StageProfile(
         stage.id, "guess", (), failed=ran - sum([row.outcome == "success" for row in tried]), ran=ran,
         ran_share=len(tried) / (len(tried) + len(skipped)) if tried or skipped else 1.0, skipped_at=tuple(skipped),

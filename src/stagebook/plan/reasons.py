@@ -18,7 +18,7 @@ from stagebook.report.durations import plural, span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Iterator, Mapping, Sequence
+    from typing import Collection, Iterator, Mapping, Sequence, TypeAlias
 
     from stagebook.graph.findings import Finding
     from stagebook.model.pipeline import Pipeline, Stage
@@ -93,18 +93,24 @@ def coupled(pipeline: Pipeline, found: Sequence[Finding]) -> list[Coupled]:
     return made
 
 
+#: Needs taken away, needs added, each as (need, stage).
+Edges: TypeAlias = "tuple[list[tuple[str, str]], list[tuple[str, str]]]"
+
+
 class Reasons:
     """Of one recommendation."""
 
     def __init__(
-        self, pipeline: Pipeline, known: Known, sweep: Sweep, chosen: Option, best: Option, met: bool | None
-    ) -> None:
+        self, pipeline: Pipeline, known: Known, sweep: Sweep, chosen: Option, best: Option, met: bool | None,
+        binds: Sequence[str],
+    ) -> None:  # fmt: skip
         self.pipeline = pipeline
         self.known = known
         self.sweep = sweep
         self.chosen = chosen
         self.best = best
         self.met = met
+        self.binds = binds
         self.sla_s = None if pipeline.sla_ms is None else pipeline.sla_ms / 1000
         self.runs = known.profile.runs
         self.ids = [stage.id for stage in pipeline.stages]
@@ -112,7 +118,31 @@ class Reasons:
 
     # Changes
 
-    def freed(self, freed: Freed, saves_s: float | None, share: float, made: Pipeline) -> Change:
+    def edges(self, freed: Sequence[Freed], made: Pipeline) -> list[Edges]:
+        """Of each of these the needs that it takes away and those that it adds, also to later stages, so that they stay
+        in order with what they were told to wait for. All together are what is written."""
+        at = {id: index for index, id in enumerate(self.ids)}
+        of_stage: dict[int, list[int]] = {}
+        of_need: dict[int, int] = {}
+        some_are = [number for number, each in enumerate(freed) if each.of]
+        for number in some_are:
+            of_stage.setdefault(freed[number].stage, []).append(number)
+            for of in freed[number].of:
+                of_need.setdefault(of, number)
+
+        def whose(need: int, stage: int) -> int:
+            own = of_stage.get(stage) or [of_need.get(need, some_are[0])]
+            return next((number for number in own if need in freed[number].of), own[0])
+
+        found: list[Edges] = [([], []) for _ in freed]
+        for index, (old, new) in enumerate(zip(self.pipeline.stages, made.stages)):
+            for some, others, side in ((old, new, 0), (new, old, 1)):
+                for need in some.needs:
+                    if need not in others.needs:
+                        found[whose(at[need], index)][side].append((need, old.id))
+        return found
+
+    def freed(self, freed: Freed, saves_s: float | None, share: float, edges: Edges) -> Change:
         """`saves_s`: beside all other changes; None where that was not tried."""
         stage, gone, names = self._named(freed)
         if freed.evidence == "declared":
@@ -122,13 +152,39 @@ class Reasons:
             evidence = Evidence(
                 "none", self.runs, "accepted by a person; nothing in the file speaks for it or against it"
             )
-        return self._edges(stage, made)._replace(
-            stages=(stage.id, *gone),
-            change=f"start {stage.id} earlier: it needs nothing of {names}",
-            why=self._gain(saves_s, f"{stage.id} need not be told to wait for {names}"),
-            saves_s=saves_s,
-            evidence=(evidence,),
-            confidence=confidence(share, self.runs),
+        return Change(
+            "parallel",
+            (stage.id, *gone),
+            f"start {stage.id} earlier: it needs nothing of {names}",
+            self._gain(saves_s, f"{stage.id} need not be told to wait for {names}"),
+            saves_s,
+            (evidence,),
+            confidence(share, self.runs),
+            tuple(edges[0]),
+            tuple(edges[1]),
+            stage.line,
+        )
+
+    def jobs(self, jobs: int, as_it_is: Forecast) -> Change:
+        """`as_it_is`: with the jobs of the file and all other changes. Where nothing was measured it is a question."""
+        takes, file = self.chosen.forecast, self.pipeline.limits.jobs
+        said = f"~{span(takes.makespan_s)} instead of ~{span(as_it_is.makespan_s)} with {as_it_is.jobs}"
+        saves_s = as_it_is.makespan_s - takes.makespan_s
+        if as_it_is.makespan_s <= takes.makespan_s * (1 + TOLERANCE):
+            said, saves_s = f"{said}: fewer do as well" if jobs < as_it_is.jobs else said, 0.0
+        known = f"durations and use are of {plural(self.runs, 'run')}"
+        guess = "no run was measured, so how many are of use is a guess, and none is written"
+        share = 1.0 if saves_s > 0 else 0.0
+        return Change(
+            "parallel" if jobs > 1 else "sequential",
+            (),
+            f"set limits.jobs to {jobs}" + (f" (it is {file})" if file is not None else ""),
+            said,
+            saves_s or None,
+            (Evidence("history" if self.runs else "none", self.runs, known if self.runs else guess),),
+            confidence(share, self.runs) if self.runs else 0.0,
+            question=not self.runs,
+            check=None if self.runs else f"stagebook plan{_named(self.pipeline.file)} --probe",
         )
 
     def _gain(self, saves_s: float | None, otherwise: str) -> str:
@@ -138,12 +194,18 @@ class Reasons:
 
     def question(self, freed: Freed, saves_s: float, made: Pipeline) -> Change:
         stage, gone, names = self._named(freed)
-        return self._edges(stage, made)._replace(
-            stages=(stage.id, *gone),
-            change=f"does {stage.id} need anything of {names}?",
-            why=f"saves ~{span(saves_s)} in the simulated run",
-            saves_s=saves_s,
-            evidence=(Evidence("none", self.runs, f"nothing in the file says why this order stands; {freed.why}"),),
+        after = next(each.needs for each in made.stages if each.id == stage.id)
+        return Change(
+            "parallel",
+            (stage.id, *gone),
+            f"does {stage.id} need anything of {names}?",
+            f"saves ~{span(saves_s)} in the simulated run",
+            saves_s,
+            (Evidence("none", self.runs, f"nothing in the file says why this order stands; {freed.why}"),),
+            0.0,
+            tuple([(need, stage.id) for need in stage.needs if need not in after]),
+            tuple([(need, stage.id) for need in after if need not in stage.needs]),
+            stage.line,
             question=True,
             check=self._check(stage, [self.by_id[each] for each in gone]),
         )
@@ -153,12 +215,6 @@ class Reasons:
         stage = self.pipeline.stages[freed.stage]
         gone = [self.ids[of] for of in freed.of if self.ids[of] in stage.needs] or [self.ids[of] for of in freed.of]
         return stage, gone, coupling.listed(coupling.named([self.by_id[each] for each in gone]))
-
-    def _edges(self, stage: Stage, made: Pipeline) -> Change:
-        after = next(each.needs for each in made.stages if each.id == stage.id)
-        gone = tuple([(need, stage.id) for need in stage.needs if need not in after])
-        new = tuple([(need, stage.id) for need in after if need not in stage.needs])
-        return Change("parallel", (stage.id,), "", "", None, (), 0.0, gone, new, stage.line)
 
     def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
         """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
@@ -185,8 +241,9 @@ class Reasons:
         if free_s >= self.chosen.forecast.makespan_s * (1 - TOLERANCE):
             return []
         made = []
+        gates = orders.gates_of(self.pipeline)
         for stage in self.pipeline.stages:
-            why = orders.is_kept(stage)
+            why = orders.is_kept(stage, gates)
             if why is not None and stage.needs and not stage.always:
                 made.append(self._stays(stage, stage.needs, why))
             elif why is None:
@@ -238,6 +295,9 @@ class Reasons:
             yield from self._more_jobs(more)
         if 0 < self.runs < ENOUGH:
             yield f"insufficient data ({plural(self.runs, 'run')}, need {ENOUGH})"
+        elif (thin := self.known.profile.thin())[0]:
+            longest = f"{coupling.listed(thin[0])}: {plural(thin[1], 'run')}"
+            yield f"insufficient data of what takes longest ({longest}, need {ENOUGH})"
         if count := guessed(self.pipeline, self.known):
             yield (
                 f"insufficient data: nothing is known of how long {count} of {plural(len(self.ids), 'stage')} "
@@ -273,7 +333,7 @@ class Reasons:
             yield f"side by side the stages would take ~{span(free_s)}, and be wrong: {why}"
 
     def _more_jobs(self, more: Forecast) -> Iterator[str]:
-        """What the most jobs would bring, or cost."""
+        """What the most jobs would bring, or cost, and what `binds` then."""
         takes_s = self.chosen.forecast.makespan_s
         gain = 1 - more.makespan_s / takes_s if takes_s else 0.0
         one, other = ("saves", "takes") if more.jobs == 1 else ("save", "take")
@@ -288,9 +348,10 @@ class Reasons:
 
     def _binds(self, gain: float) -> str:
         """What keeps more jobs from saving more, in words."""
-        binds = [each for each in self.sweep.binds if each != "slot"]
-        if gain < -0.01 and "cores" in binds:
-            binds = ["cores"]
+        binds = [each for each in self.binds if each != "slot"]
+        if gain < -0.01:  # no chain of needs makes a run longer
+            shared = [each for each in binds if each != "path"]
+            binds = ["cores"] if "cores" in shared or not shared else shared
         names = []
         for name in binds[:2]:
             if name == "path":

@@ -79,9 +79,27 @@ def sweep(
         found[between] = forecasts(pipeline, more, basis, runs=sequential.draws, workers=workers)[0]
     rows = _rows(sequential, [found[each] for each in sorted(found)])
     knee = _knee([row.forecast for row in rows])
-    plan = build.build(pipeline, choice._replace(jobs=rows[-1].forecast.jobs, sequential=False))
+    most = choice._replace(jobs=rows[-1].forecast.jobs, sequential=False)
+    path_s = _path_s(build.build(pipeline, most), basis)
+    return Sweep(sequential, tuple(rows), knee, binds(pipeline, most, basis), path_s)
+
+
+def with_jobs(found: Sweep, pipeline: Pipeline, choice: Choice, basis: Basis, jobs: int) -> Sweep:
+    """The same with a row for so many jobs, so that what is recommended can be looked up."""
+    rows = {row.forecast.jobs: row.forecast for row in found.rows}
+    if jobs in rows:
+        return found
+    more = [choice._replace(jobs=jobs, sequential=False)]
+    rows[jobs] = forecasts(pipeline, more, basis, runs=found.sequential.draws)[0]
+    made = _rows(found.sequential, [rows[each] for each in sorted(rows)])
+    return found._replace(rows=tuple(made), knee=_knee([row.forecast for row in made]))
+
+
+def binds(pipeline: Pipeline, choice: Choice, basis: Basis) -> tuple[str, ...]:
+    """What `binding` says of a usual run under this choice."""
+    plan = build.build(pipeline, choice)
     played = play(plan, basis.typical, basis.speeds, verdicts=basis.verdicts, items=basis.items_of(plan))
-    return Sweep(sequential, tuple(rows), knee, binding(plan, played, basis), _path_s(plan, basis))
+    return binding(plan, played, basis)
 
 
 def plain(row: Row) -> dict[str, object]:
@@ -97,7 +115,8 @@ def plain(row: Row) -> dict[str, object]:
 
 def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
     """Powers of two up to the most that would ever run at once, and that number, within what a provider allows; no
-    more than two beyond the best of the typical run."""
+    more than two beyond the best of the typical run. Of a small pipeline also what lies between two of them and does
+    better than both."""
     most = max(1, sum(map(_calls_at_once, pipeline.stages)))
     if choice.cap is not None:
         most = min(most, choice.cap.jobs)
@@ -107,11 +126,23 @@ def _useful(pipeline: Pipeline, choice: Choice, basis: Basis) -> list[int]:
         widest = min(widest, max(LARGE_JOBS, 4 * choice.cores))
     counts: list[int] = []
     best, best_s = 0, float("inf")
+    before_s = 0.0
+
+    def took(jobs: int) -> float:
+        return typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
+
     for jobs in sorted({1 << power for power in range((widest - 1).bit_length())} | {widest}):
         if len(counts) - best > _BEYOND:
             break
-        took_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s
+        took_s = took(jobs)
+        if counts and jobs - counts[-1] > 1 and len(pipeline.stages) <= LARGE:
+            between = (jobs + counts[-1]) // 2
+            between_s = took(between)
+            if between_s < min(before_s, took_s) * (1 - _GAIN):
+                counts.append(between)
+                best, best_s = (len(counts), between_s) if between_s < best_s else (best, best_s)
         counts.append(jobs)
+        before_s = took_s
         if took_s < best_s * (1 - _GAIN):
             best, best_s = len(counts), took_s
     return counts
@@ -157,7 +188,8 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
 
     Its end is followed back from attempt to attempt: over the need that was met last, or where a stage waited for a
     pool over the attempt that gave its units back. What the first took alone counts for `path`, what it took beyond
-    that for what they shared; what the others took counts for their pool.
+    that for what they shared; what the others took counts for their pool. The longest chain of needs comes first only
+    of a run that is hardly longer than it: it cannot be what keeps a longer one from being shorter.
     """
     spans = played.spans
     longest_s = max([span.end_s - span.start_s for span in spans], default=0.0)
@@ -188,7 +220,8 @@ def binding(plan: Plan, played: Played, basis: Basis) -> tuple[str, ...]:
         named = [at for at in before if spans[at].stage in counted]
         last = max(named or before, default=None)
     whole_s = sum(weights.values()) or 1.0
-    by_weight = sorted(weights, key=lambda name: (-weights[name], name))
+    is_longer = played.end_s * (1 - _NAMED) > _path_s(plan, basis)
+    by_weight = sorted(weights, key=lambda name: (is_longer and name == "path", -weights[name], name))
     return tuple(name for name in by_weight if weights[name] >= _NAMED * whole_s)
 
 

@@ -190,6 +190,8 @@ def _stages(story: Story, waiting: Waiting | None, held_by: Holders | None) -> l
             "line": stage.line,
         }
         each.update(gates.told(story, index))
+        if stage.made_by is not None:
+            each["made_by"] = stage.made_by
         if index in story.edges:
             each["edges"] = story.edges[index]
         if index in story.because:
@@ -209,7 +211,7 @@ def _items(story: Story, index: int) -> dict[str, Any]:
     stage = story.pipeline.stages[index]
     assert stage.each is not None
     ids = [f"{stage.id}.{step.name}" for step in stage.each.steps]
-    return story.items[index].document(ids, stage.each.on_failure == "dead-letter")
+    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log)
 
 
 def _published(files: list[Row] | int) -> dict[str, Any]:
@@ -250,6 +252,7 @@ def _outlines(story: Story, waiting: Waiting | None) -> list[dict[str, Any]]:
             "line": stage.line,
             "critical": stage.id in critical,
             "tolerated": index in tolerated,
+            **({"made_by": stage.made_by} if stage.made_by is not None else {}),
             **gates.told(story, index),
             **(_items(story, index) if index in story.items else {}),
         }

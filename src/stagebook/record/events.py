@@ -95,10 +95,11 @@ EVENTS: dict[str, Event] = {
         },
     ),
     "stages.added": Event(
-        "a measured run has more stages than before",
+        "the run has more stages than before: `stage` has generated them, or they have come up in a measured run",
         {
             "plan": Key("object", "they alone, as in the first line"),
             "edges": Key("string", "`needs` or `order` (their needs are the measured order)"),
+            "critical": Key("texts", "those of them that alone decide a lenient run", False),
         },
         "stage",
     ),

@@ -11,7 +11,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, Sequence
+    from typing import Any, Callable, Iterable, Iterator, Sequence
 
 FAILED_MAX = 100  #: so many items that failed are kept by name
 LATENCIES_MAX = 2048  #: so many times of items are kept, evenly thinned out
@@ -86,7 +86,7 @@ def _numbers(text: str) -> Iterator[int]:
 class StepBook:
     """One step. `failed` are items that are not tried again, `tries` those that went wrong in a call."""
 
-    __slots__ = ("calls", "cpu_us", "done", "failed", "queue_max", "tries", "wall_us", "workers")
+    __slots__ = ("calls", "cpu_us", "done", "failed", "queue_max", "slots", "tries", "wall_us", "workers")
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -97,6 +97,7 @@ class StepBook:
         self.wall_us = 0
         self.cpu_us = 0
         self.queue_max = 0
+        self.slots = 0  #: so many have done calls; each has a log
 
 
 class ItemBook:
@@ -137,8 +138,10 @@ class ItemBook:
     def calls_over(self, us: int, calls: Iterable[Call], queue_max: Sequence[int] | None = None) -> None:
         """Calls are over; `queue_max` are the most that were queued before each step so far, where that is told."""
         last = len(self.steps) - 1
-        for step, _, items, wall_us, cpu_us, bad in calls:
+        for step, slot, items, wall_us, cpu_us, bad in calls:
             book = self.steps[step]
+            if slot >= book.slots:
+                book.slots = slot + 1
             book.calls += 1
             book.wall_us += wall_us
             book.cpu_us += cpu_us
@@ -157,6 +160,13 @@ class ItemBook:
     def queued(self, most: Sequence[int]) -> None:
         for book, count in zip(self.steps, most):
             book.queue_max = max(book.queue_max, count)
+
+    def slowest(self) -> int | None:
+        """The step that takes longest for an item, workers taken into account; None while that is not known of all."""
+        if len(self.steps) < 2 or not all(book.done for book in self.steps):
+            return None
+        times = [book.wall_us / book.done / book.workers for book in self.steps]
+        return times.index(max(times))
 
     def cpu_s(self) -> float:
         return sum(book.cpu_us for book in self.steps) / 1e6
@@ -199,8 +209,9 @@ class ItemBook:
             return None
         return round(self.done * 1e6 / (self.last_us - self.first_us), 3)
 
-    def document(self, ids: Sequence[str], keeps_dead: bool) -> dict[str, Any]:
-        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps."""
+    def document(self, ids: Sequence[str], keeps_dead: bool, log: Callable[[str, int], str]) -> dict[str, Any]:
+        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, and `log` tells
+        where that of a step's slot is, from 1 on."""
         return {
             "items": {
                 "total": self.known + self.skipped if self.is_all else None,
@@ -226,6 +237,7 @@ class ItemBook:
                     "wall_s": book.wall_us / 1e6,
                     "cpu_s": book.cpu_us / 1e6,
                     "queue_max": book.queue_max,
+                    "logs": [log(name, slot) for slot in range(1, book.slots + 1)],
                 }
                 for name, book in zip(ids, self.steps)
             ],

@@ -16,6 +16,7 @@ from stagebook.record.reader import Recording
 from stagebook.record.retelling import ODD, Header, header, pipeline_in, pipeline_of, unfit
 from stagebook.scheduler import replan
 from stagebook.scheduler.build import build
+from stagebook.scheduler.extend import extend
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import RULES, Cap, Choice, Plan
 from stagebook.scheduler.vocabulary import (
@@ -39,13 +40,14 @@ from stagebook.scheduler.vocabulary import (
     RunEnded,
     SetTimer,
     Shortage,
+    StagesAdded,
     Started,
     TimerFired,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeAlias
+    from typing import Any, Callable, Mapping, TypeAlias
 
 Record: TypeAlias = "dict[str, Any]"
 
@@ -53,7 +55,8 @@ Record: TypeAlias = "dict[str, Any]"
 class Replay(NamedTuple):
     """`owed` are ends that the machine has decided and that stand in no line: the engine died in between. `timers` are
     those that have not fired; stale ones among them are ignored by the machine. `cancels` are stages (None: the run)
-    whose cancelling was decided while no engine held the run, and that no engine has been told of since."""
+    whose cancelling was decided while no engine held the run, and that no engine has been told of since. `begun` are
+    attempts from before the file was changed, by stage."""
 
     header: Header
     pipeline: Pipeline
@@ -63,6 +66,7 @@ class Replay(NamedTuple):
     owed: list[Ended | RunEnded]
     timers: list[SetTimer]
     cancels: list[int | None]
+    begun: Mapping[str, int] = {}
 
 
 def replay(recording: Recording) -> Replay:
@@ -78,18 +82,24 @@ def replay(recording: Recording) -> Replay:
     try:
         choice = choice_from_plain(head.choice)
         plan = build(pipeline, choice)
+        begun: dict[str, int] = {}
         play = _Play(recording.path, Machine(plan))
         for at in records:
             if at["event"] == "run.resumed" and "plan" in at:
                 play.feed()
                 pipeline, plan = changed_plan(at, choice)
+                begun = at["begun"]
                 play = _Play(recording.path, Machine(plan))
+            elif at["event"] == "stages.added":
+                pipeline, plan = extend(pipeline, plan, choice, pipeline_in(at), at["stage"], begun)
+                play.grew(plan, at)
             play.take(at)
         play.feed()
     except (*ODD, DefectError, InputError) as error:
         raise unfit(recording.path, at, error) from error
     return Replay(
-        head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels
+        head, pipeline, choice, plan, play.machine, play.owed(), list(play.timers.values()), play.cancels,
+        begun,
     )  # fmt: skip
 
 
@@ -143,9 +153,7 @@ class _Play:
             return
         is_early = name == "output.published" and record.get("early")
         if name in _EVENTS or name == "items.done" or is_early:
-            if record["batch"] != self.batch:
-                self.feed()
-                self.batch = record["batch"]
+            self._in_batch(record)
             at, stage = time_us(record) // 1000, self._stage(record)
             if name == "items.done":
                 calls = [call_of(row) for row in record["calls"]]
@@ -161,6 +169,17 @@ class _Play:
         elif name == "run.ended":
             self.feed()
             self._compare_run(record)
+
+    def grew(self, plan: Plan, record: Record) -> None:
+        """The line tells of stages that were generated; `plan` has them."""
+        self._in_batch(record)
+        self.events.append(StagesAdded(time_us(record) // 1000, self._stage(record), plan))
+        self.at = {stage.id: index for index, stage in enumerate(plan.stages)}
+
+    def _in_batch(self, record: Record) -> None:
+        if record["batch"] != self.batch:
+            self.feed()
+            self.batch = record["batch"]
 
     def _is_pending(self, record: Record) -> bool:
         """Whether this is a decision that waits for the next engine; one that an engine took up waits no longer."""

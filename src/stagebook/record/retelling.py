@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from stagebook.model.joining import joined
 from stagebook.model.pipeline import MEASURED, Pipeline
 from stagebook.model.problem import StagebookError, SurroundingsError
 from stagebook.model.sound import is_sound
@@ -197,6 +198,9 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.judged(at[record["stage"]], record["verdict"], record.get("reason"))
     elif event == "output.published":
         story.published_by(at[record["stage"]], publication.read(record), record["early"])
+    elif event == "stages.added" and story.pipeline.format != MEASURED:
+        story.grew(joined(story.pipeline, pipeline_in(record), record["stage"]), record.get("critical", ()))
+        at.update((stage.id, index) for index, stage in enumerate(story.pipeline.stages))
     elif event == "stages.added":
         added = pipeline_in(record).stages
         at.update((stage.id, index) for index, stage in enumerate(added, len(at)))

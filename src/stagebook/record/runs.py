@@ -13,7 +13,7 @@ import stat
 
 from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, measured, reader, trace
+from stagebook.record import lock, measured, notices, reader, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.shapes import fault
@@ -229,7 +229,12 @@ def document(directory: str) -> dict[str, Any]:
         waiting, held_by = machine.waiting, Holders(machine).of
     if recording.tail_text is not None and state != "running":
         story.warn(recording.tail_text)
+    told = notices.read(directory)
+    for warning in notices.warnings(told, story.run):
+        story.warn(warning)
     whole = {**story.document(waiting, held_by), "state": state}
+    if told:
+        whole["notices"] = notices.document(told)
     if state != "running":
         for stage in whole["stages"]:
             if stage["attempts"] and stage["attempts"][-1]["finished"] is None:

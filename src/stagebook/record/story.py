@@ -6,10 +6,13 @@ Stages are indices of the plan; times are whole microseconds since the run began
 
 from __future__ import annotations
 
+import os
+
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.record.clock import stamp
 from stagebook.record.items import FailedItem, ItemBook
+from stagebook.record.state import log_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -231,6 +234,19 @@ class Story:
             self.state.append(WAITING)
             self.attempts.append(())
             self.ends.append(None)
+
+    def grew(self, pipeline: Pipeline, critical: Sequence[str]) -> None:
+        """Stages that one of them has generated have joined the run; `critical` are those of them that alone decide a
+        lenient run."""
+        more = len(pipeline.stages) - len(self.pipeline.stages)
+        self.pipeline, self.needs = pipeline, _needs(pipeline)
+        self.critical = (*self.critical, *critical)
+        self.items |= {index: book for index, book in _item_books(pipeline).items() if index not in self.items}
+        self.state += [WAITING] * more
+        self.attempts += [()] * more
+        self.ends += [None] * more
+        known = len(pipeline.stages) - more
+        self.items.update((stage, book) for stage, book in _item_books(pipeline).items() if stage >= known)
 
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
@@ -462,6 +478,10 @@ class Story:
         if attempt.log is None or self.logs_directory is None:
             return attempt.log
         return f"{self.logs_directory}/{attempt.log}"
+
+    def step_log(self, step: str, slot: int) -> str:
+        """Where the output of the calls in a slot of a step is, from 1 on."""
+        return os.path.join(self.logs_directory or "", log_name(step, slot))
 
     def stamp(self, us: int) -> str:
         """The wall clock at a time of the run. The moment at which a run was resumed belongs to the new engine."""

@@ -41,8 +41,13 @@ def _verdict(found: Mapping[str, Any]) -> str:
         return f"Sharing {runners} with {harmless(first['pipeline'])}: {added}."
     return (
         f"{runners} {'keeps' if found['runners'] == 1 else 'keep'} up with {_rate(found['per_h'])}: "
-        f"a run takes ~{span(first['run_s'])} instead of ~{span(first['alone_s'])} alone."
+        f"a run takes ~{span(first['run_s'])}{_than_alone(first)}."
     )
+
+
+def _than_alone(one: Mapping[str, Any]) -> str:
+    run, alone = span(one["run_s"]), span(one["alone_s"])
+    return ", as long as alone" if run == alone else f" instead of ~{alone} alone"
 
 
 def _added(other: Mapping[str, Any], is_once: bool) -> str:
@@ -62,7 +67,10 @@ def _more(found: Mapping[str, Any]) -> list[str]:
     if found["per_h"] is not None:
         said.append(_use(found))
     what = "each runner is taken as a machine of its own" if found["own"] else "all runs share this machine"
-    return [*said, f"{plural(found['runs'], 'simulated run')}; {what}; who asks first is served first"]
+    said.append(f"{plural(found['runs'], 'simulated run')}; {what}; who asks first is served first")
+    if any(one["wait_p95_s"] >= _LEAST_S for one in found["pipelines"]):
+        said.append("wait: of a stage that could run, for what is shared; also behind stages of its own run")
+    return said
 
 
 def _use(found: Mapping[str, Any]) -> str:

@@ -172,8 +172,13 @@ def _first_failed(document: Document, arm: Mapping[str, Any]) -> str:
     return str(next(runs))
 
 
-def proposal(proposed: Mapping[str, Any]) -> str:
-    """Why a part is tried that nobody named."""
+def proposal(proposed: Mapping[str, Any] | None) -> str:
+    """Why a part is tried that nobody named, or the whole file, where no part is known to gain anything."""
+    if proposed is None:
+        return (
+            "tries the whole file, every stage of it many times: of no part is it known that its stages could run at "
+            "once and gain by it; --part A,B names one"
+        )
     stages = harmless(", ".join(proposed["stages"]))
     word = {"declared": "what they declare to read and to make does not meet"}.get(
         proposed["evidence"], "no order stands between them, and they name nothing in common"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Stage: TypeAlias = "Mapping[str, Any]"
 
 _NAMES_MAX = 8
+_RIGHT_AT = 34  #: where what stands to the right begins, if there is room
 _INDENT = 11  #: cells before what stands behind `passed` and `answer`
 
 
@@ -92,6 +93,7 @@ def _spread(left: str, right: str, room: int) -> list[str]:
     """Both in one line where they fit, else one below the other."""
     if not right:
         return wrap(left, room)
-    if cells(left) + cells(right) + 3 <= room:
-        return [f"{left}   {right}" if room < 60 else f"{left:<32}   {right}"]
+    gap = max(3, min(_RIGHT_AT, room - cells(right)) - cells(left))
+    if cells(left) + gap + cells(right) <= room:
+        return [left + " " * gap + right]
     return [*wrap(left, room), *wrap(right, room)]

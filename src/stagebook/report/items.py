@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
+    from stagebook.model.outcome import ItemsTold
+
 LISTED_MAX = 20  #: so many that failed are listed where nobody asked for all
 
 
@@ -63,15 +65,16 @@ def rate(per_s: float) -> str:
     return f"{per_s * 60:.3g}/min" if per_s * 60 >= 1 else f"{per_s * 3600:.3g}/h"
 
 
-def progress(done: int, total: int | None, failed: int, per_s: float | None, queues: Sequence[tuple[str, int]]) -> str:
-    """`120 of 400 items, 3 failed, 3.4/s, 4 before transcode`."""
-    said = f"{count(done)} of {_items(total)}" if total is not None else _items(done)
-    if failed:
-        said += f", {count(failed)} failed"
-    if per_s:
-        said += f", {rate(per_s)}"
-    waiting = [f"{count(number)} before {harmless(step)}" for step, number in queues if number]
-    return ", ".join([said, *waiting])
+def progress(told: ItemsTold) -> str:
+    """`120 of 400 items, 3 failed, 3.4/s, 4 before transcode, which binds`."""
+    said = f"{count(told.done)} of {_items(told.total)}" if told.total is not None else _items(told.done)
+    if told.failed:
+        said += f", {count(told.failed)} failed"
+    if told.per_s:
+        said += f", {rate(told.per_s)}"
+    waiting = [f"{count(number)} before {harmless(step)}" for step, number in told.queues if number]
+    binds = [] if told.binds is None else [f"{harmless(told.binds)} binds"]
+    return ", ".join([said, *waiting, *binds])
 
 
 def listing(

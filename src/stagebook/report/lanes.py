@@ -80,6 +80,28 @@ class Lanes:
             if facts.get("outcome"):  # it ended before an engine went on with this run
                 self.ended(lane.name, facts["outcome"], -1)
 
+    def grew(self, news: Iterable[Mapping[str, Any]]) -> None:
+        """There are more stages than before, and some of before wait for them."""
+        known = dict(self.by_name)
+        for facts in news:
+            lane = self.by_name.get(facts["stage"])
+            if lane is None:
+                lane = Lane(len(self.all), facts)
+                self.all.append(lane)
+                self.by_name[lane.name] = lane
+        for facts in news:
+            lane = self.by_name[facts["stage"]]
+            before = lane.needs if lane.name in known else ()
+            lane.needs = tuple(facts["needs"])
+            more = [need for need in lane.needs if need not in set(before)]
+            lane.unmet = (lane.unmet if lane.name in known else 0) + sum(
+                self.by_name[need].state not in ("success", "flaky", "skip") for need in more
+            )
+            for need in more:
+                self._needed_by.setdefault(need, []).append(lane)
+            if not lane.unmet and lane.state == "needs":
+                self._free.append(lane)
+
     def _show(self, lane: Lane, ready_us: int) -> None:
         if lane.ready_us < 0:
             lane.ready_us = ready_us

@@ -20,7 +20,7 @@ from stagebook.report.words import ending, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Callable
+    from typing import IO, Callable, Sequence
 
     from stagebook.model.outcome import AttemptEnd, ItemsTold
 
@@ -30,6 +30,8 @@ _LAST_LINE_AT = 120  #: from so many columns on, each running stage shows its la
 _PANE_LINES = 6
 _HEAD_MIN = 20  #: cells for the pipeline and the run before the estimate has to go
 _SPARKS = "▁▂▃▄▅▆▇█"
+_COMMENT_MAX = 300
+_GATE_KEYS = "[a] approve  [r] reject  "
 _KEYS = "[l] log  [w] waits  [f] fold  [c] cancel  [?] keys"
 _HELP = "l output of a running stage, again: the next · w waits only · f only what is active · c cancel · ? close"
 _FAILED = frozenset({"failure", "error", "timeout"})
@@ -77,6 +79,7 @@ class Live(Watcher):
         self._load_text = ""
         self._asks_cancel = self._shows_help = self._only_waits = self._only_active = False
         self._gates: dict[str, Document] = {}  #: those that are open
+        self._answering: tuple[str, bool, str] | None = None  #: a gate, the answer, and what was typed of its comment
         self._pane: str | None = None  #: the stage whose output is shown
 
     @property
@@ -106,6 +109,13 @@ class Live(Watcher):
         self._lanes.waits(stage_id, reason, holder, self._now_us)
         self._is_stale = True
 
+    def grew(self, maker: str, news: Sequence[Document], count: int) -> None:
+        self._lanes.grew(news)
+        names = [cells(self._style.plain(harmless(str(facts["stage"])))) for facts in news]
+        self._widest = max([self._widest, *names])
+        self._above.append(self._style.plain(f"{harmless(maker)} generated {plural(count, 'stage')}"))
+        self._is_stale = True
+
     def gate(self, card: Document) -> None:
         self._gates[str(card["stage"])] = card
         self._lanes.asks(str(card["stage"]), self._now_us)
@@ -119,7 +129,7 @@ class Live(Watcher):
     def items(self, stage_id: str, told: ItemsTold) -> None:
         from stagebook.report import items
 
-        self._lanes.reads(stage_id, items.progress(*told), self._now_us)
+        self._lanes.reads(stage_id, items.progress(told), self._now_us)
         self._is_stale = True
 
     def exited(self, end: AttemptEnd) -> None:
@@ -143,6 +153,9 @@ class Live(Watcher):
         self._is_stale = True
 
     def key(self, char: str) -> str | None:
+        if self._answering is not None:
+            self._is_stale = True
+            return self._type(*self._answering, char)
         if self._asks_cancel:
             self._asks_cancel = False
             self._is_stale = True
@@ -157,9 +170,26 @@ class Live(Watcher):
             self._only_active = not self._only_active
         elif char == "l":
             self._pane = self._next_pane()
+        elif char in ("a", "r") and self._gates:
+            self._answering = next(iter(self._gates)), char == "a", ""
         else:
             return None
         self._is_stale = True
+        return None
+
+    def _type(self, gate: str, approved: bool, text: str, char: str) -> str | None:
+        """A letter of the comment to an answer, or its end."""
+        self._answering = None
+        if gate not in self._gates or char == "\x1b":
+            return None
+        if char in ("\r", "\n"):
+            self.typed = gate, approved, text.strip() or None
+            return "answer"
+        if char in ("\x7f", "\b"):
+            text = text[:-1]
+        elif char.isprintable() and len(text) < _COMMENT_MAX:
+            text += char
+        self._answering = gate, approved, text
         return None
 
     def _next_pane(self) -> str | None:
@@ -273,9 +303,13 @@ class Live(Watcher):
     def _footer(self, columns: int) -> list[str]:
         if self._asks_cancel:
             return ["cancel this run? [y] yes  [any other key] no"]
+        if self._answering is not None:
+            gate, approved, text = self._answering
+            asks = f"{'approve' if approved else 'reject'} {harmless(gate)}; comment: {harmless(text)}_"
+            return [*wrap(self._style.plain(asks), max(1, columns - 1)), "[Enter] answer  [Esc] do not"]
         text = self._style.plain(_HELP.replace("·", "-") if self._style.ascii else _HELP)
         lines = wrap(text, max(1, columns - 1)) if self._shows_help else []
-        keys = _KEYS if self._has_keys else ""
+        keys = (_GATE_KEYS if self._gates else "") + _KEYS if self._has_keys else ""
         load = self._load_text
         if cells(load) + len(keys) + 1 > columns:
             load = ""

@@ -13,6 +13,7 @@ from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
+from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def document(
         "sets": _sets(pipeline, found),
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if is_known else None,
+        "needless_s": _needless_ms(needs, at, found, figures.took, judged.findings) / 1000 if is_known else None,
+        "bounds": _bounds(pipeline, found, figures.took) if is_known else [],
         "sequential_s": sum(figures.took) / 1000 if is_known else None,
         "figures": {
             "source": figures.source,
@@ -81,6 +84,55 @@ def document(
         "unsaid": judged.unsaid,
         "notes": [*_file_notes(pipeline), *_notes(judged, findings)],
     }
+
+
+def _needless_ms(
+    needs: list[list[int]], at: Mapping[str, int], found: Shape, took: list[float], findings: list[Finding]
+) -> float:
+    """What following all advice on needless order saves together: each such stage needs what its need needs, as that is
+    by then, and what must come instead. What saves little alone is left out, as the pictures do."""
+    some = [each for each in findings if each.code == "needless-order" and not each.minor]
+    dropped = {(at[first], at[second]) for each in some for first, second in each.edges}
+    if not dropped:
+        return 0.0
+    instead: dict[int, list[int]] = {}
+    for each in some:
+        for first, second in each.instead:
+            instead.setdefault(at[second], []).append(at[first])
+    made = [list(each) for each in needs]
+    for node in found.order:
+        own: dict[int, None] = dict.fromkeys(instead.get(node, ()))
+        for before in needs[node]:
+            own.update(dict.fromkeys(made[before] if (before, node) in dropped else (before,)))
+        made[node] = list(own)
+    return max(0.0, found.length - shape(made, took).length)
+
+
+def _bounds(pipeline: Pipeline, found: Shape, took: list[float]) -> list[dict[str, Any]]:
+    """Pools and locks that make it longer than its longest path, the worst first: what all their users hold, over what
+    there is, between the earliest of them and what must come after the last."""
+    uses: dict[str, list[tuple[int, float]]] = {}
+    for index, stage in enumerate(pipeline.stages):
+        for name, units in stage.resources.pools.items():
+            if name in pipeline.pools:
+                uses.setdefault(f"pool {name}", []).append((index, units / pipeline.pools[name].size))
+        for name, mode in stage.locks.items():
+            if mode == "exclusive":
+                uses.setdefault(f"lock {name}", []).append((index, 1.0))
+    bounds = []
+    for name, some in uses.items():
+        held = sum([took[index] * share for index, share in some])
+        head = min([found.earliest[index] for index, _ in some])
+        tail = min([found.length - found.latest[index] - took[index] for index, _ in some])
+        if head + held + tail > found.length:
+            bounds.append({"what": name, "least_s": (head + held + tail) / 1000})
+    return sorted(bounds, key=lambda each: -each["least_s"])
+
+
+def in_bounds(found: Mapping[str, Any]) -> str:
+    """What the worst of them makes of the least; empty where there is none."""
+    worst = next(iter(found.get("bounds") or ()), None)
+    return "" if worst is None else f"{harmless(worst['what'])} makes it at least {span(worst['least_s'])}"
 
 
 def _widest(needs: list[list[int]], found: Shape) -> list[int]:

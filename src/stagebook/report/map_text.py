@@ -9,9 +9,9 @@ from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
-from stagebook.report.map import WEIGHTED, minor_in_words, named
+from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
 from stagebook.report.rows import matrix_of
-from stagebook.report.style import Style
+from stagebook.report.style import MARKS, Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _second_line(found: Mapping[str, Any]) -> str:
         chain = len(found["critical_path"])
         return f"no durations known; the longest chain has {plural(chain, 'stage')}"
     text = f"sequential {span(found['sequential_s'])}, least possible {span(found['critical_path_s'])}"
+    text += f" ({in_bounds(found)})" if in_bounds(found) else ""
     figures = found["figures"]
     text += {
         "history": f", by recent runs ({WEIGHTED})",
@@ -154,14 +155,20 @@ def _line(
         stage["took_s"] for stage in members if stage["known_s"] is not None or stage["duration_s"] is not None
     ]
     slack = min(stage["slack_s"] if stage["slack_s"] is not None else stage["slack"] for stage in members)
-    needed: dict[tuple[str, str | None], dict[str, None]] = {}
+    needed: dict[tuple[str, str | None], tuple[dict[str, None], dict[str, None]]] = {}
     for stage in members:
         for need in stage["needs"]:
-            needed.setdefault((matrix_of(need) or need, via.get((need, stage["stage"]))), {})[need] = None
+            path = via.get((need, stage["stage"]))
+            of = matrix_of(need) or need
+            some, paths = needed.setdefault((of, path if is_open else "" if path else None), ({}, {}))
+            some[need] = None
+            paths.update({} if path is None else {path: None})
     needs = []
-    for (of, path), some in needed.items():
+    for (of, _), (some, paths) in needed.items():
         need = harmless(of if len(some) > 1 else next(iter(some)))
-        needs.append(need if path is None else f"{need} via {harmless(path)}")
+        first = next(iter(paths), None)
+        need += "" if first is None else f" via {harmless(first)}"
+        needs.append(need + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""))
     if len(needs) > _NEEDS_MAX and not is_open:
         few = _NEEDS_MAX * 2 // 3
         needs[few:] = [f"{len(needs) - few} more"]
@@ -173,6 +180,8 @@ def _line(
     elif is_matrix:
         shown = f"{shown} ×{len(members)} ▸"
     kind = members[0]["kind"]
+    if name and kind == "generate":
+        shown += f" {MARKS['makes'][0]}"
     duration = span(max(durations)) if durations else "gate" if kind == "gate" else "–"
     if found["sequential_s"] is None:
         slack_text = plural(int(slack), "stage") if slack else "–"
@@ -245,6 +254,8 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
         legend.append(f"{style.mark('path-bare')} needless order")
     if any(style.mark("folded") in row.name for row in rows):
         legend.append(f"{style.mark('folded')} folded, -v opens")
+    if any(row.name.endswith(f" {style.mark('makes')}") for row in rows):
+        legend.append(f"{style.mark('makes')} makes stages at run time")
     return [*lines, "", *wrap("   ".join(legend), style.width - 1)] if legend else lines
 
 

@@ -16,12 +16,13 @@ from stagebook.report.words import cause, ended_by, ending, resource, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Callable
+    from typing import IO, Callable, Sequence
 
     from stagebook.model.outcome import AttemptEnd, ItemsTold
 
 _FAILED = frozenset({"failure", "error", "timeout"})
 _LINES_OF_FAILURE = 20
+_MADE_MAX = 10
 _ITEMS_S = 10  #: how often it is told how far items are
 #: Lines kept back before they are written in any case, so that a burst does not grow without bound.
 _BURST = 512
@@ -115,6 +116,11 @@ class Plain(Watcher):
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         self._line(stage_id, ": " + waiting(reason, holder, self._jobs))
 
+    def grew(self, maker: str, news: Sequence[Document], count: int) -> None:
+        made = [harmless(str(facts["stage"])) for facts in news[-count:]]
+        shown = ", ".join(made[:_MADE_MAX]) + (f" and {count - _MADE_MAX} more" if count > _MADE_MAX else "")
+        self._line(maker, self._style.plain(f": generated {plural(count, 'stage')}: {shown}"))
+
     def gate(self, card: Document) -> None:
         from stagebook.report import gate
 
@@ -134,7 +140,7 @@ class Plain(Watcher):
             from stagebook.report import items
 
             self._items_at[stage_id] = now
-            self._line(stage_id, self._style.plain(f": {items.progress(*told)}"))
+            self._line(stage_id, self._style.plain(f": {items.progress(told)}"))
 
     def exited(self, end: AttemptEnd) -> None:
         stage_id, attempt, attempts, _, outcome, reason, exit, wall_us, retry_in_us = end

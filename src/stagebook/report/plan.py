@@ -51,9 +51,10 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
     for number, change in enumerate([*found["changes"], *found["kept"]], 1):
         lines += ["", *_change(number, change, style)]
     if "applied" in plan:
-        lines += ["", *_applied(plan["applied"], style)]
+        lines += ["", *_applied(plan["applied"], any(each["question"] for each in found["changes"]), style)]
     if is_open:
         lines += ["", *_profile(plan["profile"]["stages"], style)]
+        lines += _wrapped(f"p50: {alone(plan)}", style) if alone(plan) else []
     lines += ["", *_standing(plan, style)]
     return [style.plain(line) for line in lines]
 
@@ -65,7 +66,11 @@ def _verdict(plan: Mapping[str, Any]) -> str:
 
 def conditionally(plan: Mapping[str, Any]) -> str:
     """What else the verdict could be, behind it: where stages of which nothing is known do nothing but wait."""
-    waiting = plan["recommendation"]["if_waiting"]
+    return _conditionally(plan["recommendation"])
+
+
+def _conditionally(found: Mapping[str, Any]) -> str:
+    waiting = found["if_waiting"]
     if not waiting:
         return ""
     return f"; ~{span(waiting['makespan_s'])} with {plural(waiting['jobs'], 'job')} if stages only wait"
@@ -74,11 +79,19 @@ def conditionally(plan: Mapping[str, Any]) -> str:
 def doubts(plan: Mapping[str, Any]) -> list[str]:
     """What keeps the verdict from being a sure one, as sentences: what is taken for granted, how wide its interval is,
     and that such figures were wrong before."""
-    found, error = plan["recommendation"], plan["profile"]["error"]
-    said = []
-    if found["unknown"] and max([row["jobs"] for row in (*plan["sweep"], *(found["sweep"] or ()))]) > 1:
-        them = plural(found["unknown"], "stage")
-        uses, is_ = ("uses", "it") if found["unknown"] == 1 else ("use", "each")
+    found = plan["recommendation"]
+    return _doubts(plan, found, found, (*plan["sweep"], *(found["sweep"] or ())))
+
+
+def _doubts(
+    plan: Mapping[str, Any], asked: Mapping[str, Any], found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """`asked` is the recommendation, or what was supposed; `found` has the figures that are doubted, and `rows` are all
+    that are told."""
+    error, said = plan["profile"]["error"], []
+    if asked["unknown"] and max([row["jobs"] for row in rows]) > 1:
+        them = plural(asked["unknown"], "stage")
+        uses, is_ = ("uses", "it") if asked["unknown"] == 1 else ("use", "each")
         said.append(f"what {them} {uses} is not known; {is_} is taken to keep a core busy")
     if found["high_s"] - found["low_s"] > 2 * _WIDE_INTERVAL * found["makespan_s"]:
         said.append(
@@ -86,11 +99,36 @@ def doubts(plan: Mapping[str, Any]) -> list[str]:
             f"{span(found['high_s'])}, in 95 of 100 cases"
         )
     if error is not None and error > _POOR:
-        said.append(
-            f"runs in parallel were predicted within {round(error * 100)} %: do not trust these figures; a few more "
-            "runs would help"
-        )
+        said.append(f"{_predicted(plan['profile'])}: do not trust these figures; a few more runs would help")
     return said
+
+
+def _predicted(profile: Mapping[str, Any]) -> str:
+    """How well runs in parallel were predicted, where there is one."""
+    who = "the run in parallel was" if profile["error_runs"] == 1 else "runs in parallel were"
+    return f"{who} predicted within {round(profile['error'] * 100)} %"
+
+
+def predicted(profile: Mapping[str, Any]) -> str:
+    """The same with where the figure comes from."""
+    runs = profile["error_runs"]
+    each = "by what was known without it" if runs == 1 else f"(median of {runs}, each by what was known without it)"
+    return f"{_predicted(profile)} {each}"
+
+
+def alone(plan: Mapping[str, Any]) -> str:
+    """What figures of stages and of the critical path leave out; nothing where no run stands behind them."""
+    if plan["profile"]["source"] != "history":
+        return ""
+    return "alone on an idle machine, without the time in which a stage waited for a core"
+
+
+def behind(profile: Mapping[str, Any]) -> str:
+    """How many runs stand behind each stage of which there are any."""
+    counts = [stage["runs"] for stage in profile["stages"] if stage["runs"]] or [profile["runs"]]
+    if min(counts) == max(counts):
+        return plural(max(counts), "run")
+    return f"{min(counts)} to {max(counts)} runs of each stage"
 
 
 def _second(plan: Mapping[str, Any]) -> str:
@@ -246,18 +284,40 @@ def binds(names: Sequence[str]) -> str:
 # What if ----------------------------------------------------------------------------------------------------------
 
 
+def supposed(plan: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The verdict of what is supposed, and what keeps it from being a sure one, then what binds."""
+    found, profile = plan["what_if"], plan["profile"]
+    row, was = _told_of(found)
+    jobs = plural(row["jobs"], "job")
+    verdict = (
+        f"With {harmless(', '.join(found['supposed']))}: ~{span(row['makespan_s'])} instead of "
+        f"~{span(was['makespan_s'])} at {jobs}{_conditionally(found)}."
+    )
+    said = _doubts(plan, found, row, found["sweep"])
+    if 0 < profile["runs"] < profile["enough"]:
+        said.append(f"insufficient data ({plural(profile['runs'], 'run')}, need {profile['enough']})")
+    if row["beyond"] and profile["runs"]:
+        said.append("more at once than was ever measured: above that it is extrapolated")
+    return verdict, [*said, _bottleneck(found)]
+
+
+def _told_of(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The row at the knee of what would be, and of what is with as many jobs, or the most that are of use."""
+    before = found["before"]["sweep"]
+    row = next(each for each in found["sweep"] if each["jobs"] == found["knee"]["jobs"])
+    return row, next((each for each in before if each["jobs"] == row["jobs"]), before[-1])
+
+
 def _what_if(found: Mapping[str, Any], plan: Mapping[str, Any], style: Style) -> list[str]:
     """Both sweeps side by side."""
     before = found["before"]
     old = {row["jobs"]: row for row in before["sweep"]}
     most = before["sweep"][-1]
     knee = found["knee"]["jobs"]
-    row = next(each for each in found["sweep"] if each["jobs"] == knee)
-    was = old.get(knee, most)
-    supposed = harmless(", ".join(found["supposed"]))
-    verdict = f"With {supposed}: ~{span(row['makespan_s'])} instead of ~{span(was['makespan_s'])} at {knee} jobs."
-    lines = [style.paint(line, "bold") for line in _wrapped(verdict.replace(" 1 jobs", " 1 job"), style)]
-    lines += _wrapped(_bottleneck(found), style)
+    verdict, more = supposed(plan)
+    lines = [style.paint(line, "bold") for line in _wrapped(verdict, style)]
+    for said in more:
+        lines += _wrapped(said, style)
     form = Form(round(min(before["sequential_s"], found["sequential_s"]) * SECOND))
 
     def text(seconds: float) -> str:
@@ -301,7 +361,7 @@ def _bottleneck(found: Mapping[str, Any]) -> str:
         parts.append(f"{row['utilisation'][name]:.0%} in use".replace("%", " %"))
     if found["knee"]["waits_s"].get(name):
         parts.append(f"stages wait {span(found['knee']['waits_s'][name])} for it in all")
-    return said + (f": {', '.join(parts)}" if parts else "")
+    return said + (f": with {plural(row['jobs'], 'job')} {', '.join(parts)}" if parts else "")
 
 
 # What to do -------------------------------------------------------------------------------------------------------
@@ -320,16 +380,24 @@ def _change(number: int, change: Mapping[str, Any], style: Style) -> list[str]:
     said += [
         f"evidence {each['source']}: {each['text']}" for each in change["evidence"] if each["text"] != change["why"]
     ]
+    said += [f"in the file: {edits(change)}"] if edits(change) else []
     said += [f"check first: {change['check']}"] if change["check"] else []
     lines = head[:1] + [f"   {line}" for line in head[1:]]
     return lines + [f"     {line}" for each in said for line in _wrapped(harmless(each), style, 5)]
 
 
-def _applied(applied: Mapping[str, Any], style: Style) -> list[str]:
+def edits(change: Mapping[str, Any]) -> str:
+    """The needs that a change takes away and adds, in the words of what is applied."""
+    said = [f"{stage} no longer needs {need}" for need, stage in change["without"]]
+    return "; ".join([*said, *(f"{stage} needs {need}" for need, stage in change["with"])])
+
+
+def _applied(applied: Mapping[str, Any], has_questions: bool, style: Style) -> list[str]:
     if not applied["edits"]:
-        return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended", style)
+        rest = ", but for what is asked above" if has_questions else ""
+        return _wrapped(f"nothing to apply: {harmless(applied['file'])} is as recommended{rest}", style)
     lines = _wrapped(f"applied to {harmless(applied['file'])}: {harmless('; '.join(applied['edits']))}", style)
-    return [*lines, *(harmless(line) for line in applied["diff"].splitlines())]
+    return [*lines, *(harmless(line) for line in applied["diff"].rstrip("\n").split("\n"))]
 
 
 def _wrapped(text: str, style: Style, indent: int = 0) -> list[str]:
@@ -383,12 +451,12 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
     said = {
-        "history": f"from {plural(profile['runs'], 'run')} (medians; of those in which a stage ran alone, if any)",
+        "history": f"from {behind(profile)} (medians; of those in which a stage ran alone, if any)",
         "declared": "from declared durations",
         "file": "from timings in the file",
     }[profile["source"]]
     if profile["error"] is not None:
-        said += f"; runs in parallel were predicted within {profile['error']:.0%} (median)".replace("%", " %")
+        said += f"; {predicted(profile)}"
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
     lines = _wrapped(said, style)

@@ -75,12 +75,15 @@ MARKS = {
     "beside": ("∥", "||"),
     "beside-each-other": ("↔", "<->"),
     "folded": ("▸", "+"),
+    "makes": ("⇢", "~>"),
     "bar-line": ("━", "="),
     "dot": ("●", "o"),
     "tail": ("─", "-"),
     "knee": ("◀", "<"),
     "limit": ("┊", ":"),
 }
+
+WIDTH_MAX = 1000  #: no terminal is wider, and pictures are drawn cell by cell
 
 
 class Style:
@@ -145,12 +148,12 @@ def speaks_utf8(stream: IO[str], environ: Mapping[str, str]) -> bool:
 
 
 def width_of(stream: IO[str], environ: Mapping[str, str]) -> int:
-    """Columns of the terminal; `COLUMNS` where it says so; 80 where neither is known. At least 40."""
+    """Columns of the terminal; `COLUMNS` where it says so; 80 where neither is known. From 40 to `WIDTH_MAX`."""
     said = environ.get("COLUMNS", "")
-    if said.isdigit() and int(said) > 0:
-        return max(40, int(said))
+    if said.isdigit() and int(said[:9]) > 0:
+        return max(40, min(WIDTH_MAX, int(said[:9])))
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         columns = 80
-    return max(40, columns or 80)
+    return max(40, min(WIDTH_MAX, columns or 80))

@@ -16,7 +16,7 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, Iterable, Mapping, TypeAlias
+    from typing import IO, Any, Callable, Iterable, Mapping, Sequence, TypeAlias
 
     from stagebook.model.outcome import AttemptEnd, ItemsTold
 
@@ -40,6 +40,8 @@ class Watcher:
     follows_waits = False
     #: whether `key` wants the characters that a person types
     wants_keys = False
+    #: the gate at which a person has just answered by keys, whether it is approved, and the comment
+    typed: tuple[str, bool, str | None] | None = None
 
     def began(self, facts: Document) -> None:
         """The run begins. `facts` has the keys of the run's document: run, pipeline, file, jobs, mode, policy, stages
@@ -50,6 +52,10 @@ class Watcher:
 
     def waits(self, stage_id: str, reason: str, holder: str | None) -> None:
         """Its needs are done, and it waits for `reason`, which `holder` has."""
+
+    def grew(self, maker: str, news: Sequence[Document], count: int) -> None:
+        """A stage has generated `count` others. `news` has them, last, and before them those that wait for them: each
+        with the keys stage, needs and critical of the run's document."""
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         """Work on its files takes long: bytes done and in all, what is done (`reading outputs`). None: it is over."""
@@ -70,7 +76,8 @@ class Watcher:
         """Time has passed; called at least every `interval_us`."""
 
     def key(self, char: str) -> str | None:
-        """A person pressed a key. `cancel` is given back where that asks to cancel the run."""
+        """A person pressed a key. `cancel` is given back where that asks to cancel the run, `answer` where it ends an
+        answer at a gate, which is `typed` then."""
         return None
 
     def note(self, text: str) -> None:

@@ -168,7 +168,7 @@ class Books:
         self._open_governed()
 
     def _open_governed(self) -> None:
-        """What few plans have: early outputs, conditions, gates, rates, gaps, units that runs share; and a shortage."""
+        """What few plans have: items, early outputs, conditions, gates, rates, gaps, shared units; and a shortage."""
         plan = self.plan
         #: Of running stages, those to which they have announced what these read: a need that is met before its end.
         self._announced: dict[int, set[int]] = {}

@@ -378,6 +378,38 @@ class Line:
     def _claim_is_met(self) -> bool:
         return all(self.free[pool] >= 0 for pool, _ in self.demands[self.demand_of[self.claim]])
 
+    def carry(self, old: Line, holding: list[int]) -> None:
+        """Go on, by a plan with further stages, from the line of the plan before. `holding` are the numbers that have
+        units, by this plan, of which there may be more or others: a lock is as large as its users are many."""
+
+        def now(number: int) -> int:
+            """Steps are numbered after the stages."""
+            return number if number < old.stage_count else number - old.stage_count + self.stage_count
+
+        for number in holding:
+            self._reserve(self.demand_of[number])
+        self.claim, self.first, self.passes = now(old.claim), now(old.first), old.passes
+        if self.claim >= 0:
+            self._reserve(self.demand_of[self.claim])
+        self.entry_last, self.entry_mark = old.entry_last, old.entry_mark
+        self.wanted[: len(old.wanted)] = old.wanted
+        for number, queued in enumerate(old.queued):
+            self.queued[now(number)] = queued
+        self.offered = [self.rank[number] for number, queued in enumerate(self.queued) if queued == _OFFERED]
+        for place in [place for place in old.line if old._is_lined(place)]:
+            entry, number = divmod(place, old.number_count)
+            number = now(number)
+            self.line_entry[number] = entry * self.number_count + number
+            self.line.append(self.line_entry[number])
+            if number != self.claim:
+                heappush(self.heaps[self.demand_of[number]], self.rank[number])
+        self.tops = sorted(heap[0] for heap in self.heaps if heap)
+        self.nonempty = sum(bit for bit, heap in zip(self.bits, self.heaps) if heap)
+        self.after, self.before = self.free[:], self.free[:]
+        self.shortage = old.shortage
+        if self.pace is not None and old.pace is not None:
+            self.pace.carry(old.pace, {now(number): self.demand_of[now(number)] for number in old.pace.pending})
+
     def rewind(self) -> None:
         """Stages that had ended wait again, or a gate is decided. Nothing to do here; a sequential line must look again
         from its start."""

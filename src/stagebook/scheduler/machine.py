@@ -2,8 +2,8 @@
 
 State is a function of the plan and the batches of events, so a journal fed to a new machine gives an equal
 `snapshot`. Read `feed` first, then the events in the order in which they happen. What follows from them is
-`course`, who starts among the ready `dispatch`, what is known `books`, which moves are legal `moves`. One function
-writes a stage's state (`Books._move`), one a final state (`Course._end`).
+`course`, how stages are added `growth`, who starts among the ready `dispatch`, what is known `books`, which moves are
+legal `moves`. One function writes a stage's state (`Books._move`), one a final state (`Course._end`).
 
 Trouble of two families: a messy world (doubled exits, late timers, answers after the end, a clock that steps back)
 is absorbed; a driver that lies (an exit of an attempt never started, an event before `Began`) gets `DriverError`,
@@ -27,7 +27,7 @@ from stagebook.scheduler.course import (
     record,
 )
 from stagebook.scheduler.flow import DriverError as DriverError
-from stagebook.scheduler.flow import Flow
+from stagebook.scheduler.growth import Growth
 from stagebook.scheduler.moves import (
     ASKING,
     BACKOFF,
@@ -47,6 +47,7 @@ from stagebook.scheduler.moves import (
     TIMEOUT,
     WAITING,
 )
+from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import (
     Announced,
     AskGate,
@@ -71,6 +72,7 @@ from stagebook.scheduler.vocabulary import (
     RunEnded,
     SetTimer,
     Shortage,
+    StagesAdded,
     Start,
     Started,
     TimerFired,
@@ -81,7 +83,7 @@ NOBODY_DECIDED = "nobody decided in time"
 _EXIT_STATES = {word: STATES[word] for word in ("success", "failure", "error", "timeout", "cancellation")}
 
 
-class Machine(Flow):
+class Machine(Growth):
     """Runs one plan. Feed it batches of events, obey the decisions it returns, in their order.
 
     The questions that it answers are in `Books`.
@@ -166,6 +168,8 @@ class Machine(Flow):
         elif isinstance(event, Shortage):
             self._short = event.reason
             self._line.shortage = None if event.reason is None else (event.memory_free, event.holds_all)
+        elif isinstance(event, StagesAdded):
+            self._stages_added(self._known(event.stage), event.plan)
         elif isinstance(event, Resumed):
             self._resumed(event.takes_back)
         elif isinstance(event, Began):
@@ -255,6 +259,15 @@ class Machine(Flow):
         else:
             self._active -= 1
             self._end(stage, SKIP if verdict == "skip" else ERROR, reason)
+
+    def _stages_added(self, stage: int, plan: Plan) -> None:
+        """They join before the end of the stage that generates them is told, so that no one has gone on without."""
+        known = self.plan.stages
+        if self._state[stage] not in (RUNNING, JUDGING):
+            raise DriverError(f"stage {stage} generates others and does not run")
+        if [each.id for each in plan.stages[: len(known)]] != [each.id for each in known]:
+            raise DriverError(f"the plan with what stage {stage} generates is not the plan of this run")
+        self._grow(plan)
 
     def _gate_answered(self, stage: int, event: GateAnswered) -> None:
         """An answer after the end is nobody's."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from stagebook.model.joining import in_order
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, Problem
 from stagebook.scheduler.plan import Choice
@@ -63,7 +64,7 @@ class Shape:
         urgency = [
             (2 * tail + own) * 1000 * count + 2 * whole * claim for tail, own, claim in zip(after, weight, claims)
         ]
-        return _places(sorted(range(count), key=lambda index: (-stages[index].priority, -urgency[index])))
+        return _places(sorted(in_order(stages), key=lambda index: (-stages[index].priority, -urgency[index])))
 
     def critical(self) -> list[bool]:
         """The set that decides a lenient run: those marked, else those without slack; always those that must not
@@ -112,25 +113,28 @@ def _places(order: list[int]) -> list[int]:
 
 
 def _topological(pipeline: Pipeline, needs: list[tuple[int, ...]]) -> list[int]:
-    """Of all orders in which needs come first, the one that is nearest to the file."""
+    """Of all orders in which needs come first, the one that is nearest to the file; there a stage is followed by what
+    it has generated."""
     count = len(needs)
-    if all(need < index for index, stage_needs in enumerate(needs) for need in stage_needs):
-        return list(range(count))
+    by_place = in_order(pipeline.stages)
+    place = _places(by_place)
+    if all(place[need] < place[index] for index, stage_needs in enumerate(needs) for need in stage_needs):
+        return by_place
     followers: list[list[int]] = [[] for _ in range(count)]
     left = [len(stage_needs) for stage_needs in needs]
     for index, stage_needs in enumerate(needs):
         for need in stage_needs:
             followers[need].append(index)
-    free = [index for index in range(count) if not left[index]]
+    free = [place[index] for index in range(count) if not left[index]]
     heapify(free)
     order: list[int] = []
     while free:
-        index = heappop(free)
+        index = by_place[heappop(free)]
         order.append(index)
         for follower in followers[index]:
             left[follower] -= 1
             if not left[follower]:
-                heappush(free, follower)
+                heappush(free, place[follower])
     if len(order) < count:
         stage = pipeline.stages[next(index for index in range(count) if left[index])]
         text = f"the needs of stage `{stage.id}` form a cycle or wait for one"

@@ -135,6 +135,16 @@ class Pace:
             times.append(self.next_at)
         return min(times, default=None)
 
+    def carry(self, old: Pace, pending: Mapping[int, int]) -> None:
+        """Go on from the pace of a plan with fewer stages; `pending` are its, with their demands by this plan."""
+        self.gap, self.next_at = old.gap, old.next_at
+        self.pending = dict(pending)
+        before = {window.name: window for window in old.windows}
+        for window in self.windows:
+            window.pending = sum(window.units.get(demand, 0) for demand in self.pending.values())
+            if window.name in before:
+                window.ends, window.used = before[window.name].ends, before[window.name].used
+
     def snapshot(self) -> tuple[object, ...]:
         return (
             tuple((tuple(window.ends), window.used, window.pending) for window in self.windows),

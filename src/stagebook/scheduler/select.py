@@ -43,7 +43,16 @@ def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> 
     else:
         picked = only if choice.only else set(range(count))
     picked -= left_out
+    _add_made(pipeline, picked, left_out)
     return [index in picked for index in range(count)], problems
+
+
+def _add_made(pipeline: Pipeline, picked: set[int], left_out: set[int]) -> None:
+    """What a stage has generated takes part as it does, unless it is left out by its own name."""
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    for index, stage in enumerate(pipeline.stages):  # makers stand before what they have made
+        if stage.made_by is not None and at.get(stage.made_by) in picked and index not in left_out:
+            picked.add(index)
 
 
 def named(pipeline: Pipeline, option: str, name: str) -> list[int]:
@@ -92,11 +101,17 @@ def _resolve(
             if len(parts) > 1 and names.keys() >= set(parts):
                 text += "; one at a time: " + " ".join([f"{option} {part}" for part in parts])
             else:
-                text += suggestion(name, names)
+                text += suggestion(name, names) or _later(pipeline)
             problems.append(Problem(pipeline.file, 0, 0, "unknown-stage", "error", text))
         else:
             found.update(places)
     return found
+
+
+def _later(pipeline: Pipeline) -> str:
+    """That it may be one which nobody can name before the run."""
+    makers = [stage.id for stage in pipeline.stages if stage.kind == "generate"]
+    return f"; what `{makers[0]}` generates takes part as it does, and has no name before it has run" if makers else ""
 
 
 def _reach(start: set[int], neighbours: list[tuple[int, ...]] | list[list[int]]) -> set[int]:

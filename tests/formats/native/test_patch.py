@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.formats.native.patch import Edits, patched
+from stagebook.formats.native.patch import Edits, diff, patched
 from stagebook.formats.native.read import parse
 from stagebook.model.problem import InputError
 
@@ -99,6 +100,32 @@ def test_other_line_ends_stay() -> None:
     text = edited(LIST.replace("\n", "\r\n"), without=(("checkout", "lint"),), with_=(("checkout", "unit"),))
     assert "\r\n      needs: [lint, checkout]\r\n" in text
     assert text.count("\n") == text.count("\r\n")
+
+
+def test_a_key_that_says_that_it_is_one_has_the_other_before_it() -> None:
+    text = "version: 1\nstages:\n  - a: x\n  - b:\n      ? run\n      : sort x\n      inputs: [x]\n"
+    assert edited(text, without=(("a", "b"),)) == text.replace("      ? run\n", "      needs: []\n      ? run\n")
+
+
+def test_a_file_that_is_json_stays_json() -> None:
+    text = json.dumps({"version": 1, "stages": [{"a": "x"}, {"b": {"run": "x"}}, {"c": {"run": "z", "needs": ["b"]}}]})
+    made = edited(text, without=(("a", "b"),), with_=(("a", "c"),), jobs=2, locks=(("c", "t"),))
+    assert json.loads(made) == {
+        "version": 1, "stages": [{"a": "x"}, {"b": {"run": "x", "needs": []}},
+                                 {"c": {"run": "z", "needs": ["b", "a"], "locks": {"t": "exclusive"}}}],
+        "limits": {"jobs": 2},
+    }  # fmt: skip
+    scalar = json.dumps({"version": 1, "stages": [{"a": "x"}, {"b": "y"}]})
+    assert json.loads(edited(scalar, without=(("a", "b"),)))["stages"][1] == {"b": {"run": "y", "needs": []}}
+
+
+def test_a_diff_has_the_lines_that_git_and_patch_know() -> None:
+    before = b"version: 1\rstages:\r  - a: x\r"
+    assert diff(before, before + b"  - b: y\r", "f") == (
+        "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-version: 1\rstages:\r  - a: x\r\n\\ No newline at end of file\n"
+        "+version: 1\rstages:\r  - a: x\r  - b: y\r\n\\ No newline at end of file\n"
+    )
+    assert diff("a: '\u2028'\n".encode(), "a: '\u2028b'\n".encode(), "f").count("\n") == 5
 
 
 @pytest.mark.parametrize(

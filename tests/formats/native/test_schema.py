@@ -247,7 +247,7 @@ HEADS = cases(
     policy: lenient
     policy: [{use: strict}]
     secrets: [A, {name: B, file: c}]
-    notify: [{to: a, on: [x]}]
+    notify: [{to: $A, on: [gate]}, {command: [a], on: cancel, stages: b}]
     billing: {price: 0.006}
     sla: 15m
     defaults: {timeout: 5m}
@@ -270,7 +270,9 @@ HEADS = cases(
     policy: often
     policy: []
     secrets: [{file: c}]
-    notify: [{on: [x]}]
+    notify: [{on: [gate]}]
+    notify: [{to: $A, on: [x]}]
+    notify: [{to: $A, command: [b]}]
     billing: {price: -1}
     sla: soon
     defaults: {needs: a}

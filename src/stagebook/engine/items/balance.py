@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 LOOK_US = 200_000
 JUDGE_US = 3_000_000  #: so long a new number has at most to show what it does
-CEILING_US = 15_000_000  #: for so long a number that brought nothing is not tried again
+SAMPLE = 6  #: of so many items a worker it is judged before that
+CEILING_US = 2_000_000  #: for so long a number that brought nothing is not tried again; the next time twice as long
+CEILING_MAX_US = 32_000_000
 GAIN = 0.25  #: of what more workers could bring at best, so much has to be seen
 IDLE_LOOKS = 10
 
@@ -21,7 +23,7 @@ IDLE_LOOKS = 10
 class Balance:
     """One step. `most` is the largest number of workers."""
 
-    __slots__ = ("_before", "_ceiling", "_ceiling_until_us", "_done", "_idle", "_most", "_since_us")
+    __slots__ = ("_before", "_ceiling", "_ceiling_until_us", "_ceiling_us", "_done", "_idle", "_most", "_since_us")
 
     def __init__(self, most: int, us: int) -> None:
         self._most = most
@@ -30,6 +32,7 @@ class Balance:
         self._before: tuple[int, float] | None = None  #: workers and items a second until the last raise
         self._ceiling = most
         self._ceiling_until_us = 0
+        self._ceiling_us = CEILING_US
         self._idle = 0
 
     def look(self, us: int, step: StepItems) -> tuple[int, str] | None:
@@ -37,7 +40,7 @@ class Balance:
         span_us, fresh, workers = us - self._since_us, step.done - self._done, step.workers
         if span_us < LOOK_US:
             return None
-        is_known = fresh >= 2 * workers or (span_us >= JUDGE_US and fresh > 0)
+        is_known = fresh >= SAMPLE * workers or (span_us >= JUDGE_US and fresh > 0)
         per_s = fresh * 1e6 / span_us
         if self._before is not None:
             if not is_known:
@@ -45,14 +48,16 @@ class Balance:
             fewer, before = self._before
             self._before = None
             if per_s < before * (1 + GAIN * (workers - fewer) / fewer):
-                self._ceiling, self._ceiling_until_us = fewer, us + CEILING_US
+                self._ceiling, self._ceiling_until_us = fewer, us + self._ceiling_us
+                self._ceiling_us = min(2 * self._ceiling_us, CEILING_MAX_US)
                 return self._take(us, step, fewer, f"{workers} did no more than {fewer}")
         limit = self._ceiling if us < self._ceiling_until_us else self._most
         if step.running >= workers and step.queued > 0 and step.lacks is None and workers < limit:
             if is_known:
                 self._before = workers, per_s
             more = min(limit, workers + max(1, workers // 2))
-            return self._take(us, step, more, f"all {workers} were busy while {step.queued} waited")
+            busy = "its worker was" if workers == 1 else f"all {workers} were"
+            return self._take(us, step, more, f"{busy} busy while {step.queued} waited")
         self._idle = self._idle + 1 if step.running + 1 < workers and not step.queued else 0
         if self._idle >= IDLE_LOOKS:
             self._idle = 0

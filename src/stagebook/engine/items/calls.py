@@ -213,6 +213,7 @@ class Calls:
                     self._kept.say(item, running.step, outputs, item == running.items[0] and not self._mask)
             self._end(running, [], cpu_us)
             return
+        self._kept.unsay(running.items[0], running.step)
         for item in running.items:
             self._excerpt(running, item)
         self._end(running, [Bad(item, end.outcome, end.exit, end.reason) for item in running.items], cpu_us)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import os
 
+from stagebook.engine.attempts import hide
 from stagebook.record.state import log_stem, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator
+
+    from stagebook.record.mask import Mask
 
 FOLDER = "items"
 NAMES = "names.jsonl"
@@ -131,7 +134,7 @@ class Kept:
         """What the steps before that one have said of themselves for an item."""
         item = self.items[number]
         if item.outputs is None:  # a dead engine knew it
-            item.outputs = {}
+            item.outputs, item.is_written = {}, True
             for step in range(before):
                 item.outputs.update(said_in(self.output(number, step)))
         return item.outputs
@@ -146,6 +149,19 @@ class Kept:
             item.is_written = True
             with open(self.output(number, step), "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write("".join(f"{name}={value}\n" for name, value in outputs.items()))
+
+    def unsay(self, number: int, step: int) -> None:
+        """A call that went wrong has said nothing."""
+        try:
+            os.unlink(self.output(number, step))
+        except FileNotFoundError:
+            pass
+
+    def hide(self, mask: Mask) -> None:
+        """What calls of a dead engine have said is as they said it, until now."""
+        for name in os.listdir(self.folder):
+            if name.endswith(".out"):
+                hide(os.path.join(self.folder, name), mask)
 
     def over(self, number: int, is_well: bool) -> Item | None:
         """An item is on its way no longer: nothing is kept of one that went well."""

@@ -115,7 +115,8 @@ class Streams:
         self._force = force
         self._dead_of = dead_of
         self._mask = mask
-        self._places = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+        self._places: dict[str, int] = {}
+        self.grew(pipeline)
         self._numbers = count(NUMBERS_FROM)
         self._open: dict[int, _Stream] = {}
         self._closing: list[Calls] = []  #: of stages that are over, while their workers end
@@ -132,6 +133,11 @@ class Streams:
         due = [each.look_at_us for each in calls] + [stream.balances_at for stream in self._open.values()]
         return min(due, default=FAR_US)
 
+    def grew(self, pipeline: Pipeline) -> None:
+        """The run has these stages."""
+        self._pipeline = pipeline
+        self._places.update((stage.id, index) for index, stage in enumerate(pipeline.stages))
+
     def concerns(self, stage: int) -> bool:
         return self._pipeline.stages[stage].each is not None
 
@@ -147,6 +153,8 @@ class Streams:
         try:
             us = self._clock.us()
             kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest, us)
+            if self._mask:
+                kept.hide(self._mask)
         except OSError as error:
             self._fail(index, start.attempt, f"items: {error.strerror or error}")
             return
@@ -366,6 +374,8 @@ class Streams:
             attempt = self._machine.attempt(maker)
             path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
             log = path if attempt and os.path.exists(path) else None
+        book = self._books.get(index)  # none yet of a stage that has just joined the run
+        position = 0 if book is None else book.position
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
@@ -375,7 +385,7 @@ class Streams:
             kind, text = "listed", kind
         return Origin(
             kind, text, root, items.first, items.last, items.until, log,
-            os.path.join(kept.folder, LISTED), self._books[index].position, seen,
+            os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
 

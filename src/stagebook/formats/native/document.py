@@ -7,13 +7,13 @@ from stagebook.formats.native.check import BAD, RESERVED_ENV, Checker, env_name,
 from stagebook.formats.native.expand import Expander
 from stagebook.formats.native.nodes import Node, is_nameable, line_of, shorten
 from stagebook.formats.native.stage import Setting, condition
-from stagebook.model.pipeline import Limits, Param, Pipeline, PolicyRule, Pool, Rate, Secret
+from stagebook.model.pipeline import Limits, Notify, Param, Pipeline, PolicyRule, Pool, Rate, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-_MORE = ("billing", "notify")
+_MORE = ("billing",)
 
 
 def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipeline | None:
@@ -45,6 +45,12 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         check.error(root[1], "missing-key", "`stages` is missing")
         return None
     made = Expander(check, setting).expand(*stages_entry)
+    told: tuple[Notify, ...] = ()
+    if "notify" in entries:
+        from stagebook.formats.native import notify
+
+        told = notify.read(check, entries["notify"][1], values.get("notify"), made.stages, setting)
+        secrets = notify.variables(told, secrets)
     if check.errors:
         return None
     policy = values.get("policy", "strict")
@@ -71,6 +77,7 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         sla_ms=values.get("sla"),
         groups=made.groups,
         matrices=made.matrices,
+        notify=told,
         problems=tuple(sorted(check.warnings)),
         unbuilt=tuple(sorted(check.unbuilt)),
         more=more,

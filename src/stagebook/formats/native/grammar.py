@@ -325,7 +325,7 @@ STAGE_KEYS: Mapping[str, Key] = {
     "gate": Key(GATE, "waits for a person"),
     "service": Key(SERVICE, "runs while others need it", built=False),
     "pipeline": Key(TEXT, "another pipeline's file", built=False),
-    "generate": Key(GENERATE, "makes stages at run time", built=False),
+    "generate": Key(GENERATE, "makes stages at run time"),
     "each": Key(EACH, "works through items"),
     "split": Key(SPLIT, "a test suite in parts"),
     "needs": Key(TEXT_OR_TEXTS, "stages, cells or groups that must be done before"),
@@ -415,6 +415,21 @@ GROUP_KEYS: Mapping[str, Key] = {
     "needs": STAGE_KEYS["needs"],
 }
 GROUP = Record("group", GROUP_KEYS, one_of=GROUPS)
+
+OCCASION = Word(("failure", "recovery", "success", "gate", "sla-risk", "dead-letter", "cancel"))
+NOTIFICATION = Record(
+    "notification",
+    {
+        "to": Key(TEXT, "an address as apprise has them, or `$NAME` of a variable that holds one"),
+        "command": Key(SOME_TEXTS, "a command, instead; it gets the message as JSON on its standard input"),
+        "on": Key(Either(OCCASION, ListOf(OCCASION, 1)), "what is told", "[failure, recovery, gate]"),
+        "name": Key(TEXT, "what it is called where it is spoken of"),
+        "stages": Key(TEXT_OR_TEXTS, "only of stages whose ids match one of these globs"),
+        "branches": Key(TEXT_OR_TEXTS, "only on branches that match one of these globs"),
+        "secrets": Key(TEXTS, "names of the secrets that the command is given"),
+    },
+    one_of=("to", "command"),
+)
 
 PIPELINE_KEYS: Mapping[str, Key] = {
     "version": Key(Scalar("version"), "version of the format", "1"),
@@ -527,21 +542,7 @@ PIPELINE_KEYS: Mapping[str, Key] = {
         ),
         "what running costs",
     ),
-    "notify": Key(
-        ListOf(
-            Record(
-                "notification",
-                {
-                    "to": Key(TEXT, "address"),
-                    "on": Key(TEXTS, "events"),
-                    "name": Key(TEXT, "name"),
-                },
-                ("to",),
-            )
-        ),
-        "who is told",
-        built=False,
-    ),
+    "notify": Key(ListOf(NOTIFICATION), "who is told of what"),
     "stages": Key(Open(), "the stages: a mapping is ordered by `needs`, a list runs in order"),
 }
 

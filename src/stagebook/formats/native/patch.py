@@ -224,8 +224,8 @@ class _Patch:
             _by_hand(self.before.file, key.start_mark.line + 1, self.edits)
         start, end = spots.at(value.start_mark), spots.at(value.end_mark)
         if is_flow:
-            spots.replace(start, start, "{run: ")
-            spots.replace(end, end, f", {name}: {said}}}")
+            spots.replace(start, start, f"{{{spots.entry_text('run', '')}")
+            spots.replace(end, end, f", {spots.entry_text(name, said)}}}")
             return
         indent = " " * (key.start_mark.column + 2)
         colon = spots.at(key.end_mark)
@@ -252,6 +252,7 @@ def diff(before: bytes, after: bytes, name: str) -> str:
     """What was changed, as a unified diff that `git apply` and `patch` take; empty where nothing was."""
     from difflib import unified_diff
 
-    old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
+    # those tools know of no line end but this one
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+", text.decode("utf-8")) for text in (before, after))
     lines = list(unified_diff(old, new, f"a/{name}", f"b/{name}"))
     return "".join([line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines])

@@ -14,7 +14,7 @@ _END = re.compile(r"\r\n|\n|\r")
 class Spots:
     """A file's nodes, as PyYAML composes them, with their places in its text; edits are gathered, then made at once."""
 
-    __slots__ = ("_edits", "_line_starts", "eol", "root", "shared", "text")
+    __slots__ = ("_edits", "_line_starts", "eol", "is_json", "root", "shared", "text")
 
     def __init__(self, data: bytes) -> None:
         import yaml
@@ -26,6 +26,7 @@ class Spots:
         loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
         self.root: Any = yaml.compose(data, Loader=loader)
         self.shared = _shared(self.root)
+        self.is_json = self.text.lstrip()[:1] == "{" and _is_json(self.text)
         self._edits: list[tuple[int, int, str]] = []
 
     def entry(self, mapping: Any, key: str) -> tuple[Any, Any] | None:
@@ -56,25 +57,44 @@ class Spots:
         stop = self._line_starts[line + 1] if line + 1 < len(self._line_starts) else len(self.text)
         self.replace(self._line_starts[line], stop, "")
 
+    def entry_text(self, key: str, value: str) -> str:
+        """Key and value, of which the latter may be empty: in a file that is JSON as JSON has them."""
+        return f"{self.word(key)}: {self.word(value)}"
+
+    def word(self, text: str) -> str:
+        """YAML of one line as this file writes it."""
+        if not self.is_json or not text:
+            return text
+        import json
+
+        import yaml
+
+        return json.dumps(yaml.safe_load(text), ensure_ascii=False)
+
     def add_key(self, mapping: Any, key: str, value: str) -> None:
         """A further entry: in a mapping of lines before its second one (where a comment above that stays with it), else
         below its only one; between braces as the last."""
         if mapping.flow_style:
             inside = self.at(mapping.end_mark) - 1
             last = self.at(mapping.value[-1][1].end_mark) if mapping.value else inside
-            by = f"{key}: {value}"
+            by = self.entry_text(key, value)
             if "," in self.text[last:inside]:
                 self.replace(inside, inside, f" {by}" if self.text[inside - 1] != " " else f"{by} ")
             else:
                 self.replace(last, last, f", {by}" if mapping.value else by)
             return
         name = mapping.value[0][0]
+        start = self.at(name.start_mark)
+        mark = len(self.text[:start].rstrip(" ")) - 1
+        if mark >= 0 and self.text[mark] == "?":  # a key that says that it is one
+            start, column = mark, name.start_mark.column - (start - mark)
+            self.replace(start, start, f"{key}: {value}{self.eol}{' ' * column}")
+            return
         indent = " " * name.start_mark.column
         first = mapping.value[0][1]
         if first.start_mark.line == first.end_mark.line and name.start_mark.line == first.start_mark.line:
             self.after_line(first.end_mark.line, f"{indent}{key}: {value}")
         else:
-            start = self.at(name.start_mark)
             self.replace(start, start, f"{key}: {value}{self.eol}{indent}")
 
     def after_line(self, line: int, text: str) -> None:
@@ -113,6 +133,7 @@ class Spots:
 
     def _flow_items(self, value: Any, kept: list[Any], added: list[str]) -> None:
         own = value.value if value.id == "sequence" else [value]
+        added = [self.word(text) for text in added]
         if value.id != "sequence" or not kept or not own:
             texts = [*map(self.source, kept), *added]
             self.replace(self.at(value.start_mark), self.at(value.end_mark), f"[{', '.join(texts)}]")
@@ -128,6 +149,16 @@ class Spots:
         if added:
             end = places[-1][1]
             self.replace(end, end, "".join(f", {text}" for text in added))
+
+
+def _is_json(text: str) -> bool:
+    import json
+
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shared(root: Any) -> set[int]:

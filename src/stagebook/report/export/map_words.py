@@ -6,7 +6,7 @@ from __future__ import annotations
 from stagebook.report.durations import count, plural, span
 from stagebook.report.export import map_nodes
 from stagebook.report.harmless import cut, harmless
-from stagebook.report.map import WEIGHTED
+from stagebook.report.map import WEIGHTED, in_bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ HEADINGS = {
 }
 _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",
+    "generated": "{}",
     "pool": "both take pool {}", "stated": "ordering: {}", "gate": "gate {}", "guard": "guards {}",
     "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}",
 }  # fmt: skip
@@ -43,9 +44,11 @@ def verdict(document: Document) -> str:
         said = f"The longest chain has {plural(len(document['critical_path']), 'stage')}; no durations are known"
     else:
         said = f"{span(least)} is the least this order allows"
-        saved = max([one["saves_s"] or 0 for one in map_nodes.findings(document)], default=0)
+        alone = max([one["saves_s"] or 0 for one in map_nodes.findings(document)], default=0)
+        saved = max(alone, document.get("needless_s") or 0)
         if saved > 0:
             said += f"; {span(saved)} of it has no reason in the file"
+        said += f"; {in_bounds(document)}" if in_bounds(document) else ""
     return said
 
 

@@ -44,6 +44,7 @@ class _Chart:
         self.knee = next((at for at, row in enumerate(self.rows) if row["jobs"] == plan["knee"]["jobs"]), None)
         self.target_s = plan["sla"]["target_s"] if plan["sla"] else None
         self.least_s: float = plan["critical_path_s"]
+        self.where = " on an idle machine" if plan["profile"]["source"] == "history" else ""
         highest = max(
             [max(row["p95_s"], row["makespan_s"]) for row in self.rows] + [self.least_s, 1e-3, *self.after.values()]
         )
@@ -90,9 +91,8 @@ class _Chart:
         """Names of lines stand above them at the right, or below where two lines are near each other."""
         right, y = self.size.width, self.y(self.least_s)
         yield _line(self.size.left, right, y, "least")
-        yield _text(
-            right, y + 15 if y + 18 < self.size.height else y - 6, f"critical path {span(self.least_s)}", "lab e"
-        )
+        below = y + 15 if y + 18 < self.size.height else y - 6
+        yield _text(right, below, f"critical path {span(self.least_s)}{self.where}", "lab e")
         if self.target_s is None:
             return
         if self.target_s * SECOND > self.total_us:

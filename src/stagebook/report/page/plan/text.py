@@ -13,7 +13,7 @@ from stagebook.report.durations import NOTHING, SECOND, Form, count, plural, spa
 from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
-from stagebook.report.plan import BINDS, conditionally, doubts
+from stagebook.report.plan import BINDS, alone, behind, conditionally, doubts, edits, predicted, supposed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ _TEXT_MAX, _STAGES_MAX, _PATH_MAX = 1000, 500, 60
 
 def render(plan: Document) -> str:
     """The page of one `plan` document."""
-    verdict = _capital(plan["recommendation"]["reasons"][0] + conditionally(plan))
+    asked = _asked(plan)
+    verdict = asked[0].removesuffix(".") if asked else _of_file(plan)
     marks = {
         "title": _text(f"{verdict} · {plan['pipeline']}"),
         "pipeline": _text(plan["pipeline"]),
         "verdict": _text(verdict),
-        "sub": _text(_basis(plan)),
+        "sub": _text(_sentences(asked[1]) if asked else _basis(plan)),
         "about": _text(f"{_drawn(plan)} · {count(plan['sweep'][0]['draws'])} simulated runs each"),
         "chart": f'<div class="wide-c">{chart.draw(plan, chart.WIDE)}</div>'
         f'<div class="narrow-c">{chart.draw(plan, chart.NARROW)}</div>',
@@ -49,6 +50,30 @@ def render(plan: Document) -> str:
     return "".join(frame.page(FOLDER, "plan.html", STYLES, SCRIPTS, marks))
 
 
+def _of_file(plan: Document) -> str:
+    return _capital(plan["recommendation"]["reasons"][0] + conditionally(plan))
+
+
+def _asked(plan: Document) -> tuple[str, list[str]] | None:
+    """Where something else is asked than what to do: the verdict on that, what is to be said of it, and of the rest of
+    the page; None else."""
+    found = [supposed(plan)] if plan["what_if"] else []
+    found += [arrivals.told(plan["arrivals"])] if plan.get("arrivals") else []
+    if not found:
+        return None
+    said = [text for _, more in found for text in more]
+    verdict = " ".join([each for each, _ in found])
+    return verdict, [*said, f"of the file as it is, which is what is drawn: {_lower(_of_file(plan))}", *_missed(plan)]
+
+
+def _sentences(said: list[str]) -> str:
+    return " ".join([f"{_capital(text)}." for text in said])
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def _drawn(plan: Document) -> str:
     return "line p50, band to p95" + (", dashed: changed" if plan["recommendation"]["sweep"] else "")
 
@@ -59,11 +84,13 @@ def _basis(plan: Document) -> str:
     said = [
         f"Half of all simulated runs take at most {span(found['makespan_s'])}, 95 in 100 at most {span(found['p95_s'])}"
     ]
-    said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({profile['runs']})" if profile["runs"] else ""))
-    said += [_capital(text) for text in doubts(plan)]
-    if plan["sla"] and plan["sla"]["met"] is False:
-        said.append(f"The SLA of {span(plan['sla']['target_s'])} is not met")
-    return " ".join([f"{text}." for text in said])
+    said.append(f"Simulated from {_SOURCES[profile['source']]}" + (f" ({behind(profile)})" if profile["runs"] else ""))
+    return _sentences([*said, *doubts(plan), *_missed(plan)])
+
+
+def _missed(plan: Document) -> list[str]:
+    is_missed = plan["sla"] and plan["sla"]["met"] is False
+    return [f"the SLA of {span(plan['sla']['target_s'])} is not met"] if is_missed else []
 
 
 def _text(text: str) -> str:
@@ -188,7 +215,9 @@ def _change(number: int, change: Mapping[str, Any], file: str, is_kept: bool = F
     if not is_kept:
         rests.append(f"confidence {change['confidence']:.2f}")
     more = []
-    if change["question"]:
+    if edits(change):
+        told.append(f"in the file: {edits(change)}")
+    if change["question"] and change["without"]:
         arrows = [f"{need}→{stage}" for need, stage in change["without"]]
         accept = "".join(f" --accept {shlex.quote(arrow)}" for arrow in arrows)
         more.append(
@@ -196,7 +225,7 @@ def _change(number: int, change: Mapping[str, Any], file: str, is_kept: bool = F
         )
     if change["check"]:
         more.append(f"Check first: <code>{_text(change['check'])}</code>")
-    title = change["change"] + ("?" if change["question"] else "")
+    title = change["change"].removesuffix("?") + ("?" if change["question"] else "")
     yield _item(number, title, saves, small, [*said, *told], rests, more)
 
 
@@ -288,16 +317,18 @@ def _path(plan: Document) -> Iterator[str]:
     yield "</ol>"
     if (more := len(plan["critical_path"]) - _PATH_MAX) > 0:
         yield f'<p class="cap">and {more} more stages</p>'
+    if alone(plan):
+        yield f'<p class="cap">{_text(_capital(alone(plan)))}.</p>'
 
 
 def _stands(plan: Document) -> Iterator[str]:
     """What the figures stand on, and what is not known."""
     profile = plan["profile"]
-    said = [f"From {_SOURCES[profile['source']]}" + (f": {plural(profile['runs'], 'run')}" if profile["runs"] else "")]
+    said = [f"From {_SOURCES[profile['source']]}" + (f": {behind(profile)}" if profile["runs"] else "")]
     if profile["measured_jobs"] > 1:
         said.append(f"Runs of up to {plural(profile['measured_jobs'], 'job')} were measured")
     if profile["error"] is not None:
-        said.append(f"Runs in parallel were predicted within {round(profile['error'] * 100)}\u00a0% (median)")
+        said.append(_capital(predicted(profile)))
     if profile["others_cores"] is not None:
         said.append(f"Others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy")
     yield "".join(f"<p>{_text(text)}.</p>" for text in said)
@@ -314,6 +345,8 @@ def _stands(plan: Document) -> Iterator[str]:
         cells = (stage["stage"], _known(stage["p50_s"]), span(stage["slack_s"]), source, failed, cores)
         yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
     yield "</tbody></table></div>"
+    if alone(plan):
+        yield f'<p class="cap">{_text(f"p50: {alone(plan)}.")}</p>'
     if (more := len(profile["stages"]) - _STAGES_MAX) > 0:
         yield f'<p class="cap">and {count(more)} more stages; --json has all</p>'
     yield "</details>"

@@ -1,0 +1,5 @@
+"""Amounts in cents."""
+
+
+def total(cents: list[int]) -> int:
+    return sum(cents)

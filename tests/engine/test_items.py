@@ -1,0 +1,151 @@
+"""The parts of the engine's items that need no run: keys that were done, sources, workers that adjust themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from stagebook.engine.items.balance import LOOK_US, Balance
+from stagebook.engine.items.done import KEYS_MAX, Doing, Done
+from stagebook.engine.items.kept import SPARE_MAX, Kept, read_names
+from stagebook.engine.items.origin import KEY_BYTES, NoSource, Origin, items
+from stagebook.engine.items.watch import is_written
+from stagebook.scheduler.lane import StepItems
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(KEY_BYTES, "big")
+
+
+# What was done --------------------------------------------------------------------------------------------------------
+
+
+def test_keys_survive_a_torn_write_and_the_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "keys")
+    doing = Doing(path)
+    doing.add([key(1), key(2)])
+    doing.close()
+    with open(path, "ab") as file:
+        file.write(b"torn")
+    doing = Doing(path)
+    doing.add([key(3)])
+    doing.close()
+    done = Done((path, str(tmp_path / "none")))
+    assert [number for number in range(6) if key(number) in done and number] == [1, 2, 3]
+    monkeypatch.setattr("stagebook.engine.items.done.KEYS_MAX", 3)
+    Doing(path).close()
+    assert key(3) in Done((path,)) and key(1) not in Done((path,)), "the older half is forgotten"
+    assert KEYS_MAX * KEY_BYTES < 1 << 26
+
+
+def test_names_are_found_by_number_and_what_nobody_was_told_of_is_cut(tmp_path: Path) -> None:
+    kept = Kept(str(tmp_path), "work", 2, 0, None, 0)
+    kept.add([("a", key(1)), ({"b": 1}, None), ("c\udcff", key(3))], 5)
+    first = kept.directory(1)
+    assert os.path.isdir(first) and kept.items[2].text == '{"b":1}'
+    kept.say(1, 0, {"x": "1"}, False)
+    kept.close()
+    again = Kept(str(tmp_path), "work", 2, 2, 1, 9)
+    assert sorted(again.items) == [1, 2] and again.outputs(1, 1) == {"x": "1"}
+    again.add([("other", None)], 9)
+    assert [value for _, value, _ in read_names(again.folder)] == ["a", {"b": 1}, "other"]
+    again.directory(1)
+    assert again.over(1, True) is not None and not os.path.exists(again.output(1, 0))
+    assert again.directory(2) != first and not os.path.exists(first), "an empty directory goes on to the next"
+    again.close()
+    with pytest.raises(OSError, match="missing"):
+        Kept(str(tmp_path), "work", 2, 4, 1, 9)
+    assert SPARE_MAX < 10_000
+
+
+# Where items come from ------------------------------------------------------------------------------------------------
+
+
+def origin(tmp_path: Path, kind: str, text: str = "", **others: object) -> Origin:
+    return Origin(kind, text, str(tmp_path), listed=str(tmp_path / "listed"), **others)  # type: ignore[arg-type]
+
+
+def test_every_source_goes_on_behind_a_position(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"a\n\nb\xff\nc")
+    (tmp_path / "json").write_text(json.dumps(["a", 2, {"k": 1}]))
+    for name in ("x", "y", "z"):
+        (tmp_path / f"{name}.in").write_text(name)
+    sources = [
+        origin(tmp_path, "range", first=3, last=5),
+        origin(tmp_path, "lines", "s", log=str(tmp_path / "log")),
+        origin(tmp_path, "json", "s", log=str(tmp_path / "json")),
+        origin(tmp_path, "glob", "*.in"),
+    ]
+    for source in sources:
+        whole = list(items(source, lambda text: None))
+        assert len(whole) == 3 and len({one.key for one in whole}) == 3
+        for at, one in enumerate(whole):
+            rest = list(items(source._replace(after=one.position), lambda text: None))
+            assert rest == whole[at + 1 :], source.kind
+    (tmp_path / "new.in").touch()
+    assert len(list(items(sources[-1], lambda text: None))) == 3, "what is listed once stays"
+
+
+def test_a_key_is_of_the_item_and_of_what_is_done_with_it(tmp_path: Path) -> None:
+    one = next(items(origin(tmp_path, "range", first=1, last=1), print))
+    other = next(items(origin(tmp_path, "range", first=1, last=1, fingerprint=b"x"), print))
+    assert one.key != other.key
+
+
+def test_a_line_that_can_be_no_item_ends_the_source(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"a\nb\0c\n")
+    with pytest.raises(NoSource, match="NUL"):
+        list(items(origin(tmp_path, "lines", "s", log=str(tmp_path / "log")), print))
+    with pytest.raises(NoSource, match="up to date or skipped"):
+        list(items(origin(tmp_path, "lines", "s"), print))
+
+
+def test_a_file_that_is_open_for_writing_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with open(path, "w") as file:
+        assert is_written(str(path))
+        file.write("x")
+    assert not is_written(str(path))
+    with open(path):
+        assert not is_written(str(path)), "a reader is no writer"
+
+
+# How many workers -----------------------------------------------------------------------------------------------------
+
+
+def step(workers: int, running: int, queued: int, done: int, lacks: str | None = None) -> StepItems:
+    return StepItems("s", workers, running, queued, queued, 0, 0, done, 0, 0, lacks)
+
+
+def play(per_worker: float, useful: int, most: int = 16, looks: int = 60, lacks: str | None = None) -> list[int]:
+    """Workers over time where more than so many bring nothing."""
+    balance, workers, done, found = Balance(most, 0), 1, 0.0, [1]
+    for look in range(1, looks):
+        done += per_worker * min(workers, useful) * LOOK_US / 1e6
+        changed = balance.look(look * LOOK_US, step(workers, workers, 9, int(done), lacks))
+        workers = changed[0] if changed else workers
+        found.append(workers)
+    return found
+
+
+def test_workers_grow_as_long_as_it_helps() -> None:
+    assert play(50, useful=16)[-1] == 16
+    grown = play(200, useful=4)
+    assert 4 <= grown[-1] <= 6 and max(grown) <= 9, grown
+
+
+def test_workers_that_wait_for_a_job_do_not_grow() -> None:
+    assert set(play(50, useful=16, lacks="slot")) == {1}
+
+
+def test_idle_workers_become_fewer() -> None:
+    balance, workers = Balance(8, 0), 8
+    for look in range(1, 60):
+        changed = balance.look(look * LOOK_US, step(workers, 1, 0, look))
+        if changed is not None:
+            assert changed[0] == workers - 1 and "idle" in changed[1]
+            workers = changed[0]
+    assert 2 <= workers < 8
