@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.door.place import Place, noted
+from tests.door.waiting import until
 
 
 def killed(place: Place, **more: object) -> None:
     place.pipeline({"long": {"run": noted("sleep 971"), **more}})
     command = place.start("run")
     place.wait_for("long")
+    until(lambda: place.events("stage.started"), "the line of a stage that has begun")
     command.kill("both")
 
 

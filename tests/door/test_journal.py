@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from tests.door.place import Place, by_stage, noted, outcomes
+from tests.door.waiting import until
 
 EVENTS = {
     "run.started", "run.resumed", "run.cancel", "run.ended", "stage.started", "stage.exited", "stage.ended",
@@ -101,6 +102,7 @@ def test_before_a_start_that_must_not_be_repeated_everything_is_synced(place: Pl
     place.pipeline([{"a": "true"}, {"deploy": {"run": noted("sleep 982"), "retry-safe": False}}])
     command = place.start("run")
     place.wait_for("deploy")
+    until(lambda: [each for each in place.events("stage.started") if each["stage"] == "deploy"], "its line")
     command.kill("engine")
     events = [(record["event"], record.get("stage")) for record in place.journal()]
     assert ("journal.synced", None) in events[: events.index(("stage.started", "deploy"))]
