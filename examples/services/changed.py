@@ -10,13 +10,17 @@ USES = {"billing": ["shared"], "mail": ["shared"], "orders": ["billing"], "share
 
 
 def changed(base: str) -> set[str]:
-    """The services with files that differ from `base`; all of them where git cannot say."""
-    git = ["git", "diff", "--name-only", "--relative", base, "--", "services"]
-    done = subprocess.run(git, check=False, capture_output=True, text=True)
-    if done.returncode:
-        print(f"git cannot compare with {base}, so every service is tested")
-        return set(USES)
-    return {Path(line).parts[1] for line in done.stdout.splitlines()} & set(USES)
+    """The services with files that differ from `base`, or that git does not know yet; all where it cannot say."""
+    services = {path.name for path in Path("services").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    files = ""
+    for words in (["diff", "--name-only", "--relative", "--end-of-options", base, "--"],
+                  ["ls-files", "--others", "--exclude-standard", "--"]):  # fmt: skip
+        done = subprocess.run(["git", *words, "services"], check=False, capture_output=True, text=True)
+        if done.returncode:
+            print(f"git cannot compare with {base}, so every service is tested")
+            return services
+        files += done.stdout
+    return {Path(line).parts[1] for line in files.splitlines()} & services
 
 
 def concerned(services: set[str]) -> list[str]:
@@ -32,7 +36,7 @@ print("concerned:", ", ".join(names) or "none")
 stages = {
     f"test-{name}": {
         "run": f"python3 -m unittest discover -q -s services/{name} -t .",
-        "needs": [f"test-{used}" for used in USES[name] if used in names],
+        "needs": [f"test-{used}" for used in USES.get(name, []) if used in names],
     }
     for name in names
 }

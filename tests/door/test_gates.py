@@ -81,6 +81,7 @@ def test_rejected_the_rest_is_skipped_and_the_run_has_failed(place: Place) -> No
     assert outcomes(run.json) == {"build": "success", "notes": "success", "ship": "failure", "deploy": "skip"}
     assert reasons(run.json)["ship"] == f"rejected by {ME}: not on Friday"
     assert by_stage(run.json)["ship"]["gate"]["decision"] == "rejected"
+    assert "again  stagebook run\n" in place.run("show", "last").out, "a yes to the gate alone would do nothing"
 
 
 def test_without_waiting_it_exits_3_after_all_else_and_says_how_to_answer(place: Place) -> None:

@@ -478,6 +478,13 @@ def test_the_example_tests_what_a_commit_concerns(place: Place) -> None:
     assert commit("services/mail/letter.py") == {"test-mail"}
     assert commit("services/shared/money.py") == every
     assert commit("README.md") == set()
-    stages = by_stage(place.show(place.run_ids()[-2]))
+    shutil.copytree(place.folder / "services" / "mail", place.folder / "services" / "news")
+    told = place.run("run", "--json").json["stages"]
+    assert [stage["stage"] for stage in told if stage.get("made_by")] == ["test-news"], "though git does not know it"
+    shutil.rmtree(place.folder / "services" / "news")
+    assert place.run("run", "--param", "base=--output=written").code == 0
+    assert not (place.folder / "written").exists()
+    place.run("run", "--param", "base=HEAD~1")
+    stages = by_stage(place.show(place.run_ids()[3]))
     assert stages["test-orders"]["needs"] == ["find-changed", "test-billing"]
     assert place.run("lint", "--strict").code == 0

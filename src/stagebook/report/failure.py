@@ -49,8 +49,10 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     file = far.get("file") or _file_word(document)
     # Alone it would find the same files: they are mended by those that make them.
     how_far = "--until" if (_reason(stage) or "").startswith("integrity:") else "--only"
-    which = f"{how_far} {quoted(name)}" if stage.get("made_by") is None else f"--failed-of {short}"
-    commands = [f"again  stagebook run{file} {which}{far.get('run', '')}"]
+    which = f" {how_far} {quoted(name)}" if stage.get("made_by") is None else f" --failed-of {short}"
+    if "gate" in stage:
+        which = ""  # a yes to a gate alone would let nothing go on
+    commands = [f"again  stagebook run{file}{which}{far.get('run', '')}"]
     if attempts and attempts[-1].get("log"):
         commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
