@@ -7,14 +7,13 @@ from __future__ import annotations
 import json
 import os
 import select
-from time import monotonic, time_ns
+from time import time_ns
 
 from stagebook.approval import asked, audit, people
 from stagebook.approval.judge import Question, Refusal, Vote, judge, tally
-from stagebook.engine import control
-from stagebook.engine.cancel import ANSWER_S, LOOK_S, News
+from stagebook.engine.asking import News, ask
 from stagebook.engine.gates import vote_plain, vote_tail
-from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, StagebookError, SurroundingsError
+from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, StagebookError
 from stagebook.model.value import NamedTuple
 from stagebook.record import lock, reader, retelling, state
 from stagebook.record.line import quote
@@ -46,35 +45,21 @@ def answer(directory: str, gate: str, vote: Vote) -> Answer:
     if refusal is not None:
         return _refused(directory, gate, vote, refusal)
     ballot = os.urandom(8).hex()
-    request = {
+    request: dict[str, object] = {
         "ask": "gate", "stage": gate, "ballot": ballot, "digest": standing.now.digest,
         "vote": vote_plain(vote),
     }  # fmt: skip
     if len(json.dumps(request)) >= select.PIPE_BUF:
         raise InputError("the comment is too long; about 2 000 letters are kept")
-    deadline = monotonic() + ANSWER_S
-    news = News(directory)
-    is_asked = False
-    while True:
-        is_asked = is_asked or control.ask(directory, request)
-        for record in news.read():
-            if record["event"] == "gate.vote" and record.get("ballot") == ballot:
-                return _heard(record)
-        holder = lock.holder(directory)
-        if holder is None:
-            try:
-                held = lock.take(directory)
-            except SurroundingsError:
-                continue  # an engine has just begun to go on with it
-            try:
-                return _heard_late(news, ballot) or _record(directory, gate, vote, ballot)
-            finally:
-                lock.release(held)
-        if monotonic() > deadline:
-            raise SurroundingsError(
-                f"the engine of run {os.path.basename(directory)} (pid {holder}) has not answered in {ANSWER_S:.0f} s"
-            )
-        select.select((), (), (), LOOK_S)
+
+    def heard(record: dict[str, Any]) -> Answer | None:
+        is_it = record["event"] == "gate.vote" and record.get("ballot") == ballot
+        return _heard(record) if is_it else None
+
+    def alone(news: News) -> Answer:
+        return _heard_late(news, ballot) or _record(directory, gate, vote, ballot)
+
+    return ask(directory, request, heard, alone)
 
 
 def _judged(standing: Standing, vote: Vote, directory: str, gate: str) -> Refusal | None:

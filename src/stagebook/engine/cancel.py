@@ -7,23 +7,19 @@ starts anything. Leads no run itself.
 from __future__ import annotations
 
 import os
-import select
-from time import monotonic, time_ns
+from time import time_ns
 
-from stagebook.engine import control
-from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, measured, reader, runs, state
-from stagebook.record.line import BrokenLine, decode, quote
+from stagebook.engine.asking import News, ask
+from stagebook.model.problem import InputError
+from stagebook.record import measured, reader, runs, state
+from stagebook.record.line import quote
 from stagebook.record.retelling import retell
 from stagebook.record.story import Story
 from stagebook.record.writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
-
-ANSWER_S = 5.0  #: how long an engine may take to put the request into its journal
-LOOK_S = 0.01
+    from typing import Any
 
 
 def cancel(directory: str, stage: str | None) -> bool:
@@ -33,34 +29,20 @@ def cancel(directory: str, stage: str | None) -> bool:
     resumed. Raises InputError for a stage that is not there and for what is over, SurroundingsError for an engine
     that does not answer.
     """
-    deadline = monotonic() + ANSWER_S
     _check(directory, stage)
-    news = News(directory)
-    is_asked = False
-    while True:
-        is_asked = is_asked or control.ask(directory, {"ask": "cancel", "stage": stage})
-        for record in news.read():
-            if record["event"] == "run.cancel" and record.get("stage") == stage and not record.get("pending"):
-                return True
-            if record["event"] == "run.ended":
-                raise InputError(f"run {os.path.basename(directory)} was over before: {record['outcome']}")
-        holder = lock.holder(directory)
-        if holder is None:
-            try:
-                held = lock.take(directory)
-            except SurroundingsError:
-                continue  # an engine has just begun to go on with it
-            try:
-                _check(directory, stage)
-                _record(directory, stage)
-            finally:
-                lock.release(held)
-            return False
-        if monotonic() > deadline:
-            raise SurroundingsError(
-                f"the engine of run {os.path.basename(directory)} (pid {holder}) has not answered in {ANSWER_S:.0f} s"
-            )
-        select.select((), (), (), LOOK_S)
+
+    def heard(record: dict[str, Any]) -> bool | None:
+        if record["event"] == "run.ended":
+            raise InputError(f"run {os.path.basename(directory)} was over before: {record['outcome']}")
+        is_it = record["event"] == "run.cancel" and record.get("stage") == stage and not record.get("pending")
+        return True if is_it else None
+
+    def alone(news: News) -> bool:
+        _check(directory, stage)
+        _record(directory, stage)
+        return False
+
+    return ask(directory, {"ask": "cancel", "stage": stage}, heard, alone)
 
 
 def _check(directory: str, stage: str | None) -> None:
@@ -101,24 +83,3 @@ def _record(directory: str, stage: str | None) -> None:
         writer.close(position.us)
     finally:
         writer.abandon()
-
-
-class News:
-    """The lines that come to a journal from now on."""
-
-    def __init__(self, directory: str) -> None:
-        self._path = state.journal_path(directory)
-        self._at = os.stat(self._path).st_size
-        self._rest = b""
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        with open(self._path, "rb") as file:
-            file.seek(self._at)
-            data = file.read()
-        self._at += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            try:
-                yield decode(line)
-            except BrokenLine:
-                continue  # the rest of a line that was half there when we began
