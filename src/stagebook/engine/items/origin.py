@@ -185,5 +185,5 @@ def _json(origin: Origin) -> Iterator[One]:
 
 def _log(origin: Origin) -> str:
     if origin.log is None:
-        raise NoSource(f"`{origin.text}` printed nothing in this run, as it was up to date or skipped", "error")
+        raise NoSource(f"`{origin.text}` printed nothing in this run, as it was skipped", "error")
     return origin.log
