@@ -93,7 +93,7 @@ class _Stream:
 
 
 class Streams:
-    """Those of one run. `ear` is set before anything is asked. `printed` tells where lies what a stage has printed in an
+    """Those of one run. `ear` is set before anything is asked. `printed` tells where lies what a stage printed in an
     earlier run, if that is what counts in this one."""
 
     ear: Ear
@@ -380,6 +380,8 @@ class Streams:
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
         kind, text = items.kind, items.text
+        if kind == "param":
+            kind, text = "series", self._params.get(text, self._pipeline.params[text].default or "")
         if self._dead_of:
             self._list_dead(stage, kept)
             kind, text = "listed", kind
@@ -429,9 +431,12 @@ class Streams:
         assert stage.each is not None
         given = os.environ
         env = {**self._pipeline.env, **stage.env}
+        params = sorted(self._params.items())
+        if stage.each.items.kind == "param":  # which items there are says nothing of what is done with one
+            params = [each for each in params if each[0] != stage.each.items.text]
         made: list[object] = [
             self._pipeline.file, stage.id, stage.dir, stage.shell, dict(stage.cell or {}), sorted(env.items()),
-            sorted((name, given.get(name)) for name in stage.env_inputs), sorted(self._params.items()),
+            sorted((name, given.get(name)) for name in stage.env_inputs), params,
             sorted(stage.env_from.items()), sorted(stage.secrets),
         ]  # fmt: skip
         for step in stage.each.steps:
