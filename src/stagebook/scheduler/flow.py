@@ -220,6 +220,10 @@ class Flow(Course):
         """How many items the source of an `each` was asked for and has not brought."""
         return self._streams[stage].asked
 
+    def on_way(self, stage: int) -> set[int]:
+        """The items of an `each` that have come, and are neither done nor failed for good."""
+        return self._streams[stage].all_on_way()
+
     def items(self, stage: int) -> StreamItems:
         """What has become of the items of an `each` so far."""
         stream = self._streams[stage]

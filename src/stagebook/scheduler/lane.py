@@ -29,11 +29,11 @@ class StepItems(NamedTuple):
     failed: int
     retried: int  #: calls that tried items again
     lacks: str | None = None
+    most: int = 1  #: items in a call
 
 
 class StreamItems(NamedTuple):
-    """`known` items have come so far, `skipped` were found to need nothing; no other comes if `is_all`. `oldest` is the
-    first that is on its way, None if none is."""
+    """`known` items have come so far, `skipped` were found to need nothing; no other comes if `is_all`."""
 
     known: int
     skipped: int
@@ -41,7 +41,6 @@ class StreamItems(NamedTuple):
     done: int
     failed: int
     steps: tuple[StepItems, ...]
-    oldest: int | None = None
 
 
 class Slot:

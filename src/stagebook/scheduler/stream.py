@@ -484,17 +484,20 @@ class Stream:
 
     # What is known
 
+    def all_on_way(self) -> set[int]:
+        found: set[int] = set()
+        for lane in self.lanes:
+            found.update(lane.queue, lane.there, lane.kept)
+            for slot in lane.slots:
+                found.update(slot.items)
+        for group in self._groups():
+            found.update(group[4])
+        return found
+
     def items(self, lacks: list[str | None]) -> StreamItems:
-        oldest = None
         steps = []
         for lane, lack in zip(self.lanes, lacks):
-            there = [lane.queue[0]] if lane.queue else []
-            there += [*lane.there, *lane.kept]
-            there += [item for slot in lane.slots for item in slot.items]
             again = lane.again + [group for slot in lane.slots for group in slot.again]
-            there += [item for group in again for item in group[4]]
-            if there:
-                oldest = min(there) if oldest is None else min(oldest, *there)
             steps.append(
                 StepItems(
                     lane.plan.name,
@@ -508,10 +511,11 @@ class Stream:
                     lane.failed,
                     lane.retried,
                     lack,
+                    lane.most,
                 )
             )
         failed = sum(lane.failed for lane in self.lanes)
-        return StreamItems(self.known, self.skipped, self.is_all, self.finished, failed, tuple(steps), oldest)
+        return StreamItems(self.known, self.skipped, self.is_all, self.finished, failed, tuple(steps))
 
     def snapshot(self) -> tuple[object, ...]:
         return (
@@ -527,6 +531,7 @@ class Stream:
             on_way += lane.check()
             if lane.order is not None:
                 assert list(lane.order) == sorted(lane.order), f"step {step}: out of order"
+        assert len(self.all_on_way()) == on_way, "an item is in two places"
         assert on_way == self.on_way, f"{on_way} items are somewhere, {self.on_way} should be"
 
 

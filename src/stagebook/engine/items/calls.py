@@ -243,7 +243,7 @@ class Calls:
         theirs, asked = os.pipe2(os.O_CLOEXEC)
         answers, mouth = os.pipe2(os.O_CLOEXEC)
         try:
-            handed = Handed(f"{self._kept.folder}/{place[0]}.{place[1]}.out", {}, theirs, mouth)
+            handed = Handed(f"{self._kept.folder}/worker.{place[0]}.{place[1]}.out", {}, theirs, mouth)
             pid = self._attempts.start_call(number, 1, work.stage, log, handed)
         except BaseException:
             os.close(asked)
