@@ -306,7 +306,7 @@ class Onlooker:
             told = view.steps[step]
             assert len(running) == told.running
             buffer = self._buffer(stage, step)
-            most = max(buffer or (self._most(stage, 0) if step == 0 else 0), self.queued[stage, step])
+            most = max(buffer or (planned.batch if step == 0 else 0), self.queued[stage, step])
             assert told.queued <= most, f"{told.queued} items queued before {planned.name}, whose buffer is {most}"
             self.queued[stage, step] = told.queued + (0 if step else self.asked[stage])
             before = view.steps[step - 1].kept if step else 0

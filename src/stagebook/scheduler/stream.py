@@ -111,7 +111,7 @@ class Stream:
         if self.is_all:
             return 0
         lane = self.lanes[0]
-        limit = lane.buffer or (lane.most if lane.free else 0)
+        limit = lane.buffer or (lane.plan.batch if lane.free else 0)
         more = limit - lane.queued - self.asked
         if more <= 0 or more * 2 < limit:
             return 0

@@ -24,19 +24,28 @@ NAMES = "names.jsonl"
 LISTED = "listed.jsonl"  #: what a source has listed once for the run
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Item:
     """One that is on its way. `outputs` is what its steps have said of themselves so far, None: it is not read yet."""
 
-    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "value")
+    __slots__ = ("has_directory", "is_written", "json", "key", "outputs", "value")
 
-    def __init__(self, value: Any, key: bytes | None) -> None:
+    def __init__(self, value: Any, key: bytes | None, text: str) -> None:
+        """`text` is the value as JSON."""
         self.value = value
-        self.text: str = value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        self.json = text
         self.key = key
         self.has_directory = False
         self.is_written = False  #: some step has a file of what it said
         self.outputs: dict[str, str] | None = {}
+
+    @property
+    def text(self) -> str:
+        """As a command sees it."""
+        value = self.value
+        return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def folder_of(directory: str, stage: str) -> str:
@@ -70,11 +79,13 @@ class Kept:
         self.items: dict[int, Item] = {}
         self._steps = range(steps)
         self._spare: list[str] = []
+        self._folder_json = _encode(self.folder)[1:-1]
         path = os.path.join(self.folder, NAMES)
         if on_way:
             for number, value, key in read_names(self.folder):
                 if number in on_way:
-                    self.items[number] = item = Item(value, None if key is None else bytes.fromhex(key))
+                    item = Item(value, None if key is None else bytes.fromhex(key), _encode(value))
+                    self.items[number] = item
                     item.outputs, item.is_written = None, True  # a dead engine knew it
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._is_dirty = False
@@ -94,8 +105,9 @@ class Kept:
         lines = []
         for value, key in values:
             self.known += 1
-            self.items[self.known] = Item(value, key)
-            lines.append(json.dumps((value, None if key is None else key.hex()), separators=(",", ":")) + "\n")
+            text = _encode(value)
+            self.items[self.known] = Item(value, key, text)
+            lines.append(f"[{text},null]\n" if key is None else f'[{text},"{key.hex()}"]\n')
         if lines:
             os.write(self._fd, "".join(lines).encode())
             self._is_dirty = True
@@ -126,6 +138,18 @@ class Kept:
                 os.mkdir(path, 0o700)
             item.has_directory = True
         return path
+
+    def asked(self, number: int, step: int, attempt: int) -> str:
+        """What a worker is asked of an item, as a line without its end. Raises OSError."""
+        item = self.items[number]
+        if not item.has_directory:
+            self.directory(number)
+        outputs = self.outputs(number, step)
+        said = _encode(outputs) if outputs else "{}"
+        return (
+            f'{{"item":{item.json},"dir":"{self._folder_json}/{number}","number":{number},"attempt":{attempt},'
+            f'"outputs":{said}}}'
+        )
 
     def output(self, number: int, step: int) -> str:
         """The `STAGEBOOK_OUTPUT` file of a step for an item."""
