@@ -660,7 +660,8 @@ class Drive:
             self.left[stage] = self.world.totals[stage] - self.machine.items(stage).known
         self._feed(events)
         for (stage, attempt), more in owed.items():
-            if more and not self.machine.items(stage).is_all and self.machine.attempt(stage) == attempt:
+            is_open = self.machine.state(stage) == "running" and self.machine.attempt(stage) == attempt
+            if more and is_open and not self.machine.items(stage).is_all:
                 self._obey(WantItems(stage, more))
 
 
