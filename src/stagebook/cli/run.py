@@ -334,6 +334,8 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
 
     starts = tuple(args.__dict__["from"])
     if args.failed_of is not None:
+        from stagebook.cli.failed import failed_of
+
         starts += failed_of(place, args.failed_of)
     if args.jobs is not None and args.sequential:
         raise InputError("--sequential is one job; leave out -j, or leave out --sequential")
@@ -381,18 +383,6 @@ def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
     return choice, found
 
 
-def failed_of(place: str, wanted: str) -> tuple[str, ...]:
-    from stagebook.record import runs
-
-    document = runs.document(runs.resolve(place, wanted))
-    if document["state"] == "running":
-        raise SurroundingsError(f"run {document['run']} still goes on; wait for its end, or stop it: stagebook cancel")
-    failed = tuple(stage["stage"] for stage in document["stages"] if not _is_done(stage))
-    if not failed:
-        raise InputError(f"nothing failed in run {document['run']}")
-    return failed
-
-
 def _dead_of(place: str, wanted: str | None) -> str:
     """The run's id."""
     if wanted is None:
@@ -400,14 +390,6 @@ def _dead_of(place: str, wanted: str | None) -> str:
     from stagebook.record import runs
 
     return os.path.basename(runs.resolve(place, wanted))
-
-
-def _is_done(stage: dict[str, Any]) -> bool:
-    """Whether what needs the stage may take its work as there: not so if it was cancelled, skipped for another that
-    failed, or never begun."""
-    if stage["outcome"] == "skip":
-        return not (stage["reason"] or "").startswith("needs ")
-    return bool(stage["outcome"] == "success")
 
 
 def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
