@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
     from stagebook.record.items import Call
-    from stagebook.scheduler.vocabulary import ItemsWorkers
+    from stagebook.scheduler.vocabulary import ItemsDone, ItemsLot, ItemsReady, ItemsWorkers
 
 SLEEP_MAX_US = 3_600_000_000  #: the longest sleep that is asked for; nothing comes of waking up
 
@@ -152,6 +152,8 @@ class Engine:
                     self._join(*self._joins.pop(0))
                 batch, self._batch = self._batch, []
                 account.writer.write()
+                if self._streams is not None:
+                    self._streams.written()
                 decisions = self.machine.feed(*batch)
                 account.decided(decisions)
                 self._obey(decisions)
@@ -435,18 +437,23 @@ class Engine:
         self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
         self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
 
-    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
-        self._batch += events
-        self._account.items_ready(stage, self._clock.us(), taken)
+    def items_ready(self, event: ItemsReady, us: int, taken: Taken) -> None:
+        self._batch.append(event)
+        self._account.items_ready(us, event, taken.position)
 
-    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+    def items_done(
+        self, events: list[ItemsDone], stage: int, us: int, calls: list[Call], queues: list[int] | None
+    ) -> None:  # fmt: skip
         self._batch += events
-        self._account.items_done(stage, self._clock.us(), calls, queues)
+        self._account.items_done(stage, us, calls, queues)
 
-    def items_workers(self, event: ItemsWorkers, why: str) -> None:
-        us = self._clock.us()
+    def items_workers(self, event: ItemsWorkers, us: int, why: str) -> None:
         self._batch.append(event)
         self._account.items_workers(us, event, why)
+
+    def items_lot(self, event: ItemsLot, us: int) -> None:
+        self._batch.append(event)
+        self._account.items_lot(us, event)
 
     def items_told(self, stage: int) -> None:
         self._account.items_told(stage)

@@ -30,6 +30,7 @@ from stagebook.scheduler.vocabulary import (
     Freed,
     GateAnswered,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Judged,
@@ -292,4 +293,5 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
         at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
     ),
     "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
+    "items.lot": lambda record, at, stage: ItemsLot(at, stage, record["step"], record["lot"]),
 }
