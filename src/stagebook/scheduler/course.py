@@ -9,6 +9,7 @@ from __future__ import annotations
 from stagebook.scheduler.books import JOIN_ALL, JOIN_ANY, Books
 from stagebook.scheduler.moves import (
     ASKING,
+    BACKOFF,
     CANCELLATION,
     GATE,
     HELD,
@@ -52,6 +53,9 @@ class Course(Books):
             self._back_to_waiting(stage)
             return
         plan = self.plan.stages[stage]
+        if plan.skip is not None:
+            self._end(stage, SKIP, plan.skip)
+            return
         if plan.judged and stage not in self._judged:
             self._move(stage, JUDGING)
             self._active += 1
@@ -89,6 +93,25 @@ class Course(Books):
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
         self._judged.discard(stage)
+
+    def _reopen(self, gate: int) -> None:
+        """What was approved there is not so any more. What has begun by it goes on, and ends that were told stand; all
+        else waits until it is decided anew. Nobody's where it is not approved, or the run is over."""
+        state = self._state
+        if self.plan.stages[gate].gate is None or state[gate] != SUCCESS or self._over:
+            return
+        self._move(gate, WAITING)
+        self._left += 1
+        self._done_well[gate] = 0
+        self._settling.pop(gate, None)
+        self._line.rewind()
+        for stage in self._followers[gate] or ():
+            if state[stage] == WAITING:
+                self._verdict(stage)
+            elif state[stage] in (*ABOUT_TO_START, BACKOFF) and self._must_wait(stage):
+                self._leave(stage)
+                self._back_to_waiting(stage)
+        self._become_ready(gate)
 
     def _end(
         self, stage: int, outcome: int, reason: str | None, flaky: bool = False, is_kept: bool = False

@@ -60,6 +60,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
     ItemsDone,
     ItemsReady,
     ItemsWorkers,
@@ -138,7 +139,7 @@ class Machine(Growth):
         for stage in self._line.choose(self._state, self._now):
             if stage >= stage_count:
                 self._start_items(stage)
-            elif self._leased and self.plan.stages[stage].demand in self._leased:
+            elif stage in self._bound or (self._leased and self.plan.stages[stage].demand in self._leased):
                 self._ask_lease(stage)
             else:
                 self._start(stage, self._line.waited(stage))
@@ -161,6 +162,8 @@ class Machine(Growth):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
         elif isinstance(event, GateAnswered):
             self._gate_answered(self._known(event.stage), event)
+        elif isinstance(event, GateReopened):
+            self._reopen(self._known(event.stage))
         elif isinstance(event, Announced):
             self._stage_announced(event)
         elif isinstance(event, (Leased, Refused, Freed)):
@@ -195,7 +198,7 @@ class Machine(Growth):
                 self._granted[index] = stage.begun
             if stage.kept is not None:
                 self._end(index, STATES[stage.kept[0]], None, is_kept=True)
-            elif stage.skip is not None:
+            elif stage.skip is not None and not stage.skips_late:
                 self._end(index, SKIP, stage.skip)
         # Only now, for what stands beside it must not be taken for stages that a failure ends.
         for index, stage in enumerate(self.plan.stages):
@@ -226,7 +229,7 @@ class Machine(Growth):
             self._line.undo(stage)
             self._move(stage, HELD)
             self._held_by[stage] = event.by
-            self._waited[stage] = self._leased[self.plan.stages[stage].demand]
+            self._waited[stage] = self.waiting(stage)
         elif state == HELD and type(event) is Freed:
             self._queue_anew(stage)
 
