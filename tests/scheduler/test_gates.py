@@ -271,3 +271,14 @@ def test_what_does_not_take_part_counts_as_done_only_once_the_gate_above_it_is_d
     assert run.decide("ok", True) == ["ok: success", "m: skip", "lease b"]
     run = Run(plan_of(gate("ok"), stage("m", "ok", skip="not selected", skips_late=True), stage("b", "m", bound=True)))
     assert run.decide("ok", False) == ["ok: failure", "m: skip", "b: skip", "run: failure"]
+
+
+def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() -> None:
+    run = Run(plan_of(gate("ok"), stage("m", "ok", judged=True), stage("b", "m", bound=True)))
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("m"), run.state("b")) == ("waiting", "waiting")
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.leased("b") == ["start b"]

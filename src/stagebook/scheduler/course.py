@@ -95,23 +95,41 @@ class Course(Books):
         self._judged.discard(stage)
 
     def _reopen(self, gate: int) -> None:
-        """What was approved there is not so any more. What has begun by it goes on, and ends that were told stand; all
-        else waits until it is decided anew. Nobody's where it is not approved, or the run is over."""
+        """What was approved there is not so any more. What has begun by it goes on, and its ends stand; all else waits
+        until it is decided anew, and so does what was skipped below it. Nobody's where nothing is approved."""
         state = self._state
         if self.plan.stages[gate].gate is None or state[gate] != SUCCESS or self._over:
             return
-        self._move(gate, WAITING)
-        self._left += 1
-        self._done_well[gate] = 0
-        self._settling.pop(gate, None)
+        back = [gate]
+        while back:
+            stage = back.pop()
+            self._move(stage, WAITING)
+            self._left += 1
+            self._done_well[stage] = 0
+            if stage != gate:
+                self._judged.discard(stage)
+            for other in self._followers[stage] or ():
+                if state[other] == SKIP and other not in self._cause and other not in back:
+                    if self.plan.stages[other].skip is None or self.plan.stages[other].skips_late:
+                        back.append(other)
         self._line.rewind()
-        for stage in self._followers[gate] or ():
-            if state[stage] == WAITING:
-                self._verdict(stage)
-            elif state[stage] in (*ABOUT_TO_START, BACKOFF) and self._must_wait(stage):
-                self._leave(stage)
-                self._back_to_waiting(stage)
-        self._become_ready(gate)
+        self._wait_again()
+
+    def _wait_again(self) -> None:
+        """Count the open needs anew, then decide for all that wait as at the beginning.
+
+        What was about to go on goes back to waiting if one of its needs does; what runs is left to run.
+        """
+        state = self._state
+        for index, value in enumerate(state):
+            if value in (*ABOUT_TO_START, BACKOFF) and self._must_wait(index):
+                self._leave(index)
+                self._back_to_waiting(index)
+        # All verdicts before the first consequence: an end counts down what its followers wait for, once.
+        waiting = [index for index, value in enumerate(state) if value == WAITING]
+        for index, verdict in [(index, self._verdict(index)) for index in waiting]:
+            if state[index] == WAITING:
+                self._follow(index, verdict)
 
     def _end(
         self, stage: int, outcome: int, reason: str | None, flaky: bool = False, is_kept: bool = False

@@ -15,7 +15,6 @@ from __future__ import annotations
 from stagebook.model.problem import DefectError
 from stagebook.scheduler import ends
 from stagebook.scheduler.course import (
-    ABOUT_TO_START,
     ATTEMPT_TIMEOUT,
     FAIL_FAST,
     LAST_TIMEOUT,
@@ -507,22 +506,6 @@ class Machine(Growth):
             is_fast = self._failed_fast >= 0 or self.plan.stages[stage].fail_fast_group in self._failed_groups
             if cause == RUN_CANCEL or (cause == FAIL_FAST and not is_fast):
                 self._killing[stage] = LIFTED
-
-    def _wait_again(self) -> None:
-        """Count the open needs anew, then decide for all that wait as at the beginning.
-
-        What was about to go on goes back to waiting if one of its needs does; what runs is left to run.
-        """
-        state = self._state
-        for index, value in enumerate(state):
-            if value in (*ABOUT_TO_START, BACKOFF) and self._must_wait(index):
-                self._leave(index)
-                self._back_to_waiting(index)
-        # All verdicts before the first consequence: an end counts down what its followers wait for, once.
-        waiting = [index for index, value in enumerate(state) if value == WAITING]
-        for index, verdict in [(index, self._verdict(index)) for index in waiting]:
-            if state[index] == WAITING:
-                self._follow(index, verdict)
 
     def _timer_fired(self, timer: str) -> None:
         kind, _, rest = timer.partition(":")
