@@ -237,6 +237,11 @@ class Account:
         card = {**gates.told(self._story, stage), "stage": self._plan.stages[stage].id, "run": self._story.run}
         self._later(self._clock.us(), self.watcher.gate, (card,))
 
+    def void(self, stage: int, us: int, text: str) -> None:
+        """An approval does not count any more. The line is the loop's."""
+        self._later(us, self._story.reopened, (stage, self.hidden(text)))
+        self._later(us, self.watcher.note, (self.hidden(text),))
+
     def ended(self, decision: Ended) -> None:
         """A stage has its final outcome."""
         stage, outcome, reason, flaky = decision
