@@ -184,7 +184,7 @@ class Account:
         """A step has another number of workers."""
         _, stage, step, workers = event
         self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
-        self._later(us, self._story.items_workers, (stage, step, workers))
+        self._later(us, self._story.items_workers, (stage, us, step, workers))
 
     def item_failed(self, failed: ItemFailed) -> None:
         """An item is not tried again."""
