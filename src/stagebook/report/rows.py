@@ -119,6 +119,18 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     return Shape([row for _, row in rows], max(1, end - begin))
 
 
+def busy_us(document: Mapping[str, Any]) -> int:
+    """How long at least one attempt ran or waited for capacity: all of a run's time but what people took to answer."""
+    read = instants()
+    spans = [(_begin(attempt, read) - waited_us(attempt), _end(attempt, read))
+             for stage in document["stages"] for attempt in stage["attempts"]]  # fmt: skip
+    found, until = 0, 0
+    for begin, end in sorted((begin, end) for begin, end in spans if end is not None):
+        found += max(0, end - max(begin, until))
+        until = max(until, end)
+    return found
+
+
 def _gate_row(stage: Mapping[str, Any], end: int) -> Row:
     """How long people took is no waiting for capacity, so it is in no figure."""
     gate = stage["gate"]

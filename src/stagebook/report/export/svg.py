@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Document: TypeAlias = "Mapping[str, Any]"
 
-_WIDTH, _EDGE, _ROW, _LANE = 1200, 24, 21, 15
+WIDTH, _EDGE, _ROW, _LANE = 1200, 24, 21, 15
 _NAME_FROM = _EDGE + 24
 _FIGURES = 150  #: of wait and work, at the right
 _ROWS_MAX = 300
@@ -39,7 +39,26 @@ _FILLS = {"success": "ok", "flaky": "ok", "failure": "bad", "timeout": "bad", "e
 
 def render(document: Document, now_us: int | None = None) -> list[str]:
     """The whole document, a line an element."""
-    return [line + "\n" for line in _Picture(document, now_us).lines()]
+    picture = Picture(document, now_us)
+    return [
+        line + "\n" for line in around(picture.lines(), round(picture.y), picture.id, picture.verdict, picture.said())
+    ]
+
+
+def around(body: Sequence[str], height: int, id: str, title: str, said: str, has_style: bool = True) -> list[str]:
+    """A picture around what is drawn, so many pixels high; `title` and `said` are it in words. A page that has the
+    style asks for none."""
+    height += 16
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{id}-t {id}-d">',
+        f'<title id="{id}-t">{escaped(title)}</title>',
+        f'<desc id="{id}-d">{escaped(said, 4000)}</desc>',
+        *([f"<style>{svg_style.STYLE}</style>"] if has_style else []),
+        f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
+        *body,
+        "</svg>",
+    ]
 
 
 def escaped(text: str, width: int = _TIP_CELLS) -> str:
@@ -50,8 +69,9 @@ def escaped(text: str, width: int = _TIP_CELLS) -> str:
     return text
 
 
-class _Picture:
-    """One drawing. Heights grow as its parts are put below each other."""
+class Picture:
+    """One drawing. Heights grow as its parts are put below each other. `total_us` may be made longer and `begin` put
+    further to the right before it is drawn."""
 
     def __init__(self, document: Document, now_us: int | None) -> None:
         self.document = document
@@ -70,7 +90,7 @@ class _Picture:
         widest = max([cells(harmless(name)) for name in names], default=8)
         self.tops: list[float] = []  #: of rows, once they are drawn
         self.begin = _NAME_FROM + min(_NAME_CELLS, max(8, widest)) * 7.6 + 12
-        self.end = _WIDTH - _EDGE - _FIGURES
+        self.end = WIDTH - _EDGE - _FIGURES
         self.y = 0.0
         self.used: set[str] = set()
         self.notes: list[str] = []  #: beside bars, and above all lines
@@ -79,21 +99,16 @@ class _Picture:
         return round(self.begin + (self.end - self.begin) * max(0, us) / self.total_us, 1)
 
     def lines(self) -> list[str]:
-        body = [*self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend()]
-        height = round(self.y + 16)
-        said = " ".join([f"Run {self.document['run']}:", *summary.totals(self.document, _WIDE), *self._in_words()])
+        """What is drawn, down to `y`."""
         return [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{_WIDTH}" height="{height}" '
-            f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{self.id}-t {self.id}-d">',
-            f'<title id="{self.id}-t">{escaped(self.verdict)}</title>',
-            f'<desc id="{self.id}-d">{escaped(said, 4000)}</desc>',
-            f"<style>{svg_style.STYLE}</style>",
             f'<defs><pattern id="{self.id}" width="4" height="4" patternUnits="userSpaceOnUse" '
             'patternTransform="rotate(45)"><path class="hatch" d="M1 0V4"/></pattern></defs>',
-            f'<rect class="ground" width="{_WIDTH}" height="{height}"/>',
-            *body,
-            "</svg>",
-        ]
+            *self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend(),
+        ]  # fmt: skip
+
+    def said(self) -> str:
+        """The same in words."""
+        return " ".join([f"Run {self.document['run']}:", *summary.totals(self.document, _WIDE), *self._in_words()])
 
     # Parts, from above -------------------------------------------------------------------------------------------
 
@@ -139,7 +154,7 @@ class _Picture:
         yield _text(_EDGE, top, "stage", "d s") + _text(self.begin, top, "0", "d s")
         for x, label in marks:
             yield _text(self.begin + x, top, label, "d s" + (" e" if self.begin + x > self.end - 40 else " m"))
-        yield _text(_WIDTH - _EDGE - 74, top, "wait", "d s e") + _text(_WIDTH - _EDGE, top, "work", "d s e")
+        yield _text(WIDTH - _EDGE - 74, top, "wait", "d s e") + _text(WIDTH - _EDGE, top, "work", "d s e")
         self.y += 6
         height = len(self.rows) * _ROW + sum(len(row.strips) for row in self.rows) * _LANE
         for x, _ in [(0, ""), *marks]:
@@ -157,9 +172,9 @@ class _Picture:
             tip = " · ".join([row.name or row.text, *self._sayings(row)])
             yield f"<title>{escaped(tip)}</title>"
             if row.state in rows.FAILED and row.name in self.known:
-                yield _rect(_EDGE - 8, self.y, _WIDTH - 2 * _EDGE + 16, _ROW, "tint")
+                yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _ROW, "tint")
             else:
-                yield _rect(_EDGE - 8, self.y, _WIDTH - 2 * _EDGE + 16, _ROW, "none")
+                yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _ROW, "none")
             if row.state:
                 yield svg_style.glyph(row.state, _EDGE, self.y + 3.5)
             if not row.segments:
@@ -168,8 +183,8 @@ class _Picture:
             else:
                 yield _text(_NAME_FROM, self.y + 15, row.name, "b" if row.critical else "", _NAME_CELLS)
                 yield from self._bars(row)
-                yield _text(_WIDTH - _EDGE - 74, self.y + 15, waits.text(row.wait_us), "d e")
-                yield _text(_WIDTH - _EDGE, self.y + 15, works.text(row.work_us), "e")
+                yield _text(WIDTH - _EDGE - 74, self.y + 15, waits.text(row.wait_us), "d e")
+                yield _text(WIDTH - _EDGE, self.y + 15, works.text(row.work_us), "e")
             yield "</g>"
             self.y += _ROW
             for strip in row.strips:
@@ -189,7 +204,7 @@ class _Picture:
         heading, figures = steps.heading(strip), steps.figures(strip)
         low, tall = self.y + _LANE - 3, _LANE - 5
         yield f"<g><title>{escaped(f'{heading} · {figures}')}</title>"
-        yield _rect(_EDGE - 8, self.y, _WIDTH - 2 * _EDGE + 16, _LANE, "none")
+        yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _LANE, "none")
         yield _text(_NAME_FROM + 12, self.y + 11, heading, "d s", _NAME_CELLS)
         path, height = [f"M{self.begin:g} {low:g}"], low
         for pixel, level in enumerate(steps.cells(strip, int(self.end - self.begin) // 2, self.total_us)):
@@ -199,7 +214,7 @@ class _Picture:
                 height = now
         self.used.add("lane")
         yield f'<path class="steps" d="{"".join(path)}H{self.end:g}V{low:g}Z"/>'
-        yield _text(_WIDTH - _EDGE, self.y + 11, figures, "d s e")
+        yield _text(WIDTH - _EDGE, self.y + 11, figures, "d s e")
         yield "</g>"
         self.y += _LANE
 
