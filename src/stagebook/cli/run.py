@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stagebook.engine import resume
     from stagebook.notify.beginning import Beside
 
+_COMPARED_S = 0.5
+
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
 stagebook run --sequential --only unit --json
@@ -494,6 +496,8 @@ class Show:
             document["notices"] = told
         durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
+        if not args.quiet and not args.json:
+            document["against"] = _against(document, story)
         self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
@@ -528,6 +532,15 @@ class Show:
                 termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
             except termios.error:
                 pass  # the terminal is gone
+
+
+def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
+    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing."""
+    if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S:
+        return None
+    from stagebook.cli import against
+
+    return against.against(document, os.path.dirname(story.logs_directory or ""))
 
 
 def _durations(story: Story) -> Iterator[tuple[str, int]]:

@@ -192,7 +192,7 @@ class Account:
         """A step has another number of workers."""
         _, stage, step, workers = event
         self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
-        self._later(us, self._story.items_workers, (stage, step, workers))
+        self._later(us, self._story.items_workers, (stage, us, step, workers))
 
     def items_lot(self, us: int, event: ItemsLot) -> None:
         """Calls of a step have another number of items. No part of the story: calls say what they had."""

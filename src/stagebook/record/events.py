@@ -313,6 +313,7 @@ EVENTS: dict[str, Event] = {
             "critical_path_s": Key("number?"),
             "max_parallel": Key("integer"),
             "sum_s": Key("number?"),
+            "did": Key("object", "how much was done, and how much need not be", False),
             "cpu_s": Key("number?"),
             "effective_parallel": Key("object"),
             "bound_by": Key("string?"),
