@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 
+import autoworkers
 import command
 import inside
 import throughrun
@@ -21,6 +22,7 @@ SECTIONS = {
     "workers": throughrun.workers,
     "commands": throughrun.commands,
     "million": throughrun.million,
+    "auto": autoworkers.auto,
 }
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def rates(section: Section, title: str, folders: Mapping[str, Path]) -> dict[str
 
 def slow(section: Section) -> None:
     """Three steps of 20 ms in workers that stay."""
-    each = 50 if section.quick else 200
+    each = 150 if section.quick else 400
     section.head(f"three steps of {SLOW_MS} ms (`worker: true`) through `stagebook run`: {each} items a worker")
     print("From the first item that came to the last that was done; the start of the workers is in it.")
     folders = {
@@ -156,47 +156,49 @@ def million(section: Section) -> None:
     print(f"\njournal of {many} items: {journal.stat().st_size / 2**20:.1f} MiB")
     small, large = (peaks_mib(costs, f"{count} items") for count in (few, many))
     section.goals.ratio(f"peak memory, {many} items / {few}", large, small, 1.2)
-    _killed(section, many)
+    killed(section, many, KILLS)
     section.show_goals()
 
 
 KILLS = 10
 
 
-def _killed(section: Section, count: int) -> None:
-    """Engine and keeper killed at once, ten times, as far apart as items are: what was done how often, by the ledger
-    of the worker, and what the journal says of it."""
+def killed(section: Section, count: int, kills: int) -> None:
+    """Engine and keeper killed at once, so often, as far apart as items are: what was done how often, by the ledger of
+    the worker, and what the journal says of it."""
     folder = lay(section, "killed", count, [worker(ledger="ledger", batch=1000)], 2)
     ledger = folder / "ledger"
-    for kill in range(KILLS + 1):
+    hits = 0
+    for kill in range(kills + 1):
         words = ["run", "--quiet"] if not kill else ["run", "--quiet", "--resume"]
         with subprocess.Popen(
             [*STAGEBOOK, *words], cwd=folder, env=section.bench.env, start_new_session=True
         ) as process:
-            due = count * (kill + 1) // (KILLS + 1) if kill < KILLS else None
+            due = count * (kill + 1) // (kills + 1) if kill < kills else None
             while process.poll() is None:
                 if due is not None and ledger.exists() and _lines(ledger) >= due:
                     _kill(process.pid)
+                    hits += 1
                     break
                 time.sleep(0.02)
-        if kill == KILLS and process.returncode:
+        if kill == kills and process.returncode:
             print(f"failed: the last resume: exit {process.returncode}")
     begun = Counter(ledger.read_bytes().split())
     ended: Counter[int] = Counter()
     journal = next((folder / ".stagebook" / "runs").iterdir()) / "journal.jsonl"
-    for numbers in _done(journal):
+    for numbers in done(journal):
         ended.update(numbers)
     twice = sum(1 for each in begun.values() if each > 1)
     document = told(section, folder)
     print(
-        f"\nkilled {KILLS} times: {document['items']['done']} of {count} items done, {len(begun)} seen by the worker; "
+        f"\nkilled {hits} times: {document['items']['done']} of {count} items done, {len(begun)} seen by the worker; "
         f"{twice} were with it again\nafter a kill, as their end was not on record; "
         f"on record twice: {sum(1 for each in ended.values() if each > 1)}"
     )
-    section.raw["killed"] = {"done": document["items"]["done"], "begun": len(begun), "again": twice}
+    section.raw["killed"] = {"kills": hits, "done": document["items"]["done"], "begun": len(begun), "again": twice}
     section.goals.value("killed: items not done", [count - len(ended)], 0, "items")
     section.goals.value("killed: items on record twice", [sum(ended.values()) - len(ended)], 0, "items")
-    section.goals.value("killed: items begun again, a kill", [twice / KILLS], 3000, "items")
+    section.goals.value("killed: items begun again, a kill", [twice / kills], 3000, "items")
 
 
 def _lines(ledger: Path) -> int:
@@ -216,7 +218,7 @@ def _kill(keeper: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _done(journal: Path) -> Iterator[list[int]]:
+def done(journal: Path) -> Iterator[list[int]]:
     """The items of the calls that ended well."""
     from stagebook.record.items import call_of
 
