@@ -122,9 +122,9 @@ class Drive:
         with self._lock:
             self._is_over = True
             self._room.notify_all()
-            slots = [slot for each in self._slots for slot in each if slot.thread is not None]
         for timer in self._timers:
             timer.cancel()
+        slots = [slot for each in self._slots for slot in each if slot.thread is not None]
         for slot in slots:
             slot.calls.put(None)
             if slot.parts is not None:
@@ -132,9 +132,9 @@ class Drive:
             if slot.process is not None:
                 slot.process.kill()
         until = monotonic() + LEAVE_S
-        for slot in slots:
-            if slot.thread is not None:
-                slot.thread.join(max(0.0, until - monotonic()))
+        for thread in [*[slot.thread for slot in slots], *self._timers]:
+            if thread is not None:
+                thread.join(max(0.0, until - monotonic()))
         if self._drawing.ident is not None:
             self._drawing.join(SOURCE_LEAVE_S)
 
@@ -204,6 +204,7 @@ class Drive:
 
         timer = threading.Timer(max(0.0, (decision.at - self._now()) / 1000), fire)
         timer.daemon = True
+        timer.name = "stream timer"
         self._timers = [each for each in self._timers if each.is_alive()] + [timer]
         timer.start()
 
