@@ -526,7 +526,9 @@ class Engine:
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
-            if fd == keeper.channel:
+            if self._wakeup.is_forgotten(fd):
+                pass  # whose it was has been closed by what was heard before
+            elif fd == keeper.channel:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()
