@@ -1,8 +1,8 @@
 """Sends one message, in a process of its own that can be ended: by apprise, or by a command of the user's.
 
 A redirect is followed only where it keeps host and method, and a few times: elsewhere a message has not been asked to
-go, and by another method its text would be lost. Certificates are always verified. What went wrong comes back as words; masking them is
-the caller's business, who knows what is secret.
+go, and by another method its text would be lost. Certificates are always verified. What went wrong comes back as words;
+masking them is the caller's business, who knows what is secret.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.trouble: str | None = None
-        self.followed = 0
+        self.followed: list[Any] = []
         import requests
 
         kind: Any = requests.Session
@@ -199,8 +199,9 @@ class _Seen:
                 return None
             self.trouble = f"it answered {answer.status_code}, and redirects elsewhere, which is not followed"
             if answer.status_code in _KEEPING and _is_same_host(answer.url, to):
-                self.followed += 1
-                if self.followed <= REDIRECTS_MAX:
+                if not any(each is answer for each in self.followed):  # one answer is looked at several times
+                    self.followed.append(answer)
+                if len(self.followed) <= REDIRECTS_MAX:
                     return to
                 self.trouble = f"it redirects more than {REDIRECTS_MAX} times"
             raise _Elsewhere(self.trouble)
