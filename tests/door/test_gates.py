@@ -365,6 +365,18 @@ def test_g24_of_two_who_answer_at_once_exactly_one_counts(place: Place) -> None:
     assert sum(vote["accepted"] for vote in place.events("gate.vote")) == 1
 
 
+@pytest.mark.parametrize("answer", ["approve", "reject"])
+def test_an_answer_that_ends_the_run_before_it_is_looked_for_is_an_answer_all_the_same(
+    place: Place, answer: str
+) -> None:  # fmt: skip
+    """The engine hears it, and is gone when the command looks for what came of it."""
+    command = waits(place)
+    done = place.run(answer, "last", "ship", "--json", env={"STAGEBOOK_FAULT": "ask.wait:1+:SLOW"})
+    assert (done.code, done.json["vote"]["decision"]) == (0, f"{answer}ed".replace("ee", "e")), done.said
+    assert command.wait().code == (0 if answer == "approve" else 1)
+    assert not place.events("run.resumed")
+
+
 @pytest.mark.parametrize(
     ("gate", "says"),
     [("build", "`build` is no gate of run"), ("nope", "`nope` is no stage of run")],
