@@ -24,7 +24,7 @@ def unsaid(args: Any, pipeline: Pipeline) -> list[str]:
     if not makers:
         return []
     latest = _latest(args, pipeline, makers)
-    said = []
+    said, short = [], place.short_ids(place.state_directory(args, pipeline.file))
     for maker in makers:
         story = latest.get(maker)
         if story is None:
@@ -34,7 +34,7 @@ def unsaid(args: Any, pipeline: Pipeline) -> list[str]:
         count, us = len(of), sum(of)
         plural = f"{count} stage{'s' if count != 1 else ''}"
         said.append(
-            f"what {maker} generates: {plural} with {_span(us)} of work in run {story.run[:8]}, not counted here"
+            f"what {maker} generates: {plural} with {_span(us)} of work in run {short(story.run)}, not counted here"
         )
     return said
 
