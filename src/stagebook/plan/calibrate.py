@@ -88,7 +88,7 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     works = [stage.median_s for stage in profile.stages]
     losses = [
-        [_loss(run, demands, works, known._replace(waiting=waiting, disk=disk), cores) for run in runs]
+        [_loss(run, demands, past.works(run, works), known._replace(waiting=waiting, disk=disk), cores) for run in runs]
         for waiting, disk in (tried if most else tried[:1])
     ]
     waiting, disk = _best(tried, losses, [run.others for run in runs])
@@ -169,6 +169,12 @@ class _Past:
             for run, its in zip(samples.runs, self.rows)
         ]
         self.worked_s = samples.worked_s()
+        #: How long these take depends on how many items there are, which no earlier run tells.
+        self.given = frozenset([at for at, stage in enumerate(pipeline.stages) if stage.each is not None])
+
+    def works(self, run: Replayed, medians_s: Sequence[float]) -> list[float]:
+        """What stages are taken to take in a run."""
+        return [run.walls_s.get(at, took) if at in self.given else took for at, took in enumerate(medians_s)]
 
     def first(self, without: int | None = None) -> Calibration:
         """What is known without a replay, and without one of the runs."""
@@ -217,12 +223,12 @@ class _Past:
         without = profiles.build(self.pipeline, self.samples._replace(rows=rows)).stages
         for at in run.walls_s:
             known, left = self.profile.stages[at], without[at]
-            if known.runs and (not left.runs or (known.lots()[0] and not left.lots()[0])):
+            if at not in self.given and known.runs and (not left.runs or (known.lots()[0] and not left.lots()[0])):
                 return None
         stages = [left if left.runs else known for known, left in zip(self.profile.stages, without)]
         taught = self.first(run.number)._replace(waiting=waiting, disk=disk)
         demands = [demand(stage, taught) for stage in stages]
-        works = [stage.median_s for stage in stages]
+        works = self.works(run, [stage.median_s for stage in stages])
         told_s = _replay(run._replace(others=taught.others or 0.0), demands, works, taught, self.cores).end_s
         return log(run.wall_s / told_s) if told_s > 0 else None
 
