@@ -399,3 +399,17 @@ def test_r013_a_run_that_found_items_up_to_date_is_no_measure_of_what_all_take(p
     assert row["p95_s"] < 2 * row["makespan_s"], "how many there were says nothing of how long one takes"
     assert told_of["streams"][0]["total"] == 9
     assert "s is taken to do all of its 9 items" in told_of["profile"]["assumed"]
+
+
+def test_what_is_over_counts_while_a_person_is_asked(place: Place) -> None:
+    place.pipeline({
+        "build": "sleep 0.3", "ship": {"gate": {"prompt": "Ship it?"}, "needs": "build"},
+        "deploy": {"run": "true", "needs": "ship", "retry-safe": True},
+    })  # fmt: skip
+    assert place.run("run", "--no-wait", "--quiet").code == 3
+    profile = plan(place)["profile"]
+    assert (profile["source"], profile["runs"]) == ("history", 1)
+    by_id = {stage["stage"]: stage for stage in profile["stages"]}
+    assert by_id["build"]["source"] == "history" and 0.25 < by_id["build"]["p50_s"] < 0.6
+    known = {stage["stage"]: stage["known_s"] for stage in place.run("map", "--json").json["stages"]}
+    assert (known["build"] is None, known["deploy"]) == (False, None), "the map knows of the same runs"
