@@ -413,3 +413,24 @@ def test_what_is_over_counts_while_a_person_is_asked(place: Place) -> None:
     assert by_id["build"]["source"] == "history" and 0.25 < by_id["build"]["p50_s"] < 0.6
     known = {stage["stage"]: stage["known_s"] for stage in place.run("map", "--json").json["stages"]}
     assert (known["build"] is None, known["deploy"]) == (False, None), "the map knows of the same runs"
+
+
+def test_generated_stages_are_planned_as_the_last_run_had_them(place: Place) -> None:
+    stages = '{"test-a": "sleep 0.3", "test-b": "sleep 0.3", "deep": {"run": "sleep 0.2", "needs": "test-a"}}'
+    made = f"echo '{{\"stages\": {stages}}}'"
+    place.pipeline({
+        "find": {"generate": {"run": f"{made} > $STAGEBOOK_GENERATE"}}, "report": {"run": "sleep 0.1", "needs": "find"},
+    })  # fmt: skip
+    before = plan(place)
+    assert [stage["stage"] for stage in before["profile"]["stages"]] == ["find", "report"]
+    assert "what find generates: it has not run yet, and is planned as one stage" in before["profile"]["assumed"]
+    took_s = place.run("run", "--json", "-j", "2").json["wall_s"]
+    found = plan(place, "--jobs", "1,2")
+    assert {stage["stage"] for stage in found["profile"]["stages"]} == {"find", "report", "test-a", "test-b", "deep"}
+    assert f"what find generates: 3 stages, as in run {place.run_ids()[0][:8]}" in found["profile"]["assumed"]
+    assert found["sweep"][1]["makespan_s"] == pytest.approx(took_s, rel=0.3)
+    assert found["sweep"][0]["makespan_s"] > found["sweep"][1]["makespan_s"] + 0.15
+    assert found["recommendation"]["changes"] == [] or all(
+        "test" not in change["change"] for change in found["recommendation"]["changes"]
+    )
+    assert place.run("plan", "--apply").code == 0, "no edit is about a stage that no file holds"

@@ -116,10 +116,13 @@ def execute(args: Namespace) -> int:
         from stagebook.cli import plan_probe
 
         code = plan_probe.probe(args, pipeline, samples(args, pipeline))
+    from stagebook.cli import plan_made
     from stagebook.cli.plan_voice import Patience
 
     with Patience(args):
+        pipeline, made = plan_made.with_made(args, pipeline)
         told, met = _told(args, pipeline, asked)
+    told["profile"]["assumed"] += made
     _say(args, format, told)
     return code or (FAILED if args.check and not met else OK)
 
@@ -246,10 +249,6 @@ def _known(
         streams=streams.streams(pipeline, choice, flows) if flows else None,
     )  # fmt: skip
     unsaid = known.unsaid(pipeline) + [flow.said for flow in flows.values() if flow.said]
-    if any(stage.kind == "generate" for stage in pipeline.stages):
-        from stagebook.cli import plan_made
-
-        unsaid += plan_made.unsaid(args, pipeline)
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
         from stagebook.condition.court import Court
 

@@ -145,6 +145,8 @@ def is_kept(stage: Stage, gates: Collection[str] = ()) -> str | None:
         return "retry-safe: false, an error there cannot be taken back"
     if stage.always:
         return "it cleans up"
+    if stage.made_by is not None:
+        return f"{stage.made_by} generates it"
     if stage.kind not in _KINDS:
         return _WHAT.get(stage.kind, f"it is no command but a {stage.kind}")
     why = may_act_outside(stage, gates)
