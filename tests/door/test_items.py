@@ -309,6 +309,86 @@ def test_an_item_that_harms_its_worker_fails_alone(place: Place, harm: str, why:
     assert sorted(items_of(place, "work.s1")) == [1, 2, 3, 5, 6]
 
 
+SURPLUS = """
+import json, sys, time
+for line in sys.stdin:
+    asked = json.loads(line)
+    said = {"ok": True, "outputs": {"of": asked["item"]}}
+    if NAMED:
+        said["number"] = asked["number"]
+    for _ in range(2 if asked["item"] == "4" else 1):
+        print(json.dumps(said), flush=True)
+        time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_worker_that_answers_twice_is_never_believed_in_silence(place: Place, is_named: bool, batch: int) -> None:
+    (place.folder / "twice.py").write_text(SURPLUS.replace("NAMED", str(is_named)))
+    step = {"run": "python3 twice.py", "worker": True, "batch": batch}
+    second = f'test "$ITEM_OF" = "$ITEM"; {marked()}'
+    place.pipeline({"work": each({"range": [1, 9]}, step, second, on_item_failure="skip")})
+    document = run(place)
+    found = stage(document)
+    assert found["items"]["failed"] >= 1 or not is_named
+    if is_named:
+        (failed,) = found["items"]["failures"]
+        assert (failed["item"], failed["reason"]) == (5, "its worker answered item 4 where item 5 was due")
+        assert sorted(items_of(place, "work.s1")) == [1, 2, 3, 4, 6, 7, 8, 9]
+    else:
+        assert any("answered more than it was asked" in text for text in document["warnings"])
+
+
+def test_a_worker_that_says_something_unasked_loses_its_call(place: Place) -> None:
+    """Both lines come at once, so it is known at the end of the call."""
+    twice = 'import sys\nfor line in sys.stdin: print(\'{"ok": true}\\n{"ok": true}\', flush=True)'
+    (place.folder / "twice.py").write_text(twice)
+    place.pipeline(
+        {"work": each({"range": [1, 3]}, {"run": "python3 twice.py", "worker": True}, on_item_failure="skip")}
+    )
+    found = stage(run(place))
+    assert found["items"]["done"] == 0
+    assert {each["reason"] for each in found["items"]["failures"]} == {"its worker answered more than it was asked"}
+
+
+def test_r014_items_that_take_no_time_go_to_workers_many_at_once(place: Place) -> None:
+    """And a resume after kill -9 goes on with lots where the journal has them."""
+    (place.folder / "quick.py").write_text("def quick(item):\n    return {'twice': 2 * int(item)}\n")
+    steps = [{"python": "quick:quick"}, {"python": "quick:quick", "workers": 2, "ordered": True}]
+    place.pipeline({"work": each({"range": [1, 6000]}, *steps)})
+    command = place.start("run", "--json")
+    journals = place.folder / ".stagebook" / "runs"
+
+    def lots() -> list[Any]:
+        text = "".join(path.read_text() for path in journals.glob("*/journal.jsonl"))
+        return [json.loads(line) for line in text.split("\n")[:-1] if '"items.lot"' in line]
+
+    waiting.until(lambda: len(lots()) >= 3, "lots that grow")
+    command.kill()
+    found = stage(run(place, "--resume"))
+    assert found["items"]["done"] == 6000 and found["items"]["failed"] == 0
+    assert max(line["lot"] for line in lots()) > 8
+    assert all(step["calls"] < 2000 for step in found["steps"])
+
+
+def test_r014_items_that_take_their_time_go_to_workers_one_by_one(place: Place) -> None:
+    (place.folder / "slow.py").write_text("import time\ndef slow(item):\n    time.sleep(0.02)\n")
+    place.pipeline({"work": each({"range": [1, 40]}, {"python": "slow:slow"}, {"python": "slow:slow"})})
+    found = stage(run(place))
+    assert [step["calls"] for step in found["steps"]] == [40, 40]
+    assert found["wall_s"] < 1.5, "an assembly line takes 0.82 s, one step after the other 1.6 s"
+
+
+@pytest.mark.parametrize("bound", [{"timeout": "10s"}, {"buffer": 0}, {"buffer": 3}])
+def test_r014_what_bounds_a_call_or_what_waits_bounds_a_lot(place: Place, bound: dict[str, Any]) -> None:
+    (place.folder / "quick.py").write_text("def quick(item): pass\n")
+    place.pipeline({"work": each({"range": [1, 600]}, {"python": "quick:quick", **bound}, {"python": "quick:quick"})})
+    found = stage(run(place))
+    assert found["steps"][0]["calls"] >= 600 / max(1, bound.get("buffer", 1))
+    assert found["steps"][0]["queue_max"] <= max(2, bound.get("buffer", 2))
+
+
 def test_python_functions_are_steps_in_processes_that_stay(place: Place) -> None:
     (place.folder / "work.py").write_text(
         "import os\n"

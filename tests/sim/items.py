@@ -22,6 +22,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Kill,
@@ -44,7 +45,7 @@ FEATURES = (
 )  # fmt: skip
 FAULTS = (
     "failures", "errors", "interrupted", "slow", "deaf", "cancel", "cancel_again", "cancel_stage", "crash", "resume",
-    "source_fails", "source_slow", "auto", "big_batch", "stale_timer",
+    "source_fails", "source_slow", "auto", "lots", "big_batch", "stale_timer",
 )  # fmt: skip
 
 #: Mixtures that chance alone makes too rarely; some worlds have one switched on as a whole.
@@ -53,6 +54,8 @@ THEMES = (
     ("ordered", "workers", "buffers_0", "many", "slow", "retries", "delays", "failures"),
     ("timeouts", "slow", "failures", "workers"),
     ("retries", "interrupted", "failures", "crash", "resume"),
+    ("lots", "workers", "many", "ordered"),
+    ("lots", "many", "retries", "failures", "crash", "resume"),
 )
 
 Make = Callable[[Plan], Machine]
@@ -126,6 +129,8 @@ class World:
                     tuple(draw.randint(0, 15) for _ in range(draw.randint(1, 2))) if self.has("delays", 0.7) else (),
                     draw.choice((("timeout",), ("exit 75",))) if self.has("retry_only", 0.3) else (),
                     draw.randint(3, 20) if self.has("timeouts", 0.4) else None,
+                    lot_max := draw.randint(2, 9) if self.has("lots", 0.8) else 1,
+                    lot_max > 1 and draw.random() < 0.6,
                 )
             )
         return PlannedEach(tuple(steps), draw.choice(("stop", "skip", "dead-letter")))
@@ -154,6 +159,9 @@ class Onlooker:
         self.workers = {
             (stage, step): planned.workers for stage in eaches for step, planned in enumerate(self._steps(stage))
         }
+        self.lots = dict.fromkeys(self.workers, 1)
+        self.lots_before = dict.fromkeys(self.workers, 1)  #: the largest so far: so many may be tried again together
+        self.queued = dict.fromkeys(self.workers, 0)  #: or asked for, whatever becomes of the buffer
         self.stopping: set[int] = set()  #: nothing of these starts until they are started anew
         self.ended: dict[int, Ended] = {}
         self.began: dict[StartItems, int] = {}
@@ -206,6 +214,21 @@ class Onlooker:
                     self.stopping.add(event.stage)
         elif isinstance(event, ItemsWorkers):
             self.workers[event.stage, event.step] = event.workers
+        elif isinstance(event, ItemsLot):
+            key = event.stage, event.step
+            if not self.alone:
+                self.queued[key] = max(self.queued[key], self._buffer(*key))
+            self.lots[key] = event.lot
+            self.lots_before[key] = max(self.lots_before[key], event.lot)
+
+    def _most(self, stage: int, step: int) -> int:
+        """Items in a call that begins with what was never tried."""
+        return max(self._steps(stage)[step].batch, self.lots[stage, step])
+
+    def _buffer(self, stage: int, step: int) -> int:
+        planned = self._steps(stage)[step]
+        slots = max(planned.workers, planned.workers_max)
+        return max(planned.buffer, 2 * slots * self.lots[stage, step]) if planned.grows else planned.buffer
 
     def _done(self, call: StartItems, event: ItemsDone) -> None:
         stage, step, slot, items, attempt = call
@@ -282,8 +305,10 @@ class Onlooker:
             first_time = on_way - self.begun.get((stage, step), set())
             told = view.steps[step]
             assert len(running) == told.running
-            most = planned.buffer or (planned.batch if step == 0 else 0)
+            buffer = self._buffer(stage, step)
+            most = max(buffer or (planned.batch if step == 0 else 0), self.queued[stage, step])
             assert told.queued <= most, f"{told.queued} items queued before {planned.name}, whose buffer is {most}"
+            self.queued[stage, step] = told.queued + (0 if step else self.asked[stage])
             before = view.steps[step - 1].kept if step else 0
             assert told.queued + before == len(first_time), "items that wait are not where they should be"
             assert told.again == len(on_way - in_calls - first_time)
@@ -293,11 +318,12 @@ class Onlooker:
                 for (of, at, slot), done in self.in_queue.items():
                     if of == stage and at == step - 1 and (of, at, slot) not in self.calls:
                         in_slots |= done
-                assert len(first_time - in_slots) <= planned.buffer, f"slots before {planned.name} kept and went on"
+                most = max(buffer, told.queued)
+                assert len(first_time - in_slots) <= most, f"slots before {planned.name} kept and went on"
                 kept_in = {
                     slot for (of, at, slot), done in self.in_queue.items() if (of, at) == (stage, step - 1) and done
                 }
-                assert before <= len(kept_in) * steps[step - 1].batch
+                assert before <= len(kept_in) * max(steps[step - 1].batch, self.lots_before[stage, step - 1])
 
     def _decision(self, decision: Decision) -> None:
         if isinstance(decision, Start):
@@ -370,11 +396,15 @@ class Onlooker:
         assert stage in self.busy and stage not in self.stopping and stage not in self.ended, f"{call}: not now"
         assert (*key, slot) not in self.calls, f"{call}: the slot is taken"
         assert 0 <= slot < max(planned.workers, planned.workers_max)
-        assert 1 <= len(items) <= planned.batch and len(set(items)) == len(items)
+        begun = self.begun.setdefault(key, set())
+        assert 1 <= len(items) <= max(planned.batch, self.lots_before[key]) and len(set(items)) == len(items)
+        if not begun.intersection(items):
+            assert len(items) <= self._most(*key), f"{call}: more than the step takes at once"
+            if planned.batch == 1 and step + 1 < len(self._steps(stage)):
+                assert len(items) <= max(1, self._buffer(stage, step + 1)), f"{call}: more than may wait behind it"
         running = [one for one in self.calls if one[:2] == key]
         assert len(running) < max(self.workers[key], 1), f"{call}: more calls than workers"
         in_calls = {item for one in running for item in self.calls[one].items}
-        begun = self.begun.setdefault(key, set())
         for item in items:
             assert self.at[stage].get(item) == step and item not in in_calls, f"{call}: {item} is not there"
             assert self.due.get((*key, item), 0) <= self.now, f"{call}: too early"
@@ -517,6 +547,13 @@ class Drive:
             most = max(each.steps[step].workers_max, each.steps[step].workers)
             at = self.onlooker.now + self.draw.randint(0, 5)
             self.push(at, ItemsWorkers(at, stage, step, self.draw.randint(1, most)))
+        if self.has("lots", 0.2) and eaches:
+            stage = self.draw.choice(eaches)
+            each = self.world.plan.stages[stage].each
+            assert each is not None
+            step = self.draw.randrange(len(each.steps))
+            at = self.onlooker.now + self.draw.randint(0, 5)
+            self.push(at, ItemsLot(at, stage, step, self.draw.randint(1, each.steps[step].lot_max)))
 
     def _obey(self, decision: Decision) -> None:
         draw, now = self.draw, self.onlooker.now

@@ -101,7 +101,7 @@ class Counter:
             ends = min(ends, self.question.expires_us // 1_000_000)
         about = self.question
         self.link = link.Link(
-            about.run, gate, about.nonce, about.digest, seal(about.artifacts), self.person, origin.nonce(), ends
+            about.run, gate, about.nonce, about.digest, seal(about.rows()), self.person, origin.nonce(), ends
         )
         self._key = link.key(self.state)
         self.token = link.token(self.link, self._key)

@@ -214,7 +214,7 @@ def assemble(
     if generates or any(stage.gate is not None for stage in pipeline.stages):
         from stagebook.engine.gates import Gates
 
-        gates = Gates(pipeline, machine, story, account, directory)
+        gates = Gates(pipeline, machine, story, account, directory, wakeup, clock)
     streams = None
     if generates or any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams

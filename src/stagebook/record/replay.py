@@ -29,7 +29,9 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Judged,
@@ -288,8 +290,11 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
     "gate.answered": _answered,
+    "gate.held": lambda record, at, stage: Leased(at, stage),
+    "gate.void": lambda record, at, stage: GateReopened(at, stage),
     "items.ready": lambda record, at, stage: ItemsReady(
         at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
     ),
     "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
+    "items.lot": lambda record, at, stage: ItemsLot(at, stage, record["step"], record["lot"]),
 }

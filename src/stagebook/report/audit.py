@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator, Mapping, Sequence
 
-_STATES = {"approved": "success", "rejected": "failure", "refused": "cancellation"}
+_STATES = {"approved": "success", "rejected": "failure", "refused": "cancellation", "void": "cancellation"}
 _COLUMN_MAX = 24
 
 
@@ -69,7 +69,7 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield "nothing was decided or refused yet"
     else:
         counts = document["counts"]
-        kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused") if what in counts]
+        kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused", "void") if what in counts]
         yield ", ".join([entries, "the chain holds", *kinds])
     yield from unread
     for each in document["uncounted"]:

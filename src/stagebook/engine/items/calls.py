@@ -17,7 +17,7 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
 from stagebook.engine.items.kept import Kept, said_in
-from stagebook.engine.items.worker import GROWN_BYTES, Answer, Worker
+from stagebook.engine.items.worker import GROWN_BYTES, SURPLUS, Answer, Worker
 from stagebook.engine.spawn import Call as Handed
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXCERPT_MAX = 1 << 20  #: of what a call printed that went wrong so much is kept beside the log
 DISMISSED_US = 2_000_000  #: how long a worker may take to end by itself
+DOUBT = "answers may have been taken for those of other items; let each name its item by `number`"
 WARNINGS_MAX = 20  #: of processes that calls left behind
 
 
@@ -59,7 +60,7 @@ class Work:
 class _Running:
     """A call under way."""
 
-    __slots__ = ("attempt", "bad", "items", "log", "log_at", "number", "slot", "step", "us", "why")
+    __slots__ = ("answers", "attempt", "bad", "items", "log", "log_at", "number", "slot", "step", "us", "why")
 
     def __init__(self, start: StartItems, number: int, us: int, log: str, log_at: int) -> None:
         _, self.step, self.slot, self.items, self.attempt = start
@@ -68,6 +69,7 @@ class _Running:
         self.log = log
         self.log_at = log_at
         self.bad: list[Bad] = []
+        self.answers: list[Answer] = []  #: of a worker, which count once the call is over
         self.why: str | None = None
 
 
@@ -140,9 +142,8 @@ class Calls:
 
     def take(self, attempt: Attempt, end: Finished) -> bool:
         """The process of a call, or a worker, has ended; False if it is none of these."""
-        for warning in end.warnings if self._warnings_left > 0 else ():
-            self._warnings_left -= 1
-            self._warn(warning)
+        for warning in end.warnings:
+            self._say_warning(warning)
         cpu_us = 0
         if end.usage is not None and end.usage.cpu_user_s is not None:
             cpu_us = round((end.usage.cpu_user_s + (end.usage.cpu_system_s or 0)) * 1e6)
@@ -150,10 +151,9 @@ class Calls:
         if running is not None:
             self._process_over(running, end, cpu_us)
             return True
-        hired = self._hired.pop(attempt.stage, None)
-        if hired is None:
+        if attempt.stage not in self._hired:
             return False
-        self._worker_over(*hired, end, cpu_us)
+        self._worker_over(*self._hired[attempt.stage], end, cpu_us)
         return True
 
     def pump(self, fd: int) -> bool:
@@ -179,6 +179,11 @@ class Calls:
         if now:
             for number in self._hired:
                 self._attempts.kill(Kill(number, 1, "cancelled", True), 0)
+
+    def _say_warning(self, text: str) -> None:
+        if self._warnings_left > 0:
+            self._warnings_left -= 1
+            self._warn(text)
 
     # A process for a call -----------------------------------------------------------------------------------------
 
@@ -228,13 +233,8 @@ class Calls:
             worker = None
         if worker is None:
             worker = self._hire(work, place, running.log)
-        lines = []
-        for number in running.items:
-            item = self._kept.items[number]
-            lines.append({
-                "item": item.value, "dir": self._kept.directory(number), "number": number,
-                "attempt": running.attempt, "outputs": self._kept.outputs(number, running.step),
-            })  # fmt: skip
+        asked, step, attempt = self._kept.asked, running.step, running.attempt
+        lines = [asked(number, step, attempt) for number in running.items]
         running.log_at = self._size(running.log) if running.attempt > 1 else 0
         worker.ask(running.items, lines)
 
@@ -243,7 +243,7 @@ class Calls:
         theirs, asked = os.pipe2(os.O_CLOEXEC)
         answers, mouth = os.pipe2(os.O_CLOEXEC)
         try:
-            handed = Handed(f"{self._kept.folder}/{place[0]}.{place[1]}.out", {}, theirs, mouth)
+            handed = Handed(f"{self._kept.folder}/worker.{place[0]}.{place[1]}.out", {}, theirs, mouth)
             pid = self._attempts.start_call(number, 1, work.stage, log, handed)
         except BaseException:
             os.close(asked)
@@ -263,39 +263,59 @@ class Calls:
         answers = worker.read()
         if worker.fds != fds:
             self._by_fd.pop(fds[1], None)
-        hired = self._hired.get(worker.number)
-        if hired is not None and self._workers.get(hired[1]) is worker:
-            self._answered(worker, self._running.get(hired[1]), answers)
+        _, place = self._hired[worker.number]
+        if self._workers.get(place) is worker:
+            self._answered(worker, self._running.get(place), answers)
         if worker.trouble is not None:
-            self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
+            self._give_up(worker, place)
+
+    def _give_up(self, worker: Worker, place: tuple[int, int]) -> None:
+        """It is of no use any more. A call that it has is over when it has ended."""
+        if worker.trouble == SURPLUS and not worker.is_suspect:
+            worker.is_suspect = True
+            self._say_warning(f"{self.works[place[0]].stage.id}: {SURPLUS}: {DOUBT}")
+        if self._workers.get(place) is worker and place not in self._running:
+            self._dismiss(place)
+        self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
 
     def _answered(self, worker: Worker, running: _Running | None, answers: list[Answer]) -> None:
-        if running is not None:
-            for item, outputs, error in answers:
-                if error is not None:
-                    text = self._mask.text(error) if self._mask else error
-                    running.bad.append(Bad(item, "failure", None, text))
-                    self._excerpt(running, item)
-                elif outputs:
-                    self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
-            if answers and not worker.left:
-                self._end(running, running.bad, 0)
+        if running is None:
+            return
+        running.answers += answers
+        if not answers or worker.left:
+            return
+        if worker.trouble is not None:
+            running.bad = [Bad(item, "failure", None, worker.trouble) for item in running.items]
+            for item in running.items:
+                self._excerpt(running, item)
+        else:
+            self._take_answers(running)
+        self._end(running, running.bad, 0)
+
+    def _take_answers(self, running: _Running) -> None:
+        for item, outputs, error in running.answers:
+            if error is not None:
+                text = self._mask.text(error) if self._mask else error
+                running.bad.append(Bad(item, "failure", None, text))
+                self._excerpt(running, item)
+            elif outputs:
+                self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
 
     def _worker_over(self, worker: Worker, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
         """The first item that it has not answered is the one that it ended with; those behind it have to wait."""
-        self._dismissed.pop(worker.number, None)
-        fds = worker.fds
-        if self._workers.get(place) is worker:
-            self._answered(worker, self._running.get(place), worker.read())
-        for fd in fds:
+        for fd in worker.fds:
             self._by_fd.pop(fd, None)
+        self._hear(worker)
         worker.close()
+        del self._hired[worker.number]
+        self._dismissed.pop(worker.number, None)
         if self._workers.get(place) is not worker:
             return
         del self._workers[place]
         running = self._running.get(place)
         if running is None:
             return
+        self._take_answers(running)
         left = deque(worker.left)
         if left:
             first = left.popleft()
