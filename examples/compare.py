@@ -44,6 +44,7 @@ def stagebook(*words: str, quiet: bool = False) -> subprocess.CompletedProcess[s
 def main(name: str, more: list[str]) -> None:
     prepare, ways, words = EXAMPLES[name]
     folder = os.path.join(HERE, name)
+    state = os.path.join(folder, ".stagebook")
     if prepare:
         stagebook("run", os.path.join(folder, "stagebook.yaml"), *prepare, *more, "--quiet")
     runs = []
@@ -51,9 +52,13 @@ def main(name: str, more: list[str]) -> None:
         said = " ".join(["stagebook run", os.path.relpath(os.path.join(folder, file)), *mode, *words, *more])
         print(f"{way}: {said}", file=sys.stderr, flush=True)
         done = stagebook("run", os.path.join(folder, file), *mode, *words, *more, "--json", "--quiet", quiet=True)
-        runs.append(json.loads(done.stdout)["run"])
+        document = json.loads(done.stdout)
+        runs.append(document["run"])
+        for stage in document["stages"] if done.returncode == WAITS else []:
+            if stage["waiting"] == "gate":  # all else is done: say yes, to see what comes after it
+                stagebook("approve", document["run"], stage["stage"], "--dir", state, "--quiet", quiet=True)
     print(file=sys.stderr, flush=True)
-    stagebook("timeline", *runs, "--dir", os.path.join(folder, ".stagebook"))
+    stagebook("timeline", *runs, "--dir", state)
 
 
 if __name__ == "__main__":
