@@ -1,4 +1,4 @@
-"""The examples that work through items, with a few small ones each: a video by ffmpeg, a load into Postgres and SQLite."""
+"""The examples that work through items, with a few small ones: a video by ffmpeg, a load into Postgres and SQLite."""
 
 from __future__ import annotations
 
