@@ -192,7 +192,7 @@ class Account:
         """A step has another number of workers."""
         _, stage, step, workers = event
         self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
-        self._later(us, self._story.items_workers, (stage, step, workers))
+        self._later(us, self._story.items_workers, (stage, us, step, workers))
 
     def items_lot(self, us: int, event: ItemsLot) -> None:
         """Calls of a step have another number of items. No part of the story: calls say what they had."""
@@ -236,6 +236,11 @@ class Account:
 
         card = {**gates.told(self._story, stage), "stage": self._plan.stages[stage].id, "run": self._story.run}
         self._later(self._clock.us(), self.watcher.gate, (card,))
+
+    def void(self, stage: int, us: int, text: str) -> None:
+        """An approval does not count any more. The line is the loop's."""
+        self._later(us, self._story.reopened, (stage, self.hidden(text)))
+        self._later(us, self.watcher.note, (self.hidden(text),))
 
     def ended(self, decision: Ended) -> None:
         """A stage has its final outcome."""

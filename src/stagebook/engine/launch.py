@@ -214,7 +214,7 @@ def assemble(
     if generates or any(stage.gate is not None for stage in pipeline.stages):
         from stagebook.engine.gates import Gates
 
-        gates = Gates(pipeline, machine, story, account, directory)
+        gates = Gates(pipeline, machine, story, account, directory, wakeup, clock)
     streams = None
     if generates or any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams
@@ -223,6 +223,7 @@ def assemble(
             pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
             choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
+        streams.printed = artifacts.printed if artifacts is not None else None
     generation = None
     if generates:
         from stagebook.engine.generation import Generation

@@ -41,6 +41,7 @@ from stagebook.scheduler.vocabulary import (
     Judge,
     Kill,
     KillItems,
+    Leased,
     Refused,
     RunEnded,
     SetTimer,
@@ -98,7 +99,7 @@ class Engine:
         self._gates = gates
         self._waits = waits
         self._generation = generation
-        self._aside = [each for each in (generation, artifacts, errands) if each is not None]
+        self._aside = [each for each in (generation, artifacts, errands, gates) if each is not None]
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
@@ -235,8 +236,7 @@ class Engine:
                 assert kind is AskRerun
         if gates and self._gates is not None:
             for stage in gates:
-                self._gates.ask(stage, self._clock.us())
-            self._account.sync(self._clock.us())
+                self._gates.ask(stage)
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
@@ -247,6 +247,8 @@ class Engine:
         for question in asked:
             if type(question) is Judge:
                 self._judge(question.stage)
+            elif self._gates is not None and self._plan.stages[question.stage].bound:
+                self._gates.check(question.stage)
             else:
                 self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
         if items and self._streams is not None:
@@ -419,10 +421,20 @@ class Engine:
         self._pipeline, self._plan = pipeline, plan
         self._account.grew(pipeline, plan, critical)
         self._answers.grew(pipeline, plan)
-        for each in (*self._aside, self._gates, self._streams):
+        for each in (*self._aside, self._streams):
             if each is not None:
                 each.grew(pipeline)
         self._control.grew(plan)
+
+    # What gates tell --------------------------------------------------------------------------------------------
+
+    def holds(self, stage: int, gates: list[str]) -> None:
+        """What was approved before a stage is as it was: it may have what else it waits for."""
+        us = self._clock.us()
+        if self._answers.shares(stage):
+            self._answer([self._answers.ask_lease(stage, us)])
+        else:
+            self.happened(Leased(us // 1000, stage), "gate.held", us, stage, members(gates=gates))
 
     def reading(self, stage: int, told: Told | None) -> None:
         self._account.reading(stage, told)
@@ -465,7 +477,7 @@ class Engine:
     def _wait(self) -> None:
         """Until something is to be told to the machine; everything else is done on the way."""
         account, attempts = self._account, self._attempts
-        while not (self._batch or self._joins):
+        while not (self._batch or self._joins or (self._gates is not None and self._gates.has_asked())):
             us = self._clock.us()
             if us >= account.writer.sync_at_us:
                 account.sync(us)
@@ -480,7 +492,8 @@ class Engine:
             us = self._clock.us()
             while self._timers and self._timers[0][0] <= us:
                 timer = heapq.heappop(self._timers)[1]
-                self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
+                if not (timer.startswith("gate:") and self._gates is not None and self._gates.by_default(timer)):
+                    self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
             if self._artifacts is not None and us >= self._artifacts.look_at_us:
                 self._artifacts.look(us)
@@ -513,7 +526,9 @@ class Engine:
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
-            if fd == keeper.channel:
+            if self._wakeup.is_forgotten(fd):
+                pass  # whose it was has been closed by what was heard before
+            elif fd == keeper.channel:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()

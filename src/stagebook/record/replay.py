@@ -29,6 +29,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
     ItemFailed,
     ItemsDone,
     ItemsLot,
@@ -296,6 +297,8 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
     "gate.answered": _answered,
+    "gate.held": lambda record, at, stage: Leased(at, stage),
+    "gate.void": lambda record, at, stage: GateReopened(at, stage),
     "items.ready": lambda record, at, stage: ItemsReady(
         at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
     ),

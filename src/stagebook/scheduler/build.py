@@ -62,6 +62,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
     if problems:
         raise InputError(problems[0].message, problems)
 
+    bound, late = select.behind_gates(pipeline, needs, selected)
     shape = order.measure(pipeline, choice, needs, selected)
     if choice.sequential:
         rank = shape.sequential_ranks()
@@ -85,6 +86,8 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 choice.today,
                 tuple([position[need] for need in stage.early]) if stage.early else (),
                 _planned_each(stage, steps_demands[index], pools[0].size, choice.seed) if stage.each else None,
+                index in bound,
+                index in late,
             )
             for index, stage in enumerate(stages)
         ),
@@ -396,6 +399,8 @@ def _planned(
     today: str,
     early: tuple[int, ...],
     each: PlannedEach | None,
+    bound: bool,
+    skips_late: bool,
 ) -> PlannedStage:
     retry, timeouts = stage.retry, stage.timeouts
     return PlannedStage(
@@ -418,10 +423,12 @@ def _planned(
         skip,
         None,
         0,
-        stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
+        select.is_judged(stage),
         early,
         None if stage.gate is None else PlannedGate(stage.gate.timeout_ms, stage.gate.default),
         each,
+        bound,
+        skips_late,
     )
 
 

@@ -81,6 +81,8 @@ class PlannedStage(NamedTuple):
     early: tuple[int, ...] = ()  #: those of `needs` that are met as soon as they have announced what it reads of them
     gate: PlannedGate | None = None  #: waits for a person, and holds nothing
     each: PlannedEach | None = None  #: works through items, which alone hold units
+    bound: bool = False  #: asks for a lease before each start: what a person approved before it must still be so
+    skips_late: bool = False  #: `skip`, and only once a gate above it is decided: what needs it must not pass the gate
 
 
 class Plan(NamedTuple):
