@@ -59,7 +59,7 @@ def test_names_are_found_by_number_and_what_nobody_was_told_of_is_cut(tmp_path: 
     assert [value for _, value, _ in read_names(again.folder)] == ["a", {"b": 1}, "other"]
     again.directory(1)
     assert again.done([1]) == [key(1)] and not os.path.exists(again.output(1, 0))
-    assert again.directory(2) != first and not os.path.exists(first), "an empty directory goes on to the next"
+    assert again.directory(3) != first and not os.path.exists(first), "an empty directory goes on to the next"
     again.close()
     with pytest.raises(OSError, match="missing"):
         Kept(str(tmp_path), "work", 2, 4, {1})
@@ -214,6 +214,10 @@ def test_what_an_item_that_is_done_has_left_goes_and_what_one_that_failed_has_le
         asked.append(number)
         return number == 3
 
+    again.add([("fresh", None)])
+    again.directory(5)
+    again.done([5])
+    assert os.listdir(again.directory(2)) == ["file"], "what was spared goes to others"
     again.tidy(is_dead)
     assert sorted(os.listdir(again.folder)) == ["2", "2.0.out", "3", "names.jsonl"] and sorted(asked) == [1, 3, 4]
     assert again.done([2]) == [] and sorted(os.listdir(again.folder)) == ["3", "names.jsonl"]
