@@ -34,24 +34,24 @@ def send(number: int, whole: bool) -> None:
 
 
 def sources() -> None:
-    """What shops have sent; the last file was cut off on its way."""
-    IN.mkdir(parents=True, exist_ok=True)
-    for path in IN.iterdir():
-        path.unlink()
-    for number in range(1, FILES + 1):
-        send(number, number < FILES)
-    print(f"{FILES} files of {ROWS} rows")
+    """What shops have sent, on first use; the last file was cut off on its way.
+
+    Prints a line for each file. It bears the run, whose warehouse is new and has none of them.
+    """
+    made = IN / f"{FILES} of {ROWS} rows"
+    if not made.exists():
+        shutil.rmtree(IN, ignore_errors=True)
+        IN.mkdir(parents=True)
+        for number in range(1, FILES + 1):
+            send(number, number < FILES)
+        made.touch()
+    for path in sorted(IN.glob("*.csv.gz")):
+        print(WORK / RUN / path.name.removesuffix(".csv.gz"))
 
 
 def resend() -> None:
     """By hand, once somebody has told the shop: the last file, whole."""
     send(FILES, True)
-
-
-def names() -> None:
-    """A line for each file. It bears the run, whose warehouse is new and has none of them."""
-    for path in sorted(IN.glob("*.csv.gz")):
-        print(WORK / RUN / path.name.removesuffix(".csv.gz"))
 
 
 def database() -> None:
@@ -167,5 +167,5 @@ def tidy() -> None:
 
 
 if __name__ == "__main__":
-    steps = (sources, resend, names, database, extract, transform, load, load_all, validate, apply, confirm, tidy)
+    steps = (sources, resend, database, extract, transform, load, load_all, validate, apply, confirm, tidy)
     {step.__name__: step for step in steps}[sys.argv[1]](*sys.argv[2:])

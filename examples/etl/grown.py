@@ -1,4 +1,4 @@
-"""The steps of a nightly load, each a process: `grown.py extract|clean NAME`, …."""
+"""The steps of a nightly load, each a process: `grown.py extract|clean NAME`, `grown.py load`, `grown.py report`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-WORK = Path(__file__).parent / ".work" / "grown"
+WORK = Path(__file__).parent / ".work" / "nightly"
 ROWS = {"customers": 30_000, "orders": 60_000, "products": 30_000}
 COLUMNS = {
     "customers": ("id", "name", "city"),

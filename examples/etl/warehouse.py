@@ -28,7 +28,7 @@ SCHEMA = f"""
 WRONG = """
     SELECT file FROM batch
     LEFT JOIN (SELECT file, count(*) AS came FROM staging WHERE cents > 0 GROUP BY file) AS good USING (file)
-    WHERE coalesce(came, 0) <> rows
+    WHERE coalesce(came, 0) <> rows ORDER BY file
 """
 
 

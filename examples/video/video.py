@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 WORK = Path(".work")
 ORIGIN = WORK / "origin"
+RUN = os.environ["STAGEBOOK_RUN"]
 #: Bytes a second that the origin sends on one connection: what makes fetching slow, and not the processor.
 RATE = 2_000_000
 SEGMENTS, SECONDS, FRAMES = int(os.environ["PARAM_SEGMENTS"]), int(os.environ["PARAM_SECONDS"]), 25
@@ -25,24 +27,24 @@ FFMPEG = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-threads", "1", "-filter_t
 
 
 def record() -> None:
-    """A test picture and a tone, cut into segments of equal length. Nothing is downloaded from anywhere."""
-    ORIGIN.mkdir(parents=True, exist_ok=True)
-    for path in ORIGIN.iterdir():
-        path.unlink()
-    long = str(SEGMENTS * SECONDS)
-    subprocess.run([
-        *FFMPEG,
-        "-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate={FRAMES}", "-f", "lavfi", "-i", "sine=frequency=440",
-        "-t", long, "-c:v", "libx264", "-preset", "ultrafast", "-g", str(FRAMES), "-pix_fmt", "yuv420p",
-        "-c:a", "aac", "-f", "segment", "-segment_time", str(SECONDS), "-reset_timestamps", "1",
-        "-segment_start_number", "1", str(ORIGIN / "%03d.mp4"),
-    ], check=True)  # fmt: skip
+    """A test picture and a tone, cut into segments of equal length, on first use. Nothing is downloaded.
 
-
-def names(run: str) -> None:
-    """A line for each segment, in order. It bears the run, so no run takes what another has made for its own."""
+    Prints a line for each segment. It bears the run, so no run takes what another has made for its own.
+    """
+    made = ORIGIN / f"{SEGMENTS} of {SECONDS} s"
+    if not made.exists():
+        shutil.rmtree(ORIGIN, ignore_errors=True)
+        ORIGIN.mkdir(parents=True)
+        subprocess.run([
+            *FFMPEG,
+            "-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate={FRAMES}", "-f", "lavfi", "-i", "sine=frequency=440",
+            "-t", str(SEGMENTS * SECONDS), "-c:v", "libx264", "-preset", "ultrafast", "-g", str(FRAMES),
+            "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "segment", "-segment_time", str(SECONDS),
+            "-reset_timestamps", "1", "-segment_start_number", "1", str(ORIGIN / "%03d.mp4"),
+        ], check=True)  # fmt: skip
+        made.touch()
     for path in sorted(ORIGIN.glob("*.mp4")):
-        print(WORK / run / f"{path.stem}.ts")
+        print(WORK / RUN / f"{path.stem}.ts")
 
 
 class Slow(SimpleHTTPRequestHandler):
@@ -94,9 +96,9 @@ def package(item: str, into: str) -> None:
         file.write(f"#EXTINF:{SECONDS}.0,\n{Path(item).name}\n")
 
 
-def check(run: str) -> None:
+def check() -> None:
     """What a player would see: all of it, in order, with picture and sound."""
-    playlist = WORK / run / "index.m3u8"
+    playlist = WORK / RUN / "index.m3u8"
     listed = [line for line in playlist.read_text().splitlines() if not line.startswith("#")]
     assert listed == [f"{number:03}.ts" for number in range(1, SEGMENTS + 1)], listed
     with open(playlist, "a") as file:
@@ -114,5 +116,5 @@ def check(run: str) -> None:
 
 
 if __name__ == "__main__":
-    steps = {step.__name__: step for step in (record, names, fetch, transcode, package, check)}
+    steps = {step.__name__: step for step in (record, fetch, transcode, package, check)}
     steps[sys.argv[1]](*sys.argv[2:])
