@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
     from stagebook.record.items import Call
-    from stagebook.scheduler.vocabulary import ItemsWorkers
+    from stagebook.scheduler.vocabulary import ItemsDone, ItemsLot, ItemsReady, ItemsWorkers
 
 SLEEP_MAX_US = 3_600_000_000  #: the longest sleep that is asked for; nothing comes of waking up
 
@@ -116,11 +116,13 @@ class Engine:
         self._joins: list[tuple[int, Callable[[str | None], None]]] = []
         self._owed_end: RunEnded | None = None  #: decided before the resume, and in no line yet
 
-    def catch_up(self, owed: list[Ended | RunEnded], timers: list[SetTimer]) -> None:
+    def catch_up(self, owed: list[Ended | RunEnded | ItemFailed], timers: list[SetTimer]) -> None:
         """Before a resume: record the ends that the dead engine had no time for, and set the clock's timers again."""
         for end in owed:
             if isinstance(end, Ended):
                 self._account.ended(end)
+            elif isinstance(end, ItemFailed):
+                self._account.item_failed(end)
             else:
                 self._owed_end = end
         for timer in timers:
@@ -153,6 +155,8 @@ class Engine:
                     self._join(*self._joins.pop(0))
                 batch, self._batch = self._batch, []
                 account.writer.write()
+                if self._streams is not None:
+                    self._streams.written()
                 decisions = self.machine.feed(*batch)
                 account.decided(decisions)
                 self._obey(decisions)
@@ -447,18 +451,23 @@ class Engine:
         self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
         self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
 
-    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
-        self._batch += events
-        self._account.items_ready(stage, self._clock.us(), taken)
+    def items_ready(self, event: ItemsReady, us: int, taken: Taken) -> None:
+        self._batch.append(event)
+        self._account.items_ready(us, event, taken.position)
 
-    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+    def items_done(
+        self, events: list[ItemsDone], stage: int, us: int, calls: list[Call], queues: list[int] | None
+    ) -> None:  # fmt: skip
         self._batch += events
-        self._account.items_done(stage, self._clock.us(), calls, queues)
+        self._account.items_done(stage, us, calls, queues)
 
-    def items_workers(self, event: ItemsWorkers, why: str) -> None:
-        us = self._clock.us()
+    def items_workers(self, event: ItemsWorkers, us: int, why: str) -> None:
         self._batch.append(event)
         self._account.items_workers(us, event, why)
+
+    def items_lot(self, event: ItemsLot, us: int) -> None:
+        self._batch.append(event)
+        self._account.items_lot(us, event)
 
     def items_told(self, stage: int) -> None:
         self._account.items_told(stage)
@@ -517,7 +526,9 @@ class Engine:
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
-            if fd == keeper.channel:
+            if self._wakeup.is_forgotten(fd):
+                pass  # whose it was has been closed by what was heard before
+            elif fd == keeper.channel:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()

@@ -183,6 +183,11 @@ EVENTS: dict[str, Event] = {
         {"step": Key("integer", "its number, from 0"), "workers": Key("integer"), "reason": Key("string", "why")},
         "stage",
     ),
+    "items.lot": Event(
+        "from now on a call of a step whose processes stay has up to so many items, which are answered one by one",
+        {"step": Key("integer", "its number, from 0"), "lot": Key("integer")},
+        "stage",
+    ),
     "output.published": Event(
         "outputs of an attempt may be used: they are hashed, and everything before this line is on disk",
         {
@@ -308,6 +313,7 @@ EVENTS: dict[str, Event] = {
             "critical_path_s": Key("number?"),
             "max_parallel": Key("integer"),
             "sum_s": Key("number?"),
+            "did": Key("object", "how much was done, and how much need not be", False),
             "cpu_s": Key("number?"),
             "effective_parallel": Key("object"),
             "bound_by": Key("string?"),

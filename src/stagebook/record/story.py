@@ -359,8 +359,8 @@ class Story:
     def items_done(self, stage: int, us: int, calls: Iterable[Call], queue_max: Sequence[int] | None) -> None:
         self.items[stage].calls_over(us, calls, queue_max)
 
-    def items_workers(self, stage: int, step: int, workers: int) -> None:
-        self.items[stage].steps[step].workers = workers
+    def items_workers(self, stage: int, us: int, step: int, workers: int) -> None:
+        self.items[stage].has_workers(step, workers, us)
 
     def item_failed(self, stage: int, failed: Sequence[Any]) -> None:
         step, item, outcome, exit, reason = failed

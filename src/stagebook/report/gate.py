@@ -56,6 +56,18 @@ def line(stage: Stage, short: str, look: str = "") -> str:
     )
 
 
+def was_asked(stage: Stage) -> bool:
+    """Whether it is a gate at which somebody was asked, when is known, and nothing else is told of it."""
+    return "gate" in stage and stage["gate"]["from_s"] is not None and not stage["attempts"]
+
+
+def decided(stage: Stage) -> str:
+    """What became of a gate, and by whom: `approved by ann: good`, `waits for a person, approvals 1 of 2 (ann)`."""
+    if stage["outcome"] is None:
+        return f"waits for a person, {approvals(stage['gate'])}"
+    return harmless(stage["reason"] or stage["gate"]["decision"] or stage["outcome"])
+
+
 def approvals(gate: Mapping[str, Any]) -> str:
     """`approvals 1 of 2 (ann)`."""
     names = _few([each["by"] for each in gate["approvals"]])

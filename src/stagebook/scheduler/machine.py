@@ -61,6 +61,7 @@ from stagebook.scheduler.vocabulary import (
     GateAnswered,
     GateReopened,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Judge,
@@ -157,6 +158,8 @@ class Machine(Growth):
             self._items_ready(event)
         elif isinstance(event, ItemsWorkers):
             self._set_workers(event)
+        elif isinstance(event, ItemsLot):
+            self._set_lot(event)
         elif isinstance(event, Judged):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
         elif isinstance(event, GateAnswered):

@@ -34,7 +34,8 @@ class PlannedGate(NamedTuple):
 
 class PlannedStep(NamedTuple):
     """`workers` calls at once, between which and `workers_max` the driver may change it. At most `buffer` items wait
-    for the step. The rest is as in `PlannedStage`, for each item."""
+    for the step. A call takes up to `batch` items, or a lot, which is one until the driver has it grow; a buffer that
+    `grows` holds two for each worker. The rest is as in `PlannedStage`, for each item."""
 
     name: str
     demand: int
@@ -47,6 +48,8 @@ class PlannedStep(NamedTuple):
     delays_ms: tuple[int, ...] = ()
     retry_only: tuple[str, ...] = ()
     timeout_ms: int | None = None
+    lot_max: int = 1
+    grows: bool = False
 
 
 class PlannedEach(NamedTuple):

@@ -182,10 +182,19 @@ class ItemsWorkers(NamedTuple):
     workers: int
 
 
+class ItemsLot(NamedTuple):
+    """The driver has found that so many items make a good call of a step that takes a lot; never over its `lot_max`."""
+
+    at: int
+    stage: int
+    step: int
+    lot: int
+
+
 Event = (
     Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
     | Judged | Announced | Leased | Refused | Freed | Shortage | GateAnswered | GateReopened | StagesAdded | ItemsReady
-    | ItemsDone | ItemsWorkers
+    | ItemsDone | ItemsWorkers | ItemsLot
 )  # fmt: skip
 
 
