@@ -43,22 +43,22 @@ def test_keys_survive_a_torn_write_and_the_file_stays_bounded(tmp_path: Path, mo
 
 
 def test_names_are_found_by_number_and_what_nobody_was_told_of_is_cut(tmp_path: Path) -> None:
-    kept = Kept(str(tmp_path), "work", 2, 0, None)
+    kept = Kept(str(tmp_path), "work", 2, 0)
     kept.add([("a", key(1)), ({"b": 1}, None), ("c\udcff", key(3))])
     first = kept.directory(1)
     assert os.path.isdir(first) and kept.items[2].text == '{"b":1}'
     kept.say(1, 0, {"x": "1"}, False)
     kept.close()
-    again = Kept(str(tmp_path), "work", 2, 2, 1)
+    again = Kept(str(tmp_path), "work", 2, 2, {1, 2})
     assert sorted(again.items) == [1, 2] and again.outputs(1, 1) == {"x": "1"}
     again.add([("other", None)])
     assert [value for _, value, _ in read_names(again.folder)] == ["a", {"b": 1}, "other"]
     again.directory(1)
-    assert again.over(1, True) is not None and not os.path.exists(again.output(1, 0))
+    assert again.done([1]) == [key(1)] and not os.path.exists(again.output(1, 0))
     assert again.directory(2) != first and not os.path.exists(first), "an empty directory goes on to the next"
     again.close()
     with pytest.raises(OSError, match="missing"):
-        Kept(str(tmp_path), "work", 2, 4, 1)
+        Kept(str(tmp_path), "work", 2, 4, {1})
     assert SPARE_MAX < 10_000
 
 
@@ -100,7 +100,7 @@ def test_a_line_that_can_be_no_item_ends_the_source(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"a\nb\0c\n")
     with pytest.raises(NoSource, match="NUL"):
         list(items(origin(tmp_path, "lines", "s", log=str(tmp_path / "log")), print))
-    with pytest.raises(NoSource, match="up to date or skipped"):
+    with pytest.raises(NoSource, match="as it was skipped"):
         list(items(origin(tmp_path, "lines", "s"), print))
 
 

@@ -193,3 +193,92 @@ def test_a_resume_asks_at_every_open_gate() -> None:
     run = Run(plan_of(gate("one"), gate("two")))
     run.resume()
     assert [decision for decision in run.decisions if type(decision) is AskGate] == [AskGate(0), AskGate(1)]
+
+
+# What was approved is looked at again --------------------------------------------------------------------------------
+
+
+def test_g24_before_a_start_by_an_approval_it_is_asked_whether_that_still_holds() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True)))
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+    assert run.fail("b") == ["b: failure", "run: failure"]
+
+
+def test_g24_a_void_approval_is_asked_anew_and_nothing_has_begun_by_it() -> None:
+    run = Run(plan_of(gate("ok", timeout_ms=100), stage("b", "ok", bound=True, retry_safe=False), stage("c", "b")))
+    run.decide("ok", True)
+    run.at = 5
+    assert run.reopen("ok") == ["gate ok", "timer gate:0:2 at 105"]
+    assert (run.state("ok"), run.state("b"), run.machine.attempt(1)) == ("gate", "waiting", 0)
+    assert run.machine.waits_for_person
+    assert run.leased("b") == [], "the answer comes too late"
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+    assert run.exit("b") == ["b: success", "start c"]
+
+
+def test_what_has_begun_by_a_void_approval_goes_on_and_what_waits_waits_again() -> None:
+    run = Run(plan_of(
+        gate("ok"), stage("x"), stage("a", "ok", bound=True), stage("b", "ok", "x", bound=True), slots=2
+    ))  # fmt: skip
+    run.decide("ok", True)
+    run.leased("a")
+    assert run.exit("x") == ["x: success", "lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("a"), run.state("b")) == ("running", "waiting")
+    assert run.exit("a") == ["a: success"]
+    assert run.decide("ok", False) == ["ok: failure", "b: skip", "run: failure"]
+
+
+def test_a_void_approval_is_nobodys_where_nothing_was_approved_or_the_run_is_over() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True)))
+    assert run.reopen("ok") == []
+    run.decide("ok", True)
+    run.leased("b")
+    assert run.exit("b")[-1] == "run: success"
+    before = run.machine.snapshot()
+    assert run.reopen("ok") == [] and run.machine.snapshot() == before
+
+
+def test_a_retry_is_asked_again_and_a_backoff_waits_for_the_new_answer() -> None:
+    run = Run(
+        plan_of(gate("ok"), stage("b", "ok", bound=True, attempts=3, delays_ms=(10,)), stage("c", "ok", bound=True))
+    )
+    run.decide("ok", True)
+    run.leased("b")
+    run.fail("b")
+    assert run.state("b") == "backoff"
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("b"), run.state("c")) == ("waiting", "waiting")
+    assert run.fire("backoff:1") == []
+    assert run.decide("ok", True) == ["ok: success", "lease b", "lease c"]
+    assert run.leased("b") == ["start b 2"]
+
+
+def test_asked_for_a_lease_when_its_engine_dies_it_is_asked_again_in_order_too() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True), in_order=True))
+    run.decide("ok", True)
+    assert run.resume() == ["lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+
+
+def test_what_does_not_take_part_counts_as_done_only_once_the_gate_above_it_is_decided() -> None:
+    run = Run(plan_of(gate("ok"), stage("m", "ok", skip="not selected", skips_late=True), stage("b", "m", bound=True)))
+    assert run.said == ["gate ok"]
+    assert run.decide("ok", True) == ["ok: success", "m: skip", "lease b"]
+    run = Run(plan_of(gate("ok"), stage("m", "ok", skip="not selected", skips_late=True), stage("b", "m", bound=True)))
+    assert run.decide("ok", False) == ["ok: failure", "m: skip", "b: skip", "run: failure"]
+
+
+def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() -> None:
+    run = Run(plan_of(gate("ok"), stage("m", "ok", judged=True), stage("b", "m", bound=True)))
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("m"), run.state("b")) == ("waiting", "waiting")
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.leased("b") == ["start b"]

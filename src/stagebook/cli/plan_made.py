@@ -27,7 +27,7 @@ def with_made(args: Any, pipeline: Pipeline) -> tuple[Pipeline, list[str]]:
     if not makers:
         return pipeline, []
     latest = _latest(args, pipeline, makers)
-    said = []
+    said, short = [], place.short_ids(place.state_directory(args, pipeline.file))
     for maker in makers:
         story = latest.get(maker)
         if story is None:
@@ -40,7 +40,7 @@ def with_made(args: Any, pipeline: Pipeline) -> tuple[Pipeline, list[str]]:
             said.append(f"what {maker} generates: it is planned as one stage, as {clash}")
             continue
         count = plural(len(whole.stages) - len(pipeline.stages), "stage")
-        said.append(f"what {maker} generates: {count}, as in run {story.run[:8]}")
+        said.append(f"what {maker} generates: {count}, as in run {short(story.run)}")
         pipeline = whole
     return pipeline, said
 

@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 
-def parse(command: str, purpose: str, module: Any, words: list[str]) -> Any:
-    """The arguments of `command`, with `command`, and `settings` resolved. Raises InputError for words it lacks."""
-    args = as_declared(module, words)
-    if args is None:
-        from stagebook.cli import parser
-
-        args = parser.parse(command, purpose, module, words)
-    from stagebook.cli import settings
-
-    args.command = command
-    args.settings = settings.load(args, own=getattr(module, "OWN", ()))
-    return args
-
-
 def as_declared(module: Any, words: list[str]) -> Any:
     """The arguments of a command's module, or None where to read them takes more than is known here."""
     declared = Declared()

@@ -35,6 +35,11 @@ class Call(NamedTuple):
     cpu_us: int
     bad: tuple[Bad, ...] = ()
 
+    def well(self) -> list[int]:
+        """The items that went well."""
+        wrong = {each.item for each in self.bad}
+        return [item for item in self.items if item not in wrong]
+
     def row(self) -> list[Any]:
         """As a line has it."""
         made = [self.step, self.slot, spans(self.items), self.wall_us, self.cpu_us]

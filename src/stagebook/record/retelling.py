@@ -209,6 +209,8 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.asked(at[record["stage"]], gates.asked_of(record))
     elif event == "gate.vote":
         gates.vote_of(story, at[record["stage"]], record)
+    elif event == "gate.void":
+        story.reopened(at[record["stage"]], f"{record['stage']}: {record['reason']}")
     elif event == "usage":
         used = usage_of(record)
         if used is not None:

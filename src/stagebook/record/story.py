@@ -403,6 +403,12 @@ class Story:
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
 
+    def reopened(self, gate: int, text: str) -> None:
+        """What was approved at a gate does not count any more, and why."""
+        self.ends[gate], self.state[gate] = None, WAITING
+        self.gates.pop(gate, None)
+        self.warn(text)
+
     def replanned(
         self, pipeline: Pipeline, critical: Sequence[str], kept: Container[str], us: int, epoch_us: int,
         critical_by: str | None = None,
