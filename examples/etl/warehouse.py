@@ -165,4 +165,4 @@ def warehouses() -> Iterator[list[Warehouse]]:
     elif found:
         yield found
     else:
-        sys.exit("there is no warehouse; the stage `database` makes it")
+        sys.exit("there is no warehouse: that of a run that was stopped has been taken away, and a new run makes one")
