@@ -82,7 +82,11 @@ def matches(shown: list[str], said: list[str]) -> bool:
 def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("STAGEBOOK", "GIT_"))}
     environment.update(
-        PATH=f"{Path(stagebook).parent}:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8", COLUMNS="80"
+        PATH=f"{Path(stagebook).parent}:{os.environ['PATH']}",
+        TERM="dumb",
+        LC_ALL="C.UTF-8",
+        COLUMNS="80",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",  # a service that is not there is asked again for so long
     )
     return subprocess.run(
         ["bash", "-c", step.commands],

@@ -100,7 +100,7 @@ def test_a_line_that_can_be_no_item_ends_the_source(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"a\nb\0c\n")
     with pytest.raises(NoSource, match="NUL"):
         list(items(origin(tmp_path, "lines", "s", log=str(tmp_path / "log")), print))
-    with pytest.raises(NoSource, match="up to date or skipped"):
+    with pytest.raises(NoSource, match="as it was skipped"):
         list(items(origin(tmp_path, "lines", "s"), print))
 
 

@@ -52,7 +52,7 @@ FAULTS = (
 THEMES = (
     ("ordered", "workers", "batches", "many", "slow"),
     ("ordered", "workers", "buffers_0", "many", "slow", "retries", "delays", "failures"),
-    ("timeouts", "slow", "failures", "workers"),
+    ("timeouts", "slow", "failures", "workers", "late"),
     ("retries", "interrupted", "failures", "crash", "resume"),
     ("lots", "workers", "many", "ordered"),
     ("lots", "many", "retries", "failures", "crash", "resume"),
@@ -68,7 +68,7 @@ class World:
         self.on = {name for name in FEATURES + FAULTS if draw.random() < 0.5}
         if draw.random() < 0.5:
             self.on.update(draw.choice(THEMES))
-        if "in_order" in self.on and draw.random() < 0.7:
+        if "in_order" in self.on and (draw.random() < 0.7 or "late" in self.on):
             self.on.discard("in_order")
         self.trouble = draw.choice((0.05, 0.2, 0.5))
         self.plan = self._plan()
@@ -79,7 +79,8 @@ class World:
 
     def _plan(self) -> Plan:
         draw = self.draw
-        pools = [Pool("slot", 1 if "in_order" in self.on else draw.randint(1, 5))]
+        jobs = 5 if "late" in self.on else draw.randint(1, 5)
+        pools = [Pool("slot", 1 if "in_order" in self.on else jobs)]
         if "pools" in self.on:
             pools += [Pool(name, draw.randint(1, 3)) for name in ("pool:a", "pool:b")[: draw.randint(1, 2)]]
         demands: list[tuple[tuple[int, int], ...]] = [(), ((0, 1),)]
@@ -128,12 +129,13 @@ class World:
                     attempts,
                     tuple(draw.randint(0, 15) for _ in range(draw.randint(1, 2))) if self.has("delays", 0.7) else (),
                     draw.choice((("timeout",), ("exit 75",))) if self.has("retry_only", 0.3) else (),
-                    draw.randint(3, 20) if self.has("timeouts", 0.4) else None,
+                    draw.randint(3, 20) if self.has("timeouts", 0.9 if "late" in self.on else 0.4) else None,
                     lot_max := draw.randint(2, 9) if self.has("lots", 0.8) else 1,
                     lot_max > 1 and draw.random() < 0.6,
                 )
             )
-        return PlannedEach(tuple(steps), draw.choice(("stop", "skip", "dead-letter")))
+        is_stopped = self.has("late", 0.7)
+        return PlannedEach(tuple(steps), "stop" if is_stopped else draw.choice(("stop", "skip", "dead-letter")))
 
 
 class Onlooker:
@@ -162,6 +164,7 @@ class Onlooker:
         self.lots = dict.fromkeys(self.workers, 1)
         self.lots_before = dict.fromkeys(self.workers, 1)  #: the largest so far: so many may be tried again together
         self.queued = dict.fromkeys(self.workers, 0)  #: or asked for, whatever becomes of the buffer
+        self.wanted: set[int] = set()  #: stages whose source was asked in this batch
         self.stopping: set[int] = set()  #: nothing of these starts until they are started anew
         self.ended: dict[int, Ended] = {}
         self.began: dict[StartItems, int] = {}
@@ -271,6 +274,7 @@ class Onlooker:
             self.in_queue[stage, step, slot] = waiting
         for stage in self.known:
             self._bounds(stage, machine)
+        self.wanted.clear()
         self._kills()
         if self.is_early and len(self.plan.stages) == 1 and self.plan.passed_over_max > 60:
             self._later_steps_first({said.step for said in decisions if isinstance(said, StartItems)})
@@ -308,6 +312,8 @@ class Onlooker:
             buffer = self._buffer(stage, step)
             most = max(buffer or (planned.batch if step == 0 else 0), self.queued[stage, step])
             assert told.queued <= most, f"{told.queued} items queued before {planned.name}, whose buffer is {most}"
+            if step == 0 and stage in self.wanted:
+                assert told.queued + self.asked[stage] <= (buffer or planned.batch), "the source is asked for too many"
             self.queued[stage, step] = told.queued + (0 if step else self.asked[stage])
             before = view.steps[step - 1].kept if step else 0
             assert told.queued + before == len(first_time), "items that wait are not where they should be"
@@ -342,6 +348,7 @@ class Onlooker:
         elif isinstance(decision, WantItems):
             assert decision.stage in self.busy and decision.more > 0 and not self.is_all[decision.stage]
             self.asked[decision.stage] += decision.more
+            self.wanted.add(decision.stage)
         elif isinstance(decision, StartItems):
             self._begins(decision)
         elif isinstance(decision, KillItems):
@@ -583,7 +590,8 @@ class Drive:
                     break
         elif isinstance(decision, StartItems):
             self.calls[decision[:3]] = decision
-            at = now + (draw.randint(20, 90) if self.has("slow", 0.1) else draw.randint(0, 6))
+            is_slow = self.has("slow", 0.6 if "late" in self.world.on else 0.1)
+            at = now + (draw.randint(20, 90) if is_slow else draw.randint(0, 6))
             bad = []
             for item in decision.items:
                 if self.has("failures", self.world.trouble):
@@ -652,7 +660,8 @@ class Drive:
             self.left[stage] = self.world.totals[stage] - self.machine.items(stage).known
         self._feed(events)
         for (stage, attempt), more in owed.items():
-            if more and not self.machine.items(stage).is_all and self.machine.attempt(stage) == attempt:
+            is_open = self.machine.state(stage) == "running" and self.machine.attempt(stage) == attempt
+            if more and is_open and not self.machine.items(stage).is_all:
                 self._obey(WantItems(stage, more))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.streaming.work import all_more, even_only, more
 
+import stagebook
 from stagebook import StreamError, step, stream
 from stagebook.streaming import drive
 
@@ -331,3 +334,11 @@ def test_what_no_stream_can_be_is_said_at_once() -> None:
         stream([])
     with pytest.raises(ValueError, match="on_failure"):
         stream([], more, on_failure="stopp")
+
+
+def test_the_package_alone_imports_nothing_of_it() -> None:
+    asked = "import stagebook, sys; print({'threading', 'pickle', 'stagebook.scheduler'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    with pytest.raises(AttributeError, match="no attribute 'streams'"):
+        stagebook.streams  # noqa: B018

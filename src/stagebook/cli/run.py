@@ -434,6 +434,7 @@ class Show:
             output=args.settings.output, tail=excerpts.tail, more=excerpts.more, cpu=cpu, keys=os.isatty(0),
             short=place.short_ids(os.path.dirname(cache)),
         )  # fmt: skip
+        self._watcher.look = place.from_here(args, self._here, None, os.path.dirname(cache)).get("look", "")
 
     def ways(self, facts: Facts | None = None) -> Any:
         from stagebook.engine.launch import Ways
@@ -490,6 +491,8 @@ class Show:
 
             held_by = Holders(result.machine).of if result.over is None else None
             document = story.document(result.machine.waiting, held_by)
+            if getattr(args, "shown", None) is not None:  # what was approved just now
+                document["shown"] = args.shown
         else:
             document = story.outline(result.machine.waiting)
         if told:

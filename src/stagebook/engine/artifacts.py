@@ -264,6 +264,12 @@ class Artifacts:
         except Absent:
             return planned
 
+    def printed(self, stage: int) -> str | None:
+        """Where lies what a stage printed when it last ran, if it does not run in this one for being up to date, or for
+        not being chosen."""
+        is_done = self._published.is_kept(stage) or self._machine.plan.stages[stage].skip is not None
+        return self._freshness.printed(stage) if is_done else None
+
     def _values_before(self, stage: int) -> dict[str, str] | None:
         """What a stage that is up to date said of itself when it ran."""
         if not self._published.is_kept(stage) or self._machine.attempt(stage):

@@ -29,6 +29,7 @@ from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.record import reasons
+from stagebook.record.state import log_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ NO_INPUTS = "it declares no inputs"
 UNSEEN = "it is `retry-safe: false` and declares no outputs, so nobody can see whether its work still stands"
 NOT_WELL = "the last attempt did not succeed"
 NOT_KEPT = "others are given what it says of itself, and it has secrets, so that is not kept"
+NOT_PRINTED = "what it printed, which others read as items, is gone"
 
 
 def never_fresh(stage: Stage) -> str | None:
@@ -76,6 +78,7 @@ class Freshness:
     ) -> None:  # fmt: skip
         """`cache` is `.stagebook/cache`. Without `versions` those of the last success are taken to hold."""
         self.root = os.path.dirname(pipeline.file)
+        self._runs = os.path.join(os.path.dirname(cache), "runs")
         self.state = State(cache, pipeline.file)
         self.known: dict[str, File] = {}  #: what was read meanwhile, by path
         self._pipeline = pipeline
@@ -102,9 +105,23 @@ class Freshness:
             if stage.env_from or stage.cmd_from
             for of in (*stage.env_from.values(), *stage.cmd_from.values())
         }
+        #: Those of which others read what they print.
+        self._heard = {
+            stage.each.items.text
+            for stage in pipeline.stages
+            if stage.each and stage.each.items.kind in ("lines", "json")
+        }
 
     def last(self, index: int) -> Last | None:
         return self.state.last(self._pipeline.stages[index].id)
+
+    def printed(self, index: int) -> str | None:
+        """The log of its last success, in whichever run that was; None where there is none any more."""
+        last = self.last(index)
+        if last is None or last.parts is None:
+            return None
+        path = os.path.join(self._runs, last.run, "logs", log_name(self._pipeline.stages[index].id, last.attempt))
+        return path if os.path.exists(path) else None
 
     def is_same(self, index: int) -> bool:
         """Whether nothing of a stage has changed, as far as that can be told without reading a file. False says
@@ -123,6 +140,8 @@ class Freshness:
             return False
         record = self.state.record(stage.id, self._mark)
         if record is None:
+            return False
+        if stage.id in self._heard and self.printed(index) is None:
             return False
         program = self.program(stage)
         if program is None or record["program"] is None or record["program"][:3] != [*program[:3]]:
@@ -161,6 +180,8 @@ class Freshness:
             return key.NEVER
         if last.parts is None or not last.ended:
             return NOT_WELL
+        if stage.id in self._heard and self.printed(index) is None:
+            return NOT_PRINTED
         return None
 
     # Looking

@@ -223,6 +223,7 @@ def assemble(
             pipeline, machine, directory, attempts, wakeup, clock, story.items, dict(choice.params), choice.force,
             choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
+        streams.printed = artifacts.printed if artifacts is not None else None
     generation = None
     if generates:
         from stagebook.engine.generation import Generation

@@ -116,11 +116,13 @@ class Engine:
         self._joins: list[tuple[int, Callable[[str | None], None]]] = []
         self._owed_end: RunEnded | None = None  #: decided before the resume, and in no line yet
 
-    def catch_up(self, owed: list[Ended | RunEnded], timers: list[SetTimer]) -> None:
+    def catch_up(self, owed: list[Ended | RunEnded | ItemFailed], timers: list[SetTimer]) -> None:
         """Before a resume: record the ends that the dead engine had no time for, and set the clock's timers again."""
         for end in owed:
             if isinstance(end, Ended):
                 self._account.ended(end)
+            elif isinstance(end, ItemFailed):
+                self._account.item_failed(end)
             else:
                 self._owed_end = end
         for timer in timers:
@@ -524,7 +526,9 @@ class Engine:
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
-            if fd == keeper.channel:
+            if self._wakeup.is_forgotten(fd):
+                pass  # whose it was has been closed by what was heard before
+            elif fd == keeper.channel:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()

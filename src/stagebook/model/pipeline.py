@@ -106,8 +106,9 @@ class Gate(NamedTuple):
 
 class Items(NamedTuple):
     """Where the items of an `each` come from. `kind` is `glob` or `watch` (`text` is a pattern or a directory, from the
-    stage's directory on), `lines` or `json` (`text` is the id of the stage that prints them) or `range` (both ends are
-    items)."""
+    stage's directory on), `lines` or `json` (`text` is the id of the stage that prints them), `range` (both ends are
+    items), `series` (`text` is one, as `model.series` has it), `param` (`text` is the name of the parameter whose value
+    is one) or `values` (`text` is a JSON list of texts)."""
 
     kind: str
     text: str = ""

@@ -92,7 +92,7 @@ class Flow(Course):
         lane = self._lane(event)
         if not 1 <= event.lot <= lane.plan.lot_max:
             raise DriverError(f"step {event.step} of stage {event.stage} cannot take {event.lot} items at once")
-        self._streams[event.stage].set_lot(event.step, event.lot)
+        lane.set_lot(event.lot)
         self._stirred.add(event.stage)
 
     def _source_ended(self, stage: int, outcome: str, reason: str | None) -> None:

@@ -216,7 +216,25 @@ def param_problems(pipeline: Pipeline, given: tuple[tuple[str, str], ...]) -> li
         if param.default is None and name not in values:
             text = f"parameter `{name}` needs a value: --param {name}=VALUE"
             problems.append(Problem(pipeline.file, 0, 0, "parameter", "error", text))
+    for stage in pipeline.stages:
+        if stage.each is not None and stage.each.items.kind == "param":
+            problems += _series_problems(pipeline, stage.each.items.text, values)
     return problems
+
+
+def _series_problems(pipeline: Pipeline, name: str, given: dict[str, str]) -> list[Problem]:
+    """What a parameter that names items is to say."""
+    from stagebook.model.series import series
+
+    param = pipeline.params.get(name)
+    value = given.get(name, None if param is None else param.default)
+    if value is None:
+        return []
+    try:
+        series(value)
+    except ValueError as error:
+        return [Problem(pipeline.file, 0, 0, "parameter", "error", f"parameter `{name}`: {error}")]
+    return []
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

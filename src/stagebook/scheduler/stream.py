@@ -325,11 +325,6 @@ class Stream:
             self._leave_slot(step - 1, item)
             self._queue(lane, (item,))
 
-    def set_lot(self, step: int, lot: int) -> None:
-        self.lanes[step].set_lot(lot)
-        if step:
-            self._move_up(step)
-
     # What calls come to
 
     def done(

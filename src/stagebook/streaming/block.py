@@ -49,6 +49,11 @@ class Block:
         values = self.packed = unpacked(self.packed)
         return values
 
+    @property
+    def open_count(self) -> int:
+        """The length of `to_try`."""
+        return self.count if self._open is None else len(self._open)
+
     def to_try(self) -> list[Any]:
         values = self.values
         return values if self._open is None else [values[at] for at in self._open]

@@ -88,18 +88,20 @@ class Drive:
         self._size = 1
         #: Blocks on their way, those that nobody has taken included.
         self._on_way = 0
-        self._is_drawn = False
         self._is_told = False
         #: Seconds a value takes: drawn, in each step, in the loop. None: not known yet.
         self._cost: list[float | None] = [None] * (len(steps) + 2)
-        self._is_at_hand = isinstance(items, AT_HAND)
+        #: Items that are at hand are drawn into their block, and nobody has to wait for them: so many are left.
+        self._left = len(items) if type(items) in AT_HAND else None  # type: ignore[arg-type]
+        self._is_drawn = self._left is not None
         self._source = iter(items)
         self._drawing = threading.Thread(target=self._draw, name="stream items", daemon=True)
 
     def begin(self) -> None:
-        self._tell(Began(0))
-        self._drawing.start()
         with self._lock:
+            self._feed(Began(0))
+            if self._left is None:
+                self._drawing.start()
             for slots in self._slots:  # a process takes long to begin
                 if slots[0].process is not None and not self._is_over:
                     self._hire(slots[0])
@@ -120,9 +122,9 @@ class Drive:
         with self._lock:
             self._is_over = True
             self._room.notify_all()
-            slots = [slot for each in self._slots for slot in each if slot.thread is not None]
         for timer in self._timers:
             timer.cancel()
+        slots = [slot for each in self._slots for slot in each if slot.thread is not None]
         for slot in slots:
             slot.calls.put(None)
             if slot.parts is not None:
@@ -130,9 +132,9 @@ class Drive:
             if slot.process is not None:
                 slot.process.kill()
         until = monotonic() + LEAVE_S
-        for slot in slots:
-            if slot.thread is not None:
-                slot.thread.join(max(0.0, until - monotonic()))
+        for thread in [*[slot.thread for slot in slots], *self._timers]:
+            if thread is not None:
+                thread.join(max(0.0, until - monotonic()))
         if self._drawing.ident is not None:
             self._drawing.join(SOURCE_LEAVE_S)
 
@@ -202,6 +204,7 @@ class Drive:
 
         timer = threading.Timer(max(0.0, (decision.at - self._now()) / 1000), fire)
         timer.daemon = True
+        timer.name = "stream timer"
         self._timers = [each for each in self._timers if each.is_alive()] + [timer]
         timer.start()
 
@@ -209,14 +212,14 @@ class Drive:
 
     def _to_tell(self) -> ItemsReady | None:
         """What the machine is to know of items, if anything. Each block that it knows of finds an item at least."""
-        is_empty = not self._drawn
-        if not is_empty and self._may_be_more():
-            if not self._known or len(self._drawn) > self._known * self._size:
+        there = len(self._drawn) if self._left is None else self._left
+        if there > self._known and self._may_be_more():
+            if not self._known or there > self._known * self._size:
                 self._known += 1
                 self._on_way += 1
                 self._wanted -= 1
                 return ItemsReady(self._now(), 0, 1)
-        if is_empty and self._is_drawn and not self._is_told:
+        if not there and self._is_drawn and not self._is_told:
             self._is_told = True
             return ItemsReady(self._now(), 0, 0, True)
         return None
@@ -233,11 +236,17 @@ class Drive:
     def _taken_up(self, number: int) -> Block:
         """The first step takes a block: from here on it is as it is."""
         self._known -= 1
-        many = min(self._size, len(self._drawn) - self._known)
-        popleft = self._drawn.popleft
-        block = self._blocks[number] = Block(self._taken, [popleft() for _ in range(many)])
+        if self._left is None:
+            many = min(self._size, len(self._drawn) - self._known)
+            popleft = self._drawn.popleft
+            items = [popleft() for _ in range(many)]
+            self._room.notify_all()
+        else:
+            many = min(self._size, self._left - self._known)
+            items = list(islice(self._source, many))
+            self._left -= many
+        block = self._blocks[number] = Block(self._taken, items)
         self._taken += many
-        self._room.notify_all()
         return block
 
     def _room_for(self) -> int:
@@ -276,10 +285,6 @@ class Drive:
 
     def _draw_some(self, room: int) -> int:
         """Draw up to so many; fewer if there are no more."""
-        if self._is_at_hand:
-            fresh = list(islice(self._source, room))
-            self._drawn.extend(fresh)
-            return len(fresh)
         many = 0
         append = self._drawn.append
         for value in islice(self._source, room):
@@ -356,13 +361,12 @@ class Drive:
             results, errors = self._tried(slot, values, len(values))
         step = self._steps[slot.step]
         bad = []
-        rest = unpacked(results)
+        results = unpacked(results)
+        first = end = 0
         for number, block in zip(numbers, blocks):
-            size = len(block.to_try())
-            mine = {place: error for place, error in errors.items() if place < size}
-            errors = {place - size: error for place, error in errors.items() if place >= size}
-            found = block.took(rest[:size], mine)
-            rest = rest[size:]
+            first, end = end, end + block.open_count
+            mine = {at - first: error for at, error in errors.items() if first <= at < end} if errors else {}
+            found = block.took(results[first:end], mine)
             if not found:
                 continue
             if attempt >= step.attempts and not self._stops:

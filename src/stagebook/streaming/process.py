@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import threading
 
 from stagebook.streaming import child
 from stagebook.streaming.block import unpacked
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stagebook.streaming.block import Errors
+
+
+TRIES = 3  #: so often one is begun that is killed before it is ready
+GUARD = "a script whose stream has `processes` starts it below `if __name__ == '__main__':`"
+
+#: `multiprocessing` waits for all children whenever it starts one, and none may be waited for twice.
+_family = threading.Lock()
 
 
 class Process:
@@ -45,7 +53,7 @@ class Process:
             pipe.send_bytes(data)
             told, results = pipe.recv_bytes(), pipe.recv_bytes()
         except (EOFError, OSError):
-            return self._one_by_one(values, count, ChildProcessError(f"its process {self._ended()}"))
+            return self._one_by_one(values, count, ChildProcessError(f"its process {_how(self._ended())}"))
         if not told:
             return results, {}
         errors = {place: _error(*rest) for place, *rest in pickle.loads(told)}
@@ -73,12 +81,30 @@ class Process:
         return self._pipe or self._began()
 
     def _began(self) -> Connection:
+        for _ in range(TRIES):
+            pipe = self._start()
+            try:
+                said = pipe.recv_bytes().decode()
+            except (EOFError, OSError):
+                code = self._ended()
+                said = f"it {_how(code)} before it was ready"
+                if code < 0 and not self._is_over:
+                    continue
+                said += f"; {GUARD}"
+            if said:
+                break
+            return pipe
+        self._ended()
+        raise StreamError(f"step `{self._step.name}`: its process cannot run the function: {said}", self._step.name)
+
+    def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         arguments = (theirs, pickle.dumps(self._step.function), self._step.batch, self._stops)
         process = context.Process(target=child.main, args=arguments, daemon=True, name=f"stream {self._step.name}")
         try:
-            process.start()
+            with _family:
+                process.start()
         except Exception as error:
             raise StreamError(f"step `{self._step.name}`: no process for it: {error}", self._step.name) from error
         finally:
@@ -86,35 +112,24 @@ class Process:
         self._process, self._pipe = process, ours
         if self._is_over:
             process.kill()
-        try:
-            said = ours.recv_bytes().decode()
-        except (EOFError, OSError):
-            said = (
-                f"it {self._ended()} before it was ready; a script whose stream has `processes` starts it below "
-                "`if __name__ == '__main__':`"
-            )
-        if said:
-            self._ended()
-            raise StreamError(f"step `{self._step.name}`: its process cannot run the function: {said}", self._step.name)
         return ours
 
-    def _ended(self) -> str:
-        """How it ended; the next value gets another one."""
+    def _ended(self) -> int:
+        """Its exit code, below 0 for a signal; the next value gets another process."""
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
         if pipe is not None:
             pipe.close()
         if process is None:
-            return "ended"
-        process.join()
-        code = process.exitcode or 0
-        process.close()
-        if code >= 0:
-            return f"ended (exit {code})"
-        try:
-            return f"was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"was killed by signal {-code}"
+            return 0
+        with _family:
+            process.join()
+            code = process.exitcode or 0
+            try:
+                process.close()
+            except ValueError:
+                pass  # somebody else has waited for it, and has not said so yet
+        return code
 
     def kill(self) -> None:
         """It is to end now, and no other is to come."""
@@ -129,6 +144,15 @@ class Process:
     def close(self) -> None:
         self.kill()
         self._ended()
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended (exit {code})"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
 
 
 def _error(packed: bytes | None, said: str, where: str) -> BaseException:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FOLDER = "items"
 NAMES = "names.jsonl"
 LISTED = "listed.jsonl"  #: what a source has listed once for the run
+PRINTED = "printed"  #: a link to what a stage printed in an earlier run, where items come from that
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

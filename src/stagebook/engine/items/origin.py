@@ -1,4 +1,4 @@
-"""Where items come from, read one by one in a child of the engine: a glob, lines, JSON, a range. Starts nothing.
+"""Where items come from, read one by one in a child of the engine: a glob, lines, JSON, ranges, values. Starts none.
 
 An item comes with its position in the source, by which a resume goes on behind it, and with its key: what was done with
 an item of the same key need not be done again. For files that is what they hold, for all else the item itself.
@@ -65,6 +65,8 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
     """The items behind `origin.after`, in order. Raises NoSource, OSError."""
     if origin.kind == "range":
         return _range(origin)
+    if origin.kind in ("series", "values"):
+        return _values(origin)
     if origin.kind == "glob":
         return _glob(origin, warn)
     if origin.kind == "listed":
@@ -112,6 +114,17 @@ def _range(origin: Origin) -> Iterator[One]:
     for position in range(origin.after, origin.last - origin.first + 1):
         text = str(origin.first + position)
         yield One(position + 1, text, key_of(origin, text))
+
+
+def _values(origin: Origin) -> Iterator[One]:
+    from stagebook.model import series
+
+    if origin.kind == "values":
+        texts = iter(json.loads(origin.text)[origin.after :])
+    else:
+        texts = series.items(series.series(origin.text), origin.after)
+    for position, text in enumerate(texts, origin.after + 1):
+        yield One(position, text, key_of(origin, text))
 
 
 def _glob(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
@@ -185,5 +198,5 @@ def _json(origin: Origin) -> Iterator[One]:
 
 def _log(origin: Origin) -> str:
     if origin.log is None:
-        raise NoSource(f"`{origin.text}` printed nothing in this run, as it was up to date or skipped", "error")
+        raise NoSource(f"`{origin.text}` printed nothing in this run, as it was skipped", "error")
     return origin.log

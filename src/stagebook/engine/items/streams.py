@@ -15,7 +15,7 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
-from stagebook.engine.items.kept import LISTED, Kept, folder_of, read_names
+from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names
 from stagebook.engine.items.origin import Origin
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
@@ -38,7 +38,7 @@ from stagebook.scheduler.vocabulary import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Container, Mapping, Protocol
+    from typing import Callable, Container, Mapping, Protocol
 
     from stagebook.record.mask import Mask
 else:
@@ -100,9 +100,11 @@ class _Stream:
 
 
 class Streams:
-    """Those of one run. `ear` is set before anything is asked."""
+    """Those of one run. `ear` is set before anything is asked. `printed` tells where lies what a stage printed in an
+    earlier run, if that is what counts in this one."""
 
     ear: Ear
+    printed: Callable[[int], str | None] | None = None
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
@@ -415,13 +417,15 @@ class Streams:
             maker = self._places[items.text]
             attempt = self._machine.attempt(maker)
             path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
-            log = path if attempt and os.path.exists(path) else None
+            log = (path if os.path.exists(path) else None) if attempt else self._printed(maker, kept)
         book = self._books.get(index)  # none yet of a stage that has just joined the run
         position = 0 if book is None else book.position
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
         kind, text = items.kind, items.text
+        if kind == "param":
+            kind, text = "series", self._params.get(text, self._pipeline.params[text].default or "")
         if self._dead_of:
             self._list_dead(stage, kept)
             kind, text = "listed", kind
@@ -430,6 +434,20 @@ class Streams:
             os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
+
+    def _printed(self, maker: int, kept: Kept) -> str | None:
+        """What a stage that need not run printed when it last did: the same one as long as this run lasts, whatever
+        becomes of that other."""
+        link = os.path.join(kept.folder, PRINTED)
+        if not os.path.exists(link):
+            path = self.printed(maker) if self.printed is not None else None
+            if path is None:
+                return None
+            try:
+                os.link(path, link)
+            except OSError:
+                return path  # a file system without links
+        return link
 
     def _list_dead(self, stage: Stage, kept: Kept) -> None:
         """Once for the run, what failed for good in another. Raises OSError."""
@@ -461,9 +479,12 @@ class Streams:
         assert stage.each is not None
         given = os.environ
         env = {**self._pipeline.env, **stage.env}
+        params = sorted(self._params.items())
+        if stage.each.items.kind == "param":  # which items there are says nothing of what is done with one
+            params = [each for each in params if each[0] != stage.each.items.text]
         made: list[object] = [
             self._pipeline.file, stage.id, stage.dir, stage.shell, dict(stage.cell or {}), sorted(env.items()),
-            sorted((name, given.get(name)) for name in stage.env_inputs), sorted(self._params.items()),
+            sorted((name, given.get(name)) for name in stage.env_inputs), params,
             sorted(stage.env_from.items()), sorted(stage.secrets),
         ]  # fmt: skip
         for step in stage.each.steps:

@@ -408,6 +408,17 @@ def _output_of(text: str) -> list[str]:
     return [found[1] or found[2] or found[3], found[4]]
 
 
+def _bound(text: str) -> int | str:
+    """A whole number, or a day as it is written."""
+    from stagebook.model.series import day_of
+
+    if day_of(text) is not None:
+        return text
+    if re.fullmatch(_INTEGER, text):
+        return int(text)
+    raise ValueError(f"a whole number or a date expected, not '{shorten(text)}'")
+
+
 def _date(text: str) -> str:
     """A day that the calendar has."""
     import datetime
@@ -462,6 +473,7 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "versions": _matching(versions.PATTERN, versions.EXPECTED),
     "output-of": _output_of,
     "date": _date,
+    "bound": _bound,
     "version": _version,
 }
 
@@ -484,6 +496,7 @@ _EXPECTED = {
     "versions": versions.EXPECTED,
     "output-of": "an output of an earlier stage",
     "date": "a date",
+    "bound": "a whole number or a date",
     "version": f"version {grammar.VERSION}",
 }
 

@@ -6,6 +6,8 @@ and what the file's `defaults` say of that goes to the steps that do not say it 
 
 from __future__ import annotations
 
+import json
+
 from stagebook.formats.native.check import Checker
 from stagebook.formats.native.nodes import Node, is_nameable, shorten
 from stagebook.model.globs import refusal
@@ -40,7 +42,7 @@ def read_each(check: Checker, draft: Draft, node: Node, values: dict[str, Any], 
         if key in entries:
             check.error(entries[key][0], "each", f"{subject}: `{key}` means nothing beside `each`: {why}")
     given, inside = values["each"], entries["each"][1][0]
-    items = _items(check, draft, given["items"], inside["items"][1][0])
+    items = _items(check, draft, given["items"], inside["items"][1][0], setting)
     steps = tuple(
         each
         for named, held in zip(given["steps"], inside["steps"][1][0])
@@ -55,18 +57,32 @@ def read_each(check: Checker, draft: Draft, node: Node, values: dict[str, Any], 
     return Each(items, steps, given.get("on-item-failure", "stop"))
 
 
-def _items(check: Checker, draft: Draft, given: Mapping[str, Any], entries: Any) -> Items | None:
+def _items(
+    check: Checker, draft: Draft, given: Mapping[str, Any], entries: Any, setting: Setting
+) -> Items | None:  # fmt: skip
     subject = check.subject
-    kind = next(kind for kind in ("glob", "lines", "json", "range", "watch") if kind in given)
+    kind = next(kind for kind in ("glob", "lines", "json", "range", "values", "param", "watch") if kind in given)
     value, place = given[kind], entries[kind][1][1]
     if kind == "range":
         if len(value) != 2:
             check.error(place, "each", f"{subject}: a range is its first and its last number, as `[1, 100]`")
             return None
-        if value[0] > value[1]:
-            check.error(place, "each", f"{subject}: the range from {value[0]} to {value[1]} holds nothing")
+        first, last = value
+        if type(first) is not type(last):
+            check.error(place, "each", f"{subject}: a range is of two numbers or of two dates, not of one each")
             return None
-        return Items("range", "", value[0], value[1])
+        if first > last:
+            check.error(place, "each", f"{subject}: the range from {first} to {last} holds nothing")
+            return None
+        return Items("series", f"{first}..{last}") if type(first) is str else Items("range", "", first, last)
+    if kind == "values":
+        return Items(kind, json.dumps(value))
+    if kind == "param":
+        if value not in setting.variables.values():
+            near = check.nearest(value, setting.variables.values())
+            check.error(place, "each", f"{subject}: there is no parameter '{shorten(value)}'{near}")
+            return None
+        return Items(kind, value)
     if kind in OF_STAGES:
         draft.items_of = value, place
         return Items(kind, value)

@@ -40,6 +40,7 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "versions": {"type": "string", "pattern": versions.PATTERN},
     "output-of": {"type": "string", "pattern": r"^stages(\[.*\]|\.[A-Za-z_]\w*)\.outputs\.[A-Za-z_]\w*$"},
     "date": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+    "bound": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^(-?[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2})$"}]},
     "version": {"const": grammar.VERSION},
 }
 
