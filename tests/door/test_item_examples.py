@@ -116,11 +116,16 @@ def test_a_machine_without_postgres_says_so_in_one_line(place: Place) -> None:
 
 def test_a_postgres_that_another_run_uses_is_left_alone(place: Place) -> None:
     copied(place, "etl")
-    used = place.folder / ".work" / "postgres" / "postmaster.pid"
-    used.parent.mkdir(parents=True)
-    used.write_text(f"{os.getpid()}\n")
-    code, said = database(place, "both")
-    assert code == 1 and f"in use by process {os.getpid()}" in said and used.exists()
+    data = place.folder / ".work" / "postgres"
+    data.mkdir(parents=True)
+    server = subprocess.Popen(["sleep", "60"], cwd=data)
+    try:
+        (data / "postmaster.pid").write_text(f"{server.pid}\n")
+        code, said = database(place, "both")
+    finally:
+        server.kill()
+        server.wait()
+    assert code == 1 and f"in use by process {server.pid}" in said and data.exists()
 
 
 @pytest.fixture
