@@ -56,6 +56,7 @@ bench: $(BENCH_READY)  ## figures against the peers, side by side; BENCH=--quick
 	$(PYTHON) benchmarks/rules.py $(BENCH)
 	$(PYTHON) benchmarks/scale.py $(BENCH)
 	$(PYTHON) benchmarks/prediction.py $(BENCH)
+	$(PYTHON) benchmarks/streaming.py $(BENCH)
 
 mutants: $(BENCH_READY)  ## breaks the scheduler on purpose: which tests notice?
 	$(PYTHON) tools/mutants.py

@@ -34,6 +34,17 @@ class Goals:
         pairs = [our / their for our, their in zip(ours, theirs)]
         self._judge(name, statistics.median(pairs), min(pairs), max(pairs), min(ours) / min(theirs), limit, "")
 
+    def at_least(
+        self, name: str, ours: Sequence[float] | None, theirs: Sequence[float] | None, limit: float, unit: str = ""
+    ) -> None:
+        """The same where more is better, as of items a second. Without `theirs` our figures themselves are judged."""
+        if not ours or (theirs is not None and len(ours) != len(theirs)):
+            self._unknown(name, f"≥ {limit:g}{unit}")
+            return
+        pairs = [our / their for our, their in zip(ours, theirs or [1.0] * len(ours))]
+        best = max(ours) / max(theirs or [1.0])
+        self._judge(name, statistics.median(pairs), min(pairs), max(pairs), best, limit, unit, is_least=True)
+
     def value(self, name: str, values: Sequence[float] | None, limit: float, unit: str) -> None:
         """A figure with a unit, a value each round; the median is judged."""
         if not values:
@@ -41,8 +52,14 @@ class Goals:
             return
         self._judge(name, statistics.median(values), min(values), max(values), min(values), limit, f" {unit}")
 
-    def _judge(self, name: str, median: float, least: float, most: float, best: float, limit: float, unit: str) -> None:
-        verdict = "ok" if median <= limit else "over"
+    def _judge(
+        self, name: str, median: float, least: float, most: float, best: float, limit: float, unit: str,
+        is_least: bool = False,
+    ) -> None:  # fmt: skip
+        if is_least:
+            verdict = "ok" if median >= limit else "under"
+        else:
+            verdict = "ok" if median <= limit else "over"
         self.judged.append(
             {
                 "goal": name,
@@ -55,7 +72,7 @@ class Goals:
             }
         )
         cells = [f"{figure:.3f}" if not unit else f"{figure:.2f}" for figure in (median, least, most)]
-        self._new.append((name, *cells, "" if unit else f"{best:.3f}", f"{limit:g}{unit}", verdict))
+        self._new.append((name, *cells, "" if unit else f"{best:.3f}", f"{'≥ ' * is_least}{limit:g}{unit}", verdict))
 
     def _unknown(self, name: str, limit: str) -> None:
         self.judged.append({"goal": name, "median": None, "verdict": "not measured"})

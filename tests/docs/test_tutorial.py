@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(?:<!-- exit (?P<exit>\d+) -->\n+)?```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 SHAPES = (
+    (re.compile(r"^(timeline|runs) +0 .*?(?=$| +wait +work)"), r"\1 0"),  # as many marks as the time needs
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b|\b0[0-9A-HJKMNP-TV-Z]{7,12}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "RUN"),
     (re.compile(r"[█▄▒░╌▶]+"), "█"),
     (re.compile(r"<?\d+(?:\.\d+)?(?: (?:ms|s|m|h)\b(?: \d+ (?:s|m)\b)?)?"), "0"),
@@ -142,6 +143,8 @@ def test_what_readme_calls_not_built_is_marked_so_in_the_reference() -> None:
 
 def test_lines_match_by_shape() -> None:
     assert matches(["done in 1.2 s", "…", "end"], ["done in 34.56 s", "more", "yet more", "end"])
+    assert matches(["timeline  0    1 s     wait   work"], ["timeline  0   500 ms   1 s   1.5 s   wait  work"])
+    assert not matches(["timeline  0    1 s     wait   work"], ["timeline  0   1 s"])
     assert matches(["a ████░ 2 s"], ["a ██ 1 m 05 s"])
     assert matches(["saved … less"], ["saved 3 s, 20 % less"])
     assert not matches(["done"], ["failed"])

@@ -72,7 +72,7 @@ def test_without_runs_those_below_are_named(above: Place) -> None:
     assert "runs lie in" not in above.run("timeline", "last").err
     above.run("run", FILE, "--quiet")
     for words in (
-        "timeline last --format html", "logs last --merge", "show 01ABC", "stats bad", "why bad", "run --resume last",
+        "show 01ABC", "stats bad", "why bad", "run --resume last", "cancel last",
     ):  # fmt: skip
         done = above.run(*words.split())
         assert done.code == 2
@@ -108,7 +108,7 @@ def test_only_a_few_hundred_entries_are_looked_at(above: Place) -> None:
     (above.folder / "examples" / "loop").symlink_to(above.folder)
     for number in range(1000):
         (above.folder / "examples" / "ci" / f"{number}.txt").touch()
-    assert f"runs lie in {STATE}: add" in above.run("show", "last").err
+    assert above.run("show", "last").err == f"in {STATE}\n"
     deep = above.folder / "a" / "b" / "c"
     deep.mkdir(parents=True)
     (deep / "stagebook.yaml").write_text('{"version": 1, "stages": {"own": "true"}}')
@@ -135,3 +135,65 @@ def test_to_look_at_a_pipeline_makes_no_state_directory(above: Place) -> None:
     for words in ("why own", "map", "run --dry-run", "plan"):
         assert above.run(*words.split()).code == 0
         assert not (above.folder / ".stagebook").exists(), words
+
+
+# An answer at a gate -------------------------------------------------------------------------------------------------
+
+
+def gated(above: Place, folder: str, name: str = "ship") -> str:
+    """Below, with a run that waits at a gate; its state directory."""
+    path = above.folder / folder
+    path.mkdir(parents=True, exist_ok=True)
+    stages = {name: {"gate": {"prompt": "Ship it?"}}, "after": {"run": "touch after", "needs": name}}
+    (path / "stagebook.yaml").write_text(json.dumps({"version": 1, "stages": stages}))
+    done = above.run("run", f"{folder}/stagebook.yaml", "--no-wait")
+    assert done.code == 3, done.said
+    return f"{folder}/.stagebook"
+
+
+def test_the_one_run_below_that_waits_is_answered_from_above(above: Place) -> None:
+    state = gated(above, "examples/deploy")
+    done = above.run("approve", "last", "ship")
+    assert (done.code, done.err.splitlines()[0]) == (0, f"in {state}"), done.said
+    assert (above.folder / "examples/deploy/after").exists()
+    again = above.run("approve", "last", "ship")
+    assert again.code == 2 and again.err.splitlines()[0] == f"in {state}"
+    assert again.err.splitlines()[1].startswith("refused: ship is decided already: approved by ")
+    assert above.run("audit", "--verify").err == f"in {state}\n"
+
+
+def test_what_a_run_says_of_its_gate_works_as_printed(above: Place) -> None:
+    state = gated(above, "examples/deploy")
+    above.run("run", "--quiet")
+    done = above.run("run", "examples/deploy/stagebook.yaml", "--no-wait")
+    said = [line for line in done.out.splitlines() if "stagebook approve" in line]
+    assert len(said) == 2 and all(f"ship --dir {state}" in line for line in said), done.out
+    assert above.run("approve", "last", "ship").code == 2, "there are runs here"
+    words = shlex.split(said[1].partition("stagebook ")[2])
+    kept = above.run(*words, "--record-only")
+    assert kept.code == 0 and f"stagebook run --resume {words[1]} --dir {state} goes on" in kept.out
+    assert above.run(*shlex.split(kept.out.partition("; stagebook ")[2].partition(" goes on")[0])).code == 0
+
+
+def test_of_several_below_only_the_one_that_waits_there_is_answered(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    state = gated(above, "examples/deploy")
+    done = above.run("reject", "last", "ship", "--record-only")
+    assert (done.code, f"in {state}\n" in done.err) == (0, True), done.said
+    one, two = gated(above, "examples/deploy"), gated(above, "examples/other")
+    done = above.run("approve", "last", "ship")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no run in" in done.err and one in done.err and two in done.err
+    assert above.run("cancel", "last").code == 2, "nothing is ended that nobody has named"
+    other = gated(above, "examples/third", "sign")
+    assert f"in {other}\n" in above.run("approve", "last", "sign").err
+
+
+def test_what_only_reads_reads_the_one_place_below(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    for words in ("timeline last", "show last", "logs last bad"):
+        done = above.run(*words.split())
+        assert (done.code, done.err) == (0, f"in {STATE}\n"), words
+    assert above.run("show", "last", "--json").json["outcome"] == "failure"
+    gated(above, "examples/deploy")
+    assert above.run("show", "last").code == 2

@@ -95,6 +95,17 @@ def test_g25_a_redirect_that_keeps_host_and_method_is_followed(place: Place, pos
     assert done.code == 1 and "it answered 302" in done.out
 
 
+def test_g25_a_service_that_redirects_without_end_is_asked_a_few_times_only(
+    place: Place, posts: Callable[..., Post]
+) -> None:  # fmt: skip
+    post = posts(307, "/round")
+    place.env["HOOK"] = post.url
+    place.pipeline({"a": "true"}, notify=[{"to": "$HOOK"}])
+    done = place.run("notify", "test")
+    assert done.code == 1 and "it redirects more than 3 times" in done.out, done.said
+    assert len(post.got) == 4
+
+
 def test_g25_a_command_that_hangs_or_floods_is_ended_with_all_that_it_started(place: Place) -> None:
     place.pipeline(
         {"a": "exit 1"},

@@ -284,6 +284,43 @@ def test_g24_of_its_own_run_nobody_approves_where_that_is_asked(place: Place) ->
     assert place.run("reject", "last", "ship").code == 1, "to reject starts nothing"
 
 
+@pytest.mark.parametrize(("mode", "code"), [(0o777, 2), (0o770, 2), (0o1777, 0), (0o755, 0)])
+def test_g24_a_list_of_approvers_that_others_can_replace_lists_nobody(place: Place, mode: int, code: int) -> None:
+    folder = place.folder / "who"
+    folder.mkdir()
+    (folder / "people.yaml").write_text(f"ops: [{ME}]\n")
+    (folder / "people.yaml").chmod(0o644)
+    folder.chmod(mode)
+    left_open(place, approvers=["ops"], **{"approvers-file": "who/people.yaml"})
+    done = place.run("approve", "last", "ship")
+    assert done.code == code, done.said
+    if code:
+        assert f"refused: nobody can approve: its folder {folder} can be written by others; chmod go-w it" in done.err
+
+
+def test_off_a_terminal_what_is_decided_about_is_said_before(place: Place) -> None:
+    stages = ship()
+    stages["build"] = {"run": stages["build"], "outputs": "out/app"}
+    stages["deploy"] |= {"inputs": ["bring.sh"]}
+    (place.folder / "bring.sh").write_text("cat out/app\n")
+    place.pipeline(stages)
+    assert place.run("run", "--no-wait").code == 3
+    (question,) = place.events("gate.asked")
+    digests = {path: digest for path, _, digest in question["artifacts"] + question["inputs"]}
+    said = place.run("approve", "last", "ship", "--record-only")
+    assert said.code == 0 and said.err.startswith("‖ ship: Ship it?\n")
+    assert all(path in said.err and digest[:16] in said.err for path, digest in digests.items()), said.err
+    assert "passed   build, notes" in said.err and "no earlier run" in said.err or "no git work tree" in said.err
+    assert place.run("run", "--no-wait").code == 3
+    told = place.run("approve", "last", "ship", "--json")
+    assert told.code == 0 and told.json["outcome"] == "success"
+    shown = told.json["shown"]
+    assert {file["path"]: file["digest"] for file in shown["artifacts"] + shown["inputs"]} == digests
+    assert place.run("run", "--no-wait").code == 3
+    quiet = place.run("approve", "last", "ship", "--record-only", "--quiet")
+    assert (quiet.code, quiet.said) == (0, "")
+
+
 def test_a_quorum_takes_different_persons(place: Place) -> None:
     left_open(place, quorum=2)
     first = place.run("approve", "last", "ship")
@@ -312,7 +349,7 @@ def test_g24_an_artifact_that_is_no_longer_what_was_shown_is_not_approved(place:
     assert [row[0] for row in place.events("gate.asked")[0]["artifacts"]] == ["out/app"]
     (place.folder / "out" / "app").write_text("another\n")
     done = place.run("approve", "last", "ship")
-    assert done.code == 2 and done.err.startswith("refused: out/app is no longer what was shown")
+    assert done.code == 2 and "\nrefused: out/app is no longer what was shown" in done.err
     (place.folder / "out" / "app").write_text("artifact\n")
     assert place.run("approve", "last", "ship").code == 0
 
@@ -326,6 +363,18 @@ def test_g24_of_two_who_answer_at_once_exactly_one_counts(place: Place) -> None:
     command.wait()
     assert len(place.events("gate.answered")) == 1
     assert sum(vote["accepted"] for vote in place.events("gate.vote")) == 1
+
+
+@pytest.mark.parametrize("answer", ["approve", "reject"])
+def test_an_answer_that_ends_the_run_before_it_is_looked_for_is_an_answer_all_the_same(
+    place: Place, answer: str
+) -> None:  # fmt: skip
+    """The engine hears it, and is gone when the command looks for what came of it."""
+    command = waits(place)
+    done = place.run(answer, "last", "ship", "--json", env={"STAGEBOOK_FAULT": "ask.wait:1+:SLOW"})
+    assert (done.code, done.json["vote"]["decision"]) == (0, f"{answer}ed".replace("ee", "e")), done.said
+    assert command.wait().code == (0 if answer == "approve" else 1)
+    assert not place.events("run.resumed")
 
 
 @pytest.mark.parametrize(

@@ -371,8 +371,66 @@ def test_r013_an_assembly_line_is_rated_by_what_a_run_tells_of_its_items(place: 
     assert slow["item_s"] > 0.15 and found["per_s"] == pytest.approx(1 / slow["item_s"])
     assert slow["use"] == 1.0 and slow["should"] > 1
     assert "held up by b" in told(place)
-    [change] = [each for each in plan(place)["recommendation"]["changes"] if each["kind"] == "pipeline"]
-    assert change["change"] == f"workers: s.b {slow['should']} instead of 1" and change["line"] == 8
+    recommended = plan(place)["recommendation"]
+    [change] = [each for each in recommended["changes"] if each["kind"] == "pipeline"]
+    by_jobs = {row["jobs"]: row for row in found["by_jobs"]}
+    assert list(by_jobs) == [1, 2, 4, 8] and recommended["jobs"] > 2
+    workers = by_jobs[recommended["jobs"]]["workers"]["s.b"]
+    assert change["change"].endswith(f"s.b {workers} instead of 1") and change["line"] in (7, 8)
     assert change["saves_s"] > 0.5
+    assert by_jobs[8]["per_s"] > 2 * by_jobs[2]["per_s"] and by_jobs[1]["binds"] == "slot"
     swept = plan(place, "--jobs", "1,2")["sweep"]
     assert swept[0]["makespan_s"] > swept[1]["makespan_s"] > 12 * 0.15, "one job does the steps in turn"
+
+
+def test_r013_a_run_that_found_items_up_to_date_is_no_measure_of_what_all_take(place: Place) -> None:
+    """First all, then the new one only, then none: what is forecast is a run that does all, as stages are."""
+    place.write(LINE.replace("{range: [1, 12]}", '{glob: "in/*"}'))
+    (place.folder / "in").mkdir()
+    for number in range(8):
+        (place.folder / "in" / f"{number}").write_text(f"{number}")
+    took_s = place.run("run", "--json", "-j", "2").json["wall_s"]
+    (place.folder / "in" / "new").write_text("new")
+    assert place.run("run", "--quiet", "-j", "2").code == 0
+    assert place.run("run", "--quiet", "-j", "2").code == 0
+    told_of = plan(place, "--jobs", "2")
+    [row] = told_of["sweep"]
+    assert row["makespan_s"] == pytest.approx(took_s * 9 / 8, rel=0.35)
+    assert row["p95_s"] < 2 * row["makespan_s"], "how many there were says nothing of how long one takes"
+    assert told_of["streams"][0]["total"] == 9
+    assert "s is taken to do all of its 9 items" in told_of["profile"]["assumed"]
+
+
+def test_what_is_over_counts_while_a_person_is_asked(place: Place) -> None:
+    place.pipeline({
+        "build": "sleep 0.3", "ship": {"gate": {"prompt": "Ship it?"}, "needs": "build"},
+        "deploy": {"run": "true", "needs": "ship", "retry-safe": True},
+    })  # fmt: skip
+    assert place.run("run", "--no-wait", "--quiet").code == 3
+    profile = plan(place)["profile"]
+    assert (profile["source"], profile["runs"]) == ("history", 1)
+    by_id = {stage["stage"]: stage for stage in profile["stages"]}
+    assert by_id["build"]["source"] == "history" and 0.25 < by_id["build"]["p50_s"] < 0.6
+    known = {stage["stage"]: stage["known_s"] for stage in place.run("map", "--json").json["stages"]}
+    assert (known["build"] is None, known["deploy"]) == (False, None), "the map knows of the same runs"
+
+
+def test_generated_stages_are_planned_as_the_last_run_had_them(place: Place) -> None:
+    stages = '{"test-a": "sleep 0.3", "test-b": "sleep 0.3", "deep": {"run": "sleep 0.2", "needs": "test-a"}}'
+    made = f"echo '{{\"stages\": {stages}}}'"
+    place.pipeline({
+        "find": {"generate": {"run": f"{made} > $STAGEBOOK_GENERATE"}}, "report": {"run": "sleep 0.1", "needs": "find"},
+    })  # fmt: skip
+    before = plan(place)
+    assert [stage["stage"] for stage in before["profile"]["stages"]] == ["find", "report"]
+    assert "what find generates: it has not run yet, and is planned as one stage" in before["profile"]["assumed"]
+    took_s = place.run("run", "--json", "-j", "2").json["wall_s"]
+    found = plan(place, "--jobs", "1,2")
+    assert {stage["stage"] for stage in found["profile"]["stages"]} == {"find", "report", "test-a", "test-b", "deep"}
+    assert f"what find generates: 3 stages, as in run {place.run_ids()[0][:8]}" in found["profile"]["assumed"]
+    assert found["sweep"][1]["makespan_s"] == pytest.approx(took_s, rel=0.3)
+    assert found["sweep"][0]["makespan_s"] > found["sweep"][1]["makespan_s"] + 0.15
+    assert found["recommendation"]["changes"] == [] or all(
+        "test" not in change["change"] for change in found["recommendation"]["changes"]
+    )
+    assert place.run("plan", "--apply").code == 0, "no edit is about a stage that no file holds"

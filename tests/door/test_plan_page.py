@@ -44,7 +44,7 @@ def test_the_command_writes_it_and_what_was_asked_is_on_it(place: Place, browser
 
 
 def test_a_sweep_with_changes_and_arrivals_are_on_it(place: Place, browser: Browser) -> None:
-    file = ROOT / "examples" / "etl" / "stagebook.yaml"
+    file = ROOT / "examples" / "etl" / "grown.yaml"
     goal = place.base / "plan.html"
     words = (str(file), "--arrivals", "6/h", "--shared", "runners=4")
     assert place.run("plan", *words, "--format", "html", "-o", str(goal)).code == 0

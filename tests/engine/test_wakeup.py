@@ -111,3 +111,20 @@ def test_two_signals_are_two_though_they_come_while_python_is_busy() -> None:
         told += heard
     assert told == [signal.SIGHUP, signal.SIGHUP]
     wakeup.close()
+
+
+def test_what_was_forgotten_since_it_was_told_of_is_known(wakeup: Wakeup) -> None:
+    """The end of a worker is heard of by two descriptors at once, and what follows from the first closes both."""
+    (first, mouth), (second, other) = os.pipe(), os.pipe()
+    try:
+        for fd in (first, second):
+            wakeup.watch(fd)
+        os.write(mouth, b"x")
+        os.write(other, b"x")
+        assert sorted(wakeup.wait(5)) == sorted([first, second])
+        wakeup.forget(second)
+        assert wakeup.is_forgotten(second) and not wakeup.is_forgotten(first)
+        assert wakeup.wait(5) == [first] and not wakeup.is_forgotten(second)
+    finally:
+        for fd in (first, mouth, second, other):
+            os.close(fd)

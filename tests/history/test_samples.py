@@ -70,6 +70,15 @@ def test_runs_that_say_nothing_are_counted_and_one_that_goes_on_is_not(tmp_path:
     assert found.left_out == 3
 
 
+def test_r090_what_is_over_counts_in_a_run_that_waits_for_a_person(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    past.run(RELEASE, NOW_US, Did("build", 0, 3), is_over=False)
+    found = asked(past)
+    assert [(run.outcome, run.wall_s) for run in found.runs] == [("", 0.0)]
+    assert [(row.stage, row.wall_s) for row in found.rows] == [("build", 3.0)]
+    assert found.worked_s() == [0.0], "nobody knows how long it took as a whole"
+
+
 def test_runs_in_which_nothing_ran_tell_nothing_however_many_there_are(tmp_path: Path) -> None:
     past = Past(tmp_path)
     past.run(RELEASE, NOW_US, Did("build", 0, 4))

@@ -83,7 +83,7 @@ def document(run: str, *steps: dict[str, Any], skipped: int = 0, known: int = 10
 
 
 def told(name: str, done: int, failed: int = 0, retried: int = 0, wall_s: float = 1.0) -> dict[str, Any]:
-    return {"step": f"s.{name}", "done": done, "failed": failed, "retried": retried, "wall_s": wall_s}
+    return {"step": f"s.{name}", "done": done, "failed": failed, "retried": retried, "wall_s": wall_s, "cpu_s": 0.0}
 
 
 def test_the_latest_run_that_did_items_is_what_is_known() -> None:
@@ -93,11 +93,42 @@ def test_the_latest_run_that_did_items_is_what_is_known() -> None:
         [
             document("4", told("a", 8), told("b", 0)),  # none came that far
             document("3", told("a", 8), told("renamed", 8)),
-            document("2", told("a", 8, failed=1, retried=1, wall_s=2.0), told("b", 8, wall_s=4.0), skipped=1),
-            document("1", told("a", 8, wall_s=9.0), told("b", 8, wall_s=9.0)),
+            document("2", told("a", 8, failed=1, retried=1, wall_s=2.0), told("b", 8, wall_s=4.0)),
+            document("1", told("a", 8, wall_s=8.0), told("b", 8, wall_s=8.0)),
         ],
     )
-    assert found["s"] == StreamKnown("2", ItemWork(9, (StepWork(0.2, 0.2), StepWork(0.5, 0.0)), 2.5))
+    works = ItemWork(10, (StepWork(0.2, 0.2), StepWork(0.5, 0.0)))
+    assert found["s"] == StreamKnown("2", works, {"2": pytest.approx(0.7), "1": pytest.approx(2.0)})
+
+
+def test_items_that_were_up_to_date_count_as_none_that_were_worked() -> None:
+    """One run did all 20, then one did the new one only: the next is taken to do all, at what a call takes."""
+    made = pipeline(step("a"))
+    runs = [
+        document("3", told("a", 0, wall_s=0.0), skipped=21, known=21),
+        document("2", told("a", 1, wall_s=0.3), skipped=20, known=21),
+        document("1", told("a", 20, wall_s=4.0), known=20),
+    ]
+    found = streams.known(made, runs)["s"]
+    assert (found.run, found.work.total) == ("1", 21)
+    assert found.work.steps == (StepWork(pytest.approx(0.2)),)
+    assert found.said == "s is taken to do all of its 21 items"
+    known = streams.streams(made, Choice(cores=2), {"s": found})
+    assert known is not None and known.works["s"].whole_s == pytest.approx(21 * 0.2)
+    assert known.walls_s["s"] == {"1": pytest.approx(4.2), "2": pytest.approx(6.3)}
+    nightly = streams.known(made, [document(str(n), told("a", n), skipped=20, known=20 + n) for n in (3, 2, 4)])["s"]
+    assert (nightly.run, nightly.work.total) == ("3", 3)
+    assert "3 of its 23 items" in nightly.said
+
+
+def test_the_cores_bound_what_workers_are_of_use() -> None:
+    made = pipeline(step("a"))
+    known = StreamKnown("R", ItemWork(100, (StepWork(0.1, 0.0, 0.1),)))
+    plan = build.build(made, Choice(cores=2, jobs=8))
+    found = streams.rate(plan, 0, known, cores=2)
+    assert (found.best_binds, found.best_per_s) == ("cores", pytest.approx(20.0))
+    assert found.steps[0].should == 2
+    assert streams.rate(plan, 0, known).steps[0].should == 8
 
 
 def test_what_was_up_to_date_as_a_whole_tells_nothing() -> None:

@@ -195,3 +195,56 @@ def output(stage_id: str, number: int, count: int) -> list[tuple[int, bytes]]:
         (1204, b"==== 1 failed, 211 passed in 154.22s ===="),
     ]
     return lines[-count:]
+
+
+def step(name: str, workers: int, done: int, busy: float, at_once: list[float], begin: float = 5.0) -> dict[str, Any]:
+    """A step whose pieces are two seconds long."""
+    return {
+        "step": name, "workers": workers, "done": done, "failed": 0, "retried": 0, "calls": done,
+        "wall_s": sum(at_once) * 2, "cpu_s": 0.0, "queue_max": 2, "logs": [], "busy": busy,
+        "course": {"from_s": begin, "grain_s": 2.0, "at_once": at_once} if at_once else None,
+    }  # fmt: skip
+
+
+def gate(name: str, begin: float | None, end: float | None, **more: Any) -> dict[str, Any]:
+    """A gate; who decided it and how is in `reason` and `outcome`."""
+    outcome, reason = more.pop("outcome", None), more.pop("reason", None)
+    waiting = "gate" if outcome is None and begin is not None else None
+    made = stage(name, outcome=outcome, reason=reason, level=2, end=end, waiting=waiting)
+    asked = {
+        "prompt": "Ship it?", "needed": 2, "approvals": [], "decision": None, "approvers": [], "green": [],
+        "asked": None if begin is None else at(begin), "expires": None, "default": None, "from_s": begin, "to_s": end,
+    }  # fmt: skip
+    return {**made, "kind": "gate", "gate": {**asked, **more}}
+
+
+def assembly(**more: Any) -> dict[str, Any]:
+    """A run with a stage that works through items, a gate that was answered, and one that is not."""
+    segments = stage("segments", attempt(5, 45), needs=("checkout",), level=1)
+    segments["items"] = {
+        "total": 20, "known": 20, "done": 20, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0.5,
+        "latency_s": {"median": 12.0, "p95": 14.0, "max": 15.0}, "failures": [],
+    }  # fmt: skip
+    segments["steps"] = [
+        step("segments.fetch", 1, 20, 0.75, [1.0] * 15),
+        step("segments.transcode", 4, 20, 0.9, [0.0, 1.0, 2.0, 3.0] + [4.0] * 14 + [1.0]),
+        step("segments.package", 1, 20, 0.35, [0.0] * 4 + [0.4] * 10 + [0.02] + [1.0] * 5),
+    ]
+    ballots = [{"by": "ann", "at": at(50), "comment": "good"}]
+    stages = [
+        stage("checkout", attempt(0, 5)),
+        segments,
+        gate("ship", 45, 70, outcome="success", reason="approved by ann and bob: good"),
+        gate("audit", 45, None, approvals=ballots),
+        stage("deploy", attempt(70, 80), needs=("ship",), level=3),
+        stage("publish", needs=("audit",), level=3, waiting="needs"),
+    ]
+    for each in stages:
+        for one in each["attempts"]:
+            (begun,) = [second for second in (0, 5, 70) if at(second) == one["started"]]
+            one["from_s"], one["to_s"] = begun, {0: 5, 5: 45, 70: 80}[begun]
+    facts: dict[str, Any] = {
+        "outcome": None, "waiting": "gate", "state": "waiting", "critical_path": ["checkout", "segments", "deploy"],
+        "critical_path_s": 55.0, "sum_s": 55.0, "max_parallel": 1,
+    }  # fmt: skip
+    return run(stages, None, **{**facts, **more})

@@ -16,7 +16,7 @@ def stage(**more: Any) -> dict[str, Any]:
     asked = {
         "prompt": "Ship it?", "needed": 2, "approvals": [{"by": "ops-1", "at": ASKED, "comment": None}],
         "decision": None, "asked": ASKED, "expires": "2026-11-27T09:14:00.000000+00:00", "default": "reject",
-        "green": ["integration", "e2e", "smoke", "scan"],
+        "green": ["integration", "e2e", "smoke", "scan"], "approvers": [],
     }  # fmt: skip
     return {"stage": "approve", "outcome": None, "waiting": "gate", "gate": {**asked, **more}}
 
@@ -35,6 +35,15 @@ def test_without_time_or_approvals_it_says_less() -> None:
     assert lines[0].startswith("gate approve: Ship it?")
     assert "approvals 0 of 2" in lines[1] and "else:" not in "".join(lines)
     assert lines[-1].endswith("stagebook reject 01KYALT9 approve --dir d")
+
+
+def test_where_not_everybody_may_answer_it_says_who_is_asked() -> None:
+    asked = stage(approvers=["editors", "ann\x1b[2J"])
+    assert gate.card(asked, Style(), "01KYALT9", NOW)[2] == "  asked    editors, ann\\x1b[2J"
+    assert gate.line(asked, "01KYALT9") == (
+        "waits for a person: Ship it? (asked: editors, ann\\x1b[2J; approvals 1 of 2 (ops-1)); "
+        "stagebook approve 01KYALT9 approve, or reject"
+    )
 
 
 def test_a_narrow_terminal_breaks_no_command_by_its_comment() -> None:

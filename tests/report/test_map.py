@@ -142,13 +142,13 @@ def test_a_join_of_many_names_the_first_of_them() -> None:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def example(name: str) -> dict[str, Any]:
-    return document(load(str(ROOT / "examples" / name / "stagebook.yaml"), None))
+def example(name: str, file: str = "stagebook.yaml") -> dict[str, Any]:
+    return document(load(str(ROOT / "examples" / name / file), None))
 
 
 def test_the_verdict_counts_all_needless_order_together() -> None:
     """Of the nightly load: the longest chain with a reason is orders, clean, load, report, 2.6 of 4 s."""
-    found = example("etl")
+    found = example("etl", "grown.yaml")
     assert found["critical_path_s"] == 4.0 and found["needless_s"] == pytest.approx(1.4)
     assert max(each["saves_s"] or 0 for each in found["findings"]) < 1
     assert map_words.verdict(found) == "4 s is the least this order allows; 1.4 s of it has no reason in the file"
@@ -161,7 +161,7 @@ def test_a_pool_that_makes_it_longer_than_its_path_is_told_with_the_least() -> N
     said = "pool database makes it at least 1.5 s"
     assert map_words.verdict(found) == f"600 ms is the least this order allows; {said}"
     assert f"least possible 600 ms ({said})" in " ".join(render(found, Style(width=120)))
-    assert example("etl")["bounds"] == []
+    assert example("etl", "grown.yaml")["bounds"] == []
 
 
 def test_the_cells_of_a_matrix_are_one_need_though_each_makes_a_file_of_its_own() -> None:

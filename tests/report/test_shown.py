@@ -35,5 +35,13 @@ def test_what_is_not_known_is_said() -> None:
         "stat": None,
         "why": "no git",
     }
-    document = {**DOCUMENT, "artifacts": [], "green": [], "approvers": [], "approvals": [], "started_by": None}
+    document = {
+        **DOCUMENT,
+        "artifacts": [],
+        "inputs": [],
+        "green": [],
+        "approvers": [],
+        "approvals": [],
+        "started_by": None,
+    }
     golden.check("shown-little", lines({**document, "changes": changes, "prompt": ""}, Style(), NOW_US))

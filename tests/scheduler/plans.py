@@ -18,6 +18,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
     Judge,
     Judged,
     Kill,
@@ -172,6 +173,9 @@ class Run:
 
     def decide(self, name: str, approved: bool, reason: str | None = None) -> list[str]:
         return self.feed(GateAnswered(self.at, self.index(name), approved, reason))
+
+    def reopen(self, name: str) -> list[str]:
+        return self.feed(GateReopened(self.at, self.index(name)))
 
     def state(self, name: str) -> str:
         return self.machine.state(self.index(name))

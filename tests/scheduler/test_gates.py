@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 from tests.scheduler.plans import Run, gate, plan_of, stage
 
-from stagebook.scheduler.machine import DriverError
-from stagebook.scheduler.vocabulary import AskGate, CancelAsked, Resumed
+from stagebook.scheduler.machine import DriverError, Machine
+from stagebook.scheduler.vocabulary import AskGate, CancelAsked, GateReopened, Resumed, Start
 
 
 def test_r018_a_gate_asks_once_its_needs_are_done_and_holds_nothing_meanwhile() -> None:
@@ -193,3 +196,150 @@ def test_a_resume_asks_at_every_open_gate() -> None:
     run = Run(plan_of(gate("one"), gate("two")))
     run.resume()
     assert [decision for decision in run.decisions if type(decision) is AskGate] == [AskGate(0), AskGate(1)]
+
+
+# What was approved is looked at again --------------------------------------------------------------------------------
+
+
+def test_g24_before_a_start_by_an_approval_it_is_asked_whether_that_still_holds() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True)))
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+    assert run.fail("b") == ["b: failure", "run: failure"]
+
+
+def test_g24_a_void_approval_is_asked_anew_and_nothing_has_begun_by_it() -> None:
+    run = Run(plan_of(gate("ok", timeout_ms=100), stage("b", "ok", bound=True, retry_safe=False), stage("c", "b")))
+    run.decide("ok", True)
+    run.at = 5
+    assert run.reopen("ok") == ["gate ok", "timer gate:0:2 at 105"]
+    assert (run.state("ok"), run.state("b"), run.machine.attempt(1)) == ("gate", "waiting", 0)
+    assert run.machine.waits_for_person
+    assert run.leased("b") == [], "the answer comes too late"
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+    assert run.exit("b") == ["b: success", "start c"]
+
+
+def test_what_has_begun_by_a_void_approval_goes_on_and_what_waits_waits_again() -> None:
+    run = Run(plan_of(
+        gate("ok"), stage("x"), stage("a", "ok", bound=True), stage("b", "ok", "x", bound=True), slots=2
+    ))  # fmt: skip
+    run.decide("ok", True)
+    run.leased("a")
+    assert run.exit("x") == ["x: success", "lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("a"), run.state("b")) == ("running", "waiting")
+    assert run.exit("a") == ["a: success"]
+    assert run.decide("ok", False) == ["ok: failure", "b: skip", "run: failure"]
+
+
+def test_a_void_approval_is_nobodys_where_nothing_was_approved_or_the_run_is_over() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True)))
+    assert run.reopen("ok") == []
+    run.decide("ok", True)
+    run.leased("b")
+    assert run.exit("b")[-1] == "run: success"
+    before = run.machine.snapshot()
+    assert run.reopen("ok") == [] and run.machine.snapshot() == before
+
+
+def test_a_retry_is_asked_again_and_a_backoff_waits_for_the_new_answer() -> None:
+    run = Run(
+        plan_of(gate("ok"), stage("b", "ok", bound=True, attempts=3, delays_ms=(10,)), stage("c", "ok", bound=True))
+    )
+    run.decide("ok", True)
+    run.leased("b")
+    run.fail("b")
+    assert run.state("b") == "backoff"
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("b"), run.state("c")) == ("waiting", "waiting")
+    assert run.fire("backoff:1") == []
+    assert run.decide("ok", True) == ["ok: success", "lease b", "lease c"]
+    assert run.leased("b") == ["start b 2"]
+
+
+def test_asked_for_a_lease_when_its_engine_dies_it_is_asked_again_in_order_too() -> None:
+    run = Run(plan_of(gate("ok"), stage("b", "ok", bound=True), in_order=True))
+    run.decide("ok", True)
+    assert run.resume() == ["lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert run.decide("ok", True) == ["ok: success", "lease b"]
+    assert run.leased("b") == ["start b"]
+
+
+def test_what_does_not_take_part_counts_as_done_only_once_the_gate_above_it_is_decided() -> None:
+    run = Run(plan_of(gate("ok"), stage("m", "ok", skip="not selected", skips_late=True), stage("b", "m", bound=True)))
+    assert run.said == ["gate ok"]
+    assert run.decide("ok", True) == ["ok: success", "m: skip", "lease b"]
+    run = Run(plan_of(gate("ok"), stage("m", "ok", skip="not selected", skips_late=True), stage("b", "m", bound=True)))
+    assert run.decide("ok", False) == ["ok: failure", "m: skip", "b: skip", "run: failure"]
+
+
+def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() -> None:
+    run = Run(plan_of(gate("ok"), stage("m", "ok", judged=True), stage("b", "m", bound=True)))
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.reopen("ok") == ["gate ok"]
+    assert (run.state("m"), run.state("b")) == ("waiting", "waiting")
+    assert run.decide("ok", True) == ["ok: success", "judge m"]
+    assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
+    assert run.leased("b") == ["start b"]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_its_end(seed: int) -> None:
+    """Random plans, answers and void approvals: books that agree, no start by a gate that is not approved, the same
+    again from the journal."""
+    chance = random.Random(seed)
+    stages: list[tuple[str, tuple[str, ...], Any, Any]] = []
+    for index in range(chance.randint(3, 10)):
+        needs = [f"s{need}" for need in chance.sample(range(index), min(index, chance.randint(0, 2)))]
+        if chance.random() < 0.3:
+            timeout_ms = chance.choice((None, 50))
+            stages.append(
+                gate(f"s{index}", *needs, timeout_ms=timeout_ms, default=chance.choice(("approve", "reject")))
+            )
+            continue
+        skips = chance.random() < 0.2
+        stages.append(stage(
+            f"s{index}", *needs, bound=not skips and chance.random() < 0.7, attempts=chance.choice((1, 2)),
+            skip="not selected" if skips else None, skips_late=skips, judged=chance.random() < 0.2,
+            retry_safe=chance.random() < 0.8,
+        ))  # fmt: skip
+    run = Run(plan_of(*stages, slots=2, in_order=chance.random() < 0.3))
+    plan, machine = run.plan, run.machine
+    for turn in range(400):
+        if machine.is_over:
+            break
+        run.at += chance.randint(0, 3)
+        of = {state: [i for i in range(len(stages)) if machine.state(i) == state] for state in (
+            "judging", "leasing", "running", "asking", "gate", "backoff", "success",
+        )}  # fmt: skip
+        approved = [index for index in of["success"] if plan.stages[index].gate is not None]
+        if approved and turn < 200 and chance.random() < 0.2:
+            run.feed(GateReopened(run.at, chance.choice(approved)))
+        elif chance.random() < 0.03:
+            run.resume()
+        else:
+            name = plan.stages[chance.choice([index for which in of if which != "success" for index in of[which]])].id
+            state = run.state(name)
+            if state == "judging":
+                run.judged(name, chance.choice(("run", "skip")))
+            elif state == "leasing":
+                run.leased(name)
+            elif state == "running":
+                run.exit(name) if chance.random() < 0.8 else run.interrupt(name)
+            elif state == "asking":
+                run.answer(name, chance.random() < 0.5)
+            elif state == "gate":
+                run.decide(name, chance.random() < 0.8)
+        for decision in run.decisions:
+            if isinstance(decision, Start) and plan.stages[decision.stage].join == "all":
+                open_gates = [need for need in plan.stages[decision.stage].needs if machine.state(need) == "gate"]
+                assert not open_gates, f"{decision} by an approval that is void"
+    assert machine.is_over, "it comes to no end"
+    again = Machine(plan)
+    for batch in run.journal:
+        again.feed(*batch)
+    assert again.snapshot() == machine.snapshot()

@@ -22,6 +22,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Kill,
@@ -44,15 +45,17 @@ FEATURES = (
 )  # fmt: skip
 FAULTS = (
     "failures", "errors", "interrupted", "slow", "deaf", "cancel", "cancel_again", "cancel_stage", "crash", "resume",
-    "source_fails", "source_slow", "auto", "big_batch", "stale_timer",
+    "source_fails", "source_slow", "auto", "lots", "big_batch", "stale_timer",
 )  # fmt: skip
 
 #: Mixtures that chance alone makes too rarely; some worlds have one switched on as a whole.
 THEMES = (
     ("ordered", "workers", "batches", "many", "slow"),
     ("ordered", "workers", "buffers_0", "many", "slow", "retries", "delays", "failures"),
-    ("timeouts", "slow", "failures", "workers"),
+    ("timeouts", "slow", "failures", "workers", "late"),
     ("retries", "interrupted", "failures", "crash", "resume"),
+    ("lots", "workers", "many", "ordered"),
+    ("lots", "many", "retries", "failures", "crash", "resume"),
 )
 
 Make = Callable[[Plan], Machine]
@@ -65,7 +68,7 @@ class World:
         self.on = {name for name in FEATURES + FAULTS if draw.random() < 0.5}
         if draw.random() < 0.5:
             self.on.update(draw.choice(THEMES))
-        if "in_order" in self.on and draw.random() < 0.7:
+        if "in_order" in self.on and (draw.random() < 0.7 or "late" in self.on):
             self.on.discard("in_order")
         self.trouble = draw.choice((0.05, 0.2, 0.5))
         self.plan = self._plan()
@@ -76,7 +79,8 @@ class World:
 
     def _plan(self) -> Plan:
         draw = self.draw
-        pools = [Pool("slot", 1 if "in_order" in self.on else draw.randint(1, 5))]
+        jobs = 5 if "late" in self.on else draw.randint(1, 5)
+        pools = [Pool("slot", 1 if "in_order" in self.on else jobs)]
         if "pools" in self.on:
             pools += [Pool(name, draw.randint(1, 3)) for name in ("pool:a", "pool:b")[: draw.randint(1, 2)]]
         demands: list[tuple[tuple[int, int], ...]] = [(), ((0, 1),)]
@@ -125,10 +129,13 @@ class World:
                     attempts,
                     tuple(draw.randint(0, 15) for _ in range(draw.randint(1, 2))) if self.has("delays", 0.7) else (),
                     draw.choice((("timeout",), ("exit 75",))) if self.has("retry_only", 0.3) else (),
-                    draw.randint(3, 20) if self.has("timeouts", 0.4) else None,
+                    draw.randint(3, 20) if self.has("timeouts", 0.9 if "late" in self.on else 0.4) else None,
+                    lot_max := draw.randint(2, 9) if self.has("lots", 0.8) else 1,
+                    lot_max > 1 and draw.random() < 0.6,
                 )
             )
-        return PlannedEach(tuple(steps), draw.choice(("stop", "skip", "dead-letter")))
+        is_stopped = self.has("late", 0.7)
+        return PlannedEach(tuple(steps), "stop" if is_stopped else draw.choice(("stop", "skip", "dead-letter")))
 
 
 class Onlooker:
@@ -154,6 +161,10 @@ class Onlooker:
         self.workers = {
             (stage, step): planned.workers for stage in eaches for step, planned in enumerate(self._steps(stage))
         }
+        self.lots = dict.fromkeys(self.workers, 1)
+        self.lots_before = dict.fromkeys(self.workers, 1)  #: the largest so far: so many may be tried again together
+        self.queued = dict.fromkeys(self.workers, 0)  #: or asked for, whatever becomes of the buffer
+        self.wanted: set[int] = set()  #: stages whose source was asked in this batch
         self.stopping: set[int] = set()  #: nothing of these starts until they are started anew
         self.ended: dict[int, Ended] = {}
         self.began: dict[StartItems, int] = {}
@@ -206,6 +217,21 @@ class Onlooker:
                     self.stopping.add(event.stage)
         elif isinstance(event, ItemsWorkers):
             self.workers[event.stage, event.step] = event.workers
+        elif isinstance(event, ItemsLot):
+            key = event.stage, event.step
+            if not self.alone:
+                self.queued[key] = max(self.queued[key], self._buffer(*key))
+            self.lots[key] = event.lot
+            self.lots_before[key] = max(self.lots_before[key], event.lot)
+
+    def _most(self, stage: int, step: int) -> int:
+        """Items in a call that begins with what was never tried."""
+        return max(self._steps(stage)[step].batch, self.lots[stage, step])
+
+    def _buffer(self, stage: int, step: int) -> int:
+        planned = self._steps(stage)[step]
+        slots = max(planned.workers, planned.workers_max)
+        return max(planned.buffer, 2 * slots * self.lots[stage, step]) if planned.grows else planned.buffer
 
     def _done(self, call: StartItems, event: ItemsDone) -> None:
         stage, step, slot, items, attempt = call
@@ -248,6 +274,7 @@ class Onlooker:
             self.in_queue[stage, step, slot] = waiting
         for stage in self.known:
             self._bounds(stage, machine)
+        self.wanted.clear()
         self._kills()
         if self.is_early and len(self.plan.stages) == 1 and self.plan.passed_over_max > 60:
             self._later_steps_first({said.step for said in decisions if isinstance(said, StartItems)})
@@ -282,8 +309,12 @@ class Onlooker:
             first_time = on_way - self.begun.get((stage, step), set())
             told = view.steps[step]
             assert len(running) == told.running
-            most = planned.buffer or (planned.batch if step == 0 else 0)
+            buffer = self._buffer(stage, step)
+            most = max(buffer or (planned.batch if step == 0 else 0), self.queued[stage, step])
             assert told.queued <= most, f"{told.queued} items queued before {planned.name}, whose buffer is {most}"
+            if step == 0 and stage in self.wanted:
+                assert told.queued + self.asked[stage] <= (buffer or planned.batch), "the source is asked for too many"
+            self.queued[stage, step] = told.queued + (0 if step else self.asked[stage])
             before = view.steps[step - 1].kept if step else 0
             assert told.queued + before == len(first_time), "items that wait are not where they should be"
             assert told.again == len(on_way - in_calls - first_time)
@@ -293,11 +324,12 @@ class Onlooker:
                 for (of, at, slot), done in self.in_queue.items():
                     if of == stage and at == step - 1 and (of, at, slot) not in self.calls:
                         in_slots |= done
-                assert len(first_time - in_slots) <= planned.buffer, f"slots before {planned.name} kept and went on"
+                most = max(buffer, told.queued)
+                assert len(first_time - in_slots) <= most, f"slots before {planned.name} kept and went on"
                 kept_in = {
                     slot for (of, at, slot), done in self.in_queue.items() if (of, at) == (stage, step - 1) and done
                 }
-                assert before <= len(kept_in) * steps[step - 1].batch
+                assert before <= len(kept_in) * max(steps[step - 1].batch, self.lots_before[stage, step - 1])
 
     def _decision(self, decision: Decision) -> None:
         if isinstance(decision, Start):
@@ -316,6 +348,7 @@ class Onlooker:
         elif isinstance(decision, WantItems):
             assert decision.stage in self.busy and decision.more > 0 and not self.is_all[decision.stage]
             self.asked[decision.stage] += decision.more
+            self.wanted.add(decision.stage)
         elif isinstance(decision, StartItems):
             self._begins(decision)
         elif isinstance(decision, KillItems):
@@ -370,11 +403,15 @@ class Onlooker:
         assert stage in self.busy and stage not in self.stopping and stage not in self.ended, f"{call}: not now"
         assert (*key, slot) not in self.calls, f"{call}: the slot is taken"
         assert 0 <= slot < max(planned.workers, planned.workers_max)
-        assert 1 <= len(items) <= planned.batch and len(set(items)) == len(items)
+        begun = self.begun.setdefault(key, set())
+        assert 1 <= len(items) <= max(planned.batch, self.lots_before[key]) and len(set(items)) == len(items)
+        if not begun.intersection(items):
+            assert len(items) <= self._most(*key), f"{call}: more than the step takes at once"
+            if planned.batch == 1 and step + 1 < len(self._steps(stage)):
+                assert len(items) <= max(1, self._buffer(stage, step + 1)), f"{call}: more than may wait behind it"
         running = [one for one in self.calls if one[:2] == key]
         assert len(running) < max(self.workers[key], 1), f"{call}: more calls than workers"
         in_calls = {item for one in running for item in self.calls[one].items}
-        begun = self.begun.setdefault(key, set())
         for item in items:
             assert self.at[stage].get(item) == step and item not in in_calls, f"{call}: {item} is not there"
             assert self.due.get((*key, item), 0) <= self.now, f"{call}: too early"
@@ -517,6 +554,13 @@ class Drive:
             most = max(each.steps[step].workers_max, each.steps[step].workers)
             at = self.onlooker.now + self.draw.randint(0, 5)
             self.push(at, ItemsWorkers(at, stage, step, self.draw.randint(1, most)))
+        if self.has("lots", 0.2) and eaches:
+            stage = self.draw.choice(eaches)
+            each = self.world.plan.stages[stage].each
+            assert each is not None
+            step = self.draw.randrange(len(each.steps))
+            at = self.onlooker.now + self.draw.randint(0, 5)
+            self.push(at, ItemsLot(at, stage, step, self.draw.randint(1, each.steps[step].lot_max)))
 
     def _obey(self, decision: Decision) -> None:
         draw, now = self.draw, self.onlooker.now
@@ -546,7 +590,8 @@ class Drive:
                     break
         elif isinstance(decision, StartItems):
             self.calls[decision[:3]] = decision
-            at = now + (draw.randint(20, 90) if self.has("slow", 0.1) else draw.randint(0, 6))
+            is_slow = self.has("slow", 0.6 if "late" in self.world.on else 0.1)
+            at = now + (draw.randint(20, 90) if is_slow else draw.randint(0, 6))
             bad = []
             for item in decision.items:
                 if self.has("failures", self.world.trouble):
@@ -615,7 +660,8 @@ class Drive:
             self.left[stage] = self.world.totals[stage] - self.machine.items(stage).known
         self._feed(events)
         for (stage, attempt), more in owed.items():
-            if more and not self.machine.items(stage).is_all and self.machine.attempt(stage) == attempt:
+            is_open = self.machine.state(stage) == "running" and self.machine.attempt(stage) == attempt
+            if more and is_open and not self.machine.items(stage).is_all:
                 self._obey(WantItems(stage, more))
 
 

@@ -17,6 +17,7 @@ from stagebook.scheduler.vocabulary import (
     Event,
     Exited,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     KillItems,
@@ -39,6 +40,8 @@ STEPS = st.lists(
         attempts=st.integers(1, 2),
         delays_ms=st.sampled_from([(), (5,)]),
         timeout_ms=st.sampled_from([None, 9]),
+        lot_max=st.integers(1, 4),
+        grows=st.booleans(),
     ),
     min_size=1,
     max_size=4,
@@ -122,6 +125,13 @@ class StreamRules(RuleBasedStateMachine):
         each = self.plan.stages[0].each
         assert each is not None
         self._feed(ItemsWorkers(self.at, 0, step % len(each.steps), workers))
+
+    @rule(step=st.integers(0, 3), lot=st.integers(1, 4))
+    def set_lot(self, step: int, lot: int) -> None:
+        each = self.plan.stages[0].each
+        assert each is not None
+        step %= len(each.steps)
+        self._feed(ItemsLot(self.at, 0, step, min(lot, each.steps[step].lot_max)))
 
     @rule(is_alone=st.booleans())
     def die(self, is_alone: bool) -> None:

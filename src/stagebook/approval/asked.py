@@ -1,7 +1,7 @@
 """How a gate of a run stands, out of its journal: what was asked, who has voted, and whether it is still open.
 
 A question is a line `gate.asked`, a vote that counts a line `gate.vote` with `accepted`, the decision `gate.answered`.
-A gate that is asked anew has no votes. Writes no line and judges nothing.
+A gate that is asked anew has no votes; that an approval is void says `gate.void`. Writes no line and judges nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from stagebook.record.state import journal_path, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any, Iterable, Sequence
 
     from stagebook.approval.judge import Row
-    from stagebook.model.pipeline import Gate, Pipeline
+    from stagebook.model.pipeline import Gate
     from stagebook.record.story import Story
 
 _FAILED = re.compile(r"\((?:failure|error|timeout)\)")
@@ -49,10 +49,13 @@ def question_of(record: dict[str, Any], started_by: str | None) -> Question:
     expires = record.get("expires")
     return Question(
         record["run"], record["stage"], record["nonce"], record["digest"],
-        tuple((str(path), int(size), str(digest)) for path, size, digest in record.get("artifacts", ())),
-        epoch_us(record["at"]), None if expires is None else epoch_us(expires), started_by,
-        tuple(record.get("green", ())),
+        _rows(record.get("artifacts")), epoch_us(record["at"]), None if expires is None else epoch_us(expires),
+        started_by, tuple(record.get("green", ())), _rows(record.get("inputs")),
     )  # fmt: skip
+
+
+def _rows(plain: Iterable[Iterable[Any]] | None) -> tuple[Row, ...]:
+    return tuple((str(path), int(size), str(digest)) for path, size, digest in plain or ())
 
 
 def vote_of(record: dict[str, Any], question: Question) -> Vote:
@@ -77,9 +80,10 @@ def standing(directory: str, gate: str, artifacts: bool = True) -> Standing:
     question, votes, answer = _told(records, gate)
     state, why = _state(story, index, question, answer)
     pipeline = story.pipeline
-    changed = changed_of(pipeline, question.artifacts) if artifacts and question is not None and state == "open" else ()
+    folder = os.path.dirname(pipeline.file)
+    changed = changed_of(folder, question.rows()) if artifacts and question is not None and state == "open" else ()
     now = Now(time.time_ns() // 1000, state, why, digest_now(pipeline.file), changed)
-    return Standing(asked, question, votes, now, os.path.dirname(pipeline.file))
+    return Standing(asked, question, votes, now, folder)
 
 
 def _index(story: Story, gate: str) -> int:
@@ -114,6 +118,8 @@ def _told(records: Iterable[dict[str, Any]], gate: str) -> tuple[Question | None
                 answer = {"approved": record["approved"], "reason": f"{said} by {record['by']}"}
         elif event == "gate.answered" and "approved" in record:
             answer = record
+        elif event == "gate.void":
+            question, votes, answer = None, [], None
     return question, votes, answer
 
 
@@ -145,15 +151,13 @@ def digest_now(file: str) -> str | None:
         return None
 
 
-def changed_of(pipeline: Pipeline, artifacts: Iterable[Row]) -> tuple[str, ...]:
-    """Which of the artifacts are no longer what their rows say."""
-    rows = list(artifacts)
+def changed_of(root: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Which of the files below this folder are no longer what their rows say."""
     if not rows:
         return ()
     from stagebook.artifact.digest import hash_files
     from stagebook.artifact.paths import Unsound
 
-    root = os.path.dirname(pipeline.file)
     changed = []
     for path, size, digest in rows:
         try:

@@ -49,8 +49,9 @@ _SEAL_LENGTH = len(_SEAL) + 64 + 2
 
 
 class Entry(NamedTuple):
-    """`what` is `approved`, `rejected`, `refused`, `answered` (by the gate's default), `link` (one was made) or
-    `repaired`. `comment` is free of secrets when it comes here: whoever has no mask leaves it out."""
+    """`what` is `approved`, `rejected`, `refused`, `answered` (by the gate's default), `void` (what was approved has
+    changed since), `link` (one was made) or `repaired`. `comment` is free of secrets when it comes here: whoever has no
+    mask leaves it out."""
 
     what: str
     by: str | None = None

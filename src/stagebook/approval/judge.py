@@ -38,6 +38,11 @@ class Question(NamedTuple):
     expires_us: int | None = None
     started_by: str | None = None
     green: tuple[str, ...] = ()  #: stages that had succeeded when it was asked
+    inputs: tuple[Row, ...] = ()  #: what else stages read that go on by the answer
+
+    def rows(self) -> tuple[Row, ...]:
+        """All files that an answer is bound to."""
+        return (*self.artifacts, *self.inputs)
 
 
 class Vote(NamedTuple):
@@ -85,7 +90,7 @@ def seal(artifacts: Iterable[Row]) -> str:
 
 def bound(question: Question, by: str, approved: bool, comment: str | None, origin: Mapping[str, Any]) -> Vote:
     """A vote of somebody who was shown this question just now; `at_us` is filled in by who judges it."""
-    return Vote(by, approved, comment, 0, question.nonce, question.digest, seal(question.artifacts), origin)
+    return Vote(by, approved, comment, 0, question.nonce, question.digest, seal(question.rows()), origin)
 
 
 def judge(
@@ -94,7 +99,7 @@ def judge(
     """Why the vote does not count; None where it does. `votes` are those that counted at this question before."""
     refusal = _standing(question, now) or _binding(question, vote)
     if refusal is None and vote.approved:
-        refusal = _unchanged(question, now)
+        refusal = unchanged(question, now)
     return refusal or _person(gate, people, question, votes, vote)
 
 
@@ -137,12 +142,13 @@ def _because(now: Now) -> str:
 def _binding(question: Question, vote: Vote) -> Refusal | None:
     if vote.nonce != question.nonce:
         return Refusal("other-question", f"{question.gate} was asked anew since this answer was made; look at it again")
-    if vote.digest != question.digest or vote.artifacts != seal(question.artifacts):
+    if vote.digest != question.digest or vote.artifacts != seal(question.rows()):
         return Refusal("other-question", f"the answer is to something else than {question.gate} asks; look at it again")
     return None
 
 
-def _unchanged(question: Question, now: Now) -> Refusal | None:
+def unchanged(question: Question, now: Now) -> Refusal | None:
+    """Why nobody, and no default, can approve what lies there now; None: it is what was shown."""
     if now.digest is None:
         return Refusal("edited", "the pipeline file is gone; put it back as the run has it, or begin a new run")
     if now.digest != question.digest:

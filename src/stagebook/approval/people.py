@@ -1,7 +1,8 @@
 """Who is listed as an approver of a gate: names, and groups of a YAML file (`{ops: [ann, bob]}`). Decides nothing.
 
 A file that cannot be trusted lists nobody: one that is missing, damaged, no regular file, of somebody else, or open to
-be written by others. It is read anew for every vote, so that who has left the list no longer counts.
+be written, or to be replaced by way of its folder, by others. It is read anew for every vote, so that who has left the
+list no longer counts.
 """
 
 from __future__ import annotations
@@ -86,6 +87,15 @@ def groups_of(data: bytes, path: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _check_folder(folder: str) -> None:
+    """Whoever may write to the folder can put another file there, unless it is sticky. Raises OSError, _Untrusted."""
+    found = os.stat(folder)
+    if found.st_uid not in (0, os.geteuid()):
+        raise _Untrusted(f"its folder {folder} belongs to another account (uid {found.st_uid}); chown it to your own")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
+        raise _Untrusted(f"its folder {folder} can be written by others; chmod go-w it")
+
+
 def _content(path: str) -> bytes:
     """The bytes of a file that nobody else can have written. Raises _Untrusted."""
     try:
@@ -102,6 +112,7 @@ def _content(path: str) -> bytes:
             raise _Untrusted(f"{path} belongs to another account (uid {found.st_uid}); chown it to your own")
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise _Untrusted(f"{path} can be written by others; chmod go-w it")
+        _check_folder(os.path.dirname(path))
         if found.st_size > BYTES_MAX:
             raise _Untrusted(f"{path} has {found.st_size} bytes, more than {BYTES_MAX}; list groups and names only")
         with open(fd, "rb", closefd=False) as file:

@@ -18,19 +18,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence
 
-    from stagebook.approval.judge import Question, Vote
+    from stagebook.approval.judge import Question, Row, Vote
     from stagebook.model.pipeline import Gate
 
 COMMITS_MAX = 20
 LOOK_BACK = 200  #: runs of all pipelines, among which the last approved one is looked for
 _HASH = r"(?:[0-9a-f]{40}|[0-9a-f]{64})"
 _ANSWERED = b'"event":"gate.answered"'
+_VOID = b'"event":"gate.void"'
 
 
 def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote]) -> dict[str, Any]:
     """The document. Raises SurroundingsError for a journal that cannot be read."""
     first = _first(directory)
-    artifacts = [{"path": path, "size_bytes": size, "digest": digest} for path, size, digest in question.artifacts]
     return {
         "run": question.run,
         "pipeline": first.get("pipeline"),
@@ -46,9 +46,14 @@ def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote])
         "started": first.get("at"),
         "digest": question.digest,
         "green": list(question.green),
-        "artifacts": artifacts,
+        "artifacts": _files(question.artifacts),
+        "inputs": _files(question.inputs),
         "changes": changes(directory, question.gate, first),
     }
+
+
+def _files(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{"path": path, "size_bytes": size, "digest": digest} for path, size, digest in rows]
 
 
 def given(votes: Sequence[Vote]) -> list[dict[str, Any]]:
@@ -120,10 +125,10 @@ def _is_approved(directory: str, gate: str) -> bool:
         with open_regular(journal_path(directory)) as file:
             answered = False
             for line in file:
-                if _ANSWERED in line:
+                if _ANSWERED in line or _VOID in line:
                     record = decode(line)
-                    if record.get("stage") == gate and "approved" in record:
-                        answered = record["approved"] is True
+                    if record.get("stage") == gate and ("approved" in record or record["event"] == "gate.void"):
+                        answered = record.get("approved") is True
             return answered
     except (OSError, BrokenLine):
         return False

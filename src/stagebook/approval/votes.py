@@ -11,11 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Container, Iterator
 
-_VOTE = b'"event":"gate.vote"'
+_VOTES = (b'"event":"gate.vote"', b'"event":"gate.void"')
 
 
 class Kept(NamedTuple):
-    """A vote that a journal holds; `audit` is the hash of its entry in the chain."""
+    """A vote that a journal holds, or that an approval is void; `audit` is the hash of its entry in the chain."""
 
     run: str
     gate: str
@@ -56,7 +56,7 @@ def _votes(run: str, path: str) -> Iterator[Kept]:
     """Raises OSError, and BrokenLine for a vote whose line is not as it was written."""
     with open_regular(path) as file:
         for line in file:
-            if _VOTE in line and line.endswith(b"\n"):
+            if any(vote in line for vote in _VOTES) and line.endswith(b"\n"):
                 record = decode(line)
                 if record.get("audit") is not None:
-                    yield Kept(run, str(record.get("stage")), str(record.get("by")), str(record["audit"]))
+                    yield Kept(run, str(record.get("stage")), str(record.get("by", "–")), str(record["audit"]))

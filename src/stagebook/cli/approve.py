@@ -6,7 +6,7 @@ import os
 import sys
 
 from stagebook.cli import output, place
-from stagebook.model.problem import FAILED, SurroundingsError
+from stagebook.model.problem import FAILED, StagebookError, SurroundingsError
 from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
@@ -41,13 +41,14 @@ def execute(args: argparse.Namespace) -> int:
 
 def decide(args: argparse.Namespace, approved: bool) -> int:
     """The same for both commands."""
-    directory = place.run_directory(args, args.run)
+    directory = waiting_run(args)
     from stagebook.approval import asked, judge, origin
     from stagebook.engine import approve
 
     here = origin.here()
     standing = asked.standing(directory, args.gate, artifacts=False)
-    if standing.now.state == "open" and not _is_meant(args, directory, standing, approved):
+    args.shown = _show(args, directory, standing) if standing.now.state == "open" else None
+    if args.shown is not None and not _is_meant(args, approved):
         return FAILED
     question = standing.question or asked.none_yet(os.path.basename(directory), args.gate)
     answer = approve.answer(
@@ -60,15 +61,39 @@ def decide(args: argparse.Namespace, approved: bool) -> int:
     return _tell(args, directory, answer, approved)
 
 
-def _is_meant(args: argparse.Namespace, directory: str, standing: Standing, approved: bool) -> bool:
-    """On a terminal: what it is about, and whether it is meant. Somebody else's program has been told."""
-    if args.yes or args.json or standing.question is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+def waiting_run(args: argparse.Namespace) -> str:
+    """The directory of the run that is meant; where there is none here, and some below, of the one that waits at that
+    gate."""
+    from stagebook.approval import asked
+
+    def waits(directory: str) -> bool:
+        try:
+            return asked.standing(directory, args.gate, artifacts=False).now.state == "open"
+        except StagebookError:
+            return False
+
+    return place.run_directory(args, args.run, waits)
+
+
+def _show(args: argparse.Namespace, directory: str, standing: Standing) -> dict[str, Any] | None:
+    """What is decided about, before it is: told on standard error, and as a member of the JSON document."""
+    if standing.question is None:
+        return None
     from stagebook.approval.shown import shown
-    from stagebook.report.shown import lines
 
     document = shown(directory, standing.question, standing.gate, standing.votes)
-    output.say(lines(document, output.style_for(sys.stderr, args), standing.now.at_us), sys.stderr)
+    if not (args.yes or args.json or args.quiet):
+        from stagebook.report.shown import lines
+
+        output.say(lines(document, output.style_for(sys.stderr, args), standing.now.at_us), sys.stderr)
+        output.flush()
+    return document
+
+
+def _is_meant(args: argparse.Namespace, approved: bool) -> bool:
+    """Asked on a terminal only. Somebody else's program has been told."""
+    if args.yes or args.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
     sys.stderr.write(f"\n{'approve' if approved else 'reject'}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -93,7 +118,8 @@ def _tell(args: argparse.Namespace, directory: str, answer: Answer, approved: bo
     document = runs.document(directory)
     stage = next(stage for stage in document["stages"] if stage["stage"] == args.gate)
     if args.json:
-        output.say_json({**document, "vote": {"gate": args.gate, "approved": approved, "decision": _word(answer)}})
+        vote = {"gate": args.gate, "approved": approved, "decision": _word(answer)}
+        output.say_json({**document, "vote": vote, "shown": args.shown})
         return 0
     if args.quiet:
         return 0
@@ -105,7 +131,8 @@ def _tell(args: argparse.Namespace, directory: str, answer: Answer, approved: bo
     else:
         said = f"{name} of run {run} is {_word(answer)}"
         if not answer.held:
-            said += f"; stagebook run --resume {run} goes on with the run"
+            look = place.from_here(args, os.getcwd(), None, place.state_directory(args)).get("look", "")
+            said += f"; stagebook run --resume {run}{look} goes on with the run"
     output.say([said])
     return 0
 

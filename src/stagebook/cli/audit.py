@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from stagebook.cli import output, place
@@ -33,6 +34,9 @@ def execute(args: Namespace) -> int:
     from stagebook.approval import audit, votes
 
     state = place.state_directory(args)
+    if not os.path.exists(audit.path_of(state)):
+        place.look_below(args, args.run)
+        state = place.state_directory(args)
     # Journals first: a vote that comes meanwhile is in the chain before it is in its journal.
     found = votes.of_runs(state) if args.verify else votes.Journals([], [], [])
     chain = audit.read(state)
@@ -64,7 +68,8 @@ def execute(args: Namespace) -> int:
     elif not (args.quiet and is_well):
         from stagebook.report import audit as report
 
-        output.say(report.listing(document, output.style_for(sys.stdout, args), args.quiet))
+        style = output.style_for(sys.stdout, args)
+        output.say(report.listing(document, style, args.quiet, place.short_ids(state)))
     return OK if is_well else FAILED
 
 
@@ -96,8 +101,6 @@ def _counts(entries: list[dict[str, Any]]) -> dict[str, int]:
 
 def _of_run(state: str, chain: Chain, text: str) -> list[dict[str, Any]]:
     """The entries of the run that is meant, which may be removed by now: the chain outlives it."""
-    import os
-
     from stagebook.record import runs
 
     known = {entry["run"] for entry in chain.entries if entry.get("run", "").startswith(text.upper())}

@@ -151,6 +151,6 @@ class _Progress:
             return
         self._next = now + _SILENT_S
         text = f"verified {files} objects, {size * 100 // max(1, total)} %"
-        from stagebook.cli.main import complain
+        from stagebook.cli.streams import complain
 
         complain(f"\r{text}" + ("\r\n" if size >= total else "") if self._is_terminal else f"{text}\n")

@@ -30,7 +30,7 @@ def execute(args: argparse.Namespace) -> int:
     """0 once the decision is on record; where the run goes on here, as `run` exits."""
     from stagebook.engine import cancel
 
-    directory = place.run_directory(args, args.run)
+    directory = runs.resolve(place.state_directory(args), args.run)  # to act below, somebody has to say so
     run = os.path.basename(directory)
     is_held = cancel.cancel(directory, args.stage)
     if not is_held and not args.record_only:

@@ -216,11 +216,10 @@ def _tell_proposal(args: Namespace, proposal: Proposal | None) -> None:
 
 def _options(name: str, words: list[str]) -> Any:
     """What the words of an arm ask of `run`. Raises InputError."""
-    from stagebook.cli import run
-    from stagebook.cli import words as grammar
+    from stagebook.cli import arguments, run
 
     try:
-        asked = grammar.parse("run", "run", run, words)
+        asked = arguments.parse("run", "run", run, words)
     except InputError as error:
         raise usage_error(f"--arm {name}: {error}") from None
     except SystemExit:

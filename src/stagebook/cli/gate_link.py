@@ -47,6 +47,7 @@ def execute(args: Namespace) -> int:
     """0 once the gate is decided or the link was used, or as the run that goes on here exits; 2 where it cannot be
     answered; 3 where the link is over and the gate still waits."""
     from stagebook.approval.server import Server
+    from stagebook.cli.approve import waiting_run
     from stagebook.report.page import gate as pages
 
     life_s, person = _life_s(args.expires or EXPIRES), getattr(args, "for")
@@ -54,7 +55,7 @@ def execute(args: Namespace) -> int:
         raise usage_error("--for takes a name", f"letters that can be read, at most {NAME_MAX}")
     if not 0 <= args.port < 1 << 16:
         raise usage_error(f"--port {args.port} is none", "a port is a number up to 65535")
-    counter = Counter(place.run_directory(args, args.run), args.gate, person, life_s)
+    counter = Counter(waiting_run(args), args.gate, person, life_s)
     try:
         server = Server(counter.desk(pages), args.port)
     except OSError as error:
@@ -101,7 +102,7 @@ class Counter:
             ends = min(ends, self.question.expires_us // 1_000_000)
         about = self.question
         self.link = link.Link(
-            about.run, gate, about.nonce, about.digest, seal(about.artifacts), self.person, origin.nonce(), ends
+            about.run, gate, about.nonce, about.digest, seal(about.rows()), self.person, origin.nonce(), ends
         )
         self._key = link.key(self.state)
         self.token = link.token(self.link, self._key)
@@ -244,7 +245,8 @@ def _end(args: Namespace, counter: Counter, used: Answer | None) -> int:
         if not args.record_only:
             _go_on(args, counter)
         if not args.quiet:
-            output.say([f"stagebook run --resume {counter.question.run} goes on with the run"], sys.stderr)
+            look = place.from_here(args, os.getcwd(), None, counter.state).get("look", "")
+            output.say([f"stagebook run --resume {counter.question.run}{look} goes on with the run"], sys.stderr)
     return OK if used is not None or is_decided else WAITING
 
 

@@ -48,7 +48,8 @@ def execute(args: Namespace) -> int:
         if item["log"] is not None:
             item["log"] = min(item["log"], os.path.relpath(item["log"]), key=len)
     style = output.style_for(sys.stdout, args)
-    output.say(items.listing(document, stage, listed, style, only_dead=args.dead))
+    short = place.short_ids(place.state_directory(args))(document["run"])
+    output.say(items.listing(document, stage, listed, style, only_dead=args.dead, short=short))
     return 0
 
 

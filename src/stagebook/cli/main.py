@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, NoReturn
+    from typing import NoReturn
 
 #: New objects until Python looks for circular garbage. By its own measure, 700, that takes a sixth of a short run, and
 #: finds nothing: there are few circles here.
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             from stagebook.cli import trouble
         except OSError as another:  # not even a descriptor is left to read our own files
-            complain(f"error: the system gave way: {another.strerror}\n")
+            os.write(2, f"error: the system gave way: {another.strerror}\n".encode())
             return _own_trouble(4, words)
         code = _own_trouble(trouble.explain(error, words), words)
     if argv is None and words[:1] == ["run"] and sys.gettrace() is None and sys.getprofile() is None:
@@ -130,18 +130,18 @@ def _printed(words: list[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
+        from stagebook.cli.streams import give_up
+
         give_up(sys.stdout)  # `| head -1`: whoever read has seen enough
         return code or 0
     except OSError as error:
         if not _is_of_stdout(error):
             raise
+        from stagebook.cli.streams import complain, give_up
+
         give_up(sys.stdout)
         complain(f"error: standard output: {error.strerror}\n")
         return code or 4
-
-
-def wants_json(words: list[str]) -> bool:
-    return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def _answer(words: list[str]) -> int:
@@ -157,7 +157,7 @@ def _answer(words: list[str]) -> int:
     if first == "--version":
         from stagebook import __version__
 
-        sys.stdout.write(f'{{"version": "{__version__}"}}\n' if wants_json(words) else f"stagebook {__version__}\n")
+        sys.stdout.write(f'{{"version": "{__version__}"}}\n' if "--json" in words else f"stagebook {__version__}\n")
         return 0
     if first == "help":
         first, words = words[1], [words[1], "--help"]
@@ -170,12 +170,12 @@ def _answer(words: list[str]) -> int:
     if first not in COMMANDS:
         from stagebook.cli import trouble
 
-        raise trouble.unknown_command(first)
-    from stagebook.cli import words as grammar
+        raise trouble.unknown_command(first, list(COMMANDS), LATER)
+    from stagebook.cli import arguments
 
     # As importlib.import_module does, which is more to import than some commands are.
     module = __import__(f"stagebook.cli.{COMMANDS[first][0]}", fromlist=("execute",))
-    args = grammar.parse(first, COMMANDS[first][1], module, words[1:])
+    args = arguments.parse(first, COMMANDS[first][1], module, words[1:])
     code: int = module.execute(args)
     return code
 
@@ -204,22 +204,3 @@ def _is_of_stdout(error: OSError) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("stagebook.cli.")
-
-
-def complain(text: str) -> None:
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        give_up(sys.stderr)  # the terminal is gone, and with it everybody who could have read this
-
-
-def give_up(stream: IO[str]) -> None:
-    """What is still buffered goes nowhere, so that Python's own flush at exit has nothing to complain of."""
-    try:
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, stream.fileno())
-        os.close(sink)
-        stream.flush()
-    except (OSError, ValueError):
-        pass

@@ -65,7 +65,7 @@ def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text)
     except BrokenPipeError:
-        from stagebook.cli.main import give_up
+        from stagebook.cli.streams import give_up
 
         give_up(stream)
 

@@ -21,11 +21,52 @@ def cache_directory(args: Any, file: str) -> str:
     return os.path.join(state_directory(args, file), "cache")
 
 
-def run_directory(args: Any, run: str) -> str:
-    """The directory of the run that a user means by `run`: an id, the beginning of one, or `last`."""
+def run_directory(args: Any, run: str, suits: Callable[[str], bool] | None = None) -> str:
+    """The directory of the run that a user means by `run`: an id, the beginning of one, or `last`; where there is no
+    run here, of the one state directory below that has it (`look_below`)."""
     from stagebook.record import runs
 
+    look_below(args, run, suits)
     return runs.resolve(state_directory(args), run)
+
+
+def look_below(args: Any, run: str | None = None, suits: Callable[[str], bool] | None = None) -> None:
+    """Without a run here, and without a word on where they are: have the one state directory below be meant that has
+    some (`run`: that one; if several do, where its directory `suits`), and say so. Where that is not plain, the
+    command refuses as it would, and names them."""
+    state_path = state_directory(args)
+    from stagebook.record import runs
+
+    if args.settings.dir or runs.ids(state_path):
+        return
+    known, is_all = runs.below(os.getcwd())
+    found = {path: _resolved(path, run) for path in known} if is_all else {}
+    near = [path for path, directory in found.items() if directory is not None]
+    if len(near) > 1 and suits is not None:
+        near = [path for path in near if suits(str(found[path]))]
+    if len(near) != 1:
+        return
+    import sys
+
+    from stagebook.cli import output
+    from stagebook.cli.settings import Origin
+
+    args.settings.take("dir", near[0], Origin("option", "--dir"))
+    if not args.quiet:
+        output.say([f"in {near[0]}"], sys.stderr)
+
+
+def _resolved(state_path: str, run: str | None) -> str | None:
+    """The directory of a run there; the state directory itself where none is asked for."""
+    from stagebook.model.problem import StagebookError
+    from stagebook.record import runs
+
+    if run is None:
+        return state_path
+    try:
+        return runs.resolve(state_path, run)
+    except StagebookError:
+        return None
 
 
 def pipeline_file(args: Any) -> str:

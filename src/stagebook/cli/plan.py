@@ -43,7 +43,6 @@ stagebook plan --limits --days 14 --check"""
 OWN = ("jobs",)  #: a list here, and not the setting of that name
 FORMATS = ("text", "json", "html")
 SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
-FLOWS_OF = 5  #: and of so many what items took
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -117,31 +116,35 @@ def execute(args: Namespace) -> int:
         from stagebook.cli import plan_probe
 
         code = plan_probe.probe(args, pipeline, samples(args, pipeline))
+    from stagebook.cli import plan_made
     from stagebook.cli.plan_voice import Patience
 
     with Patience(args):
+        pipeline, made = plan_made.with_made(args, pipeline)
         told, met = _told(args, pipeline, asked)
+    told["profile"]["assumed"] += made
     _say(args, format, told)
     return code or (FAILED if args.check and not met else OK)
 
 
 def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str, Any], bool | None]:
     """The document, and whether the `sla` is met as the file stands."""
-    from stagebook.plan import advise, document, known, sweep
+    from stagebook.plan import advise, document, known, sweep, workers
     from stagebook.scheduler import build, select
 
     jobs = plan_words.jobs(args.jobs)
-    found, choice, unsaid = _known(args, pipeline)
-    flows = _flows(args, pipeline)
-    if flows:
-        found = _with_items(pipeline, found, flows)
+    found, choice, unsaid, flows = _known(args, pipeline)
     if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
         raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
-    advised = advise.advise(
-        pipeline, choice, found, swept, plan_words.accepted(args.accept, pipeline), suites(args, pipeline)
-    )
-    after = None
+    fitted = workers.rows(pipeline, choice, found, flows) if found.basis.items else []
+    least_s = min(row.forecast.makespan_s for row in swept.rows)
+    planned, after, wider = pipeline, None, []
+    if wide := workers.best(fitted, least_s):
+        planned, wider = wide.pipeline, workers.changes(pipeline, wide, least_s)
+        after = sweep.sweep(planned, choice, found.basis, jobs or [each.jobs for each in fitted])
+    accepted = plan_words.accepted(args.accept, pipeline)
+    advised = advise.advise(planned, choice, found, after or swept, accepted, suites(args, pipeline), wider)
     if any(change.edges for change in advised.found.changes if not change.question):
         after = sweep.sweep(advised.pipeline, choice, found.basis, jobs)
         after = after if jobs else sweep.with_jobs(after, advised.pipeline, choice, found.basis, advised.found.jobs)
@@ -151,6 +154,8 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
     told["streams"] = _streams(args, pipeline, choice, flows)
+    for stream in told["streams"]:
+        stream["by_jobs"] = workers.plain(fitted, stream["stage"])
     told["what_if"] = None if asked is None else _what_if(args, pipeline, choice, found, asked, jobs, told)
     told["arrivals"] = _arrivals(args, pipeline, choice, found)
     if args.apply:
@@ -223,25 +228,27 @@ def _party(args: Any, name: str, per_h: float | None) -> Party:
     file = pipelines.find(name)
     other = load(file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(other)
-    found, choice, _ = _known(args, other, is_other=True)
+    found, choice, _, _ = _known(args, other, is_other=True)
     return Party(other, choice, found, per_h)
 
 
 # What is known ----------------------------------------------------------------------------------------------------
 
 
-def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known, Choice, list[str]]:
-    """What is known of it, the choice to start from, and what is to be said of both."""
-    from stagebook.cli import run
-    from stagebook.plan import known
+def _known(
+    args: Any, pipeline: Pipeline, is_other: bool = False
+) -> tuple[Known, Choice, list[str], Mapping[str, StreamKnown]]:
+    """What is known of it, the choice to start from, what is to be said of both, and what is known of items."""
+    from stagebook.cli import plan_items, run
+    from stagebook.plan import known, streams
 
     choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
-    found = known.known(pipeline, samples(args, pipeline), choice.cores, seed=args.seed)
-    unsaid = known.unsaid(pipeline)
-    if any(stage.kind == "generate" for stage in pipeline.stages):
-        from stagebook.cli import plan_made
-
-        unsaid += plan_made.unsaid(args, pipeline)
+    flows = plan_items.known(args, pipeline)
+    found = known.known(
+        pipeline, samples(args, pipeline), choice.cores, seed=args.seed,
+        streams=streams.streams(pipeline, choice, flows) if flows else None,
+    )  # fmt: skip
+    unsaid = known.unsaid(pipeline) + [flow.said for flow in flows.values() if flow.said]
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
         from stagebook.condition.court import Court
 
@@ -257,7 +264,7 @@ def _known(args: Any, pipeline: Pipeline, is_other: bool = False) -> tuple[Known
             verdicts = _Foreseen(skipped)
             found = found._replace(basis=found.basis._replace(verdicts=verdicts))
             unsaid += [f"{pipeline.stages[index].id} is taken not to run: {why}" for index, why in skipped.items()]
-    return found, choice._replace(durations_ms=found.durations_ms(pipeline)), unsaid
+    return found, choice._replace(durations_ms=found.durations_ms(pipeline)), unsaid, flows
 
 
 class _Foreseen:
@@ -298,37 +305,12 @@ def suites(args: Any, pipeline: Pipeline) -> list[Suite]:
     )
 
 
-def _flows(args: Any, pipeline: Pipeline) -> dict[str, StreamKnown]:
-    """What the latest runs tell of the items that its stages work through."""
-    if all(stage.each is None for stage in pipeline.stages):
-        return {}
-    from stagebook.plan import streams
-    from stagebook.record import runs
-
-    state = place.state_directory(args, pipeline.file)
-    documents: list[dict[str, Any]] = []
-    for summary in runs.summaries(state):
-        if summary["file"] == pipeline.file and summary["state"] == "ended":
-            documents.append(runs.document(place.run_directory(args, summary["run"])))
-            found = streams.known(pipeline, documents)
-            if len(documents) == FLOWS_OF or len(found) == sum(stage.each is not None for stage in pipeline.stages):
-                return found
-    return streams.known(pipeline, documents)
-
-
-def _with_items(pipeline: Pipeline, found: Known, flows: Mapping[str, StreamKnown]) -> Known:
-    from stagebook.plan import streams
-
-    items = streams.items(pipeline, flows, [stage.median_s for stage in found.profile.stages])
-    return found._replace(basis=found.basis._replace(items=items))
-
-
 def _streams(args: Any, pipeline: Pipeline, choice: Choice, flows: Mapping[str, StreamKnown]) -> list[dict[str, Any]]:
     """As `stagebook run` would run them, with no option that says otherwise."""
     from stagebook.plan import streams
     from stagebook.scheduler import build
 
-    return streams.plain(build.build(pipeline, choice._replace(jobs=args.settings.jobs)), flows)
+    return streams.plain(build.build(pipeline, choice._replace(jobs=args.settings.jobs)), flows, choice.cores)
 
 
 def _past(state: str, question: Callable[[Any], Answer], voice: Voice) -> Answer | None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stagebook.engine import resume
     from stagebook.notify.beginning import Beside
 
+_COMPARED_S = 0.5
+
 EXAMPLE = """\
 stagebook run stagebook.yaml -j 4
 stagebook run --sequential --only unit --json
@@ -334,6 +336,8 @@ def _choice(args: argparse.Namespace, pipeline: Pipeline, place: str, cache: str
 
     starts = tuple(args.__dict__["from"])
     if args.failed_of is not None:
+        from stagebook.cli.failed import failed_of
+
         starts += failed_of(place, args.failed_of)
     if args.jobs is not None and args.sequential:
         raise InputError("--sequential is one job; leave out -j, or leave out --sequential")
@@ -381,18 +385,6 @@ def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
     return choice, found
 
 
-def failed_of(place: str, wanted: str) -> tuple[str, ...]:
-    from stagebook.record import runs
-
-    document = runs.document(runs.resolve(place, wanted))
-    if document["state"] == "running":
-        raise SurroundingsError(f"run {document['run']} still goes on; wait for its end, or stop it: stagebook cancel")
-    failed = tuple(stage["stage"] for stage in document["stages"] if not _is_done(stage))
-    if not failed:
-        raise InputError(f"nothing failed in run {document['run']}")
-    return failed
-
-
 def _dead_of(place: str, wanted: str | None) -> str:
     """The run's id."""
     if wanted is None:
@@ -400,14 +392,6 @@ def _dead_of(place: str, wanted: str | None) -> str:
     from stagebook.record import runs
 
     return os.path.basename(runs.resolve(place, wanted))
-
-
-def _is_done(stage: dict[str, Any]) -> bool:
-    """Whether what needs the stage may take its work as there: not so if it was cancelled, skipped for another that
-    failed, or never begun."""
-    if stage["outcome"] == "skip":
-        return not (stage["reason"] or "").startswith("needs ")
-    return bool(stage["outcome"] == "success")
 
 
 def _params(given: list[str], pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
@@ -450,6 +434,7 @@ class Show:
             output=args.settings.output, tail=excerpts.tail, more=excerpts.more, cpu=cpu, keys=os.isatty(0),
             short=place.short_ids(os.path.dirname(cache)),
         )  # fmt: skip
+        self._watcher.look = place.from_here(args, self._here, None, os.path.dirname(cache)).get("look", "")
 
     def ways(self, facts: Facts | None = None) -> Any:
         from stagebook.engine.launch import Ways
@@ -506,12 +491,16 @@ class Show:
 
             held_by = Holders(result.machine).of if result.over is None else None
             document = story.document(result.machine.waiting, held_by)
+            if getattr(args, "shown", None) is not None:  # what was approved just now
+                document["shown"] = args.shown
         else:
             document = story.outline(result.machine.waiting)
         if told:
             document["notices"] = told
         durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
+        if not args.quiet and not args.json:
+            document["against"] = _against(document, story)
         self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
@@ -546,6 +535,15 @@ class Show:
                 termios.tcsetattr(0, termios.TCSADRAIN, self._terminal)
             except termios.error:
                 pass  # the terminal is gone
+
+
+def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
+    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing."""
+    if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S:
+        return None
+    from stagebook.cli import against
+
+    return against.against(document, os.path.dirname(story.logs_directory or ""))
 
 
 def _durations(story: Story) -> Iterator[tuple[str, int]]:

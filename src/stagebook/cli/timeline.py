@@ -1,4 +1,5 @@
-"""`stagebook timeline RUN`: what ran when, what waited for what; for people and for other programs."""
+"""`stagebook timeline RUN`: what ran when, what waited for what; for people and for other programs. Of several runs, on
+one time scale."""
 
 from __future__ import annotations
 
@@ -21,15 +22,19 @@ stagebook timeline last
 stagebook timeline last --ascii > timeline.txt
 stagebook timeline last --format html
 stagebook timeline last --format svg -o timeline.svg
+stagebook timeline 01M8AFCP 01M8AFDC
 stagebook timeline last --format markdown >> "$GITHUB_STEP_SUMMARY\""""
 
 EXPORTS = ("svg", "perfetto", "mermaid", "markdown", "csv", "junit", "otlp")
 FORMATS = ("text", "html", *EXPORTS, "json")
 PAGE = "report.html"
+BESIDE = ("text", "html", "svg", "json")  #: what several runs can be shown in
+PAGE_BESIDE = "side-by-side.html"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, its beginning, or last")
+    parser.add_argument("others", nargs="*", metavar="RUN", help="more runs, below it on the same time scale")
     parser.add_argument("--format", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
     parser.add_argument(
         "-o",
@@ -41,6 +46,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(args: Namespace) -> int:
     _check(args)
+    if args.others:
+        return _beside(args)
     directory = place.run_directory(args, args.run)
     document = runs.document(directory)
     if args.format == "html":
@@ -56,10 +63,42 @@ def execute(args: Namespace) -> int:
     else:
         style = output.style_for(sys.stdout, args)
         lines = [*summary.picture(document, style), "", *summary.totals(document, style)]
+    _say(args, lines)
+    return 0
+
+
+def _say(args: Namespace, lines: list[str]) -> None:
     if args.out not in (None, "-"):
         output.write_file(args.out, "\n".join(lines) + "\n")
     else:
         output.say(lines)
+
+
+def _beside(args: Namespace) -> int:
+    """Several runs on one time scale."""
+    directories = [place.run_directory(args, run) for run in (args.run, *args.others)]
+    documents = [runs.document(directory) for directory in directories]
+    shorten = place.short_ids(place.state_directory(args))
+    shorts = [shorten(document["run"]) for document in documents]
+    if args.json or args.format == "json":
+        import json
+
+        from stagebook.report import beside
+
+        told = [one._asdict() for one in beside.compared(documents, shorts)]
+        _say(args, [json.dumps({"compared": told, "runs": documents})])
+    elif args.format == "text":
+        from stagebook.report import beside
+
+        _say(args, beside.render(documents, shorts, output.style_for(sys.stdout, args)))
+    elif args.format == "svg":
+        from stagebook.report.export import beside as picture
+
+        _write(args, picture.render(documents, shorts))
+    else:
+        from stagebook.report.page import beside as page
+
+        _keep(args, os.path.join(directories[0], PAGE_BESIDE), page.render(documents, shorts))
     return 0
 
 
@@ -68,6 +107,10 @@ def _check(args: Namespace) -> None:
         near = nearest(args.format, list(FORMATS))
         meant = f", did you mean '{near}'?" if near else f", one of {', '.join(FORMATS)}"
         raise usage_error(f"unknown format '{args.format}'{meant}")
+    if args.others and args.format not in BESIDE:
+        raise usage_error(
+            f"several runs side by side are one of {', '.join(BESIDE)}; --format {args.format} has one run"
+        )
     if args.json and args.format in ("html", *EXPORTS):
         raise usage_error(f"--json prints one JSON document, --format {args.format} prints another; choose one")
 
@@ -88,10 +131,14 @@ def _page(args: Namespace, directory: str, document: dict[str, Any]) -> None:
         short=short,
         logs=quotes(document),
     )
+    _keep(args, os.path.join(directory, PAGE), parts)
+
+
+def _keep(args: Namespace, path: str, parts: list[str]) -> None:
+    """A page, written to `path` unless told otherwise, for its owner only."""
     if args.out is not None:
         _write(args, parts)
         return
-    path = os.path.join(directory, PAGE)
     try:
         _replace(path, "".join(parts).encode())
     except OSError as error:

@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 
+from stagebook.cli.streams import complain, give_up
 from stagebook.model.problem import DEFECT, DefectError, InputError, Problem, StagebookError, SurroundingsError
 
 TYPE_CHECKING = False
@@ -22,9 +23,7 @@ SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, 
 
 def explain(error: BaseException, words: list[str]) -> int:
     """Tell a user about `error`, in the way that the words of the command line ask for; gives the exit code."""
-    from stagebook.cli.main import wants_json
-
-    as_json = wants_json(words)
+    as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     if isinstance(error, OSError) and error.errno in SCARCE:
         error = SurroundingsError(f"the system gave way: {error.strerror}")
     if isinstance(error, DefectError):
@@ -46,7 +45,6 @@ def explain(error: BaseException, words: list[str]) -> int:
 
 def _tell(found: Iterable[Problem], words: list[str], code: int) -> int:
     """All problems of a file on standard error, with the lines they are about, and the tally."""
-    from stagebook.cli.main import complain
     from stagebook.cli.output import style_for
     from stagebook.report import problems
 
@@ -58,7 +56,6 @@ def _tell(found: Iterable[Problem], words: list[str], code: int) -> int:
 
 
 def _say(found: Iterable[Problem], words: list[str], as_json: bool, code: int, text: str = "") -> int:
-    from stagebook.cli.main import complain, give_up
     from stagebook.report import problems
 
     if as_json:
@@ -106,15 +103,15 @@ def source_line(file: str, line: int) -> str | None:
     return None
 
 
-def unknown_command(word: str) -> InputError:
-    from stagebook.cli.main import COMMANDS, LATER
+def unknown_command(word: str, known: list[str], later: Iterable[str]) -> InputError:
+    """Of a word that is none of the `known` commands; those that come `later` are told apart."""
     from stagebook.cli.words import nearest, usage_error
 
-    if word in LATER:
+    if word in later:
         return usage_error(f"'{word}' is not part of this version yet", "stagebook --help lists what is")
     if word.startswith("-"):
         return usage_error(f"unknown option '{word}'", "stagebook --help lists commands and options")
-    near = nearest(word, list(COMMANDS))
+    near = nearest(word, known)
     if near:
         return usage_error(f"unknown command '{word}', did you mean '{near}'?")
     return usage_error(f"unknown command '{word}'", "stagebook --help lists all commands")

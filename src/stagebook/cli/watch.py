@@ -14,7 +14,7 @@ import sys
 from time import monotonic, time_ns
 
 from stagebook.cli import affected, output
-from stagebook.cli.main import complain
+from stagebook.cli.streams import complain
 from stagebook.cli.words import usage_error
 from stagebook.engine import keeper
 from stagebook.model.problem import InputError, SurroundingsError
@@ -41,7 +41,7 @@ NOT_WATCHED = ("json", "resume", "dry_run")
 
 def execute(args: argparse.Namespace) -> int:
     """Goes on until a signal, and exits as that asks. Raises InputError or SurroundingsError before the first run."""
-    from stagebook.cli import pipelines, run
+    from stagebook.cli import pipelines
     from stagebook.record import state
 
     for name in NOT_WATCHED:
@@ -53,10 +53,11 @@ def execute(args: argparse.Namespace) -> int:
     place = state.locate(args.file, None, os.getcwd(), args.settings.dir, os.environ)
     starts = tuple(getattr(args, "from"))
     if args.failed_of is not None:
+        from stagebook.cli.failed import failed_of
         from stagebook.record import runs
 
         args.failed_of = os.path.basename(runs.resolve(place, args.failed_of))  # `last` would soon be another
-        starts += run.failed_of(place, args.failed_of)
+        starts += failed_of(place, args.failed_of)
     return Watch(args, place, starts).lead()
 
 

@@ -20,14 +20,22 @@ from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.plan import Plan
-from stagebook.scheduler.vocabulary import Decision, Ended, ItemFailed, ItemsWorkers, RunEnded, SetTimer
+from stagebook.scheduler.vocabulary import (
+    Decision,
+    Ended,
+    ItemFailed,
+    ItemsLot,
+    ItemsReady,
+    ItemsWorkers,
+    RunEnded,
+    SetTimer,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.artifact.digest import File
-    from stagebook.engine.items.source import Taken
     from stagebook.record.gates import Asked
     from stagebook.record.items import Call
 else:
@@ -149,9 +157,9 @@ class Account:
         )  # fmt: skip
         self._exits.append((index, number, us, outcome, reason, code, us - started_us))
 
-    def items_ready(self, stage: int, us: int, taken: Taken) -> None:
-        """Items have come. Their names are where the run keeps its items."""
-        more, skipped, is_last, position = len(taken.values), taken.skipped, taken.is_last, taken.position
+    def items_ready(self, us: int, event: ItemsReady, position: int) -> None:
+        """Items have come, up to that position in their source. Their names are where the run keeps its items."""
+        _, stage, more, is_last, skipped = event
         said: dict[str, Any] = {"more": more, "position": position}
         if skipped:
             said["skipped"] = skipped
@@ -184,7 +192,11 @@ class Account:
         """A step has another number of workers."""
         _, stage, step, workers = event
         self.line("items.workers", us, stage, tail=members(step=step, workers=workers, reason=why))
-        self._later(us, self._story.items_workers, (stage, step, workers))
+        self._later(us, self._story.items_workers, (stage, us, step, workers))
+
+    def items_lot(self, us: int, event: ItemsLot) -> None:
+        """Calls of a step have another number of items. No part of the story: calls say what they had."""
+        self.line("items.lot", us, event.stage, tail=members(step=event.step, lot=event.lot))
 
     def item_failed(self, failed: ItemFailed) -> None:
         """An item is not tried again."""
@@ -224,6 +236,11 @@ class Account:
 
         card = {**gates.told(self._story, stage), "stage": self._plan.stages[stage].id, "run": self._story.run}
         self._later(self._clock.us(), self.watcher.gate, (card,))
+
+    def void(self, stage: int, us: int, text: str) -> None:
+        """An approval does not count any more. The line is the loop's."""
+        self._later(us, self._story.reopened, (stage, self.hidden(text)))
+        self._later(us, self.watcher.note, (self.hidden(text),))
 
     def ended(self, decision: Ended) -> None:
         """A stage has its final outcome."""

@@ -146,6 +146,10 @@ class Answers:
         self._free_at = us + (self._leases.pause_us or 0)
         return Answer(Refused(us // 1000, stage, by), "lease.refused", stage, members(by=by))
 
+    def shares(self, stage: int) -> bool:
+        """Whether the stage needs something that other runs have as well."""
+        return bool(self._wants(stage))
+
     def _wants(self, stage: int) -> list[Want]:
         from stagebook.engine.lease import Want
 

@@ -15,7 +15,7 @@ from stagebook.engine.asking import News, ask
 from stagebook.engine.gates import vote_plain, vote_tail
 from stagebook.model.problem import FAILED, SURROUNDINGS, WRONG_INPUT, InputError, StagebookError
 from stagebook.model.value import NamedTuple
-from stagebook.record import lock, reader, retelling, state
+from stagebook.record import lock, reader, replay, retelling, state
 from stagebook.record.line import quote
 from stagebook.record.writer import Writer
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What became of a vote. `decision` None: more are needed. `held`: an engine holds the run and goes on with it."""
+    """What became of a vote. `decision` None: more are needed. `held`: an engine holds the run and goes on with it, or
+    has done so."""
 
     refusal: Refusal | None
     decision: bool | None
@@ -57,7 +58,8 @@ def answer(directory: str, gate: str, vote: Vote) -> Answer:
         return _heard(record) if is_it else None
 
     def alone(news: News) -> Answer:
-        return _heard_late(news, ballot) or _record(directory, gate, vote, ballot)
+        late = _heard_late(news, ballot)
+        return _record(directory, gate, vote, ballot) if late is None else late._replace(held=_is_led(directory))
 
     return ask(directory, request, heard, alone)
 
@@ -86,8 +88,14 @@ def _heard_late(news: News, ballot: str) -> Answer | None:
     """The engine may have heard it and ended."""
     for record in news.read():
         if record["event"] == "gate.vote" and record.get("ballot") == ballot:
-            return _heard(record)._replace(held=False)
+            return _heard(record)
     return None
+
+
+def _is_led(directory: str) -> bool:
+    """Whether the engine that heard the answer has done what followed: the run is over, or waits for a person again."""
+    machine = replay.replay(reader.load(state.journal_path(directory))).machine
+    return machine.is_over or machine.waits_for_person
 
 
 def _record(directory: str, gate: str, vote: Vote, ballot: str) -> Answer:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from stagebook.engine import control
 from stagebook.model.problem import SurroundingsError
-from stagebook.record import lock, state
+from stagebook.record import faults, lock, state
 from stagebook.record.line import BrokenLine, decode
 
 TYPE_CHECKING = False
@@ -44,6 +44,7 @@ def ask(
             answer = heard(record)
             if answer is not None:
                 return answer
+        faults.hit("ask.wait")
         holder = lock.holder(directory)
         if holder is None:
             try:

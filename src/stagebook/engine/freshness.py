@@ -28,6 +28,7 @@ from stagebook.engine.environment import Environment
 from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
+from stagebook.record import reasons
 from stagebook.record.state import log_name
 
 TYPE_CHECKING = False
@@ -43,7 +44,7 @@ VALUES = "values"  #: the part of a key, never compared, that holds what the sta
 
 UNMATCHED = "unmatched"  #: the part, never compared either, of inputs that matched no file; before the other two
 
-UP_TO_DATE = "up to date"
+UP_TO_DATE = reasons.UP_TO_DATE
 NO_MATCH = "its inputs match no file"
 NO_INPUTS = "it declares no inputs"
 UNSEEN = "it is `retry-safe: false` and declares no outputs, so nobody can see whether its work still stands"

@@ -193,15 +193,8 @@ def assemble(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"
     )  # fmt: skip
     if secrets is not None:
-        from stagebook.engine import leftovers
-
-        leftovers.clear(os.path.dirname(os.path.dirname(directory)), story.run)
+        _hide(secrets, machine, story, outputs, directory)
         writer.mask = attempts.mask = answers.mask = outputs.mask = secrets.mask
-        for index in range(len(pipeline.stages)):
-            if secrets.mask and machine.attempt(index):  # a dead engine may have left it as it was said
-                hide(outputs.path(index, machine.attempt(index)), secrets.mask)
-        for warning in secrets.warnings:
-            story.warn(warning)
     generates = any(stage.kind == "generate" for stage in pipeline.stages)
     artifacts = shards = None
     if generates or any(stage.inputs or stage.outputs for stage in pipeline.stages):
@@ -214,7 +207,7 @@ def assemble(
     if generates or any(stage.gate is not None for stage in pipeline.stages):
         from stagebook.engine.gates import Gates
 
-        gates = Gates(pipeline, machine, story, account, directory)
+        gates = Gates(pipeline, machine, story, account, directory, wakeup, clock)
     streams = None
     if generates or any(stage.each is not None for stage in pipeline.stages):
         from stagebook.engine.items.streams import Streams
@@ -234,6 +227,18 @@ def assemble(
         pipeline, plan, machine, account, attempts, clock, control, wakeup, answers, artifacts, shards, gates,
         ways.waits, streams, generation,
     )  # fmt: skip
+
+
+def _hide(secrets: Secrets, machine: Machine, story: Story, outputs: Outputs, directory: str) -> None:
+    """What a dead engine may have left as it was said."""
+    from stagebook.engine import leftovers
+
+    leftovers.clear(os.path.dirname(os.path.dirname(directory)), story.run)
+    for index in range(len(story.pipeline.stages)):
+        if secrets.mask and machine.attempt(index):
+            hide(outputs.path(index, machine.attempt(index)), secrets.mask)
+    for warning in secrets.warnings:
+        story.warn(warning)
 
 
 def _artifacts(

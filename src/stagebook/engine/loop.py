@@ -41,6 +41,7 @@ from stagebook.scheduler.vocabulary import (
     Judge,
     Kill,
     KillItems,
+    Leased,
     Refused,
     RunEnded,
     SetTimer,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from stagebook.engine.items.streams import Streams
     from stagebook.engine.split import Place
     from stagebook.record.items import Call
-    from stagebook.scheduler.vocabulary import ItemsWorkers
+    from stagebook.scheduler.vocabulary import ItemsDone, ItemsLot, ItemsReady, ItemsWorkers
 
 SLEEP_MAX_US = 3_600_000_000  #: the longest sleep that is asked for; nothing comes of waking up
 
@@ -98,7 +99,7 @@ class Engine:
         self._gates = gates
         self._waits = waits
         self._generation = generation
-        self._aside = [each for each in (generation, artifacts, errands) if each is not None]
+        self._aside = [each for each in (generation, artifacts, errands, gates) if each is not None]
         for each in self._aside:
             each.ear = self
             each.hasher.pids = attempts.others
@@ -115,11 +116,13 @@ class Engine:
         self._joins: list[tuple[int, Callable[[str | None], None]]] = []
         self._owed_end: RunEnded | None = None  #: decided before the resume, and in no line yet
 
-    def catch_up(self, owed: list[Ended | RunEnded], timers: list[SetTimer]) -> None:
+    def catch_up(self, owed: list[Ended | RunEnded | ItemFailed], timers: list[SetTimer]) -> None:
         """Before a resume: record the ends that the dead engine had no time for, and set the clock's timers again."""
         for end in owed:
             if isinstance(end, Ended):
                 self._account.ended(end)
+            elif isinstance(end, ItemFailed):
+                self._account.item_failed(end)
             else:
                 self._owed_end = end
         for timer in timers:
@@ -152,6 +155,8 @@ class Engine:
                     self._join(*self._joins.pop(0))
                 batch, self._batch = self._batch, []
                 account.writer.write()
+                if self._streams is not None:
+                    self._streams.written()
                 decisions = self.machine.feed(*batch)
                 account.decided(decisions)
                 self._obey(decisions)
@@ -231,8 +236,7 @@ class Engine:
                 assert kind is AskRerun
         if gates and self._gates is not None:
             for stage in gates:
-                self._gates.ask(stage, self._clock.us())
-            self._account.sync(self._clock.us())
+                self._gates.ask(stage)
         self._account.writer.next_batch()
         if self._answers.leased:
             self._answers.started({start.stage for start in starts})
@@ -243,6 +247,8 @@ class Engine:
         for question in asked:
             if type(question) is Judge:
                 self._judge(question.stage)
+            elif self._gates is not None and self._plan.stages[question.stage].bound:
+                self._gates.check(question.stage)
             else:
                 self._answer([self._answers.ask_lease(question.stage, self._clock.us())])
         if items and self._streams is not None:
@@ -415,10 +421,20 @@ class Engine:
         self._pipeline, self._plan = pipeline, plan
         self._account.grew(pipeline, plan, critical)
         self._answers.grew(pipeline, plan)
-        for each in (*self._aside, self._gates, self._streams):
+        for each in (*self._aside, self._streams):
             if each is not None:
                 each.grew(pipeline)
         self._control.grew(plan)
+
+    # What gates tell --------------------------------------------------------------------------------------------
+
+    def holds(self, stage: int, gates: list[str]) -> None:
+        """What was approved before a stage is as it was: it may have what else it waits for."""
+        us = self._clock.us()
+        if self._answers.shares(stage):
+            self._answer([self._answers.ask_lease(stage, us)])
+        else:
+            self.happened(Leased(us // 1000, stage), "gate.held", us, stage, members(gates=gates))
 
     def reading(self, stage: int, told: Told | None) -> None:
         self._account.reading(stage, told)
@@ -435,18 +451,23 @@ class Engine:
         self._account.started(index, number, us, ready * 1000, waited, None, os.getpid())
         self._batch.append(Started(us // 1000, index, number, os.getpid(), 0))
 
-    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None:
-        self._batch += events
-        self._account.items_ready(stage, self._clock.us(), taken)
+    def items_ready(self, event: ItemsReady, us: int, taken: Taken) -> None:
+        self._batch.append(event)
+        self._account.items_ready(us, event, taken.position)
 
-    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None:
+    def items_done(
+        self, events: list[ItemsDone], stage: int, us: int, calls: list[Call], queues: list[int] | None
+    ) -> None:  # fmt: skip
         self._batch += events
-        self._account.items_done(stage, self._clock.us(), calls, queues)
+        self._account.items_done(stage, us, calls, queues)
 
-    def items_workers(self, event: ItemsWorkers, why: str) -> None:
-        us = self._clock.us()
+    def items_workers(self, event: ItemsWorkers, us: int, why: str) -> None:
         self._batch.append(event)
         self._account.items_workers(us, event, why)
+
+    def items_lot(self, event: ItemsLot, us: int) -> None:
+        self._batch.append(event)
+        self._account.items_lot(us, event)
 
     def items_told(self, stage: int) -> None:
         self._account.items_told(stage)
@@ -456,7 +477,7 @@ class Engine:
     def _wait(self) -> None:
         """Until something is to be told to the machine; everything else is done on the way."""
         account, attempts = self._account, self._attempts
-        while not (self._batch or self._joins):
+        while not (self._batch or self._joins or (self._gates is not None and self._gates.has_asked())):
             us = self._clock.us()
             if us >= account.writer.sync_at_us:
                 account.sync(us)
@@ -471,7 +492,8 @@ class Engine:
             us = self._clock.us()
             while self._timers and self._timers[0][0] <= us:
                 timer = heapq.heappop(self._timers)[1]
-                self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
+                if not (timer.startswith("gate:") and self._gates is not None and self._gates.by_default(timer)):
+                    self.happened(TimerFired(us // 1000, timer), "timer.fired", us, tail=f'"timer":{quote(timer)}')
             attempts.look(us)
             if self._artifacts is not None and us >= self._artifacts.look_at_us:
                 self._artifacts.look(us)
@@ -504,7 +526,9 @@ class Engine:
 
     def _listen(self, timeout: float) -> None:
         for fd in self._wakeup.wait(timeout):
-            if fd == keeper.channel:
+            if self._wakeup.is_forgotten(fd):
+                pass  # whose it was has been closed by what was heard before
+            elif fd == keeper.channel:
                 keeper.die_with_keeper()
             elif fd == self._control.fd:
                 self._hear_control()

@@ -29,6 +29,7 @@ class Wakeup:
         self._mouth = mouth
         self._noted: list[int] = []
         self._has_children = False
+        self._forgotten: set[int] = set()
         self.hurry: Callable[[], None] | None = None  #: called at once by a signal that asks to stop
         self._poll.register(self._ear, select.EPOLLIN)
         if keeper.channel is not None:
@@ -59,19 +60,27 @@ class Wakeup:
 
     def watch(self, fd: int) -> None:
         self._poll.register(fd, select.EPOLLIN)
+        self._forgotten.discard(fd)
 
     def watch_room(self, fd: int) -> None:
         """Be woken when more can be written to it."""
         self._poll.register(fd, select.EPOLLOUT)
+        self._forgotten.discard(fd)
 
     def forget(self, fd: int) -> None:
         self._poll.unregister(fd)
+        self._forgotten.add(fd)
+
+    def is_forgotten(self, fd: int) -> bool:
+        """Whether it was forgotten since the last `wait`, which may have told of it before."""
+        return fd in self._forgotten
 
     def wait(self, timeout: float) -> list[int]:
         """The descriptors that have something to read, after a signal, a child's end, or at most `timeout` seconds."""
         if self._has_children:
             timeout = 0
         ready = []
+        self._forgotten.clear()
         for fd, _ in self._poll.poll(timeout):
             if fd == self._bell:
                 self._has_children = True

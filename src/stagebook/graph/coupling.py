@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINKS_MAX = 20_000
 PAIRS_MAX = 64  #: stages that share one thing, of which each pair is looked at; of more, neighbours in order only
 _NAMES_MAX = 5
-_COMMAND_MAX = 4000
+COMMAND_MAX = 4000
 
 _writes = re.compile(r"(?:^|[\s;&|(])(?:[12&]?>{1,2}\|?\s*|tee (?:-a )?)([\w./@+-]+)(?![\w./@+${*'\"-])")
 _sqlite = re.compile(r"\bsqlite3 (?:-\S+ )*([\w./@+-]+\.\w+)")
@@ -216,7 +216,7 @@ def _isolated(stage: Stage, key: str) -> object:
 def _things(stage: Stage, folder: str, own_tree: bool) -> Iterator[tuple[str, str, str]]:
     """What a stage uses that another may use too: kind, what, what it does with it. Each once."""
     text = stage.command if type(stage.command) is str else " ".join(stage.command)
-    text = text[:_COMMAND_MAX]
+    text = text[:COMMAND_MAX]
     values = list(stage.env.values())
     seen: set[tuple[str, str, str]] = set()
     if any(hint in text for hint in _HINTS):
@@ -230,16 +230,20 @@ def _things(stage: Stage, folder: str, own_tree: bool) -> Iterator[tuple[str, st
     yield from sorted(seen)
 
 
+def written(text: str) -> list[str]:
+    """The files that a command writes, as far as its words say it."""
+    found = (*_writes.findall(text), *_sqlite.findall(text))
+    return [
+        path for path in found
+        if not path.startswith("/dev/") and not path.strip("/.+-").isdigit() and path.strip("./")
+    ]  # fmt: skip
+
+
 def _of_command(text: str, folder: str, own_tree: bool) -> Iterator[tuple[str, str, str]]:
-    for path in (*_writes.findall(text), *_sqlite.findall(text)):
-        if (
-            path.startswith("/dev/")
-            or path.strip("/.+-").isdigit()
-            or not path.strip("./")
-            or (own_tree and not path.startswith("/"))
-        ):
+    for path in written(text):
+        if own_tree and not path.startswith("/"):
             continue
-        yield "file", f"file {_joined(folder, path)}", "write"
+        yield "file", f"file {joined(folder, path)}", "write"
     if own_tree:
         return
     for word in _tree.findall(text):
@@ -259,7 +263,8 @@ def _databases(text: str) -> Iterator[str]:
             yield f"{'postgres' if scheme.startswith('postgres') else scheme}://{address}"
 
 
-def _joined(folder: str, path: str) -> str:
+def joined(folder: str, path: str) -> str:
+    """A path as it is from the file's folder."""
     if path.startswith("/") or folder == ".":
         return path.removeprefix("./")
     return f"{folder.rstrip('/')}/{path.removeprefix('./')}"

@@ -11,6 +11,7 @@ import re
 
 from stagebook.graph import coupling, guards
 from stagebook.graph.intent import acts_outside, is_test, outside
+from stagebook.graph.naming import Names
 from stagebook.graph.reach import Reach
 from stagebook.graph.shape import Shape, shape
 from stagebook.graph.spare import savings
@@ -40,10 +41,11 @@ _parts = re.compile("[^a-z]+")
 
 
 class Reason(NamedTuple):
-    """Why an edge stands. `kind`: `artifact`, `value` (an output's value, or a condition on the stage), `service`,
-    `generated`, `lock`, `pool`, `stated` (`ordering:`), `gate`, `guard` (it leads from a test to what acts outside),
-    `outside` (an end of it acts outside, where no file shows what follows from it), `always` (clean-up), `split` (parts
-    of one suite). `text` says which: a path, a name, the reason in the file."""
+    """Why an edge stands. `kind`: `artifact`, `value` (an output's value, its items, or a condition on the stage),
+    `named` (its command names what the need makes), `service`, `generated`, `lock`, `pool`, `stated` (`ordering:`),
+    `gate`, `guard` (it leads from a test to what acts outside), `outside` (an end of it acts outside, where no file
+    shows what follows from it), `always` (clean-up), `split` (parts of one suite). `text` says which: a path, a name,
+    the reason in the file."""
 
     kind: str
     text: str
@@ -99,7 +101,7 @@ class Judgement(NamedTuple):
 class _Ground:
     """What all questions about one pipeline stand on."""
 
-    __slots__ = ("asked", "at", "found", "needs", "outside", "pipeline", "reach", "took")
+    __slots__ = ("asked", "at", "found", "names", "needs", "outside", "pipeline", "reach", "took")
 
     def __init__(self, pipeline: Pipeline, asked: Asked, took: Sequence[float] | None, found: Shape | None) -> None:
         self.pipeline = pipeline
@@ -110,6 +112,7 @@ class _Ground:
         self.found = shape(self.needs, took) if found is None else found
         self.reach = Reach(self.needs, self.found.level)
         self.outside = outside(pipeline)
+        self.names = Names()
 
 
 def edges(pipeline: Pipeline, asked: Asked = _NONE) -> list[Edge]:
@@ -175,6 +178,10 @@ def _reasons(ground: _Ground, need: Stage, stage: Stage) -> Iterator[Reason]:
         for name, output in of.items():
             if output.stage == need.id:
                 yield Reason("value", f"output {output.name}" + (f" as {name}" if of is stage.env_from else ""))
+    if stage.each is not None and stage.each.items.kind in ("lines", "json") and stage.each.items.text == need.id:
+        yield Reason("value", f"its items are what {need.id} prints")
+    if need.id not in stage.via and (path := ground.names.of(need, stage)) is not None:
+        yield Reason("named", path)
     if need.id in ground.asked.get(stage.id, ()):
         yield Reason("value", "its condition asks for it")
     if need.kind == "service":

@@ -44,7 +44,8 @@ class Sample(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run that is over. `digest` is that of the file it ran, empty where unknown; `started_us` since 1970.
+    """One run that is over, or that stands still: it waits for a person, and of it `outcome` is empty and `wall_s` 0.
+    `digest` is that of the file it ran, empty where unknown; `started_us` since 1970.
     `autogroup`: the kernel dealt cores to sessions before threads, so each stage weighed the same."""
 
     run: str
@@ -82,21 +83,27 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
 
     from stagebook.history.schema import runs, stages, storable
 
+    goes_on = exists().where(stages.c.run_id == runs.c.id, stages.c.attempts > 0, stages.c.outcome.is_(None))
     told = or_(stages.c.attempts > 0, *[stages.c.reason.startswith(words) for words in CONDITIONS])
     asked = (
         select(
             *[runs.c[name] for name in (*_RUN, "id", "format", "damaged")],
             exists().where(stages.c.run_id == runs.c.id, told),
+            goes_on,
         )
         .where(runs.c.file == storable(file))
         .order_by(runs.c.run.desc())
     )
     found: dict[int, Run] = {}
     left_out = 0
-    for *values, id, format, damaged, is_told in connection.execute(asked.execution_options(yield_per=limit)):
+    for *values, id, format, damaged, is_told, is_running in connection.execute(
+        asked.execution_options(yield_per=limit)
+    ):
         run, digest, mode, jobs, outcome, started_us, wall_us, *rest = values
+        if damaged is None and outcome is None and (is_running or not is_told):
+            continue
         if damaged is None and outcome is None:
-            continue  # it goes on, or could
+            outcome, wall_us = "", 0
         if damaged is not None or outcome == "cancellation" or format == MEASURED or wall_us is None or not is_told:
             left_out += 1
             continue

@@ -1,8 +1,8 @@
 """Sends one message, in a process of its own that can be ended: by apprise, or by a command of the user's.
 
-A redirect is followed only where it keeps host and method: elsewhere a message has not been asked to go, and by another
-method its text would be lost. Certificates are always verified. What went wrong comes back as words; masking them is
-the caller's business, who knows what is secret.
+A redirect is followed only where it keeps host and method, and a few times: elsewhere a message has not been asked to
+go, and by another method its text would be lost. Certificates are always verified. What went wrong comes back as words;
+masking them is the caller's business, who knows what is secret.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ANSWER_MAX = 1 << 16
 SAID_MAX = 4096  #: bytes of what a command said that are looked at
 TEXT_MAX = 300
 _KEEPING = (307, 308)
+REDIRECTS_MAX = 3  #: that are followed for one message
 
 
 class To(NamedTuple):
@@ -173,6 +174,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.followed: list[Any] = []
         import requests
 
         kind: Any = requests.Session
@@ -193,9 +195,15 @@ class _Seen:
 
         def kept(session: Any, answer: Any) -> str | None:
             to: str | None = redirect(session, answer)
-            if to is None or (answer.status_code in _KEEPING and _is_same_host(answer.url, to)):
-                return to
+            if to is None:
+                return None
             self.trouble = f"it answered {answer.status_code}, and redirects elsewhere, which is not followed"
+            if answer.status_code in _KEEPING and _is_same_host(answer.url, to):
+                if not any(each is answer for each in self.followed):  # one answer is looked at several times
+                    self.followed.append(answer)
+                if len(self.followed) <= REDIRECTS_MAX:
+                    return to
+                self.trouble = f"it redirects more than {REDIRECTS_MAX} times"
             raise _Elsewhere(self.trouble)
 
         kind.send, kind.get_redirect_target = sent, kept

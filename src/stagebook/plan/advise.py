@@ -14,7 +14,7 @@ from stagebook import condition
 from stagebook.graph import findings
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
-from stagebook.plan import orders, reasons, streams
+from stagebook.plan import orders, reasons
 from stagebook.plan import sweep as sweep_of
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
 from stagebook.plan.orders import Freed
@@ -82,11 +82,12 @@ def advise(
     sweep: Sweep,
     accepted: Iterable[tuple[str, str]] = (),
     suites: Sequence[Suite] = (),
+    wider: Sequence[Change] = (),
 ) -> Advised:
     """What to do with a pipeline whose job counts have been swept. `accepted` are (need, stage) that a person vouches
-    for, though nothing declared does; `suites` the tests of stages, by what they took. Raises InputError as
-    `scheduler.build` does."""
-    return _Search(pipeline, choice, known, sweep, frozenset(accepted), suites).advised()
+    for, though nothing declared does; `suites` the tests of stages, by what they took; `wider` what of the pipeline's
+    workers is not in the file yet. Raises InputError as `scheduler.build` does."""
+    return _Search(pipeline, choice, known, sweep, frozenset(accepted), suites, wider).advised()
 
 
 class _Search:
@@ -98,12 +99,14 @@ class _Search:
         sweep: Sweep,
         accepted: frozenset[tuple[str, str]],
         suites: Sequence[Suite],
+        wider: Sequence[Change],
     ) -> None:
         self.file = pipeline
         self.choice = choice
         self.known = known
         self.sweep = sweep
         self.suites = suites
+        self.wider = wider
         self.ids = [stage.id for stage in pipeline.stages]
         self.needs = orders.needs_of(pipeline)
         self.asked_for = condition.asked(pipeline)
@@ -178,11 +181,10 @@ class _Search:
         said = reasons.Reasons(self.file, self.known, self.sweep, chosen, best, met, binds)
         kept = said.kept(self._free_s(), self.asked_for)
         jobs = self._jobs_line(chosen, made, is_enough)
-        changes = [*self._freed(chosen, said, made)]
+        changes = [*self.wider, *self._freed(chosen, said, made)]
         if jobs is not None:
             changes.append(said.jobs(jobs, self._forecast(chosen.units, None)))
         changes += [*self._coupled(), *self._questions(chosen, said), *said.splits(self.suites, made, self.choice)]
-        changes += streams.changes(made, self.choice._replace(jobs=None, sequential=False), self.known)
         found = Recommendation(
             chosen.jobs or 1,
             "sequential" if chosen.jobs is None else "parallel",

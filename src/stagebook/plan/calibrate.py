@@ -23,7 +23,7 @@ from stagebook.simulate.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Mapping, Sequence, TypeAlias
 
     from stagebook.history.samples import Run, Sample, Samples
     from stagebook.model.pipeline import Pipeline
@@ -31,21 +31,27 @@ if TYPE_CHECKING:
     from stagebook.scheduler.plan import Plan
     from stagebook.simulate.work import Played
 
+Tried: TypeAlias = "tuple[float | None, float]"  #: how many waiting and the disk can serve
+
 #: How many at once can be served of what is waited for, and of the disk. None and 1: as without any parallel run. Less
 #: than one where whoever waits comes back late: SQLite sleeps up to a tenth of a second between two looks at a lock.
 WAITINGS = (None, 1.0, 0.5, 0.7, 1.3, 1.6, 2.0, 3.0)
 DISKS = (1.0, 0.4, 0.6, 0.8, 1.3, 1.6, 2.0, 3.0, 4.0)
+NEITHER = (WAITINGS[0], DISKS[0])
 #: What each of the two must explain before it is set, and so much more for each of the others that want a core: one
 #: noisy run would invent sharing.
 CHARGE, CHARGE_BUSY = 0.08, 0.04
 #: The latest runs that are replayed, of those in parallel and of those that were not.
 REPLAYED = 8
 #: Stages that are replayed in all, so that it takes a moment only: of larger pipelines fewer runs, of the largest none
-#: is tried with one thing shared and another.
-STAGES_MAX = 100_000
+#: is tried with one thing shared and another. Not every pair of the two is tried either: one of them alone first, then
+#: the other beside the best of it, which for runs that one thing explains finds the same.
+STAGES_MAX = 40_000
 #: Rows that are read in all to see what was known without each of these runs; of long histories of large pipelines
 #: fewer are looked at, the latest one always.
 ROWS_MAX = 50_000
+#: Of so many of the newest runs it is asked what was known without one of them.
+LATELY = 60
 #: With fewer others beside it, on the average, a stage was alone; above COMPANY it was in company.
 ALONE, COMPANY = 0.1, 0.5
 #: No run got less of the machine than this.
@@ -76,23 +82,33 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     demands = [demand(stage, first) for stage in profile.stages]
     waitings = WAITINGS if _any_unordered(pipeline, [each.waiting > 0 for each in demands]) else WAITINGS[:1]
     disks = DISKS if any(each.disk > 0 for each in demands) else DISKS[:1]
-    tried = [(waiting, disk) for waiting in waitings for disk in disks]
-    most = STAGES_MAX // max(1, len(demands) * len(tried))
+    both = len(waitings) > 1 and len(disks) > 1
+    many = len(waitings) + len(disks) - 1 + both * (max(len(waitings), len(disks)) - 1)
+    most = STAGES_MAX // max(1, len(demands) * many)
     count = max(1, min(REPLAYED, most))
     alone = past.replayable(count, False)
-    misses_alone = past.misses([(run, tried[0]) for run in alone])
+    misses_alone = past.misses([(run, NEITHER) for run in alone])
     runs = past.replayable(count, True)
     if not runs:
         lack = untold(pipeline, profile)
         return first._replace(lacks=() if lack is None else (lack,), misses_alone=misses_alone)
     known = first._replace(at_jobs=max([run.jobs for run in runs]), runs=len(runs))
     works = [stage.median_s for stage in profile.stages]
-    losses = [
-        [_loss(run, demands, works, known._replace(waiting=waiting, disk=disk), cores) for run in runs]
-        for waiting, disk in (tried if most else tried[:1])
-    ]
-    waiting, disk = _best(tried, losses, [run.others for run in runs])
-    misses = past.misses([(run, _best(tried, *_without(at, losses, runs))) for at, run in enumerate(runs)])
+    losses: dict[Tried, list[float]] = {}
+
+    def best_of(some: Sequence[Tried]) -> Tried:
+        for waiting, disk in some:
+            if (waiting, disk) not in losses:
+                taught = known._replace(waiting=waiting, disk=disk)
+                losses[waiting, disk] = [_loss(run, demands, past.works(run, works), taught, cores) for run in runs]
+        return _best(losses, [run.others for run in runs])
+
+    waiting, disk = best_of([NEITHER])
+    if most:
+        waiting, disk = best_of([*[(each, DISKS[0]) for each in waitings], *[(WAITINGS[0], each) for each in disks]])
+        other = [(waiting, each) for each in disks] if waiting != WAITINGS[0] else [(each, disk) for each in waitings]
+        waiting, disk = best_of(other)
+    misses = past.misses([(run, _best(*_without(at, losses, runs))) for at, run in enumerate(runs)])
     return known._replace(
         waiting=waiting,
         disk=disk,
@@ -102,26 +118,24 @@ def calibrate(pipeline: Pipeline, profile: Profile, samples: Samples | None, cor
     )
 
 
-def _best(
-    tried: Sequence[tuple[float | None, float]], losses: Sequence[Sequence[float]], others: Sequence[float]
-) -> tuple[float | None, float]:
+def _best(losses: Mapping[Tried, Sequence[float]], others: Sequence[float]) -> Tried:
     """Of what was tried, with the losses of each by run, that which explains the runs best; the first of no runs."""
     if not others:
-        return tried[0]
+        return NEITHER
     charge = CHARGE + CHARGE_BUSY * median(others)
-    sums = [
-        sum(its) / len(its) + charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
-        for (waiting, disk), its in zip(tried, losses)
-    ]
-    return tried[sums.index(min(sums))]
+    sums = {
+        (waiting, disk): sum(its) / len(its) + charge * ((waiting != WAITINGS[0]) + (disk != DISKS[0]))
+        for (waiting, disk), its in losses.items()
+    }
+    return min(sums, key=lambda each: sums[each])
 
 
 def _without(
-    at: int, losses: Sequence[Sequence[float]], runs: Sequence[Replayed]
-) -> tuple[list[Sequence[float]], list[float]]:
+    at: int, losses: Mapping[Tried, Sequence[float]], runs: Sequence[Replayed]
+) -> tuple[dict[Tried, list[float]], list[float]]:
     """Losses and others of all runs but one."""
     return (
-        [[*its[:at], *its[at + 1 :]] for its in losses],
+        {each: [*its[:at], *its[at + 1 :]] for each, its in losses.items()},
         [run.others for run in (*runs[:at], *runs[at + 1 :])],
     )
 
@@ -169,6 +183,13 @@ class _Past:
             for run, its in zip(samples.runs, self.rows)
         ]
         self.worked_s = samples.worked_s()
+        self.lately = [row for row in samples.rows if row.run >= len(samples.runs) - LATELY]
+        #: How long these take depends on how many items there are, which no earlier run tells.
+        self.given = frozenset([at for at, stage in enumerate(pipeline.stages) if stage.each is not None])
+
+    def works(self, run: Replayed, medians_s: Sequence[float]) -> list[float]:
+        """What stages are taken to take in a run."""
+        return [run.walls_s.get(at, took) if at in self.given else took for at, took in enumerate(medians_s)]
 
     def first(self, without: int | None = None) -> Calibration:
         """What is known without a replay, and without one of the runs."""
@@ -176,7 +197,7 @@ class _Past:
         lately = [load for load in loads[-profiles.LATELY :] if load is not None]
         return UNTAUGHT._replace(
             by_group=bool(self.samples.runs[-1].autogroup),
-            gamma=_gammas([row for row in self.samples.rows if row.run != without]),
+            gamma=_gammas(self.samples.rows if without is None else self._without(without)),
             others=profiles.usual(loads, self.worked_s),
             others_range=(min(lately), max(lately)) if lately else None,
         )
@@ -205,24 +226,27 @@ class _Past:
                 break
         return found
 
-    def misses(self, runs: Sequence[tuple[Replayed, tuple[float | None, float]]]) -> tuple[float, ...]:
+    def _without(self, number: int) -> tuple[Sample, ...]:
+        return tuple([row for row in self.lately if row.run != number])
+
+    def misses(self, runs: Sequence[tuple[Replayed, Tried]]) -> tuple[float, ...]:
         """By how much each was off, with what is waited for and the disk able to serve so many at once, predicted by
         what is known without it; but for those without which too little is known."""
-        most = max(1, ROWS_MAX // max(1, len(self.samples.rows)))
+        most = max(1, ROWS_MAX // max(1, len(self.lately)))
         found = [self._miss(run, waiting, disk) for run, (waiting, disk) in runs[:most]]
         return tuple([miss for miss in found if miss is not None])
 
     def _miss(self, run: Replayed, waiting: float | None, disk: float) -> float | None:
-        rows = tuple([row for row in self.samples.rows if row.run != run.number])
+        rows = self._without(run.number)
         without = profiles.build(self.pipeline, self.samples._replace(rows=rows)).stages
         for at in run.walls_s:
             known, left = self.profile.stages[at], without[at]
-            if known.runs and (not left.runs or (known.lots()[0] and not left.lots()[0])):
+            if at not in self.given and known.runs and (not left.runs or (known.lots()[0] and not left.lots()[0])):
                 return None
         stages = [left if left.runs else known for known, left in zip(self.profile.stages, without)]
         taught = self.first(run.number)._replace(waiting=waiting, disk=disk)
         demands = [demand(stage, taught) for stage in stages]
-        works = [stage.median_s for stage in stages]
+        works = self.works(run, [stage.median_s for stage in stages])
         told_s = _replay(run._replace(others=taught.others or 0.0), demands, works, taught, self.cores).end_s
         return log(run.wall_s / told_s) if told_s > 0 else None
 

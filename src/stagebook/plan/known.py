@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stagebook.history.samples import Samples
     from stagebook.model.pipeline import Pipeline, Stage
     from stagebook.plan.profile import StageProfile
+    from stagebook.plan.streams import Streams
     from stagebook.scheduler.plan import Choice
 
 #: Simulated runs a forecast: the median is then within about 1 % where stages scatter by 10 %.
@@ -45,14 +46,15 @@ class Known(NamedTuple):
 
 def known(
     pipeline: Pipeline, samples: Samples | None, cores: int, *, seed: int = 0, count: int = DRAWS,
-    others_cores: float | None = None,
+    others_cores: float | None = None, streams: Streams | None = None,
 ) -> Known:  # fmt: skip
     """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of
-    them, if it is to be another figure than in the latest runs."""
-    found = profile.build(_with_gates(pipeline), samples)
+    them, if it is to be another figure than in the latest runs. `streams`: what its stages work through."""
+    found = profile.build(_with_gates(pipeline), samples, None if streams is None else streams.walls_s)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     found = found._replace(stages=tuple([_reserving(*both, cores) for both in zip(pipeline.stages, found.stages)]))
-    return known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
+    made = known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
+    return made if streams is None else made._replace(basis=made.basis._replace(items=streams.works))
 
 
 def unsaid(pipeline: Pipeline) -> list[str]:

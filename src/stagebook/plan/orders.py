@@ -33,6 +33,7 @@ PAIRS_MAX = 200
 LINKS_MAX = 1_000_000
 
 _KINDS = ("run", "cmd", "python")
+_WHAT = {"each": "it works through items", "generate": "it generates stages", "split": "it is part of a suite"}
 #: Names of stages that prepare what all others work in.
 _PREPARES = frozenset(
     "checkout clone setup set-up install init prepare bootstrap deps dependencies fetch source sources".split()
@@ -144,8 +145,10 @@ def is_kept(stage: Stage, gates: Collection[str] = ()) -> str | None:
         return "retry-safe: false, an error there cannot be taken back"
     if stage.always:
         return "it cleans up"
+    if stage.made_by is not None:
+        return f"{stage.made_by} generates it"
     if stage.kind not in _KINDS:
-        return f"it is no command but a {stage.kind}"
+        return _WHAT.get(stage.kind, f"it is no command but a {stage.kind}")
     why = may_act_outside(stage, gates)
     return None if why is None else f"it may act outside ({why})"
 

@@ -113,15 +113,20 @@ class Profile(NamedTuple):
         return [stage.stage for stage in found], min([stage.runs for stage in found], default=0)
 
 
-def build(pipeline: Pipeline, samples: Samples | None) -> Profile:
+def build(
+    pipeline: Pipeline, samples: Samples | None, by_items: Mapping[str, Mapping[str, float]] | None = None
+) -> Profile:
     """What is known of each stage of the pipeline as it is now; `samples` are of its file. Without any, durations
-    are those that the file declares, else guessed."""
+    are those that the file declares, else guessed. `by_items`: of stages that work through items, how long the items
+    that are expected would have taken by what calls took in each run, by its id; their own times tell how many there
+    were."""
     known = Samples((), (), 0) if samples is None else samples
     rows: dict[str, list[Sample]] = {}
     for row in known.rows:
         rows.setdefault(row.stage, []).append(row)
     changes: dict[str, tuple[float, int]] = {}
     found = [_stage(stage, rows.get(stage.id, []), known.runs, changes) for stage in pipeline.stages]
+    found = [_by_items(stage, (by_items or {}).get(stage.stage), known.runs) for stage in found]
     told = [stage.median_s for stage in found if stage.walls_s]
     guess_s = median(told) if told else GUESS_S
     stages = [stage if stage.walls_s else stage._replace(walls_s=(guess_s,)) for stage in found]
@@ -184,6 +189,16 @@ def _stage(
         gamma=_gamma(alone, others),
         trend=_trend([found.walls_s[at] for at in max(lots, key=len)][-TREND:]),
     )
+
+
+def _by_items(found: StageProfile, walls_s: Mapping[str, float] | None, runs: Sequence[Run]) -> StageProfile:
+    if not walls_s:
+        return found
+    known = [(index, walls_s[run.run]) for index, run in enumerate(runs) if run.run in walls_s]
+    if not known:
+        return found._replace(source="declared", walls_s=(median(walls_s.values()),))
+    runs_at, walls = zip(*known)
+    return found._replace(source="history", walls_s=walls, runs_at=runs_at, company=(None,) * len(walls), trend=None)
 
 
 def _clean_s(row: Sample) -> float:

@@ -10,33 +10,43 @@ steps hold, times how long. The least of these is the most that the whole can do
 from __future__ import annotations
 
 from math import ceil
+from statistics import median
 
 from stagebook.model.value import NamedTuple
-from stagebook.plan.forecast import typical
-from stagebook.plan.recommendation import Change, Evidence, confidence
-from stagebook.report.durations import span
+from stagebook.report.durations import count
 from stagebook.scheduler import build
-from stagebook.simulate.work import ItemWork, StepWork
+from stagebook.scheduler.plan import Choice
+from stagebook.simulate.play import play
+from stagebook.simulate.work import ItemWork, StepWork, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
-    from stagebook.model.pipeline import Pipeline, Stage
-    from stagebook.plan.known import Known
-    from stagebook.scheduler.plan import Choice, Plan, PlannedStep
+    from stagebook.model.pipeline import Pipeline
+    from stagebook.scheduler.plan import Plan, PlannedStep
 
 #: Rates that differ by less are the same.
 _SAME = 1e-9
-#: Workers that save less than this share of a run are not worth a change of the file.
-WORTH = 0.05
+CORES = "cores"  #: of the machine, beside what a plan has as pools
 
 
 class StreamKnown(NamedTuple):
-    """What a run on record tells of the items of a stage."""
+    """What runs on record tell of the items of a stage: `run` is the latest of the kind that is expected. `costs` are
+    seconds of work that an item took in each run, by its id; `said` is what is expected, where runs differ in it."""
 
     run: str
     work: ItemWork
+    costs: Mapping[str, float] = {}
+    said: str = ""
+
+
+class Streams(NamedTuple):
+    """By stage: what simulated runs work through, and how long that would take alone as the file has it, by what items
+    took in each run."""
+
+    works: Mapping[str, ItemWork]
+    walls_s: Mapping[str, Mapping[str, float]]
 
 
 class StepRate(NamedTuple):
@@ -54,8 +64,9 @@ class StepRate(NamedTuple):
 
 
 class StreamRate(NamedTuple):
-    """`per_s` items of the source a second, held up by `binds`: a step, or a pool as in `Plan.pools`; `best_per_s` and
-    `best_binds` with as many workers as each step should have. None: the items take no time that can be told."""
+    """`per_s` items of the source a second, held up by `binds`: a step, a pool as in `Plan.pools`, or `cores`;
+    `best_per_s` and `best_binds` with as many workers as each step should have. None: the items take no
+    time that can be told."""
 
     stage: str
     total: int
@@ -68,18 +79,37 @@ class StreamRate(NamedTuple):
 
 
 def known(pipeline: Pipeline, documents: Sequence[Mapping[str, Any]]) -> dict[str, StreamKnown]:
-    """By stage, what the first of these documents of runs tells in which all its steps were done with some items."""
-    found: dict[str, StreamKnown] = {}
-    for document in documents:
-        told = {stage["stage"]: stage for stage in document["stages"]}
-        for stage in pipeline.stages:
-            if stage.each is None or stage.id in found or stage.id not in told:
-                continue
-            names = [f"{stage.id}.{step.name}" for step in stage.each.steps]
-            work = _work(told[stage.id], names)
-            if work is not None:
-                found[stage.id] = StreamKnown(document["run"], work)
+    """By stage, what these documents of runs tell, the latest first. Items that were up to date are none.
+
+    How many are expected: all there are, unless most of the runs that did any found some up to date, as nightly runs
+    over a growing folder do; then as many as those did."""
+    found = {}
+    for stage in pipeline.stages:
+        if stage.each is None:
+            continue
+        names = [f"{stage.id}.{step.name}" for step in stage.each.steps]
+        told = [
+            (document["run"], each) for document in documents for each in document["stages"]
+            if each["stage"] == stage.id and each.get("items")
+        ]  # fmt: skip
+        works = [(run, each["items"], work) for run, each in told if (work := _work(each, names)) is not None]
+        if works:
+            found[stage.id] = _expected(stage.id, works, told[0][1]["items"]["known"])
     return found
+
+
+def _expected(stage: str, works: Sequence[tuple[str, Mapping[str, Any], ItemWork]], there_are: int) -> StreamKnown:
+    whole = [each for each in works if not each[1]["skipped"]]
+    some = [each for each in works if each[1]["skipped"]]
+    costs = {run: sum([step.wall_s for step in work.steps]) for run, _, work in works}
+    if len(whole) >= len(some):
+        run, _, work = whole[0]
+        said = f"{stage} is taken to do all of its {count(there_are)} items" if some else ""
+        return StreamKnown(run, work._replace(total=there_are), costs, said)
+    run, _, work = some[0]
+    few = round(median([each.total for _, _, each in some]))
+    said = f"{stage} is taken to do {count(few)} of its {count(there_are)} items, as lately; others were up to date"
+    return StreamKnown(run, work._replace(total=max(1, few)), costs, said)
 
 
 def _work(told: Mapping[str, Any], names: Sequence[str]) -> ItemWork | None:
@@ -92,14 +122,36 @@ def _work(told: Mapping[str, Any], names: Sequence[str]) -> ItemWork | None:
         tries = step["done"] + bad
         if not step["done"]:
             return None
-        works.append(StepWork(step["wall_s"] / tries, bad / tries))
+        works.append(StepWork(step["wall_s"] / tries, bad / tries, step["cpu_s"] / tries))
     items = told["items"]
     total = items["known"] - items["skipped"]
-    return ItemWork(total, tuple(works), told["wall_s"] or 1.0) if total else None
+    return ItemWork(total, tuple(works)) if total else None
 
 
-def rate(plan: Plan, stage: int, known: StreamKnown) -> StreamRate:
-    """What the items of that stage come to under a plan."""
+def streams(pipeline: Pipeline, choice: Choice, known: Mapping[str, StreamKnown]) -> Streams | None:
+    """What simulated runs need to know of them; None where nothing is known."""
+    works: dict[str, ItemWork] = {}
+    walls_s: dict[str, dict[str, float]] = {}
+    for index, stage in enumerate(pipeline.stages):
+        if stage.id not in known:
+            continue
+        alone_s = _alone_s(pipeline, choice, index, known[stage.id].work)
+        if alone_s <= 0:
+            continue
+        of_run = known[stage.id].costs.get(known[stage.id].run) or 1.0
+        works[stage.id] = known[stage.id].work._replace(whole_s=alone_s)
+        walls_s[stage.id] = {run: alone_s * cost / of_run for run, cost in known[stage.id].costs.items()}
+    return Streams(works, walls_s) if works else None
+
+
+def _alone_s(pipeline: Pipeline, choice: Choice, index: int, work: ItemWork) -> float:
+    stage = pipeline.stages[index]._replace(needs=(), early=())
+    plan = build.build(pipeline._replace(stages=(stage,)), Choice(choice.cores, memory_bytes=choice.memory_bytes))
+    return play(plan, lambda stage, attempt: Work(1.0), items={0: work._replace(whole_s=1.0)}).end_s
+
+
+def rate(plan: Plan, stage: int, known: StreamKnown, cores: int | None = None) -> StreamRate:
+    """What the items of that stage come to under a plan, on a machine with so many cores where that is said."""
     planned = plan.stages[stage]
     assert planned.each is not None, "it works through items"
     steps = planned.each.steps
@@ -108,6 +160,8 @@ def rate(plan: Plan, stage: int, known: StreamKnown) -> StreamRate:
         demand and _workers(step) / demand for step, demand in zip(steps, demands)
     ]  # fmt: skip
     pools = _pools(plan, steps, demands)
+    if cores is not None and (cpu_s := _cpu_s(demands, known.work.steps)):
+        pools[CORES] = cores / cpu_s
     by_step = {f"{planned.id}.{step.name}": per_s for step, per_s in zip(steps, most) if per_s}
     best_binds, best = _least(pools)
     binds, per_s = _least({**by_step, **pools})
@@ -150,6 +204,11 @@ def _pools(plan: Plan, steps: Sequence[PlannedStep], demands: Sequence[float]) -
     return {plan.pools[pool].name: plan.pools[pool].size / units_s for pool, units_s in held.items() if units_s > 0}
 
 
+def _cpu_s(demands: Sequence[float], works: Sequence[StepWork]) -> float:
+    """CPU time that an item takes of all steps."""
+    return sum([demand * work.cpu_s / work.wall_s for demand, work in zip(demands, works) if work.wall_s])
+
+
 def _least(rates: Mapping[str, float]) -> tuple[str | None, float | None]:
     """The first of those that are least."""
     if not rates:
@@ -158,14 +217,14 @@ def _least(rates: Mapping[str, float]) -> tuple[str | None, float | None]:
     return next(name for name, per_s in rates.items() if per_s <= least * (1 + _SAME)), least
 
 
-def plain(plan: Plan, known: Mapping[str, StreamKnown]) -> list[dict[str, Any]]:
+def plain(plan: Plan, known: Mapping[str, StreamKnown], cores: int | None = None) -> list[dict[str, Any]]:
     """Rows of the document of `plan`, under `streams`. Of a stage of which nothing is known all is null."""
     rows = []
     for index, stage in enumerate(plan.stages):
         if stage.each is None or stage.skip is not None:
             continue
         if stage.id in known:
-            found = rate(plan, index, known[stage.id])
+            found = rate(plan, index, known[stage.id], cores)
             told: dict[str, Any] = found._asdict()
             told["steps"] = [step._asdict() for step in found.steps]
         else:
@@ -181,60 +240,3 @@ def plain(plan: Plan, known: Mapping[str, StreamKnown]) -> list[dict[str, Any]]:
             told = {"stage": stage.id, **dict.fromkeys(StreamRate._fields[1:-1]), "steps": steps}
         rows.append(told)
     return rows
-
-
-def changes(pipeline: Pipeline, choice: Choice, known: Known) -> list[Change]:
-    """One for each stage whose items would come through sooner with more workers, by so much of a usual run."""
-    works = known.basis.items
-    if not works:
-        return []
-    plan = build.build(pipeline, choice)
-    before_s = typical(pipeline, choice, known.basis).end_s
-    made = []
-    for index, stage in enumerate(pipeline.stages):
-        if stage.each is None or stage.id not in works:
-            continue
-        found = rate(plan, index, StreamKnown("", works[stage.id]))
-        should = {row.step: row.should for row in found.steps if row.workers is not None and row.should > row.workers}
-        if not should:
-            continue
-        wider = _with_workers(stage, should)
-        stages = [wider if other.id == stage.id else other for other in pipeline.stages]
-        saves_s = before_s - typical(pipeline._replace(stages=tuple(stages)), choice, known.basis).end_s
-        if saves_s >= before_s * WORTH:
-            made.append(_change(stage, found, should, saves_s))
-    return made
-
-
-def _with_workers(stage: Stage, should: Mapping[str, int]) -> Stage:
-    assert stage.each is not None
-    steps = [step._replace(workers=should.get(f"{stage.id}.{step.name}", step.workers)) for step in stage.each.steps]
-    return stage._replace(each=stage.each._replace(steps=tuple(steps)))
-
-
-def _change(stage: Stage, found: StreamRate, should: Mapping[str, int], saves_s: float) -> Change:
-    assert stage.each is not None and found.per_s is not None and found.best_per_s is not None
-    rows = [row for row in found.steps if row.step in should]
-    words = ", ".join([f"{row.step} {row.should} instead of {row.workers}" for row in rows])
-    lines = [step.line for step in stage.each.steps if f"{stage.id}.{step.name}" in should]
-    took = ", ".join([f"{row.step} {span(row.item_s)}" for row in found.steps])
-    return Change(
-        "pipeline",
-        (stage.id,),
-        f"workers: {words}",
-        f"{found.binds} holds up the others at {found.per_s:.3g} items/s, with these it is {found.best_per_s:.3g}; "
-        f"saves ~{span(saves_s)} in the simulated run",
-        saves_s,
-        (Evidence("history", 1, f"an item takes {took}, over {found.total} items"),),
-        confidence(1.0, 1),
-        line=lines[0],
-    )
-
-
-def items(pipeline: Pipeline, known: Mapping[str, StreamKnown], medians_s: Sequence[float]) -> dict[str, ItemWork]:
-    """What simulated runs of the pipeline work through: `medians_s` are what its stages usually take."""
-    return {
-        stage.id: known[stage.id].work._replace(whole_s=median_s)
-        for stage, median_s in zip(pipeline.stages, medians_s)
-        if stage.id in known and median_s > 0
-    }

@@ -99,6 +99,7 @@ def totals(story: Story) -> dict[str, Any]:
         "critical_path_s": chain_us / 1e6,
         "max_parallel": story.max_parallel,
         "sum_s": sum_us / 1e6,
+        "did": reasons.did(story),
         "cpu_s": cpu_s,
         "effective_parallel": {
             "stages": round(sum_us / wall_us, 3) if wall_us else None,

@@ -183,6 +183,11 @@ EVENTS: dict[str, Event] = {
         {"step": Key("integer", "its number, from 0"), "workers": Key("integer"), "reason": Key("string", "why")},
         "stage",
     ),
+    "items.lot": Event(
+        "from now on a call of a step whose processes stay has up to so many items, which are answered one by one",
+        {"step": Key("integer", "its number, from 0"), "lot": Key("integer")},
+        "stage",
+    ),
     "output.published": Event(
         "outputs of an attempt may be used: they are hashed, and everything before this line is on disk",
         {
@@ -251,6 +256,7 @@ EVENTS: dict[str, Event] = {
             "expires": Key("string?", "wall clock, when the default answer holds"),
             "digest": Key("string", "of the file"),
             "artifacts": Key("outputs", "what the stages before it have published"),
+            "inputs": Key("outputs?", "what else stages read that go on by it; null: it is not bound", False),
             "green": Key("texts", "stages that had succeeded"),
             "ready_ms": Key("integer", "milliseconds, when its needs were done"),
         },
@@ -282,6 +288,21 @@ EVENTS: dict[str, Event] = {
         },
         "stage",
     ),
+    "gate.held": Event(
+        "a stage is about to start by what was approved at gates, and all that was shown there is as it was",
+        {"gates": Key("texts")},
+        "stage",
+    ),
+    "gate.void": Event(
+        "what was approved at a gate is not what lies there any more: the approval does not count, it is asked anew",
+        {
+            "for": Key("string", "the stage that was about to start by it"),
+            "changed": Key("texts", "files, at most 20"),
+            "reason": Key("string", "the same for people"),
+            "audit": Key("string?", "hash of its entry in the chain that `stagebook audit` checks"),
+        },
+        "stage",
+    ),
     "run.ended": Event(
         "the run is over",
         {
@@ -292,6 +313,7 @@ EVENTS: dict[str, Event] = {
             "critical_path_s": Key("number?"),
             "max_parallel": Key("integer"),
             "sum_s": Key("number?"),
+            "did": Key("object", "how much was done, and how much need not be", False),
             "cpu_s": Key("number?"),
             "effective_parallel": Key("object"),
             "bound_by": Key("string?"),

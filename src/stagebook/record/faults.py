@@ -37,6 +37,7 @@ POINTS = (
     "cache.write",
     "experiment.append",
     "audit.append",
+    "ask.wait",
 )
 
 

@@ -1,6 +1,7 @@
 """What a record says of gates: questions, votes, and what the document tells of both. Decides nothing.
 
-A question is the line `gate.asked`, a vote `gate.vote`; what decides a gate is `gate.answered`, or its time.
+A question is the line `gate.asked`, a vote `gate.vote`; what decides a gate is `gate.answered`, or its time. Where what
+was approved has changed since, `gate.void` takes the approval back, and a question follows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from stagebook.record.line import members, time_us
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, TypeAlias
+    from typing import Any, Iterable, Mapping, TypeAlias
 
     from stagebook.record.publication import Row
     from stagebook.record.story import Story
@@ -31,7 +32,7 @@ class Ballot(NamedTuple):
 class Asked(NamedTuple):
     """A question at a gate, with the votes that counted so far. `us` is the run's clock; `at` and `expires` are the
     wall clock (ISO 8601), for a person's time goes on where no engine lives. `ready_ms` tells one asking from the
-    next."""
+    next. `inputs` are files that what goes on by the answer reads and no stage makes; None: they are not bound."""
 
     us: int
     at: str
@@ -42,12 +43,17 @@ class Asked(NamedTuple):
     green: tuple[str, ...]
     ready_ms: int
     ballots: tuple[Ballot, ...] = ()
+    inputs: tuple[Row, ...] | None = ()
+
+    def rows(self) -> tuple[Row, ...]:
+        """All files that an answer is bound to."""
+        return (*self.artifacts, *(self.inputs or ()))
 
     def tail(self) -> str:
         """As members of its line."""
         return members(
             nonce=self.nonce, expires=self.expires, digest=self.digest, artifacts=self.artifacts, green=self.green,
-            ready_ms=self.ready_ms,
+            inputs=self.inputs, ready_ms=self.ready_ms,
         )  # fmt: skip
 
     def approvals(self) -> list[Ballot]:
@@ -63,11 +69,16 @@ class Asked(NamedTuple):
 
 def asked_of(record: Record) -> Asked:
     """From a line `gate.asked`."""
-    rows = tuple([(path, size, digest) for path, size, digest in record["artifacts"]])
+    inputs = record.get("inputs", ())
     return Asked(
-        time_us(record), record["at"], record["expires"], record["nonce"], record["digest"], rows,
-        tuple(record["green"]), record["ready_ms"],
+        time_us(record), record["at"], record["expires"], record["nonce"], record["digest"],
+        _rows(record["artifacts"]), tuple(record["green"]), record["ready_ms"],
+        inputs=None if inputs is None else _rows(inputs),
     )  # fmt: skip
+
+
+def _rows(plain: Iterable[Iterable[Any]]) -> tuple[Row, ...]:
+    return tuple([(path, size, digest) for path, size, digest in plain])
 
 
 def vote_of(story: Story, stage: int, record: Record) -> None:

@@ -8,6 +8,7 @@ which the call had them and `bad` (left out where there is none) rows of number,
 from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
+from stagebook.record.busy import Busy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Call(NamedTuple):
     wall_us: int
     cpu_us: int
     bad: tuple[Bad, ...] = ()
+
+    def well(self) -> list[int]:
+        """The items that went well."""
+        wrong = {each.item for each in self.bad}
+        return [item for item in self.items if item not in wrong]
 
     def row(self) -> list[Any]:
         """As a line has it."""
@@ -86,10 +92,11 @@ def _numbers(text: str) -> Iterator[int]:
 class StepBook:
     """One step. `failed` are items that are not tried again, `tries` those that went wrong in a call."""
 
-    __slots__ = ("calls", "cpu_us", "done", "failed", "queue_max", "slots", "tries", "wall_us", "workers")
+    __slots__ = ("busy", "calls", "cpu_us", "done", "failed", "queue_max", "slots", "tries", "wall_us", "workers")
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.busy = Busy(workers)
         self.calls = 0
         self.done = 0
         self.failed = 0
@@ -128,6 +135,8 @@ class ItemBook:
         """More have come."""
         if self.first_us is None:
             self.first_us = us
+            for book in self.steps:
+                book.busy.begins(us)
         for number in range(self.known + 1, self.known + more + 1):
             self._began[number] = us
         self.known += more
@@ -138,7 +147,9 @@ class ItemBook:
     def calls_over(self, us: int, calls: Iterable[Call], queue_max: Sequence[int] | None = None) -> None:
         """Calls are over; `queue_max` are the most that were queued before each step so far, where that is told."""
         last = len(self.steps) - 1
+        spent: dict[tuple[int, int], int] = {}  # a worker does one call after the other, and has just done the last
         for step, slot, items, wall_us, cpu_us, bad in calls:
+            spent[step, slot] = spent.get((step, slot), 0) + wall_us
             book = self.steps[step]
             if slot >= book.slots:
                 book.slots = slot + 1
@@ -153,9 +164,15 @@ class ItemBook:
                 for item in items:
                     if item not in wrong:
                         self._time(us - self._began.pop(item, us))
+        for (step, _), wall_us in spent.items():
+            self.steps[step].busy.ran(us - wall_us, us)
         self.last_us = us
         if queue_max is not None:
             self.queued(queue_max)
+
+    def has_workers(self, step: int, workers: int, us: int) -> None:
+        self.steps[step].workers = workers
+        self.steps[step].busy.has(workers, us)
 
     def queued(self, most: Sequence[int]) -> None:
         for book, count in zip(self.steps, most):
@@ -236,6 +253,8 @@ class ItemBook:
                     "calls": book.calls,
                     "wall_s": book.wall_us / 1e6,
                     "cpu_s": book.cpu_us / 1e6,
+                    "busy": book.busy.share(book.wall_us, self.last_us),
+                    "course": book.busy.document(),
                     "queue_max": book.queue_max,
                     "logs": [log(name, slot) for slot in range(1, book.slots + 1)],
                 }

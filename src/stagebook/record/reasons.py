@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Iterable, Mapping, Sequence
 
 CRITICAL_PATH = "critical path"
+UP_TO_DATE = "up to date"  #: the reason of a stage that need not run
 #: A chain that fills so much of the run leaves no other reason for its length.
 _FILLS = 0.9
 _NEARLY_FILLS = 0.8
@@ -127,3 +128,15 @@ def _origin(reason: str) -> str:
         if reason.startswith(head):
             return reason[len(head) :].rpartition(" (")[0]
     return ""
+
+
+def did(story: Story) -> dict[str, int]:
+    """How much was done, and how much was up to date: runs that agree in it may be compared."""
+    ran = sum(bool(attempts) and end is not None and end.outcome == "success"
+              for attempts, end in zip(story.attempts, story.ends))  # fmt: skip
+    fresh = sum(end is not None and end.reason == UP_TO_DATE for end in story.ends)
+    return {
+        "stages": ran,
+        "items": sum(book.done for book in story.items.values()),
+        "up_to_date": fresh + sum(book.skipped for book in story.items.values()),
+    }

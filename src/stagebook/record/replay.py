@@ -29,7 +29,10 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
+    ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Judged,
@@ -53,17 +56,17 @@ Record: TypeAlias = "dict[str, Any]"
 
 
 class Replay(NamedTuple):
-    """`owed` are ends that the machine has decided and that stand in no line: the engine died in between. `timers` are
-    those that have not fired; stale ones among them are ignored by the machine. `cancels` are stages (None: the run)
-    whose cancelling was decided while no engine held the run, and that no engine has been told of since. `begun` are
-    attempts from before the file was changed, by stage."""
+    """`owed` are ends, also of items, that the machine has decided and that stand in no line: the engine died in
+    between. `timers` are those that have not fired; stale ones among them are ignored by the machine. `cancels` are
+    stages (None: the run) whose cancelling was decided while no engine held the run, and that no engine has been told
+    of since. `begun` are attempts from before the file was changed, by stage."""
 
     header: Header
     pipeline: Pipeline
     choice: Choice
     plan: Plan
     machine: Machine
-    owed: list[Ended | RunEnded]
+    owed: list[Ended | RunEnded | ItemFailed]
     timers: list[SetTimer]
     cancels: list[int | None]
     begun: Mapping[str, int] = {}
@@ -134,7 +137,7 @@ def _frozen(value: Any) -> Any:
 class _Play:
     """The batch being gathered, and what the machine has decided that no line has told yet."""
 
-    __slots__ = ("at", "batch", "cancels", "ends", "events", "machine", "path", "run_end", "timers")
+    __slots__ = ("at", "batch", "cancels", "ends", "events", "failed", "machine", "path", "run_end", "timers")
 
     def __init__(self, path: str, machine: Machine) -> None:
         self.path = path
@@ -142,6 +145,7 @@ class _Play:
         self.at = {stage.id: index for index, stage in enumerate(machine.plan.stages)}
         self.events: list[Event] = []
         self.batch = 0
+        self.failed: dict[tuple[int, int], ItemFailed] = {}
         self.ends: dict[int, Ended] = {}
         self.run_end: RunEnded | None = None
         self.timers: dict[str, SetTimer] = {}
@@ -163,6 +167,9 @@ class _Play:
             self.events.append(event)
             if type(event) is TimerFired:
                 self.timers.pop(event.timer, None)
+        elif name == "items.dead":
+            self.feed()
+            self.failed.pop((self._stage(record), record["item"]), None)
         elif name == "stage.ended":
             self.feed()
             self._compare_stage(record)
@@ -203,12 +210,14 @@ class _Play:
         if not self.machine.is_over:
             self.run_end = None
 
-    def owed(self) -> list[Ended | RunEnded]:
-        ends: list[Ended | RunEnded] = list(self.ends.values())
+    def owed(self) -> list[Ended | RunEnded | ItemFailed]:
+        ends: list[Ended | RunEnded | ItemFailed] = [*self.failed.values(), *self.ends.values()]
         return ends if self.run_end is None else [*ends, self.run_end]
 
     def _note(self, decision: Decision) -> None:
-        if type(decision) is Ended:
+        if type(decision) is ItemFailed:
+            self.failed[decision.stage, decision.item] = decision
+        elif type(decision) is Ended:
             self.ends[decision.stage] = decision
         elif type(decision) is RunEnded:
             self.run_end = decision
@@ -288,8 +297,11 @@ _EVENTS: dict[str, Callable[[Record, int, int], Event]] = {
         at, record.get("reason"), record.get("memory_free_bytes"), record["holds_all"]
     ),
     "gate.answered": _answered,
+    "gate.held": lambda record, at, stage: Leased(at, stage),
+    "gate.void": lambda record, at, stage: GateReopened(at, stage),
     "items.ready": lambda record, at, stage: ItemsReady(
         at, stage, record["more"], record.get("last", False), record.get("skipped", 0)
     ),
     "items.workers": lambda record, at, stage: ItemsWorkers(at, stage, record["step"], record["workers"]),
+    "items.lot": lambda record, at, stage: ItemsLot(at, stage, record["step"], record["lot"]),
 }

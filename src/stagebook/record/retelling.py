@@ -191,7 +191,7 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         calls = [call_of(row) for row in record["calls"]]
         story.items_done(at[record["stage"]], us, calls, record.get("queue_max"))
     elif event == "items.workers":
-        story.items_workers(at[record["stage"]], record["step"], record["workers"])
+        story.items_workers(at[record["stage"]], us, record["step"], record["workers"])
     elif event == "items.dead":
         story.item_failed(at[record["stage"]], [record.get(name) for name in _FAILED])
     elif event == "condition.judged":
@@ -209,6 +209,8 @@ def _take(story: Story, record: dict[str, Any], at: dict[str, int]) -> None:
         story.asked(at[record["stage"]], gates.asked_of(record))
     elif event == "gate.vote":
         gates.vote_of(story, at[record["stage"]], record)
+    elif event == "gate.void":
+        story.reopened(at[record["stage"]], f"{record['stage']}: {record['reason']}")
     elif event == "usage":
         used = usage_of(record)
         if used is not None:

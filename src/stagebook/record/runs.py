@@ -34,7 +34,7 @@ _DEPTH_MAX, _ENTRIES_MAX, _STATES_MAX = 2, 400, 3
 #: Members of the first line that a list needs; those after them are not read.
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
-    "critical_path", "critical_path_s", "max_parallel", "sum_s", "cpu_s", "effective_parallel", "bound_by",
+    "critical_path", "critical_path_s", "max_parallel", "sum_s", "did", "cpu_s", "effective_parallel", "bound_by",
     "waiting_by", "waiting_for_needs_s", "skipped_by_conditions", "clock_jump_s", "around",
 )  # fmt: skip
 #: Lines that say nothing about whether a run goes on.
@@ -123,7 +123,7 @@ def elsewhere(state: str) -> str:
     if ids(state):
         return ""
     inner = os.path.join(state, NAME)
-    found = [os.path.relpath(inner)] if ids(inner) else _states_below(os.getcwd())
+    found = [os.path.relpath(inner)] if ids(inner) else below(os.getcwd())[0][:_STATES_MAX]
     if not found:
         return ""
     from shlex import quote
@@ -131,10 +131,10 @@ def elsewhere(state: str) -> str:
     return f"; runs lie in {', '.join(found)}: add --dir {quote(found[0])}"
 
 
-def _states_below(folder: str) -> list[str]:
+def below(folder: str) -> tuple[list[str], bool]:
     """State directories with runs in the folder and two levels below it, that with the latest run first, as paths from
-    the folder. No more than a few hundred entries are looked at: it is asked for a hint only."""
-    found, left = [], _ENTRIES_MAX
+    the folder; and whether these are all. No more than a few hundred entries are looked at."""
+    found, left, is_all = [], _ENTRIES_MAX, True
     levels = [[folder]]
     for depth in range(_DEPTH_MAX + 1):
         levels.append([])
@@ -146,16 +146,18 @@ def _states_below(folder: str) -> list[str]:
             if known:
                 found.append((max(known), os.path.relpath(os.path.join(path, NAME), folder)))
             if depth == _DEPTH_MAX or left <= 0:
+                is_all = is_all and left > 0
                 continue
             try:
                 with os.scandir(path) as entries:
                     for entry in itertools.islice(entries, left):
                         left -= 1
+                        is_all = left > 0
                         if entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
                             levels[-1].append(entry.path)
             except OSError:
                 pass  # of somebody else
-    return [path for _, path in sorted(found, reverse=True)[:_STATES_MAX]]
+    return [path for _, path in sorted(found, reverse=True)], is_all
 
 
 def latest_to_resume(state: str, file: str) -> tuple[Summary, int] | None:

@@ -359,8 +359,8 @@ class Story:
     def items_done(self, stage: int, us: int, calls: Iterable[Call], queue_max: Sequence[int] | None) -> None:
         self.items[stage].calls_over(us, calls, queue_max)
 
-    def items_workers(self, stage: int, step: int, workers: int) -> None:
-        self.items[stage].steps[step].workers = workers
+    def items_workers(self, stage: int, us: int, step: int, workers: int) -> None:
+        self.items[stage].has_workers(step, workers, us)
 
     def item_failed(self, stage: int, failed: Sequence[Any]) -> None:
         step, item, outcome, exit, reason = failed
@@ -402,6 +402,12 @@ class Story:
         self.end_us = self.outcome = self.reason = self.sums = self.around = None
         if us is not None and epoch_us is not None:
             self._epochs.append((us, epoch_us))
+
+    def reopened(self, gate: int, text: str) -> None:
+        """What was approved at a gate does not count any more, and why."""
+        self.ends[gate], self.state[gate] = None, WAITING
+        self.gates.pop(gate, None)
+        self.warn(text)
 
     def replanned(
         self, pipeline: Pipeline, critical: Sequence[str], kept: Container[str], us: int, epoch_us: int,

@@ -5,16 +5,20 @@ from __future__ import annotations
 from stagebook.report.durations import plural
 from stagebook.report.harmless import cells, cut, harmless, pad, wrap
 from stagebook.report.style import Style
+from stagebook.report.watch import short_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Mapping, Sequence
+    from typing import Any, Callable, Iterator, Mapping, Sequence
 
-_STATES = {"approved": "success", "rejected": "failure", "refused": "cancellation"}
+_STATES = {"approved": "success", "rejected": "failure", "refused": "cancellation", "void": "cancellation"}
 _COLUMN_MAX = 24
 
 
-def listing(document: Mapping[str, Any], style: Style, quiet: bool = False) -> list[str]:
+def listing(
+    document: Mapping[str, Any], style: Style, quiet: bool = False, short: Callable[[str], str] = short_id
+) -> list[str]:
+    """`short` shortens a run's id as far as it stays unambiguous."""
     first, *others = _verdict(document, style)
     word = "failure" if document["fault"] or document["missing"] or document["unread"] else "success"
     glyph = f"{style.paint(style.glyph(word), word)} " if document["length"] or word == "failure" else ""
@@ -22,7 +26,7 @@ def listing(document: Mapping[str, Any], style: Style, quiet: bool = False) -> l
     for text in others:
         lines += [f"  {line}" for line in _wrapped(text, style, 2)]
     if not quiet and document["entries"]:
-        lines += ["", *_rows(document["entries"], style)]
+        lines += ["", *_rows(document["entries"], style, short)]
     return lines
 
 
@@ -30,11 +34,13 @@ def _wrapped(text: str, style: Style, indent: int) -> list[str]:
     return wrap(style.plain(harmless(text)), max(20, style.width - 1 - style.glyph_width - indent))
 
 
-def _rows(entries: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
+def _rows(
+    entries: Sequence[Mapping[str, Any]], style: Style, short: Callable[[str], str]
+) -> Iterator[str]:  # fmt: skip
     rows = []
     for each in entries:
         at = each["at"][:19].replace("T", " ")
-        where = (each.get("gate") or "–") + (f" of {each['run'][:8]}" if each.get("run") else "")
+        where = (each.get("gate") or "–") + (f" of {short(each['run'])}" if each.get("run") else "")
         rows.append([harmless(text) for text in (at, each["what"], each.get("by") or "–", where)])
     widths = [min(_COLUMN_MAX, max(cells(row[column]) for row in rows)) for column in range(4)]
     indent = " " * (style.glyph_width + 3)
@@ -69,7 +75,7 @@ def _verdict(document: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield "nothing was decided or refused yet"
     else:
         counts = document["counts"]
-        kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused") if what in counts]
+        kinds = [f"{counts[what]} {what}" for what in ("approved", "rejected", "refused", "void") if what in counts]
         yield ", ".join([entries, "the chain holds", *kinds])
     yield from unread
     for each in document["uncounted"]:

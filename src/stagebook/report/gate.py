@@ -33,6 +33,8 @@ def card(stage: Stage, style: Style, short: str, now_us: int, look: str = "") ->
              for at, line in enumerate(_spread(style.plain(title), facts, room))]  # fmt: skip
     passed = _few(gate["green"]) or "–"
     lines += _entry("passed", _spread(style.plain(passed), approvals(gate), style.width - 1 - _INDENT))
+    if gate["approvers"]:
+        lines += _entry("asked", wrap(style.plain(_few(gate["approvers"])), style.width - 1 - _INDENT))
     command = f"{short} {quoted(stage['stage'])}{look}"
     yes, no = f'stagebook approve {command} --comment "…"', f"stagebook reject {command}"
     if cells(yes) > style.width - 1 - _INDENT:
@@ -43,13 +45,27 @@ def card(stage: Stage, style: Style, short: str, now_us: int, look: str = "") ->
 
 
 def line(stage: Stage, short: str, look: str = "") -> str:
-    """The same in one line: `waits for a person: Ship it? 0 of 1 approvals; stagebook approve 01KYALT9 ship`."""
+    """The same in one line: `waits for a person: Ship it? (approvals 0 of 1); stagebook approve 01KYALT9 ship, or
+    reject`. Where not everybody may answer it says who is asked."""
     gate = stage["gate"]
     asks = f": {harmless(gate['prompt'])}" if gate["prompt"] else ""
+    asked = f"asked: {_few(gate['approvers'])}; " if gate["approvers"] else ""
     return (
-        f"waits for a person{asks} ({approvals(gate)}); "
+        f"waits for a person{asks} ({asked}{approvals(gate)}); "
         f"stagebook approve {short} {quoted(stage['stage'])}{look}, or reject"
     )
+
+
+def was_asked(stage: Stage) -> bool:
+    """Whether it is a gate at which somebody was asked, when is known, and nothing else is told of it."""
+    return "gate" in stage and stage["gate"]["from_s"] is not None and not stage["attempts"]
+
+
+def decided(stage: Stage) -> str:
+    """What became of a gate, and by whom: `approved by ann: good`, `waits for a person, approvals 1 of 2 (ann)`."""
+    if stage["outcome"] is None:
+        return f"waits for a person, {approvals(stage['gate'])}"
+    return harmless(stage["reason"] or stage["gate"]["decision"] or stage["outcome"])
 
 
 def approvals(gate: Mapping[str, Any]) -> str:

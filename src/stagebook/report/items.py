@@ -5,6 +5,7 @@ from __future__ import annotations
 from stagebook.report.durations import count, plural, span
 from stagebook.report.harmless import harmless, wrap
 from stagebook.report.style import Style
+from stagebook.report.watch import short_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def progress(told: ItemsTold) -> str:
 
 def listing(
     document: Mapping[str, Any], stage: Mapping[str, Any], dead: Sequence[Mapping[str, Any]], style: Style,
-    only_dead: bool = False,
+    only_dead: bool = False, short: str | None = None,
 ) -> list[str]:  # fmt: skip
-    """For `stagebook items`: the sums, a line a step, and the items that failed for good."""
+    """For `stagebook items`: the sums, a line a step, and the items that failed for good. `short` means the run."""
     lines = []
     if not only_dead:
         lines += wrap(style.plain(summary(stage)), style.width - 1)
@@ -109,7 +110,7 @@ def listing(
     if len(dead) > len(shown):
         lines.append(f"  and {count(len(dead) - len(shown))} more; --dead lists all")
     if dead and stage["outcome"] is not None:
-        again = f"stagebook items {document['run'][:8]} {harmless(stage['stage'])} --retry"
+        again = f"stagebook items {short or short_id(document['run'])} {harmless(stage['stage'])} --retry"
         lines += ["", f"  again  {again}"]
     if only_dead and not dead:
         lines.append("no item failed for good")

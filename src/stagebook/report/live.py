@@ -287,7 +287,9 @@ class Live(Watcher):
         now_us = time.time_ns() // 1000
         known = self._gates.values()
         return [
-            line for each in known for line in ["", *gate.card(each, self._style, self._short(each["run"]), now_us)]
+            line
+            for each in known
+            for line in ["", *gate.card(each, self._style, self._short(each["run"]), now_us, self.look)]
         ]
 
     def _header(self, columns: int) -> str:

@@ -124,7 +124,7 @@ class Plain(Watcher):
     def gate(self, card: Document) -> None:
         from stagebook.report import gate
 
-        self._line(card["stage"], self._style.plain(": " + gate.line(card, self._short(str(card["run"])))))
+        self._line(card["stage"], self._style.plain(": " + gate.line(card, self._short(str(card["run"])), self.look)))
 
     def reading(self, stage_id: str, told: tuple[int, int, str] | None) -> None:
         if told is None:

@@ -48,6 +48,7 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
         words, table = streams.lines(stream, style)
         lines += ["", *words]
         lines += [f"  {row}" for row in _columns(list(zip(*table)), from_left=(0,))] if table else []
+        lines += _by_jobs(stream, style)
     for number, change in enumerate([*found["changes"], *found["kept"]], 1):
         lines += ["", *_change(number, change, style)]
     if "applied" in plan:
@@ -57,6 +58,18 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
         lines += _wrapped(f"p50: {alone(plan)}", style) if alone(plan) else []
     lines += ["", *_standing(plan, style)]
     return [style.plain(line) for line in lines]
+
+
+def _by_jobs(stream: Mapping[str, Any], style: Style) -> list[str]:
+    table, workers = streams.by_jobs(stream)
+    if not table:
+        return []
+    left = _columns(list(zip(*table)), from_left=(2,))
+    room = style.width - 5 - cells(left[0])
+    if room < max(map(cells, workers)):
+        rows = [(line, wrap(f"  {text}", style.width - 5)) for line, text in zip(left[1:], workers[1:])]
+        return ["", f"  {left[0]}", *[f"  {line}" for row, below in rows for line in (row, *below)]]
+    return ["", *[f"  {line}  {text}" for line, text in zip(left, workers)]]
 
 
 def _verdict(plan: Mapping[str, Any]) -> str:

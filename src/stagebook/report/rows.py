@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, TypeAlias
 
+    from stagebook.report.steps import Strip
+
 FAILED = frozenset({"failure", "error", "timeout"})
 CELLS_SHOWN = 3  #: a matrix with more cells is one row
 ROWS_MAX = 60  #: beyond this, levels that passed fold
@@ -30,7 +32,8 @@ class Segment(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line. `state` picks the glyph; a row without segments shows `text` where the bar would be."""
+    """One line. `state` picks the glyph; a row without segments shows `text` where the bar would be. `strips` are lanes
+    below it."""
 
     state: str
     name: str
@@ -39,6 +42,7 @@ class Row(NamedTuple):
     work_us: int
     critical: bool = False
     text: str = ""
+    strips: tuple[Strip, ...] = ()
 
 
 class Shape(NamedTuple):
@@ -113,6 +117,18 @@ def shape(document: Mapping[str, Any], now_us: int | None = None) -> Shape:
     if len(rows) > ROWS_MAX:
         rows = _fold_levels(rows)
     return Shape([row for _, row in rows], max(1, end - begin))
+
+
+def busy_us(document: Mapping[str, Any]) -> int:
+    """How long at least one attempt ran or waited for capacity: all of a run's time but what people took to answer."""
+    read = instants()
+    spans = [(_begin(attempt, read) - waited_us(attempt), _end(attempt, read))
+             for stage in document["stages"] for attempt in stage["attempts"]]  # fmt: skip
+    found, until = 0, 0
+    for begin, end in sorted((begin, end) for begin, end in spans if end is not None):
+        found += max(0, end - max(begin, until))
+        until = max(until, end)
+    return found
 
 
 def _gate_row(stage: Mapping[str, Any], end: int) -> Row:
@@ -199,7 +215,15 @@ def _row(stage: Mapping[str, Any], read: Callable[[str], int], begin: int, end: 
             work_us += finished - started
         segments.append(Segment(kind, started, finished))
     name = stage["stage"]
-    return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path)
+    return Row(state_of(stage), name, tuple(segments), wait_us, work_us, name in path, "", _strips(stage))
+
+
+def _strips(stage: Mapping[str, Any]) -> tuple[Strip, ...]:
+    if not stage.get("steps"):
+        return ()
+    from stagebook.report import steps
+
+    return steps.strips(stage)
 
 
 def _waited_in_vain(

@@ -9,7 +9,7 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Mapping
+    from typing import Any, Iterator, Mapping, Sequence
 
 _INDENT = 11
 
@@ -25,6 +25,7 @@ def lines(document: Mapping[str, Any], style: Style, now_us: int) -> list[str]:
         ("asked", list(_asked(document))),
         ("passed", [", ".join(document["green"]) or "nothing ran before it"]),
         ("files", list(_files(document))),
+        ("with", list(_rows(document["inputs"]))),
         ("changes", list(_changes(document["changes"]))),
     )
     for name, texts in parts:
@@ -45,14 +46,17 @@ def _asked(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _files(document: Mapping[str, Any]) -> Iterator[str]:
-    files = document["artifacts"]
+    yield from _rows(document["artifacts"])
+    if not document["artifacts"]:
+        yield "no stage before it has published a file"
+    yield f"the pipeline file is {document['digest']}"
+
+
+def _rows(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     names = [harmless(each["path"]) for each in files]
     width = min(32, max(map(cells, names), default=0))
     for name, each in zip(names, files):
         yield f"{pad(name, width)}  {size(each['size_bytes'])}  {each['digest']}"
-    if not files:
-        yield "no stage before it has published a file"
-    yield f"the pipeline file is {document['digest']}"
 
 
 def _changes(changes: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,38 @@ def lines(stream: Mapping[str, Any], style: Style) -> tuple[list[str], list[tupl
     return [line for text in _said(stream) for line in wrap(style.plain(text), style.width - 1)], _rows(stream)
 
 
+def by_jobs(stream: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """What other job counts come to with the workers that its steps should then have: rows of a table, heads first, and
+    of each row the workers, as `fetch 1, transcode 4`."""
+    found = stream.get("by_jobs") or ()
+    if not found or stream["per_s"] is None:
+        return [], []
+    heads = ("jobs", "items", "held up by", "a run")
+    rows = [
+        (
+            str(row["jobs"]),
+            _per_s(row["per_s"], "") if row["per_s"] else NOTHING,
+            _named(row["binds"]),
+            _span(row["makespan_s"]),
+        )
+        for row in found
+    ]
+    workers = [
+        ", ".join(f"{harmless(step.rpartition('.')[2])} {'auto' if number is None else number}"
+                  for step, number in row["workers"].items())
+        for row in found
+    ]  # fmt: skip
+    return [heads, *rows], ["with workers", *workers]
+
+
+def _named(name: str | None) -> str:
+    if name is None:
+        return NOTHING
+    if name in ("slot", "cores"):
+        return "the jobs" if name == "slot" else "the cores"
+    return harmless(name.replace(":", " ", 1)) if name.startswith("pool:") else harmless(name.rpartition(".")[2])
+
+
 def _said(stream: Mapping[str, Any]) -> list[str]:
     name = harmless(stream["stage"])
     if stream["per_s"] is None:
@@ -36,6 +68,8 @@ def _said(stream: Mapping[str, Any]) -> list[str]:
 def _binds(name: str) -> str:
     if name == "slot":
         return "as many as the jobs can do"
+    if name == "cores":
+        return "as many as the cores can do"
     if name in ("cpu", "memory") or name.startswith("pool:"):
         return f"held up by {harmless(' '.join(name.split(':')))}"
     return f"held up by {harmless(name.rpartition('.')[2])}"

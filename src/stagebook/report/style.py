@@ -81,6 +81,10 @@ MARKS = {
     "tail": ("─", "-"),
     "knee": ("◀", "<"),
     "limit": ("┊", ":"),
+    "share-1": ("▁", "."),
+    "share-2": ("▂", "-"),
+    "share-3": ("▃", "~"),
+    "share-4": ("▄", "="),
 }
 
 WIDTH_MAX = 1000  #: no terminal is wider, and pictures are drawn cell by cell

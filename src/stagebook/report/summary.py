@@ -10,7 +10,7 @@ import time
 
 from stagebook.report import failure, gate, timeline, words
 from stagebook.report import rows as shapes
-from stagebook.report.durations import plural, span
+from stagebook.report.durations import plural, span, span_us
 from stagebook.report.harmless import cells, harmless, wrap
 from stagebook.report.style import Style
 
@@ -32,7 +32,7 @@ def render(
     """All of it, as lines. `short` is the run's id as it may be typed."""
     short = short or str(document["run"])[:8]
     lines = picture(document, style)
-    lines += ["", *totals(document, style), *warnings(document, style)]
+    lines += ["", *totals(document, style), *_against(document, style), *warnings(document, style)]
     block = failure.block(document, style, excerpt, short)
     if block:
         lines += ["", *block]
@@ -126,6 +126,16 @@ def chosen(document: Document) -> list[str]:
     return lines
 
 
+def _against(document: Document, style: Style) -> list[str]:
+    """How this run did against the latest one of the same stages in the other mode, where one was found."""
+    other = document.get("against")
+    if not other:
+        return []
+    text = f"against  run {other['short']}, {other['mode']}, {span(other['wall_s'])}: "
+    text += f"{other['wall_s'] / document['wall_s']:.2f}× as fast; side by side: stagebook timeline "
+    return _wrapped(text + " ".join(other["both"]) + (document.get("from_here") or {}).get("look", ""), style)
+
+
 def _saved(skips: Mapping[str, Any]) -> str:
     """`skipped by conditions: tests, which took 2 m 3 s before`; how long some took may not be known."""
     took = skips["took_s"]
@@ -151,6 +161,12 @@ def _extent(document: Document) -> str:
     wall, work = document["wall_s"], document.get("sum_s")
     if shapes.is_one_by_one(document):
         return f"one after another: {span(work)} of work" + (f" in {span(wall)}" if wall is not None else "")
+    if wall is None and gate.open_gates(document) and (so_far_us := shapes.busy_us(document)):
+        return (
+            f"{span_us(so_far_us)} so far, waiting for a person left out, critical path "
+            + span(document["critical_path_s"])
+            + f", work {span(work)}"
+        )
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     path = [attempt for name in document["critical_path"] if name in by_id for attempt in by_id[name]["attempts"]]
     path_wait = sum(map(shapes.waited_us, path)) / 1e6

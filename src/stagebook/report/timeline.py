@@ -12,11 +12,17 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Sequence
+    from typing import Iterable, Sequence, TypeAlias
+
+    from stagebook.report.steps import Strip
+
+    Lane: TypeAlias = "tuple[Strip, str, str]"  #: with its name and figures as they are printed
 
 _FIGURE = 8  #: cells of a duration, `59 m 59 s` aside
 _GAP = 2
 _BAR_MIN = 12
+_SHARES = 4
+_IDLE = 0.005  #: a cell of which less was busy is empty
 _WORK = frozenset({"work", "failed", "stopped"})
 
 
@@ -45,15 +51,22 @@ def draw(
     form_work = Form(max([row.work_us for row in rows], default=0))
     waits = [style.plain(form_wait.text(row.wait_us)) for row in rows]
     works = [style.plain(form_work.text(row.work_us)) for row in rows]
+    lanes = [_lanes(row, style) if row.strips else [] for row in rows]
+    every = [lane for some in lanes for lane in some]
     frame = Frame(
         style,
-        max([cells(name) for name, row in zip(names, rows) if row.segments], default=0),
-        max(map(len, waits + works), default=0),
+        max(
+            [cells(name) for name, row in zip(names, rows) if row.segments] + [cells(lane[1]) for lane in every],
+            default=0,
+        ),
+        max([*map(len, waits + works), *[(len(lane[2]) - _GAP + 1) // 2 for lane in every]], default=0),
     )
     lines = [header(frame, total_us, title)]
     used: set[str] = set()
-    for row, name, wait, work in zip(rows, names, waits, works):
+    for row, name, wait, work, some in zip(rows, names, waits, works, lanes):
         lines.extend(_row_lines(row, name, wait, work, frame, total_us, style, used))
+        for lane in some:
+            lines.extend(_lane_lines(lane, row, frame, total_us, style, used))
     lines.extend(below)
     lines.extend(legend(used, style, waited))
     return lines
@@ -96,6 +109,34 @@ def _row_lines(
     bar = paint_bar(bar_cells(row, frame.bar, total_us), row, style, used)
     lines.append(f"{head}{bar} {wait:>{frame.figure}}  {work:>{frame.figure}}")
     return lines
+
+
+def _lanes(row: Row, style: Style) -> list[Lane]:
+    from stagebook.report import steps  # which few pipelines have
+
+    return [
+        (strip, "  " + style.plain(harmless(steps.heading(strip))), style.plain(steps.figures(strip)))
+        for strip in row.strips
+    ]
+
+
+def _lane_lines(lane: Lane, row: Row, frame: Frame, total_us: int, style: Style, used: set[str]) -> list[str]:
+    """A step of the row above: the more of its workers were busy, the higher."""
+    from stagebook.report import steps
+
+    strip, name, text = lane
+    room = frame.name - style.glyph_width - 2
+    lines = []
+    if cells(name) > room:
+        lines = [" " * (style.glyph_width + 1) + part for part in wrap(name, frame.width - style.glyph_width - 1)]
+        name = ""
+    shares = [_share(level) for level in steps.cells(strip, frame.bar, total_us)]
+    head = f"{' ' * style.glyph_width} {pad(name, room)} "
+    return [*lines, f"{head}{paint_bar(shares, row, style, used)} {text:>{2 * frame.figure + _GAP}}"]
+
+
+def _share(level: float) -> str:
+    return f"share-{min(_SHARES, int(level * _SHARES) + 1)}" if level > _IDLE else ""
 
 
 def bar_cells(row: Row, width: int, total_us: int) -> list[str]:
@@ -160,5 +201,8 @@ def legend(used: set[str], style: Style, waited: Iterable[str] = ()) -> list[str
         "post": "a person is asked",
         "wait": "waiting" + (f" for {', '.join(kinds)} or {last}" if kinds else f" for {last}" if last else ""),
     }
-    text = "  ".join(f"{style.mark(kind)} {words}" for kind, words in entries.items() if words and kind in used)
+    found = [f"{style.mark(kind)} {words}" for kind, words in entries.items() if words and kind in used]
+    if any(kind.startswith("share-") for kind in used):
+        found.append(f"{style.mark('share-1')}{style.mark('share-4')} few to all workers of a step busy")
+    text = "  ".join(found)
     return wrap(text, style.width - 1) if text else []

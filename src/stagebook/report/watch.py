@@ -38,6 +38,8 @@ class Watcher:
     interval_us = 0
     #: whether it is worth telling that a stage waits for something else than was told, or that another one has it
     follows_waits = False
+    #: what a command adds to find the run from where it was called
+    look = ""
     #: whether `key` wants the characters that a person types
     wants_keys = False
     #: the gate at which a person has just answered by keys, whether it is approved, and the comment

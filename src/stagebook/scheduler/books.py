@@ -48,6 +48,7 @@ class Books:
         "_always",
         "_announced",
         "_attempt",
+        "_bound",
         "_began",
         "_cancel_for_good",
         "_cancel_why",
@@ -175,6 +176,8 @@ class Books:
         #: Stages with a condition that has been found to hold.
         self._judged: set[int] = set()
         self._gate_timer: dict[int, str] = {}
+        #: Stages before whose starts it is seen whether what was approved is still so.
+        self._bound = {index for index, stage in enumerate(plan.stages) if stage.bound}
         self._paced = self._line.pace is not None
         self._pace_timer = ""
         #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
@@ -235,6 +238,11 @@ class Books:
     def is_gated(self) -> bool:
         """Some gate is open: a person may decide at any time."""
         return GATE in self._state
+
+    def is_due(self, timer: str) -> bool:
+        """Whether that timer of a gate would decide it now; others are stale."""
+        stage = timer.split(":")[1]
+        return timer == self._gate_timer.get(int(stage))
 
     def outstanding(self) -> list[int]:
         """The stages that something outside will move: an attempt, a backoff, a person, the driver's answer."""
@@ -307,7 +315,7 @@ class Books:
         if state == READY:
             return self._line.lacks(stage)
         if state in (LEASING, HELD):
-            return self._leased[self.plan.stages[stage].demand]
+            return self._leased.get(self.plan.stages[stage].demand, "gate")
         return {WAITING: "needs", JUDGING: "condition", BACKOFF: "backoff", ASKING: "person", GATE: "gate"}.get(state)
 
     def held_by(self, stage: int) -> str | None:

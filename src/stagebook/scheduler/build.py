@@ -36,6 +36,9 @@ MACHINE_LOCK_UNITS = 1024
 #: Gaps between starts repeat after so many.
 GAPS_MAX = 1024
 
+#: No lot is longer: what a call costs beside its items is nothing by then.
+LOT_MAX = 256
+
 
 def build(pipeline: Pipeline, choice: Choice) -> Plan:
     """The plan for one run. Raises `InputError` for unknown names and parameters and for demands no pool can meet."""
@@ -59,6 +62,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
     if problems:
         raise InputError(problems[0].message, problems)
 
+    bound, late = select.behind_gates(pipeline, needs, selected)
     shape = order.measure(pipeline, choice, needs, selected)
     if choice.sequential:
         rank = shape.sequential_ranks()
@@ -82,6 +86,8 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 choice.today,
                 tuple([position[need] for need in stage.early]) if stage.early else (),
                 _planned_each(stage, steps_demands[index], pools[0].size, choice.seed) if stage.each else None,
+                index in bound,
+                index in late,
             )
             for index, stage in enumerate(stages)
         ),
@@ -393,6 +399,8 @@ def _planned(
     today: str,
     early: tuple[int, ...],
     each: PlannedEach | None,
+    bound: bool,
+    skips_late: bool,
 ) -> PlannedStage:
     retry, timeouts = stage.retry, stage.timeouts
     return PlannedStage(
@@ -415,10 +423,12 @@ def _planned(
         skip,
         None,
         0,
-        stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard)),
+        select.is_judged(stage),
         early,
         None if stage.gate is None else PlannedGate(stage.gate.timeout_ms, stage.gate.default),
         each,
+        bound,
+        skips_late,
     )
 
 
@@ -429,6 +439,7 @@ def _planned_each(stage: Stage, demands: list[int], jobs: int, seed: int) -> Pla
     for step, demand in zip(stage.each.steps, demands):
         workers_max = max(1, step.workers or step.workers_max or jobs)
         retry = step.retry
+        lot_max = LOT_MAX if _takes_lots(step) and stage.retry_safe else 1
         steps.append(
             PlannedStep(
                 step.name,
@@ -442,9 +453,17 @@ def _planned_each(stage: Stage, demands: list[int], jobs: int, seed: int) -> Pla
                 _delays(retry, seed, f"{stage.id}.{step.name}") if retry.backoff_ms else (),
                 retry.only,
                 step.timeout_ms,
+                lot_max,
+                lot_max > 1 and step.buffer is None,
             )
         )
     return PlannedEach(tuple(steps), stage.each.on_failure)
+
+
+def _takes_lots(step: Step) -> bool:
+    """Whether a call may have several items though each is answered for itself: then nothing is lost by it but time
+    that is not spent between them. A `timeout` is of one."""
+    return (step.worker or step.kind == "python") and step.batch == 1 and step.timeout_ms is None
 
 
 def _delays(retry: Retry, seed: int, stage_id: str) -> tuple[int, ...]:

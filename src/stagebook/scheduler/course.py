@@ -9,6 +9,7 @@ from __future__ import annotations
 from stagebook.scheduler.books import JOIN_ALL, JOIN_ANY, Books
 from stagebook.scheduler.moves import (
     ASKING,
+    BACKOFF,
     CANCELLATION,
     GATE,
     HELD,
@@ -52,6 +53,9 @@ class Course(Books):
             self._back_to_waiting(stage)
             return
         plan = self.plan.stages[stage]
+        if plan.skip is not None:
+            self._end(stage, SKIP, plan.skip)
+            return
         if plan.judged and stage not in self._judged:
             self._move(stage, JUDGING)
             self._active += 1
@@ -89,6 +93,43 @@ class Course(Books):
         self._queue_timer.pop(stage, None)
         self._stage_timer.pop(stage, None)
         self._judged.discard(stage)
+
+    def _reopen(self, gate: int) -> None:
+        """What was approved there is not so any more. What has begun by it goes on, and its ends stand; all else waits
+        until it is decided anew, and so does what was skipped below it. Nobody's where nothing is approved."""
+        state = self._state
+        if self.plan.stages[gate].gate is None or state[gate] != SUCCESS or self._over:
+            return
+        back = [gate]
+        while back:
+            stage = back.pop()
+            self._move(stage, WAITING)
+            self._left += 1
+            self._done_well[stage] = 0
+            if stage != gate:
+                self._judged.discard(stage)
+            for other in self._followers[stage] or ():
+                if state[other] == SKIP and other not in self._cause and other not in back:
+                    if self.plan.stages[other].skip is None or self.plan.stages[other].skips_late:
+                        back.append(other)
+        self._line.rewind()
+        self._wait_again()
+
+    def _wait_again(self) -> None:
+        """Count the open needs anew, then decide for all that wait as at the beginning.
+
+        What was about to go on goes back to waiting if one of its needs does; what runs is left to run.
+        """
+        state = self._state
+        for index, value in enumerate(state):
+            if value in (*ABOUT_TO_START, BACKOFF) and self._must_wait(index):
+                self._leave(index)
+                self._back_to_waiting(index)
+        # All verdicts before the first consequence: an end counts down what its followers wait for, once.
+        waiting = [index for index, value in enumerate(state) if value == WAITING]
+        for index, verdict in [(index, self._verdict(index)) for index in waiting]:
+            if state[index] == WAITING:
+                self._follow(index, verdict)
 
     def _end(
         self, stage: int, outcome: int, reason: str | None, flaky: bool = False, is_kept: bool = False

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from stagebook.model.problem import DefectError
 from stagebook.scheduler.course import ATTEMPT_TIMEOUT, LAST_TIMEOUT, RUN_TIMEOUT, STAGE_TIMEOUT, Course, record
-from stagebook.scheduler.lane import STOPPED, StreamItems
+from stagebook.scheduler.lane import STOPPED, Lane, StreamItems
 from stagebook.scheduler.moves import KILLING, RUNNING, STATES, SUCCESS
 from stagebook.scheduler.stream import Stream
 from stagebook.scheduler.vocabulary import (
     ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     KillItems,
@@ -74,14 +75,24 @@ class Flow(Course):
             self._kill_calls(stage, stream, "cancelled", now=False)
         self._stirred.add(stage)
 
-    def _set_workers(self, event: ItemsWorkers) -> None:
-        stream = self._stream(event.stage)
-        if not 0 <= event.step < len(stream.lanes):
+    def _lane(self, event: ItemsWorkers | ItemsLot) -> Lane:
+        lanes = self._stream(event.stage).lanes
+        if not 0 <= event.step < len(lanes):
             raise DriverError(f"stage {event.stage} has no step {event.step}")
-        lane = stream.lanes[event.step]
+        return lanes[event.step]
+
+    def _set_workers(self, event: ItemsWorkers) -> None:
+        lane = self._lane(event)
         if not 1 <= event.workers <= len(lane.slots):
             raise DriverError(f"step {event.step} of stage {event.stage} cannot have {event.workers} workers")
         lane.set_workers(event.workers)
+        self._stirred.add(event.stage)
+
+    def _set_lot(self, event: ItemsLot) -> None:
+        lane = self._lane(event)
+        if not 1 <= event.lot <= lane.plan.lot_max:
+            raise DriverError(f"step {event.step} of stage {event.stage} cannot take {event.lot} items at once")
+        lane.set_lot(event.lot)
         self._stirred.add(event.stage)
 
     def _source_ended(self, stage: int, outcome: str, reason: str | None) -> None:
@@ -208,6 +219,10 @@ class Flow(Course):
     def wants(self, stage: int) -> int:
         """How many items the source of an `each` was asked for and has not brought."""
         return self._streams[stage].asked
+
+    def on_way(self, stage: int) -> set[int]:
+        """The items of an `each` that have come, and are neither done nor failed for good."""
+        return self._streams[stage].all_on_way()
 
     def items(self, stage: int) -> StreamItems:
         """What has become of the items of an `each` so far."""

@@ -29,7 +29,7 @@ class Growth(Flow):
         self._ready_at += [-1] * len(added)
         self._left += len(added)
         for index, stage in enumerate(added, first):
-            if stage.skip is not None:
+            if stage.skip is not None and not stage.skips_late:
                 self._end(index, SKIP, stage.skip)
         self._count_anew(old)
 
@@ -39,7 +39,7 @@ class Growth(Flow):
         self._followers, self._groups = fresh._followers, fresh._groups
         self._join, self._always, self._timed = fresh._join, fresh._always, fresh._timed
         self._open += fresh._open[first:]
-        self._leased, self._paced = fresh._leased, fresh._paced
+        self._leased, self._paced, self._bound = fresh._leased, fresh._paced, fresh._bound
         before, self._line = self._line, fresh._line
         holding = [index for index, value in enumerate(self._state) if value in (RUNNING, KILLING, LEASING)]
         holding += [number for stage in self._streams for number in self._calls(stage)]

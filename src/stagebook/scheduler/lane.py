@@ -29,11 +29,11 @@ class StepItems(NamedTuple):
     failed: int
     retried: int  #: calls that tried items again
     lacks: str | None = None
+    most: int = 1  #: items in a call
 
 
 class StreamItems(NamedTuple):
-    """`known` items have come so far, `skipped` were found to need nothing; no other comes if `is_all`. `oldest` is the
-    first that is on its way, None if none is."""
+    """`known` items have come so far, `skipped` were found to need nothing; no other comes if `is_all`."""
 
     known: int
     skipped: int
@@ -41,7 +41,6 @@ class StreamItems(NamedTuple):
     done: int
     failed: int
     steps: tuple[StepItems, ...]
-    oldest: int | None = None
 
 
 class Slot:
@@ -65,11 +64,13 @@ class Lane:
     __slots__ = (
         "again",
         "again_count",
+        "buffer",
         "calls",
         "done",
         "failed",
         "idle",
         "kept",
+        "most",
         "order",
         "overtakes",
         "plan",
@@ -92,6 +93,7 @@ class Lane:
         #: Slots that neither run nor keep anything, as a heap.
         self.idle = list(range(len(self.slots)))
         self.calls = 0
+        self.set_lot(1)
         #: All that it has not taken yet, in the order of the source, where it must put them into this order. The first
         #: step gets them so anyway.
         self.order: OrderedDict[int, None] | None = OrderedDict() if plan.ordered and not is_first else None
@@ -119,6 +121,11 @@ class Lane:
         #: With the number of idle slots added: how many more may be taken.
         self.spare = workers - len(self.slots)
 
+    def set_lot(self, lot: int) -> None:
+        #: So many items are in a call, at most, and wait for the step.
+        self.most = max(self.plan.batch, lot)
+        self.buffer = max(self.plan.buffer, 2 * len(self.slots) * lot) if self.plan.grows else self.plan.buffer
+
     @property
     def free(self) -> int:
         """How many more slots may be taken."""
@@ -126,7 +133,14 @@ class Lane:
 
     def snapshot(self) -> tuple[object, ...]:
         return (
-            (self.workers, self.calls, tuple(self.queue), tuple(sorted(self.there)), tuple(self.kept.items())),
+            (
+                self.workers,
+                self.most,
+                self.calls,
+                tuple(self.queue),
+                tuple(sorted(self.there)),
+                tuple(self.kept.items()),
+            ),
             (None if self.order is None else tuple(self.order), self.overtakes, tuple(sorted(self.again))),
             (self.done, self.failed, self.retried, self.queue_max, self.put_back),
             tuple(

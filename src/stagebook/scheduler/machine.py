@@ -15,7 +15,6 @@ from __future__ import annotations
 from stagebook.model.problem import DefectError
 from stagebook.scheduler import ends
 from stagebook.scheduler.course import (
-    ABOUT_TO_START,
     ATTEMPT_TIMEOUT,
     FAIL_FAST,
     LAST_TIMEOUT,
@@ -60,7 +59,9 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     Freed,
     GateAnswered,
+    GateReopened,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     Judge,
@@ -138,7 +139,7 @@ class Machine(Growth):
         for stage in self._line.choose(self._state, self._now):
             if stage >= stage_count:
                 self._start_items(stage)
-            elif self._leased and self.plan.stages[stage].demand in self._leased:
+            elif stage in self._bound or (self._leased and self.plan.stages[stage].demand in self._leased):
                 self._ask_lease(stage)
             else:
                 self._start(stage, self._line.waited(stage))
@@ -157,10 +158,14 @@ class Machine(Growth):
             self._items_ready(event)
         elif isinstance(event, ItemsWorkers):
             self._set_workers(event)
+        elif isinstance(event, ItemsLot):
+            self._set_lot(event)
         elif isinstance(event, Judged):
             self._condition_judged(self._known(event.stage), event.verdict, event.reason)
         elif isinstance(event, GateAnswered):
             self._gate_answered(self._known(event.stage), event)
+        elif isinstance(event, GateReopened):
+            self._reopen(self._known(event.stage))
         elif isinstance(event, Announced):
             self._stage_announced(event)
         elif isinstance(event, (Leased, Refused, Freed)):
@@ -195,7 +200,7 @@ class Machine(Growth):
                 self._granted[index] = stage.begun
             if stage.kept is not None:
                 self._end(index, STATES[stage.kept[0]], None, is_kept=True)
-            elif stage.skip is not None:
+            elif stage.skip is not None and not stage.skips_late:
                 self._end(index, SKIP, stage.skip)
         # Only now, for what stands beside it must not be taken for stages that a failure ends.
         for index, stage in enumerate(self.plan.stages):
@@ -226,7 +231,7 @@ class Machine(Growth):
             self._line.undo(stage)
             self._move(stage, HELD)
             self._held_by[stage] = event.by
-            self._waited[stage] = self._leased[self.plan.stages[stage].demand]
+            self._waited[stage] = self.waiting(stage)
         elif state == HELD and type(event) is Freed:
             self._queue_anew(stage)
 
@@ -504,22 +509,6 @@ class Machine(Growth):
             is_fast = self._failed_fast >= 0 or self.plan.stages[stage].fail_fast_group in self._failed_groups
             if cause == RUN_CANCEL or (cause == FAIL_FAST and not is_fast):
                 self._killing[stage] = LIFTED
-
-    def _wait_again(self) -> None:
-        """Count the open needs anew, then decide for all that wait as at the beginning.
-
-        What was about to go on goes back to waiting if one of its needs does; what runs is left to run.
-        """
-        state = self._state
-        for index, value in enumerate(state):
-            if value in (*ABOUT_TO_START, BACKOFF) and self._must_wait(index):
-                self._leave(index)
-                self._back_to_waiting(index)
-        # All verdicts before the first consequence: an end counts down what its followers wait for, once.
-        waiting = [index for index, value in enumerate(state) if value == WAITING]
-        for index, verdict in [(index, self._verdict(index)) for index in waiting]:
-            if state[index] == WAITING:
-                self._follow(index, verdict)
 
     def _timer_fired(self, timer: str) -> None:
         kind, _, rest = timer.partition(":")

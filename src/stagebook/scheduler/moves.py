@@ -120,7 +120,7 @@ MOVES: dict[int, dict[int, str]] = {
         CANCELLATION: "cancelled",
         TIMEOUT: "nobody decided, or run timeout",
     },
-    SUCCESS: {WAITING: "resumed, cleans up again"},
+    SUCCESS: {WAITING: "resumed, cleans up again, or an approval is void"},
     FAILURE: {WAITING: "resumed, cleans up again"},
     ERROR: {WAITING: "resumed"},
     TIMEOUT: {WAITING: "resumed"},

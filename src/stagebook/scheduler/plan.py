@@ -34,7 +34,8 @@ class PlannedGate(NamedTuple):
 
 class PlannedStep(NamedTuple):
     """`workers` calls at once, between which and `workers_max` the driver may change it. At most `buffer` items wait
-    for the step. The rest is as in `PlannedStage`, for each item."""
+    for the step. A call takes up to `batch` items, or a lot, which is one until the driver has it grow; a buffer that
+    `grows` holds two for each worker. The rest is as in `PlannedStage`, for each item."""
 
     name: str
     demand: int
@@ -47,6 +48,8 @@ class PlannedStep(NamedTuple):
     delays_ms: tuple[int, ...] = ()
     retry_only: tuple[str, ...] = ()
     timeout_ms: int | None = None
+    lot_max: int = 1
+    grows: bool = False
 
 
 class PlannedEach(NamedTuple):
@@ -78,6 +81,8 @@ class PlannedStage(NamedTuple):
     early: tuple[int, ...] = ()  #: those of `needs` that are met as soon as they have announced what it reads of them
     gate: PlannedGate | None = None  #: waits for a person, and holds nothing
     each: PlannedEach | None = None  #: works through items, which alone hold units
+    bound: bool = False  #: asks for a lease before each start: what a person approved before it must still be so
+    skips_late: bool = False  #: `skip`, and only once a gate above it is decided: what needs it must not pass the gate
 
 
 class Plan(NamedTuple):

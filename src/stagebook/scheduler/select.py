@@ -1,18 +1,19 @@
 """What a user picked: `--only`, `--from`, `--until`, `--skip` and `--param`, checked against the pipeline.
 
 A name is a stage, a matrix (all its cells), one cell with its values in any order, or a group. What was not picked
-stays in the plan as skipped, `not selected`, and counts as done.
+stays in the plan as skipped, `not selected`, and counts as done. But no pick takes a gate for approved: one that
+something picked needs takes part, and cannot be skipped.
 """
 
 from __future__ import annotations
 
-from stagebook.model.pipeline import Pipeline
+from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import InputError, Problem
 from stagebook.scheduler.plan import Choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable
+    from typing import Callable, Iterable
 
 
 def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> tuple[list[bool], list[Problem]]:
@@ -44,6 +45,7 @@ def select(pipeline: Pipeline, choice: Choice, needs: list[tuple[int, ...]]) -> 
         picked = only if choice.only else set(range(count))
     picked -= left_out
     _add_made(pipeline, picked, left_out)
+    _add_gates(pipeline, needs, picked, left_out, problems)
     return [index in picked for index in range(count)], problems
 
 
@@ -53,6 +55,77 @@ def _add_made(pipeline: Pipeline, picked: set[int], left_out: set[int]) -> None:
     for index, stage in enumerate(pipeline.stages):  # makers stand before what they have made
         if stage.made_by is not None and at.get(stage.made_by) in picked and index not in left_out:
             picked.add(index)
+
+
+def _add_gates(
+    pipeline: Pipeline, needs: list[tuple[int, ...]], picked: set[int], left_out: set[int], problems: list[Problem]
+) -> None:
+    """The nearest gates above what was picked, through whatever was not. What cleans up goes on without them."""
+    stages = pipeline.stages
+    if not any(stage.kind == "gate" for stage in stages):
+        return
+    for index in sorted(picked):
+        if _asks_nobody(stages[index]):
+            continue
+        above, seen = [need for need in needs[index] if need not in picked], set(picked)
+        while above:
+            need = above.pop()
+            if need in seen:
+                continue
+            seen.add(need)
+            if stages[need].kind != "gate":
+                above += needs[need]
+            elif need not in left_out:
+                picked.add(need)
+            else:
+                gate, name = stages[need].id, stages[index].id
+                text = (
+                    f"--skip: `{gate}` is a gate and `{name}` needs it, so it cannot be left out; answer it when it "
+                    f"asks (stagebook approve last {gate}), or leave out `{name}` as well (--skip {name})"
+                )
+                problems.append(Problem(pipeline.file, 0, 0, "skipped-gate", "error", text))
+
+
+def _asks_nobody(stage: Stage) -> bool:
+    """Whether it runs whatever is decided at a gate that it needs."""
+    return stage.always or stage.join == "done"
+
+
+def is_judged(stage: Stage) -> bool:
+    """Whether it is asked, once its needs are done, whether it runs."""
+    return stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard))
+
+
+def behind_gates(
+    pipeline: Pipeline, needs: list[tuple[int, ...]], selected: list[bool]
+) -> tuple[set[int], set[int]]:  # fmt: skip
+    """The stages that go on by what was approved at a gate, with nothing in between that has run; and of those that do
+    not take part, the ones that only gates which do keep from counting as done."""
+    stages = pipeline.stages
+    gates = [index for index, stage in enumerate(stages) if stage.kind == "gate" and selected[index]]
+    if not gates:
+        return set(), set()
+    followers: list[list[int]] = [[] for _ in needs]
+    for index, stage_needs in enumerate(needs):
+        for need in stage_needs:
+            followers[need].append(index)
+
+    def behind(passes: Callable[[int], bool]) -> set[int]:
+        found: set[int] = set()
+        left = [follower for gate in gates for follower in followers[gate]]
+        while left:
+            index = left.pop()
+            if index not in found:
+                found.add(index)
+                left += followers[index] if passes(index) else ()
+        return found
+
+    run_by_it = {
+        index
+        for index in behind(lambda index: not selected[index] or is_judged(stages[index]))
+        if selected[index] and stages[index].kind != "gate" and not _asks_nobody(stages[index])
+    }
+    return run_by_it, {index for index in behind(lambda index: not selected[index]) if not selected[index]}
 
 
 def named(pipeline: Pipeline, option: str, name: str) -> list[int]:

@@ -111,7 +111,7 @@ class Stream:
         if self.is_all:
             return 0
         lane = self.lanes[0]
-        limit = lane.plan.buffer or (lane.plan.batch if lane.free else 0)
+        limit = lane.buffer or (lane.plan.batch if lane.free else 0)
         more = limit - lane.queued - self.asked
         if more <= 0 or more * 2 < limit:
             return 0
@@ -252,10 +252,12 @@ class Stream:
         return True
 
     def _next_items(self, step: int) -> tuple[int, ...]:
-        """Up to a batch of what waits: the queue first, then what the slots of the step before keep."""
+        """Up to a batch or a lot of what waits: the queue first, then what the slots of the step before keep."""
         lane = self.lanes[step]
-        most = lane.plan.batch
         kept = self.lanes[step - 1].kept if step else None
+        most = lane.most
+        if most > lane.plan.batch:
+            most = self._lot(step, lane.queued + (len(kept) if kept else 0))
         if lane.order is not None:
             items: list[int] = []
             while lane.order and len(items) < most:
@@ -280,6 +282,12 @@ class Stream:
         if kept:
             self._move_up(step)
         return tuple(items)
+
+    def _lot(self, step: int, there: int) -> int:
+        """Free workers share what is there, and no call makes more than may wait behind it."""
+        lane = self.lanes[step]
+        most = min(lane.most, -(-there // lane.free), max(1, lane.buffer))
+        return most if step + 1 == len(self.lanes) else min(most, max(1, self.lanes[step + 1].buffer))
 
     def _begin(
         self, step: int, number: int, items: tuple[int, ...], attempt: int, granted: int, now: int
@@ -312,7 +320,7 @@ class Stream:
     def _move_up(self, step: int) -> None:
         """Fill the queue of the step with what the slots before it keep."""
         lane, before = self.lanes[step], self.lanes[step - 1]
-        while before.kept and lane.queued < lane.plan.buffer:
+        while before.kept and lane.queued < lane.buffer:
             item = next(iter(before.kept))
             self._leave_slot(step - 1, item)
             self._queue(lane, (item,))
@@ -339,7 +347,7 @@ class Stream:
             self.finished += len(items)
         elif items:
             after = self.lanes[step + 1]
-            room = after.plan.buffer - after.queued
+            room = after.buffer - after.queued
             if room > 0:
                 self._queue(after, items[:room])
                 items = items[room:]
@@ -471,17 +479,20 @@ class Stream:
 
     # What is known
 
+    def all_on_way(self) -> set[int]:
+        found: set[int] = set()
+        for lane in self.lanes:
+            found.update(lane.queue, lane.there, lane.kept)
+            for slot in lane.slots:
+                found.update(slot.items)
+        for group in self._groups():
+            found.update(group[4])
+        return found
+
     def items(self, lacks: list[str | None]) -> StreamItems:
-        oldest = None
         steps = []
         for lane, lack in zip(self.lanes, lacks):
-            there = [lane.queue[0]] if lane.queue else []
-            there += [*lane.there, *lane.kept]
-            there += [item for slot in lane.slots for item in slot.items]
             again = lane.again + [group for slot in lane.slots for group in slot.again]
-            there += [item for group in again for item in group[4]]
-            if there:
-                oldest = min(there) if oldest is None else min(oldest, *there)
             steps.append(
                 StepItems(
                     lane.plan.name,
@@ -495,10 +506,11 @@ class Stream:
                     lane.failed,
                     lane.retried,
                     lack,
+                    lane.most,
                 )
             )
         failed = sum(lane.failed for lane in self.lanes)
-        return StreamItems(self.known, self.skipped, self.is_all, self.finished, failed, tuple(steps), oldest)
+        return StreamItems(self.known, self.skipped, self.is_all, self.finished, failed, tuple(steps))
 
     def snapshot(self) -> tuple[object, ...]:
         return (
@@ -514,6 +526,7 @@ class Stream:
             on_way += lane.check()
             if lane.order is not None:
                 assert list(lane.order) == sorted(lane.order), f"step {step}: out of order"
+        assert len(self.all_on_way()) == on_way, "an item is in two places"
         assert on_way == self.on_way, f"{on_way} items are somewhere, {self.on_way} should be"
 
 

@@ -91,8 +91,9 @@ class Announced(NamedTuple):
 
 
 class Leased(NamedTuple):
-    """The driver holds all machine-wide units that the stage needs. It gives them back when the attempt has exited,
-    and at once where no `Start` of the stage follows from this batch."""
+    """The driver holds all machine-wide units that the stage needs, and what was approved before it is still so. It
+    gives the units back when the attempt has exited, and at once where no `Start` of the stage follows from this
+    batch."""
 
     at: int
     stage: int
@@ -130,6 +131,14 @@ class GateAnswered(NamedTuple):
     stage: int
     approved: bool
     reason: str | None = None
+
+
+class GateReopened(NamedTuple):
+    """What was approved at a gate is not what lies there any more: the approval is void, people are asked anew, and
+    what has not begun by it waits."""
+
+    at: int
+    stage: int
 
 
 class StagesAdded(NamedTuple):
@@ -173,10 +182,19 @@ class ItemsWorkers(NamedTuple):
     workers: int
 
 
+class ItemsLot(NamedTuple):
+    """The driver has found that so many items make a good call of a step that takes a lot; never over its `lot_max`."""
+
+    at: int
+    stage: int
+    step: int
+    lot: int
+
+
 Event = (
     Began | Started | Exited | TimerFired | CancelAsked | Resumed | RerunAnswered
-    | Judged | Announced | Leased | Refused | Freed | Shortage | GateAnswered | StagesAdded | ItemsReady | ItemsDone
-    | ItemsWorkers
+    | Judged | Announced | Leased | Refused | Freed | Shortage | GateAnswered | GateReopened | StagesAdded | ItemsReady
+    | ItemsDone | ItemsWorkers | ItemsLot
 )  # fmt: skip
 
 
@@ -220,8 +238,9 @@ class Judge(NamedTuple):
 
 
 class AskLease(NamedTuple):
-    """Try to take all machine-wide units that the stage needs, without waiting; answer `Leased` or `Refused`. Its
-    other units are reserved until then."""
+    """Try to take all machine-wide units that the stage needs, without waiting; answer `Leased` or `Refused`. Of one
+    that is `PlannedStage.bound`, see before whether what was approved is still so, and answer `GateReopened` of the
+    gate if it is not. Its other units are reserved until then."""
 
     stage: int
 

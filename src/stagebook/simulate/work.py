@@ -35,10 +35,11 @@ class Span(NamedTuple):
 
 
 class StepWork(NamedTuple):
-    """What an item takes at a step, on average over its tries, and the share of tries that fail."""
+    """What a try of an item takes at a step, on average, the share of tries that fail, and the CPU time of one."""
 
     wall_s: float
     failed: float = 0.0
+    cpu_s: float = 0.0
 
 
 class ItemWork(NamedTuple):

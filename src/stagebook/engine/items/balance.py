@@ -1,4 +1,5 @@
-"""How many workers a step with `workers: auto` should have, from what it did since the last look. Knows no process.
+"""How many workers a step with `workers: auto` should have, from what it did since the last look, and how many items
+make a good call. Knows no process.
 
 More while all are busy and items wait, as long as that brings more items through: a number that did not is not tried
 again for a while. Fewer where some have long been idle. Jobs and pools are the machine's; who waits for these is given
@@ -11,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.scheduler.lane import StepItems
 
+CALL_US = 10_000  #: how long a call with several items is to take
+JUDGE_CALLS = 8
 LOOK_US = 200_000
 JUDGE_US = 3_000_000  #: so long a new number has at most to show what it does
 SAMPLE = 6  #: of so many items a worker it is judged before that
@@ -68,3 +71,35 @@ class Balance:
     def _take(self, us: int, step: StepItems, workers: int, why: str) -> tuple[int, str]:
         self._since_us, self._done = us, step.done
         return workers, why
+
+
+class Lot:
+    """How many items a call of one step has at most: so many that it takes `CALL_US`, as a power of two, and one where
+    an item takes that long by itself. It becomes another only where it is off by a factor of two."""
+
+    __slots__ = ("_calls", "_items", "_most", "_size", "_us")
+
+    def __init__(self, most: int, size: int) -> None:
+        self._most = most
+        self._size = size
+        self._calls = self._items = self._us = 0
+
+    def took(self, items: int, us: int) -> int | None:
+        """A call with so many items has taken so long. Another size; None: it stays."""
+        if us > 4 * CALL_US and items > 1:
+            self._calls = self._items = self._us = 0  # what was before this one says nothing any more
+        self._calls += 1
+        self._items += items
+        self._us += us
+        if self._calls < JUDGE_CALLS and self._us < 3 * CALL_US:
+            return None
+        good = CALL_US * self._items // max(1, self._us)
+        full_us = self._us * self._size // self._items
+        self._calls = self._items = self._us = 0
+        if CALL_US < 2 * full_us < 4 * CALL_US:
+            return None
+        size = min(self._most, 1 << max(0, good.bit_length() - 1))
+        if size == self._size:
+            return None
+        self._size = size
+        return size

@@ -17,7 +17,8 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
 from stagebook.engine.items.kept import Kept, said_in
-from stagebook.engine.items.worker import GROWN_BYTES, Answer, Worker
+from stagebook.engine.items.logs import LOG_MAX, Logs
+from stagebook.engine.items.worker import GROWN_BYTES, SURPLUS, Answer, Worker
 from stagebook.engine.spawn import Call as Handed
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
@@ -28,12 +29,16 @@ from stagebook.scheduler.vocabulary import Kill, KillItems, StartItems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator
+    from typing import Callable, Iterator, Sequence
 
     from stagebook.record.mask import Mask
 
 EXCERPT_MAX = 1 << 20  #: of what a call printed that went wrong so much is kept beside the log
+EXCERPTS_MAX = 64 << 20  #: of all together so much
+EXCERPT_MIN = 1 << 12  #: and then of each no more
 DISMISSED_US = 2_000_000  #: how long a worker may take to end by itself
+DOUBT = "answers may have been taken for those of other items; let each name its item by `number`"
+NO_LINE = "an item with a newline cannot be a line of $ITEMS; let the step have no `batch`"
 WARNINGS_MAX = 20  #: of processes that calls left behind
 
 
@@ -59,7 +64,7 @@ class Work:
 class _Running:
     """A call under way."""
 
-    __slots__ = ("attempt", "bad", "items", "log", "log_at", "number", "slot", "step", "us", "why")
+    __slots__ = ("answers", "attempt", "bad", "handed", "items", "log", "log_at", "number", "slot", "step", "us", "why")
 
     def __init__(self, start: StartItems, number: int, us: int, log: str, log_at: int) -> None:
         _, self.step, self.slot, self.items, self.attempt = start
@@ -68,6 +73,8 @@ class _Running:
         self.log = log
         self.log_at = log_at
         self.bad: list[Bad] = []
+        self.handed: Sequence[int] = self.items  #: those that its process sees
+        self.answers: list[Answer] = []  #: of a worker, which count once the call is over
         self.why: str | None = None
 
 
@@ -87,7 +94,8 @@ class Calls:
         self._attempts = attempts
         self._wakeup = wakeup
         self._clock = clock
-        self._logs = logs
+        self._logs = Logs(logs)
+        self._excerpts_left = EXCERPTS_MAX
         self._numbers = numbers
         self._warn = warn
         self._warnings_left = WARNINGS_MAX
@@ -101,7 +109,8 @@ class Calls:
 
     @property
     def look_at_us(self) -> int:
-        return min(self._dismissed.values(), default=1 << 62)
+        due = min(self._dismissed.values(), default=1 << 62)
+        return min(due, self._logs.look_at_us) if self.has_processes else due
 
     @property
     def has_processes(self) -> bool:
@@ -111,7 +120,9 @@ class Calls:
         """Begin a call. One that cannot be is over at once."""
         work = self.works[start.step]
         log = log_name(work.stage.id, start.slot + 1)
-        running = _Running(start, 0, self._clock.us(), log, self._size(log) if not work.stays else 0)
+        running = _Running(start, 0, self._clock.us(), log, self._logs.size(log))
+        if running.log_at > LOG_MAX:
+            running.log_at -= self._logs.cut(log)
         self._running[start.step, start.slot] = running
         try:
             if work.stays:
@@ -120,7 +131,7 @@ class Calls:
                 running.number = next(self._numbers)
                 self._processes[running.number] = running
                 env = self._one(running) if work.batch == 1 else self._many(running)
-                output = self._kept.output(running.items[0], running.step)
+                output = self._kept.output(running.handed[0], running.step)
                 call = Handed(output, {os.fsencode(name): os.fsencode(value) for name, value in env.items()})
                 self._attempts.start_call(running.number, running.attempt, work.stage, log, call)
         except (CannotStart, OSError, ValueError) as error:
@@ -140,9 +151,8 @@ class Calls:
 
     def take(self, attempt: Attempt, end: Finished) -> bool:
         """The process of a call, or a worker, has ended; False if it is none of these."""
-        for warning in end.warnings if self._warnings_left > 0 else ():
-            self._warnings_left -= 1
-            self._warn(warning)
+        for warning in end.warnings:
+            self._say_warning(warning)
         cpu_us = 0
         if end.usage is not None and end.usage.cpu_user_s is not None:
             cpu_us = round((end.usage.cpu_user_s + (end.usage.cpu_system_s or 0)) * 1e6)
@@ -150,10 +160,9 @@ class Calls:
         if running is not None:
             self._process_over(running, end, cpu_us)
             return True
-        hired = self._hired.pop(attempt.stage, None)
-        if hired is None:
+        if attempt.stage not in self._hired:
             return False
-        self._worker_over(*hired, end, cpu_us)
+        self._worker_over(*self._hired[attempt.stage], end, cpu_us)
         return True
 
     def pump(self, fd: int) -> bool:
@@ -166,11 +175,20 @@ class Calls:
         return True
 
     def look(self, us: int) -> None:
-        """End workers that were to end by themselves and did not."""
+        """End workers that were to end by themselves and did not, and keep logs short."""
+        if us >= self._logs.look_at_us and self.has_processes:
+            self._look_at_logs(us)
         for number, due in list(self._dismissed.items()):
             if us >= due:
                 self._attempts.kill(Kill(number, 1, "cancelled", False), self._grace_ms)
                 self._dismissed[number] = us + FOREVER_US
+
+    def _look_at_logs(self, us: int) -> None:
+        calls = {running.log: running for running in self._running.values()}
+        hired = [log_name(self.works[step].stage.id, slot + 1) for _, (step, slot) in self._hired.values()]
+        for log, less in self._logs.look(us, [*calls, *hired]).items():
+            if log in calls:
+                calls[log].log_at = max(0, calls[log].log_at - less)
 
     def dismiss(self, now: bool = False) -> None:
         """No call comes any more: workers are to end."""
@@ -179,6 +197,11 @@ class Calls:
         if now:
             for number in self._hired:
                 self._attempts.kill(Kill(number, 1, "cancelled", True), 0)
+
+    def _say_warning(self, text: str) -> None:
+        if self._warnings_left > 0:
+            self._warnings_left -= 1
+            self._warn(text)
 
     # A process for a call -----------------------------------------------------------------------------------------
 
@@ -193,12 +216,18 @@ class Calls:
         }
 
     def _many(self, running: _Running) -> dict[str, str]:
-        """Items of a batch are the lines of a file, and so are their directories."""
-        env = {"ITEM_NUMBER": str(running.items[0])}
-        texts = [self._kept.items[number].text for number in running.items]
-        if any("\n" in text for text in texts):
-            raise ValueError("an item with a newline cannot be a line of $ITEMS; let the step have no `batch`")
-        for name, lines in (("ITEMS", texts), ("ITEM_DIRS", [self._kept.directory(each) for each in running.items])):
+        """Items of a batch are the lines of a file, and so are their directories. What cannot be a line fails alone."""
+        texts = {number: self._kept.items[number].text for number in running.items}
+        handed = [number for number, text in texts.items() if "\n" not in text]
+        if not handed:
+            raise ValueError(NO_LINE)
+        running.bad = [Bad(number, "error", None, NO_LINE) for number in texts if number not in handed]
+        running.handed = handed
+        env = {"ITEM_NUMBER": str(handed[0])}
+        files = {
+            "ITEMS": [texts[number] for number in handed], "ITEM_DIRS": [self._kept.directory(each) for each in handed]
+        }  # fmt: skip
+        for name, lines in files.items():
             env[name] = f"{self._kept.folder}/{running.step}.{running.slot}.{name.lower()}"
             with open(env[name], "wb") as file:
                 file.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
@@ -206,17 +235,18 @@ class Calls:
 
     def _process_over(self, running: _Running, end: Finished, cpu_us: int) -> None:
         if end.outcome == "success":
-            path = self._kept.output(running.items[0], running.step)
+            path = self._kept.output(running.handed[0], running.step)
             if os.path.exists(path):
                 outputs = self._hidden(said_in(path))
-                for item in running.items:
-                    self._kept.say(item, running.step, outputs, item == running.items[0] and not self._mask)
-            self._end(running, [], cpu_us)
+                for item in running.handed:
+                    self._kept.say(item, running.step, outputs, item == running.handed[0] and not self._mask)
+            self._end(running, running.bad, cpu_us)
             return
-        self._kept.unsay(running.items[0], running.step)
-        for item in running.items:
+        self._kept.unsay(running.handed[0], running.step)
+        for item in running.handed:
             self._excerpt(running, item)
-        self._end(running, [Bad(item, end.outcome, end.exit, end.reason) for item in running.items], cpu_us)
+        bad = [Bad(item, end.outcome, end.exit, end.reason) for item in running.handed]
+        self._end(running, running.bad + bad, cpu_us)
 
     # A worker that stays ------------------------------------------------------------------------------------------
 
@@ -228,14 +258,8 @@ class Calls:
             worker = None
         if worker is None:
             worker = self._hire(work, place, running.log)
-        lines = []
-        for number in running.items:
-            item = self._kept.items[number]
-            lines.append({
-                "item": item.value, "dir": self._kept.directory(number), "number": number,
-                "attempt": running.attempt, "outputs": self._kept.outputs(number, running.step),
-            })  # fmt: skip
-        running.log_at = self._size(running.log) if running.attempt > 1 else 0
+        asked, step, attempt = self._kept.asked, running.step, running.attempt
+        lines = [asked(number, step, attempt) for number in running.items]
         worker.ask(running.items, lines)
 
     def _hire(self, work: Work, place: tuple[int, int], log: str) -> Worker:
@@ -243,7 +267,7 @@ class Calls:
         theirs, asked = os.pipe2(os.O_CLOEXEC)
         answers, mouth = os.pipe2(os.O_CLOEXEC)
         try:
-            handed = Handed(f"{self._kept.folder}/{place[0]}.{place[1]}.out", {}, theirs, mouth)
+            handed = Handed(f"{self._kept.folder}/worker.{place[0]}.{place[1]}.out", {}, theirs, mouth)
             pid = self._attempts.start_call(number, 1, work.stage, log, handed)
         except BaseException:
             os.close(asked)
@@ -263,39 +287,59 @@ class Calls:
         answers = worker.read()
         if worker.fds != fds:
             self._by_fd.pop(fds[1], None)
-        hired = self._hired.get(worker.number)
-        if hired is not None and self._workers.get(hired[1]) is worker:
-            self._answered(worker, self._running.get(hired[1]), answers)
+        _, place = self._hired[worker.number]
+        if self._workers.get(place) is worker:
+            self._answered(worker, self._running.get(place), answers)
         if worker.trouble is not None:
-            self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
+            self._give_up(worker, place)
+
+    def _give_up(self, worker: Worker, place: tuple[int, int]) -> None:
+        """It is of no use any more. A call that it has is over when it has ended."""
+        if worker.trouble == SURPLUS and not worker.is_suspect:
+            worker.is_suspect = True
+            self._say_warning(f"{self.works[place[0]].stage.id}: {SURPLUS}: {DOUBT}")
+        if self._workers.get(place) is worker and place not in self._running:
+            self._dismiss(place)
+        self._attempts.kill(Kill(worker.number, 1, "cancelled", True), 0)
 
     def _answered(self, worker: Worker, running: _Running | None, answers: list[Answer]) -> None:
-        if running is not None:
-            for item, outputs, error in answers:
-                if error is not None:
-                    text = self._mask.text(error) if self._mask else error
-                    running.bad.append(Bad(item, "failure", None, text))
-                    self._excerpt(running, item)
-                elif outputs:
-                    self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
-            if answers and not worker.left:
-                self._end(running, running.bad, 0)
+        if running is None:
+            return
+        running.answers += answers
+        if not answers or worker.left:
+            return
+        if worker.trouble is not None:
+            running.bad = [Bad(item, "failure", None, worker.trouble) for item in running.items]
+            for item in running.items:
+                self._excerpt(running, item)
+        else:
+            self._take_answers(running)
+        self._end(running, running.bad, 0)
+
+    def _take_answers(self, running: _Running) -> None:
+        for item, outputs, error in running.answers:
+            if error is not None:
+                text = self._mask.text(error) if self._mask else error
+                running.bad.append(Bad(item, "failure", None, text))
+                self._excerpt(running, item)
+            elif outputs:
+                self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
 
     def _worker_over(self, worker: Worker, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
         """The first item that it has not answered is the one that it ended with; those behind it have to wait."""
-        self._dismissed.pop(worker.number, None)
-        fds = worker.fds
-        if self._workers.get(place) is worker:
-            self._answered(worker, self._running.get(place), worker.read())
-        for fd in fds:
+        for fd in worker.fds:
             self._by_fd.pop(fd, None)
+        self._hear(worker)
         worker.close()
+        del self._hired[worker.number]
+        self._dismissed.pop(worker.number, None)
         if self._workers.get(place) is not worker:
             return
         del self._workers[place]
         running = self._running.get(place)
         if running is None:
             return
+        self._take_answers(running)
         left = deque(worker.left)
         if left:
             first = left.popleft()
@@ -322,22 +366,18 @@ class Calls:
             return outputs
         return {name: self._mask.text(value) for name, value in outputs.items()}
 
-    def _size(self, log: str) -> int:
-        try:
-            return os.stat(f"{self._logs}/{log}").st_size
-        except OSError:
-            return 0
-
     def _excerpt(self, running: _Running, item: int) -> None:
         """What a call has printed that went wrong, in a log of the item's own. Help for reading, and no record."""
-        stem = self.works[running.step].log_stem
+        stem, logs = self.works[running.step].log_stem, self._logs.directory
+        most = EXCERPT_MAX if self._excerpts_left > EXCERPT_MAX else EXCERPT_MIN
         try:
-            with open(f"{self._logs}/{running.log}", "rb") as log:
+            with open(f"{logs}/{running.log}", "rb") as log:
                 end = log.seek(0, os.SEEK_END)
-                log.seek(max(running.log_at, end - EXCERPT_MAX))
-                data = log.read(EXCERPT_MAX)
+                log.seek(max(running.log_at, end - most))
+                data = log.read(most)
             if data:
-                with open(f"{self._logs}/{item_log(stem, item)}", "wb") as file:
+                self._excerpts_left -= len(data)
+                with open(f"{logs}/{item_log(stem, item)}", "wb") as file:
                     file.write(data)
         except OSError:
             pass

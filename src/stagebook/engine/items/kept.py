@@ -15,7 +15,7 @@ from stagebook.record.state import log_stem, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any, Callable, Iterator
 
     from stagebook.record.mask import Mask
 
@@ -25,19 +25,28 @@ LISTED = "listed.jsonl"  #: what a source has listed once for the run
 PRINTED = "printed"  #: a link to what a stage printed in an earlier run, where items come from that
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Item:
     """One that is on its way. `outputs` is what its steps have said of themselves so far, None: it is not read yet."""
 
-    __slots__ = ("has_directory", "is_written", "key", "outputs", "text", "value")
+    __slots__ = ("has_directory", "is_written", "json", "key", "outputs", "value")
 
-    def __init__(self, value: Any, key: bytes | None) -> None:
+    def __init__(self, value: Any, key: bytes | None, text: str) -> None:
+        """`text` is the value as JSON."""
         self.value = value
-        self.text: str = value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        self.json = text
         self.key = key
         self.has_directory = False
         self.is_written = False  #: some step has a file of what it said
         self.outputs: dict[str, str] | None = {}
+
+    @property
+    def text(self) -> str:
+        """As a command sees it."""
+        value = self.value
+        return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def folder_of(directory: str, stage: str) -> str:
@@ -61,20 +70,24 @@ def read_names(folder: str, first: int = 1) -> Iterator[tuple[int, Any, str | No
 class Kept:
     """The items of one stage while it runs."""
 
-    def __init__(self, directory: str, stage: str, steps: int, known: int, oldest: int | None) -> None:
-        """`known` items have numbers; those from `oldest` on may be on their way. Raises OSError."""
+    def __init__(
+        self, directory: str, stage: str, steps: int, known: int, on_way: frozenset[int] | set[int] = frozenset()
+    ) -> None:
+        """`known` items have numbers, and of these some are on their way. Raises OSError."""
         self.folder = folder_of(directory, stage)
         os.makedirs(self.folder, 0o700, exist_ok=True)
         self.known = known
         self.items: dict[int, Item] = {}
         self._steps = range(steps)
         self._spare: list[str] = []
+        self._folder_json = _encode(self.folder)[1:-1]
         path = os.path.join(self.folder, NAMES)
-        if oldest is not None:
-            for number, value, key in read_names(self.folder, oldest):
-                if number <= known:
-                    self.items[number] = item = Item(value, None if key is None else bytes.fromhex(key))
-                    item.outputs = None
+        if on_way:
+            for number, value, key in read_names(self.folder):
+                if number in on_way:
+                    item = Item(value, None if key is None else bytes.fromhex(key), _encode(value))
+                    self.items[number] = item
+                    item.outputs, item.is_written = None, True  # a dead engine knew it
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._is_dirty = False
         self._cut(known)
@@ -93,8 +106,9 @@ class Kept:
         lines = []
         for value, key in values:
             self.known += 1
-            self.items[self.known] = Item(value, key)
-            lines.append(json.dumps((value, None if key is None else key.hex()), separators=(",", ":")) + "\n")
+            text = _encode(value)
+            self.items[self.known] = Item(value, key, text)
+            lines.append(f"[{text},null]\n" if key is None else f'[{text},"{key.hex()}"]\n')
         if lines:
             os.write(self._fd, "".join(lines).encode())
             self._is_dirty = True
@@ -115,7 +129,7 @@ class Kept:
         item = self.items[number]
         if not item.has_directory:
             try:
-                if self._spare:
+                if self._spare and not item.is_written:  # where a dead engine has made it, it may hold something
                     os.rename(self._spare.pop(), path)
                 else:
                     os.mkdir(path, 0o700)
@@ -126,6 +140,18 @@ class Kept:
             item.has_directory = True
         return path
 
+    def asked(self, number: int, step: int, attempt: int) -> str:
+        """What a worker is asked of an item, as a line without its end. Raises OSError."""
+        item = self.items[number]
+        if not item.has_directory:
+            self.directory(number)
+        outputs = self.outputs(number, step)
+        said = _encode(outputs) if outputs else "{}"
+        return (
+            f'{{"item":{item.json},"dir":"{self._folder_json}/{number}","number":{number},"attempt":{attempt},'
+            f'"outputs":{said}}}'
+        )
+
     def output(self, number: int, step: int) -> str:
         """The `STAGEBOOK_OUTPUT` file of a step for an item."""
         return f"{self.folder}/{number}.{step}.out"
@@ -133,8 +159,8 @@ class Kept:
     def outputs(self, number: int, before: int) -> dict[str, str]:
         """What the steps before that one have said of themselves for an item."""
         item = self.items[number]
-        if item.outputs is None:  # a dead engine knew it
-            item.outputs, item.is_written = {}, True
+        if item.outputs is None:
+            item.outputs = {}
             for step in range(before):
                 item.outputs.update(said_in(self.output(number, step)))
         return item.outputs
@@ -154,8 +180,8 @@ class Kept:
         """A call that went wrong has said nothing."""
         try:
             os.unlink(self.output(number, step))
-        except FileNotFoundError:
-            pass
+        except OSError:
+            pass  # it is not there, or is no file
 
     def hide(self, mask: Mask) -> None:
         """What calls of a dead engine have said is as they said it, until now."""
@@ -163,38 +189,44 @@ class Kept:
             if name.endswith(".out"):
                 hide(os.path.join(self.folder, name), mask)
 
-    def over(self, number: int, is_well: bool) -> Item | None:
-        """An item is on its way no longer: nothing is kept of one that went well."""
+    def done(self, numbers: list[int]) -> list[bytes]:
+        """These items went well, and nothing is kept of them; the keys of those that have one."""
+        keys = []
+        for number in numbers:
+            item = self.over(number)
+            if item is not None:
+                self._vacate(f"{self.folder}/{number}")
+                if item.key is not None:
+                    keys.append(item.key)
+        return keys
+
+    def over(self, number: int) -> Item | None:
+        """An item is on its way no longer; its directory stays."""
         item = self.items.pop(number, None)
-        if item is None:
-            return None
-        if item.outputs is None or item.is_written:
+        if item is not None and item.is_written:
             for step in self._steps:
-                try:
-                    os.unlink(self.output(number, step))
-                except FileNotFoundError:
-                    pass
-        if is_well:
-            self._remove(f"{self.folder}/{number}")
+                self.unsay(number, step)
         return item
 
-    def _remove(self, path: str) -> None:
-        try:
-            is_empty = not os.listdir(path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            is_empty = False
-        if is_empty and len(self._spare) < SPARE_MAX:
+    def _vacate(self, path: str) -> None:
+        if len(self._spare) < SPARE_MAX and _is_empty(path):
             self._spare.append(path)
-        elif is_empty:
-            os.rmdir(path)
         else:
-            from stagebook.isolate.workspace import remove
+            _remove(path)
 
-            remove(path)
+    def tidy(self, is_dead: Callable[[int], bool]) -> None:
+        """Nothing is kept of items that a dead engine had done; what is not empty of an item that failed for good is.
+        What cannot be removed stays. Nothing runs. Raises OSError."""
+        for name in os.listdir(self.folder):
+            number, _, rest = name.partition(".")
+            if name in (NAMES, LISTED) or (number.isdigit() and int(number) in self.items):
+                continue
+            path = f"{self.folder}/{name}"
+            if rest or not number.isdigit() or _is_empty(path) or not is_dead(int(number)):
+                _remove(path)
 
     def close(self) -> None:
+        """No call runs any more."""
         for path in self._spare:
             try:
                 os.rmdir(path)
@@ -204,6 +236,20 @@ class Kept:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _is_empty(path: str) -> bool:
+    """Of a directory; no other thing is."""
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
+
+
+def _remove(path: str) -> None:
+    from stagebook.isolate.workspace import remove
+
+    remove(path)
 
 
 def said_in(path: str) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Source:
         hasher.lead(self.pid)
         self._position = origin.after
         self._data = bytearray()
-        self._lines: list[bytes] = []  #: that have come and are not taken, the latest first
+        self._lines: list[list[Any]] = []  #: that have come and are not taken, the latest first
         self._is_over = False
 
     def take(self, most: int) -> Taken:
@@ -71,7 +71,7 @@ class Source:
                 break
             if not self._lines:
                 continue
-            kind, *said = json.loads(self._lines.pop())
+            kind, *said = self._lines.pop()
             if kind == "i":
                 self._position, value, key = said
                 values.append((value, None if key is None else bytes.fromhex(key)))
@@ -92,11 +92,11 @@ class Source:
         except BlockingIOError:
             return False
         if not data:
-            self._lines = [b'["x","the process that reads the items died","error"]']
+            self._lines = [["x", "the process that reads the items died", "error"]]
             return True
         *lines, rest = (bytes(self._data) + data).split(b"\n")
         self._data = bytearray(rest)
-        self._lines = lines[::-1]
+        self._lines = json.loads(b"[%b]" % b",".join(lines))[::-1]
         return True
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from stagebook.engine import command
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
-from stagebook.engine.items.balance import LOOK_US, Balance
+from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
 from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names
@@ -20,14 +20,14 @@ from stagebook.engine.items.origin import Origin
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
-from stagebook.record.items import Call, ItemBook
+from stagebook.record.items import Call, FailedItem, ItemBook
 from stagebook.record.state import journal_path, log_name, log_stem
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import (
     Decision,
-    Event,
     ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     KillItems,
@@ -38,7 +38,7 @@ from stagebook.scheduler.vocabulary import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping, Protocol
+    from typing import Callable, Container, Mapping, Protocol
 
     from stagebook.record.mask import Mask
 else:
@@ -52,10 +52,13 @@ FAR_US = 1 << 62  #: no run gets so far
 class Ear(Protocol):
     """Who is told."""
 
-    def items_ready(self, events: list[Event], stage: int, taken: Taken) -> None: ...
-    def items_done(self, events: list[Event], stage: int, calls: list[Call], queues: list[int] | None) -> None: ...
+    def items_ready(self, event: ItemsReady, us: int, taken: Taken) -> None: ...
+    def items_done(
+        self, events: list[ItemsDone], stage: int, us: int, calls: list[Call], queues: list[int] | None
+    ) -> None: ...
     def items_told(self, stage: int) -> None: ...
-    def items_workers(self, event: ItemsWorkers, why: str) -> None: ...
+    def items_workers(self, event: ItemsWorkers, us: int, why: str) -> None: ...
+    def items_lot(self, event: ItemsLot, us: int) -> None: ...
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
     def began(self, decision: Start) -> None: ...
     def warned(self, text: str) -> None: ...
@@ -70,8 +73,10 @@ class _Stream:
         "balances_at",
         "calls",
         "doing",
+        "done",
         "is_watched",
         "kept",
+        "lots",
         "queues_at",
         "source",
         "taken",
@@ -90,6 +95,8 @@ class _Stream:
         self.queues_at = 0
         self.balances: dict[int, Balance] = {}  #: of steps with `workers: auto`
         self.balances_at = FAR_US
+        self.lots: dict[int, Lot] = {}  #: of steps that take lots
+        self.done: list[int] = []  #: items that are, in lines that are not written yet
 
 
 class Streams:
@@ -123,6 +130,7 @@ class Streams:
         self._open: dict[int, _Stream] = {}
         self._closing: list[Calls] = []  #: of stages that are over, while their workers end
         self._by_fd: dict[int, int] = {}  #: pipes of sources
+        self._tidied: set[int] = set()  #: stages of which nothing is left that nobody needs
 
     @property
     def is_busy(self) -> bool:
@@ -154,9 +162,7 @@ class Streams:
         known = self._machine.items(index)
         try:
             us = self._clock.us()
-            kept = Kept(self._directory, stage.id, len(stage.each.steps), known.known, known.oldest)
-            if self._mask:
-                kept.hide(self._mask)
+            kept = self._kept(index, stage, known.known)
         except OSError as error:
             self._fail(index, start.attempt, f"items: {error.strerror or error}")
             return
@@ -173,6 +179,8 @@ class Streams:
             if step.workers == 0:
                 stream.balances[number] = Balance(planned.steps[number].workers_max, us)
                 stream.balances_at = us + LOOK_US
+            if planned.steps[number].lot_max > 1:
+                stream.lots[number] = Lot(planned.steps[number].lot_max, known.steps[number].most)
         if known.is_all:
             return
         try:
@@ -182,6 +190,23 @@ class Streams:
             return
         self._by_fd[stream.source.fd] = index
         self._attempts.others.add(stream.source.pid)
+
+    def _kept(self, index: int, stage: Stage, known: int) -> Kept:
+        """What is kept of its items, and no longer what a dead engine has left of others. Raises OSError."""
+        assert stage.each is not None
+        kept = Kept(self._directory, stage.id, len(stage.each.steps), known, self._machine.on_way(index))
+        dead: list[Container[int]] = []
+
+        def is_dead(number: int) -> bool:  # asked of few, and seldom
+            if not dead:
+                dead.append(self._dead(self._directory, stage))
+            return number in dead[0]
+
+        kept.tidy(is_dead)
+        self._tidied.add(index)
+        if self._mask:
+            kept.hide(self._mask)
+        return kept
 
     def obey(self, decisions: list[Decision]) -> None:
         """Those about items, in their order."""
@@ -205,7 +230,7 @@ class Streams:
         """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
         each = self._pipeline.stages[decision.stage].each
         if decision.stage in self._open and each is not None and each.on_failure != "stop":
-            self._open[decision.stage].kept.over(decision.item, False)
+            self._open[decision.stage].kept.over(decision.item)
 
     def ended(self, stage: int) -> None:
         """A stage is over, whatever it was."""
@@ -257,6 +282,15 @@ class Streams:
             for each in taken:
                 self._tell_taken(stage, stream, each)
 
+    def written(self) -> None:
+        """What has been told is in the journal: nothing is kept any more of items that are done."""
+        for stream in self._open.values():
+            if stream.done:
+                done, stream.done = stream.done, []
+                keys = stream.kept.done(done)
+                if keys:
+                    stream.doing.add(keys)
+
     def sync(self) -> None:
         """Before the journal is made durable. Raises OSError."""
         for stream in self._open.values():
@@ -266,6 +300,9 @@ class Streams:
         """The run is over, or waits: nothing may be left behind."""
         for stage in list(self._open):
             self.ended(stage)
+        for index, each in enumerate(self._pipeline.stages):
+            if each.each is not None and index not in self._tidied:
+                self._tidy(index, each)
         until_us = self._clock.us() + 2_000_000
         is_forced = False
         while self._closing:
@@ -282,6 +319,14 @@ class Streams:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _tidy(self, index: int, stage: Stage) -> None:
+        """It was over before this engine began, and perhaps so shortly that the one before left something."""
+        if os.path.isdir(folder_of(self._directory, stage.id)):
+            try:
+                self._kept(index, stage, self._machine.items(index).known).close()
+            except OSError:
+                pass  # what nobody needs harms nobody
+
     def _balance(self, stage: int, stream: _Stream, us: int) -> None:
         stream.balances_at = us + LOOK_US
         steps = self._machine.items(stage).steps
@@ -289,7 +334,7 @@ class Streams:
             found = balance.look(us, steps[number])
             if found is not None:
                 workers, why = found
-                self.ear.items_workers(ItemsWorkers(us // 1000, stage, number, workers), why)
+                self.ear.items_workers(ItemsWorkers(us // 1000, stage, number, workers), us, why)
 
     def _draw(self, stage: int, stream: _Stream) -> None:
         """Take from the source what is wanted and there."""
@@ -331,32 +376,31 @@ class Streams:
         calls, stream.calls.over = stream.calls.over, []
         us = self._clock.us()
         at = us // 1000
-        events: list[Event] = [ItemsDone(at, stage, call.step, call.slot, call.bad) for call in calls]
         last = len(stream.calls.works) - 1
-        keys = []
         for call in calls:
             if call.step == last:
-                wrong = {each.item for each in call.bad}
-                for number in call.items:
-                    item = stream.kept.over(number, True) if number not in wrong else None
-                    if item is not None and item.key is not None:
-                        keys.append(item.key)
+                stream.done += call.items if not call.bad else call.well()
         queues = None
         if us >= stream.queues_at:
             stream.queues_at = us + QUEUES_US
             queues = [step.queue_max for step in self._machine.items(stage).steps]
             self.ear.items_told(stage)
-        self.ear.items_done(events, stage, calls, queues)
-        if keys:
-            stream.doing.add(keys)
+        events = [ItemsDone(at, stage, call.step, call.slot, call.bad) for call in calls]
+        self.ear.items_done(events, stage, us, calls, queues)
+        for call in calls if stream.lots else ():
+            if call.step in stream.lots and not call.bad:
+                size = stream.lots[call.step].took(len(call.items), call.wall_us)
+                if size is not None:
+                    self.ear.items_lot(ItemsLot(at, stage, call.step, size), us)
 
     def _tell_taken(self, stage: int, stream: _Stream, taken: Taken) -> None:
         for text in taken.warnings:
             self.ear.warned(text)
         if taken.values or taken.skipped or taken.is_last:
             is_last = taken.is_last and taken.failed is None
-            event = ItemsReady(self._clock.us() // 1000, stage, len(taken.values), is_last, taken.skipped)
-            self.ear.items_ready([event], stage, taken._replace(is_last=is_last))
+            us = self._clock.us()
+            event = ItemsReady(us // 1000, stage, len(taken.values), is_last, taken.skipped)
+            self.ear.items_ready(event, us, taken)
         if taken.failed is not None:
             self._fail(stage, stream.attempt, *taken.failed)
 
@@ -410,12 +454,8 @@ class Streams:
         path = os.path.join(kept.folder, LISTED)
         if os.path.exists(path):
             return
-        from stagebook.record import reader
-        from stagebook.record.items import dead
-
-        assert stage.each is not None
         directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
-        found = dead(reader.read(journal_path(directory)), stage.id, len(stage.each.steps))
+        found = self._dead(directory, stage)
         with open(f"{path}.new", "wb") as file:
             for number, value, _ in read_names(folder_of(directory, stage.id)):
                 if number in found:
@@ -423,6 +463,14 @@ class Streams:
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
+
+    def _dead(self, directory: str, stage: Stage) -> dict[int, FailedItem]:
+        """The items that failed for good in that run."""
+        from stagebook.record import reader
+        from stagebook.record.items import dead
+
+        assert stage.each is not None
+        return dead(reader.read(journal_path(directory)), stage.id, len(stage.each.steps))
 
     def _fingerprint(self, stage: Stage, root: str) -> bytes:
         """Of all that is done with an item, beside the item."""

@@ -2,7 +2,8 @@
 no process; what an answer means for an item is said, what follows from it is not known here.
 
 A worker that answers what nobody can read, or more than a line may have, is of no use any more; so is one that has
-grown. Answers come in the order of the items.
+grown. Answers come in the order of the items, and may name them. One too many says that those before it may have been
+of other items, so it is never passed over.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LINE_MAX = 1 << 20  #: no answer is longer
 ERROR_MAX = 500  #: of what a worker says of an item that went wrong so much is kept
 GROWN_BYTES = 1 << 30  #: a worker of this size is replaced, where its step reserves no memory
 LOOK_AFTER = 256  #: items after which its size is looked at
+SURPLUS = "its worker answered more than it was asked"
 _CHUNK = 1 << 18
 
 
@@ -37,8 +39,8 @@ class Worker:
     """`number` is that of the process among calls. `trouble` is why it is of no use any more."""
 
     __slots__ = (
-        "_answers", "_asked", "_data", "_is_watched", "_out", "_wakeup", "_whole", "left", "number", "pid", "served",
-        "trouble",
+        "_answers", "_asked", "_data", "_is_watched", "_out", "_wakeup", "_whole", "is_suspect", "left", "number",
+        "pid", "served", "trouble",
     )  # fmt: skip
 
     def __init__(self, number: int, pid: int, asked: int, answers: int, wakeup: Wakeup, whole: bool) -> None:
@@ -48,6 +50,7 @@ class Worker:
         self.left: deque[int] = deque()  #: the items of the call that it has not answered
         self.served = 0
         self.trouble: str | None = None
+        self.is_suspect = False  #: it has been told that its answers may be of other items
         self._asked = asked
         self._answers = answers
         self._data = bytearray()
@@ -63,11 +66,11 @@ class Worker:
     def fds(self) -> tuple[int, int]:
         return self._asked, self._answers
 
-    def ask(self, items: Sequence[int], lines: Sequence[dict[str, Any]]) -> None:
+    def ask(self, items: Sequence[int], lines: Sequence[str]) -> None:
         """Hand over the items of one call."""
         self.left.extend(items)
-        said: Sequence[Any] = [{"items": lines}] if self._whole else lines
-        self._out += b"".join([json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in said])
+        said = f'{{"items":[{",".join(lines)}]}}\n' if self._whole else "\n".join(lines) + "\n"
+        self._out += said.encode()
         self.write()
 
     def write(self) -> None:
@@ -105,39 +108,47 @@ class Worker:
                 continue  # nobody listens to it any more
             *lines, rest = (bytes(self._data) + data).split(b"\n")
             self._data = bytearray(rest)
-            for line in lines:
-                self._take(line, made)
+            if lines:
+                self._take(lines, made)
             if len(self._data) > LINE_MAX:
                 self.trouble = "its worker answered with a line of more than 1 MiB"
+            elif rest and not self.left and self.trouble is None:
+                self.trouble = SURPLUS
             if len(data) < _CHUNK:
                 break
         return made
 
-    def _take(self, line: bytes, made: list[Answer]) -> None:
-        if self.trouble is not None:
-            return
-        if not self.left:
-            self.trouble = "its worker said something that nobody had asked for"
-            return
-        try:
-            said = json.loads(line)
-            is_well = said["ok"]
-            if type(is_well) is not bool:
-                raise ValueError
-            outputs = said.get("outputs") or ([] if self._whole else {})
-            error = None if is_well else str(said.get("error") or "its worker gave no reason")[:ERROR_MAX]
-            if self._whole:
-                each_of = outputs if len(outputs) == len(self.left) else [{}] * len(self.left)
-                made += [Answer(item, _texts(each), error) for item, each in zip(self.left, each_of)]
-                self.served += len(self.left)
-                self.left.clear()
-            else:
-                made.append(Answer(self.left[0], _texts(outputs), error))
-                self.served += 1
-                self.left.popleft()
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            shown = line[:60].decode("utf-8", "backslashreplace")
-            self.trouble = f"its worker answered what is no answer: {shown}"
+    def _take(self, lines: list[bytes], made: list[Answer]) -> None:
+        for line, said in zip(lines, _read(lines)):
+            if not self.left:
+                self.trouble = SURPLUS
+                return
+            number = said.get("number") if type(said) is dict else None
+            if number is not None and number != self.left[0]:
+                self.trouble = f"its worker answered item {str(number)[:20]} where item {self.left[0]} was due"
+                return
+            try:
+                self._answer(said, made)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                shown = line[:60].decode("utf-8", "backslashreplace")
+                self.trouble = f"its worker answered what is no answer: {shown}"
+                return
+
+    def _answer(self, said: Any, made: list[Answer]) -> None:
+        is_well = said["ok"]
+        if type(is_well) is not bool:
+            raise ValueError
+        outputs: Any = said.get("outputs") or ([] if self._whole else {})
+        error = None if is_well else str(said.get("error") or "its worker gave no reason")[:ERROR_MAX]
+        if self._whole:
+            each_of = outputs if len(outputs) == len(self.left) else [{}] * len(self.left)
+            made += [Answer(item, _texts(each), error) for item, each in zip(self.left, each_of)]
+            self.served += len(self.left)
+            self.left.clear()
+        else:
+            made.append(Answer(self.left[0], _texts(outputs) if outputs else outputs, error))
+            self.served += 1
+            self.left.popleft()
 
     def has_grown(self, most: int) -> bool:
         """Whether it holds more than so many bytes of memory; looked at now and then."""
@@ -166,6 +177,24 @@ class Worker:
             self._wakeup.forget(self._answers)
             os.close(self._answers)
             self._answers = -1
+
+
+def _read(lines: list[bytes]) -> list[Any]:
+    """The values of lines of JSON, None for what is none; all at once where they are."""
+    try:
+        said: list[Any] = json.loads(b"[%b]" % b",".join(lines))
+        if len(said) == len(lines):
+            return said
+    except (ValueError, RecursionError):
+        pass
+    return [_read_one(line) for line in lines]
+
+
+def _read_one(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _texts(outputs: Any) -> dict[str, str]:

@@ -23,7 +23,7 @@ HEADINGS = {
 }
 _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",
-    "generated": "{}",
+    "generated": "{}", "named": "its command names {}",
     "pool": "both take pool {}", "stated": "ordering: {}", "gate": "gate {}", "guard": "guards {}",
     "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}",
 }  # fmt: skip

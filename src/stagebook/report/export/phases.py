@@ -55,10 +55,17 @@ def courses(document: Document, now_us: int | None = None) -> Courses:
     begin = 0 if has_clock else read(document["started"])
     spans = [(stage, [_span(attempt, read, begin) for attempt in stage["attempts"]]) for stage in ran]
     known = [us for _, times in spans for span in times for us in span if us is not None]
+    known += [us for stage in document["stages"] for us in _gate_us(stage)]
     end = max([*known, now_us or 0, 1])
     if document["finished"] is not None:
         end = max(end, round(document["wall_s"] * 1e6))
     return Courses([Course(stage, _phases(stage, times, end)) for stage, times in spans], end)
+
+
+def _gate_us(stage: Document) -> list[int]:
+    """When somebody was asked at a gate, and when that was decided."""
+    gate = stage.get("gate") or {}
+    return [round(gate[key] * 1e6) for key in ("from_s", "to_s") if gate.get(key) is not None]
 
 
 def shape(document: Document, now_us: int | None = None) -> rows.Shape:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 
-from stagebook.report import rows, summary
+from stagebook.report import rows, steps, summary
 from stagebook.report.durations import Form, ticks
 from stagebook.report.export import phases, svg_style
+from stagebook.report.gate import decided, was_asked
 from stagebook.report.harmless import cells, cut, harmless, wrap
 from stagebook.report.style import Style
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
     from stagebook.report.export.phases import Course
     from stagebook.report.rows import Row
+    from stagebook.report.steps import Strip
 
 Document: TypeAlias = "Mapping[str, Any]"
 
-_WIDTH, _EDGE, _ROW = 1200, 24, 21
+WIDTH, _EDGE, _ROW, _LANE = 1200, 24, 21, 15
 _NAME_FROM = _EDGE + 24
 _FIGURES = 150  #: of wait and work, at the right
 _ROWS_MAX = 300
@@ -37,7 +39,26 @@ _FILLS = {"success": "ok", "flaky": "ok", "failure": "bad", "timeout": "bad", "e
 
 def render(document: Document, now_us: int | None = None) -> list[str]:
     """The whole document, a line an element."""
-    return [line + "\n" for line in _Picture(document, now_us).lines()]
+    picture = Picture(document, now_us)
+    return [
+        line + "\n" for line in around(picture.lines(), round(picture.y), picture.id, picture.verdict, picture.said())
+    ]
+
+
+def around(body: Sequence[str], height: int, id: str, title: str, said: str, has_style: bool = True) -> list[str]:
+    """A picture around what is drawn, so many pixels high; `title` and `said` are it in words. A page that has the
+    style asks for none."""
+    height += 16
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{id}-t {id}-d">',
+        f'<title id="{id}-t">{escaped(title)}</title>',
+        f'<desc id="{id}-d">{escaped(said, 4000)}</desc>',
+        *([f"<style>{svg_style.STYLE}</style>"] if has_style else []),
+        f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
+        *body,
+        "</svg>",
+    ]
 
 
 def escaped(text: str, width: int = _TIP_CELLS) -> str:
@@ -48,13 +69,15 @@ def escaped(text: str, width: int = _TIP_CELLS) -> str:
     return text
 
 
-class _Picture:
-    """One drawing. Heights grow as its parts are put below each other."""
+class Picture:
+    """One drawing. Heights grow as its parts are put below each other. `total_us` may be made longer and `begin` put
+    further to the right before it is drawn."""
 
     def __init__(self, document: Document, now_us: int | None) -> None:
         self.document = document
         self.courses, self.total_us = phases.courses(document, now_us)
         shape = phases.shape(document, now_us)
+        self.gates = {stage["stage"]: stage for stage in document["stages"] if was_asked(stage)}
         never = {stage["stage"] for stage in document["stages"] if not stage["attempts"]}  # told below all rows
         drawn = [row for row in shape.rows if row.segments or row.name not in never]
         self.rows, self.left_out = drawn[:_ROWS_MAX], max(0, len(drawn) - _ROWS_MAX)
@@ -62,9 +85,12 @@ class _Picture:
         self.known = {course.stage["stage"]: course for course in self.courses}
         self.verdict = summary.closing(document, _WIDE, str(document["run"])[:8])[-1]
         self.id = f"stagebook-{escaped(str(document['run']))}"  # pictures that share a page must not share ids
-        widest = max([cells(harmless(row.name)) for row in self.rows], default=8)
+        names = [row.name for row in self.rows]
+        names += ["  " + steps.heading(strip) for row in self.rows for strip in row.strips]
+        widest = max([cells(harmless(name)) for name in names], default=8)
+        self.tops: list[float] = []  #: of rows, once they are drawn
         self.begin = _NAME_FROM + min(_NAME_CELLS, max(8, widest)) * 7.6 + 12
-        self.end = _WIDTH - _EDGE - _FIGURES
+        self.end = WIDTH - _EDGE - _FIGURES
         self.y = 0.0
         self.used: set[str] = set()
         self.notes: list[str] = []  #: beside bars, and above all lines
@@ -73,21 +99,16 @@ class _Picture:
         return round(self.begin + (self.end - self.begin) * max(0, us) / self.total_us, 1)
 
     def lines(self) -> list[str]:
-        body = [*self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend()]
-        height = round(self.y + 16)
-        said = " ".join([f"Run {self.document['run']}:", *summary.totals(self.document, _WIDE), *self._in_words()])
+        """What is drawn, down to `y`."""
         return [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="stagebook" width="{_WIDTH}" height="{height}" '
-            f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{self.id}-t {self.id}-d">',
-            f'<title id="{self.id}-t">{escaped(self.verdict)}</title>',
-            f'<desc id="{self.id}-d">{escaped(said, 4000)}</desc>',
-            f"<style>{svg_style.STYLE}</style>",
             f'<defs><pattern id="{self.id}" width="4" height="4" patternUnits="userSpaceOnUse" '
             'patternTransform="rotate(45)"><path class="hatch" d="M1 0V4"/></pattern></defs>',
-            f'<rect class="ground" width="{_WIDTH}" height="{height}"/>',
-            *body,
-            "</svg>",
-        ]
+            *self._head(), *self._at_once(), *self._axis_and_rows(), *self._asides(), *self._legend(),
+        ]  # fmt: skip
+
+    def said(self) -> str:
+        """The same in words."""
+        return " ".join([f"Run {self.document['run']}:", *summary.totals(self.document, _WIDE), *self._in_words()])
 
     # Parts, from above -------------------------------------------------------------------------------------------
 
@@ -133,14 +154,13 @@ class _Picture:
         yield _text(_EDGE, top, "stage", "d s") + _text(self.begin, top, "0", "d s")
         for x, label in marks:
             yield _text(self.begin + x, top, label, "d s" + (" e" if self.begin + x > self.end - 40 else " m"))
-        yield _text(_WIDTH - _EDGE - 74, top, "wait", "d s e") + _text(_WIDTH - _EDGE, top, "work", "d s e")
+        yield _text(WIDTH - _EDGE - 74, top, "wait", "d s e") + _text(WIDTH - _EDGE, top, "work", "d s e")
         self.y += 6
-        height = len(self.rows) * _ROW
+        height = len(self.rows) * _ROW + sum(len(row.strips) for row in self.rows) * _LANE
         for x, _ in [(0, ""), *marks]:
             yield f'<path class="line" d="M{self.begin + x:g} {self.y}v{height}"/>'
-        first = self.y
         yield from self._rows()
-        yield from self._chain(first)
+        yield from self._chain()
         yield from self.notes
 
     def _rows(self) -> Iterator[str]:
@@ -148,12 +168,13 @@ class _Picture:
         works = Form(max([row.work_us for row in self.rows], default=0))
         for row in self.rows:
             yield "<g>"
-            tip = " · ".join([row.name or row.text, *map(self._told, self._phases(row))])
+            self.tops.append(self.y)
+            tip = " · ".join([row.name or row.text, *self._sayings(row)])
             yield f"<title>{escaped(tip)}</title>"
             if row.state in rows.FAILED and row.name in self.known:
-                yield _rect(_EDGE - 8, self.y, _WIDTH - 2 * _EDGE + 16, _ROW, "tint")
+                yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _ROW, "tint")
             else:
-                yield _rect(_EDGE - 8, self.y, _WIDTH - 2 * _EDGE + 16, _ROW, "none")
+                yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _ROW, "none")
             if row.state:
                 yield svg_style.glyph(row.state, _EDGE, self.y + 3.5)
             if not row.segments:
@@ -162,17 +183,40 @@ class _Picture:
             else:
                 yield _text(_NAME_FROM, self.y + 15, row.name, "b" if row.critical else "", _NAME_CELLS)
                 yield from self._bars(row)
-                yield _text(_WIDTH - _EDGE - 74, self.y + 15, waits.text(row.wait_us), "d e")
-                yield _text(_WIDTH - _EDGE, self.y + 15, works.text(row.work_us), "e")
+                yield _text(WIDTH - _EDGE - 74, self.y + 15, waits.text(row.wait_us), "d e")
+                yield _text(WIDTH - _EDGE, self.y + 15, works.text(row.work_us), "e")
             yield "</g>"
             self.y += _ROW
+            for strip in row.strips:
+                yield from self._lane(strip)
         if self.left_out:
             self.y += 18
             yield _text(_NAME_FROM, self.y - 4, f"{self.left_out} more rows; --format csv has all", "d")
 
-    def _phases(self, row: Row) -> Sequence[phases.Phase]:
-        course = self.known.get(row.name)
-        return course.phases if course is not None else ()
+    def _sayings(self, row: Row) -> Iterator[str]:
+        if row.name in self.gates:
+            yield decided(self.gates[row.name])
+        elif row.name in self.known:
+            yield from map(self._told, self.known[row.name].phases)
+
+    def _lane(self, strip: Strip) -> Iterator[str]:
+        """A step of the stage above: the more of its workers were busy, the higher."""
+        heading, figures = steps.heading(strip), steps.figures(strip)
+        low, tall = self.y + _LANE - 3, _LANE - 5
+        yield f"<g><title>{escaped(f'{heading} · {figures}')}</title>"
+        yield _rect(_EDGE - 8, self.y, WIDTH - 2 * _EDGE + 16, _LANE, "none")
+        yield _text(_NAME_FROM + 12, self.y + 11, heading, "d s", _NAME_CELLS)
+        path, height = [f"M{self.begin:g} {low:g}"], low
+        for pixel, level in enumerate(steps.cells(strip, int(self.end - self.begin) // 2, self.total_us)):
+            now = round(low - tall * level, 1)
+            if now != height:
+                path.append(f"H{self.begin + 2 * pixel:g}V{now:g}")
+                height = now
+        self.used.add("lane")
+        yield f'<path class="steps" d="{"".join(path)}H{self.end:g}V{low:g}Z"/>'
+        yield _text(WIDTH - _EDGE, self.y + 11, figures, "d s e")
+        yield "</g>"
+        self.y += _LANE
 
     def _told(self, phase: phases.Phase) -> str:
         length = Form(0 if phase.to_us - phase.from_us < 999_500 else self.total_us).text(phase.to_us - phase.from_us)
@@ -180,6 +224,9 @@ class _Picture:
 
     def _bars(self, row: Row) -> Iterator[str]:
         top = self.y + 5
+        if row.name in self.gates:
+            yield from self._gate(row)
+            return
         for kind, from_us, to_us in _drawn(row, row.name not in self.known):
             x, width = self.x(from_us), round(max(1.5, self.x(to_us) - self.x(from_us)), 1)
             self.used.add("waiting" if kind in ("wait", "backoff") else kind)
@@ -203,6 +250,14 @@ class _Picture:
             for course in self._critical(row):
                 begin, end = self.x(course.works[0].from_us), self.x(course.works[-1].to_us)
                 yield _rect(begin, top + 12.5, max(1.5, end - begin), 2, "ink")
+        self._note(row, last)
+
+    def _gate(self, row: Row) -> Iterator[str]:
+        """From when somebody was asked until it was decided: a thin line between two posts."""
+        first, last = self.x(row.segments[0].from_us), self.x(row.segments[0].to_us)
+        self.used.add("gate")
+        yield f'<path class="gate" d="M{first:g} {self.y + 10.5:g}H{last:g}"/>'
+        yield from (f'<path class="gate" d="M{x:g} {self.y + 5:g}v11m3 0v-11"/>' for x in {first, last})
         self._note(row, last)
 
     def _critical(self, row: Row) -> list[Course]:
@@ -233,6 +288,8 @@ class _Picture:
 
     def _remarks(self, row: Row) -> list[str]:
         """Attempts that failed, how it ended if not well, and what it waited for; the weightiest first."""
+        if row.name in self.gates:
+            return [decided(self.gates[row.name])]
         course = self.known.get(row.name)
         if course is None:
             return []
@@ -252,21 +309,27 @@ class _Picture:
                 waited[said] = waited.get(said, 0) + phase.to_us - phase.from_us
         return parts + [said for said, us in waited.items() if us >= self.total_us // _SEEN]
 
-    def _chain(self, first: float) -> Iterator[str]:
+    def _chain(self) -> Iterator[str]:
         """Ink from the end of each critical stage down or up to the beginning of the next."""
         if rows.is_one_by_one(self.document):
             return
         places: dict[str, float] = {}
-        for index, row in enumerate(self.rows):
+        for top, row in zip(self.tops, self.rows):
             if row.critical:
-                places |= {course.stage["stage"]: first + index * _ROW + 18.5 for course in self._critical(row)}
+                places |= {course.stage["stage"]: top + 18.5 for course in self._critical(row)}
         for above, below in itertools.pairwise(self.document["critical_path"]):
             if above in places and below in places:  # what lies between folded rows is not drawn as if it were next
                 x = self.x(self.known[above].phases[-1].to_us)
                 yield f'<path class="chain" d="M{x:g} {places[above]}V{places[below]}"/>'
 
+    def _never(self) -> list[phases.Aside]:
+        """What has no row above."""
+        left = [aside._replace(names=tuple([name for name in aside.names if name not in self.gates]))
+                for aside in phases.asides(self.document)]  # fmt: skip
+        return [aside for aside in left if aside.names]
+
     def _asides(self) -> Iterator[str]:
-        never = phases.asides(self.document)
+        never = self._never()
         for aside in never[:_ASIDES_MAX]:
             listed = ", ".join(aside.names[:20]) + (
                 f" and {len(aside.names) - 20} more" if len(aside.names) > 20 else ""
@@ -286,7 +349,9 @@ class _Picture:
         waits = "waiting for " + (", ".join(waited[:-1]) + " or " + waited[-1] if waited[1:] else "".join(waited))
         x: float = _EDGE
         for kind, words in (("work", "work"), ("critical", "critical path"), ("waiting", waits),
-                            ("failed", "attempt that failed"), ("stopped", "attempt that was stopped")):  # fmt: skip
+                            ("failed", "attempt that failed"), ("stopped", "attempt that was stopped"),
+                            ("gate", "a person is asked"),
+                            ("lane", "how many workers of a step are busy")):  # fmt: skip
             if kind not in self.used:
                 continue
             top = self.y - 10
@@ -294,6 +359,10 @@ class _Picture:
                 yield self._waiting(x, top + 1, 22)
             elif kind == "critical":
                 yield _rect(x, top + 5, 22, 2, "ink")
+            elif kind == "gate":
+                yield f'<path class="gate" d="M{x:g} {top + 5:g}h22M{x:g} {top:g}v10m3 0v-10m16 0v10m3 0v-10"/>'
+            elif kind == "lane":
+                yield f'<path class="steps" d="M{x:g} {top + 10:g}v-5h8v-4h8v6h6v3z"/>'
             else:
                 yield _rect(x, top, 22, 10, {"work": "ok", "failed": "try", "stopped": "stop"}[kind], 2)
             yield _text(x + 28, self.y, words, "d s")
@@ -306,8 +375,13 @@ class _Picture:
             if state not in ("success", "skip"):
                 told = "; ".join(self._told(phase) for phase in course.phases)
                 yield f"{cut(harmless(course.stage['stage']), 80)}: {told}."
-        for aside in phases.asides(self.document):
+        for name, gate in self.gates.items():
+            yield f"{cut(harmless(name), 80)}: {decided(gate)}."
+        for aside in self._never():
             yield f"{len(aside.names)} {aside.text}."
+        for row in self.rows:
+            for strip in row.strips:
+                yield f"{cut(harmless(f'{row.name}.{strip.name}'), 80)}: {steps.figures(strip)}."
 
 
 def _folded(row: Row) -> str:

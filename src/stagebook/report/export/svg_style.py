@@ -29,6 +29,7 @@ _SHAPES = (
     (".hatch", "stroke-width:1.6"),
     (".chain", "stroke-width:2"),
     (".open", "stroke-width:1.5;stroke-dasharray:3 2"),
+    (".gate", "fill:none;stroke-width:1.8"),
     (".steps", "opacity:.55"),
     (".l", "fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round"),
 )
@@ -39,7 +40,7 @@ _FILL = {
 }  # fmt: skip
 _STROKE = {
     "ground": ".n .l-ground", "line": ".line", "edge": ".wait .hatch", "ink": ".chain", "run": ".open .l-run",
-    "try": ".try .l-try", "stop": ".stop .l-stop", "tick": ".l-ok", "bad": ".l-bad", "gate": ".l-gate",
+    "try": ".try .l-try", "stop": ".stop .l-stop", "tick": ".l-ok", "bad": ".l-bad", "gate": ".gate .l-gate",
 }  # fmt: skip
 
 

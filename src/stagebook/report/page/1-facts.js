@@ -24,6 +24,7 @@ stages.forEach((stage, index) => {
   stage.waits = stage.phases.filter((phase) => phase.kind === "wait");
   stage.wait_us = total(stage.waits);
   stage.work_us = total(stage.works.filter((phase) => phase.kind !== "stopped"));
+  stage.steps = (stage.steps || []).map((step) => ({...step, at: [...step.levels, 0].map((_, piece) => step.from + piece * step.grain), level: [...step.levels, 0], peak: 1}));
   stage.begin = stage.phases.length ? stage.phases[0].from : Infinity;
   stage.end = stage.phases.length ? stage.phases[stage.phases.length - 1].to : -1;
 });

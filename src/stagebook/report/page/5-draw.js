@@ -18,11 +18,11 @@ function arrange() {
   shown.test = tests.length ? (stage) => tests.every((test) => test(stage)) : null;
   shown.problem = asked.problem;
   shown.rows = arranged(shown.test);
-  const tall = row_height();
+  const tall = row_height(), lane = pixels("--lh");
   shown.tops = new Float64Array(shown.rows.length + 1);
   shown.rows.forEach((row, at) => {
     row.is_thin = Boolean(shown.test) && !row.is_hit;
-    shown.tops[at + 1] = shown.tops[at] + (row.is_thin ? THIN : tall);
+    shown.tops[at + 1] = shown.tops[at] + (row.is_thin ? THIN : tall + lanes_of(row).length * lane);
   });
   shown.place = new Map(shown.rows.map((row, at) => [row.key, at]));
   shown.where = new Map();
@@ -39,7 +39,16 @@ function arrange() {
 }
 
 function row_height() {
-  return parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--rh"));
+  return pixels("--rh");
+}
+
+function pixels(name) {
+  return parseFloat(getComputedStyle(document.documentElement).getPropertyValue(name));
+}
+
+/* The steps of a row's stage, each a lane below its bar. */
+function lanes_of(row) {
+  return row.stage ? row.stage.steps : [];
 }
 
 /* The row that a height above the rows' beginning falls into. */
@@ -126,6 +135,10 @@ function draw_row(row, at) {
   one.chart.replaceChildren();
   if (row.stage) draw_stage(row.stage, one.chart);
   else draw_fold(row, one.chart);
+  one.lanes.forEach(({step, path, picture}) => {
+    picture.setAttribute("viewBox", `0 0 ${view.width} 12`);
+    path.setAttribute("d", outline(step, 12, view.from, view.to, view.width, 1));
+  });
 }
 
 function thin_row() {
@@ -142,6 +155,12 @@ function new_row(row, at) {
   name.append(el("span", "", row.stage ? row.stage.name : row.name));
   if (state === "skip" || state === "needs") name.classList.add("d");
   const chart = el("span", "ch"), node = el("div", "row", name, chart, figures(row));
+  const lanes = lanes_of(row).map((step) => {
+    const path = svg("path", {class: "lane-a"}), picture = svg("svg", {preserveAspectRatio: "none"});
+    picture.append(path);
+    node.append(el("div", "lane", el("span", "nm d", el("span", "", step.name)), el("span", "ch", picture), el("span", "r d", step.said)));
+    return {step, path, picture};
+  });
   node.classList.toggle("deep", Boolean(row.deep));
   node.classList.toggle("cr", row.members.some((stage) => stage.on_path));
   node.classList.toggle("on", Boolean(row.stage) && FAILED.has(state));
@@ -151,7 +170,7 @@ function new_row(row, at) {
   })) node.setAttribute(key, value);
   if (!row.stage) node.setAttribute("aria-expanded", is_open(row));
   for (const part of node.children) part.setAttribute("aria-hidden", "true");
-  return {node, chart, drawn_for: ""};
+  return {node, chart, lanes, drawn_for: ""};
 }
 
 function figures(row) {
@@ -174,6 +193,7 @@ function spoken(row) {
   if (stage.said) parts.push(stage.said);
   if (stage.work_us) parts.push(`work ${span(stage.work_us)}`);
   stage.waits.forEach((phase) => parts.push(`${phase.said} for ${span(phase.to - phase.from)}`));
+  stage.steps.forEach((step) => parts.push(`${step.name}: ${step.said}`));
   if (stage.on_path) parts.push("on the critical path");
   if (stage.aside) parts.push(stage.aside);
   return parts.join(", ");
@@ -199,6 +219,7 @@ function draw_stage(stage, chart) {
     if (phase.kind === "wait" || phase.kind === "backoff") piece(chart, "wt hat", phase.from, phase.to, 2);
     else if (phase.kind === "failed") piece(chart, "bar-i x", phase.from, phase.to, 3);
     else if (phase.kind === "stopped") piece(chart, "bar-i ca", phase.from, phase.to, 3);
+    else if (phase.kind === "gate") piece(chart, "ga-l", phase.from, phase.to, 6);
     else if (phase.kind === "open") piece(chart, "bar-i rn-b", phase.from, phase.to, 2);
     else piece(chart, `bar-i ${FILLS[stage.state] || "s"}`, phase.from, phase.to, 2);
   }
@@ -366,6 +387,7 @@ function draw_legend() {
     ["hat", "wait for capacity, or to try again", kind("wait") || kind("backoff")],
     ["k-dw", "wait for needs", shown.waits], ["x", "failed attempt", kind("failed")], ["ca", "stopped", kind("stopped")],
     ["k-skp", "skipped", has((stage) => stage.state === "skip")],
+    ["k-ga", "a person is asked", kind("gate")], ["k-la", "how many workers of a step are busy", has((stage) => stage.steps.length)],
     ["k-cl", "critical path", run.is_chain && run.path.length], ["k-lap", "overlap", pair() !== null],
   ];
   $("legend").replaceChildren(...entries.filter((one) => one[2]).map(([name, text]) => el("span", "", el("i", name), text)));

@@ -121,6 +121,7 @@ function open_panel(index, at_log) {
   if (stage.cause) panel.append(el("h3", "", "Why"), el("p", "", stage.cause));
   if (stage.aside && !stage.cause && stage.aside !== stage.said) panel.append(el("p", "", stage.aside));
   if (stage.phases.length) panel.append(el("h3", "", "What it did"), course(stage));
+  if (stage.steps.length) panel.append(el("h3", "", "Steps"), ...stage.steps.map((step) => el("p", "", step.name, " ", el("span", "d", step.said))));
   const used = stage.attempts.filter((attempt) => attempt.usage || attempt.around);
   if (used.length) panel.append(el("h3", "", "What it used"), el("div", "wide", usage_table(used)));
   for (const [title, indices] of [["Needs", stage.needs], ["Needed by", stage.needed_by]]) {
@@ -257,6 +258,7 @@ function show_tip(row, event) {
   const lines = row.stage ? [
     ...row.stage.phases.slice(0, 8).map((phase) => `${phase.said}, ${span(phase.to - phase.from)}`),
     ...(row.stage.phases.length > 8 ? [`and ${row.stage.phases.length - 8} more`] : []),
+    ...row.stage.steps.map((step) => `${step.name}: ${step.said}`),
     ...(row.stage.cause ? [row.stage.cause] : row.stage.aside ? [row.stage.aside] : []),
   ] : [row.note, row.names || `${row.members.slice(0, 6).map((one) => one.name).join(", ")}${row.members.length > 6 ? " \u2026" : ""}`];
   tip.replaceChildren(el("b", "", row.stage ? row.stage.name : row.name), ...lines.map((line) => el("p", "d", line)));

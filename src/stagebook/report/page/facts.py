@@ -7,7 +7,7 @@ between two engines.
 from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
-from stagebook.report import around, failure, rows, summary, words
+from stagebook.report import around, failure, gate, rows, steps, summary, words
 from stagebook.report.durations import NO_BREAK, plural, span, span_us
 from stagebook.report.export import phases
 from stagebook.report.harmless import harmless, line_of_output
@@ -78,7 +78,8 @@ def facts(document: Document, now_us: int | None, *, as_of_us: int | None, short
         "path": [index_of[name] for name in document["critical_path"] if name in index_of],
         "together": _together(document, index_of),
         "stages": [
-            _stage(document, stage, known.get(name), index_of, by_id, roots, read) for name, stage in by_id.items()
+            _stage(document, stage, known.get(name), index_of, by_id, roots, read, total_us)
+            for name, stage in by_id.items()
         ],
         "failed": [index_of[stage["stage"]] for stage in failure.failures(document)],
         "logs": {
@@ -197,7 +198,7 @@ def _together(document: Document, index_of: Mapping[str, int]) -> list[Any] | No
 
 def _stage(
     document: Document, stage: Document, course: Course | None, index_of: Mapping[str, int],
-    by_id: words.Stages, roots: Mapping[str, tuple[str, str]], read: Callable[[str], int],
+    by_id: words.Stages, roots: Mapping[str, tuple[str, str]], read: Callable[[str], int], total_us: int,
 ) -> Facts:  # fmt: skip
     state, reason = rows.state_of(stage), stage.get("reason")
     found: Facts = {
@@ -212,8 +213,14 @@ def _stage(
     }
     if course is not None:
         found["phases"] = [_phase(phase, stage, index_of) for phase in course.phases]
+    elif gate.was_asked(stage):
+        begin_us, end_s = round(stage["gate"]["from_s"] * 1e6), stage["gate"]["to_s"]
+        end_us = total_us if end_s is None else round(end_s * 1e6)
+        found["phases"] = [["gate", begin_us, max(begin_us, end_us), -1, _text(gate.decided(stage))]]
     elif (vain := _in_vain(stage, document, read)) is not None:
         found["phases"] = [vain]
+    if lanes := steps.strips(stage):
+        found["steps"] = [_step(strip) for strip in lanes]
     if state in rows.FAILED:
         found["said"] = _text(failure.how(stage))
     elif reason:
@@ -228,6 +235,16 @@ def _stage(
     if stage.get("expected_s") and state == "running":
         found["expected_us"] = round(stage["expected_s"] * 1e6)
     return found
+
+
+def _step(strip: steps.Strip) -> Facts:
+    return {
+        "name": _text(steps.heading(strip)),
+        "said": _text(steps.figures(strip)),
+        "from": strip.from_us,
+        "grain": strip.grain_us,
+        "levels": [round(level, 3) for level in strip.levels],
+    }
 
 
 def _aside(stage: Document, roots: Mapping[str, tuple[str, str]], document: Document) -> str | None:

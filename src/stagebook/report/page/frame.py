@@ -24,10 +24,13 @@ _INSIDE = re.compile(r"(?<=\d) (?=(?:ms|s|m|h|d|%)(?!\w))|(?<=\d [mhd]) (?=\d)")
 BASE = "stagebook.report.page"
 
 
-def page(folder: str, html: str, styles: Sequence[str], scripts: Sequence[str], marks: Mapping[str, str]) -> list[str]:
+def page(
+    folder: str, html: str, styles: Sequence[str], scripts: Sequence[str], marks: Mapping[str, str], more: str = ""
+) -> list[str]:
     """The page in parts: `html` of `folder` (a package) with each `@@mark@@` replaced. `marks` are ready HTML;
-    `policy`, `style` and `script` are added here. Styles and scripts that begin with `/` are those of all pages."""
-    style, script = _joined(folder, styles), _joined(folder, scripts)
+    `policy`, `style` and `script` are added here. Styles and scripts that begin with `/` are those of all pages, `more`
+    is style that is no file."""
+    style, script = _joined(folder, styles) + more, _joined(folder, scripts)
     whole = {
         "policy": f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'",

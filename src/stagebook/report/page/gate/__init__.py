@@ -15,7 +15,7 @@ from stagebook.report.page.frame import part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
 _FOLDER = __name__
 _WAITS = '<path class="mark ga" d="M4.5 2v10M9.5 2v10"/>'
@@ -80,7 +80,8 @@ def _text(text: object) -> str:
 
 
 def _cards(document: Mapping[str, Any]) -> list[str]:
-    return [_approvals(document), _green(document), _artifacts(document), _changes(document["changes"])]
+    inputs = [_inputs(document["inputs"])] if document["inputs"] else []
+    return [_approvals(document), _green(document), _artifacts(document), *inputs, _changes(document["changes"])]
 
 
 def _card(title: str, caption: str, body: str) -> str:
@@ -113,15 +114,23 @@ def _green(document: Mapping[str, Any]) -> str:
 
 def _artifacts(document: Mapping[str, Any]) -> str:
     files = document["artifacts"]
+    caption = f"the pipeline file is {document['digest'][:16]}"
+    body = _table(files) if files else _nothing("no stage before it has published a file")
+    return _card("What is approved", caption, body)
+
+
+def _inputs(files: Sequence[Mapping[str, Any]]) -> str:
+    return _card("Runs with", "what stages read that go on by the answer, and no stage makes", _table(files))
+
+
+def _table(files: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{_text(each["path"])}</th><td class="r">{_text(size(each["size_bytes"]))}</td>'
         f'<td class="m hash">{_text(each["digest"])}</td></tr>'
         for each in files
     )
     head = '<tr><th scope="col">file</th><th scope="col" class="r">size</th><th scope="col">BLAKE3</th></tr>'
-    body = f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
-    caption = f"the pipeline file is {document['digest'][:16]}"
-    return _card("What is approved", caption, body if files else _nothing("no stage before it has published a file"))
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def _changes(changes: Mapping[str, Any]) -> str:
