@@ -12,15 +12,10 @@ import time
 from typing import Any, Callable
 
 import pytest
-from tests.door.place import SCALE, Document, Place, attempts, note
+from tests.door.place import SCALE, Document, Place, at_night, attempts, note
 
 SAMPLES = 200 * SCALE
 BATCHES = 20
-
-
-def at_night(parts: int, every: int) -> list[Any]:
-    """All parts of a test, of which one in `every` is played for each commit and the rest at night."""
-    return [part if part % every == 0 else pytest.param(part, marks=pytest.mark.nightly) for part in range(parts)]
 
 
 def mixed_graph() -> dict[str, Any]:
