@@ -44,7 +44,7 @@ def test_what_is_read_here_argparse_reads_the_same(data: st.DataObject) -> None:
 @pytest.mark.parametrize("line", [
     "run", "run file.yaml", "run file.yaml -j 4 --json", "run -j 4 file.yaml", "run --sequential --only a --only b -q",
     "run --policy lenient --output group --param a=b --dir x --color never --ascii", "runs", "runs -n 5", "map",
-    "show last --metrics", "logs last unit -f", "timeline last", "cancel last", "doctor",
+    "show last --metrics", "logs last unit -f", "timeline last", "timeline last 01 02 --json", "cancel last", "doctor",
 ])  # fmt: skip
 def test_usual_words_are_read_without_argparse(line: str) -> None:
     command, *rest = line.split()

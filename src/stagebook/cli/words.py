@@ -42,6 +42,7 @@ class Declared:
         self._options: dict[str, tuple[str, str, Callable[[str], Any], tuple[str, ...] | None]] = {}
         self._positionals: list[str] = []
         self._needed = 0
+        self._rest: str | None = None  #: takes all positionals that are left
         self._is_simple = True
 
     def add_argument_group(self, title: str) -> Declared:
@@ -60,6 +61,10 @@ class Declared:
         elif nargs in (None, "?"):
             self._positionals.append(name)
             self._needed += nargs is None
+        elif (
+            nargs == "*" and self._needed and self._rest is None
+        ):  # argparse lets one without a word before it be empty
+            self._rest = name
         else:
             self._is_simple = False
 
@@ -91,9 +96,12 @@ class Declared:
             except ValueError:
                 return None
             values[name] = [*values[name], value] if action == "append" else value
-        if not self._needed <= len(found) <= len(self._positionals):
+        more = found[len(self._positionals) :]
+        if len(found) < self._needed or (more and self._rest is None):
             return None
         values.update(zip(self._positionals, found))
+        if self._rest is not None:
+            values[self._rest] = more
         return SimpleNamespace(**values)
 
 

@@ -93,7 +93,7 @@ def test_bars_are_where_the_record_has_them(tmp_path: Path, seed: int) -> None:
     document, _ = runs.played(tmp_path, seed)
     root = picture(document)
     known, total_us = phases.courses(document)
-    x = svg._Picture(document, None).x
+    x = svg.Picture(document, None).x
     for course in known:
         group = row(root, course.stage["stage"])
         drawn = [span for style in ("ok", "bad", "err", "try", "stop") for span in bars(group, style)]
