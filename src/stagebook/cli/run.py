@@ -538,8 +538,8 @@ class Show:
 
 
 def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
-    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing, nor where
-    people had to be waited for."""
+    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing, nor
+    where people had to be waited for."""
     if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S or story.gates:
         return None
     from stagebook.cli import against
