@@ -18,7 +18,7 @@ from typing import Any, Iterator, Mapping
 
 from measured import Case, Failed
 from peers import STAGEBOOK
-from section import Section, cost_rows, peaks_mib, walls
+from section import Section, cost_rows, cpus, peaks_mib, walls
 from table import table
 
 SLOW_MS = 20
@@ -144,11 +144,12 @@ def commands(section: Section) -> None:
     cases = {"calls": case(section, items), "stages": case(section, stages), "one stage": case(section, one)}
     costs = section.costs("commands", cases)
     print("\n" + cost_rows({name: each for name, each in costs.items() if name != "one stage"}, {}, count))
-    start = walls(costs, "one stage") or []
-    ours, theirs = (
-        [wall - alone for wall, alone in zip(walls(costs, name) or (), start)] for name in ("calls", "stages")
-    )
-    section.goals.ratio("wall of a call / of a stage, start of the command taken off", ours, theirs, 1.3)
+    for what, of in (("wall", walls), ("CPU", cpus)):
+        start = of(costs, "one stage") or []
+        ours, theirs = (
+            [figure - alone for figure, alone in zip(of(costs, name) or (), start)] for name in ("calls", "stages")
+        )
+        section.goals.ratio(f"{what} of a call / of a stage, start of the command taken off", ours, theirs, 1.3)
     section.show_goals()
 
 

@@ -20,7 +20,7 @@ from warehouse import SCHEMA, WRONG, Warehouse, warehouses
 
 WORK = Path(".work")
 IN = WORK / "in"
-VALID = WORK / "valid.json"
+VALID, CONFIRMED = WORK / "valid.json", WORK / "confirmed"
 FILES, ROWS = int(os.environ.get("PARAM_FILES", "24")), int(os.environ.get("PARAM_ROWS", "8000"))
 RUN = os.environ.get("STAGEBOOK_RUN", "")
 COLUMNS = ["id", "customer", "cents", "city"]
@@ -157,13 +157,16 @@ def confirm() -> None:
     valid = json.loads(VALID.read_text())
     assert found == valid, f"there is {found}, valid was {valid}"
     print("confirmed:", found)
+    CONFIRMED.write_text(RUN)
 
 
 def tidy() -> None:
-    """SQLite's file stays, to be looked at."""
+    """Postgres goes, and SQLite's file stays, to be looked at, unless the run has not come to its end: then
+    they go together."""
     warehouse.remove()
-    if RUN:
-        shutil.rmtree(WORK / RUN, ignore_errors=True)
+    if not CONFIRMED.exists() or CONFIRMED.read_text() != RUN:
+        warehouse.FILE.unlink(missing_ok=True)
+    shutil.rmtree(WORK / RUN, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Postgres(Warehouse):
     name = "Postgres"
 
     def _psql(self, *words: str, text: str = "") -> str:
-        words = ("psql", "-qAtX", "-F,", "-v", "ON_ERROR_STOP=1", *AT, *words)
+        words = (f"{programs()}/psql", "-qAtX", "-F,", "-v", "ON_ERROR_STOP=1", *AT, *words)
         done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
@@ -131,7 +131,7 @@ def remove() -> None:
         words = (FOLDER / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         words = []
-    if words and Path("/proc", words[0]).exists():
+    if words and Path("/proc", words[0], "cwd").resolve() == FOLDER.resolve():
         sys.exit(f"{FOLDER} is in use by process {words[0]}: another run of this example?")
     if len(words) > 6:
         subprocess.run(["ipcrm", "-m", words[6].split()[1]], stderr=subprocess.DEVNULL, check=False)
@@ -145,7 +145,7 @@ def running() -> Iterator[None]:
     server = subprocess.Popen(_words("postgres", fd), cwd="/", pass_fds=[fd], stdout=sys.stderr)
     os.close(fd)
     try:
-        while subprocess.run(["pg_isready", "-q", *AT], check=False).returncode:
+        while subprocess.run([f"{programs()}/pg_isready", "-q", *AT], check=False).returncode:
             if server.poll() is not None:
                 sys.exit("Postgres did not start")
             time.sleep(0.02)
@@ -165,4 +165,4 @@ def warehouses() -> Iterator[list[Warehouse]]:
     elif found:
         yield found
     else:
-        sys.exit("there is no warehouse; the stage `database` makes it")
+        sys.exit("there is no warehouse: that of a run that was stopped has been taken away, and a new run makes one")

@@ -1,12 +1,17 @@
-"""The place in which a test does its harm, and the look around after it: no process of a run may be left."""
+"""The place in which a test does its harm, and the look around after it: no process of a run may be left. And windows
+of a browser, for pages."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import pytest
 from tests.door.place import Place
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from tests.door.browser import Window
 
 
 @pytest.fixture
@@ -28,3 +33,32 @@ def new_place(tmp_path: Path, stagebook: str) -> Iterator[Callable[[], Place]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tests.door.browser import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Window]]:
+    """Opens a file, or a page that is given as text; in the end all windows are looked at once more and closed."""
+    from tests.door.browser import Window
+
+    opened: list[Window] = []
+
+    def open_one(page: Path | str, **settings: Any) -> Window:
+        if isinstance(page, str):
+            path = tmp_path / f"page-{len(opened)}.html"
+            path.write_text(page, encoding="utf-8")
+        else:
+            path = page
+        opened.append(Window(browser, path, **settings))
+        return opened[-1]
+
+    yield open_one
+    for window in opened:
+        window.close()

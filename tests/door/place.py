@@ -15,11 +15,17 @@ import uuid
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
 
+import pytest
 from tests.door import processes, waiting
 
 SCALE = max(1, int(os.environ.get("STAGEBOOK_TEST_SCALE", "1")))  #: how many times more seeds than in CI
 
 Document = dict[str, Any]
+
+
+def at_night(parts: int, every: int) -> list[Any]:
+    """All parts of a test, of which one in `every` is played for each commit and the rest at night."""
+    return [part if part % every == 0 else pytest.param(part, marks=pytest.mark.nightly) for part in range(parts)]
 
 
 class Done(NamedTuple):

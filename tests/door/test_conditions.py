@@ -219,17 +219,17 @@ HOSTILE: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("when", "why"), HOSTILE, ids=range(len(HOSTILE)))
-@pytest.mark.parametrize("command", ["lint", "map", "run"])
-def test_a_bad_condition_is_refused_at_its_place_before_anything_runs(
-    place: Place, command: str, when: str, why: str
-) -> None:
+@pytest.mark.parametrize(
+    ("command", "at"), [*(("run", at) for at in range(len(HOSTILE))), ("lint", 0), ("lint", 3), ("map", 1)]
+)
+def test_a_bad_condition_is_refused_at_its_place_before_anything_runs(place: Place, command: str, at: int) -> None:
+    when, why = HOSTILE[at]
     place.write(f'stages:\n  it:\n    run: touch "$BASE/ran"\n    when: "{when}"\n')
-    for words in ([command], [command, "--json"]):
-        done = place.run(*words, within_s=20)
+    told, plain = place.run(command, "--json", within_s=20), place.run(command, within_s=20)
+    for done in (told, plain):
         assert done.code == 2, done
         assert why in done.said
-    assert "stagebook.yaml:4:" in place.run(command).err
+    assert "stagebook.yaml:4:" in plain.err
     assert not (place.base / "ran").exists()
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from tests.door import waiting
@@ -334,15 +334,11 @@ def test_hostile_names_stay_text(place: Place) -> None:
     assert "\x1b" not in place.run("experiment", "report").out
 
 
-def test_the_page_stands_alone_on_a_wide_and_on_a_narrow_screen(place: Place) -> None:
-    from tests.door.browser import Window, chromium
-
+def test_the_page_stands_alone_on_a_wide_and_on_a_narrow_screen(place: Place, open_page: Callable[..., Any]) -> None:
     place.pipeline({"a": "sleep 0.02", "b" * 60: "sleep 0.02"}, name="release")
     done = place.run("experiment", "--arm", f"{'one' * 12}=--sequential", "--arm", "two=", "--pairs", "3", "--json")
-    with chromium() as browser:
-        for width in (1280, 360):
-            window = Window(browser, Path(done.json["report"]), width=width)
-            assert window.text("h1") == done.json["verdict"]
-            assert window.page.evaluate("document.documentElement.scrollWidth") <= width
-            assert window.page.locator("svg.pic").count() == 3
-            window.close()
+    for width in (1280, 360):
+        window = open_page(Path(done.json["report"]), width=width)
+        assert window.text("h1") == done.json["verdict"]
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert window.page.locator("svg.pic").count() == 3

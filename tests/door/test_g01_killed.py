@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable
 
 import pytest
-from tests.door.place import SCALE, Document, Place, attempts, note
+from tests.door.place import SCALE, Document, Place, at_night, attempts, note
 
 SAMPLES = 200 * SCALE
 BATCHES = 20
@@ -125,7 +125,7 @@ def usual_s(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> float:
     return time.monotonic() - begin
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", at_night(BATCHES, 3))
 def test_g01_killed_at_200_seeded_instants_it_always_resumes(
     batch: int, killed_place: Callable[[], Place], usual_s: float
 ) -> None:
@@ -149,12 +149,12 @@ def fault_run(place: Place, fault: str, *words: str) -> int:
     return place.run("run", "--quiet", *words, env={"STAGEBOOK_FAULT": fault}).code
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", at_night(6, 3))
 def test_g01_killed_at_every_journal_record_until_none_is_left(part: int, killed_place: Callable[[], Place]) -> None:
     assert loop_of_kills(killed_place, "journal.append", 1 + part, 6) > 30
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", at_night(3, 3))
 def test_g01_killed_at_every_start_until_none_is_left(part: int, killed_place: Callable[[], Place]) -> None:
     assert loop_of_kills(killed_place, "spawn", 1 + part, 3) > 30
 
@@ -176,7 +176,7 @@ def loop_of_kills(killed_place: Callable[[], Place], point: str, first: int, ste
         at += step
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", at_night(4, 4))
 def test_g01_killed_again_at_every_record_of_the_resume(part: int, killed_place: Callable[[], Place]) -> None:
     """Compound: what a resume writes may be cut short as well."""
     for again in range(1 + part, 200, 4):

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 from zlib import crc32
 
 import pytest
-from tests.door.place import SCALE, Document, Place, noted
+from tests.door.place import SCALE, Document, Place, at_night, noted
 
 SAMPLES = 200 * SCALE
 BATCHES = 10
@@ -111,7 +111,7 @@ def check(scene: Scene, journal: Journal, damaged: bytes, first_bad: int, sync: 
         assert any("journal" in text for text in document["warnings"]), (seed, document["warnings"])
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", at_night(BATCHES, 2))
 def test_g05_200_seeded_damages_through_the_command(scene: Scene, batch: int) -> None:
     for seed in range(batch, SAMPLES, BATCHES):
         chance = random.Random(seed)

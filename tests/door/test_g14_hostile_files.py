@@ -8,7 +8,7 @@ from typing import Callable
 
 import pytest
 from tests.door.memory import Measured, measured
-from tests.door.place import SCALE, Place
+from tests.door.place import SCALE, Place, at_night
 
 MB = 10**6
 
@@ -167,7 +167,7 @@ stages:
 SPARKS = [b"{", b"]", b"&a ", b"*a", b"!!x ", b"'", b'"', b": ", b"\n- ", b"\0", b"<<: "]
 
 
-@pytest.mark.parametrize("batch", range(4))
+@pytest.mark.parametrize("batch", at_night(4, 2))
 def test_g14_seeded_mutations_of_a_file_are_judged_without_a_traceback(place: Place, batch: int) -> None:
     """A sample through the command; a hundred thousand of them go through the reader in its own tests."""
     count = 25 * SCALE

@@ -1,4 +1,7 @@
-"""G15: size. Ten thousand stages side by side, five thousand in a chain, two hundred thousand edges."""
+"""G15: size. Ten thousand stages side by side, five thousand in a chain, two hundred thousand edges.
+
+Files of that size are judged for every commit; fewer stages are run, and all of them at night.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def run(place: Place, *words: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("count", [10_000])
+NIGHTLY = pytest.mark.nightly
+
+
+@pytest.mark.parametrize("count", [2_500, pytest.param(10_000, marks=NIGHTLY)])
 def test_g15_ten_thousand_stages_side_by_side(place: Place, count: int) -> None:
     place.pipeline({"first": "true", **{f"s{i}": {"run": "true", "needs": "first"} for i in range(count - 2)},
                     "last": {"run": "true", "needs": [f"s{i}" for i in range(count - 2)]}})  # fmt: skip
@@ -54,9 +60,10 @@ def test_g15_ten_thousand_stages_side_by_side(place: Place, count: int) -> None:
     assert sorted(started) == sorted({"first", "last"} | {f"s{i}" for i in range(count - 2)})
 
 
-def test_g15_a_chain_of_five_thousand_runs_in_order_without_recursion(place: Place, noter: str) -> None:
+@pytest.mark.parametrize("count", [2_000, pytest.param(5_000, marks=NIGHTLY)])
+def test_g15_a_chain_of_five_thousand_runs_in_order_without_recursion(place: Place, noter: str, count: int) -> None:
     # Named so that neither file order nor name order is the order of the chain.
-    names = [f"s{i * 7919 % 5000}" for i in range(5000)]
+    names = [f"s{i * 7919 % count}" for i in range(count)]
     needs = {later: earlier for earlier, later in pairwise(names)}
     place.pipeline(
         {name: {"cmd": [noter], **({"needs": needs[name]} if name in needs else {})} for name in sorted(names)}
@@ -65,10 +72,20 @@ def test_g15_a_chain_of_five_thousand_runs_in_order_without_recursion(place: Pla
     document = run(place)
     assert document["outcome"] == "success"
     assert place.began() == names
-    assert len(document["critical_path"]) == 5000
+    assert len(document["critical_path"]) == count
     for words in (("map",), ("show", "last"), ("timeline", "last")):
         done = place.run(*words)
         assert done.code == 0, (words, done.err[-500:])
+
+
+def test_g15_files_of_that_size_are_judged_soon(place: Place) -> None:
+    names = [f"s{i * 7919 % 5000}" for i in range(5000)]
+    place.pipeline({later: {"run": "true", "needs": earlier} for earlier, later in pairwise(names)} | {"s0": "true"})
+    judge(place)
+    assert json.loads(place.run("map", "--json").out)["depth"] == 5000
+    place.pipeline({"first": "true", **{f"s{i}": {"run": "true", "needs": "first"} for i in range(9_998)},
+                    "last": {"run": "true", "needs": [f"s{i}" for i in range(9_998)]}})  # fmt: skip
+    judge(place)
 
 
 def test_g15_two_hundred_thousand_edges(place: Place) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.door import waiting
-from tests.door.place import Place, by_stage, outcomes
+from tests.door.place import Command, Place, by_stage, outcomes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 UNWANTED = shutil.ignore_patterns(".work", ".stagebook", "__pycache__")
@@ -22,8 +22,6 @@ FEW = ("--param", "files=4", "--param", "rows=300")
 
 def copied(place: Place, name: str) -> None:
     shutil.copytree(EXAMPLES / name, place.folder, dirs_exist_ok=True, ignore=UNWANTED)
-    for file in place.folder.glob("*.yaml"):
-        assert place.run("lint", "--strict", file.name).code == 0, file.name
 
 
 def log(place: Place, stage: str) -> str:
@@ -56,6 +54,12 @@ def sold(place: Place) -> tuple[int, int]:
     with sqlite3.connect(place.folder / ".work" / "warehouse.db") as warehouse:
         found: tuple[int, int] = warehouse.execute("SELECT count(*), sum(cents) FROM orders").fetchone()
     return found
+
+
+@pytest.mark.parametrize("name", ["video", "etl"])
+def test_they_are_sound(place: Place, name: str) -> None:
+    files = [str(file) for file in sorted((EXAMPLES / name).glob("*.yaml"))]
+    assert len(files) > 1 and place.run("lint", "--strict", *files).code == 0
 
 
 def test_r013_a_video_is_fetched_transcoded_and_packaged_in_order(place: Place) -> None:
@@ -112,30 +116,52 @@ def test_a_machine_without_postgres_says_so_in_one_line(place: Place) -> None:
 
 def test_a_postgres_that_another_run_uses_is_left_alone(place: Place) -> None:
     copied(place, "etl")
-    used = place.folder / ".work" / "postgres" / "postmaster.pid"
-    used.parent.mkdir(parents=True)
-    used.write_text(f"{os.getpid()}\n")
-    code, said = database(place, "both")
-    assert code == 1 and f"in use by process {os.getpid()}" in said and used.exists()
+    data = place.folder / ".work" / "postgres"
+    data.mkdir(parents=True)
+    server = subprocess.Popen(["sleep", "60"], cwd=data)
+    try:
+        (data / "postmaster.pid").write_text(f"{server.pid}\n")
+        code, said = database(place, "both")
+    finally:
+        server.kill()
+        server.wait()
+    assert code == 1 and f"in use by process {server.pid}" in said and data.exists()
 
 
-def test_g01_no_postgres_outlives_a_killed_run_and_the_load_goes_on(place: Place) -> None:
+@pytest.fixture
+def loading(place: Place) -> tuple[Command, Path]:
+    """A run in the middle of its load, which waits for a file `go`, and the folder of its Postgres."""
     copied(place, "etl")
-    text = (place.folder / "etl.py").read_text()
-    (place.folder / "etl.py").write_text(text.replace("    for each in opened:\n        each.do(\n", (
-        "    while not os.path.exists('go'):\n        pass\n    for each in opened:\n        each.do(\n"
-    )))  # fmt: skip
-    run = place.start("run", *FEW)
-    pid = place.folder / ".work" / "postgres" / "postmaster.pid"
-    waiting.until(lambda: place.events("items.ready") and pid.exists(), "a Postgres that loads")
-    server = int(pid.read_text().split()[0])
-    assert server in at_work_in(place.folder)
+    text, each = (place.folder / "etl.py").read_text(), "    for each in opened:\n        each.do(\n"
+    assert each in text
+    held_back = f"    import time\n    while not os.path.exists('go'):\n        time.sleep(0.01)\n{each}"
+    (place.folder / "etl.py").write_text(text.replace(each, held_back))
+    run, data = place.start("run", *FEW), place.folder / ".work" / "postgres"
+    pid = data / "postmaster.pid"
+    waiting.until(lambda: place.events("items.ready"), "items for the load")
+    waiting.until(lambda: pid.exists() and "ready" in pid.read_text(), "a Postgres that is up")
+    assert int(pid.read_text().split()[0]) in at_work_in(place.folder)
+    return run, data
+
+
+def test_g01_no_postgres_outlives_a_killed_run_and_the_load_goes_on(
+    place: Place, loading: tuple[Command, Path]
+) -> None:
+    run, data = loading
     run.kill("engine")
     waiting.until(lambda: not at_work_in(place.folder), "the end of every process of the run", 10)
     (place.folder / "go").touch()
     assert place.run("run", "--resume", "last").code == 0
-    assert outcomes(place.show())["confirm"] == "success"
-    assert not at_work_in(place.folder) and not pid.parent.exists()
+    assert "Postgres" in log(place, "confirm")
+    assert not at_work_in(place.folder) and not data.exists()
+
+
+def test_g11_a_load_that_is_stopped_leaves_no_half_of_it(place: Place, loading: tuple[Command, Path]) -> None:
+    run, data = loading
+    run.send(signal.SIGINT)
+    assert run.wait().code == 130
+    assert not at_work_in(place.folder) and not data.exists()
+    assert not (place.folder / ".work" / "warehouse.db").exists()
 
 
 def compare(place: Place, *words: str, within_s: float) -> str:

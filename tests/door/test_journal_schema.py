@@ -115,9 +115,16 @@ def _items(place: Place) -> None:
 
 def _asked(place: Place) -> None:
     place.pipeline(
-        {"nod": {"gate": {"prompt": "All well?", "timeout": "1h"}}, "after": {"run": "true", "needs": "nod"}}
+        {
+            "nod": {"gate": {"prompt": "All well?", "timeout": "1h"}},
+            "after": {"run": "true", "needs": "nod", "inputs": ["shipped"]},
+        }
     )
+    (place.folder / "shipped").write_text("one\n")
     assert place.run("run", "--no-wait").code == 3
+    assert place.run("approve", "last", "nod", "--record-only").code == 0
+    (place.folder / "shipped").write_text("another\n")
+    assert place.run("run", "--resume", "last", "--no-wait").code == 3
     assert place.run("approve", "last", "nod", "--comment", "fine").code == 0
 
 

@@ -260,6 +260,32 @@ def test_they_have_all_that_stages_of_the_file_have(place: Place) -> None:
     assert by_stage(done.json)["after"]["needs"] == ["plan", "p", "q", "cells[k=x]", "cells[k=y]"]
 
 
+def test_the_defaults_of_the_file_are_theirs_too_also_after_a_resume(place: Place) -> None:
+    stages = {
+        "given": noted('test "$GIVEN$OWN" = xz && test "$(basename "$PWD")" = sub'),
+        "again": noted('test "$STAGEBOOK_ATTEMPT" -ge 3'),
+        "once": {"run": noted("false"), "retry": {"attempts": 1}, "allow-failure": True},
+        "made": generate({"below": noted('test "$GIVEN" = x')}, "while [ ! -e $BASE/go ]; do sleep 0.02; done"),
+    }
+    stages["given"] = {"run": stages["given"], "env": {"OWN": "z"}}
+    defaults = {
+        "dir": "sub", "env": {"GIVEN": "x", "OWN": "y"}, "retry": {"attempts": 3, "backoff": "10ms", "jitter": "10%"},
+        "timeout": {"attempt": "20s"}, "resources": {"cpu": 0.5, "memory": "1MiB"},
+    }  # fmt: skip
+    (place.folder / "sub").mkdir()
+    place.pipeline({"plan": generate(stages), "last": {"run": noted(), "needs": "plan"}}, defaults=defaults)
+    command = place.start("run", "--quiet", "-j", "2")
+    place.wait_for("given")
+    command.kill()
+    (place.base / "go").touch()
+    done = place.run("run", "--resume", "--json")
+    assert done.code == 0, done.said
+    failed = [attempt["outcome"] for attempt in by_stage(done.json)["once"]["attempts"]].count("failure")
+    assert failed == 1
+    assert len(by_stage(done.json)["again"]["attempts"]) >= 3
+    assert set(outcomes(done.json).values()) == {"success", "failure"}
+
+
 def test_a_condition_that_cannot_be_is_a_mistake(place: Place) -> None:
     place.pipeline({"plan": generate({"x": {"run": "true", "when": "parms.a == 1"}})})
     done = place.run("run", "--json")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import pytest
 from playwright.sync_api import Browser
-from tests.door.browser import Window, chromium
+from tests.door.browser import Window
 from tests.door.place import Place
 from tests.report import mapped
 from tests.report.export import hostile
@@ -19,25 +19,9 @@ from stagebook.report.page.map import text as render
 Opener = Callable[..., Window]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
-    opened: list[Window] = []
-
-    def open_one(document: dict[str, Any], **settings: Any) -> Window:
-        path = tmp_path / f"map-{len(opened)}.html"
-        path.write_text(render.render(document), encoding="utf-8")
-        opened.append(Window(browser, path, **settings))
-        return opened[-1]
-
-    yield open_one
-    for window in opened:
-        window.close()
+def open_map(open_page: Opener) -> Opener:
+    return lambda document, **settings: open_page(render.render(document), **settings)
 
 
 def test_it_is_written_where_it_is_told_and_opens(place: Place, browser: Browser) -> None:
@@ -76,8 +60,8 @@ def chosen(window: Window) -> str:
     return "".join(nodes(window, ".n.on"))
 
 
-def test_it_opens_with_the_verdict_the_map_the_path_and_what_was_found(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_it_opens_with_the_verdict_the_map_the_path_and_what_was_found(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     assert window.text("h1") == "7 m 53 s is the least this order allows; 41 s of it has no reason in the file"
     assert len(nodes(window)) == 17
     assert nodes(window, ".n.crit")[:3] == ["checkout", "build", "image"]
@@ -92,8 +76,8 @@ def test_it_opens_with_the_verdict_the_map_the_path_and_what_was_found(open_page
     assert x <= 0 and y <= 0 and width >= 1100 and height >= 250  # all of it can be seen
 
 
-def test_zoom_and_pan_change_what_is_in_sight(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_zoom_and_pan_change_what_is_in_sight(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     whole = in_sight(window)
     window.press("+")
     near = in_sight(window)
@@ -119,8 +103,8 @@ def test_zoom_and_pan_change_what_is_in_sight(open_page: Opener) -> None:
     assert in_sight(window)[2] < before[2]
 
 
-def test_find_dims_the_rest_and_opens_a_path(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_find_dims_the_rest_and_opens_a_path(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.press("/")
     window.page.keyboard.type("smoke")
     window.settle()
@@ -142,8 +126,8 @@ def test_find_dims_the_rest_and_opens_a_path(open_page: Opener) -> None:
     assert "is: takes critical" in window.text("#said")
 
 
-def test_keys_move_along_needs_and_open_what_is_known(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_keys_move_along_needs_and_open_what_is_known(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.page.focus("#map")
     window.press("ArrowRight")
     assert chosen(window) == "checkout"
@@ -164,8 +148,8 @@ def test_keys_move_along_needs_and_open_what_is_known(open_page: Opener) -> None
     assert "Path of integration" in window.text("#said")
 
 
-def test_pointing_tells_needs_reasons_and_figures(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_pointing_tells_needs_reasons_and_figures(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.page.hover("#map .n >> nth=8")
     tip = window.text("#tip")
     assert tip.startswith("migrate")
@@ -174,8 +158,8 @@ def test_pointing_tells_needs_reasons_and_figures(open_page: Opener) -> None:
     assert window.page.is_hidden("#tip")
 
 
-def test_findings_and_the_map_lead_to_each_other(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_findings_and_the_map_lead_to_each_other(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.page.click("#finding-4 button")
     window.settle()
     assert chosen(window) == "deploy-staging"
@@ -187,8 +171,8 @@ def test_findings_and_the_map_lead_to_each_other(open_page: Opener) -> None:
     assert window.text("#said").startswith("4. ")
 
 
-def test_folds_open_and_the_table_says_the_same(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_folds_open_and_the_table_says_the_same(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.press("f")
     assert len(nodes(window)) == 18 and "unit[python=3.13]" in nodes(window)
     window.press("f", "c")
@@ -205,16 +189,16 @@ def test_folds_open_and_the_table_says_the_same(open_page: Opener) -> None:
     assert "Possible coupling" in window.text("#panel")
 
 
-def test_a_difference_is_drawn(open_page: Opener) -> None:
-    window = open_page(mapped.changed())
+def test_a_difference_is_drawn(open_map: Opener) -> None:
+    window = open_map(mapped.changed())
     assert nodes(window, ".n.added") == ["audit"] and nodes(window, ".n.removed") == ["spell"]
     assert window.page.locator("#map .e.added").count() == window.page.locator("#map .e.removed").count() == 2
     assert "against HEAD~1" in window.text("h1")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_light_and_dark_narrow_and_still(open_page: Opener, scheme: str) -> None:
-    window = open_page(mapped.release(), color_scheme=scheme, reduced_motion="reduce")
+def test_it_is_light_and_dark_narrow_and_still(open_map: Opener, scheme: str) -> None:
+    window = open_map(mapped.release(), color_scheme=scheme, reduced_motion="reduce")
     colour = window.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert colour == {"light": "rgb(250, 249, 246)", "dark": "rgb(15, 19, 23)"}[scheme]
     before = in_sight(window)
@@ -222,7 +206,7 @@ def test_it_is_light_and_dark_narrow_and_still(open_page: Opener, scheme: str) -
     assert in_sight(window) != before  # at once
     window.page.click("#theme")
     assert window.page.evaluate("document.documentElement.dataset.theme") == "dark"
-    narrow = open_page(mapped.release(), width=360, color_scheme=scheme)
+    narrow = open_map(mapped.release(), width=360, color_scheme=scheme)
     assert narrow.page.is_hidden("#mapbox") and narrow.page.is_visible("#levels")
     assert narrow.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     narrow.page.click("#levels >> text=migrate")
@@ -232,8 +216,8 @@ def test_it_is_light_and_dark_narrow_and_still(open_page: Opener, scheme: str) -
     assert narrow.page.is_visible("#mapbox")
 
 
-def test_controls_have_names_and_no_order_of_their_own(open_page: Opener) -> None:
-    window = open_page(mapped.release())
+def test_controls_have_names_and_no_order_of_their_own(open_map: Opener) -> None:
+    window = open_map(mapped.release())
     window.press("?")
     window.page.keyboard.press("Escape")
     unnamed = window.page.evaluate("""
@@ -261,8 +245,8 @@ def test_controls_have_names_and_no_order_of_their_own(open_page: Opener) -> Non
     assert outline == "2px"
 
 
-def test_g10_nothing_that_anybody_wrote_acts(open_page: Opener) -> None:
-    window = open_page(mapped.hostile(hostile.NAMES))
+def test_g10_nothing_that_anybody_wrote_acts(open_map: Opener) -> None:
+    window = open_map(mapped.hostile(hostile.NAMES))
     window.press("t", "t", "f", "c", "n")
     window.page.fill("#find", "alert")
     window.press("Enter")
@@ -270,9 +254,9 @@ def test_g10_nothing_that_anybody_wrote_acts(open_page: Opener) -> None:
     assert window.page.evaluate("document.querySelectorAll('img, script[src], b b').length") == 0
 
 
-def test_a_thousand_stages_are_fluid(open_page: Opener) -> None:
+def test_a_thousand_stages_are_fluid(open_map: Opener) -> None:
     begun = time.perf_counter()
-    window = open_page(mapped.layered(1000))
+    window = open_map(mapped.layered(1000))
     assert time.perf_counter() - begun < 10
     assert window.worked_s() < 2
     assert 20 < len(nodes(window)) <= 200
@@ -285,8 +269,8 @@ def test_a_thousand_stages_are_fluid(open_page: Opener) -> None:
     assert chosen(window) == "s777"
 
 
-def test_g15_ten_thousand_stages_open_as_a_table(open_page: Opener) -> None:
-    window = open_page(mapped.layered(10_000))
+def test_g15_ten_thousand_stages_open_as_a_table(open_map: Opener) -> None:
+    window = open_map(mapped.layered(10_000))
     assert window.worked_s() < 3
     assert window.page.locator("#table tbody tr").count() == 500
     assert "first 500 of 10 000 stages" in window.text("#table").replace("\u2009", " ")

@@ -8,12 +8,12 @@ import re
 import stat
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 from playwright.sync_api import Browser
 from tests.door import waiting
-from tests.door.browser import Window, chromium
+from tests.door.browser import Window
 from tests.door.place import Place
 from tests.report import documents
 from tests.report.export import hostile, runs
@@ -34,25 +34,6 @@ FAILING: dict[str, Any] = {
     "pack": {"run": "true", "needs": "load"},
     "ship": {"run": "true", "needs": "pack"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Opener]:
-    opened: list[Window] = []
-
-    def open_one(path: Path, **settings: Any) -> Window:
-        opened.append(Window(browser, path, **settings))
-        return opened[-1]
-
-    yield open_one
-    for window in opened:
-        window.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import pytest
 from playwright.sync_api import Browser
-from tests.door.browser import Window, chromium
+from tests.door.browser import Window
 from tests.door.place import Place
 from tests.report import planned
 from tests.report.export import hostile
@@ -20,25 +20,9 @@ Opener = Callable[..., Window]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
-    opened: list[Window] = []
-
-    def open_one(plan: dict[str, Any], **settings: Any) -> Window:
-        path = tmp_path / f"plan-{len(opened)}.html"
-        path.write_text(render.render(plan), encoding="utf-8")
-        opened.append(Window(browser, path, **settings))
-        return opened[-1]
-
-    yield open_one
-    for window in opened:
-        window.close()
+def open_plan(open_page: Opener) -> Opener:
+    return lambda plan, **settings: open_page(render.render(plan), **settings)
 
 
 def test_the_command_writes_it_and_what_was_asked_is_on_it(place: Place, browser: Browser) -> None:
@@ -86,8 +70,8 @@ _OFFSETS = """() => {
 
 
 @pytest.mark.parametrize("width", [1280, 900, 360])
-def test_each_point_stands_over_its_column(open_page: Opener, width: int) -> None:
-    window = open_page(planned.release(), width=width)
+def test_each_point_stands_over_its_column(open_plan: Opener, width: int) -> None:
+    window = open_plan(planned.release(), width=width)
     offsets = window.page.evaluate(_OFFSETS)
     assert len(offsets) == 6 and max(offsets) < 3
     assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
@@ -99,16 +83,16 @@ def test_each_point_stands_over_its_column(open_page: Opener, width: int) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_light_and_dark(open_page: Opener, scheme: str) -> None:
-    window = open_page(planned.release(), color_scheme=scheme)
+def test_it_is_light_and_dark(open_plan: Opener, scheme: str) -> None:
+    window = open_plan(planned.release(), color_scheme=scheme)
     colour = window.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert colour == {"light": "rgb(250, 249, 246)", "dark": "rgb(15, 19, 23)"}[scheme]
     window.page.click("#theme")
     assert window.page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_it_reads_in_order_and_its_parts_have_names(open_page: Opener) -> None:
-    window = open_page(planned.release())
+def test_it_reads_in_order_and_its_parts_have_names(open_plan: Opener) -> None:
+    window = open_plan(planned.release())
     assert window.text("h1").startswith("With build taking 0.5 times as long, without lint: ~7 m 24 s")
     names = window.page.eval_on_selector_all("section", "(all) => all.map((one) => one.ariaLabel)")
     assert names == ["Sweep", "Critical path", "What this stands on", "Recommendation", "What if"]
@@ -117,14 +101,14 @@ def test_it_reads_in_order_and_its_parts_have_names(open_page: Opener) -> None:
     assert "integration" in window.text(".stands table")
 
 
-def test_g10_nothing_that_anybody_wrote_acts(open_page: Opener) -> None:
+def test_g10_nothing_that_anybody_wrote_acts(open_plan: Opener) -> None:
     for width in (1280, 360):
-        window = open_page(planned.hostile(hostile.NAMES), width=width)
+        window = open_plan(planned.hostile(hostile.NAMES), width=width)
         assert window.page.evaluate("document.querySelectorAll('main img, main script, main link').length") == 0
         assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
 
-def test_a_plan_of_one_job_and_no_time_is_drawn(open_page: Opener) -> None:
-    window = open_page(planned.unchanged())
+def test_a_plan_of_one_job_and_no_time_is_drawn(open_plan: Opener) -> None:
+    window = open_plan(planned.unchanged())
     assert "no change" in window.text(".rec")
     assert window.page.evaluate(_OFFSETS)[0] < 3

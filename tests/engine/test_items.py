@@ -1,4 +1,4 @@
-"""The parts of the engine's items that need no run: keys that were done, sources, workers that adjust themselves."""
+"""The parts of the engine's items that need no run: keys that were done, sources, what adjusts itself, logs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stagebook.engine.items.balance import LOOK_US, Balance
+from stagebook.engine.items.balance import CALL_US, LOOK_US, Balance, Lot
 from stagebook.engine.items.done import KEYS_MAX, Doing, Done
 from stagebook.engine.items.kept import SPARE_MAX, Kept, read_names
+from stagebook.engine.items.logs import LOG_KEPT, LOG_MAX, Logs
+from stagebook.engine.items.logs import LOOK_US as LOOK_AT_LOGS_US
 from stagebook.engine.items.origin import KEY_BYTES, NoSource, Origin, items
 from stagebook.engine.items.watch import is_written
 from stagebook.scheduler.lane import StepItems
@@ -55,7 +59,7 @@ def test_names_are_found_by_number_and_what_nobody_was_told_of_is_cut(tmp_path: 
     assert [value for _, value, _ in read_names(again.folder)] == ["a", {"b": 1}, "other"]
     again.directory(1)
     assert again.done([1]) == [key(1)] and not os.path.exists(again.output(1, 0))
-    assert again.directory(2) != first and not os.path.exists(first), "an empty directory goes on to the next"
+    assert again.directory(3) != first and not os.path.exists(first), "an empty directory goes on to the next"
     again.close()
     with pytest.raises(OSError, match="missing"):
         Kept(str(tmp_path), "work", 2, 4, {1})
@@ -150,3 +154,71 @@ def test_idle_workers_become_fewer() -> None:
             assert changed[0] == workers - 1 and "idle" in changed[1]
             workers = changed[0]
     assert 2 <= workers < 8
+
+
+# How many items to a call ---------------------------------------------------------------------------------------------
+
+
+@given(item_us=st.integers(1, 100_000), call_us=st.integers(0, 2_000), later_us=st.integers(1, 100_000))
+def test_a_lot_comes_to_take_about_ten_milliseconds_and_follows_a_change(
+    item_us: int, call_us: int, later_us: int
+) -> None:
+    lot, size = Lot(256, 1), 1
+    for us in (item_us, later_us):
+        for _ in range(200):
+            size = lot.took(size, call_us + us * size) or size
+        assert size in (1, 256) or CALL_US / 2 <= call_us + us * size <= 2 * CALL_US
+        assert size > 1 or call_us + us > CALL_US / 2, "it could be more"
+        assert size < 256 or call_us + us * size <= 2 * CALL_US
+
+
+def test_one_slow_call_is_enough_to_take_less() -> None:
+    lot = Lot(256, 64)
+    assert lot.took(64, 1_000_000) == 1
+
+
+# Logs -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_cut_to_its_newest_lines_while_it_is_written_to(tmp_path: Path) -> None:
+    logs = Logs(str(tmp_path))
+    with open(tmp_path / "a", "ab", buffering=0) as log:
+        log.write(b"small\n")
+        assert logs.look(0, ["a", "none"]) == {} and logs.look_at_us == LOOK_AT_LOGS_US
+        log.write(b"x" * 79 + b"\n")
+        for _ in range(LOG_MAX // 80):
+            log.write(b"y" * 79 + b"\n")
+        less = logs.look(LOOK_AT_LOGS_US, ["a"])["a"]
+        assert logs.look_at_us < 2 * LOOK_AT_LOGS_US, "it grows fast"
+        log.write(b"last\n")
+    first, *lines = (tmp_path / "a").read_bytes().splitlines()
+    assert first.startswith(b"[stagebook: ") and b"bytes left out here" in first
+    assert lines[-1] == b"last" and set(lines[:-1]) == {b"y" * 79} and 80 * len(lines) <= LOG_KEPT + 80
+    assert less > LOG_MAX - LOG_KEPT - 200
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert logs.cut("link") == 0
+
+
+def test_what_an_item_that_is_done_has_left_goes_and_what_one_that_failed_has_left_stays(tmp_path: Path) -> None:
+    kept = Kept(str(tmp_path), "work", 2, 0)
+    kept.add([(str(number), None) for number in range(1, 5)])
+    for number in range(1, 5):
+        Path(kept.directory(number), "file").touch()
+        kept.say(number, 0, {"x": "1"}, False)
+    Path(kept.folder, "0.0.items").touch()
+    kept.close()
+    again = Kept(str(tmp_path), "work", 2, 4, {2})
+    asked: list[int] = []
+
+    def is_dead(number: int) -> bool:
+        asked.append(number)
+        return number == 3
+
+    again.add([("fresh", None)])
+    again.directory(5)
+    again.done([5])
+    assert os.listdir(again.directory(2)) == ["file"], "what was spared goes to others"
+    again.tidy(is_dead)
+    assert sorted(os.listdir(again.folder)) == ["2", "2.0.out", "3", "names.jsonl"] and sorted(asked) == [1, 3, 4]
+    assert again.done([2]) == [] and sorted(os.listdir(again.folder)) == ["3", "names.jsonl"]
+    again.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 from tests.scheduler.plans import Run, gate, plan_of, stage
 
-from stagebook.scheduler.machine import DriverError
-from stagebook.scheduler.vocabulary import AskGate, CancelAsked, Resumed
+from stagebook.scheduler.machine import DriverError, Machine
+from stagebook.scheduler.vocabulary import AskGate, CancelAsked, GateReopened, Resumed, Start
 
 
 def test_r018_a_gate_asks_once_its_needs_are_done_and_holds_nothing_meanwhile() -> None:
@@ -282,3 +285,61 @@ def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() ->
     assert run.decide("ok", True) == ["ok: success", "judge m"]
     assert run.judged("m", "skip", "when: x") == ["m: skip", "lease b"]
     assert run.leased("b") == ["start b"]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_its_end(seed: int) -> None:
+    """Random plans, answers and void approvals: books that agree, no start by a gate that is not approved, the same
+    again from the journal."""
+    chance = random.Random(seed)
+    stages: list[tuple[str, tuple[str, ...], Any, Any]] = []
+    for index in range(chance.randint(3, 10)):
+        needs = [f"s{need}" for need in chance.sample(range(index), min(index, chance.randint(0, 2)))]
+        if chance.random() < 0.3:
+            timeout_ms = chance.choice((None, 50))
+            stages.append(
+                gate(f"s{index}", *needs, timeout_ms=timeout_ms, default=chance.choice(("approve", "reject")))
+            )
+            continue
+        skips = chance.random() < 0.2
+        stages.append(stage(
+            f"s{index}", *needs, bound=not skips and chance.random() < 0.7, attempts=chance.choice((1, 2)),
+            skip="not selected" if skips else None, skips_late=skips, judged=chance.random() < 0.2,
+            retry_safe=chance.random() < 0.8,
+        ))  # fmt: skip
+    run = Run(plan_of(*stages, slots=2, in_order=chance.random() < 0.3))
+    plan, machine = run.plan, run.machine
+    for turn in range(400):
+        if machine.is_over:
+            break
+        run.at += chance.randint(0, 3)
+        of = {state: [i for i in range(len(stages)) if machine.state(i) == state] for state in (
+            "judging", "leasing", "running", "asking", "gate", "backoff", "success",
+        )}  # fmt: skip
+        approved = [index for index in of["success"] if plan.stages[index].gate is not None]
+        if approved and turn < 200 and chance.random() < 0.2:
+            run.feed(GateReopened(run.at, chance.choice(approved)))
+        elif chance.random() < 0.03:
+            run.resume()
+        else:
+            name = plan.stages[chance.choice([index for which in of if which != "success" for index in of[which]])].id
+            state = run.state(name)
+            if state == "judging":
+                run.judged(name, chance.choice(("run", "skip")))
+            elif state == "leasing":
+                run.leased(name)
+            elif state == "running":
+                run.exit(name) if chance.random() < 0.8 else run.interrupt(name)
+            elif state == "asking":
+                run.answer(name, chance.random() < 0.5)
+            elif state == "gate":
+                run.decide(name, chance.random() < 0.8)
+        for decision in run.decisions:
+            if isinstance(decision, Start) and plan.stages[decision.stage].join == "all":
+                open_gates = [need for need in plan.stages[decision.stage].needs if machine.state(need) == "gate"]
+                assert not open_gates, f"{decision} by an approval that is void"
+    assert machine.is_over, "it comes to no end"
+    again = Machine(plan)
+    for batch in run.journal:
+        again.feed(*batch)
+    assert again.snapshot() == machine.snapshot()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.scheduler.plans import Run
 
-from stagebook.model.pipeline import Each, Items, Pipeline, Pool, Resources, Retry, Stage, Step
+from stagebook.model.pipeline import Each, Items, Pipeline, Pool, Rate, Resources, Retry, Stage, Step
 from stagebook.model.problem import InputError
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import DriverError, Machine
@@ -18,6 +18,7 @@ from stagebook.scheduler.vocabulary import (
     Exited,
     ItemFailed,
     ItemsDone,
+    ItemsLot,
     ItemsReady,
     ItemsWorkers,
     KillItems,
@@ -314,6 +315,55 @@ def test_workers_may_be_more_and_fewer_while_it_runs() -> None:
     assert run.done("a0")[0] == "a0 4"
 
 
+def test_a_lot_grows_with_its_buffer_and_is_shared_by_free_workers() -> None:
+    """The source brings what it was asked for before the lot grew, and then as many as two lots for each worker."""
+    run = Flow(plan_of(step("a", workers=2, workers_max=2, buffer=4, lot_max=8, grows=True)))
+    assert run.said == ["start s", "want 4"]
+    assert run.feed(ItemsLot(0, 0, 0, 3)) == ["want 8"]
+    assert run.ready(4) == ["a0 1-2", "a1 3-4"]
+    run.ready(8)
+    assert run.done("a0")[0] == "a0 5-6-7"
+    assert run.done("a1")[0] == "a1 8-9-10"
+    assert run.feed(ItemsLot(0, 0, 0, 1)) == []
+    assert run.done("a0")[0] == "a0 11"
+
+
+@pytest.mark.parametrize(("buffer", "call"), [(0, "a0 2"), (2, "a0 2-3"), (5, "a0 2-3-4-5")])
+def test_no_lot_is_larger_than_what_may_wait_behind_it(buffer: int, call: str) -> None:
+    run = Flow(plan_of(step("a", buffer=9, lot_max=4), step("slow", buffer=buffer)))
+    run.ready(9)
+    run.feed(ItemsLot(0, 0, 0, 4))
+    assert call in run.done("a0")
+
+
+def test_items_of_a_lot_that_was_cut_are_done_again_and_lose_no_attempt() -> None:
+    run = Flow(plan_of(step("a", buffer=9, lot_max=4)))
+    run.ready(9)
+    run.feed(ItemsLot(0, 0, 0, 4))
+    assert "a0 2-3-4-5" in run.done("a0")
+    bad = ((3, "failure", None, None), (4, "error", None, "interrupted"), (5, "error", None, "interrupted"))
+    said = run.feed(run.over("a0", bad))
+    assert said[0] == "failed 3 in a"
+    assert run.machine.items(0).steps[0].again == 3, "4 and 5, and 3 if the stage is tried again"
+
+
+def test_only_steps_whose_processes_stay_take_lots_and_only_where_nothing_is_lost_by_it() -> None:
+    def planned(step: Step, **more: Any) -> PlannedStep:
+        stage = Stage("s", "s", 0, 1, "each", each=Each(Items("range", "", 1, 2), (step,)), **more)
+        each = build.build(Pipeline("p", "/p.yaml", "native", "", (stage,)), Choice(cores=4)).stages[0].each
+        assert each is not None
+        return each.steps[0]
+
+    function = Step("a", 2, "python", "m:f")
+    assert planned(function).lot_max > 1 and planned(function).grows
+    assert planned(Step("a", 2, "run", "true", worker=True)).lot_max > 1
+    bounded = planned(function._replace(buffer=3))
+    assert bounded.lot_max > 1 and not bounded.grows
+    for other in (Step("a", 2, "run", "true"), function._replace(batch=2), function._replace(timeout_ms=9)):
+        assert (planned(other).lot_max, planned(other).grows) == (1, False)
+    assert planned(function, retry_safe=False).lot_max == 1
+
+
 def test_in_order_of_rank_one_call_runs_at_once_and_other_stages_wait() -> None:
     run = Flow(plan_of(step("a", workers=2), step("b"), jobs=1, beside=1, in_order=True))
     assert run.ready(2, is_last=True) == ["a0 1"]
@@ -332,6 +382,8 @@ def test_a_driver_that_lies_is_told_so() -> None:
         (ItemsDone(0, 0, 1, 0), "no slot 0 of step 1"),
         (ItemsDone(0, 0, 0, 1), "no slot 1 of step 0"),
         (ItemsWorkers(0, 0, 0, 2), "cannot have 2 workers"),
+        (ItemsLot(0, 0, 0, 2), "cannot take 2 items at once"),
+        (ItemsLot(0, 0, 1, 1), "no step 1"),
         (Exited(0, 0, 1, "success"), "ends well by its items only"),
     ]
     for lie, why in lies:
@@ -400,7 +452,7 @@ def test_a_plan_holds_steps_as_the_file_has_them() -> None:
     [
         ({"db": Pool(1)}, {"db": 2}, "step `s.a` asks 2 of `pool:db`, which has 1"),
         ({}, {"db": 1}, "step `s.a` asks for unknown pool `db`"),
-        ({"db": Pool(1, machine=True)}, {"db": 1}, "step `s.a` asks for `db`, which other runs share"),
+        ({"db": Pool(1, Rate(1, 9), machine=True)}, {"db": 1}, "step `s.a` asks for `db`, which runs share at a rate"),
     ],
 )
 def test_what_a_step_can_never_have_is_refused_at_its_line(
@@ -411,6 +463,17 @@ def test_what_a_step_can_never_have_is_refused_at_its_line(
             _pipeline(Step("a", 7, "run", "true", resources=Resources(0, 0, asked)), pools=pools), Choice(cores=2)
         )
     assert caught.value.problems[0].line == 7
+
+
+def test_a_stage_holds_what_runs_share_for_all_workers_of_its_steps() -> None:
+    asked = Resources(0, 0, {"gpu": 2})
+    step = Step("a", 7, "run", "true", workers=3, resources=asked)
+    plan = build.build(_pipeline(step, pools={"gpu": Pool(6, machine=True)}), Choice(cores=4))
+    each = plan.stages[0].each
+    assert each is not None
+    assert plan.demands[plan.stages[0].demand] == ((1, 6),) and plan.demands[each.steps[0].demand] == ((0, 1),)
+    with pytest.raises(InputError, match="holds 6 of `gpu` for all workers of its steps, and runs share 5"):
+        build.build(_pipeline(step, pools={"gpu": Pool(5, machine=True)}), Choice(cores=4))
 
 
 def test_a_machine_without_items_has_none() -> None:

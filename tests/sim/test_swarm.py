@@ -14,7 +14,8 @@ from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.moves import MOVES, NAMES
 
 CHUNK = 500
-CHUNKS = 30  # 15 000 worlds: more than 10 000 within a minute, on one core
+CHUNKS = 30  # 15 000 worlds; for every commit more than 10 000 of them
+AT_NIGHT = 9
 if "MUTANT_UNDER_TEST" in os.environ:
     CHUNKS = 4  # mutmut plays them again for every mutant
 
@@ -22,7 +23,11 @@ if "MUTANT_UNDER_TEST" in os.environ:
 FAILED_ONCE = (56, 66, 119, 3813, 5222, 5640, 8878, 11326, 15894, 17633, 18959, 26085, 39649, 49487, 55614)
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+BY_DAY = range(CHUNKS - AT_NIGHT if CHUNKS > AT_NIGHT else CHUNKS)
+NIGHTLY = [pytest.param(chunk, marks=pytest.mark.nightly) for chunk in range(len(BY_DAY), CHUNKS)]
+
+
+@pytest.mark.parametrize("chunk", [*BY_DAY, *NIGHTLY])
 def test_promises_hold_in_every_world(chunk: int) -> None:
     only = os.environ.get("STAGEBOOK_SIM_SEED")
     seeds = range(chunk * CHUNK, (chunk + 1) * CHUNK) if only is None else [int(only)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from tests.streaming.work import all_more, closed, deadly, even_only, more, own_error, where
+from tests.streaming.work import all_more, closed, deadly, even_only, more, own_error, said, where
 
 from stagebook import StreamError, step, stream
 
@@ -92,6 +92,11 @@ def test_leaving_the_loop_ends_the_processes() -> None:
     for _ in stream(iter(int, 1), step(where, processes=True, workers=2)):
         break
     assert multiprocessing.active_children() == []
+
+
+def test_what_processes_have_printed_is_written_when_all_is_through(capfd: pytest.CaptureFixture[str]) -> None:
+    assert sorted(stream(range(5), step(said, processes=True, workers=2))) == list(range(5))
+    assert sorted(capfd.readouterr().out.splitlines()) == [f"did {number}" for number in range(5)]
 
 
 SCRIPT = """

@@ -322,3 +322,4 @@ class Pipeline(NamedTuple):
     problems: tuple[Problem, ...] = ()  #: warnings and notes of the file
     unbuilt: tuple[Problem, ...] = ()  #: keys that `run` refuses for now
     more: Mapping[str, Any] = {}
+    defaults: Mapping[str, Any] = {}  #: of the file, as its reader has checked them, where stages are generated

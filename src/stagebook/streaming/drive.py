@@ -77,6 +77,7 @@ class Drive:
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._is_over = False
+        self._is_through = False  #: to the last item
         self._timers: list[threading.Timer] = []
         self._slots = [[self._slot(at, slot) for slot in range(each.workers)] for at, each in enumerate(steps)]
         self._blocks: dict[int, Block] = {}
@@ -129,7 +130,7 @@ class Drive:
             slot.calls.put(None)
             if slot.parts is not None:
                 deque(slot.parts, maxlen=0)
-            if slot.process is not None:
+            if slot.process is not None and not self._is_through:
                 slot.process.kill()
         until = monotonic() + LEAVE_S
         for thread in [*[slot.thread for slot in slots], *self._timers]:
@@ -156,6 +157,8 @@ class Drive:
 
     def _obey(self, event: Event) -> None:
         for decision in self._machine.feed(event):
+            if self._is_over:
+                return
             kind = type(decision)
             if kind is StartItems:
                 self._start(decision)  # type: ignore[arg-type]
@@ -167,6 +170,7 @@ class Drive:
             elif kind is ItemFailed:
                 self._end(self._blocks[decision.item].trouble)  # type: ignore[union-attr]
             elif kind is RunEnded:
+                self._is_through = True
                 self._end(None)
 
     def _start(self, decision: StartItems) -> None:
@@ -345,7 +349,7 @@ class Drive:
             self._fail(error)
         finally:
             if slot.process is not None:
-                slot.process.close()
+                slot.process.end()
 
     def _do(
         self, slot: _Slot, numbers: tuple[int, ...], blocks: list[Block], attempt: int

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stagebook.streaming.block import Errors
 
 
+END_S = 0.5  #: so long one may take to end when there is nothing left to do
 TRIES = 3  #: so often one is begun that is killed before it is ready
 GUARD = "a script whose stream has `processes` starts it below `if __name__ == '__main__':`"
 
@@ -123,7 +124,10 @@ class Process:
         if process is None:
             return 0
         with _family:
-            process.join()
+            process.join(END_S)  # without its pipe it ends by itself, and may have something to write
+            if process.exitcode is None:
+                process.kill()
+                process.join()
             code = process.exitcode or 0
             try:
                 process.close()
@@ -141,8 +145,7 @@ class Process:
             except ValueError:
                 pass  # it is closed already
 
-    def close(self) -> None:
-        self.kill()
+    def end(self) -> None:
         self._ended()
 
 

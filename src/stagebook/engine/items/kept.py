@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from stagebook.engine.attempts import hide
 from stagebook.record.state import log_stem, open_regular
@@ -129,7 +130,7 @@ class Kept:
         item = self.items[number]
         if not item.has_directory:
             try:
-                if self._spare:
+                if self._spare and not item.is_written:  # where a dead engine has made it, it may hold something
                     os.rename(self._spare.pop(), path)
                 else:
                     os.mkdir(path, 0o700)
@@ -180,8 +181,8 @@ class Kept:
         """A call that went wrong has said nothing."""
         try:
             os.unlink(self.output(number, step))
-        except FileNotFoundError:
-            pass
+        except OSError:
+            pass  # it is not there, or is no file
 
     def hide(self, mask: Mask) -> None:
         """What calls of a dead engine have said is as they said it, until now."""
@@ -209,33 +210,27 @@ class Kept:
         return item
 
     def _vacate(self, path: str) -> None:
-        try:
-            is_empty = not os.listdir(path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            is_empty = False
-        if is_empty and len(self._spare) < SPARE_MAX:
+        if len(self._spare) < SPARE_MAX and _is_empty(path):
             self._spare.append(path)
-        elif is_empty:
-            os.rmdir(path)
         else:
             _remove(path)
 
     def tidy(self, is_dead: Callable[[int], bool]) -> None:
         """Nothing is kept of items that a dead engine had done; what is not empty of an item that failed for good is.
-        Nothing runs. Raises OSError."""
+        What cannot be removed stays. Nothing runs. Raises OSError."""
         for name in os.listdir(self.folder):
             number, _, rest = name.partition(".")
-            if name in (NAMES, LISTED) or (number.isdigit() and int(number) in self.items):
+            if name in (NAMES, LISTED, PRINTED) or (number.isdigit() and int(number) in self.items):
                 continue
             path = f"{self.folder}/{name}"
-            if rest or not number.isdigit():
-                os.unlink(path)
-            elif not os.listdir(path):
-                os.rmdir(path)
-            elif not is_dead(int(number)):
+            if rest or not number.isdigit() or _is_empty(path) or not is_dead(int(number)):
                 _remove(path)
+
+    def unlist(self) -> None:
+        """What was listed for the run was so before its file was changed. Raises OSError."""
+        for name in (LISTED, PRINTED):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.folder}/{name}")
 
     def close(self) -> None:
         """No call runs any more."""
@@ -248,6 +243,14 @@ class Kept:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _is_empty(path: str) -> bool:
+    """Of a directory; no other thing is."""
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def _remove(path: str) -> None:

@@ -59,6 +59,7 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         policies = _policies(policy, entries["policy"][1])
         policy = "strict"
     more = {key: values[key] for key in _MORE if key in values}
+    generates = any(stage.kind == "generate" for stage in made.stages)
     return Pipeline(
         name=values.get("name", name),
         file=check.file,
@@ -81,6 +82,7 @@ def read_document(check: Checker, root: Node, name: str, digest: str) -> Pipelin
         problems=tuple(sorted(check.warnings)),
         unbuilt=tuple(sorted(check.unbuilt)),
         more=more,
+        defaults=setting.defaults if generates else {},
     )
 
 

@@ -68,7 +68,7 @@ def _judge(check: Checker, data: bytes, pipeline: Pipeline, maker: str) -> Pipel
         check.error(stages[0], "limit", said)
         return part
     variables = {"PARAM_" + env_name(each): each for each in pipeline.params}
-    setting = Setting({}, pipeline.limits, pipeline.pools, tuple(pipeline.pools), variables)
+    setting = Setting(dict(pipeline.defaults), pipeline.limits, pipeline.pools, tuple(pipeline.pools), variables)
     setting.secrets = {secret.name: secret for secret in pipeline.secrets}
     made = _Joining(check, setting, pipeline, maker).expand(*stages)
     return part._replace(
@@ -165,9 +165,11 @@ class _Joining(Expander):
     def _inside(self, draft: Draft) -> None:
         """What somebody wrote into the pipeline's file may lie anywhere; what a program wrote, in its folder."""
         folder = draft.fields.get("dir")
+        if folder is None or folder == self.pipeline.defaults.get("dir"):
+            return
         root = os.path.dirname(self.pipeline.file)
-        if folder is None or _is_inside(os.path.normpath(os.path.join(root, folder)), root):
-            if folder is None or _is_inside(os.path.realpath(os.path.join(root, folder)), os.path.realpath(root)):
+        if _is_inside(os.path.normpath(os.path.join(root, folder)), root):
+            if _is_inside(os.path.realpath(os.path.join(root, folder)), os.path.realpath(root)):
                 return
         said = f"stage `{shorten(draft.name)}`: `dir: {shorten(folder)}` leads out of the pipeline's folder"
         self.check.error(draft.place, "path", said)
