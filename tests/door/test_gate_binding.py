@@ -165,6 +165,19 @@ def test_g24_with_accepted_changes_it_is_asked_anew(place: Place) -> None:
     assert place.began() == ["build"] and len(place.events("gate.asked")) == 2
 
 
+def test_g23_the_name_of_an_input_keeps_no_secret(place: Place) -> None:
+    stages = ship()
+    stages["deploy"] |= {"inputs": ["*.sh"], "secrets": ["TOKEN"]}
+    (place.folder / "t0ken-7f3a9b2c.sh").touch()
+    place.pipeline(stages, secrets=["TOKEN"])
+    env = {"TOKEN": "t0ken-7f3a9b2c"}
+    done = place.run("run", "--no-wait", env=env)
+    assert done.code == 3 and "holds a secret" in done.out and not place.events("gate.asked")[0]["inputs"]
+    assert place.run("approve", "last", "ship", env=env).code == 1, "its start refuses the name"
+    for path in (place.folder / ".stagebook").rglob("*.jsonl"):
+        assert b"t0ken" not in path.read_bytes(), path
+
+
 # What is selected ----------------------------------------------------------------------------------------------------
 
 

@@ -163,3 +163,30 @@ def test_g001_an_item_that_failed_for_good_is_on_record_though_the_engine_died_b
     assert found["items"]["failed"] == 1 and found["items"]["done"] == 2
     assert stage(place.run("show", "last", "--json").json)["items"]["dead"] == 1
     assert "item 2 2: exit 1" in place.run("items", "last", "work", "--dead").out
+
+
+def test_items_share_a_pool_with_other_runs_from_the_first_of_a_stage_to_its_last(place: Place) -> None:
+    """Not by item: the second run begins none while the first has one left, though a worker that stays is idle."""
+    (place.base / "runtime").mkdir(mode=0o700)
+    place.env["XDG_RUNTIME_DIR"] = str(place.base / "runtime")
+    step = {
+        "run": f'while [ ! -e "$BASE/go-$ITEM" ]; do sleep 0.02; done; {marked()}',
+        "resources": {"pools": {"gpu": 1}},
+    }
+    place.pipeline({"work": each({"range": [1, 2]}, step)}, pools={"gpu": {"size": 1, "machine": True}})
+    first = place.start("run", "--json")
+    waiting.until(lambda: place.events("lease.taken"), "the first has it")
+    (place.base / "go-1").touch()
+    waiting.until(lambda: items_of(place, "work.s0") == [1], "an item")
+    second = place.start("run", "--json", "--force")
+    waiting.until(lambda: len(place.run_ids()) == 2 and place.events("lease.refused"), "the second waits")
+    assert items_of(place, "work.s0") == [1]
+    (place.base / "go-2").touch()
+    assert first.wait().code == second.wait().code == 0
+    assert items_of(place, "work.s0") == [1, 2, 1, 2]
+    text = {"gpu": {"size": 1, "machine": True}}
+    place.pipeline({"work": each({"range": [1, 2]}, {**step, "workers": 2})}, pools=text)
+    refused = place.run("run")
+    assert refused.code == 2 and "holds 2 of `gpu` for all workers of its steps, and runs share 1" in refused.err
+    place.pipeline({"work": each({"range": [1, 2]}, step)}, pools={"gpu": {"size": 1, "machine": True, "rate": "5/s"}})
+    assert "which runs share at a rate: only stages can, not items" in place.run("run").err

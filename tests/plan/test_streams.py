@@ -98,7 +98,7 @@ def test_the_latest_run_that_did_items_is_what_is_known() -> None:
         ],
     )
     works = ItemWork(10, (StepWork(0.2, 0.2), StepWork(0.5, 0.0)))
-    assert found["s"] == StreamKnown("2", works, {"2": pytest.approx(0.7), "1": pytest.approx(2.0)})
+    assert found["s"] == StreamKnown("2", works, {"2": pytest.approx(0.7), "1": pytest.approx(2.0)}, "", 0)
 
 
 def test_items_that_were_up_to_date_count_as_none_that_were_worked() -> None:

@@ -255,3 +255,25 @@ def test_a_run_that_goes_on_is_read_up_to_its_last_whole_line(tmp_path: Path) ->
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SurroundingsError, match=r"cannot read .*nowhere: No such file or directory"):
         reader.load(str(tmp_path / "nowhere"))
+
+
+def test_a_long_journal_is_read_like_a_short_one_and_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "journal.jsonl")
+    writer = Writer(path, "r", 0)
+    for number in range(200):
+        writer.add("run.cancel", number, tail='"why":"cancel"')
+    writer.close(200)
+    with open(path, "ab") as file:
+        file.write(b'{"v":1,"torn')
+    whole = reader.load(path)
+    monkeypatch.setattr(reader, "LONG_BYTES", 100)
+    long = reader.load(path)
+    assert not isinstance(long.records, list)
+    with open(path, "ab") as file:
+        file.write(b"more\n")
+    assert list(long.records) == whole.records == [*long.records]
+    assert (long.records[0], long.records[-1], long.records[7]) == tuple(whole.records[at] for at in (0, -1, 7))
+    assert long.records[-2:] == whole.records[-2:] and len(long.records) == len(whole.records) and long.records
+    assert (long.us, long.run, long.tail_cut_bytes) == (whole.us, whole.run, whole.tail_cut_bytes)

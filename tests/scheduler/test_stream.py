@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.scheduler.plans import Run
 
-from stagebook.model.pipeline import Each, Items, Pipeline, Pool, Resources, Retry, Stage, Step
+from stagebook.model.pipeline import Each, Items, Pipeline, Pool, Rate, Resources, Retry, Stage, Step
 from stagebook.model.problem import InputError
 from stagebook.scheduler import build
 from stagebook.scheduler.machine import DriverError, Machine
@@ -452,7 +452,7 @@ def test_a_plan_holds_steps_as_the_file_has_them() -> None:
     [
         ({"db": Pool(1)}, {"db": 2}, "step `s.a` asks 2 of `pool:db`, which has 1"),
         ({}, {"db": 1}, "step `s.a` asks for unknown pool `db`"),
-        ({"db": Pool(1, machine=True)}, {"db": 1}, "step `s.a` asks for `db`, which other runs share"),
+        ({"db": Pool(1, Rate(1, 9), machine=True)}, {"db": 1}, "step `s.a` asks for `db`, which runs share at a rate"),
     ],
 )
 def test_what_a_step_can_never_have_is_refused_at_its_line(
@@ -463,6 +463,17 @@ def test_what_a_step_can_never_have_is_refused_at_its_line(
             _pipeline(Step("a", 7, "run", "true", resources=Resources(0, 0, asked)), pools=pools), Choice(cores=2)
         )
     assert caught.value.problems[0].line == 7
+
+
+def test_a_stage_holds_what_runs_share_for_all_workers_of_its_steps() -> None:
+    asked = Resources(0, 0, {"gpu": 2})
+    step = Step("a", 7, "run", "true", workers=3, resources=asked)
+    plan = build.build(_pipeline(step, pools={"gpu": Pool(6, machine=True)}), Choice(cores=4))
+    each = plan.stages[0].each
+    assert each is not None
+    assert plan.demands[plan.stages[0].demand] == ((1, 6),) and plan.demands[each.steps[0].demand] == ((0, 1),)
+    with pytest.raises(InputError, match="holds 6 of `gpu` for all workers of its steps, and runs share 5"):
+        build.build(_pipeline(step, pools={"gpu": Pool(5, machine=True)}), Choice(cores=4))
 
 
 def test_a_machine_without_items_has_none() -> None:

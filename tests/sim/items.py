@@ -41,7 +41,7 @@ CALM_AFTER = 150
 
 FEATURES = (
     "buffers_0", "batches", "ordered", "workers", "retries", "delays", "retry_only", "timeouts", "stage_timeout",
-    "run_timeout", "pools", "others", "in_order", "policy", "not_retry_safe", "claims", "many",
+    "run_timeout", "pools", "others", "in_order", "policy", "not_retry_safe", "claims", "many", "held",
 )  # fmt: skip
 FAULTS = (
     "failures", "errors", "interrupted", "slow", "deaf", "cancel", "cancel_again", "cancel_stage", "crash", "resume",
@@ -86,6 +86,10 @@ class World:
         demands: list[tuple[tuple[int, int], ...]] = [(), ((0, 1),)]
         for pool in range(1, len(pools)):
             demands.append(((0, 1), (pool, draw.randint(1, pools[pool].size))))
+        of_steps = len(demands)
+        if "held" in self.on:
+            pools.append(Pool("pool:held", draw.randint(1, 2)))
+            demands.append(((len(pools) - 1, draw.randint(1, pools[-1].size)),))
         count = draw.randint(1, 4) if "others" in self.on else 1
         ranks = list(range(count))
         if "in_order" not in self.on:
@@ -96,11 +100,12 @@ class World:
             is_each = index == 0 or draw.random() < 0.4
             stages.append(
                 PlannedStage(
-                    f"s{index}", needs, 0 if is_each else draw.randrange(1, len(demands)), ranks[index],
+                    f"s{index}", needs, draw.choice((0, len(demands) - 1)) if is_each and "held" in self.on
+                    else 0 if is_each else draw.randrange(1, of_steps), ranks[index],
                     always=self.has("others", 0.1), allow_failure=self.has("others", 0.2),
                     retry_safe=not self.has("not_retry_safe", 0.4),
                     stage_timeout_ms=draw.randint(10, 80) if self.has("stage_timeout", 0.4) else None,
-                    each=self._each(len(demands)) if is_each else None,
+                    each=self._each(of_steps) if is_each else None,
                 )
             )  # fmt: skip
         return Plan(
@@ -213,6 +218,7 @@ class Onlooker:
                             self.killed[key] = "cancelled"
                             self._done(self.calls.pop(key), ItemsDone(event.at, *key, bad))
                     self.busy.discard(event.stage)
+                    self._take(self.plan.stages[event.stage].demand, -1)
                 else:
                     self.stopping.add(event.stage)
         elif isinstance(event, ItemsWorkers):
@@ -343,6 +349,7 @@ class Onlooker:
             else:
                 assert not [key for key in self.calls if key[0] == stage], f"{decision}: calls of it run"
                 self.busy.add(stage)
+                self._take(self.plan.stages[stage].demand, 1)
                 self.stopping.discard(stage)
                 self.asked[stage] = 0
         elif isinstance(decision, WantItems):
@@ -436,7 +443,9 @@ class Onlooker:
         self.ended[stage] = end
         if stage in self.busy or stage in self.known:
             assert not [key for key in self.calls if key[0] == stage], f"{end}: calls of it run"
-            self.busy.discard(stage)
+            if stage in self.busy:
+                self.busy.discard(stage)
+                self._take(self.plan.stages[stage].demand, -1)
             if end.outcome == "success" and end.reason != "done, as a person said":
                 assert self.is_all[stage] and not self.at[stage], f"{end}: {self.at[stage]} are on their way"
                 assert self.known[stage] == self.finished[stage] + len(self.dead[stage]) or self._stops(stage)

@@ -174,10 +174,12 @@ class Gates:
         self._account.gate(stage, asked)
 
     def _listed(self, name: str, what: str, rows: Sequence[Row]) -> tuple[Row, ...] | None:
-        """A file each, once; None of more than a person could look at."""
-        if len(rows) > LISTED_MAX:
-            text = f"{what} is not bound to the answer, as that makes more than {LISTED_MAX} files"
-            self._account.warn(f"{name}: {text}")
+        """A file each, once; None of more than a person could look at, or may."""
+        why = f"that makes more than {LISTED_MAX} files" if len(rows) > LISTED_MAX else None
+        if any(self._account.hidden(path) != path for path, _, _ in rows):
+            why = "the name of a file holds a secret"  # and stands in no record
+        if why is not None:
+            self._account.warn(f"{name}: {what} is not bound to the answer, as {why}")
             return None
         return tuple({row[0]: row for row in rows}.values())
 
@@ -271,7 +273,7 @@ class Gates:
         name, asked = self._pipeline.stages[gate].id, self._story.gates[gate]
         by = ", ".join(each.by for each in asked.approvals()) or "the default"
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        text = f"the approval of {by} is void: {changed[0]}{more} is no longer what was shown"
+        text = self._account.hidden(f"the approval of {by} is void: {changed[0]}{more} is no longer what was shown")
         said = audit.Entry("void", None, {}, self._run, name, asked.digest, "artifacts", text)
         hash_ = self._append(said)
         files = [self._account.hidden(path) for path in changed[:CHANGED_MAX]]

@@ -469,6 +469,10 @@ class Engine:
         self._batch.append(event)
         self._account.items_lot(us, event)
 
+    def items_over(self, stage: int) -> None:
+        """Nothing that it started lives any more: what it had from other runs is theirs."""
+        self._answers.over(stage)
+
     def items_told(self, stage: int) -> None:
         self._account.items_told(stage)
 

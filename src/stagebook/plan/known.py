@@ -52,6 +52,8 @@ def known(
     them, if it is to be another figure than in the latest runs. `streams`: what its stages work through."""
     found = profile.build(_with_gates(pipeline), samples, None if streams is None else streams.walls_s)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
+    if streams is not None:
+        taught = taught._replace(at_jobs=max(taught.at_jobs, streams.at_once))
     found = found._replace(stages=tuple([_reserving(*both, cores) for both in zip(pipeline.stages, found.stages)]))
     made = known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
     return made if streams is None else made._replace(basis=made.basis._replace(items=streams.works))

@@ -33,20 +33,23 @@ CORES = "cores"  #: of the machine, beside what a plan has as pools
 
 class StreamKnown(NamedTuple):
     """What runs on record tell of the items of a stage: `run` is the latest of the kind that is expected. `costs` are
-    seconds of work that an item took in each run, by its id; `said` is what is expected, where runs differ in it."""
+    seconds of work that an item took in each run, by its id; `said` is what is expected, where runs differ in it;
+    `at_once` the most calls that have been seen to run."""
 
     run: str
     work: ItemWork
     costs: Mapping[str, float] = {}
     said: str = ""
+    at_once: int = 1
 
 
 class Streams(NamedTuple):
     """By stage: what simulated runs work through, and how long that would take alone as the file has it, by what items
-    took in each run."""
+    took in each run. `at_once`: the most calls that have been seen to run."""
 
     works: Mapping[str, ItemWork]
     walls_s: Mapping[str, Mapping[str, float]]
+    at_once: int = 1
 
 
 class StepRate(NamedTuple):
@@ -94,8 +97,17 @@ def known(pipeline: Pipeline, documents: Sequence[Mapping[str, Any]]) -> dict[st
         ]  # fmt: skip
         works = [(run, each["items"], work) for run, each in told if (work := _work(each, names)) is not None]
         if works:
-            found[stage.id] = _expected(stage.id, works, told[0][1]["items"]["known"])
+            at_once = max([_at_once(each) for _, each in told])
+            items = [each["items"] for _, each in told]
+            there_are = next((each["total"] for each in items if each.get("total") is not None), items[0]["known"])
+            found[stage.id] = _expected(stage.id, works, there_are)._replace(at_once=at_once)
     return found
+
+
+def _at_once(told: Mapping[str, Any]) -> int:
+    courses = [step.get("course") for step in told.get("steps") or ()]
+    most: list[float] = [max(course["at_once"]) for course in courses if course]
+    return round(sum(most))
 
 
 def _expected(stage: str, works: Sequence[tuple[str, Mapping[str, Any], ItemWork]], there_are: int) -> StreamKnown:
@@ -141,7 +153,7 @@ def streams(pipeline: Pipeline, choice: Choice, known: Mapping[str, StreamKnown]
         of_run = known[stage.id].costs.get(known[stage.id].run) or 1.0
         works[stage.id] = known[stage.id].work._replace(whole_s=alone_s)
         walls_s[stage.id] = {run: alone_s * cost / of_run for run, cost in known[stage.id].costs.items()}
-    return Streams(works, walls_s) if works else None
+    return Streams(works, walls_s, max([each.at_once for each in known.values()])) if works else None
 
 
 def _alone_s(pipeline: Pipeline, choice: Choice, index: int, work: ItemWork) -> float:

@@ -26,7 +26,7 @@ from stagebook.record.writer import Position, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterable
 
     from stagebook.record.story import Attempt, Story
 
@@ -203,7 +203,7 @@ class Turn:
 class Past:
     """What a journal's lines say of the stages, by id: as much as is needed to add one more."""
 
-    def __init__(self, records: list[dict[str, Any]]) -> None:
+    def __init__(self, records: Iterable[dict[str, Any]]) -> None:
         self.attempts: dict[str, int] = {}
         self.latest: dict[str, str] = {}  #: name to the id of its latest stage
         self._argv: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Iterator, TypeAlias
 
 Record: TypeAlias = "dict[str, Any]"
+LONG_BYTES = 1 << 20  #: a longer journal is not kept in memory
 _SYNCED = "journal.synced"
 _LINE_BEGIN = b'{"v":'
 
@@ -36,12 +40,38 @@ class DamagedJournal(SurroundingsError):
         self.offset = offset
 
 
+class Records(Sequence[Record]):
+    """The first `count` of a long journal, read again each time they are gone through: kept in memory they would take
+    many times its size. Only the first and the last are at hand."""
+
+    __slots__ = ("_count", "_first", "_last", "_path")
+
+    def __init__(self, path: str, count: int, first: Record, last: Record) -> None:
+        self._path = path
+        self._count = count
+        self._first = first
+        self._last = last
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Record]:
+        return islice(read(self._path), self._count)
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 0:
+            return self._first
+        if index in (-1, self._count - 1):
+            return self._last
+        return list(self)[index]
+
+
 class Recording(NamedTuple):
     """A journal read as a whole. `length` is that of its whole lines, `tail_cut_bytes` what stands after them and
     was left out because of `tail_why`. All is empty or 0 when not even the first line is whole."""
 
     path: str
-    records: list[Record]
+    records: Sequence[Record]
     length: int
     tail_cut_bytes: int
     tail_why: str | None
@@ -142,16 +172,26 @@ def read(path: str) -> Iterator[Record]:
 
 
 def load(path: str) -> Recording:
-    """The whole journal at once. Raises SurroundingsError, DamagedJournal."""
+    """The whole journal. Raises SurroundingsError, DamagedJournal."""
     scan = _Scan(path)
     with _opened(path) as file:
         try:
-            records = list(scan.records(file))
+            is_long = os.fstat(file.fileno()).st_size > LONG_BYTES
+            records = _long(path, scan.records(file)) if is_long else list(scan.records(file))
             size = os.fstat(file.fileno()).st_size
         except OSError as error:
             raise _unreadable(path, error) from error
     cut = max(0, size - scan.length) if scan.tail_why is not None else 0
     return Recording(path, records, scan.length, cut, scan.tail_why if cut else None)
+
+
+def _long(path: str, records: Iterator[Record]) -> Sequence[Record]:
+    first = next(records, None)
+    if first is None:
+        return []
+    latest = deque(enumerate(records, 2), 1)
+    count, last = latest[0] if latest else (1, first)
+    return Records(path, count, first, last)
 
 
 def repair(path: str, recording: Recording) -> None:

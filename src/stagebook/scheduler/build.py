@@ -270,8 +270,11 @@ def _demands(
             for step in stage.each.steps:
                 asked = _taken(pipeline, stage, step, pools, pool_of, problems)
                 steps_demands[index].append(known.setdefault(tuple(sorted(asked)), len(known)))
-        if stage.gate is not None or stage.each is not None:  # who waits for a person holds nothing; items hold units
+        if stage.gate is not None:  # who waits for a person holds nothing
             demand_of.append(known.setdefault((), len(known)))
+            continue
+        if stage.each is not None:  # its items hold units, but for those that are asked for at other runs
+            demand_of.append(known.setdefault(_held(pipeline, stage, pools, pool_of, problems), len(known)))
             continue
         if not (resources.cpu_milli or resources.memory_bytes or resources.pools or stage.locks or matrix_of):
             demand_of.append(known.setdefault(plain, len(known)))
@@ -317,12 +320,38 @@ def _taken(
         elif rate is not None and units > rate[0]:
             text = f"{who} asks {units} of `{name}`, which gives out {rate[0]} in {rate[1]} ms"
             problems.append(_problem(pipeline, "demand-over-rate", text, stage, step))
-        elif step is not None and pools[pool].machine:
-            text = f"{who} asks for `{name[5:]}`, which other runs share: only stages can take of it"
-            problems.append(_problem(pipeline, "step-machine-pool", text, stage, step))
-        if units > 0:
+        elif step is not None and pools[pool].machine and rate is not None:
+            text = f"{who} asks for `{name[5:]}`, which runs share at a rate: only stages can, not items"
+            problems.append(_problem(pipeline, "step-machine-rate", text, stage, step))
+        if units > 0 and not (step is not None and pools[pool].machine):
             demand.append((pool, units))
     return demand
+
+
+def _held(
+    pipeline: Pipeline, stage: Stage, pools: list[Pool], pool_of: dict[str, int], problems: list[Problem]
+) -> _Demand:  # fmt: skip
+    """What a stage holds for its items from the first to the last, as other runs share it: to ask them about each item
+    could take longer than the item. It is enough for all workers of all its steps."""
+    assert stage.each is not None
+    held: dict[int, int] = {}
+    for step in stage.each.steps:
+        for name, units in _asked(pipeline, step.resources, {}, pools, pool_of):
+            pool = pool_of.get(name)
+            if pool is not None and pools[pool].machine:
+                held[pool] = held.get(pool, 0) + units * _workers_max(step, pools[0].size)
+    for pool, units in held.items():
+        if units > pools[pool].size:
+            text = (
+                f"stage `{stage.id}` holds {units} of `{pools[pool].name[5:]}` for all workers of its steps, and runs "
+                f"share {pools[pool].size}: let steps have fewer `workers`"
+            )
+            problems.append(_problem(pipeline, "demand-over-capacity", text, stage))
+    return tuple(sorted(held.items()))
+
+
+def _workers_max(step: Step, jobs: int) -> int:
+    return max(1, step.workers or step.workers_max or jobs)
 
 
 def _over(pipeline: Pipeline, resources: Resources, name: str, units: int, size: int) -> str:
@@ -437,7 +466,7 @@ def _planned_each(stage: Stage, demands: list[int], jobs: int, seed: int) -> Pla
     assert stage.each is not None
     steps = []
     for step, demand in zip(stage.each.steps, demands):
-        workers_max = max(1, step.workers or step.workers_max or jobs)
+        workers_max = _workers_max(step, jobs)
         retry = step.retry
         lot_max = LOT_MAX if _takes_lots(step) and stage.retry_safe else 1
         steps.append(

@@ -1,8 +1,9 @@
 """How an `each` stage goes: its stream joined to the line, to kills and to timers. Where items are: `stream`.
 
-The stage itself holds nothing and gets a `Start` like any other, upon which the driver opens its source. It ends when
-all its items are through, or, once an item has stopped it or it is told to end, when its last call is over. It gets no
-`Kill`: its calls get `KillItems`. What is on its way then is kept, and goes on if another attempt of the stage begins.
+The stage itself holds nothing but what runs share, and gets a `Start` like any other, upon which the driver opens its
+source. It ends when all its items are through, or, once an item has stopped it or it is told to end, when its last
+call is over. It gets no `Kill`: its calls get `KillItems`. What is on its way then is kept, and goes on if another
+attempt of the stage begins.
 """
 
 from __future__ import annotations
@@ -194,6 +195,7 @@ class Flow(Course):
     def _end_stream(self, stage: int, stream: Stream) -> None:
         """No call of it runs any more."""
         self._active -= 1
+        self._line.release(self._line.demand_of[stage])
         if self._state[stage] == KILLING:
             self._end_killed(stage)
         elif stream.verdict is not None:

@@ -57,6 +57,7 @@ class Ear(Protocol):
         self, events: list[ItemsDone], stage: int, us: int, calls: list[Call], queues: list[int] | None
     ) -> None: ...
     def items_told(self, stage: int) -> None: ...
+    def items_over(self, stage: int) -> None: ...
     def items_workers(self, event: ItemsWorkers, us: int, why: str) -> None: ...
     def items_lot(self, event: ItemsLot, us: int) -> None: ...
     def closed(self, stage: int, attempt: int, end: Finished, process: Attempt | None) -> None: ...
@@ -128,7 +129,7 @@ class Streams:
         self.grew(pipeline)
         self._numbers = count(NUMBERS_FROM)
         self._open: dict[int, _Stream] = {}
-        self._closing: list[Calls] = []  #: of stages that are over, while their workers end
+        self._closing: dict[int, Calls] = {}  #: of stages that are over, while their workers end
         self._by_fd: dict[int, int] = {}  #: pipes of sources
         self._tidied: set[int] = set()  #: stages of which nothing is left that nobody needs
 
@@ -139,7 +140,7 @@ class Streams:
     @property
     def look_at_us(self) -> int:
         """When `look` has something to do."""
-        calls = [*self._closing, *[stream.calls for stream in self._open.values()]]
+        calls = [*self._closing.values(), *[stream.calls for stream in self._open.values()]]
         due = [each.look_at_us for each in calls] + [stream.balances_at for stream in self._open.values()]
         return min(due, default=FAR_US)
 
@@ -242,7 +243,9 @@ class Streams:
         self._close_source(stream)
         stream.calls.dismiss()
         if stream.calls.has_processes:
-            self._closing.append(stream.calls)
+            self._closing[stage] = stream.calls
+        else:
+            self.ear.items_over(stage)
         stream.kept.close()
         stream.doing.close()
 
@@ -253,9 +256,11 @@ class Streams:
         if not attempt.is_call:
             return False
         if not any(stream.calls.take(attempt, end) for stream in self._open.values()):
-            for calls in self._closing:
+            for stage, calls in list(self._closing.items()):
                 calls.take(attempt, end)
-            self._closing = [calls for calls in self._closing if calls.has_processes]
+                if not calls.has_processes:
+                    del self._closing[stage]
+                    self.ear.items_over(stage)
         return True
 
     def pump(self, fd: int) -> bool:
@@ -265,11 +270,11 @@ class Streams:
             self._draw(stage, self._open[stage])
             return True
         return any(stream.calls.pump(fd) for stream in self._open.values()) or any(
-            calls.pump(fd) for calls in self._closing
+            calls.pump(fd) for calls in self._closing.values()
         )
 
     def look(self, us: int) -> None:
-        for calls in (*self._closing, *[stream.calls for stream in self._open.values()]):
+        for calls in (*self._closing.values(), *[stream.calls for stream in self._open.values()]):
             calls.look(us)
         for stage, stream in self._open.items():
             if us >= stream.balances_at:
@@ -316,7 +321,7 @@ class Streams:
                 self.take(attempt, end)
             if us > until_us and not is_forced:
                 is_forced = True
-                for calls in self._closing:
+                for calls in self._closing.values():
                     calls.dismiss(now=True)
 
     # ----------------------------------------------------------------------------------------------------------------
