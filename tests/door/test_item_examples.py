@@ -137,8 +137,10 @@ def loading(place: Place) -> tuple[Command, Path]:
     held_back = f"    import time\n    while not os.path.exists('go'):\n        time.sleep(0.01)\n{each}"
     (place.folder / "etl.py").write_text(text.replace(each, held_back))
     run, data = place.start("run", *FEW), place.folder / ".work" / "postgres"
-    waiting.until(lambda: place.events("items.ready") and (data / "postmaster.pid").exists(), "a Postgres that loads")
-    assert int((data / "postmaster.pid").read_text().split()[0]) in at_work_in(place.folder)
+    pid = data / "postmaster.pid"
+    waiting.until(lambda: place.events("items.ready"), "items for the load")
+    waiting.until(lambda: pid.exists() and "ready" in pid.read_text(), "a Postgres that is up")
+    assert int(pid.read_text().split()[0]) in at_work_in(place.folder)
     return run, data
 
 

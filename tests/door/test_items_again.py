@@ -164,3 +164,48 @@ def test_what_is_no_range_is_refused_before_anything_starts(
     refused = place.run("run", "--param", word)
     assert refused.code == 2 and why in refused.err, refused.said
     assert noted(place) == []
+
+
+# A file that is changed while a run waits to go on --------------------------------------------------------------------
+
+
+def test_what_is_done_with_an_item_stands_when_something_else_of_the_file_is_changed(place: Place) -> None:
+    halt = f'test "$ITEM" -le 2 || test -e "$BASE/go" || {{ touch "$BASE/there"; sleep 60; }}; {NOTE}'
+
+    def write(workers: int, other: str, more: str = "") -> None:
+        step = {"run": halt + more, "workers": workers}
+        each = {"items": {"range": [1, 5]}, "steps": [{"one": step}]}
+        place.pipeline({"other": other, "work": {"each": each, "needs": "other"}, "last": {"run": "true"}})
+
+    write(1, "true")
+    command = place.start("run", "--quiet")
+    waiting.until((place.base / "there").exists, "the third item")
+    command.kill()
+    place.left(0)
+    (place.base / "go").touch()
+    write(2, "echo changed")
+    found = run(place, "--resume", "--accept-changes")["work"]
+    assert counts(found) == (3, 2, 0)
+    assert sorted(noted(place)) == list("12345")
+    write(2, "echo changed", "; true")
+    assert counts(run(place)["work"]) == (5, 0, 0), "another command is done again with all"
+
+
+def test_a_source_that_is_changed_is_read_anew_and_its_items_find_nothing_of_others(place: Place) -> None:
+    halt = 'test -e "$BASE/go" || { echo old > "$ITEM_DIR/old"; touch "$BASE/there"; sleep 60; }'
+    for name in ("a.txt", "b.txt", "a.csv", "b.csv", "c.csv"):
+        place.write(name, name)
+
+    def write(pattern: str) -> None:
+        steps = [{"one": f'{halt}; test ! -e "$ITEM_DIR/old"; {NOTE}'}]
+        place.pipeline({"work": {"each": {"items": {"glob": pattern}, "steps": steps}}})
+
+    write("*.txt")
+    command = place.start("run", "--quiet")
+    waiting.until((place.base / "there").exists, "the first item")
+    command.kill()
+    place.left(0)
+    (place.base / "go").touch()
+    write("*.csv")
+    assert counts(run(place, "--resume", "--accept-changes")["work"]) == (3, 0, 0)
+    assert noted(place) == ["a.csv", "b.csv", "c.csv"]

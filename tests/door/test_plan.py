@@ -381,6 +381,9 @@ def test_r013_an_assembly_line_is_rated_by_what_a_run_tells_of_its_items(place: 
     assert by_jobs[8]["per_s"] > 2 * by_jobs[2]["per_s"] and by_jobs[1]["binds"] == "slot"
     swept = plan(place, "--jobs", "1,2")["sweep"]
     assert swept[0]["makespan_s"] > swept[1]["makespan_s"] > 12 * 0.15, "one job does the steps in turn"
+    applied = plan(place, "--apply")["applied"]["edits"]
+    assert f"s.b has {workers} workers" in applied and f"limits.jobs is {recommended['jobs']}" in applied
+    assert f"- b: {{run: 'sleep 0.15', workers: {workers}}}" in (place.folder / "stagebook.yaml").read_text()
 
 
 def test_r013_a_run_that_found_items_up_to_date_is_no_measure_of_what_all_take(place: Place) -> None:

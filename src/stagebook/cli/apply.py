@@ -44,13 +44,19 @@ def edits_of(pipeline: Pipeline, advised: Advised) -> patch.Edits:
     without = [(need, stage.id) for stage in pipeline.stages for need in stage.needs if need not in made[stage.id]]
     with_ = [(need, stage.id) for stage in advised.pipeline.stages for need in stage.needs if need not in ids[stage.id]]
     locks = [lock for change in advised.found.changes if not change.question for lock in change.locks]
-    return patch.Edits(tuple(without), tuple(with_), advised.jobs, tuple(locks))
+    workers = [
+        (old.id, before.name, after.workers)
+        for old, new in zip(pipeline.stages, advised.pipeline.stages) if old.each is not None and new.each is not None
+        for before, after in zip(old.each.steps, new.each.steps) if before.workers != after.workers
+    ]  # fmt: skip
+    return patch.Edits(tuple(without), tuple(with_), advised.jobs, tuple(locks), tuple(workers))
 
 
 def _words(edits: patch.Edits) -> list[str]:
     said = [f"{stage} no longer needs {need}" for need, stage in edits.without]
     said += [f"{stage} needs {need}" for need, stage in edits.with_]
     said += [f"{stage} holds lock {lock}" for stage, lock in edits.locks]
+    said += [f"{stage}.{step} has {count} workers" for stage, step, count in edits.workers]
     return said + ([f"limits.jobs is {edits.jobs}"] if edits.jobs is not None else [])
 
 

@@ -538,12 +538,16 @@ class Show:
 
 
 def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
-    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing."""
-    if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S:
+    """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing, nor
+    where people had to be waited for."""
+    if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S or story.gates:
         return None
     from stagebook.cli import against
 
-    return against.against(document, os.path.dirname(story.logs_directory or ""))
+    try:
+        return against.against(document, os.path.dirname(story.logs_directory or ""))
+    except (SurroundingsError, OSError):
+        return None  # a run ends as it ended, whatever can be read of others
 
 
 def _durations(story: Story) -> Iterator[tuple[str, int]]:

@@ -56,7 +56,12 @@ def _fitted(pipeline: Pipeline, choice: Choice, known: Known, flows: Mapping[str
         for row in streams.rate(plan, at[stage], flows[stage], choice.cores).steps
         if row.workers is not None
     }  # fmt: skip
-    stages = tuple([stage if stage.each is None else _with_workers(stage, should) for stage in pipeline.stages])
+    stages = tuple(
+        [
+            stage if stage.each is None or stage.made_by is not None else _with_workers(stage, should)
+            for stage in pipeline.stages
+        ]
+    )
     made = pipeline._replace(stages=stages)
     plan = build.build(made, choice)
     rates = {stage: streams.rate(plan, at[stage], flows[stage], choice.cores) for stage in flows if stage in at}

@@ -96,6 +96,36 @@ def test_a_lock_joins_others() -> None:
     assert '  a:\n    run: x\n    locks: {"table x": exclusive}\n    needs: build\n' in text
 
 
+LINE = """\
+version: 1
+stages:
+  s:
+    each:
+      items: {range: [1, 9]}
+      steps:
+        - one: {run: a}   # flows
+        - two:
+            run: b
+            workers: 2   # so far
+        - three: c
+        - four:
+            run: |
+              d
+  t: {each: {items: {range: [1, 2]}, steps: [{one: x}]}}
+"""
+
+
+def test_workers_are_set_where_steps_stand() -> None:
+    text = edited(
+        LINE, workers=(("s", "one", 3), ("s", "two", 4), ("s", "three", 5), ("s", "four", 6), ("t", "one", 7))
+    )
+    assert text == LINE.replace("{run: a}", "{run: a, workers: 3}").replace("workers: 2 ", "workers: 4 ").replace(
+        "        - three: c\n", "        - three:\n            run: c\n            workers: 5\n"
+    ).replace("        - four:\n", "        - four:\n            workers: 6\n").replace(
+        "[{one: x}]", "[{one: {run: x, workers: 7}}]"
+    )
+
+
 def test_other_line_ends_stay() -> None:
     text = edited(LIST.replace("\n", "\r\n"), without=(("checkout", "lint"),), with_=(("checkout", "unit"),))
     assert "\r\n      needs: [lint, checkout]\r\n" in text

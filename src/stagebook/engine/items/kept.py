@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from stagebook.engine.attempts import hide
 from stagebook.record.state import log_stem, open_regular
@@ -219,11 +220,17 @@ class Kept:
         What cannot be removed stays. Nothing runs. Raises OSError."""
         for name in os.listdir(self.folder):
             number, _, rest = name.partition(".")
-            if name in (NAMES, LISTED) or (number.isdigit() and int(number) in self.items):
+            if name in (NAMES, LISTED, PRINTED) or (number.isdigit() and int(number) in self.items):
                 continue
             path = f"{self.folder}/{name}"
             if rest or not number.isdigit() or _is_empty(path) or not is_dead(int(number)):
                 _remove(path)
+
+    def unlist(self) -> None:
+        """What was listed for the run was so before its file was changed. Raises OSError."""
+        for name in (LISTED, PRINTED):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.folder}/{name}")
 
     def close(self) -> None:
         """No call runs any more."""

@@ -204,6 +204,8 @@ class Streams:
             return number in dead[0]
 
         kept.tidy(is_dead)
+        if not self._position(index):
+            kept.unlist()
         self._tidied.add(index)
         if self._mask:
             kept.hide(self._mask)
@@ -423,8 +425,7 @@ class Streams:
             attempt = self._machine.attempt(maker)
             path = os.path.join(self._directory, "logs", log_name(items.text, attempt))
             log = (path if os.path.exists(path) else None) if attempt else self._printed(maker, kept)
-        book = self._books.get(index)  # none yet of a stage that has just joined the run
-        position = 0 if book is None else book.position
+        position = self._position(index)
         seen = {}
         if items.kind == "watch" and kept.known:
             seen = kept.seen()
@@ -439,6 +440,11 @@ class Streams:
             os.path.join(kept.folder, LISTED), position, seen,
             self._fingerprint(stage, root),
         )  # fmt: skip
+
+    def _position(self, index: int) -> int:
+        """Up to where its source has been read."""
+        book = self._books.get(index)  # none yet of a stage that has just joined the run
+        return 0 if book is None else book.position
 
     def _printed(self, maker: int, kept: Kept) -> str | None:
         """What a stage that need not run printed when it last did: the same one as long as this run lasts, whatever

@@ -1,4 +1,5 @@
-"""Changes of a native file as small edits: needs taken away and added, jobs, locks. What to change is said elsewhere.
+"""Changes of a native file as small edits: needs taken away and added, jobs, locks, workers of steps. What to change
+is said elsewhere.
 
 All other text stays as it is, with its comments, quotes and line ends. What comes out is read again: unless it says
 what was asked for and nothing else, nothing is given back, and the message says what to change by hand.
@@ -10,7 +11,7 @@ import re
 
 from stagebook.formats.native.read import parse
 from stagebook.formats.native.spots import Spots
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Each, Pipeline, Stage
 from stagebook.model.problem import InputError, Problem
 from stagebook.model.value import NamedTuple
 
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*\Z")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 #: Where a stage stands is not said by these, and what its needs are is compared apart.
-_APART = ("line", "col", "needs", "need_lines", "locks", "via", "declared")
+_APART = ("line", "col", "needs", "need_lines", "locks", "via", "declared", "each")
 
 
 class Edits(NamedTuple):
     """`without` and `with_` are needs (from, to) by stage ids; `jobs` becomes `limits.jobs`; `locks` are (stage, lock),
-    to be held alone."""
+    to be held alone; `workers` are (stage, step, so many)."""
 
     without: tuple[tuple[str, str], ...] = ()
     with_: tuple[tuple[str, str], ...] = ()
     jobs: int | None = None
     locks: tuple[tuple[str, str], ...] = ()
+    workers: tuple[tuple[str, str, int], ...] = ()
 
 
 def patched(data: bytes, file: str, edits: Edits) -> bytes:
@@ -45,6 +47,7 @@ def patched(data: bytes, file: str, edits: Edits) -> bytes:
         raise InputError(f"{file} has errors, nothing was changed", errors)
     known = {stage.id for stage in before.stages}
     named = [id_ for edge in (*edits.without, *edits.with_) for id_ in edge] + [stage for stage, _ in edits.locks]
+    named += [stage for stage, _, _ in edits.workers]
     for id_ in named:
         if id_ not in known:
             _refuse(file, 0, f"{file} has no stage `{id_}`")
@@ -64,6 +67,7 @@ def _by_hand(file: str, line: int, edits: Edits) -> NoReturn:
     wanted = [f"`{stage}` no longer needs `{need}`" for need, stage in edits.without]
     wanted += [f"`{stage}` needs `{need}`" for need, stage in edits.with_]
     wanted += [f"`{stage}` holds lock `{lock}`" for stage, lock in edits.locks]
+    wanted += [f"`{stage}.{step}` has {count} workers" for stage, step, count in edits.workers]
     wanted += [f"`limits.jobs` is {edits.jobs}"] if edits.jobs is not None else []
     _refuse(file, line, f"no small edit of this file does it; change it by hand so that {', '.join(wanted)}")
 
@@ -72,6 +76,14 @@ def _needs(stage: Stage, edits: Edits) -> list[str]:
     gone = {need for need, of in edits.without if of == stage.id}
     new = [need for need, of in edits.with_ if of == stage.id and need not in stage.needs]
     return [need for need in stage.needs if need not in gone] + list(dict.fromkeys(new))
+
+
+def _each(stage: Stage, edits: Edits) -> Each | None:
+    counts = {step: count for of, step, count in edits.workers if of == stage.id}
+    if stage.each is None or not counts:
+        return stage.each
+    steps = [step._replace(workers=counts.get(step.name, step.workers)) for step in stage.each.steps]
+    return stage.each._replace(steps=tuple(steps))
 
 
 def _check(before: Pipeline, after: Pipeline, edits: Edits) -> None:
@@ -87,6 +99,7 @@ def _check(before: Pipeline, after: Pipeline, edits: Edits) -> None:
             or set(new.needs) != set(_needs(old, edits))
             or dict(new.locks) != locks[old.id]
             or new.via != {need: path for need, path in old.via.items() if need in new.needs}
+            or _bare(new.each) != _bare(_each(old, edits))
             or any(
                 _bare(getattr(old, name)) != _bare(getattr(new, name)) for name in Stage._fields if name not in _APART
             )
@@ -125,6 +138,8 @@ class _Patch:
             self._set_needs([stage for stage in self.before.stages if stage.name == name])
         for stage, lock in self.edits.locks:
             self._add_lock(stages[stage].name, stages[stage].line, lock)
+        for named, step, count in sorted({(stages[of].name, step, count) for of, step, count in self.edits.workers}):
+            self._set_workers(named, step, str(count))
         if self.edits.jobs is not None:
             self._set_jobs(str(self.edits.jobs))
         return self.spots.made()
@@ -193,6 +208,27 @@ class _Patch:
             _by_hand(self.before.file, line, self.edits)
         else:
             self.spots.add_key(own[1], _word(lock), "exclusive")
+
+    def _set_workers(self, stage: str, step: str, count: str) -> None:
+        """Of a step, which may be no more than the text of its command yet."""
+        spots = self.spots
+        key, value, is_flow, _ = self._entry(stage, 0)
+        inner = spots.entry(value, "each") if value.id == "mapping" else None
+        steps = spots.entry(inner[1], "steps") if inner is not None and inner[1].id == "mapping" else None
+        if inner is None or steps is None or steps[1].id != "sequence":
+            _by_hand(self.before.file, key.start_mark.line + 1, self.edits)
+        is_flow = is_flow or any(node.flow_style for node in (value, inner[1], steps[1]))
+        for item in steps[1].value:
+            for name, own in item.value if item.id == "mapping" else ():
+                if name.value != step:
+                    continue
+                if id(own) in spots.shared:
+                    _by_hand(self.before.file, name.start_mark.line + 1, self.edits)
+                had = spots.entry(own, "workers") if own.id == "mapping" else None
+                if had is not None:
+                    spots.replace(spots.at(had[1].start_mark), spots.at(had[1].end_mark), count)
+                else:
+                    self._add_key(name, own, is_flow or bool(item.flow_style), "workers", count)
 
     def _set_jobs(self, jobs: str) -> None:
         spots = self.spots
