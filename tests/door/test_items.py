@@ -56,6 +56,7 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     assert [step["done"] for step in found["steps"]] == [10, 10, 10]
     assert 2.4 <= found["wall_s"] < 4.5, "one by one it would be 6 s"
     assert found["items"]["per_s"] > 2 and found["items"]["latency_s"]["median"] >= 0.6
+    assert document["sum_s"] >= 6.0, "what calls took, and not only their stage"
 
 
 def test_r014_no_more_wait_before_a_slow_step_than_its_buffer_holds(place: Place) -> None:

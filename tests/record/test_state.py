@@ -105,4 +105,6 @@ def test_log_names_can_be_read() -> None:
 
 def test_a_log_can_really_be_made_under_any_name(tmp_path: Path) -> None:
     for stage in ("\udc80", "a\0b", "ü" * 300, "growth", "-rf", "CON"):
-        os.close(os.open(tmp_path / state.log_name(stage, 1), os.O_CREAT | os.O_WRONLY))
+        path = tmp_path / state.log_name(stage, 1)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        assert path.parent == tmp_path and path.is_file()
