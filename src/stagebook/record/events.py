@@ -257,6 +257,7 @@ EVENTS: dict[str, Event] = {
             "digest": Key("string", "of the file"),
             "artifacts": Key("outputs", "what the stages before it have published"),
             "inputs": Key("outputs?", "what else stages read that go on by it; null: it is not bound", False),
+            "whole": Key("texts", "declared outputs; nothing else may match them than `artifacts`", False),
             "green": Key("texts", "stages that had succeeded"),
             "ready_ms": Key("integer", "milliseconds, when its needs were done"),
         },
