@@ -85,22 +85,25 @@ def known(pipeline: Pipeline, documents: Sequence[Mapping[str, Any]]) -> dict[st
     """By stage, what these documents of runs tell, the latest first. Items that were up to date are none.
 
     How many are expected: all there are, unless most of the runs that did any found some up to date, as nightly runs
-    over a growing folder do; then as many as those did."""
+    over a growing folder do; then as many as those did. A document with `part` is of a run of items that had failed
+    before: it tells what an item takes, and not how many there are."""
     found = {}
     for stage in pipeline.stages:
         if stage.each is None:
             continue
         names = [f"{stage.id}.{step.name}" for step in stage.each.steps]
         told = [
-            (document["run"], each) for document in documents for each in document["stages"]
+            (document, each) for document in documents for each in document["stages"]
             if each["stage"] == stage.id and each.get("items")
         ]  # fmt: skip
-        works = [(run, each["items"], work) for run, each in told if (work := _work(each, names)) is not None]
-        if works:
+        works = [(document, each["items"], work) for document, each in told if (work := _work(each, names)) is not None]
+        whole = [(document["run"], items, work) for document, items, work in works if not document.get("part")]
+        if whole:
             at_once = max([_at_once(each) for _, each in told])
-            items = [each["items"] for _, each in told]
+            items = [each["items"] for document, each in told if not document.get("part")]
             there_are = next((each["total"] for each in items if each.get("total") is not None), items[0]["known"])
-            found[stage.id] = _expected(stage.id, works, there_are)._replace(at_once=at_once)
+            costs = {document["run"]: sum([step.wall_s for step in work.steps]) for document, _, work in works}
+            found[stage.id] = _expected(stage.id, whole, there_are)._replace(costs=costs, at_once=at_once)
     return found
 
 
@@ -113,15 +116,14 @@ def _at_once(told: Mapping[str, Any]) -> int:
 def _expected(stage: str, works: Sequence[tuple[str, Mapping[str, Any], ItemWork]], there_are: int) -> StreamKnown:
     whole = [each for each in works if not each[1]["skipped"]]
     some = [each for each in works if each[1]["skipped"]]
-    costs = {run: sum([step.wall_s for step in work.steps]) for run, _, work in works}
     if len(whole) >= len(some):
         run, _, work = whole[0]
         said = f"{stage} is taken to do all of its {count(there_are)} items" if some else ""
-        return StreamKnown(run, work._replace(total=there_are), costs, said)
+        return StreamKnown(run, work._replace(total=there_are), said=said)
     run, _, work = some[0]
     few = round(median([each.total for _, _, each in some]))
     said = f"{stage} is taken to do {count(few)} of its {count(there_are)} items, as lately; others were up to date"
-    return StreamKnown(run, work._replace(total=max(1, few)), costs, said)
+    return StreamKnown(run, work._replace(total=max(1, few)), said=said)
 
 
 def _work(told: Mapping[str, Any], names: Sequence[str]) -> ItemWork | None:
