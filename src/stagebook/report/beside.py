@@ -9,7 +9,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.report import rows as shapes
 from stagebook.report import summary, timeline
 from stagebook.report.durations import plural, span
-from stagebook.report.harmless import harmless
+from stagebook.report.harmless import harmless, wrap
 from stagebook.report.rows import Row
 from stagebook.report.style import Style
 
@@ -85,4 +85,4 @@ def _took(one: Compared, first: str, style: Style) -> list[str]:
     text = f"{one.short} {one.mode}: wall {span(one.wall_s)}"
     if one.ratio is not None and one.short != first:
         text += f", {one.ratio:.2f}× of {first}"
-    return [style.plain(text)]
+    return wrap(style.plain(text), style.width - 1)
