@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CRITICAL_PATH = "critical path"
 UP_TO_DATE = "up to date"  #: the reason of a stage that need not run
+NOT_SELECTED = "not selected"  #: of one that is no part of the run
 #: A chain that fills so much of the run leaves no other reason for its length.
 _FILLS = 0.9
 _NEARLY_FILLS = 0.8

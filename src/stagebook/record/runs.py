@@ -360,6 +360,15 @@ def first_line(directory: str) -> dict[str, Any]:
         return {}
 
 
+def choice(directory: str) -> dict[str, Any]:
+    """What was chosen for a run: which stages, of items which; empty where it cannot be read."""
+    try:
+        first = next(reader.read(journal_path(directory)), {})
+    except (OSError, SurroundingsError):
+        return {}
+    return dict(first.get("choice") or {})
+
+
 def _head(fd: int) -> dict[str, Any] | None:
     """The members of the first line that sum up a run, as far as they stand at its beginning; None if it is no such
     line. Its checksum is not looked at: that would mean to read the plan."""
