@@ -81,7 +81,7 @@ def _show(args: argparse.Namespace, directory: str, standing: Standing) -> dict[
         return None
     from stagebook.approval.shown import shown
 
-    document = shown(directory, standing.question, standing.gate, standing.votes)
+    document = shown(directory, standing.question, standing)
     if not (args.yes or args.json or args.quiet):
         from stagebook.report.shown import lines
 

@@ -163,6 +163,9 @@ def _gate(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     name = harmless(occasion.stages[0]) if occasion.stages else "a gate"
     prompt = harmless(str(asked.get("prompt") or "")).strip()
     lines = [prompt] if prompt else []
+    lines += [
+        harmless(f"warned: {one['stage']}: {one['warning']}") for one in (asked.get("warnings") or ())[:NAMES_MAX]
+    ]
     needed = asked.get("quorum") or 1
     if isinstance(needed, int) and needed > 1:
         lines.append(f"needs {needed} approvals")

@@ -151,6 +151,7 @@ class Circle:
         known = told.get("gate") or {}
         question = {
             "prompt": known.get("prompt"), "quorum": known.get("needed"), "expires": occasion.more.get("expires"),
+            "warnings": known.get("warnings", ()),
         }  # fmt: skip
         gate = next((stage.gate for stage in self.pipeline.stages if stage.id == name), None)
         if gate is None:

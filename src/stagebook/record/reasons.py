@@ -12,7 +12,7 @@ from stagebook.record.story import FAILED, Attempt, Story
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping, Sequence
+    from typing import Iterable, Iterator, Mapping, Sequence
 
 CRITICAL_PATH = "critical path"
 UP_TO_DATE = "up to date"  #: the reason of a stage that need not run
@@ -93,6 +93,38 @@ def tolerated(story: Story) -> frozenset[int]:
 def _is_allowed(story: Story, stage: int) -> bool:
     planned = story.pipeline.stages[stage]
     return planned.allow_failure or (planned.quarantine is not None and planned.quarantine.holds(story.today))
+
+
+def warned(story: Story, gate: int) -> list[dict[str, str]]:
+    """What did not go quite well in the stages before a gate, and in others that were green when it was asked: rows of
+    `stage` and `warning`, in the order of the file."""
+    before, found = {gate}, [gate]
+    while found:
+        more = set(story.needs[found.pop()]) - before
+        before |= more
+        found += more
+    green = frozenset(story.gates[gate].green) if gate in story.gates else frozenset()
+    return [
+        {"stage": stage.id, "warning": text}
+        for index, stage in enumerate(story.pipeline.stages)
+        if index != gate and (index in before or stage.id in green)
+        for text in _warnings(story, index)
+    ]
+
+
+def _warnings(story: Story, stage: int) -> Iterator[str]:
+    end, planned, head = story.ends[stage], story.pipeline.stages[stage], f"{story.pipeline.stages[stage].id}: "
+    if end is None:
+        return
+    book = story.items.get(stage)
+    if end.outcome == "success" and book is not None and book.failed and planned.each is not None:
+        what = "dead" if planned.each.on_failure == "dead-letter" else "left out"
+        yield f"{book.failed} of {book.known + book.skipped} items {what}"
+    if end.flaky:
+        yield f"flaky: passed on attempt {len(story.attempts[stage])}"
+    if end.outcome in FAILED:
+        about = story.about(stage, end.outcome)
+        yield end.reason or end.outcome if about is None else about.removeprefix(head)
 
 
 def skipped_by_conditions(story: Story) -> list[int]:
