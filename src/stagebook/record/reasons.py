@@ -53,6 +53,25 @@ def waiting_for_needs_us(story: Story) -> int:
     return sum([attempts[0].ready_us for needs, attempts in known if needs and attempts])
 
 
+def waiting_for_person_us(story: Story) -> int:
+    """How long a gate was open while no attempt ran or waited for capacity."""
+    now_us = story.end_us or 0
+    turns: list[tuple[int, int, int]] = []
+    for gate, asked in story.gates.items():
+        end = story.ends[gate]
+        turns += [(asked.us, 1, 0), (now_us if end is None else end.us, -1, 0)]
+    if turns:
+        for each in [attempt for known in story.attempts for attempt in known]:
+            over_us = each.started_us if each.finished_us is None else each.finished_us
+            turns += [(each.ready_us, 0, 1), (over_us, 0, -1)]
+    found = before_us = opened = busy = 0
+    for us, gates, attempts in sorted(turns):
+        if opened and not busy:
+            found += us - before_us
+        before_us, opened, busy = us, opened + gates, busy + attempts
+    return found
+
+
 def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[str, int]) -> str | None:
     """What a parallel run could not be shorter for: `critical path`, or the name of what was waited for.
 
@@ -60,8 +79,8 @@ def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[s
     longest; else what all stages did, which is `waits`. None where nothing stands out, or the run was stopped or
     sequential.
     """
-    wall_us = story.end_us
-    if not wall_us or story.mode == "sequential" or story.outcome == "cancellation":
+    wall_us = (story.end_us or 0) - waiting_for_person_us(story)
+    if wall_us <= 0 or story.mode == "sequential" or story.outcome == "cancellation":
         return None
     if story.pipeline.format == MEASURED:
         return None
