@@ -160,8 +160,10 @@ def _extent(document: Document) -> str:
     """How long it took, and why at least so long: its critical path, or all of its work where it was asked to be
     sequential."""
     wall, work = document["wall_s"], document.get("sum_s")
+    person = document.get("waiting_for_person_s") or 0
+    asked = f", {span(person)} of it waiting for a person" if wall and person >= _TOLD * wall else ""
     if shapes.is_one_by_one(document):
-        return f"one after another: {span(work)} of work" + (f" in {span(wall)}" if wall is not None else "")
+        return f"one after another: {span(work)} of work" + (f" in {span(wall)}{asked}" if wall is not None else "")
     if wall is None and gate.open_gates(document) and (so_far_us := shapes.busy_us(document)):
         return (
             f"{span_us(so_far_us)} so far, waiting for a person left out, critical path "
@@ -171,8 +173,6 @@ def _extent(document: Document) -> str:
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     path = [attempt for name in document["critical_path"] if name in by_id for attempt in by_id[name]["attempts"]]
     path_wait = sum(map(shapes.waited_us, path)) / 1e6
-    person = document.get("waiting_for_person_s") or 0
-    asked = f", {span(person)} of it waiting for a person" if wall and person >= _TOLD * wall else ""
     text = f"wall {span(wall)}{asked}, critical path {span(document['critical_path_s'])}"
     if path_wait >= 0.0005:
         text += f" + {span(path_wait)} waiting"
