@@ -64,7 +64,8 @@ def test_all_that_is_asked_is_shown() -> None:
     text = Elements(gate.question(DOCUMENT, "c5f", now_us=NOW_US)).text
     for said in (
         "ship: Ship it?", "run 01KYALT9, waiting", "for ops-2", "Approvals 1 of 2", "asked: ops; started by ann",
-        "ops-1", "notes read", "unit[python=3.13] (1 of 6 items dead)", "What did not pass", "lint (failure, allowed)", "dist/app.tar.gz", "1.2 MiB", "ab" * 32,
+        "ops-1", "notes read", "unit[python=3.13] (1 of 6 items dead)",
+        "What did not pass", "lint (failure, allowed)", "dist/app.tar.gz", "1.2 MiB", "ab" * 32,
         "Runs with", "deploy/bring.sh", "cd" * 32,
         "1f2e3d4 Orders are locked",
         "and 3 more commits", "7 files changed", "since run 01KYAK7QABCDEFGHJKMNPQRSTV, aaaaaaaaaa to bbbbbbbbbb",
