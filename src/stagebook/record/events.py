@@ -320,6 +320,7 @@ EVENTS: dict[str, Event] = {
             "bound_by": Key("string?"),
             "waiting_by": Key("object"),
             "waiting_for_needs_s": Key("number?"),
+            "waiting_for_person_s": Key("number?", "while nothing else went on", False),
             "skipped_by_conditions": Key("any"),
             "clock_jump_s": Key("number?"),
             "around": Key("object?"),
