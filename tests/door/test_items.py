@@ -334,6 +334,75 @@ def test_python_functions_are_steps_in_processes_that_stay(place: Place) -> None
     assert "seen a" in (logs / "work.s0.1.log").read_text()
 
 
+OUTPUTS = """\
+import json, sys
+def one(item):
+    return json.loads(item)
+def many(items):
+    return json.loads(items[0])
+def all(items):
+    return [json.loads(item) for item in items]
+if __name__ == "__main__":
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps({"ok": True, "outputs": one(asked["item"])}), flush=True)
+"""
+WORKING: list[dict[str, Any]] = [{"run": "python3 say.py", "worker": True}, {"python": "say:one"}]
+
+
+@pytest.mark.parametrize("step", WORKING)
+def test_half_a_character_in_an_output_fails_its_item_alone(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({
+        "list": r"""printf '%s\n' '{"x": "\ud800"}' '{"x": "\udcff"}' '{"x": "é"}'""",
+        "work": each(
+            {"lines": "list"}, step, {"run": 'printf "%s" "$ITEM_X" >> seen', "ordered": True}, on_item_failure="skip"
+        ),
+    })  # fmt: skip
+    (failed,) = stage(run(place))["items"]["failures"]
+    assert failed["item"] == 1 and "is no answer" in failed["reason"]
+    assert (place.folder / "seen").read_bytes() == b"\xff" + "é".encode()
+
+
+@pytest.mark.parametrize("step", [*WORKING, {"run": 'printf "dir=/v\nNumber=7\nx=1\n" >> "$STAGEBOOK_OUTPUT"'}])
+def test_no_output_takes_the_place_of_what_an_item_has_of_its_own(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    (place.folder / "see.py").write_text(
+        "import os\ndef go(item):\n    open('py', 'w').write(os.environ['ITEM_NUMBER'] + os.environ['ITEM_DIR'])\n"
+    )
+    said = '{"dir": "/v", "Number": 7, "x": 1}'
+    second = 'echo "$ITEM_NUMBER $ITEM_X $ITEM_DIR" > sh'
+    place.pipeline({"work": each({"values": [said]}, step, second, {"python": "see:go"})})
+    (warning, other) = run(place)["warnings"]
+    assert "ITEM_DIR is the item's own, not 'dir'" in warning and "ITEM_NUMBER" in other
+    number, value, directory = (place.folder / "sh").read_text().split()
+    assert (number, value, directory[:1]) == ("1", "1", "/") and directory.endswith("/items/work/1")
+    assert (place.folder / "py").read_text() == f"1{directory}"
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "why"),
+    [
+        ({"python": "say:one"}, '{"a b": 1, "é": 2, "y": 3}', "a name has letters, digits and _, and does not begin"),
+        ({"python": "say:one"}, r'{"x": "a\u0000b", "y": 3}', "a value is one line without a NUL, not 'x'"),
+        ({"run": "python3 say.py", "worker": True}, '{"x-y": 1, "x-z": 1, "y": 3}', "not 'x-y'; more like it"),
+        ({"run": 'printf "x-y=1\ny=3\n" >> "$STAGEBOOK_OUTPUT"'}, "a", "STAGEBOOK_OUTPUT line 1: a name has letters"),
+        ({"python": "say:one"}, "[1]", "a function returns a dict of outputs or None, not a list"),
+        ({"python": "say:many", "batch": 3}, "[{}, {}, {}]", "a dict or None for each item, not a list of 3 for"),
+        ({"python": "say:many", "batch": 3}, '{"x": 1}', "a batch returns a list with a dict or None for each item"),
+        ({"python": "say:all", "batch": 3}, "7", "a dict or None for each item, not a int"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_left_out_is_told_once(place: Place, step: dict[str, Any], said: str, why: str) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({"work": each({"values": [said, f"{said} "]}, step, 'echo "$ITEM_Y" >> seen')})
+    document = run(place)
+    (warning,) = document["warnings"]
+    assert "work.s0: outputs of item" in warning and why in warning
+    assert stage(document)["items"]["done"] == 2
+    assert (place.folder / "seen").read_text() == ("3\n3\n" if '"y"' in said or "y=3" in str(step) else "\n\n")
+
+
 def test_a_batch_of_a_command_is_the_lines_of_a_file(place: Place) -> None:
     step = {"run": 'cat "$ITEMS"; wc -l < "$ITEM_DIRS"', "batch": 100}
     place.pipeline({"list": "printf 'a\\nb c\\n'", "work": each({"lines": "list"}, step)})
