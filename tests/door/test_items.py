@@ -247,6 +247,22 @@ def test_g001_kill_9_repeats_no_item_that_was_done(place: Place) -> None:
     assert len(ends) <= 60 + 3 * 3, "only what was under way is done again"
 
 
+def test_a_stage_whose_items_are_not_all_done_cannot_be_said_to_be_done(place: Place) -> None:
+    step = {"run": f"{marked()}; test -e go || test $ITEM -lt 3 || sleep 60", "workers": 2}
+    place.pipeline({"work": {**each({"range": [1, 8]}, step), "retry-safe": False}})
+    command = place.start("run")
+    waiting.until(lambda: len(items_of(place, "work.s0")) == 4, "two items that are done, and two that go on")
+    command.kill()
+    (place.folder / "go").touch()
+    asked = place.run("run", "--resume")
+    assert asked.code == 3 and "--again work" in asked.out and "--done" not in asked.out
+    refused = place.run("run", "--resume", "--done", "work")
+    assert refused.code == 2 and "items, and" in refused.err and "`--again work` does these" in refused.err
+    found = stage(run(place, "--resume", "--again", "work"))
+    assert found["outcome"] == "success" and found["items"]["done"] == 8
+    assert sorted(items_of(place, "work.s0")) == [1, 2, 3, 3, 4, 4, 5, 6, 7, 8]
+
+
 def test_a_signal_stops_items_and_a_resume_goes_on_behind_them(place: Place) -> None:
     place.pipeline({"work": each({"range": [1, 30]}, marked(before="sleep 0.03"))})
     command = place.start("run", "--json")
