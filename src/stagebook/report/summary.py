@@ -283,16 +283,14 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     """Commands that go on with a run that can go on: a signal stopped it, it met an error, its engine is gone
     or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
-    asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
+    asked = [stage for stage in document["stages"] if shapes.state_of(stage) == "person"]
     if outcome is None and (gates := gate.open_gates(document)):
         return _cards(document, gates, style, short)
     look = (document.get("from_here") or {}).get("look", "")
     if outcome is None and asked and document.get("state") != "running":
-        name = failure.quoted(asked[0])
-        commands = [
-            f"again  stagebook run --resume {short} --again {name}{look}",
-            f"done   stagebook run --resume {short} --done {name}{look}",
-        ]
+        name = failure.quoted(asked[0]["stage"])
+        words = ("again",) if "items" in asked[0] else ("again", "done")  # some of its items have not even begun
+        commands = [f"{word:5}  stagebook run --resume {short} --{word} {name}{look}" for word in words]
     elif _can_go_on(document):
         commands = [f"go on  stagebook run --resume {short}{look}"]
     else:
