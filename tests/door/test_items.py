@@ -202,6 +202,26 @@ def test_r014_stop_fails_the_stage_at_the_first_item_that_fails_for_good(place: 
     assert found["items"]["failed"] == 1 and len(items_of(place, "work.s0", "tried")) == 2
 
 
+def test_r014_an_item_that_stops_its_stage_is_named_and_quoted(place: Place) -> None:
+    """In the failure block, of a run and of `show`: the item, the step, its last lines, its log, how to look."""
+    (place.folder / "in").mkdir()
+    for name in "abc":
+        (place.folder / "in" / name).write_text("x")
+    second = 'test "$ITEM" != in/b || { echo noise; echo "BROKEN $ITEM"; exit 5; }'
+    place.pipeline({"work": each({"glob": "in/*"}, "cat $ITEM", second)})
+    said = place.run("run").out
+    assert "item 2 (in/b) failed in s1 (exit 5)" in said.partition("timeline")[0], "also while it goes on"
+    for text in (said, place.run("show", "last").out):
+        assert "✗ work: item 2 (in/b) failed in s1 (exit 5)" in text
+        assert "1 │ noise" in text and "2 │ BROKEN in/b" in text and "printed nothing" not in text
+        log = next(line.split()[1] for line in text.splitlines() if line.split()[:1] == ["log"])
+        assert (place.folder / log).read_text() == "noise\nBROKEN in/b\n"
+        command = next(line.split("stagebook ")[1] for line in text.splitlines() if "--dead" in line)
+        assert "item 2 in/b: exit 5" in place.run(*command.split()).out
+    (failed,) = stage(place.show())["items"]["failures"]
+    assert failed["text"] == "in/b" and failed["log"].endswith(log)
+
+
 @pytest.mark.parametrize(("policy", "dead"), [("skip", 0), ("dead-letter", 2)])
 def test_r014_skip_and_dead_letter_let_the_stage_succeed_and_say_so(place: Place, policy: str, dead: int) -> None:
     first = "test $ITEM != 3 || { echo broken three; exit 7; }"

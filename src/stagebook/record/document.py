@@ -212,7 +212,7 @@ def _items(story: Story, index: int) -> dict[str, Any]:
     stage = story.pipeline.stages[index]
     assert stage.each is not None
     ids = [f"{stage.id}.{step.name}" for step in stage.each.steps]
-    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log)
+    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log, story.item_log)
 
 
 def _published(files: list[Row] | int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import os
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.record.clock import stamp
-from stagebook.record.items import FailedItem, ItemBook
-from stagebook.record.state import log_name
+from stagebook.record.items import FailedItem, ItemBook, named
+from stagebook.record.state import item_log_name, log_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -330,6 +330,7 @@ class Story:
     ) -> None:  # fmt: skip
         """The stage is over. `queue_max` are the most items that were queued before each of its steps."""
         if stage in self.items:
+            reason = named(reason, self.items[stage].failures)
             self._items_over(stage, us, outcome, reason, queue_max)
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
         if outcome == "skip" and self._announced:
@@ -363,8 +364,8 @@ class Story:
         self.items[stage].has_workers(step, workers, us)
 
     def item_failed(self, stage: int, failed: Sequence[Any]) -> None:
-        step, item, outcome, exit, reason = failed
-        self.items[stage].item_failed(FailedItem(item, step, outcome, exit, reason))
+        step, item, outcome, exit, reason, text = failed
+        self.items[stage].item_failed(FailedItem(item, step, outcome, exit, reason, text))
 
     def _warn_of_failure(self, stage: int, outcome: str) -> None:
         """A failure that does not fail the run stays visible, and one that does so although it once did not."""
@@ -488,6 +489,10 @@ class Story:
     def step_log(self, step: str, slot: int) -> str:
         """Where the output of the calls in a slot of a step is, from 1 on."""
         return os.path.join(self.logs_directory or "", log_name(step, slot))
+
+    def item_log(self, step: str, item: int) -> str:
+        """Where lies what an item printed that failed in a step; nothing is there where it printed nothing."""
+        return os.path.join(self.logs_directory or "", item_log_name(step, item))
 
     def stamp(self, us: int) -> str:
         """The wall clock at a time of the run. The moment at which a run was resumed belongs to the new engine."""
