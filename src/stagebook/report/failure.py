@@ -44,8 +44,11 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     if document.get("measured"):
         return lines  # what it printed went where the script wanted it, and only the script can run it again
     item = item_of(stage)
+    has_log = item is not None
     if excerpt is not None and item is not None:
-        lines += _excerpt(excerpt(item["step"], -item["item"], _EXCERPT_LINES)[-_ITEM_LINES:], style)
+        printed = excerpt(item["step"], -item["item"], _ITEM_LINES)
+        has_log = bool(printed)
+        lines += _excerpt(printed, style)[-_ITEM_LINES:]
     elif excerpt is not None and attempts:
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
@@ -60,7 +63,8 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     commands = [f"again  stagebook run{file}{which}{far.get('run', '')}"]
     if item is not None:
         commands.insert(0, f"items  stagebook items {short} {quoted(name)} --dead{far.get('look', '')}")
-        commands.insert(1, f"log    {_path(item['log'], document)}")
+        if has_log:
+            commands.insert(1, f"log    {_path(item['log'], document)}")
     elif attempts and attempts[-1].get("log"):
         commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
