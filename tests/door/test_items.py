@@ -443,6 +443,31 @@ def test_items_of_a_stage_that_has_none(place: Place) -> None:
     assert refused.code == 2 and "works through items" in refused.err
 
 
+def test_r014_auto_has_no_more_workers_than_there_are_units_for(place: Place) -> None:
+    work = {"run": "sleep 0.05", "workers": "auto", "resources": {"cpu": 1}}
+    place.pipeline({"work": each({"range": [1, 30]}, "true", work)}, limits={"jobs": 8, "cpu": 2})
+    found = stage(run(place))
+    said = [record["workers"] for record in place.journal() if record["event"] == "items.workers"]
+    assert max(said) == 2 and found["steps"][1]["workers"] <= 2
+
+
+def test_r014_what_ran_at_once_is_told_by_calls(place: Place) -> None:
+    """Also which step binds: once, in the document, for the live view and the summary alike."""
+    steps = ({"run": "sleep 0.01", "workers": 2}, {"run": "sleep 0.1", "workers": 3})
+    place.pipeline({"work": each({"range": [1, 12]}, *steps)})
+    document = run(place, "-j", "8")
+    assert 3 <= document["max_parallel"] <= 5, "one stage, of which up to five calls run"
+    assert document["max_parallel"] >= document["effective_parallel"]["stages"]
+    assert stage(document)["items"]["binds"] == "work.s1"
+    document = run(place, "--sequential", "--force")
+    assert document["max_parallel"] == 1
+    assert [step["workers"] for step in stage(document)["steps"]] == [1, 1], "there was one job"
+    text = place.run("show", "last").out
+    assert "×" not in text.partition("timeline")[2].partition("wall")[0]
+    said = " ".join(text.partition("12 of 12 items")[2].split())
+    assert "from start to end (slowest" in said and said.count("an item") == 1 and "s1 binds" in said
+
+
 def test_r014_workers_that_are_auto_grow_with_what_waits_and_say_why(place: Place) -> None:
     steps = ("true", {"run": "sleep 0.1", "workers": "auto", "workers-max": 4})
     place.pipeline({"work": each({"range": [1, 60]}, *steps)})

@@ -192,10 +192,12 @@ class ItemBook:
             book.queue_max = max(book.queue_max, count)
 
     def slowest(self) -> int | None:
-        """The step that takes longest for an item, workers taken into account; None while that is not known of all."""
-        if len(self.steps) < 2 or not all(book.done for book in self.steps):
+        """The step that holds the others up: the one that takes longest for an item, for the workers that it had so
+        far. None where there is but one, and while that is not known of all."""
+        if len(self.steps) < 2 or self.last_us is None or not all(book.done for book in self.steps):
             return None
-        times = [book.wall_us / book.done / book.workers for book in self.steps]
+        until_us = self.last_us
+        times = [book.wall_us / book.done / max(1, book.busy.capacity_us(until_us)) for book in self.steps]
         return times.index(max(times))
 
     def cpu_s(self) -> float:
@@ -244,6 +246,7 @@ class ItemBook:
     ) -> dict[str, Any]:  # fmt: skip
         """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, `log` tells where
         that of a step's slot is, from 1 on, and `item_log` where that of an item that failed in a step."""
+        slowest = self.slowest()
         return {
             "items": {
                 "total": self.known + self.skipped if self.is_all else None,
@@ -254,6 +257,7 @@ class ItemBook:
                 "dead": self.failed if keeps_dead else 0,
                 "per_s": self.per_s(),
                 "latency_s": self.latency_s(),
+                "binds": None if slowest is None else ids[slowest],
                 "failures": [
                     {**each._asdict(), "step": ids[each.step], "log": item_log(ids[each.step], each.item)}
                     for each in self.failures

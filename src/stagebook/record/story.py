@@ -202,7 +202,7 @@ class Story:
         self.used_early: dict[int, dict[int, dict[str, str]]] = {}
         self._announced: dict[int, dict[str, str]] = {}  #: of attempts that run
         self.gates: dict[int, Asked] = {}  #: of gates: the latest question, with its votes
-        self.items: dict[int, ItemBook] = _item_books(pipeline)  #: of stages that work through items
+        self.items: dict[int, ItemBook] = _item_books(pipeline, self.jobs)  #: of stages that work through items
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
         self.end_us: int | None = None
@@ -241,12 +241,14 @@ class Story:
         more = len(pipeline.stages) - len(self.pipeline.stages)
         self.pipeline, self.needs = pipeline, _needs(pipeline)
         self.critical = (*self.critical, *critical)
-        self.items |= {index: book for index, book in _item_books(pipeline).items() if index not in self.items}
+        self.items |= {
+            index: book for index, book in _item_books(pipeline, self.jobs).items() if index not in self.items
+        }
         self.state += [WAITING] * more
         self.attempts += [()] * more
         self.ends += [None] * more
         known = len(pipeline.stages) - more
-        self.items.update((stage, book) for stage, book in _item_books(pipeline).items() if stage >= known)
+        self.items.update((stage, book) for stage, book in _item_books(pipeline, self.jobs).items() if stage >= known)
 
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
@@ -421,7 +423,7 @@ class Story:
         self.critical_by = critical_by
         count = len(pipeline.stages)
         self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
-        self.items = _item_books(pipeline)
+        self.items = _item_books(pipeline, self.jobs)
         because, published, self.because, self.published = self.because, self.published, {}, {}
         for index, stage in enumerate(pipeline.stages):
             known = before.get(stage.id)
@@ -501,9 +503,10 @@ class Story:
         return stamp(us + next(epoch_us for from_us, epoch_us in reversed(self._epochs) if us >= from_us))
 
 
-def _item_books(pipeline: Pipeline) -> dict[int, ItemBook]:
+def _item_books(pipeline: Pipeline, jobs: int) -> dict[int, ItemBook]:
+    """More workers of a step than the run has jobs are never there."""
     return {
-        index: ItemBook([max(1, step.workers) for step in stage.each.steps])
+        index: ItemBook([max(1, min(step.workers, jobs)) for step in stage.each.steps])
         for index, stage in enumerate(pipeline.stages)
         if stage.each is not None
     }
