@@ -323,8 +323,14 @@ def test_whoever_is_killed_the_terminal_has_its_echo_again(place: Place, victim:
         assert place.left(5) == []
 
 
-@pytest.mark.parametrize("output", ["fail-only", "interleave"])
-@pytest.mark.parametrize("name", EXITS)
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("fail-only", "SIGINT"),
+        *(("interleave", name) for name in EXITS),
+        *(pytest.param("fail-only", name, marks=pytest.mark.nightly) for name in EXITS if name != "SIGINT"),
+    ],
+)
 def test_g11_a_reader_that_is_stuck_keeps_no_run_from_stopping(place: Place, name: str, output: str) -> None:
     """More lines than the pipe holds, and than are kept for a reader, and nobody takes any."""
     place.pipeline({

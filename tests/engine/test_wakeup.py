@@ -100,7 +100,7 @@ def test_signals_that_ask_to_stop_are_told_in_order(wakeup: Wakeup) -> None:
 @alone
 def test_two_signals_are_two_though_they_come_while_python_is_busy() -> None:
     wakeup = Wakeup()
-    sender = spawn("/bin/sh", "-c", "kill -HUP $PPID; sleep 0.01; kill -HUP $PPID")
+    sender = spawn("/bin/sh", "-c", "kill -HUP $PPID; sleep 0.05; kill -HUP $PPID")
     while not os.waitpid(sender, os.WNOHANG)[0]:
         hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000)  # one call, in which no handler runs
     told: list[int] = []

@@ -32,13 +32,21 @@ def outcome(folder: Path, text: str, ci: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("case", sorted(CASES))
-def test_a_skip_fails_in_ci_with_its_reason(case: str, tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, CASES[case], "true")
+@pytest.mark.parametrize("where", ["in a test", "of a module"])
+def test_a_skip_fails_in_ci_with_its_reason(where: str, tmp_path: Path) -> None:
+    """Those of a module end the collecting, so they are asked apart from the others."""
+    cases = [case for case in CASES if (case in ("of a module", "of an import")) is (where == "of a module")]
+    for number, case in enumerate(cases[1:]):
+        (tmp_path / f"test_case_{number}.py").write_text(CASES[case])
+    code, said = outcome(tmp_path, CASES[cases[0]], "true")
     assert code in (1, 2), said
-    assert "no database here" in said
-    assert "counts as a failure with CI=true" in said
-    assert re.search(r"\b1 (failed|error)", said), said
+    for number in range(len(cases)):
+        file = f"test_case_{number - 1}.py" if number else "test_case.py"
+        assert re.search(rf"{re.escape(file)}.*counts as a failure with CI=true: .*no database here", said), (
+            file,
+            said,
+        )
+    assert not re.search(r"passed|\d skipped", said), said
 
 
 def test_elsewhere_a_skip_is_a_skip(tmp_path: Path) -> None:

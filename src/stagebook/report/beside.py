@@ -9,7 +9,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.report import rows as shapes
 from stagebook.report import summary, timeline
 from stagebook.report.durations import plural, span
-from stagebook.report.harmless import harmless
+from stagebook.report.harmless import harmless, wrap
 from stagebook.report.rows import Row
 from stagebook.report.style import Style
 
@@ -43,11 +43,20 @@ def compared(documents: Sequence[Document], shorts: Sequence[str]) -> list[Compa
     first = documents[0]["wall_s"]
     return [
         Compared(
-            document["run"], short, mode(document), document["wall_s"],
+            document["run"], short, mode, document["wall_s"],
             document["wall_s"] / first if first and document["wall_s"] is not None else None, state(document),
         )
-        for document, short in zip(documents, shorts)
+        for document, short, mode in zip(documents, shorts, modes(documents))
     ]  # fmt: skip
+
+
+def modes(documents: Sequence[Document]) -> list[str]:
+    """How each was run; with the file's name where they are runs of several."""
+    files = [str(document.get("file") or "") for document in documents]
+    if len(set(files)) == 1:
+        return [mode(document) for document in documents]
+    names = [harmless(file.rpartition("/")[2]) for file in files]
+    return [f"{mode(document)}, {name}" if name else mode(document) for document, name in zip(documents, names)]
 
 
 def mode(document: Document) -> str:
@@ -85,4 +94,4 @@ def _took(one: Compared, first: str, style: Style) -> list[str]:
     text = f"{one.short} {one.mode}: wall {span(one.wall_s)}"
     if one.ratio is not None and one.short != first:
         text += f", {one.ratio:.2f}× of {first}"
-    return [style.plain(text)]
+    return wrap(style.plain(text), style.width - 1)

@@ -98,7 +98,7 @@ def _row_lines(
         indent = frame.name if row.text else style.glyph_width + 1
         first = " " * frame.name if row.text else colored + " "
         parts = wrap(text, frame.width - indent)
-        return [first + parts[0], *(" " * indent + part for part in parts[1:])]
+        return [(first + parts[0]).rstrip(), *(" " * indent + part for part in parts[1:])]
     lines: list[str] = []
     if cells(name) > room:  # a name is never cut: it takes lines of its own
         parts = wrap(name, frame.width - style.glyph_width - 1)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.scheduler.lane import StepItems
 
-CALL_US = 10_000  #: how long a call with several items is to take
+CALL_US = 50_000  #: how long a call with several items is to take
 JUDGE_CALLS = 8
 LOOK_US = 200_000
 JUDGE_US = 3_000_000  #: so long a new number has at most to show what it does

@@ -45,7 +45,7 @@ WARNINGS_MAX = 20  #: of processes that calls left behind
 class Work:
     """One step. `stage` is it as a stage of its own; `stays`: its processes are workers."""
 
-    __slots__ = ("batch", "is_whole", "memory_bytes", "stage", "stays")
+    __slots__ = ("batch", "is_whole", "memory_bytes", "stage", "stays", "workers")
 
     def __init__(self, stage: Stage, step: Step) -> None:
         is_function = step.kind == "python"
@@ -55,6 +55,7 @@ class Work:
             env={**stage.env, **step.env}, resources=step.resources, timeouts=Timeouts(), each=None, cmd_from={},
         )  # fmt: skip
         self.stays = is_function or step.worker
+        self.workers = step.workers or 1
         self.batch = step.batch
         self.is_whole = is_function and step.batch > 1
         self.memory_bytes = step.resources.memory_bytes or GROWN_BYTES
@@ -257,9 +258,22 @@ class Calls:
             worker = None
         if worker is None:
             worker = self._hire(work, place, running.log)
+            self._hire_behind(place)
         asked, step, attempt = self._kept.asked, running.step, running.attempt
         lines = [asked(number, step, attempt) for number in running.items]
         worker.ask(running.items, lines)
+
+    def _hire_behind(self, place: tuple[int, int]) -> None:
+        """Workers of later steps start with that of an earlier one: what is done by it shall not wait for a program to
+        be loaded. One that cannot be started is started again for its call, which says why."""
+        step, slot = place
+        for later in range(step + 1, len(self.works)):
+            work = self.works[later]
+            if work.stays and slot < work.workers and (later, slot) not in self._workers:
+                try:
+                    self._hire(work, (later, slot), log_name(work.stage.id, slot + 1))
+                except (CannotStart, OSError):
+                    return
 
     def _hire(self, work: Work, place: tuple[int, int], log: str) -> Worker:
         number = next(self._numbers)
@@ -357,6 +371,8 @@ class Calls:
 
     def _end(self, running: _Running, bad: list[Bad], cpu_us: int) -> None:
         del self._running[running.step, running.slot]
+        if self._logs.size(running.log) > LOG_MAX:
+            self._logs.cut(running.log)
         wall_us = self._clock.us() - running.us
         self.over.append(Call(running.step, running.slot, running.items, wall_us, cpu_us, tuple(bad)))
 

@@ -244,7 +244,7 @@ EACH = Record(
                     "lines": Key(TEXT, "lines that a stage printed"),
                     "json": Key(TEXT, "a JSON list that a stage printed"),
                     "range": Key(ListOf(Scalar("bound"), 2), "whole numbers or dates, both ends included"),
-                    "values": Key(ListOf(VALUE, 1), "these texts"),
+                    "values": Key(SOME_TEXTS, "these texts"),
                     "param": Key(TEXT, "what a parameter names: `2026-01-01..2026-01-31`, `1..9` or `a, b`"),
                     "watch": Key(TEXT, "files closed or renamed into a directory"),
                     "until": Key(TEXT, "ends a watch"),

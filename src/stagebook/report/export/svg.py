@@ -258,7 +258,10 @@ class Picture:
         self.used.add("gate")
         yield f'<path class="gate" d="M{first:g} {self.y + 10.5:g}H{last:g}"/>'
         yield from (f'<path class="gate" d="M{x:g} {self.y + 5:g}v11m3 0v-11"/>' for x in {first, last})
+        told = len(self.notes)
         self._note(row, last)
+        if len(self.notes) == told:  # over the line, which is thin
+            self.notes.append(_text(last - 7, self.y + 15, decided(self.gates[row.name]), "s d n e", 90))
 
     def _critical(self, row: Row) -> list[Course]:
         """What of a row is critical: the stage, or the cells of a fold that are."""

@@ -233,7 +233,8 @@ function draw_stage(stage, chart) {
   } else if (stage.begin < Infinity && x(stage.begin) > view.width) {
     chart.append(at_left(el("span", "tag", "\u203a"), view.width - 8));
   } else if (stage.phases.length) {
-    tag(chart, remarks(stage), stage.begin, is_longer ? last.from + stage.expected_us : stage.end);
+    const has_room = tag(chart, remarks(stage), stage.begin, is_longer ? last.from + stage.expected_us : stage.end);
+    if (!has_room && stage.phases[0].kind === "gate") beside(chart, stage.phases[0].said, "tag over");  // over the line, which is thin
   } else if (stage.state === "skip" && stage.root !== undefined && stages[stage.root].end >= 0) {
     piece(chart, "skp", stages[stage.root].end, run.total_us, 2);
     if (!tag(chart, [stage.aside], stages[stage.root].end, run.total_us)) beside(chart, stage.aside, "tag over");
