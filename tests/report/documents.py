@@ -224,7 +224,7 @@ def assembly(**more: Any) -> dict[str, Any]:
     segments = stage("segments", attempt(5, 45), needs=("checkout",), level=1)
     segments["items"] = {
         "total": 20, "known": 20, "done": 20, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0.5,
-        "latency_s": {"median": 12.0, "p95": 14.0, "max": 15.0}, "failures": [],
+        "latency_s": {"median": 12.0, "p95": 14.0, "max": 15.0}, "failures": [], "binds": "segments.transcode",
     }  # fmt: skip
     segments["steps"] = [
         step("segments.fetch", 1, 20, 0.75, [1.0] * 15),

@@ -194,8 +194,19 @@ def _sla(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
 def _dead(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     name = harmless(occasion.stages[0]) if occasion.stages else "a stage"
     count = occasion.more.get("count") or 1
-    lines = [f"- {_cut(harmless(str(one)), LINE_MAX)}" for one in (occasion.more.get("items") or ())[:NAMES_MAX]]
+    steps = next((one.get("steps", ()) for one in facts.document["stages"] if one["stage"] in occasion.stages), ())
+    dead = (occasion.more.get("items") or ())[:NAMES_MAX]
+    lines = [f"- {_cut(harmless(_item(one, steps)), LINE_MAX)}" for one in dead]
     return f"{_glyph('failure')} {_name(facts.document)}: {plural(count, 'item')} of {name} could not be done", [lines]
+
+
+def _item(record: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:
+    """`in/17.txt (item 17), transcode: exit 1`."""
+    at, number = record["step"], f"item {record['item']}"
+    text = number if record.get("text") in (None, str(record["item"])) else f"{record['text']} ({number})"
+    step = str(steps[at]["step"]).rpartition(".")[2] if at < len(steps) else f"step {at + 1}"
+    why = record.get("reason") or ("" if record.get("exit") is None else f"exit {record['exit']}")
+    return f"{text}, {step}: {why or record['outcome']}"
 
 
 _TEXTS = {
@@ -269,7 +280,8 @@ def commands(occasion: Occasion, document: Document) -> list[str]:
     if occasion.event == "dead-letter" and name:
         return [f"stagebook items {run} {name} --dead", *look]
     if occasion.event == "failure" and name:
-        look.append(f"stagebook logs {run} {name}")
+        has_items = any(one["stage"] == occasion.stages[0] and "items" in one for one in document["stages"])
+        look.append(f"stagebook items {run} {name} --dead" if has_items else f"stagebook logs {run} {name}")
     if occasion.about == "gone":
         look.append(f"stagebook run --resume {run}")
     return look

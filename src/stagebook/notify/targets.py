@@ -16,6 +16,7 @@ from stagebook.notify.message import BODIES_MAX, LINES_MAX, Facts, Message, Occa
 from stagebook.notify.send import To
 from stagebook.record import notices, state
 from stagebook.record.mask import Mask
+from stagebook.report import failure
 from stagebook.report.harmless import line_of_output
 from stagebook.report.words import VERBS
 
@@ -203,8 +204,12 @@ class Circle:
     def _tails(self, stages: Iterable[str], document: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         by_id = {one["stage"]: one for one in document["stages"]}
         for stage in stages:
-            attempts = by_id[stage]["attempts"] if stage in by_id else []
-            if attempts and attempts[-1].get("log"):
+            if stage not in by_id:
+                continue
+            item, attempts = failure.item_of(by_id[stage]), by_id[stage]["attempts"]
+            if item is not None:
+                yield stage, last_lines(item["log"])
+            elif attempts and attempts[-1].get("log"):
                 yield stage, last_lines(attempts[-1]["log"])
 
     def _masked(self, message: Message) -> Message:

@@ -175,6 +175,7 @@ EVENTS: dict[str, Event] = {
             "outcome": _OUTCOME,
             "exit": Key("integer?"),
             "reason": _REASON,
+            "text": Key("string?", "what the item is, at most 200 characters", False),
         },
         "stage",
     ),

@@ -47,8 +47,12 @@ class Item:
     @property
     def text(self) -> str:
         """As a command sees it."""
-        value = self.value
-        return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return text_of(self.value)
+
+
+def text_of(value: Any) -> str:
+    """An item as a command sees it."""
+    return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def folder_of(directory: str, stage: str) -> str:
