@@ -287,6 +287,34 @@ def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() ->
     assert run.leased("b") == ["start b"]
 
 
+def test_g24_a_stage_further_behind_waits_for_the_new_answer_and_not_for_what_has_ended() -> None:
+    plan = plan_of(
+        gate("ok"), stage("prep", "ok", bound=True), stage("b", "prep", bound=True), stage("c", "b", bound=True)
+    )
+    for is_approved in (True, False):
+        run = Run(plan)
+        run.decide("ok", True)
+        run.leased("prep")
+        assert run.exit("prep") == ["prep: success", "lease b"]
+        assert run.reopen("ok") == ["gate ok"]
+        assert (run.state("prep"), run.state("b")) == ("success", "waiting") and run.machine.waits_for_person
+        if not is_approved:
+            assert run.decide("ok", False) == ["ok: failure", "b: skip", "c: skip", "run: failure"]
+            continue
+        assert run.decide("ok", True) == ["ok: success", "lease b"]
+        assert run.leased("b") == ["start b"]
+        assert run.exit("b") == ["b: success", "lease c"]
+
+
+def test_g24_what_another_need_lets_go_on_is_looked_at_anew_and_does_not_hang() -> None:
+    run = Run(plan_of(gate("ok"), stage("x"), stage("b", "ok", "x", join="any", bound=True), slots=2))
+    run.decide("ok", True)
+    run.exit("x")
+    assert run.state("b") == "leasing"
+    assert run.reopen("ok") == ["gate ok", "lease b"]
+    assert run.leased("b") == ["start b"]
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_its_end(seed: int) -> None:
     """Random plans, answers and void approvals: books that agree, no start by a gate that is not approved, the same

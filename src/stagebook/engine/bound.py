@@ -37,6 +37,7 @@ class Shown(NamedTuple):
     gate: int
     artifacts: tuple[Row, ...]
     inputs: tuple[Row, ...] | None
+    has_all: bool = True  #: whatever the stage reads is among `inputs`
     room: Room = Room()
 
 
@@ -65,7 +66,7 @@ def changes(root: str, shown: Sequence[Shown], want: Want) -> dict[int, tuple[st
         extra: set[str] = set()
         if each.inputs is not None:
             rows += [row for row in each.inputs if reads.first([row[0]]) is not None]
-            extra = now - known - {path for path, _, _ in each.inputs}
+            extra = set() if not each.has_all else now - known - {path for path, _, _ in each.inputs}
         changed = (*changed_of(root, rows, each.room), *sorted(extra))
         if changed:
             result[each.gate] = changed
