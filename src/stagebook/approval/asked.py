@@ -15,6 +15,7 @@ from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
 from stagebook.record import reader
 from stagebook.record.clock import epoch_us
+from stagebook.record.reasons import warned
 from stagebook.record.retelling import retell
 from stagebook.record.state import journal_path, open_regular
 
@@ -41,13 +42,15 @@ class Room(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """`question` None: it was not asked yet. `votes` are those that count. `folder` is that of the pipeline file."""
+    """`question` None: it was not asked yet. `votes` are those that count. `folder` is that of the pipeline file.
+    `warnings` are rows of `stage` and `warning`: what did not go quite well before it."""
 
     gate: Gate
     question: Question | None
     votes: list[Vote]
     now: Now
     folder: str
+    warnings: list[dict[str, str]]
 
 
 def none_yet(run: str, gate: str) -> Question:
@@ -96,7 +99,7 @@ def standing(directory: str, gate: str, artifacts: bool = True) -> Standing:
     if artifacts and question is not None and state == "open":
         changed = changed_of(folder, question.rows(), room_of(story, index))
     now = Now(time.time_ns() // 1000, state, why, digest_now(pipeline.file), changed)
-    return Standing(asked, question, votes, now, folder)
+    return Standing(asked, question, votes, now, folder, warned(story, index))
 
 
 def _index(story: Story, gate: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 from stagebook.record.line import members, time_us
+from stagebook.record.reasons import warned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def told(story: Story, stage: int) -> dict[str, dict[str, Any]]:
             "expires": asked.expires if asked is not None else None,
             "default": gate.default if gate.timeout_ms is not None else None,
             "green": list(asked.green) if asked is not None else [],
+            "warnings": warned(story, stage),
             "from_s": from_s,
             "to_s": to_s,
         }

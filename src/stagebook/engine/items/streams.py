@@ -15,8 +15,8 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
-from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names
-from stagebook.engine.items.origin import Origin
+from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names, text_of
+from stagebook.engine.items.origin import Origin, nth_of
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
@@ -228,6 +228,14 @@ class Streams:
         if stream is not None:
             stream.wanted += decision.more
             self._draw(decision.stage, stream)
+
+    def text_of(self, stage: int, item: int) -> str | None:
+        """What an item is, as a command sees it; None where nobody knows any more."""
+        stream = self._open.get(stage)
+        if stream is not None and item in stream.kept.items:
+            return stream.kept.items[item].text
+        found = read_names(folder_of(self._directory, self._pipeline.stages[stage].id), item)
+        return next((text_of(value) for _, value, _ in found), None)
 
     def failed(self, decision: ItemFailed) -> None:
         """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
@@ -468,9 +476,9 @@ class Streams:
         directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
         found = self._dead(directory, stage)
         with open(f"{path}.new", "wb") as file:
-            for number, value, _ in read_names(folder_of(directory, stage.id)):
+            for number, value, key in read_names(folder_of(directory, stage.id)):
                 if number in found:
-                    file.write(json.dumps(value).encode() + b"\n")
+                    file.write(json.dumps([value, nth_of(key)]).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
