@@ -131,6 +131,24 @@ def test_g24_what_changes_while_stages_behind_the_gate_run_stops_those_further_b
     assert place.began().count("deploy") == 1 and place.began().count("prep") == (by != "generated")
 
 
+def test_g24_an_item_that_is_no_longer_the_file_that_was_approved_fails_alone(place: Place) -> None:
+    stages = ship()
+    stages["build"] = {"run": "mkdir -p out; for each in a b c; do echo fine > out/$each; done", "outputs": "out/*"}
+    wait = 'echo $ITEM >> "$BASE/tried"; while [ ! -e "$BASE/go" ]; do sleep 0.02; done; cat $ITEM >> shipped'
+    each = {"items": {"glob": "out/*"}, "on-item-failure": "skip", "steps": [{"bring": {"run": wait}}]}
+    stages["deploy"] = {"each": each, "needs": "ship"}
+    left_open(place, stages)
+    command = place.start("approve", "last", "ship")
+    waiting.until((place.base / "tried").exists, "the first item")
+    tamper(place, "out/b")
+    (place.base / "go").touch()
+    run = command.wait()
+    assert (place.base / "tried").read_text().split() == ["out/a", "out/c"], run.said
+    assert (place.folder / "shipped").read_text() == "fine\nfine\n"
+    told = place.run("items", "last", "deploy")
+    assert "out/b is no longer what was shown at ship" in told.said, told.said
+
+
 def test_what_a_stage_behind_the_gate_makes_anew_is_no_longer_what_was_approved_and_goes_on(place: Place) -> None:
     stages = ship()
     stages["build"]["outputs"] = "out/**"

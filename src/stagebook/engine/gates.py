@@ -16,7 +16,7 @@ from stagebook.approval.asked import changed_of, digest_now, room_of
 from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, judge, tally, unchanged
 from stagebook.approval.judge import bound as vote_on
 from stagebook.engine import bound
-from stagebook.engine.bound import Shown, Want
+from stagebook.engine.bound import Approved, Shown, Want
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.model.problem import SURROUNDINGS, SurroundingsError
 from stagebook.record.clock import epoch_us, stamp
@@ -259,6 +259,14 @@ class Gates:
         is_much = bool(shown) and bound.is_much(self._folder, want._replace(made=whole), rows)
         self._do(("check", stage), is_much, partial(bound.changes, self._folder, shown, want),
                  partial(self._checked, stage, list(asked)))  # fmt: skip
+
+    def approved(self, stage: int) -> list[Approved]:
+        """What was approved before a stage that begins now, to be looked at file by file."""
+        gates = self._approved_before(stage) if self._machine.plan.stages[stage].bound else {}
+        return [
+            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), room_of(self._story, gate))
+            for gate, asked in gates.items()
+        ]
 
     def _approved_before(self, stage: int) -> dict[int, Asked]:
         """The gates whose answers let it go on, itself or what it needs: the next ones above it."""

@@ -183,11 +183,9 @@ class Engine:
         return self.over
 
     def _is_left_to_people(self) -> bool:
-        """Whether the engine ends before the run does. At a gate it waits, if it may: the answer can reach it there. Where
-        nobody has answered in time, the default does so now."""
-        if not self.machine.waits_for_person or (self._waits and self.machine.is_gated):
-            return False
-        return not self._timers or self._timers[0][0] > self._clock.us()
+        """Whether the engine ends before the run does: not at a gate if it may wait there, or nobody answered in time."""
+        is_due = bool(self._timers) and self._timers[0][0] <= self._clock.us()
+        return self.machine.waits_for_person and not (self._waits and self.machine.is_gated) and not is_due
 
     def close(self) -> None:
         """Give back what was taken from the system."""
