@@ -21,7 +21,7 @@ from stagebook.record.state import journal_path, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Sequence
+    from typing import Any, Container, Iterable, Sequence
 
     from stagebook.approval.judge import Row
     from stagebook.model.pipeline import Gate
@@ -39,6 +39,13 @@ class Room(NamedTuple):
     others: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
     remade: tuple[str, ...] = ()
+
+    def come(self, paths: Iterable[str], shown: Container[str]) -> list[str]:
+        """Those of these files that have come since."""
+        from stagebook.model.globs import Globs
+
+        others = Globs(self.others)
+        return [path for path in paths if path not in shown and path not in self.paths and others.first([path]) is None]
 
 
 class Standing(NamedTuple):
@@ -235,11 +242,9 @@ def changed_of(root: str, rows: Sequence[Row], room: Room = Room()) -> tuple[str
 def _come(root: str, rows: Sequence[Row], room: Room) -> list[str]:
     """Files that lie where all were shown, and were not."""
     from stagebook.artifact.paths import Unsound, found
-    from stagebook.model.globs import Globs
 
-    others, shown = Globs(room.others), {path for path, _, _ in rows}
     try:
         there = found(root, room.whole, []) if room.whole else []
     except (Unsound, OSError) as error:
         return [str(error)]
-    return [path for path in there if path not in shown and path not in room.paths and others.first([path]) is None]
+    return room.come(there, {path for path, _, _ in rows})

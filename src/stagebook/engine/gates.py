@@ -16,7 +16,7 @@ from stagebook.approval.asked import changed_of, digest_now, room_of
 from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, judge, tally, unchanged
 from stagebook.approval.judge import bound as vote_on
 from stagebook.engine import bound
-from stagebook.engine.bound import Shown, Want
+from stagebook.engine.bound import Approved, Shown, Want
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.model.problem import SURROUNDINGS, SurroundingsError
 from stagebook.record.clock import epoch_us, stamp
@@ -136,7 +136,10 @@ class Gates:
             self._account.gate(stage, asked)
             return
         published, want, whole = self._before(stage)
-        want = want._replace(read=self._read_after(stage))
+        behind = self._right_behind(stage)
+        want = want._replace(
+            read=tuple(dict.fromkeys([glob for i in behind for glob in self._pipeline.stages[i].inputs]))
+        )
         is_much = bound.is_much(self._folder, want)
         self._do(("ask", stage), is_much, partial(bound.look, self._folder, want),
                  partial(self._put, stage, ready_ms, published, whole))  # fmt: skip
@@ -219,8 +222,8 @@ class Gates:
     def _all_made(self) -> tuple[str, ...]:
         return tuple([output.path for stage in self._pipeline.stages for output in stage.outputs])
 
-    def _read_after(self, gate: int) -> tuple[str, ...]:
-        """What stages read that go on by the answer, with nothing that runs in between for sure."""
+    def _right_behind(self, gate: int) -> list[int]:
+        """The stages that go on by the answer, with nothing that runs in between for sure."""
         stages = self._machine.plan.stages
         followers: dict[int, list[int]] = {}
         for index, planned in enumerate(stages):
@@ -228,17 +231,17 @@ class Gates:
                 followers.setdefault(need, []).append(index)
         seen: set[int] = set()
         left = followers.get(gate, [])[:]
-        read: list[str] = []
+        found = []
         while left:
             index = left.pop()
             if index in seen:
                 continue
             seen.add(index)
             if stages[index].bound:
-                read += self._pipeline.stages[index].inputs
+                found.append(index)
             if stages[index].judged or stages[index].skip is not None:
                 left += followers.get(index, ())
-        return tuple(dict.fromkeys(read))
+        return found
 
     # What was approved is still so --------------------------------------------------------------------------------
 
@@ -247,15 +250,26 @@ class Gates:
         self._account.tell()
         want = Want((), self._pipeline.stages[stage].inputs, self._all_made())
         asked = self._approved_before(stage)
-        shown = [Shown(gate, each.artifacts, each.inputs, room_of(self._story, gate)) for gate, each in asked.items()]
+        shown = [
+            Shown(gate, each.artifacts, each.inputs, stage in self._right_behind(gate), room_of(self._story, gate))
+            for gate, each in asked.items()
+        ]
         rows = [row for each in asked.values() for row in each.artifacts]
         whole = tuple([glob for each in asked.values() for glob in each.whole])
         is_much = bool(shown) and bound.is_much(self._folder, want._replace(made=whole), rows)
         self._do(("check", stage), is_much, partial(bound.changes, self._folder, shown, want),
                  partial(self._checked, stage, list(asked)))  # fmt: skip
 
+    def approved(self, stage: int) -> list[Approved]:
+        """What was approved before a stage that begins now, to be looked at file by file."""
+        gates = self._approved_before(stage) if self._machine.plan.stages[stage].bound else {}
+        return [
+            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), room_of(self._story, gate))
+            for gate, asked in gates.items()
+        ]
+
     def _approved_before(self, stage: int) -> dict[int, Asked]:
-        """The gates whose answers let it go on: none that another stage has gone on by before it."""
+        """The gates whose answers let it go on, itself or what it needs: the next ones above it."""
         stages, found = self._machine.plan.stages, {}
         left, seen = list(stages[stage].needs), set()
         while left:
@@ -266,8 +280,8 @@ class Gates:
             asked = self._story.gates.get(need)
             if stages[need].gate is not None and self._machine.state(need) == "success" and asked is not None:
                 found[need] = asked
-            elif self._machine.state(need) == "skip":
-                left += stages[need].needs
+            elif stages[need].gate is None or self._machine.state(need) == "skip":
+                left += () if stages[need].always or stages[need].join == "done" else stages[need].needs
         return found
 
     def _checked(self, stage: int, gates: list[int], found: Any) -> None:
