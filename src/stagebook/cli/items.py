@@ -74,6 +74,7 @@ def _dead(directory: str, stage: dict[str, Any], folder: str) -> list[dict[str, 
     """The items that failed for good, in the order of their numbers, with what they are."""
     from stagebook.engine.items.calls import item_log
     from stagebook.engine.items.kept import read_names
+    from stagebook.engine.items.literal import plain
     from stagebook.record import reader
     from stagebook.record.items import dead
     from stagebook.record.state import journal_path, log_stem, logs_directory
@@ -88,7 +89,8 @@ def _dead(directory: str, stage: dict[str, Any], folder: str) -> list[dict[str, 
         log = os.path.join(logs_directory(directory), item_log(log_stem(step), number))
         kept = os.path.join(folder, str(number))
         made.append({
-            "item": number, "value": names.get(number), "step": step, "outcome": failed.outcome, "exit": failed.exit,
+            "item": number, "value": plain(names.get(number)), "step": step,
+            "outcome": failed.outcome, "exit": failed.exit,
             "reason": failed.reason, "log": log if os.path.exists(log) else None,
             "directory": kept if os.path.isdir(kept) else None,
         })  # fmt: skip

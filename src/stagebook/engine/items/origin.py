@@ -10,6 +10,7 @@ import json
 import os
 
 from stagebook.artifact.paths import Unsound, found
+from stagebook.engine.items import literal
 from stagebook.model.value import NamedTuple
 
 try:
@@ -84,7 +85,7 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
 
 def as_text(value: Any) -> str:
     """An item as `ITEM` has it: text as it is, anything else as compact JSON."""
-    return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return value if type(value) is str else literal.write(value)
 
 
 def key_of(origin: Origin, text: str, content: bytes = b"", nth: int = 0) -> bytes:
@@ -186,7 +187,7 @@ def _listed(origin: Origin) -> Iterator[One]:
         for position, line in enumerate(file, 1):
             if position <= origin.after:
                 continue
-            value, nth = json.loads(line) if origin.kind == "listed" else (json.loads(line), 0)
+            value, nth = literal.read(line) if origin.kind == "listed" else (json.loads(line), 0)
             text = as_text(value)
             content = content_of(os.path.join(origin.root, text)) if is_file else b""
             is_known = content is not None and nth is not None
@@ -224,7 +225,7 @@ def _json(origin: Origin) -> Iterator[One]:
         raise NoSource(f"`{origin.text}` printed more than 1 GiB, which is no list to read")
     try:
         with open(path, "rb") as file:
-            values = json.loads(file.read())
+            values = literal.read(file.read())
     except (ValueError, RecursionError) as error:
         raise NoSource(f"what `{origin.text}` printed is no JSON: {error}") from None
     if type(values) is not list:

@@ -4,7 +4,6 @@ done, and what came of it is told to the loop (`Ear`) once a turn, many calls in
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import count
 
@@ -12,6 +11,7 @@ from stagebook.engine import command
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
+from stagebook.engine.items import literal
 from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
@@ -470,7 +470,7 @@ class Streams:
         with open(f"{path}.new", "wb") as file:
             for number, value, key in read_names(folder_of(directory, stage.id)):
                 if number in found:
-                    file.write(json.dumps([value, nth_of(key)]).encode() + b"\n")
+                    file.write(literal.write([value, nth_of(key)], is_ascii=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
