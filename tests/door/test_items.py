@@ -137,7 +137,8 @@ def test_numbers_of_json_items_stay_as_they_are_written(place: Place) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1"),
-     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number")],
+     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number"), (r'["a", "\ud800"]', "entry 2 of what `list` printed holds half"),
+     (r'[{"a": ["\ud800"]}]', "entry 1 of what `list` printed holds half")],
 )  # fmt: skip
 def test_what_is_no_list_fails_the_stage_and_says_why(place: Place, said: str, why: str) -> None:
     (place.folder / "said").write_text(said)

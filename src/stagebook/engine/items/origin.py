@@ -234,7 +234,12 @@ def _json(origin: Origin) -> Iterator[One]:
     for position, value in enumerate(values, 1):
         if value is None or type(value) is bool or value == "" or (type(value) is str and "\0" in value):
             raise NoSource(f"entry {position} of what `{origin.text}` printed is no item: text, a number or an object")
-        key = keys.of(as_text(value))
+        text = as_text(value)
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise NoSource(f"entry {position} of what `{origin.text}` printed holds half a character") from None
+        key = keys.of(text)
         if position > origin.after:
             yield One(position, value, key)
 
