@@ -137,7 +137,8 @@ def test_numbers_of_json_items_stay_as_they_are_written(place: Place) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1"),
-     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number"), (r'["a", "\ud800"]', "entry 2 of what `list` printed holds half"),
+     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number"),
+     (r'["a", "\ud800"]', "entry 2 of what `list` printed holds half"),
      (r'[{"a": ["\ud800"]}]', "entry 1 of what `list` printed holds half")],
 )  # fmt: skip
 def test_what_is_no_list_fails_the_stage_and_says_why(place: Place, said: str, why: str) -> None:
@@ -225,6 +226,26 @@ def test_r014_stop_fails_the_stage_at_the_first_item_that_fails_for_good(place: 
     found = stage(run(place, code=1))
     assert (found["outcome"], found["reason"]) == ("failure", "item 3 failed in s0 (exit 1)")
     assert found["items"]["failed"] == 1 and len(items_of(place, "work.s0", "tried")) == 2
+
+
+def test_r014_an_item_that_stops_its_stage_is_named_and_quoted(place: Place) -> None:
+    """In the failure block, of a run and of `show`: the item, the step, its last lines, its log, how to look."""
+    (place.folder / "in").mkdir()
+    for name in "abc":
+        (place.folder / "in" / name).write_text("x")
+    second = 'test "$ITEM" != in/b || { echo noise; echo "BROKEN $ITEM"; exit 5; }'
+    place.pipeline({"work": each({"glob": "in/*"}, "cat $ITEM", second)})
+    said = place.run("run").out
+    assert "item 2 (in/b) failed in s1 (exit 5)" in said.partition("timeline")[0], "also while it goes on"
+    for text in (said, place.run("show", "last").out):
+        assert "✗ work: item 2 (in/b) failed in s1 (exit 5)" in text
+        assert "1 │ noise" in text and "2 │ BROKEN in/b" in text and "printed nothing" not in text
+        log = next(line.split()[1] for line in text.splitlines() if line.split()[:1] == ["log"])
+        assert (place.folder / log).read_text() == "noise\nBROKEN in/b\n"
+        command = next(line.split("stagebook ")[1] for line in text.splitlines() if "--dead" in line)
+        assert "item 2 in/b: exit 5" in place.run(*command.split()).out
+    (failed,) = stage(place.show())["items"]["failures"]
+    assert failed["text"] == "in/b" and failed["log"].endswith(log)
 
 
 @pytest.mark.parametrize(("policy", "dead"), [("skip", 0), ("dead-letter", 2)])
@@ -531,6 +552,31 @@ def test_items_of_a_stage_that_has_none(place: Place) -> None:
     run(place)
     refused = place.run("items", "last", "plain")
     assert refused.code == 2 and "works through items" in refused.err
+
+
+def test_r014_auto_has_no_more_workers_than_there_are_units_for(place: Place) -> None:
+    work = {"run": "sleep 0.05", "workers": "auto", "resources": {"cpu": 1}}
+    place.pipeline({"work": each({"range": [1, 30]}, "true", work)}, limits={"jobs": 8, "cpu": 2})
+    found = stage(run(place))
+    said = [record["workers"] for record in place.journal() if record["event"] == "items.workers"]
+    assert max(said) == 2 and found["steps"][1]["workers"] <= 2
+
+
+def test_r014_what_ran_at_once_is_told_by_calls(place: Place) -> None:
+    """Also which step binds: once, in the document, for the live view and the summary alike."""
+    steps = ({"run": "sleep 0.01", "workers": 2}, {"run": "sleep 0.1", "workers": 3})
+    place.pipeline({"work": each({"range": [1, 12]}, *steps)})
+    document = run(place, "-j", "8")
+    assert 3 <= document["max_parallel"] <= 5, "one stage, of which up to five calls run"
+    assert document["max_parallel"] >= document["effective_parallel"]["stages"]
+    assert stage(document)["items"]["binds"] == "work.s1"
+    document = run(place, "--sequential", "--force")
+    assert document["max_parallel"] == 1
+    assert [step["workers"] for step in stage(document)["steps"]] == [1, 1], "there was one job"
+    text = place.run("show", "last").out
+    assert "×" not in text.partition("timeline")[2].partition("wall")[0]
+    said = " ".join(text.partition("12 of 12 items")[2].split())
+    assert "from start to end (slowest" in said and said.count("an item") == 1 and "s1 binds" in said
 
 
 def test_r014_workers_that_are_auto_grow_with_what_waits_and_say_why(place: Place) -> None:

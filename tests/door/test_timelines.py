@@ -123,6 +123,19 @@ def test_runs_side_by_side_share_a_time_scale_and_say_their_ratio(place: Place, 
     window.close()
 
 
+def test_runs_of_several_files_are_told_apart_by_their_names(place: Place) -> None:
+    place.pipeline({"a": "true"}, name="video")
+    (place.folder / "line.yaml").write_text((place.folder / "stagebook.yaml").read_text())
+    for words in ((), ("line.yaml",)):
+        assert place.run("run", *words, "-j", "8", "--quiet").code == 0
+    both = sorted(place.run_ids())
+    told = place.run("timeline", *both).out
+    assert "parallel, 8 jobs, stagebook.yaml, " in told and "parallel, 8 jobs, line.yaml, " in told
+    page = Path(place.run("timeline", *both, "--format", "html").out.strip()).read_text()
+    assert "parallel, 8 jobs, line.yaml" in page
+    assert "stagebook.yaml, " not in place.run("timeline", both[0], both[0]).out, "one file needs no name"
+
+
 def test_a_run_is_compared_only_with_one_that_did_as_much(place: Place) -> None:
     stages: dict[str, Any] = {
         "a": {"run": "sleep 0.6; cp in out", "inputs": ["in"], "outputs": ["out"]}, "b": "sleep 0.6",

@@ -122,7 +122,7 @@ class Engine:
             if isinstance(end, Ended):
                 self._account.ended(end)
             elif isinstance(end, ItemFailed):
-                self._account.item_failed(end)
+                self._item_failed(end)
             else:
                 self._owed_end = end
         for timer in timers:
@@ -230,7 +230,7 @@ class Engine:
             elif kind is StartItems or kind is WantItems or kind is KillItems:
                 items.append(decision)
             elif kind is ItemFailed:
-                self._account.item_failed(decision)  # type: ignore[arg-type]
+                self._item_failed(decision)  # type: ignore[arg-type]
                 self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
@@ -255,6 +255,10 @@ class Engine:
             self._streams.obey(items)
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
+
+    def _item_failed(self, failed: ItemFailed) -> None:
+        streams = self._streams
+        self._account.item_failed(failed, None if streams is None else streams.text_of(failed.stage, failed.item))
 
     def _answer(self, answers: list[Answer]) -> None:
         for event, name, stage, tail in answers:

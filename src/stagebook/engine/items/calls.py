@@ -24,7 +24,7 @@ from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage, Step, Timeouts
 from stagebook.record.items import Bad, Call
-from stagebook.record.state import log_name, log_stem
+from stagebook.record.state import item_log_name, log_name
 from stagebook.scheduler.vocabulary import Kill, KillItems, StartItems
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ WARNINGS_MAX = 20  #: of processes that calls left behind
 class Work:
     """One step. `stage` is it as a stage of its own; `stays`: its processes are workers."""
 
-    __slots__ = ("batch", "is_whole", "log_stem", "memory_bytes", "stage", "stays", "workers")
+    __slots__ = ("batch", "is_whole", "memory_bytes", "stage", "stays", "workers")
 
     def __init__(self, stage: Stage, step: Step) -> None:
         is_function = step.kind == "python"
@@ -59,7 +59,6 @@ class Work:
         self.batch = step.batch
         self.is_whole = is_function and step.batch > 1
         self.memory_bytes = step.resources.memory_bytes or GROWN_BYTES
-        self.log_stem = log_stem(self.stage.id)
 
 
 class _Running:
@@ -415,7 +414,7 @@ class Calls:
 
     def _excerpt(self, running: _Running, item: int) -> None:
         """What a call has printed that went wrong, in a log of the item's own. Help for reading, and no record."""
-        stem, logs = self.works[running.step].log_stem, self._logs.directory
+        step, logs = self.works[running.step].stage.id, self._logs.directory
         most = EXCERPT_MAX if self._excerpts_left > EXCERPT_MAX else EXCERPT_MIN
         try:
             with open(f"{logs}/{running.log}", "rb") as log:
@@ -424,18 +423,13 @@ class Calls:
                 data = log.read(most)
             if data:
                 self._excerpts_left -= len(data)
-                with open(f"{logs}/{item_log(stem, item)}", "wb") as file:
+                with open(f"{logs}/{item_log_name(step, item)}", "wb") as file:
                     file.write(data)
         except OSError:
             pass
 
 
 FOREVER_US = 1 << 60
-
-
-def item_log(stem: str, item: int) -> str:
-    """The name of the log of an item that went wrong in the step of that stem."""
-    return f"{stem}.item-{item}.log"
 
 
 def _wrong(name: str, value: str) -> str | None:

@@ -48,7 +48,7 @@ class Item:
     @property
     def text(self) -> str:
         """As a command sees it."""
-        return self.value if type(self.value) is str else literal.write(self.value)
+        return literal.text_of(self.value)
 
 
 def folder_of(directory: str, stage: str) -> str:

@@ -62,6 +62,11 @@ def write(value: Any, is_ascii: bool = False) -> str:
     return _MARKED.sub(r"\1", text) if _MARK[1:] in text else text
 
 
+def text_of(value: Any) -> str:
+    """An item as a command sees it: text as it is, anything else as compact JSON."""
+    return value if type(value) is str else write(value)
+
+
 def plain(value: Any) -> Any:
     """The value, or its text where Python has no such number."""
     try:

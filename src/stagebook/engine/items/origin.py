@@ -83,11 +83,6 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
     return watch(origin, warn)
 
 
-def as_text(value: Any) -> str:
-    """An item as `ITEM` has it: text as it is, anything else as compact JSON."""
-    return value if type(value) is str else literal.write(value)
-
-
 def key_of(origin: Origin, text: str, content: bytes = b"", nth: int = 0) -> bytes:
     """By which an item is known again; `nth` of the same text came before it."""
     data = text.encode("utf-8", "surrogatepass")
@@ -188,7 +183,7 @@ def _listed(origin: Origin) -> Iterator[One]:
             if position <= origin.after:
                 continue
             value, nth = literal.read(line) if origin.kind == "listed" else (json.loads(line), 0)
-            text = as_text(value)
+            text = literal.text_of(value)
             content = content_of(os.path.join(origin.root, text)) if is_file else b""
             is_known = content is not None and nth is not None
             yield One(position, value, key_of(origin, text, content or b"", nth) if is_known else None)
@@ -234,7 +229,7 @@ def _json(origin: Origin) -> Iterator[One]:
     for position, value in enumerate(values, 1):
         if value is None or type(value) is bool or value == "" or (type(value) is str and "\0" in value):
             raise NoSource(f"entry {position} of what `{origin.text}` printed is no item: text, a number or an object")
-        text = as_text(value)
+        text = literal.text_of(value)
         try:
             os.fsencode(text)
         except UnicodeEncodeError:

@@ -229,6 +229,14 @@ class Streams:
             stream.wanted += decision.more
             self._draw(decision.stage, stream)
 
+    def text_of(self, stage: int, item: int) -> str | None:
+        """What an item is, as a command sees it; None where nobody knows any more."""
+        stream = self._open.get(stage)
+        if stream is not None and item in stream.kept.items:
+            return stream.kept.items[item].text
+        found = read_names(folder_of(self._directory, self._pipeline.stages[stage].id), item)
+        return next((literal.text_of(value) for _, value, _ in found), None)
+
     def failed(self, decision: ItemFailed) -> None:
         """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
         each = self._pipeline.stages[decision.stage].each
