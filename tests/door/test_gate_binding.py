@@ -138,6 +138,32 @@ def test_g24_much_that_is_bound_is_looked_at_beside_the_run(place: Place) -> Non
     assert place.run("approve", "last", "ship").code == 0
 
 
+@pytest.mark.parametrize("output", ["out/", "out/*", "out"])
+def test_g24_a_file_that_has_come_where_all_were_shown_takes_the_approval_back(place: Place, output: str) -> None:
+    stages = {**ship(), "deploy": {"run": noted("cat out/*"), "needs": "ship"}}
+    stages["build"]["outputs"] = output
+    left_open(place, stages)
+    assert place.run("approve", "last", "ship", "--record-only").code == 0
+    tamper(place, "out/z")
+    done = place.run("run", "--resume", "last", "--no-wait")
+    assert done.code == 3 and "out/z is no longer what was shown" in done.out, done.said
+    refused = place.run("approve", "last", "ship")
+    assert refused.code == 2 and "out/z is no longer what was shown" in refused.err
+    (place.folder / "out" / "z").unlink()
+    assert place.run("approve", "last", "ship").code == 0
+    assert place.began() == ["build", "deploy"]
+
+
+def test_g24_what_other_stages_make_in_the_same_folder_takes_no_approval_back(place: Place) -> None:
+    stages = {**ship(), "note": {"run": noted("echo x > out/note"), "outputs": "out/note", "needs": "ship"}}
+    stages["build"]["outputs"] = "out/"
+    stages["side"] = {"run": noted("mkdir -p out; echo x > out/side"), "outputs": "out/side"}
+    stages["deploy"] = {"run": noted("cat out/*; echo x > out/new"), "outputs": "out/new", "needs": ["ship", "note"]}
+    left_open(place, stages)
+    done = place.run("approve", "last", "ship")
+    assert done.code == 0, done.said
+
+
 @pytest.mark.parametrize("is_changed", [True, False])
 def test_g24_the_default_approves_only_what_was_shown(place: Place, is_changed: bool) -> None:
     left_open(place, ship(timeout="500ms", default="approve"))

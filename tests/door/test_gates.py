@@ -130,6 +130,23 @@ def test_the_record_of_a_gate_replays(place: Place) -> None:
     assert (answer["approved"], answer["reason"]) == (True, f"approved by {ME}")
 
 
+def test_what_a_person_took_is_in_no_speed_up(place: Place) -> None:
+    place.pipeline({
+        "build": "sleep 0.5",
+        "ship": {"gate": {"timeout": "2s", "default": "approve"}, "needs": "build"},
+        "aside": {"run": "sleep 1", "needs": "build"},
+        "after": {"run": "true", "needs": "ship"},
+    })  # fmt: skip
+    assert place.run("run", "-j", "2").code == 0
+    document = place.show()
+    assert document["wall_s"] > 2.4
+    assert 0.5 < document["waiting_for_person_s"] < 1.2, "only while nothing else goes on"
+    assert document["effective_parallel"]["stages"] > 0.75, document["effective_parallel"]
+    said = place.run("show", "last").out
+    assert float(said.partition("speed-up ")[2].partition("×")[0]) > 0.75, said
+    assert " of it waiting for a person, " in said
+
+
 # On a terminal -------------------------------------------------------------------------------------------------------
 
 

@@ -268,6 +268,22 @@ def test_g001_kill_9_repeats_no_item_that_was_done(place: Place) -> None:
     assert len(ends) <= 60 + 3 * 3, "only what was under way is done again"
 
 
+def test_a_stage_whose_items_are_not_all_done_cannot_be_said_to_be_done(place: Place) -> None:
+    step = {"run": f"{marked()}; test -e go || test $ITEM -lt 3 || sleep 60", "workers": 2}
+    place.pipeline({"work": {**each({"range": [1, 8]}, step), "retry-safe": False}})
+    command = place.start("run")
+    waiting.until(lambda: len(items_of(place, "work.s0")) == 4, "two items that are done, and two that go on")
+    command.kill()
+    (place.folder / "go").touch()
+    asked = place.run("run", "--resume")
+    assert asked.code == 3 and "--again work" in asked.out and "--done" not in asked.out
+    refused = place.run("run", "--resume", "--done", "work")
+    assert refused.code == 2 and "items, and" in refused.err and "`--again work` does these" in refused.err
+    found = stage(run(place, "--resume", "--again", "work"))
+    assert found["outcome"] == "success" and found["items"]["done"] == 8
+    assert sorted(items_of(place, "work.s0")) == [1, 2, 3, 3, 4, 4, 5, 6, 7, 8]
+
+
 def test_a_signal_stops_items_and_a_resume_goes_on_behind_them(place: Place) -> None:
     place.pipeline({"work": each({"range": [1, 30]}, marked(before="sleep 0.03"))})
     command = place.start("run", "--json")
@@ -353,6 +369,75 @@ def test_python_functions_are_steps_in_processes_that_stay(place: Place) -> None
     logs = place.folder / ".stagebook" / "runs" / document["run"] / "logs"
     assert [line.split()[:2] for line in (logs / "work.s2.1.log").read_text().splitlines()] == [["a", "A"], ["c", "C"]]
     assert "seen a" in (logs / "work.s0.1.log").read_text()
+
+
+OUTPUTS = """\
+import json, sys
+def one(item):
+    return json.loads(item)
+def many(items):
+    return json.loads(items[0])
+def all(items):
+    return [json.loads(item) for item in items]
+if __name__ == "__main__":
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps({"ok": True, "outputs": one(asked["item"])}), flush=True)
+"""
+WORKING: list[dict[str, Any]] = [{"run": "python3 say.py", "worker": True}, {"python": "say:one"}]
+
+
+@pytest.mark.parametrize("step", WORKING)
+def test_half_a_character_in_an_output_fails_its_item_alone(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({
+        "list": r"""printf '%s\n' '{"x": "\ud800"}' '{"x": "\udcff"}' '{"x": "é"}'""",
+        "work": each(
+            {"lines": "list"}, step, {"run": 'printf "%s" "$ITEM_X" >> seen', "ordered": True}, on_item_failure="skip"
+        ),
+    })  # fmt: skip
+    (failed,) = stage(run(place))["items"]["failures"]
+    assert failed["item"] == 1 and "is no answer" in failed["reason"]
+    assert (place.folder / "seen").read_bytes() == b"\xff" + "é".encode()
+
+
+@pytest.mark.parametrize("step", [*WORKING, {"run": 'printf "dir=/v\nNumber=7\nx=1\n" >> "$STAGEBOOK_OUTPUT"'}])
+def test_no_output_takes_the_place_of_what_an_item_has_of_its_own(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    (place.folder / "see.py").write_text(
+        "import os\ndef go(item):\n    open('py', 'w').write(os.environ['ITEM_NUMBER'] + os.environ['ITEM_DIR'])\n"
+    )
+    said = '{"dir": "/v", "Number": 7, "x": 1}'
+    second = 'echo "$ITEM_NUMBER $ITEM_X $ITEM_DIR" > sh'
+    place.pipeline({"work": each({"values": [said]}, step, second, {"python": "see:go"})})
+    (warning, other) = run(place)["warnings"]
+    assert "ITEM_DIR is the item's own, not 'dir'" in warning and "ITEM_NUMBER" in other
+    number, value, directory = (place.folder / "sh").read_text().split()
+    assert (number, value, directory[:1]) == ("1", "1", "/") and directory.endswith("/items/work/1")
+    assert (place.folder / "py").read_text() == f"1{directory}"
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "why"),
+    [
+        ({"python": "say:one"}, '{"a b": 1, "é": 2, "y": 3}', "a name has letters, digits and _, and does not begin"),
+        ({"python": "say:one"}, r'{"x": "a\u0000b", "y": 3}', "a value is one line without a NUL, not 'x'"),
+        ({"run": "python3 say.py", "worker": True}, '{"x-y": 1, "x-z": 1, "y": 3}', "not 'x-y'; more like it"),
+        ({"run": 'printf "x-y=1\ny=3\n" >> "$STAGEBOOK_OUTPUT"'}, "a", "STAGEBOOK_OUTPUT line 1: a name has letters"),
+        ({"python": "say:one"}, "[1]", "a function returns a dict of outputs or None, not a list"),
+        ({"python": "say:many", "batch": 3}, "[{}, {}, {}]", "a dict or None for each item, not a list of 3 for"),
+        ({"python": "say:many", "batch": 3}, '{"x": 1}', "a batch returns a list with a dict or None for each item"),
+        ({"python": "say:all", "batch": 3}, "7", "a dict or None for each item, not a int"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_left_out_is_told_once(place: Place, step: dict[str, Any], said: str, why: str) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({"work": each({"values": [said, f"{said} "]}, step, 'echo "$ITEM_Y" >> seen')})
+    document = run(place)
+    (warning,) = document["warnings"]
+    assert "work.s0: outputs of item" in warning and why in warning
+    assert stage(document)["items"]["done"] == 2
+    assert (place.folder / "seen").read_text() == ("3\n3\n" if '"y"' in said or "y=3" in str(step) else "\n\n")
 
 
 def test_a_batch_of_a_command_is_the_lines_of_a_file(place: Place) -> None:

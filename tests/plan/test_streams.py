@@ -144,3 +144,24 @@ def test_rows_of_what_is_not_known_are_null() -> None:
     ]
     [known] = streams.plain(plan, {"s": StreamKnown("R", ItemWork(9, (StepWork(0.1),)))})
     assert known.keys() == row.keys() and known["steps"][0].keys() == row["steps"][0].keys()
+
+
+def test_what_a_call_takes_beside_others_is_no_measure_of_one_job_nor_the_other_way_round() -> None:
+    made = pipeline(step("a"), step("b"))
+    slow = document("1", told("a", 10, wall_s=1.0), told("b", 10, wall_s=1.0)) | {"mode": "sequential"}
+    fast = document("2", told("a", 10, wall_s=3.0), told("b", 10, wall_s=1.0)) | {"mode": "parallel"}
+    found = streams.known(made, [fast, slow])["s"]
+    assert [each.wall_s for each in found.under(build.build(made, Choice(cores=2, jobs=1))).steps] == [0.1, 0.1]
+    assert [each.wall_s for each in found.under(build.build(made, Choice(cores=2, jobs=4))).steps] == [0.3, 0.1]
+    known = streams.streams(made, Choice(cores=2), {"s": found})
+    assert known is not None and known.works["s"].whole_s == known.alone["s"].whole_s
+    assert known.walls_s["s"]["1"] == pytest.approx(known.walls_s["s"]["2"]), "neither is slower than usual"
+
+
+def test_dead_letters_tell_what_an_item_takes_and_not_how_many_there_are() -> None:
+    made = pipeline(step("a"))
+    part = document("2", told("a", 1, wall_s=0.3), known=1) | {"part": True}
+    found = streams.known(made, [part, document("1", told("a", 10, wall_s=2.0))])["s"]
+    assert (found.run, found.work.total) == ("1", 10)
+    assert found.costs == {"2": pytest.approx(0.3), "1": pytest.approx(0.2)}
+    assert streams.known(made, [part]) == {}

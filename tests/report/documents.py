@@ -213,6 +213,7 @@ def gate(name: str, begin: float | None, end: float | None, **more: Any) -> dict
     made = stage(name, outcome=outcome, reason=reason, level=2, end=end, waiting=waiting)
     asked = {
         "prompt": "Ship it?", "needed": 2, "approvals": [], "decision": None, "approvers": [], "green": [],
+        "warnings": [],
         "asked": None if begin is None else at(begin), "expires": None, "default": None, "from_s": begin, "to_s": end,
     }  # fmt: skip
     return {**made, "kind": "gate", "gate": {**asked, **more}}

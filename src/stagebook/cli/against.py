@@ -23,6 +23,7 @@ def against(document: Mapping[str, Any], directory: str) -> dict[str, Any] | Non
         return None
     kept = os.path.dirname(os.path.dirname(directory))
     own = runs.first_line(directory)
+    chosen = _chosen(directory)
     before = [run for run in runs.ids(kept) if run < document["run"]][:LOOKED_AT]
     for run in before:
         head = runs.first_line(state.run_directory(kept, run))
@@ -31,6 +32,8 @@ def against(document: Mapping[str, Any], directory: str) -> dict[str, Any] | Non
         ):
             continue
         other = runs.summarise(state.run_directory(kept, run))
+        if chosen != _chosen(state.run_directory(kept, run)):
+            continue
         if other is not None and other["outcome"] == "success" and other["did"] == document["did"]:
             short = place.short_ids(kept)
             both = [short(run), short(document["run"])]
@@ -39,3 +42,9 @@ def against(document: Mapping[str, Any], directory: str) -> dict[str, Any] | Non
                 "both": both if other["mode"] == "sequential" else both[::-1],
             }  # fmt: skip
     return None
+
+
+def _chosen(directory: str) -> list[Any]:
+    """Which stages a run was of, and which items."""
+    choice = runs.choice(directory)
+    return [choice.get(key) or None for key in ("only", "from_", "until", "skip", "dead_of")]

@@ -196,7 +196,7 @@ def _what_if(
         by_id = verdicts
         changed = changed._replace(basis=changed.basis._replace(verdicts=lambda stage: by_id(places[stage])))
     if found.basis.items:
-        changed = changed._replace(basis=changed.basis._replace(items=found.basis.items))
+        changed = changed._replace(basis=changed.basis._replace(items=found.basis.items, alone=found.basis.alone))
     choice = choice._replace(durations_ms=changed.durations_ms(supposed.pipeline))
     swept = sweep.sweep(supposed.pipeline, choice, changed.basis, jobs)
     return document.what_if(supposed, changed, swept, told, known.idle(supposed.pipeline, changed, choice))

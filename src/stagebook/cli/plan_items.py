@@ -40,8 +40,11 @@ def known(args: Any, pipeline: Pipeline) -> Mapping[str, StreamKnown]:
             continue  # it is told of where runs are listed
         if document["state"] == "running":
             continue
+        document["part"] = bool(runs.choice(directory).get("dead_of"))
         documents.append(document)
-        did += any(stage["items"]["done"] for stage in document["stages"] if stage.get("items"))
+        did += not document["part"] and any(
+            stage["items"]["done"] for stage in document["stages"] if stage.get("items")
+        )
         if did == RUNS or read > BYTES:
             break
     return streams.known(pipeline, documents)

@@ -497,7 +497,8 @@ class Show:
             document = story.outline(result.machine.waiting)
         if told:
             document["notices"] = told
-        durations.update(self._cache, story.pipeline.file, dict(_durations(story)))
+        took = dict(_durations(story, getattr(args, "dead_of", None) is not None))
+        durations.update(self._cache, story.pipeline.file, took)
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
         if not args.quiet and not args.json:
             document["against"] = _against(document, story)
@@ -551,8 +552,11 @@ def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
         return None  # a run ends as it ended, whatever can be read of others
 
 
-def _durations(story: Story) -> Iterator[tuple[str, int]]:
-    """What each stage that succeeded took, in milliseconds: its last attempt, for that is the work there is to do."""
-    for stage, end, attempts in zip(story.pipeline.stages, story.ends, story.attempts):
+def _durations(story: Story, is_of_dead: bool) -> Iterator[tuple[str, int]]:
+    """What each stage that succeeded took, in milliseconds: its last attempt, for that is the work there is to do. Not
+    of one whose items were all up to date, or of which only those were done that had failed before."""
+    for index, (stage, end, attempts) in enumerate(zip(story.pipeline.stages, story.ends, story.attempts)):
+        if index in story.items and (is_of_dead or not story.items[index].done):
+            continue
         if end is not None and end.outcome == "success" and attempts and attempts[-1].finished_us is not None:
             yield stage.id, (attempts[-1].finished_us - attempts[-1].started_us) // 1000

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.approval.asked import changed_of
+from stagebook.approval.asked import Room, changed_of
 from stagebook.artifact.digest import hash_files, total_bytes
 from stagebook.artifact.paths import Unsound, found
 from stagebook.model.globs import Globs, is_path
@@ -37,6 +37,7 @@ class Shown(NamedTuple):
     gate: int
     artifacts: tuple[Row, ...]
     inputs: tuple[Row, ...] | None
+    room: Room = Room()
 
 
 def look(root: str, want: Want) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -65,7 +66,7 @@ def changes(root: str, shown: Sequence[Shown], want: Want) -> dict[int, tuple[st
         if each.inputs is not None:
             rows += [row for row in each.inputs if reads.first([row[0]]) is not None]
             extra = now - known - {path for path, _, _ in each.inputs}
-        changed = (*changed_of(root, rows), *sorted(extra))
+        changed = (*changed_of(root, rows, each.room), *sorted(extra))
         if changed:
             result[each.gate] = changed
     return result

@@ -23,17 +23,18 @@ def renew(connection: Connection, cache: str) -> int:
     known: dict[str, dict[str, int]] = {}
     for stage in queries.stage_names(connection):
         asked = (
-            select(runs.c.file, stages.c.work_us)
+            select(runs.c.file, stages.c.work_us, runs.c.part)
             .join_from(stages, runs, runs.c.id == stages.c.run_id)
             .where(stages.c.stage == stage, stages.c.outcome == "success", stages.c.work_us.is_not(None))
             .order_by(stages.c.run_id.desc())
         )
-        took: dict[str, list[int]] = {}
-        for file, work_us in connection.execute(asked):
-            lately = took.setdefault(file or "", [])
+        took: dict[str, tuple[list[int], list[int]]] = {}
+        for file, work_us, part in connection.execute(asked):
+            lately = took.setdefault(file or "", ([], []))[bool(part)]
             if len(lately) < LATELY:
                 lately.append(work_us)
-        for file, lately in took.items():
+        for file, (whole, parts) in took.items():
+            lately = whole or parts
             if file:
                 known.setdefault(file, {})[stage] = round(figures.quantile(sorted(lately), 0.5) / 1000)
     try:

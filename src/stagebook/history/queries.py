@@ -107,20 +107,26 @@ def _where(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def trend(connection: Connection, wanted: Wanted, lately: int) -> list[dict[str, Any]]:
-    """How each pipeline goes, those with the latest run first; with a stage, how that stage of it goes."""
+    """How each pipeline goes, those with the latest run first; with a stage, how that stage of it goes. Runs of a part
+    of a pipeline are only counted."""
     wanted = _storable(wanted)
     if wanted.stage is None:
-        asked = select(runs.c.pipeline, runs.c.started_us, runs.c.outcome, runs.c.wall_us, runs.c.ran)
+        asked = select(runs.c.pipeline, runs.c.part, runs.c.started_us, runs.c.outcome, runs.c.wall_us, runs.c.ran)
     else:
-        asked = select(runs.c.pipeline, runs.c.started_us, stages.c.outcome, stages.c.work_us, literal(1)).join_from(
-            runs, stages, (stages.c.run_id == runs.c.id) & (stages.c.stage == wanted.stage)
-        )
+        asked = select(
+            runs.c.pipeline, literal(False), runs.c.started_us, stages.c.outcome, stages.c.work_us, literal(1)
+        ).join_from(runs, stages, (stages.c.run_id == runs.c.id) & (stages.c.stage == wanted.stage))
     found: dict[str, list[_Row]] = {}
-    for pipeline, *row in connection.execute(
+    parts: Counter[str] = Counter()
+    for pipeline, part, *row in connection.execute(
         asked.where(*_where(wanted), runs.c.damaged.is_(None)).order_by(runs.c.run)
     ):
-        found.setdefault(pipeline or "", []).append((row[0], row[1], row[2], row[3]))
-    told = [_trend(name, rows, lately, wanted.stage) for name, rows in found.items()]
+        rows = found.setdefault(pipeline or "", [])
+        if part:
+            parts[pipeline or ""] += 1
+        else:
+            rows.append((row[0], row[1], row[2], row[3]))
+    told = [_trend(name, rows, lately, wanted.stage) | {"parts": parts[name]} for name, rows in found.items()]
     return sorted(told, key=lambda one: str(one["last"] or ""), reverse=True)
 
 

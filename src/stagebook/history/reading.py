@@ -18,6 +18,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.record import lock, measured, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
+from stagebook.record.reasons import NOT_SELECTED
 from stagebook.record.retelling import ODD, retell, usage_of
 from stagebook.record.shapes import fault
 from stagebook.record.state import journal_path, open_regular
@@ -25,7 +26,7 @@ from stagebook.record.story import UNKNOWN, Attempt, End
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Callable, Mapping, TypeAlias
+    from typing import Any, BinaryIO, Callable, Iterable, Mapping, TypeAlias
 
     from stagebook.record.story import Story
 
@@ -38,6 +39,7 @@ _SEAL_LENGTH = len(_SEAL) + 8 + 2
 _EVENT = b'"event":"'
 _EVENT_FROM = 60  #: no line has its event before this byte
 _PLAN = (b',"choice":', b',"plan":')
+_DEAD_OF = b'"dead_of":'
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _TOLD = (b"stage.", b"usage", b"run.", b"journal.synced", b"stages.")
 
@@ -120,6 +122,8 @@ def _straight(file: BinaryIO, name: str) -> Journal | None:
         if not body.startswith(_TOLD, at):
             continue
         if number == 1:
+            if _DEAD_OF in body and _DEAD_OF + b'""' not in body:  # which is in its choice
+                raise _Odd
             first = _first(body)
             continue
         record = _scan(f"{body.decode()}}}", 0)[0]  # as json.loads does, less looking for an encoding
@@ -292,6 +296,7 @@ def _journal(
         "is_final": False,
         "started_us": epoch_us(first["at"]) - time_us(first),
         "stages": len(stages) if first.get("stages") is None else first["stages"],
+        "part": _is_part(first, [end for _, end, _ in found.values()]),
         "ran": sum([bool(attempts) for attempts, _, _ in found.values()]),
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
@@ -313,6 +318,12 @@ def _journal(
             "autogroup": beside.get("autogroup"),
         }
     return Journal(run, stages, rows, "")
+
+
+def _is_part(first: Mapping[str, Any], ends: Iterable[End | None]) -> bool:
+    if any(end is not None and end.reason == NOT_SELECTED for end in ends):
+        return True
+    return bool((first.get("choice") or {}).get("dead_of"))
 
 
 def _stage(

@@ -46,7 +46,8 @@ class Sample(NamedTuple):
 class Run(NamedTuple):
     """One run that is over, or that stands still: it waits for a person, and of it `outcome` is empty and `wall_s` 0.
     `digest` is that of the file it ran, empty where unknown; `started_us` since 1970.
-    `autogroup`: the kernel dealt cores to sessions before threads, so each stage weighed the same."""
+    `autogroup`: the kernel dealt cores to sessions before threads, so each stage weighed the same. `part`: some stages
+    were not selected, or of items only those that had failed before, so it tells nothing of a run as a whole."""
 
     run: str
     digest: str
@@ -59,6 +60,7 @@ class Run(NamedTuple):
     max_parallel: int | None
     commit: str | None = None
     autogroup: bool | None = None
+    part: bool = False
 
 
 class Samples(NamedTuple):
@@ -99,7 +101,7 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
     for *values, id, format, damaged, is_told, is_running in connection.execute(
         asked.execution_options(yield_per=limit)
     ):
-        run, digest, mode, jobs, outcome, started_us, wall_us, *rest = values
+        run, digest, mode, jobs, outcome, started_us, wall_us, *rest, part = values
         if damaged is None and outcome is None and (is_running or not is_told):
             continue
         if damaged is None and outcome is None:
@@ -107,7 +109,9 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
         if damaged is not None or outcome == "cancellation" or format == MEASURED or wall_us is None or not is_told:
             left_out += 1
             continue
-        found[id] = Run(run, digest or "", mode, jobs, outcome, started_us, wall_us / 1e6, *rest)
+        found[id] = Run(run, digest or "", mode, jobs, outcome, started_us, wall_us / 1e6, *rest)._replace(
+            part=bool(part)
+        )
         if len(found) == limit:
             break
     place = {id: number for number, id in enumerate(reversed(found))}
@@ -125,7 +129,7 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
 #: In the order of `Run` and of `_sample`.
 _RUN = (
     "run", "digest", "mode", "jobs", "outcome", "started_us", "wall_us", "others_cores", "max_parallel", "commit_sha",
-    "autogroup",
+    "autogroup", "part",
 )  # fmt: skip
 _STAGE = (
     "stage", "outcome", "attempts", "work_us", "wait_us", "cpu_us", "delay_us", "company", "others_cores",

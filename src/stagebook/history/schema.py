@@ -9,14 +9,15 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table
 
 #: The version of the schema, which is the name of the last revision in `migrations/versions`.
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 
 #: One row a run. `is_final`: it is over, and nobody can go on with it. `damaged`: why its journal cannot be read; then
 #: only what its first line says and the journal's figures are known, and it is in no other table. `journal_size` is -1
 #: where the journal must be read again. `others_cores`: cores that others than the run kept busy meanwhile, from the
-#: start of its last engine on; `autogroup`: whether the kernel dealt cores to sessions before threads.
+#: start of its last engine on; `autogroup`: whether the kernel dealt cores to sessions before threads. `part`: some of
+#: its stages were not selected, or of items only those that had failed before.
 runs = Table(
     "runs",
     metadata,
@@ -51,6 +52,7 @@ runs = Table(
     Column("dirty", Boolean),
     Column("others_cores", Float),
     Column("autogroup", Boolean),
+    Column("part", Boolean),
 )
 Index("runs_started", runs.c.started_us)
 Index("runs_file", runs.c.file, runs.c.run)

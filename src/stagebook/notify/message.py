@@ -139,7 +139,13 @@ def _recovery(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     times = f" after {plural(facts.failing, 'failed run')}" if facts.failing else ""
     since = f", the first of them {_minute(facts.since)}" if facts.since and facts.failing > 1 else ""
     mended = [f"{harmless(name)} passes again" for name in occasion.stages[:NAMES_MAX]]
-    return f"{_glyph('success')} {_name(facts.document)} passes again{times}{since}", [mended]
+    left = [harmless(name) for name in occasion.more.get("left", ())]
+    who = _name(facts.document)
+    if left:
+        mended.append(f"not run since it failed: {_listed(left)}")
+        who += f": {_listed([harmless(name) for name in occasion.stages])}"
+    passes = "pass" if left and len(occasion.stages) > 1 else "passes"
+    return f"{_glyph('success')} {who} {passes} again{times}{since}", [mended]
 
 
 def _success(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
@@ -157,6 +163,9 @@ def _gate(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     name = harmless(occasion.stages[0]) if occasion.stages else "a gate"
     prompt = harmless(str(asked.get("prompt") or "")).strip()
     lines = [prompt] if prompt else []
+    lines += [
+        harmless(f"warned: {one['stage']}: {one['warning']}") for one in (asked.get("warnings") or ())[:NAMES_MAX]
+    ]
     needed = asked.get("quorum") or 1
     if isinstance(needed, int) and needed > 1:
         lines.append(f"needs {needed} approvals")

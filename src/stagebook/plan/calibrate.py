@@ -231,9 +231,10 @@ class _Past:
 
     def misses(self, runs: Sequence[tuple[Replayed, Tried]]) -> tuple[float, ...]:
         """By how much each was off, with what is waited for and the disk able to serve so many at once, predicted by
-        what is known without it; but for those without which too little is known."""
+        what is known without it; but for those without which too little is known, and runs of a part."""
         most = max(1, ROWS_MAX // max(1, len(self.lately)))
-        found = [self._miss(run, waiting, disk) for run, (waiting, disk) in runs[:most]]
+        whole = [each for each in runs if not self.samples.runs[each[0].number].part]
+        found = [self._miss(run, waiting, disk) for run, (waiting, disk) in whole[:most]]
         return tuple([miss for miss in found if miss is not None])
 
     def _miss(self, run: Replayed, waiting: float | None, disk: float) -> float | None:

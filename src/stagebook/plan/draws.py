@@ -130,6 +130,8 @@ def spread_of(profile: Profile, pipeline: Pipeline) -> Spread:
             off.setdefault(run, set()).add(index)
     age = max(len(common) / 4, 1.0)
     weights = [exp((number - len(common)) / age) for number in range(len(common))]
+    if not profile.parts.issuperset(common):  # what one stage of a run had is not what a run has
+        weights = [0.0 if run in profile.parts else weight for run, weight in zip(common, weights)]
     wide = _wider(weights)
     return Spread(
         tuple([wide * value for value in common.values()]),

@@ -67,7 +67,8 @@ class Basis(NamedTuple):
     """What forecasts stand on that are to be compared. `draws` are the runs drawn, one a simulated run; `typical` is
     one in which nothing is out of the ordinary. `speeds` None: stages do not slow each other down. `calibration`
     says how wrong that was, and up to how many at once it was measured. `verdicts` None: all conditions hold. `items`:
-    what stages work through, by id, where that is known. `bounds` are other speeds that are to be reckoned with."""
+    what stages work through, by id, where that is known, and `alone` the same where one job is all there is, if that is
+    known to be other. `bounds` are other speeds that are to be reckoned with."""
 
     draws: Sequence[Draw]
     typical: Draw
@@ -76,12 +77,14 @@ class Basis(NamedTuple):
     verdicts: Verdicts | None = None
     items: Mapping[str, ItemWork] = {}
     bounds: tuple[Speeds, ...] = ()
+    alone: Mapping[str, ItemWork] = {}
 
     def items_of(self, plan: Plan) -> dict[int, ItemWork]:
         """The same, by index."""
         if not self.items:
             return {}
-        known = [(at, self.items.get(stage.id)) for at, stage in enumerate(plan.stages) if stage.each is not None]
+        items = {**self.items, **self.alone} if plan.pools[0].size == 1 else self.items
+        known = [(at, items.get(stage.id)) for at, stage in enumerate(plan.stages) if stage.each is not None]
         return {at: work for at, work in known if work is not None}
 
 

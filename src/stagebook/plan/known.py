@@ -56,7 +56,9 @@ def known(
         taught = taught._replace(at_jobs=max(taught.at_jobs, streams.at_once))
     found = found._replace(stages=tuple([_reserving(*both, cores) for both in zip(pipeline.stages, found.stages)]))
     made = known_by(pipeline, found, taught, cores, seed=seed, count=count, others_cores=others_cores)
-    return made if streams is None else made._replace(basis=made.basis._replace(items=streams.works))
+    return (
+        made if streams is None else made._replace(basis=made.basis._replace(items=streams.works, alone=streams.alone))
+    )
 
 
 def unsaid(pipeline: Pipeline) -> list[str]:
@@ -88,7 +90,7 @@ def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | 
     waiting = [stage._replace(cores=0.0) if stage.stage in unknown else stage for stage in found.profile.stages]
     changed = known_by(pipeline, found.profile._replace(stages=tuple(waiting)), found.calibration, found.cores, count=1)
     speeds = changed.basis.speeds if len(unknown) < len(waiting) else None
-    basis = changed.basis._replace(verdicts=found.basis.verdicts, speeds=speeds, items=items)
+    basis = changed.basis._replace(verdicts=found.basis.verdicts, speeds=speeds, items=items, alone=found.basis.alone)
     width = most_at_once(typical(pipeline, choice._replace(jobs=len(pipeline.stages), sequential=False), basis).spans)
     jobs = max(1, min(width, choice.cap.jobs if choice.cap is not None else width))
     best_s = typical(pipeline, choice._replace(jobs=jobs, sequential=False), basis).end_s

@@ -90,8 +90,9 @@ class StageProfile(NamedTuple):
 
 class Profile(NamedTuple):
     """`source`: `history`, `file` (timings in the file) or `declared`. `runs`: how many stand behind it at most for
-    one stage. `others_cores`: what others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once
-    stages have been seen to run. `lacks`: what it does not know and what to run to know it, as sentences."""
+    one stage; runs of a part, whose indices are `parts`, do so only where there is no other. `others_cores`: what
+    others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once stages have been seen to run.
+    `lacks`: what it does not know and what to run to know it, as sentences."""
 
     stages: tuple[StageProfile, ...]
     source: str
@@ -99,6 +100,7 @@ class Profile(NamedTuple):
     others_cores: float | None = None
     jobs_seen: int = 1
     lacks: tuple[str, ...] = ()
+    parts: frozenset[int] = frozenset()
 
     def thin(self) -> tuple[list[str], int]:
         """Of the longest stages, those that make up half of the work, those with too few runs, and the fewest."""
@@ -125,18 +127,22 @@ def build(
     for row in known.rows:
         rows.setdefault(row.stage, []).append(row)
     changes: dict[str, tuple[float, int]] = {}
-    found = [_stage(stage, rows.get(stage.id, []), known.runs, changes) for stage in pipeline.stages]
+    found = [_stage(stage, _told(stage, rows.get(stage.id, []), known.runs), known.runs, changes)
+             for stage in pipeline.stages]  # fmt: skip
     found = [_by_items(stage, (by_items or {}).get(stage.stage), known.runs) for stage in found]
     told = [stage.median_s for stage in found if stage.walls_s]
     guess_s = median(told) if told else GUESS_S
     stages = [stage if stage.walls_s else stage._replace(walls_s=(guess_s,)) for stage in found]
-    runs = max([stage.runs for stage in stages], default=0)
+    parts = frozenset([number for number, run in enumerate(known.runs) if run.part])
+    runs = max([sum([run not in parts for run in stage.runs_at]) for stage in stages], default=0)
+    runs = runs or min([stage.runs for stage in stages if stage.runs], default=0)
     profile = Profile(
         tuple(stages),
         "history" if runs else "file" if pipeline.format in TIMED else "declared",
         runs,
         usual([run.others_cores for run in known.runs], known.worked_s()),
         max([run.max_parallel or 1 for run in known.runs], default=1),
+        parts=parts,
     )
     return profile._replace(lacks=(*_lacks(pipeline, profile, len(known.runs)), *_changed(changes)))
 
@@ -150,6 +156,11 @@ def usual(loads: Sequence[float | None], worked_s: Sequence[float]) -> float | N
 
 
 # One stage --------------------------------------------------------------------------------------------------------
+
+
+def _told(stage: Stage, rows: Sequence[Sample], runs: Sequence[Run]) -> Sequence[Sample]:
+    """Without those of a stage with items in runs of a part: it may have worked through some of them only."""
+    return rows if stage.each is None else [row for row in rows if not runs[row.run].part]
 
 
 def _stage(

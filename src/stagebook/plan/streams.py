@@ -34,22 +34,34 @@ CORES = "cores"  #: of the machine, beside what a plan has as pools
 class StreamKnown(NamedTuple):
     """What runs on record tell of the items of a stage: `run` is the latest of the kind that is expected. `costs` are
     seconds of work that an item took in each run, by its id; `said` is what is expected, where runs differ in it;
-    `at_once` the most calls that have been seen to run."""
+    `at_once` the most calls that have been seen to run. `alone`: the same items at what the latest of `one_by_one`
+    tells, which are runs that did one thing at a time; None unless there are others, of which `work` is then."""
 
     run: str
     work: ItemWork
     costs: Mapping[str, float] = {}
     said: str = ""
     at_once: int = 1
+    alone: ItemWork | None = None
+    one_by_one: frozenset[str] = frozenset()
+
+    def of(self, run: str) -> ItemWork:
+        """What runs like that one are measured against."""
+        return self.alone if self.alone is not None and run in self.one_by_one else self.work
+
+    def under(self, plan: Plan) -> ItemWork:
+        return self.alone if self.alone is not None and plan.pools[0].size == 1 else self.work
 
 
 class Streams(NamedTuple):
     """By stage: what simulated runs work through, and how long that would take alone as the file has it, by what items
-    took in each run. `at_once`: the most calls that have been seen to run."""
+    took in each run. `at_once`: the most calls that have been seen to run. `alone`: works of runs in which one thing is
+    done at a time, where they are others."""
 
     works: Mapping[str, ItemWork]
     walls_s: Mapping[str, Mapping[str, float]]
     at_once: int = 1
+    alone: Mapping[str, ItemWork] = {}
 
 
 class StepRate(NamedTuple):
@@ -85,23 +97,42 @@ def known(pipeline: Pipeline, documents: Sequence[Mapping[str, Any]]) -> dict[st
     """By stage, what these documents of runs tell, the latest first. Items that were up to date are none.
 
     How many are expected: all there are, unless most of the runs that did any found some up to date, as nightly runs
-    over a growing folder do; then as many as those did."""
+    over a growing folder do; then as many as those did. A document with `part` is of a run of items that had failed
+    before: it tells what an item takes, and not how many there are."""
     found = {}
     for stage in pipeline.stages:
         if stage.each is None:
             continue
         names = [f"{stage.id}.{step.name}" for step in stage.each.steps]
         told = [
-            (document["run"], each) for document in documents for each in document["stages"]
+            (document, each) for document in documents for each in document["stages"]
             if each["stage"] == stage.id and each.get("items")
         ]  # fmt: skip
-        works = [(run, each["items"], work) for run, each in told if (work := _work(each, names)) is not None]
-        if works:
-            at_once = max([_at_once(each) for _, each in told])
-            items = [each["items"] for _, each in told]
+        works = [(document, each["items"], work) for document, each in told if (work := _work(each, names)) is not None]
+        whole = [(document["run"], items, work) for document, items, work in works if not document.get("part")]
+        if whole:
+            items = [each["items"] for document, each in told if not document.get("part")]
             there_are = next((each["total"] for each in items if each.get("total") is not None), items[0]["known"])
-            found[stage.id] = _expected(stage.id, works, there_are)._replace(at_once=at_once)
+            slow = frozenset([document["run"] for document, _ in told if document.get("mode") == "sequential"])
+            at_once = max([1 if document["run"] in slow else _at_once(each) for document, each in told])
+            costs = {document["run"]: _cost_s(work) for document, _, work in works}
+            expected = _expected(stage.id, whole, there_are)._replace(costs=costs, at_once=at_once)
+            found[stage.id] = _parted(expected, [(run, work) for run, _, work in whole], slow)
     return found
+
+
+def _parted(expected: StreamKnown, works: Sequence[tuple[str, ItemWork]], slow: frozenset[str]) -> StreamKnown:
+    """What an item takes while others are at work is no measure of what it takes alone, nor the other way round."""
+    alone = next((work for run, work in works if run in slow), None)
+    beside = next((work for run, work in works if run not in slow), None)
+    if alone is None or beside is None:
+        return expected
+    total = expected.work.total
+    return expected._replace(work=beside._replace(total=total), alone=alone._replace(total=total), one_by_one=slow)
+
+
+def _cost_s(work: ItemWork) -> float:
+    return sum([step.wall_s for step in work.steps])
 
 
 def _at_once(told: Mapping[str, Any]) -> int:
@@ -113,15 +144,14 @@ def _at_once(told: Mapping[str, Any]) -> int:
 def _expected(stage: str, works: Sequence[tuple[str, Mapping[str, Any], ItemWork]], there_are: int) -> StreamKnown:
     whole = [each for each in works if not each[1]["skipped"]]
     some = [each for each in works if each[1]["skipped"]]
-    costs = {run: sum([step.wall_s for step in work.steps]) for run, _, work in works}
     if len(whole) >= len(some):
         run, _, work = whole[0]
         said = f"{stage} is taken to do all of its {count(there_are)} items" if some else ""
-        return StreamKnown(run, work._replace(total=there_are), costs, said)
+        return StreamKnown(run, work._replace(total=there_are), said=said)
     run, _, work = some[0]
     few = round(median([each.total for _, _, each in some]))
     said = f"{stage} is taken to do {count(few)} of its {count(there_are)} items, as lately; others were up to date"
-    return StreamKnown(run, work._replace(total=max(1, few)), costs, said)
+    return StreamKnown(run, work._replace(total=max(1, few)), said=said)
 
 
 def _work(told: Mapping[str, Any], names: Sequence[str]) -> ItemWork | None:
@@ -144,16 +174,19 @@ def streams(pipeline: Pipeline, choice: Choice, known: Mapping[str, StreamKnown]
     """What simulated runs need to know of them; None where nothing is known."""
     works: dict[str, ItemWork] = {}
     walls_s: dict[str, dict[str, float]] = {}
+    alone: dict[str, ItemWork] = {}
     for index, stage in enumerate(pipeline.stages):
         if stage.id not in known:
             continue
         alone_s = _alone_s(pipeline, choice, index, known[stage.id].work)
         if alone_s <= 0:
             continue
-        of_run = known[stage.id].costs.get(known[stage.id].run) or 1.0
-        works[stage.id] = known[stage.id].work._replace(whole_s=alone_s)
-        walls_s[stage.id] = {run: alone_s * cost / of_run for run, cost in known[stage.id].costs.items()}
-    return Streams(works, walls_s, max([each.at_once for each in known.values()])) if works else None
+        told = known[stage.id]
+        works[stage.id] = told.work._replace(whole_s=alone_s)
+        if told.alone is not None:
+            alone[stage.id] = told.alone._replace(whole_s=alone_s)
+        walls_s[stage.id] = {run: alone_s * cost / (_cost_s(told.of(run)) or 1.0) for run, cost in told.costs.items()}
+    return Streams(works, walls_s, max([each.at_once for each in known.values()]), alone) if works else None
 
 
 def _alone_s(pipeline: Pipeline, choice: Choice, index: int, work: ItemWork) -> float:
@@ -167,12 +200,13 @@ def rate(plan: Plan, stage: int, known: StreamKnown, cores: int | None = None) -
     planned = plan.stages[stage]
     assert planned.each is not None, "it works through items"
     steps = planned.each.steps
-    demands = _demands(steps, known.work.steps)
+    works = known.under(plan).steps
+    demands = _demands(steps, works)
     most = [
         demand and _workers(step) / demand for step, demand in zip(steps, demands)
     ]  # fmt: skip
     pools = _pools(plan, steps, demands)
-    if cores is not None and (cpu_s := _cpu_s(demands, known.work.steps)):
+    if cores is not None and (cpu_s := _cpu_s(demands, works)):
         pools[CORES] = cores / cpu_s
     by_step = {f"{planned.id}.{step.name}": per_s for step, per_s in zip(steps, most) if per_s}
     best_binds, best = _least(pools)
@@ -187,7 +221,7 @@ def rate(plan: Plan, stage: int, known: StreamKnown, cores: int | None = None) -
             min(1.0, (per_s or 0.0) / alone) if alone else 0.0,
             max(1, ceil((best or 0.0) * demand - _SAME)),
         )
-        for step, work, demand, alone in zip(steps, known.work.steps, demands, most)
+        for step, work, demand, alone in zip(steps, works, demands, most)
     ]
     return StreamRate(planned.id, known.work.total, known.run, per_s, binds, best, best_binds, tuple(rows))
 

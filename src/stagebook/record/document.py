@@ -93,7 +93,8 @@ def totals(story: Story) -> dict[str, Any]:
     sum_us = sum([_spent_us(story, stage) for stage in range(len(story.attempts))])
     cpu_s = _cpu_s(story)
     waits = reasons.waiting_by(story.attempts)
-    wall_us = story.end_us
+    person_us = reasons.waiting_for_person_us(story)
+    wall_us = (story.end_us or 0) - person_us
     return {
         "critical_path": [ids[stage].id for stage in chain],
         "critical_path_s": chain_us / 1e6,
@@ -102,12 +103,13 @@ def totals(story: Story) -> dict[str, Any]:
         "did": reasons.did(story),
         "cpu_s": cpu_s,
         "effective_parallel": {
-            "stages": round(sum_us / wall_us, 3) if wall_us else None,
-            "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us and cpu_s is not None else None,
+            "stages": round(sum_us / wall_us, 3) if wall_us > 0 else None,
+            "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us > 0 and cpu_s is not None else None,
         },
         "bound_by": reasons.bound_by(story, chain, chain_us, waits),
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
         "waiting_for_needs_s": reasons.waiting_for_needs_us(story) / 1e6,
+        "waiting_for_person_s": person_us / 1e6,
         "skipped_by_conditions": _skipped_by_conditions(story),
         "clock_jump_s": story.clock_jump_s,
         "around": story.around._asdict() if story.around is not None else None,

@@ -371,11 +371,12 @@ class Story:
 
     def _warn_of_failure(self, stage: int, outcome: str) -> None:
         """A failure that does not fail the run stays visible, and one that does so although it once did not."""
-        text = self._about(stage, outcome)
+        text = self.about(stage, outcome)
         if text is not None:
             self.warn(text)
 
-    def _about(self, stage: int, outcome: str) -> str | None:
+    def about(self, stage: int, outcome: str) -> str | None:
+        """What is to be warned of where a stage ends so; None: nothing."""
         planned = self.pipeline.stages[stage]
         if planned.allow_failure:
             return f"{planned.id}: {outcome}, allowed"
@@ -394,8 +395,8 @@ class Story:
         """
         for stage in waits_again:
             end = self.ends[stage]
-            if end is not None and self._about(stage, end.outcome) in self.warnings:
-                self.warnings.remove(f"{self._about(stage, end.outcome)}")
+            if end is not None and self.about(stage, end.outcome) in self.warnings:
+                self.warnings.remove(f"{self.about(stage, end.outcome)}")
             if end is not None and self.attempts[stage]:
                 *earlier, last = self.attempts[stage]
                 self.attempts[stage] = (*earlier, last._replace(taken_back=True))

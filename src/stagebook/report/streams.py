@@ -58,7 +58,8 @@ def _said(stream: Mapping[str, Any]) -> list[str]:
             return [f"{name}: what its items take is not known; a run tells"]
         return [f"{name}: its items take no time"]
     said = f"{name}: {_per_s(stream['per_s'])}, {_binds(stream['binds'])}"
-    took = f"{count(stream['total'])} items take {_span(stream['total'] / stream['per_s'])}"
+    items = "1 item takes" if stream["total"] == 1 else f"{count(stream['total'])} items take"
+    took = f"{items} {_span(stream['total'] / stream['per_s'])}"
     best = stream["best_per_s"]
     if best > stream["per_s"] * (1 + _SAME):
         return [f"{said}: {took}", f"with workers as below {_per_s(best)}, {_binds(stream['best_binds'])}"]

@@ -29,7 +29,10 @@ def _one(trend: Mapping[str, Any], style: Style, enough: int) -> list[str]:
     if trend["stage"] is not None:
         name += f", {harmless(trend['stage'])}"
     runs = plural(trend["runs"], "run") if trend["runs"] == 1 else f"{counted(trend['runs'])} runs"
-    head = wrap(style.plain(f"{name}: {runs}, {share(trend['success'], 'succeeded')}"), style.width - 1)
+    said = f"{name}: {runs}, {share(trend['success'], 'succeeded')}"
+    if trend["parts"]:
+        said += f"; {plural(trend['parts'], 'run')} of a part left out"
+    head = wrap(style.plain(said), style.width - 1)
     lines = [style.paint(line, "bold") for line in head]
     wall = trend["wall_s"]
     if wall["median"] is None:

@@ -24,6 +24,7 @@ FOLDER = "items"
 NAMES = "names.jsonl"
 LISTED = "listed.jsonl"  #: what a source has listed once for the run
 PRINTED = "printed"  #: a link to what a stage printed in an earlier run, where items come from that
+RESERVED = ("DIR", "NUMBER")  #: no output has such a name: ITEM_DIR and ITEM_NUMBER are the item's
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -269,4 +270,4 @@ def said_in(path: str) -> dict[str, str]:
 
     if not os.path.exists(path):
         return {}
-    return dict(outputs.read(path)[0])
+    return {name: value for name, value in outputs.read(path)[0].items() if name.upper() not in RESERVED}

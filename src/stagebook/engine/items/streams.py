@@ -16,7 +16,7 @@ from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
 from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names, text_of
-from stagebook.engine.items.origin import Origin
+from stagebook.engine.items.origin import Origin, nth_of
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
@@ -476,9 +476,9 @@ class Streams:
         directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
         found = self._dead(directory, stage)
         with open(f"{path}.new", "wb") as file:
-            for number, value, _ in read_names(folder_of(directory, stage.id)):
+            for number, value, key in read_names(folder_of(directory, stage.id)):
                 if number in found:
-                    file.write(json.dumps(value).encode() + b"\n")
+                    file.write(json.dumps([value, nth_of(key)]).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
