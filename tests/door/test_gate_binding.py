@@ -210,7 +210,7 @@ def test_g24_a_file_that_has_come_where_all_were_shown_takes_the_approval_back(p
 def test_g24_what_other_stages_make_in_the_same_folder_takes_no_approval_back(place: Place) -> None:
     stages = {**ship(), "note": {"run": noted("echo x > out/note"), "outputs": "out/note", "needs": "ship"}}
     stages["build"]["outputs"] = "out/"
-    stages["side"] = {"run": noted("mkdir -p out; echo x > out/side"), "outputs": "out/side"}
+    stages["side"] = {"run": noted("mkdir -p out; echo x > out/side"), "outputs": "out/side", "needs": "build"}
     stages["deploy"] = {"run": noted("cat out/*; echo x > out/new"), "outputs": "out/new", "needs": ["ship", "note"]}
     left_open(place, stages)
     done = place.run("approve", "last", "ship")

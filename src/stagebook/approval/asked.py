@@ -174,18 +174,33 @@ def digest_now(file: str) -> str | None:
         return None
 
 
-def room_of(story: Story, gate: int) -> Room:
-    """Where nothing may have come since the gate has asked."""
+class Around(NamedTuple):
+    """The stages that have outputs, in file order, and whether they stand before the gate or behind it."""
+
+    makers: tuple[int, ...]
+    before: frozenset[int]
+    behind: frozenset[int]
+
+
+def around(story: Story, gate: int) -> Around:
+    """What follows from the plan alone."""
+    makers = [index for index, stage in enumerate(story.pipeline.stages) if stage.outputs]
+    before, behind = _reached(story.needs, gate), _reached(_followers(story.needs), gate)
+    return Around(tuple(makers), frozenset(before), frozenset(behind))
+
+
+def room_of(story: Story, gate: int, known: Around | None = None) -> Room:
+    """Where nothing may have come since the gate has asked. `known` is what `around` gives, if it is known."""
     asked = story.gates.get(gate)
     if asked is None:
         return Room()
-    before, behind = _reached(story.needs, gate), _reached(_followers(story.needs), gate)
+    makers, before, behind = known or around(story, gate)
     others: list[str] = []
     remade: list[str] = []
     paths: set[str] = set()
-    for index, stage in enumerate(story.pipeline.stages):
-        globs = [output.path for output in stage.outputs]
-        if not globs or (index in before and asked.whole.count(globs[0])):
+    for index in makers:
+        globs = [output.path for output in story.pipeline.stages[index].outputs]
+        if index in before and globs[0] in asked.whole:
             continue
         files = story.published.get(index)
         if isinstance(files, list):

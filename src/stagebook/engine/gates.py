@@ -12,7 +12,7 @@ from functools import partial
 from time import time_ns
 
 from stagebook.approval import audit, origin, people
-from stagebook.approval.asked import changed_of, digest_now, room_of
+from stagebook.approval.asked import around, changed_of, digest_now, room_of
 from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, judge, tally, unchanged
 from stagebook.approval.judge import bound as vote_on
 from stagebook.engine import bound
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Protocol, Sequence
 
-    from stagebook.approval.asked import Room
+    from stagebook.approval.asked import Around, Room
     from stagebook.engine.account import Account
     from stagebook.engine.attempt import Attempt
     from stagebook.engine.attempts import Finished
@@ -80,11 +80,13 @@ class Gates:
         self._state = os.path.dirname(os.path.dirname(directory))
         self._folder = os.path.dirname(pipeline.file)
         self.refusal: Refusal | None = None  #: why the last vote does not count
+        self._around: dict[int, tuple[Around, frozenset[int]]] = {}
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer
 
     def grew(self, pipeline: Pipeline) -> None:
         """The run has further stages."""
         self._pipeline = pipeline
+        self._around.clear()
 
     # Work that is done here or by a child -------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class Gates:
         want = Want((), self._pipeline.stages[stage].inputs, self._all_made())
         asked = self._approved_before(stage)
         shown = [
-            Shown(gate, each.artifacts, each.inputs, stage in self._right_behind(gate), room_of(self._story, gate))
+            Shown(gate, each.artifacts, each.inputs, stage in self._known_around(gate)[1], self._room(gate))
             for gate, each in asked.items()
         ]
         rows = [row for each in asked.values() for row in each.artifacts]
@@ -260,11 +262,20 @@ class Gates:
         self._do(("check", stage), is_much, partial(bound.changes, self._folder, shown, want),
                  partial(self._checked, stage, list(asked)))  # fmt: skip
 
+    def _known_around(self, gate: int) -> tuple[Around, frozenset[int]]:
+        """Which stages stand around a gate, and which right behind it: found once, for thousands may go on by it."""
+        if gate not in self._around:
+            self._around[gate] = around(self._story, gate), frozenset(self._right_behind(gate))
+        return self._around[gate]
+
+    def _room(self, gate: int) -> Room:
+        return room_of(self._story, gate, self._known_around(gate)[0])
+
     def approved(self, stage: int) -> list[Approved]:
         """What was approved before a stage that begins now, to be looked at file by file."""
         gates = self._approved_before(stage) if self._machine.plan.stages[stage].bound else {}
         return [
-            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), room_of(self._story, gate))
+            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), self._room(gate))
             for gate, asked in gates.items()
         ]
 
@@ -318,7 +329,7 @@ class Gates:
         self._account.tell()
         asked = self._story.gates.get(stage)
         rows = asked.rows() if asked is not None else ()
-        look = partial(_as_it_is, self._pipeline.file, rows, room_of(self._story, stage))
+        look = partial(_as_it_is, self._pipeline.file, rows, self._room(stage))
         self._do(("default", stage), bound.is_much(self._folder, Want(), rows), look,
                  partial(self._seen_by_default, stage, timer))  # fmt: skip
         return True
@@ -396,7 +407,7 @@ class Gates:
         vote = vote_on(question, here.by, approved, comment, here.plain)
         return {
             "vote": vote_plain(vote), "ballot": os.urandom(8).hex(), "digest": digest_now(self._pipeline.file),
-            "changed": changed_of(self._folder, rows, room_of(self._story, stage)),
+            "changed": changed_of(self._folder, rows, self._room(stage)),
         }  # fmt: skip
 
     def _standing(self, stage: int) -> tuple[str, str]:
