@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
-from stagebook.approval.judge import Question, bound
+from stagebook.approval.asked import Standing
+from stagebook.approval.judge import Now, Question, Vote, bound
 from stagebook.approval.shown import COMMITS_MAX, shown
 from stagebook.model.pipeline import Gate
 from stagebook.record.line import encode, members, quote
 
 START_US = 1_790_000_000_000_000
 RUNS = [f"01AAAAAAAAAAAAAAAAAAAAAAA{at}" for at in range(8)]
+
+
+def standing(gate: Gate, *votes: Vote) -> Standing:
+    return Standing(gate, None, list(votes), Now(0), "", [])
 
 
 class Places:
@@ -57,7 +62,7 @@ class Places:
         return str(directory)
 
     def changes(self, directory: str) -> dict[str, Any]:
-        found: dict[str, Any] = shown(directory, question(directory), Gate(), [])["changes"]
+        found: dict[str, Any] = shown(directory, question(directory), standing(Gate()))["changes"]
         return found
 
 
@@ -78,7 +83,7 @@ def test_the_document_holds_what_is_asked_and_who_has_approved(places: Places) -
     asked = question(directory)
     vote = bound(asked, "bob", True, "looks good", {})._replace(at_us=START_US)
     gate = Gate("Ship it?", ("ops",), quorum=2, timeout_ms=5, default="approve")
-    document = shown(directory, asked, gate, [vote])
+    document = shown(directory, asked, standing(gate, vote))
     assert document["artifacts"] == [{"path": "dist/app.tar", "size_bytes": 12, "digest": "ab" * 32}]
     assert (document["green"], document["started_by"], document["needed"]) == (["build"], "ann", 2)
     assert (document["prompt"], document["default"], document["pipeline"]) == ("Ship it?", "approve", "release")

@@ -78,3 +78,13 @@ def test_r096_payments_are_confirmed_as_they_were_applied(place: Place) -> None:
     confirmed = (place.folder / ".work" / "confirmations.txt").read_text().splitlines()
     assert set(states) == {"applied", "refused"}
     assert len(confirmed) == states["applied"]
+
+
+def test_what_examples_tell_to_type_is_there() -> None:
+    said = [
+        (path, name)
+        for path in (ROOT / "examples").rglob("*")
+        if path.suffix in (".md", ".yaml", ".py") and ".stagebook" not in path.parts
+        for name in re.findall(r"(?:python3|stagebook run) (examples/\S+\.(?:py|yaml))", path.read_text())
+    ]
+    assert said and [pair for pair in said if not (ROOT / pair[1]).exists()] == []

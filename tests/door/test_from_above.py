@@ -189,6 +189,44 @@ def test_of_several_below_only_the_one_that_waits_there_is_answered(above: Place
     assert f"in {other}\n" in above.run("approve", "last", "sign").err
 
 
+def test_a_second_answer_is_refused_as_one_where_the_gate_was_decided(above: Place) -> None:
+    above.run("run", FILE, "--quiet")
+    state = gated(above, "examples/deploy")
+    gated(above, "examples/other", "sign")
+    assert above.run("approve", "last", "ship").code == 0
+    for words in ("approve last ship", "reject last ship", "gate-link last ship"):
+        done = above.run(*words.split())
+        assert (done.code, f"in {state}\n" in done.err) == (2, True), done.said
+        assert "refused: ship is decided already: approved by " in done.err, done.said
+    done = above.run("approve", "last", "nowhere")
+    assert done.code == 2 and "no run below has a gate `nowhere`" in done.err, done.said
+    two = gated(above, "examples/two")
+    assert f"in {two}\n" in above.run("reject", "last", "ship").err, "the one that waits goes first"
+    done = above.run("reject", "last", "ship")
+    assert (done.code, state in done.err, two in done.err, STATE in done.err) == (2, True, True, False), done.said
+
+
+def test_the_record_of_decisions_is_looked_for_below(above: Place) -> None:
+    assert above.run("audit").out == "nothing was decided or refused yet\n"
+    above.run("run", FILE, "--quiet")
+    state = gated(above, "examples/deploy")
+    assert above.run("audit").out == "nothing was decided or refused yet\n"
+    above.run("approve", "last", "ship", "--record-only")
+    for words in ("audit", "audit --verify", "audit --run last"):
+        done = above.run(*words.split())
+        assert (done.code, done.err) == (0, f"in {state}\n"), done.said
+        assert "1 approved" in done.out
+    other = gated(above, "examples/other")
+    above.run("reject", "last", "ship", "--dir", other, "--record-only")
+    for words in ("audit", "audit --run last"):
+        done = above.run(*words.split())
+        assert (done.code, done.out) == (2, ""), done.said
+        assert state in done.err and other in done.err and STATE not in done.err, done.said
+    assert above.run("audit", "--dir", state).code == 0
+    above.run("run", "--quiet")
+    assert above.run("audit").out == "nothing was decided or refused yet\n", "there are runs here"
+
+
 def test_what_only_reads_reads_the_one_place_below(above: Place) -> None:
     above.run("run", FILE, "--quiet")
     for words in ("timeline last", "show last", "logs last bad"):

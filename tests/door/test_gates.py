@@ -130,6 +130,23 @@ def test_the_record_of_a_gate_replays(place: Place) -> None:
     assert (answer["approved"], answer["reason"]) == (True, f"approved by {ME}")
 
 
+def test_what_a_person_took_is_in_no_speed_up(place: Place) -> None:
+    place.pipeline({
+        "build": "sleep 0.5",
+        "ship": {"gate": {"timeout": "2s", "default": "approve"}, "needs": "build"},
+        "aside": {"run": "sleep 1", "needs": "build"},
+        "after": {"run": "true", "needs": "ship"},
+    })  # fmt: skip
+    assert place.run("run", "-j", "2").code == 0
+    document = place.show()
+    assert document["wall_s"] > 2.4
+    assert 0.5 < document["waiting_for_person_s"] < 1.2, "only while nothing else goes on"
+    assert document["effective_parallel"]["stages"] > 0.75, document["effective_parallel"]
+    said = place.run("show", "last").out
+    assert float(said.partition("speed-up ")[2].partition("×")[0]) > 0.75, said
+    assert " of it waiting for a person, " in said
+
+
 # On a terminal -------------------------------------------------------------------------------------------------------
 
 
@@ -431,3 +448,18 @@ def test_in_sequence_a_gate_keeps_back_only_what_waits_for_it(place: Place) -> N
     })  # fmt: skip
     assert place.run("run", "--sequential", "--no-wait").code == 3
     assert place.began() == ["notes", "scan"]
+
+
+@pytest.mark.parametrize("default", ["reject", "approve"])
+def test_r019_without_waiting_the_default_holds_once_its_time_is_over(place: Place, default: str) -> None:
+    place.pipeline({
+        "ship": {"gate": {"prompt": "Ship it?", "timeout": "300ms", "default": default}},
+        "deploy": {"run": noted(), "needs": "ship"},
+    })  # fmt: skip
+    assert place.run("run", "--no-wait").code == 3
+    expires = datetime.fromisoformat(place.events("gate.asked")[0]["expires"])
+    waiting.until(lambda: datetime.now(UTC) > expires, "its time")
+    done = place.run("run", "--resume", "last", "--no-wait", "--json")
+    assert done.code == (0 if default == "approve" else 1), done.said
+    assert by_stage(done.json)["ship"]["reason"] == f"nobody decided in time: {default}"
+    assert place.began() == (["deploy"] if default == "approve" else [])

@@ -48,6 +48,7 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     place.pipeline({"work": each({"range": [1, 10]}, *["sleep 0.2"] * 3)})
     document = run(place, "-j", "4", "--quiet")
     found = stage(document)
+    assert found["items"].pop("binds") in [step["step"] for step in found["steps"]]
     assert found["items"] | {"per_s": 0, "latency_s": 0} == {
         "total": 10, "known": 10, "done": 10, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0, "latency_s": 0,
         "failures": [],
@@ -111,9 +112,35 @@ def test_json_items_are_texts_numbers_and_objects(place: Place) -> None:
     assert log.read_text().splitlines() == ["x", "3", '{"k":[1,2]}']
 
 
+NUMBERS = ["1e400", "12345678901234567890123456789.10", "-0", "1.50", '{"a":[0.1,-1E-7],"é":2}', "1" * 5000]
+
+
+def test_numbers_of_json_items_stay_as_they_are_written(place: Place) -> None:
+    (place.folder / "said").write_text(f"[{', '.join(NUMBERS)}]")
+    (place.folder / "echo.py").write_text(
+        "import sys\nfor line in sys.stdin:\n"
+        "    print(line.split(',\"dir\":')[0], file=open('asked', 'a'))\n    print('{\"ok\": true}', flush=True)\n"
+    )
+    steps = [{"run": "python3 echo.py", "worker": True}, {"run": f'{marked()}; printf "%s\\n" "$ITEM" >> seen; false'}]
+    place.pipeline({"list": "cat said", "work": each({"json": "list"}, *steps, on_item_failure="dead-letter")})
+    assert stage(run(place))["items"]["failed"] == len(NUMBERS)
+    again = place.run("items", "last", "work", "--retry", "--json")
+    assert stage(again.json)["items"]["failed"] == len(NUMBERS), again.said
+    assert sorted((place.folder / "seen").read_text().splitlines()) == sorted(NUMBERS * 2)
+    asked = [json.dumps(text)[1:-1].replace('\\"', '"') for text in NUMBERS]
+    assert (place.folder / "asked").read_text().splitlines() == [f'{{"item":{text}' for text in asked] * 2
+    listed = place.run("items", "last", "work", "--dead", "--json").json["dead"]
+    assert [each["value"] for each in listed][:4] == NUMBERS[:4]
+    shown = place.run("items", "last", "work")
+    assert "item 1 1e400: exit 1" in shown.out and "item 4 1.50: exit 1" in shown.out
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
-    [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1")],
+    [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1"),
+     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number"),
+     (r'["a", "\ud800"]', "entry 2 of what `list` printed holds half"),
+     (r'[{"a": ["\ud800"]}]', "entry 1 of what `list` printed holds half")],
 )  # fmt: skip
 def test_what_is_no_list_fails_the_stage_and_says_why(place: Place, said: str, why: str) -> None:
     (place.folder / "said").write_text(said)
@@ -202,6 +229,26 @@ def test_r014_stop_fails_the_stage_at_the_first_item_that_fails_for_good(place: 
     assert found["items"]["failed"] == 1 and len(items_of(place, "work.s0", "tried")) == 2
 
 
+def test_r014_an_item_that_stops_its_stage_is_named_and_quoted(place: Place) -> None:
+    """In the failure block, of a run and of `show`: the item, the step, its last lines, its log, how to look."""
+    (place.folder / "in").mkdir()
+    for name in "abc":
+        (place.folder / "in" / name).write_text("x")
+    second = 'test "$ITEM" != in/b || { echo noise; echo "BROKEN $ITEM"; exit 5; }'
+    place.pipeline({"work": each({"glob": "in/*"}, "cat $ITEM", second)})
+    said = place.run("run").out
+    assert "item 2 (in/b) failed in s1 (exit 5)" in said.partition("timeline")[0], "also while it goes on"
+    for text in (said, place.run("show", "last").out):
+        assert "✗ work: item 2 (in/b) failed in s1 (exit 5)" in text
+        assert "1 │ noise" in text and "2 │ BROKEN in/b" in text and "printed nothing" not in text
+        log = next(line.split()[1] for line in text.splitlines() if line.split()[:1] == ["log"])
+        assert (place.folder / log).read_text() == "noise\nBROKEN in/b\n"
+        command = next(line.split("stagebook ")[1] for line in text.splitlines() if "--dead" in line)
+        assert "item 2 in/b: exit 5" in place.run(*command.split()).out
+    (failed,) = stage(place.show())["items"]["failures"]
+    assert failed["text"] == "in/b" and failed["log"].endswith(log)
+
+
 @pytest.mark.parametrize(("policy", "dead"), [("skip", 0), ("dead-letter", 2)])
 def test_r014_skip_and_dead_letter_let_the_stage_succeed_and_say_so(place: Place, policy: str, dead: int) -> None:
     first = "test $ITEM != 3 || { echo broken three; exit 7; }"
@@ -245,6 +292,22 @@ def test_g001_kill_9_repeats_no_item_that_was_done(place: Place) -> None:
     ends = items_of(place, "work.s1")
     assert sorted(set(ends)) == list(range(1, 61))
     assert len(ends) <= 60 + 3 * 3, "only what was under way is done again"
+
+
+def test_a_stage_whose_items_are_not_all_done_cannot_be_said_to_be_done(place: Place) -> None:
+    step = {"run": f"{marked()}; test -e go || test $ITEM -lt 3 || sleep 60", "workers": 2}
+    place.pipeline({"work": {**each({"range": [1, 8]}, step), "retry-safe": False}})
+    command = place.start("run")
+    waiting.until(lambda: len(items_of(place, "work.s0")) == 4, "two items that are done, and two that go on")
+    command.kill()
+    (place.folder / "go").touch()
+    asked = place.run("run", "--resume")
+    assert asked.code == 3 and "--again work" in asked.out and "--done" not in asked.out
+    refused = place.run("run", "--resume", "--done", "work")
+    assert refused.code == 2 and "items, and" in refused.err and "`--again work` does these" in refused.err
+    found = stage(run(place, "--resume", "--again", "work"))
+    assert found["outcome"] == "success" and found["items"]["done"] == 8
+    assert sorted(items_of(place, "work.s0")) == [1, 2, 3, 3, 4, 4, 5, 6, 7, 8]
 
 
 def test_a_signal_stops_items_and_a_resume_goes_on_behind_them(place: Place) -> None:
@@ -334,6 +397,75 @@ def test_python_functions_are_steps_in_processes_that_stay(place: Place) -> None
     assert "seen a" in (logs / "work.s0.1.log").read_text()
 
 
+OUTPUTS = """\
+import json, sys
+def one(item):
+    return json.loads(item)
+def many(items):
+    return json.loads(items[0])
+def all(items):
+    return [json.loads(item) for item in items]
+if __name__ == "__main__":
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps({"ok": True, "outputs": one(asked["item"])}), flush=True)
+"""
+WORKING: list[dict[str, Any]] = [{"run": "python3 say.py", "worker": True}, {"python": "say:one"}]
+
+
+@pytest.mark.parametrize("step", WORKING)
+def test_half_a_character_in_an_output_fails_its_item_alone(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({
+        "list": r"""printf '%s\n' '{"x": "\ud800"}' '{"x": "\udcff"}' '{"x": "é"}'""",
+        "work": each(
+            {"lines": "list"}, step, {"run": 'printf "%s" "$ITEM_X" >> seen', "ordered": True}, on_item_failure="skip"
+        ),
+    })  # fmt: skip
+    (failed,) = stage(run(place))["items"]["failures"]
+    assert failed["item"] == 1 and "is no answer" in failed["reason"]
+    assert (place.folder / "seen").read_bytes() == b"\xff" + "é".encode()
+
+
+@pytest.mark.parametrize("step", [*WORKING, {"run": 'printf "dir=/v\nNumber=7\nx=1\n" >> "$STAGEBOOK_OUTPUT"'}])
+def test_no_output_takes_the_place_of_what_an_item_has_of_its_own(place: Place, step: dict[str, Any]) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    (place.folder / "see.py").write_text(
+        "import os\ndef go(item):\n    open('py', 'w').write(os.environ['ITEM_NUMBER'] + os.environ['ITEM_DIR'])\n"
+    )
+    said = '{"dir": "/v", "Number": 7, "x": 1}'
+    second = 'echo "$ITEM_NUMBER $ITEM_X $ITEM_DIR" > sh'
+    place.pipeline({"work": each({"values": [said]}, step, second, {"python": "see:go"})})
+    (warning, other) = run(place)["warnings"]
+    assert "ITEM_DIR is the item's own, not 'dir'" in warning and "ITEM_NUMBER" in other
+    number, value, directory = (place.folder / "sh").read_text().split()
+    assert (number, value, directory[:1]) == ("1", "1", "/") and directory.endswith("/items/work/1")
+    assert (place.folder / "py").read_text() == f"1{directory}"
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "why"),
+    [
+        ({"python": "say:one"}, '{"a b": 1, "é": 2, "y": 3}', "a name has letters, digits and _, and does not begin"),
+        ({"python": "say:one"}, r'{"x": "a\u0000b", "y": 3}', "a value is one line without a NUL, not 'x'"),
+        ({"run": "python3 say.py", "worker": True}, '{"x-y": 1, "x-z": 1, "y": 3}', "not 'x-y'; more like it"),
+        ({"run": 'printf "x-y=1\ny=3\n" >> "$STAGEBOOK_OUTPUT"'}, "a", "STAGEBOOK_OUTPUT line 1: a name has letters"),
+        ({"python": "say:one"}, "[1]", "a function returns a dict of outputs or None, not a list"),
+        ({"python": "say:many", "batch": 3}, "[{}, {}, {}]", "a dict or None for each item, not a list of 3 for"),
+        ({"python": "say:many", "batch": 3}, '{"x": 1}', "a batch returns a list with a dict or None for each item"),
+        ({"python": "say:all", "batch": 3}, "7", "a dict or None for each item, not a int"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_left_out_is_told_once(place: Place, step: dict[str, Any], said: str, why: str) -> None:
+    (place.folder / "say.py").write_text(OUTPUTS)
+    place.pipeline({"work": each({"values": [said, f"{said} "]}, step, 'echo "$ITEM_Y" >> seen')})
+    document = run(place)
+    (warning,) = document["warnings"]
+    assert "work.s0: outputs of item" in warning and why in warning
+    assert stage(document)["items"]["done"] == 2
+    assert (place.folder / "seen").read_text() == ("3\n3\n" if '"y"' in said or "y=3" in str(step) else "\n\n")
+
+
 def test_a_batch_of_a_command_is_the_lines_of_a_file(place: Place) -> None:
     step = {"run": 'cat "$ITEMS"; wc -l < "$ITEM_DIRS"', "batch": 100}
     place.pipeline({"list": "printf 'a\\nb c\\n'", "work": each({"lines": "list"}, step)})
@@ -421,6 +553,31 @@ def test_items_of_a_stage_that_has_none(place: Place) -> None:
     run(place)
     refused = place.run("items", "last", "plain")
     assert refused.code == 2 and "works through items" in refused.err
+
+
+def test_r014_auto_has_no_more_workers_than_there_are_units_for(place: Place) -> None:
+    work = {"run": "sleep 0.05", "workers": "auto", "resources": {"cpu": 1}}
+    place.pipeline({"work": each({"range": [1, 30]}, "true", work)}, limits={"jobs": 8, "cpu": 2})
+    found = stage(run(place))
+    said = [record["workers"] for record in place.journal() if record["event"] == "items.workers"]
+    assert max(said) == 2 and found["steps"][1]["workers"] <= 2
+
+
+def test_r014_what_ran_at_once_is_told_by_calls(place: Place) -> None:
+    """Also which step binds: once, in the document, for the live view and the summary alike."""
+    steps = ({"run": "sleep 0.01", "workers": 2}, {"run": "sleep 0.1", "workers": 3})
+    place.pipeline({"work": each({"range": [1, 12]}, *steps)})
+    document = run(place, "-j", "8")
+    assert 3 <= document["max_parallel"] <= 5, "one stage, of which up to five calls run"
+    assert document["max_parallel"] >= document["effective_parallel"]["stages"]
+    assert stage(document)["items"]["binds"] == "work.s1"
+    document = run(place, "--sequential", "--force")
+    assert document["max_parallel"] == 1
+    assert [step["workers"] for step in stage(document)["steps"]] == [1, 1], "there was one job"
+    text = place.run("show", "last").out
+    assert "×" not in text.partition("timeline")[2].partition("wall")[0]
+    said = " ".join(text.partition("12 of 12 items")[2].split())
+    assert "from start to end (slowest" in said and said.count("an item") == 1 and "s1 binds" in said
 
 
 def test_r014_workers_that_are_auto_grow_with_what_waits_and_say_why(place: Place) -> None:

@@ -209,3 +209,31 @@ def test_a_source_that_is_changed_is_read_anew_and_its_items_find_nothing_of_oth
     write("*.csv")
     assert counts(run(place, "--resume", "--accept-changes")["work"]) == (3, 0, 0)
     assert noted(place) == ["a.csv", "b.csv", "c.csv"]
+
+
+# Items of the same text ----------------------------------------------------------------------------------------------
+
+
+def twins(place: Place, items: dict[str, Any]) -> None:
+    step = 'echo "$ITEM" >> "$BASE/items"; test -e "$BASE/go" || ! grep -c a "$BASE/items" | grep -q 2'
+    each = {"items": items, "on-item-failure": "dead-letter", "steps": [{"one": {"run": step, "workers": 1}}]}
+    place.pipeline({"list": r"printf 'a\nb\na\n'", "json": r"""echo '["a", "b", "a"]'""", "work": {"each": each}})
+
+
+@pytest.mark.parametrize("items", [{"values": ["a", "b", "a"]}, {"lines": "list"}, {"json": "json"}])
+def test_an_item_that_failed_is_not_done_because_one_of_the_same_text_was(place: Place, items: dict[str, Any]) -> None:
+    twins(place, items)
+    assert counts(run(place)["work"]) == (2, 0, 1)
+    (place.base / "go").touch()
+    again = place.run("items", "last", "work", "--retry", "--json")
+    assert counts(by_stage(again.json)["work"]) == (1, 0, 0), again.said
+    assert noted(place) == ["a", "b", "a", "a"]
+    assert counts(run(place)["work"]) == (0, 3, 0)
+
+
+def test_the_next_run_does_only_the_one_of_two_alike_that_failed(place: Place) -> None:
+    twins(place, {"values": ["a", "b", "a"]})
+    run(place)
+    (place.base / "go").touch()
+    assert counts(run(place)["work"]) == (1, 2, 0)
+    assert noted(place) == ["a", "b", "a", "a"]

@@ -111,6 +111,9 @@ def _items(place: Place) -> None:
     place.pipeline({"work": {"each": items}})
     assert place.run("run", "-j", "4").code == 0
     assert place.run("run", "-j", "4").code == 0, "most are up to date"
+    quick = {"run": """while read -r line; do echo '{"ok": true}'; done""", "worker": True}
+    place.pipeline({"work": {"each": {"items": {"range": [1, 400]}, "steps": [{"one": quick}]}}})
+    assert place.run("run").code == 0, "calls grow"
 
 
 def _asked(place: Place) -> None:

@@ -318,17 +318,47 @@ def test_r116_a_gate_is_told_with_what_answers_it(place: Place, post: Post) -> N
     assert len(post.got) == 1
 
 
+def test_r116_a_failure_is_told_when_only_a_person_is_waited_for_and_never_again(place: Place, post: Post) -> None:
+    place.env["HOOK"] = post.url
+    place.pipeline(
+        {"unit": "exit 1", "ship": {"gate": {"prompt": "Ship it?"}}}, name="release",
+        notify=[{"to": "$HOOK", "on": ["failure", "gate"]}],
+    )  # fmt: skip
+    assert place.run("run", "--no-wait").code == 3
+    assert sorted((one["event"], one["stages"]) for one in all_told(place)) == [
+        ("failure", ["unit"]), ("gate", ["ship"]),
+    ]  # fmt: skip
+    assert "✗ release: unit failed, exit 1; the run waits for a person" in post.titles()
+    assert place.run("approve", "last", "ship").code == 1
+    all_told(place)
+    assert len(post.got) == 2, post.titles()
+
+
 def test_r116_dead_letters_are_told_together(place: Place, post: Post) -> None:
     place.env["HOOK"] = post.url
-    steps = [{"fetch": 'test "$ITEM" -lt 10'}]
-    work = {"each": {"items": {"range": [1, 12]}, "on-item-failure": "dead-letter", "steps": steps}}
+    steps = [{"fetch": 'case "$ITEM" in *[789]) exit 4;; esac'}]
+    for number in range(1, 10):
+        (place.folder / f"in{number}").write_text("x")
+    work = {"each": {"items": {"glob": "in*"}, "on-item-failure": "dead-letter", "steps": steps}}
     place.pipeline({"work": work}, name="release", notify=[{"to": "$HOOK", "on": "dead-letter"}])
     assert place.run("run").code == 0
     said = post.wait()[0]
     assert said["title"] == "✗ release: 3 items of work could not be done"
-    assert "step 1: exit 1" in said["message"]
+    assert "in8 (item 8), fetch: exit 4" in said["message"]
     assert f"stagebook items {place.run_ids()[0]} work --dead" in said["message"]
     assert len(all_told(place)) == 1
+
+
+def test_r116_a_failure_by_an_item_is_told_with_the_item_and_what_it_printed(place: Place, post: Post) -> None:
+    place.env["HOOK"] = post.url
+    steps = [{"fetch": "true"}, {"pack": 'test "$ITEM" != b || { echo BROKEN; exit 5; }'}]
+    work = {"each": {"items": {"lines": "list"}, "steps": steps}, "needs": "list"}
+    place.pipeline({"list": "printf 'a\\nb\\nc\\n'", "work": work}, name="release", notify=[{"to": "$HOOK"}])
+    assert place.run("run").code == 1
+    said = post.wait()[0]
+    assert "item 2 (b) failed in pack (exit 5)" in said["title"] + said["message"]
+    assert "| BROKEN" in said["message"]
+    assert f"stagebook items {place.run_ids()[0]} work --dead" in said["message"]
 
 
 def test_a_variable_that_is_not_set_is_said_once_and_not_tried_again(place: Place) -> None:

@@ -433,6 +433,28 @@ def test_levels_that_passed_fold_and_open(tmp_path: Path, open_page: Opener) -> 
     assert "stage-0001" in window.rows()
 
 
+def test_what_was_not_measured_is_not_drawn_as_nothing(place: Place, open_page: Opener) -> None:
+    """Of calls of items their memory is not known: a ground says so, or there is no curve where that is most of it."""
+    hold = "python3 -c 'import time; held = bytearray(range(200)) * (1 << 19); time.sleep({})'"
+
+    def opened(alone: float, item: float) -> Any:
+        steps = [{"one": {"run": f"sleep {item}", "workers": 2}}, {"two": f"sleep {item}"}]
+        work = {"needs": "alone", "each": {"items": {"range": [1, 3]}, "steps": steps}}
+        place.pipeline({"alone": hold.format(alone), "work": work})
+        assert place.run("run", "-j", "4", "--quiet").code == 0
+        return open_page(written(place))
+
+    window = opened(1.5, 0.1)
+    assert "Memory" in window.text("#curves") and "Memory of 1 of 2 attempts" in " ".join(window.text("#lines").split())
+    grounds = [path.get_attribute("d").count("V") for path in window.page.locator("#curves .gap").all()]
+    assert grounds[0] == 1 and max(grounds) > 1, "what ran at once is known all the time, memory is not"
+    window = opened(0.3, 0.3)
+    assert "Memory" not in window.text("#curves") and "without a curve: memory" in window.text("#lines")
+    assert re.search(r"At once\s+stages, calls\s+[2-4] peak", window.text("#curves"))
+    about = " ".join(window.text("body").split())
+    assert re.search(r"at once ?\d\.\d mean, [2-4] most", about), about
+
+
 def test_what_shares_something_is_marked_from_the_start(tmp_path: Path, open_page: Opener) -> None:
     logs = {("integration", 1): Log((), documents.output("integration", 1, 5), 93_000)}
     window = open_page(drawn(tmp_path, documents.release(), logs=logs))

@@ -43,7 +43,7 @@ def bar(lines: list[str], name: str) -> tuple[int, int]:
 def test_steps_are_lanes_that_run_beside_each_other_in_every_picture(place: Place, browser: Browser) -> None:
     place.pipeline(STEPS)
     assert place.run("run", "-j", "8", "--quiet").code == 0
-    lines = place.run("timeline", "last").out.splitlines()
+    lines = place.run("timeline", "last").out.partition("\nwall ")[0].splitlines()
     fetch, transcode, package = (bar(lines, name) for name in ("fetch", "transcode", "package"))
     assert fetch[0] < transcode[0] < package[0]
     assert package[0] < fetch[1] or transcode[0] < fetch[1], "while the second works on one, the first takes the next"
@@ -123,6 +123,19 @@ def test_runs_side_by_side_share_a_time_scale_and_say_how_fast_they_are(place: P
     assert window.page.evaluate("getComputedStyle(document.querySelector('.stagebook .ok')).fill") != "rgb(0, 0, 0)"
     assert (window.complaints, window.asked) == ([], [])
     window.close()
+
+
+def test_runs_of_several_files_are_told_apart_by_their_names(place: Place) -> None:
+    place.pipeline({"a": "true"}, name="video")
+    (place.folder / "line.yaml").write_text((place.folder / "stagebook.yaml").read_text())
+    for words in ((), ("line.yaml",)):
+        assert place.run("run", *words, "-j", "8", "--quiet").code == 0
+    both = sorted(place.run_ids())
+    told = place.run("timeline", *both).out
+    assert "parallel, 8 jobs, stagebook.yaml, " in told and "parallel, 8 jobs, line.yaml, " in told
+    page = Path(place.run("timeline", *both, "--format", "html").out.strip()).read_text()
+    assert "parallel, 8 jobs, line.yaml" in page
+    assert "stagebook.yaml, " not in place.run("timeline", both[0], both[0]).out, "one file needs no name"
 
 
 def test_a_run_is_compared_only_with_one_that_did_as_much(place: Place) -> None:

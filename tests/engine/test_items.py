@@ -74,8 +74,8 @@ def origin(tmp_path: Path, kind: str, text: str = "", **others: object) -> Origi
 
 
 def test_every_source_goes_on_behind_a_position(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"a\n\nb\xff\nc")
-    (tmp_path / "json").write_text(json.dumps(["a", 2, {"k": 1}]))
+    (tmp_path / "log").write_bytes(b"a\n\nb\xff\na")
+    (tmp_path / "json").write_text(json.dumps(["a", {"k": 1}, {"k": 1}]))
     for name in ("x", "y", "z"):
         (tmp_path / f"{name}.in").write_text(name)
     sources = [
@@ -83,6 +83,8 @@ def test_every_source_goes_on_behind_a_position(tmp_path: Path) -> None:
         origin(tmp_path, "lines", "s", log=str(tmp_path / "log")),
         origin(tmp_path, "json", "s", log=str(tmp_path / "json")),
         origin(tmp_path, "glob", "*.in"),
+        origin(tmp_path, "values", '["a", "a", "b"]'),
+        origin(tmp_path, "series", "1..2,1"),
     ]
     for source in sources:
         whole = list(items(source, lambda text: None))
@@ -91,7 +93,7 @@ def test_every_source_goes_on_behind_a_position(tmp_path: Path) -> None:
             rest = list(items(source._replace(after=one.position), lambda text: None))
             assert rest == whole[at + 1 :], source.kind
     (tmp_path / "new.in").touch()
-    assert len(list(items(sources[-1], lambda text: None))) == 3, "what is listed once stays"
+    assert len(list(items(sources[3], lambda text: None))) == 3, "what is listed once stays"
 
 
 def test_a_key_is_of_the_item_and_of_what_is_done_with_it(tmp_path: Path) -> None:

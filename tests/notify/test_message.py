@@ -95,7 +95,13 @@ def test_r116_a_time_that_will_not_be_kept() -> None:
 
 
 def test_r116_dead_letters() -> None:
-    more = {"count": 12, "items": [f"in/{number}.ts" for number in range(12)]}
+    more = {
+        "count": 12,
+        "items": [
+            {"item": number, "step": 0, "text": f"in/{number}.ts", "exit": 3, "outcome": "failure"}
+            for number in range(12)
+        ],
+    }
     check("dead-letter", compose(Occasion("dead-letter", "stage", ("segments",), more), facts(release())))
 
 

@@ -113,3 +113,21 @@ def test_that_the_engine_is_gone_is_told_also_where_what_failed_was_told_before(
     assert told(circle, gone, {**document, "state": "interrupted"}) == [("OPS", ("lint",))]
     assert told(circle, gone, {**document, "state": "interrupted"}) == []
     assert told(circle, gone, {**document, "state": "waiting"}) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "is_good"),
+    [
+        ("success", None, True),
+        ("skip", "up to date", True),
+        ("skip", "not selected", False),
+        ("skip", "when: x", False),
+    ],
+)
+def test_a_recovery_is_of_what_passed_or_need_not_run(
+    circle: Circle, outcome: str, reason: str | None, is_good: bool
+) -> None:
+    assert told(circle, Occasion("failure", "run", ("lint",)), failed("lint")) == [("OPS", ("lint",))]
+    document = {**failed("lint"), "outcome": "success"}
+    document["stages"][0] |= {"outcome": outcome, "reason": reason}
+    assert told(circle, Occasion("recovery"), document) == ([("OPS", ("lint",))] if is_good else [])

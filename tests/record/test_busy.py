@@ -49,7 +49,7 @@ def test_calls_of_one_worker_in_one_line_follow_each_other_and_those_of_two_run_
     book.ready(0, 4, 0, True, 4)
     book.calls_over(10_000, [Call(0, 0, (1,), 4_000, 0), Call(0, 0, (2,), 6_000, 0), Call(0, 1, (3, 4), 5_000, 0)])
     assert book.steps[0].busy.spent_us == [1_000] * 5 + [2_000] * 5
-    (step,) = book.document(["w.a"], False, lambda step, slot: step)["steps"]
+    (step,) = book.document(["w.a"], False, lambda step, slot: step, lambda step, item: step)["steps"]
     assert step["busy"] == pytest.approx(0.75)
     assert step["course"] == {"from_s": 0.0, "grain_s": 0.001, "at_once": [1.0] * 5 + [2.0] * 5}
 

@@ -61,7 +61,7 @@ def book(count: int) -> ItemBook:
 
 def test_counts_and_times_of_many_items_stay_small() -> None:
     made = book(50_000)
-    document = made.document(["w.a", "w.b"], True, lambda step, slot: f"{step}.{slot}")
+    document = made.document(["w.a", "w.b"], True, lambda step, slot: f"{step}.{slot}", lambda step, item: step)
     assert document["items"]["done"] == document["items"]["total"] == 50_000
     assert document["items"]["latency_s"] == {"median": 9e-6, "p95": 9e-6, "max": 9e-6}
     assert document["items"]["per_s"] == pytest.approx(100_000, rel=0.01)
@@ -75,7 +75,7 @@ def test_what_failed_is_told_by_step_and_what_stopped_is_tried_again() -> None:
     made.ready(0, 3, 2, True, 5)
     made.calls_over(5, [Call(0, 0, (1, 2, 3), 5, 1, (Bad(2, "failure", 1, "exit 1"),))])
     made.item_failed(FailedItem(2, 0, "failure", 1, "exit 1"))
-    told = made.document(["w.a", "w.b"], False, lambda step, slot: step)
+    told = made.document(["w.a", "w.b"], False, lambda step, slot: step, lambda step, item: step)
     assert (told["items"]["failed"], told["items"]["dead"], told["items"]["skipped"]) == (1, 0, 2)
     assert (told["steps"][0]["done"], told["steps"][0]["failed"], told["steps"][0]["retried"]) == (2, 1, 0)
     made.begun_again(is_stopping=True)

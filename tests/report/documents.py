@@ -213,6 +213,7 @@ def gate(name: str, begin: float | None, end: float | None, **more: Any) -> dict
     made = stage(name, outcome=outcome, reason=reason, level=2, end=end, waiting=waiting)
     asked = {
         "prompt": "Ship it?", "needed": 2, "approvals": [], "decision": None, "approvers": [], "green": [],
+        "warnings": [],
         "asked": None if begin is None else at(begin), "expires": None, "default": None, "from_s": begin, "to_s": end,
     }  # fmt: skip
     return {**made, "kind": "gate", "gate": {**asked, **more}}
@@ -223,7 +224,7 @@ def assembly(**more: Any) -> dict[str, Any]:
     segments = stage("segments", attempt(5, 45), needs=("checkout",), level=1)
     segments["items"] = {
         "total": 20, "known": 20, "done": 20, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0.5,
-        "latency_s": {"median": 12.0, "p95": 14.0, "max": 15.0}, "failures": [],
+        "latency_s": {"median": 12.0, "p95": 14.0, "max": 15.0}, "failures": [], "binds": "segments.transcode",
     }  # fmt: skip
     segments["steps"] = [
         step("segments.fetch", 1, 20, 0.75, [1.0] * 15),

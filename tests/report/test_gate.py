@@ -16,7 +16,7 @@ def stage(**more: Any) -> dict[str, Any]:
     asked = {
         "prompt": "Ship it?", "needed": 2, "approvals": [{"by": "ops-1", "at": ASKED, "comment": None}],
         "decision": None, "asked": ASKED, "expires": "2026-11-27T09:14:00.000000+00:00", "default": "reject",
-        "green": ["integration", "e2e", "smoke", "scan"], "approvers": [],
+        "green": ["integration", "e2e", "smoke", "scan"], "warnings": [], "approvers": [],
     }  # fmt: skip
     return {"stage": "approve", "outcome": None, "waiting": "gate", "gate": {**asked, **more}}
 

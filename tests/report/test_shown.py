@@ -40,6 +40,7 @@ def test_what_is_not_known_is_said() -> None:
         "artifacts": [],
         "inputs": [],
         "green": [],
+        "warnings": [],
         "approvers": [],
         "approvals": [],
         "started_by": None,

@@ -15,12 +15,13 @@ from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
 from stagebook.record import reader
 from stagebook.record.clock import epoch_us
+from stagebook.record.reasons import warned
 from stagebook.record.retelling import retell
 from stagebook.record.state import journal_path, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Sequence
+    from typing import Any, Container, Iterable, Sequence
 
     from stagebook.approval.judge import Row
     from stagebook.model.pipeline import Gate
@@ -29,14 +30,34 @@ if TYPE_CHECKING:
 _FAILED = re.compile(r"\((?:failure|error|timeout)\)")
 
 
+class Room(NamedTuple):
+    """Where nothing may have come since somebody was asked: `whole` are globs of which all files were shown. What
+    matches `others`, or is one of `paths`, may be another stage's; what matches `remade` was made anew since, by what
+    goes on by the answer."""
+
+    whole: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    paths: frozenset[str] = frozenset()
+    remade: tuple[str, ...] = ()
+
+    def come(self, paths: Iterable[str], shown: Container[str]) -> list[str]:
+        """Those of these files that have come since."""
+        from stagebook.model.globs import Globs
+
+        others = Globs(self.others)
+        return [path for path in paths if path not in shown and path not in self.paths and others.first([path]) is None]
+
+
 class Standing(NamedTuple):
-    """`question` None: it was not asked yet. `votes` are those that count. `folder` is that of the pipeline file."""
+    """`question` None: it was not asked yet. `votes` are those that count. `folder` is that of the pipeline file.
+    `warnings` are rows of `stage` and `warning`: what did not go quite well before it."""
 
     gate: Gate
     question: Question | None
     votes: list[Vote]
     now: Now
     folder: str
+    warnings: list[dict[str, str]]
 
 
 def none_yet(run: str, gate: str) -> Question:
@@ -81,9 +102,11 @@ def standing(directory: str, gate: str, artifacts: bool = True) -> Standing:
     state, why = _state(story, index, question, answer)
     pipeline = story.pipeline
     folder = os.path.dirname(pipeline.file)
-    changed = changed_of(folder, question.rows()) if artifacts and question is not None and state == "open" else ()
+    changed: tuple[str, ...] = ()
+    if artifacts and question is not None and state == "open":
+        changed = changed_of(folder, question.rows(), room_of(story, index))
     now = Now(time.time_ns() // 1000, state, why, digest_now(pipeline.file), changed)
-    return Standing(asked, question, votes, now, folder)
+    return Standing(asked, question, votes, now, folder, warned(story, index))
 
 
 def _index(story: Story, gate: str) -> int:
@@ -151,15 +174,61 @@ def digest_now(file: str) -> str | None:
         return None
 
 
-def changed_of(root: str, rows: Sequence[Row]) -> tuple[str, ...]:
-    """Which of the files below this folder are no longer what their rows say."""
-    if not rows:
+def room_of(story: Story, gate: int) -> Room:
+    """Where nothing may have come since the gate has asked."""
+    asked = story.gates.get(gate)
+    if asked is None:
+        return Room()
+    before, behind = _reached(story.needs, gate), _reached(_followers(story.needs), gate)
+    others: list[str] = []
+    remade: list[str] = []
+    paths: set[str] = set()
+    for index, stage in enumerate(story.pipeline.stages):
+        globs = [output.path for output in stage.outputs]
+        if not globs or (index in before and asked.whole.count(globs[0])):
+            continue
+        files = story.published.get(index)
+        if isinstance(files, list):
+            paths.update(path for path, _, _ in files)
+        if not isinstance(files, list) or story.ends[index] is None:
+            if story.attempts[index] or story.ends[index] is not None or index in before:
+                others += globs
+        if index in behind and story.attempts[index]:
+            remade += globs
+    return Room(asked.whole, tuple(others), frozenset(paths), tuple(remade))
+
+
+def _followers(needs: Sequence[Sequence[int]]) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in needs]
+    for index, each in enumerate(needs):
+        for need in each:
+            found[need].append(index)
+    return found
+
+
+def _reached(ways: Sequence[Sequence[int]], start: int) -> set[int]:
+    found: set[int] = set()
+    left = [start]
+    while left:
+        more = set(ways[left.pop()]) - found
+        found |= more
+        left += more
+    return found
+
+
+def changed_of(root: str, rows: Sequence[Row], room: Room = Room()) -> tuple[str, ...]:
+    """Which of the files below this folder are no longer what their rows say, then which have come since."""
+    if not rows and not room.whole:
         return ()
     from stagebook.artifact.digest import hash_files
     from stagebook.artifact.paths import Unsound
+    from stagebook.model.globs import Globs
 
     changed = []
+    remade = Globs(room.remade)
     for path, size, digest in rows:
+        if remade.first([path]) is not None:
+            continue
         try:
             found = hash_files(root, [path])[0]
             is_same = (found.size, found.digest) == (size, digest)
@@ -167,4 +236,15 @@ def changed_of(root: str, rows: Sequence[Row]) -> tuple[str, ...]:
             is_same = False
         if not is_same:
             changed.append(path)
-    return tuple(changed)
+    return (*changed, *_come(root, rows, room))
+
+
+def _come(root: str, rows: Sequence[Row], room: Room) -> list[str]:
+    """Files that lie where all were shown, and were not."""
+    from stagebook.artifact.paths import Unsound, found
+
+    try:
+        there = found(root, room.whole, []) if room.whole else []
+    except (Unsound, OSError) as error:
+        return [str(error)]
+    return room.come(there, {path for path, _, _ in rows})

@@ -156,7 +156,9 @@ def unchanged(question: Question, now: Now) -> Refusal | None:
         return Refusal("edited", text)
     if now.changed:
         more = f" and {len(now.changed) - 1} more" if len(now.changed) > 1 else ""
-        text = f"{now.changed[0]}{more} is no longer what was shown; put it back, or begin a new run"
+        text = (
+            f"{now.changed[0]}{more} is no longer what was shown; put it back (what is new, away), or begin a new run"
+        )
         return Refusal("artifacts", text)
     return None
 

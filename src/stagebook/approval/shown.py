@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence
 
+    from stagebook.approval.asked import Standing
     from stagebook.approval.judge import Question, Row, Vote
-    from stagebook.model.pipeline import Gate
 
 COMMITS_MAX = 20
 LOOK_BACK = 200  #: runs of all pipelines, among which the last approved one is looked for
@@ -28,9 +28,9 @@ _ANSWERED = b'"event":"gate.answered"'
 _VOID = b'"event":"gate.void"'
 
 
-def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote]) -> dict[str, Any]:
+def shown(directory: str, question: Question, standing: Standing) -> dict[str, Any]:
     """The document. Raises SurroundingsError for a journal that cannot be read."""
-    first = _first(directory)
+    first, gate = _first(directory), standing.gate
     return {
         "run": question.run,
         "pipeline": first.get("pipeline"),
@@ -41,11 +41,12 @@ def shown(directory: str, question: Question, gate: Gate, votes: Sequence[Vote])
         "default": gate.default if gate.timeout_ms is not None else None,
         "needed": gate.quorum,
         "approvers": list(gate.approvers),
-        "approvals": given(votes),
+        "approvals": given(standing.votes),
         "started_by": question.started_by,
         "started": first.get("at"),
         "digest": question.digest,
         "green": list(question.green),
+        "warnings": standing.warnings,
         "artifacts": _files(question.artifacts),
         "inputs": _files(question.inputs),
         "changes": changes(directory, question.gate, first),

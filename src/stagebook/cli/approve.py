@@ -6,7 +6,7 @@ import os
 import sys
 
 from stagebook.cli import output, place
-from stagebook.model.problem import FAILED, StagebookError, SurroundingsError
+from stagebook.model.problem import FAILED, InputError, StagebookError, SurroundingsError
 from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
@@ -63,16 +63,28 @@ def decide(args: argparse.Namespace, approved: bool) -> int:
 
 def waiting_run(args: argparse.Namespace) -> str:
     """The directory of the run that is meant; where there is none here, and some below, of the one that waits at that
-    gate."""
+    gate, else of the one that has it."""
+    from stagebook.record import runs
+
+    below = place.runs_below(args, args.run)
+    if len(below) > 1:
+        stands = {path: _stands(directory, args.gate) for path, directory in below.items()}
+        known = [path for path, state in stands.items() if state is not None]
+        if not known:
+            raise InputError(f"no run below has a gate `{args.gate}`{runs.elsewhere(place.state_directory(args))}")
+        waiting = [path for path in known if stands[path] == "open"]
+        place.one_of(args, waiting or known, f"runs with a gate `{args.gate}` lie")
+    return place.run_directory(args, args.run)
+
+
+def _stands(directory: str, gate: str) -> str | None:
+    """How the gate of a run stands; None: it has none."""
     from stagebook.approval import asked
 
-    def waits(directory: str) -> bool:
-        try:
-            return asked.standing(directory, args.gate, artifacts=False).now.state == "open"
-        except StagebookError:
-            return False
-
-    return place.run_directory(args, args.run, waits)
+    try:
+        return asked.standing(directory, gate, artifacts=False).now.state
+    except StagebookError:
+        return None
 
 
 def _show(args: argparse.Namespace, directory: str, standing: Standing) -> dict[str, Any] | None:
@@ -81,7 +93,7 @@ def _show(args: argparse.Namespace, directory: str, standing: Standing) -> dict[
         return None
     from stagebook.approval.shown import shown
 
-    document = shown(directory, standing.question, standing.gate, standing.votes)
+    document = shown(directory, standing.question, standing)
     if not (args.yes or args.json or args.quiet):
         from stagebook.report.shown import lines
 

@@ -35,7 +35,8 @@ def execute(args: Namespace) -> int:
 
     state = place.state_directory(args)
     if not os.path.exists(audit.path_of(state)):
-        place.look_below(args, args.run)
+        below = [path for path in place.runs_below(args, args.run) if os.path.exists(audit.path_of(path))]
+        place.one_of(args, below, "decisions are on record")
         state = place.state_directory(args)
     # Journals first: a vote that comes meanwhile is in the chain before it is in its journal.
     found = votes.of_runs(state) if args.verify else votes.Journals([], [], [])

@@ -107,7 +107,7 @@ class Counter:
         self._key = link.key(self.state)
         self.token = link.token(self.link, self._key)
         self.shown = {
-            **shown(directory, about, standing.gate, standing.votes),
+            **shown(directory, about, standing),
             "person": self.person,
             "link_expires": stamp(ends * 1_000_000),
         }

@@ -21,39 +21,59 @@ def cache_directory(args: Any, file: str) -> str:
     return os.path.join(state_directory(args, file), "cache")
 
 
-def run_directory(args: Any, run: str, suits: Callable[[str], bool] | None = None) -> str:
+def run_directory(args: Any, run: str) -> str:
     """The directory of the run that a user means by `run`: an id, the beginning of one, or `last`; where there is no
     run here, of the one state directory below that has it (`look_below`)."""
     from stagebook.record import runs
 
-    look_below(args, run, suits)
+    look_below(args, run)
     return runs.resolve(state_directory(args), run)
 
 
-def look_below(args: Any, run: str | None = None, suits: Callable[[str], bool] | None = None) -> None:
+def look_below(args: Any, run: str | None = None) -> None:
     """Without a run here, and without a word on where they are: have the one state directory below be meant that has
-    some (`run`: that one; if several do, where its directory `suits`), and say so. Where that is not plain, the
-    command refuses as it would, and names them."""
+    some (`run`: that one), and say so. Where that is not plain, the command refuses as it would, and names them."""
+    found = runs_below(args, run)
+    if len(found) == 1:
+        mean(args, next(iter(found)))
+
+
+def runs_below(args: Any, run: str | None = None) -> dict[str, str]:
+    """Without a run here, and without a word on where they are: the state directories below that have some, that with
+    the latest first, each with the directory of `run` there, or itself. Empty where there may be more."""
     state_path = state_directory(args)
     from stagebook.record import runs
 
     if args.settings.dir or runs.ids(state_path):
-        return
+        return {}
     known, is_all = runs.below(os.getcwd())
     found = {path: _resolved(path, run) for path in known} if is_all else {}
-    near = [path for path, directory in found.items() if directory is not None]
-    if len(near) > 1 and suits is not None:
-        near = [path for path in near if suits(str(found[path]))]
-    if len(near) != 1:
-        return
+    return {path: directory for path, directory in found.items() if directory is not None}
+
+
+def mean(args: Any, state_path: str) -> None:
+    """Have this state directory be meant, and say so."""
     import sys
 
     from stagebook.cli import output
     from stagebook.cli.settings import Origin
 
-    args.settings.take("dir", near[0], Origin("option", "--dir"))
+    args.settings.take("dir", state_path, Origin("option", "--dir"))
     if not args.quiet:
-        output.say([f"in {near[0]}"], sys.stderr)
+        output.say([f"in {state_path}"], sys.stderr)
+
+
+def one_of(args: Any, found: list[str], what: str) -> None:
+    """Have one of these state directories below be meant, if it is only one. Raises InputError that names several."""
+    from shlex import quote
+
+    from stagebook.model.problem import InputError
+
+    if len(found) > 1:
+        here = f"there is no run in {state_directory(args)} yet"
+        raise InputError(f"{here}; {what} in {', '.join(found)}: add --dir {quote(found[0])}")
+    if found:
+        mean(args, found[0])
 
 
 def _resolved(state_path: str, run: str | None) -> str | None:

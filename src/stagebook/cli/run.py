@@ -516,7 +516,8 @@ class Show:
     def _log(self, stage: str, attempt: int) -> str | None:
         if self._story is None:
             return None
-        return os.path.join(self._story.logs_directory or "", state.log_name(stage, attempt))
+        name = state.item_log_name(stage, -attempt) if attempt < 0 else state.log_name(stage, attempt)
+        return os.path.join(self._story.logs_directory or "", name)
 
     def __enter__(self) -> Show:
         if self._watcher.wants_keys and os.isatty(0):

@@ -43,10 +43,13 @@ def execute(args: Namespace) -> int:
 
 
 def log_paths(document: dict[str, Any]) -> Any:
-    """(stage, attempt) to the path of its log, as the document tells it."""
+    """(stage, attempt) to the path of its log, as the document tells it; (step, -number) to that of an item that
+    failed."""
     known = {
         (stage["stage"], attempt["attempt"]): attempt["log"]
         for stage in document["stages"]
         for attempt in stage["attempts"]
     }
+    for stage in document["stages"]:
+        known |= {(each["step"], -each["item"]): each["log"] for each in stage.get("items", {}).get("failures", ())}
     return lambda stage, attempt: known.get((stage, attempt))

@@ -15,6 +15,7 @@ from stagebook.observe import usage as usages
 from stagebook.observe import world
 from stagebook.record import demand, document
 from stagebook.record.holders import Holders
+from stagebook.record.items import TEXT_MAX
 from stagebook.record.line import members, quote
 from stagebook.record.story import Around, Story
 from stagebook.record.writer import Writer
@@ -198,12 +199,13 @@ class Account:
         """Calls of a step have another number of items. No part of the story: calls say what they had."""
         self.line("items.lot", us, event.stage, tail=members(step=event.step, lot=event.lot))
 
-    def item_failed(self, failed: ItemFailed) -> None:
-        """An item is not tried again."""
+    def item_failed(self, failed: ItemFailed, text: str | None) -> None:
+        """An item is not tried again; `text` is what it is."""
         us = self._clock.us()
-        said = dict(zip(failed._fields[1:], failed[1:]))
+        text = None if text is None else self.hidden(text)[:TEXT_MAX]
+        said = {**dict(zip(failed._fields[1:], failed[1:])), "text": text}
         self.line("items.dead", us, failed.stage, tail=members(**said))
-        self._later(us, self._story.item_failed, (failed.stage, failed[1:]))
+        self._later(us, self._story.item_failed, (failed.stage, tuple(said.values())))
 
     def judged(self, stage: int, verdict: str, reason: str) -> None:
         """Whether a stage runs, and why. The line is an answer's."""
@@ -260,7 +262,13 @@ class Account:
             tail += f',"queue_max":{queues}'
         self.writer.add("stage.ended", us, self._names[stage], None, tail)
         self._later(us, self._story.ended, (stage, us, outcome, reason, flaky, ready_us, queues))
-        self._later(us, self.watcher.ended, (self._plan.stages[stage].id, outcome, reason, us))
+        self._later(us, self._told_end, (stage, self._plan.stages[stage].id, us))
+
+    def _told_end(self, stage: int, name: str, us: int) -> None:
+        """Whoever watches hears of an end in the story's words, which know more than the scheduler's."""
+        end = self._story.ends[stage]
+        assert end is not None
+        self.watcher.ended(name, end.outcome, end.reason, us)
 
     def decided(self, decisions: list[Decision]) -> None:
         """What the decisions tell about attempts that have just ended: whether each is followed by another."""

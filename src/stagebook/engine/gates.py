@@ -12,11 +12,11 @@ from functools import partial
 from time import time_ns
 
 from stagebook.approval import audit, origin, people
-from stagebook.approval.asked import changed_of, digest_now
+from stagebook.approval.asked import changed_of, digest_now, room_of
 from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, judge, tally, unchanged
 from stagebook.approval.judge import bound as vote_on
 from stagebook.engine import bound
-from stagebook.engine.bound import Shown, Want
+from stagebook.engine.bound import Approved, Shown, Want
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.model.problem import SURROUNDINGS, SurroundingsError
 from stagebook.record.clock import epoch_us, stamp
@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Protocol, Sequence
 
+    from stagebook.approval.asked import Room
     from stagebook.engine.account import Account
     from stagebook.engine.attempt import Attempt
     from stagebook.engine.attempts import Finished
@@ -134,18 +135,23 @@ class Gates:
         if asked is not None and asked.ready_ms == ready_ms:
             self._account.gate(stage, asked)
             return
-        published, want = self._before(stage)
-        want = want._replace(read=self._read_after(stage))
+        published, want, whole = self._before(stage)
+        behind = self._right_behind(stage)
+        want = want._replace(
+            read=tuple(dict.fromkeys([glob for i in behind for glob in self._pipeline.stages[i].inputs]))
+        )
         is_much = bound.is_much(self._folder, want)
         self._do(("ask", stage), is_much, partial(bound.look, self._folder, want),
-                 partial(self._put, stage, ready_ms, published))  # fmt: skip
+                 partial(self._put, stage, ready_ms, published, whole))  # fmt: skip
 
     def has_asked(self) -> bool:
         """Whether a question has been put since this was asked last: there may be nothing left to do but wait."""
         has_asked, self._has_asked = self._has_asked, False
         return has_asked
 
-    def _put(self, stage: int, ready_ms: int, published: list[Row], found: Any) -> None:
+    def _put(
+        self, stage: int, ready_ms: int, published: list[Row], whole: tuple[str, ...], found: Any
+    ) -> None:  # fmt: skip
         """The question, now that it is known what it is about."""
         if self._machine.state(stage) != "gate" or self._machine.ready_at(stage) != ready_ms:
             return
@@ -154,10 +160,13 @@ class Gates:
         inputs: tuple[Row, ...] | None = None
         if isinstance(found, Failed):
             self._account.warn(f"{name}: {found}, so the answer is not bound to it")
+            whole = ()
         else:
             published, inputs = [*published, *found[0]], found[1]
         inputs = self._listed(name, "what is read after it", inputs or ()) if inputs is not None else None
-        artifacts = self._listed(name, "what stages before it have made", published) or ()
+        artifacts = self._listed(name, "what stages before it have made", published)
+        if artifacts is None:
+            artifacts, whole = (), ()
         at_us = time_ns() // 1000
         expires = None if gate.timeout_ms is None else stamp(at_us + gate.timeout_ms * 1000)
         green = tuple([
@@ -166,7 +175,8 @@ class Gates:
         ])  # fmt: skip
         us = self._clock.us()
         asked = Asked(
-            us, stamp(at_us), expires, origin.nonce(), self._pipeline.digest, artifacts, green, ready_ms, (), inputs
+            us, stamp(at_us), expires, origin.nonce(), self._pipeline.digest, artifacts, green, ready_ms, (), inputs,
+            whole,
         )  # fmt: skip
         self._has_asked = True
         self._account.asked(stage, us, asked)
@@ -183,9 +193,9 @@ class Gates:
             return None
         return tuple({row[0]: row for row in rows}.values())
 
-    def _before(self, stage: int) -> tuple[list[Row], Want]:
-        """What all stages before it have published, but for a stage with more files than a person could look at; and
-        where to find what those made that did not run now."""
+    def _before(self, stage: int) -> tuple[list[Row], Want, tuple[str, ...]]:
+        """What all stages before it have published, but for a stage with more files than a person could look at; where
+        to find what those made that did not run now; and the outputs of all these."""
         before, found = {stage}, [stage]
         while found:
             more = set(self._story.needs[found.pop()]) - before
@@ -193,23 +203,27 @@ class Gates:
             found += more
         rows: list[Row] = []
         made: list[str] = []
+        whole: list[str] = []
         for index in sorted(before):
             planned = self._pipeline.stages[index]
+            globs = [output.path for output in planned.outputs]
             files = self._story.published.get(index)
             if files is None:
-                made += [output.path for output in planned.outputs]
+                made += globs
+                whole += globs
             elif isinstance(files, int) or len(rows) + len(files) > LISTED_MAX:
                 why = f"is not bound to the answer, as that makes more than {LISTED_MAX} files"
                 self._account.warn(f"{self._pipeline.stages[stage].id}: what {planned.id} published {why}")
             else:
                 rows += [(path, size, digest) for path, size, digest in files]
-        return rows, Want(tuple(made), (), self._all_made())
+                whole += globs
+        return rows, Want(tuple(made), (), self._all_made()), tuple(dict.fromkeys(whole))
 
     def _all_made(self) -> tuple[str, ...]:
         return tuple([output.path for stage in self._pipeline.stages for output in stage.outputs])
 
-    def _read_after(self, gate: int) -> tuple[str, ...]:
-        """What stages read that go on by the answer, with nothing that runs in between for sure."""
+    def _right_behind(self, gate: int) -> list[int]:
+        """The stages that go on by the answer, with nothing that runs in between for sure."""
         stages = self._machine.plan.stages
         followers: dict[int, list[int]] = {}
         for index, planned in enumerate(stages):
@@ -217,17 +231,17 @@ class Gates:
                 followers.setdefault(need, []).append(index)
         seen: set[int] = set()
         left = followers.get(gate, [])[:]
-        read: list[str] = []
+        found = []
         while left:
             index = left.pop()
             if index in seen:
                 continue
             seen.add(index)
             if stages[index].bound:
-                read += self._pipeline.stages[index].inputs
+                found.append(index)
             if stages[index].judged or stages[index].skip is not None:
                 left += followers.get(index, ())
-        return tuple(dict.fromkeys(read))
+        return found
 
     # What was approved is still so --------------------------------------------------------------------------------
 
@@ -236,14 +250,26 @@ class Gates:
         self._account.tell()
         want = Want((), self._pipeline.stages[stage].inputs, self._all_made())
         asked = self._approved_before(stage)
-        shown = [Shown(gate, each.artifacts, each.inputs) for gate, each in asked.items()]
+        shown = [
+            Shown(gate, each.artifacts, each.inputs, stage in self._right_behind(gate), room_of(self._story, gate))
+            for gate, each in asked.items()
+        ]
         rows = [row for each in asked.values() for row in each.artifacts]
-        is_much = bool(shown) and bound.is_much(self._folder, want, rows)
+        whole = tuple([glob for each in asked.values() for glob in each.whole])
+        is_much = bool(shown) and bound.is_much(self._folder, want._replace(made=whole), rows)
         self._do(("check", stage), is_much, partial(bound.changes, self._folder, shown, want),
                  partial(self._checked, stage, list(asked)))  # fmt: skip
 
+    def approved(self, stage: int) -> list[Approved]:
+        """What was approved before a stage that begins now, to be looked at file by file."""
+        gates = self._approved_before(stage) if self._machine.plan.stages[stage].bound else {}
+        return [
+            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), room_of(self._story, gate))
+            for gate, asked in gates.items()
+        ]
+
     def _approved_before(self, stage: int) -> dict[int, Asked]:
-        """The gates whose answers let it go on: none that another stage has gone on by before it."""
+        """The gates whose answers let it go on, itself or what it needs: the next ones above it."""
         stages, found = self._machine.plan.stages, {}
         left, seen = list(stages[stage].needs), set()
         while left:
@@ -254,8 +280,8 @@ class Gates:
             asked = self._story.gates.get(need)
             if stages[need].gate is not None and self._machine.state(need) == "success" and asked is not None:
                 found[need] = asked
-            elif self._machine.state(need) == "skip":
-                left += stages[need].needs
+            elif stages[need].gate is None or self._machine.state(need) == "skip":
+                left += () if stages[need].always or stages[need].join == "done" else stages[need].needs
         return found
 
     def _checked(self, stage: int, gates: list[int], found: Any) -> None:
@@ -292,7 +318,7 @@ class Gates:
         self._account.tell()
         asked = self._story.gates.get(stage)
         rows = asked.rows() if asked is not None else ()
-        look = partial(_as_it_is, self._pipeline.file, rows)
+        look = partial(_as_it_is, self._pipeline.file, rows, room_of(self._story, stage))
         self._do(("default", stage), bound.is_much(self._folder, Want(), rows), look,
                  partial(self._seen_by_default, stage, timer))  # fmt: skip
         return True
@@ -370,7 +396,7 @@ class Gates:
         vote = vote_on(question, here.by, approved, comment, here.plain)
         return {
             "vote": vote_plain(vote), "ballot": os.urandom(8).hex(), "digest": digest_now(self._pipeline.file),
-            "changed": changed_of(self._folder, rows),
+            "changed": changed_of(self._folder, rows, room_of(self._story, stage)),
         }  # fmt: skip
 
     def _standing(self, stage: int) -> tuple[str, str]:
@@ -488,6 +514,6 @@ def _question_of(run: str, gate: str, asked: Asked | None, started_by: str | Non
     )  # fmt: skip
 
 
-def _as_it_is(file: str, rows: Sequence[Row]) -> tuple[str | None, tuple[str, ...]]:
+def _as_it_is(file: str, rows: Sequence[Row], room: Room) -> tuple[str | None, tuple[str, ...]]:
     """The digest of the pipeline file, and the files that are no longer what was shown."""
-    return digest_now(file), changed_of(os.path.dirname(file), rows)
+    return digest_now(file), changed_of(os.path.dirname(file), rows, room)

@@ -122,11 +122,10 @@ class Engine:
             if isinstance(end, Ended):
                 self._account.ended(end)
             elif isinstance(end, ItemFailed):
-                self._account.item_failed(end)
+                self._item_failed(end)
             else:
                 self._owed_end = end
-        for timer in timers:
-            heapq.heappush(self._timers, (timer.at * 1000, timer.timer))
+        self._timers = sorted([(timer.at * 1000, timer.timer) for timer in timers])  # a heap, too
 
     def happened(self, event: Event, name: str, us: int, stage: int | None = None, tail: str = "") -> None:
         """Add one event to the batch being gathered, and its line to the journal's buffer."""
@@ -183,8 +182,9 @@ class Engine:
         return self.over
 
     def _is_left_to_people(self) -> bool:
-        """Whether the engine ends before the run does. At a gate it waits, if it may: the answer can reach it there."""
-        return self.machine.waits_for_person and not (self._waits and self.machine.is_gated)
+        """Whether the engine ends before the run does: not at a gate where it may wait, or whose time is over."""
+        is_late = bool(self._timers) and self._timers[0][0] <= self._clock.us()
+        return self.machine.waits_for_person and not (is_late or (self._waits and self.machine.is_gated))
 
     def close(self) -> None:
         """Give back what was taken from the system."""
@@ -230,7 +230,7 @@ class Engine:
             elif kind is StartItems or kind is WantItems or kind is KillItems:
                 items.append(decision)
             elif kind is ItemFailed:
-                self._account.item_failed(decision)  # type: ignore[arg-type]
+                self._item_failed(decision)  # type: ignore[arg-type]
                 self._streams.failed(decision)  # type: ignore[arg-type, union-attr]
             else:
                 assert kind is AskRerun
@@ -255,6 +255,10 @@ class Engine:
             self._streams.obey(items)
         if self._answers.warnings:
             self._answer([])  # a start has read outputs
+
+    def _item_failed(self, failed: ItemFailed) -> None:
+        streams = self._streams
+        self._account.item_failed(failed, None if streams is None else streams.text_of(failed.stage, failed.item))
 
     def _answer(self, answers: list[Answer]) -> None:
         for event, name, stage, tail in answers:

@@ -314,8 +314,22 @@ def _answers(told: replay.Replay, asked: Asked) -> list[tuple[int, bool]]:
         is_over = told.machine.state(index) in OUTCOMES and index not in again
         if told.plan.stages[index].retry_safe or not told.machine.attempt(index) or is_over:
             raise InputError(f"`{stage}` does not wait for an answer; it is {told.machine.state(index)}")
+        if not is_again and told.plan.stages[index].each is not None:
+            _refuse_items_left(told, index)
         found.append((index, is_again))
     return found
+
+
+def _refuse_items_left(told: replay.Replay, index: int) -> None:
+    """A stage is not done while some of its items have not even begun."""
+    items, stage = told.machine.items(index), told.plan.stages[index].id
+    left = len(told.machine.on_way(index))
+    if left or not items.is_all:
+        more = "" if items.is_all else ", and more may come"
+        raise InputError(
+            f"`{stage}` works through items, and {left} that have come are not done{more}; `--again {stage}` does "
+            "these, and those that were under way once more"
+        )
 
 
 def _report_interrupted(engine: Engine, us: int) -> None:

@@ -127,7 +127,8 @@ def _failure(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     if occasion.about == "stage":
         first = f"{harmless(failed[0]['stage'])} failed, {failure.how(failed[0])}" if failed else "a stage failed"
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-        return f"{_glyph('failure')} {_name(document)}: {first}{more}; the run goes on", parts
+        now = "waits for a person" if document.get("state") == "waiting" else "goes on"
+        return f"{_glyph('failure')} {_name(document)}: {first}{more}; the run {now}", parts
     skipped = sum(one["outcome"] == "skip" for one in document["stages"])
     if skipped and document["outcome"] is not None:
         parts.append([f"{plural(skipped, 'stage')} skipped"])
@@ -139,7 +140,13 @@ def _recovery(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     times = f" after {plural(facts.failing, 'failed run')}" if facts.failing else ""
     since = f", the first of them {_minute(facts.since)}" if facts.since and facts.failing > 1 else ""
     mended = [f"{harmless(name)} passes again" for name in occasion.stages[:NAMES_MAX]]
-    return f"{_glyph('success')} {_name(facts.document)} passes again{times}{since}", [mended]
+    left = [harmless(name) for name in occasion.more.get("left", ())]
+    who = _name(facts.document)
+    if left:
+        mended.append(f"not run since it failed: {_listed(left)}")
+        who += f": {_listed([harmless(name) for name in occasion.stages])}"
+    passes = "pass" if left and len(occasion.stages) > 1 else "passes"
+    return f"{_glyph('success')} {who} {passes} again{times}{since}", [mended]
 
 
 def _success(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
@@ -157,6 +164,9 @@ def _gate(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     name = harmless(occasion.stages[0]) if occasion.stages else "a gate"
     prompt = harmless(str(asked.get("prompt") or "")).strip()
     lines = [prompt] if prompt else []
+    lines += [
+        harmless(f"warned: {one['stage']}: {one['warning']}") for one in (asked.get("warnings") or ())[:NAMES_MAX]
+    ]
     needed = asked.get("quorum") or 1
     if isinstance(needed, int) and needed > 1:
         lines.append(f"needs {needed} approvals")
@@ -185,8 +195,19 @@ def _sla(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
 def _dead(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     name = harmless(occasion.stages[0]) if occasion.stages else "a stage"
     count = occasion.more.get("count") or 1
-    lines = [f"- {_cut(harmless(str(one)), LINE_MAX)}" for one in (occasion.more.get("items") or ())[:NAMES_MAX]]
+    steps = next((one.get("steps", ()) for one in facts.document["stages"] if one["stage"] in occasion.stages), ())
+    dead = (occasion.more.get("items") or ())[:NAMES_MAX]
+    lines = [f"- {_cut(harmless(_item(one, steps)), LINE_MAX)}" for one in dead]
     return f"{_glyph('failure')} {_name(facts.document)}: {plural(count, 'item')} of {name} could not be done", [lines]
+
+
+def _item(record: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:
+    """`in/17.txt (item 17), transcode: exit 1`."""
+    at, number = record["step"], f"item {record['item']}"
+    text = number if record.get("text") in (None, str(record["item"])) else f"{record['text']} ({number})"
+    step = str(steps[at]["step"]).rpartition(".")[2] if at < len(steps) else f"step {at + 1}"
+    why = record.get("reason") or ("" if record.get("exit") is None else f"exit {record['exit']}")
+    return f"{text}, {step}: {why or record['outcome']}"
 
 
 _TEXTS = {
@@ -260,7 +281,8 @@ def commands(occasion: Occasion, document: Document) -> list[str]:
     if occasion.event == "dead-letter" and name:
         return [f"stagebook items {run} {name} --dead", *look]
     if occasion.event == "failure" and name:
-        look.append(f"stagebook logs {run} {name}")
+        has_items = any(one["stage"] == occasion.stages[0] and "items" in one for one in document["stages"])
+        look.append(f"stagebook items {run} {name} --dead" if has_items else f"stagebook logs {run} {name}")
     if occasion.about == "gone":
         look.append(f"stagebook run --resume {run}")
     return look

@@ -34,7 +34,7 @@ class News:
         self.is_begun = False
         self._ready: list[Occasion] = []
         self._failed: dict[str, float] = {}
-        self._dead: dict[str, tuple[float, int, list[str]]] = {}
+        self._dead: dict[str, tuple[float, int, list[Mapping[str, Any]]]] = {}
         self._forecast: Forecast | None = None
         self._look_at_s = NEVER_S
 
@@ -72,7 +72,7 @@ class News:
         elif event == "items.dead":
             first_s, count, said = self._dead.get(record["stage"], (at_s, 0, []))
             if len(said) < SAID_MAX:
-                said = [*said, _item(record)]
+                said = [*said, record]
             self._dead[record["stage"]] = first_s, count + 1, said
 
     def gone(self) -> None:
@@ -144,12 +144,6 @@ class News:
     def _late(self, now_s: float) -> Occasion:
         sla_s = self._forecast.sla_s if self._forecast is not None else 0.0
         return Occasion("sla-risk", "late", (), {"sla_s": sla_s, "gone_s": now_s, "rest_s": 0.0})
-
-
-def _item(record: Mapping[str, Any]) -> str:
-    """`item 17, step 2: exit 1`; steps are counted from 1 for people."""
-    why = record.get("reason") or ("" if record.get("exit") is None else f"exit {record['exit']}")
-    return f"item {record['item']}, step {record['step'] + 1}: {why or record['outcome']}"
 
 
 class Forecast:

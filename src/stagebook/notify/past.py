@@ -12,6 +12,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.notify.message import Past
 from stagebook.record import runs
 from stagebook.record.line import BrokenLine, decode
+from stagebook.record.reasons import UP_TO_DATE
 from stagebook.record.state import OF_EXPERIMENT, journal_path, open_regular, run_directory
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RUNS_MAX = 10  #: of the file whose stages are looked at
 LOOKED_MAX = 200  #: of all files
 BYTES_MAX = 4 << 20  #: a longer journal is left out
+NOT_SELECTED = "not selected"  #: why a stage is skipped in a run of a part
 FAILED = ("failure", "error", "timeout")
 _ENDED = b'"event":"stage.ended"'
 
@@ -69,9 +71,24 @@ def failing(before: list[Before]) -> list[Before]:
     return row
 
 
-def failed_stages(directory: str) -> list[str]:
-    """The stages that failed in a run, by its journal."""
-    return [record["stage"] for record in _ends(directory) if record["outcome"] in FAILED]
+def unmended(before: list[Before]) -> dict[str, list[Before]]:
+    """The stages that have not passed since they failed, each with the failed runs in which it did, newest first."""
+    failed = [at for at, one in enumerate(before) if one.outcome != "success"]
+    found: dict[str, list[Before]] = {}
+    passed: set[str] = set()
+    for one in before[: failed[-1] + 1 if failed else 0]:
+        for record in _ends(one.directory):
+            stage = record["stage"]
+            if is_good(record["outcome"], record.get("reason")):
+                passed.add(stage)
+            elif record["outcome"] in FAILED and one.outcome != "success" and stage not in passed:
+                found.setdefault(stage, []).append(one)
+    return found
+
+
+def is_good(outcome: str | None, reason: str | None) -> bool:
+    """Whether a stage passed, or need not run as it is as it was when it did."""
+    return outcome == "success" or (outcome == "skip" and reason == UP_TO_DATE)
 
 
 def of_stages(before: list[Before], commit: str | None, stages: Collection[str]) -> dict[str, Past]:

@@ -16,6 +16,7 @@ from stagebook.notify.message import BODIES_MAX, LINES_MAX, Facts, Message, Occa
 from stagebook.notify.send import To
 from stagebook.record import notices, state
 from stagebook.record.mask import Mask
+from stagebook.report import failure
 from stagebook.report.harmless import line_of_output
 from stagebook.report.words import VERBS
 
@@ -71,6 +72,7 @@ class Circle:
         self.told: set[tuple[str, str, str]] = set() if before is None else before.told
         self._is_failed = False  #: whether anybody was told that this very run failed
         self._runs: list[past.Before] | None = None
+        self._failed: dict[str, list[past.Before]] | None = None
         for one in notices.read(directory):
             if one["state"] == notices.WAITING:
                 continue  # whoever was to send it is gone
@@ -111,10 +113,7 @@ class Circle:
     def _whole(self, occasion: Occasion, document: Mapping[str, Any]) -> Occasion | None:
         """The occasion with the stages that count; None where it is none."""
         if occasion.event == "recovery":
-            row = self._failing()
-            if not row and not self._is_failed:
-                return None
-            return occasion._replace(stages=tuple(past.failed_stages(row[0].directory)) if row else ())
+            return self._recovery(occasion, document)
         if occasion.event == "gate":
             return occasion._replace(more=self._question(occasion, document))
         if occasion.event == "dead-letter":
@@ -127,12 +126,24 @@ class Circle:
         failed = [one for one in document["stages"] if one["outcome"] in past.FAILED and not one.get("tolerated")]
         failed.sort(key=lambda one: one["finished"] or "~")
         names = tuple(one["stage"] for one in failed)
+        if occasion.about == "gone" and document.get("state") not in ("interrupted", "damaged"):
+            occasion = occasion._replace(about="stage")  # it waits for a person, who may be long
         if occasion.about == "stage":
             names = tuple(name for name in names if name in occasion.stages)
             return occasion._replace(stages=names) if names else None
-        if occasion.about == "gone" and document.get("state") not in ("interrupted", "damaged"):
-            return None  # it waits for a person
         return occasion._replace(stages=names)
+
+    def _recovery(self, occasion: Occasion, document: Mapping[str, Any]) -> Occasion | None:
+        """What had failed, before or earlier in this very run, and passed in it; None where nothing did. A run that
+        failed by no stage is made good by one in which no stage was left out."""
+        known = {one["stage"]: one for one in document["stages"]}
+        here = sorted(key for _, event, key in self.told if event == "failure")
+        failed = [name for name in dict.fromkeys([*here, *self._unmended()]) if name in known]
+        good = tuple(name for name in failed if past.is_good(known[name]["outcome"], known[name]["reason"]))
+        left = [name for name in failed if name not in good]
+        if good or (not left and (self._is_failed or self._failing()) and not _is_part(document)):
+            return occasion._replace(stages=good, more={"left": left})
+        return None
 
     def _question(self, occasion: Occasion, document: Mapping[str, Any]) -> dict[str, Any]:
         """What a gate asks of whom. Of the journal's line only until when: the rest is for who answers."""
@@ -141,6 +152,7 @@ class Circle:
         known = told.get("gate") or {}
         question = {
             "prompt": known.get("prompt"), "quorum": known.get("needed"), "expires": occasion.more.get("expires"),
+            "warnings": known.get("warnings", ()),
         }  # fmt: skip
         gate = next((stage.gate for stage in self.pipeline.stages if stage.id == name), None)
         if gate is None:
@@ -163,8 +175,20 @@ class Circle:
     def _failing(self) -> list[past.Before]:
         return past.failing(self._earlier())
 
+    def _unmended(self) -> dict[str, list[past.Before]]:
+        if self._failed is None:
+            self._failed = past.unmended(self._earlier())
+        return self._failed
+
+    def _row(self, occasion: Occasion) -> list[past.Before]:
+        """The failed runs, newest first, since the first of those that a recovery is from."""
+        since = min([each.run for name in occasion.stages for each in self._unmended().get(name, ())], default=None)
+        if since is None:
+            return self._failing()
+        return [one for one in self._earlier() if one.run >= since and one.outcome != "success"]
+
     def _facts(self, occasion: Occasion, document: Mapping[str, Any]) -> Facts:
-        before, row = self._earlier(), self._failing()
+        before, row = self._earlier(), self._row(occasion) if occasion.event == "recovery" else self._failing()
         commit = self._head.get("commit")
         is_failure = occasion.event == "failure"
         is_usual = state.locate(None, None, self.folder, None, {}) == self._state
@@ -180,14 +204,22 @@ class Circle:
     def _tails(self, stages: Iterable[str], document: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         by_id = {one["stage"]: one for one in document["stages"]}
         for stage in stages:
-            attempts = by_id[stage]["attempts"] if stage in by_id else []
-            if attempts and attempts[-1].get("log"):
+            if stage not in by_id:
+                continue
+            item, attempts = failure.item_of(by_id[stage]), by_id[stage]["attempts"]
+            if item is not None:
+                yield stage, last_lines(item["log"])
+            elif attempts and attempts[-1].get("log"):
                 yield stage, last_lines(attempts[-1]["log"])
 
     def _masked(self, message: Message) -> Message:
         text = self._mask.text
         facts = json.loads(self._mask.json_text(json.dumps(message.facts), ("event", "about", "run")))
         return Message(text(message.title), text(message.body), facts)
+
+
+def _is_part(document: Mapping[str, Any]) -> bool:
+    return any(one["outcome"] == "skip" and one["reason"] == past.NOT_SELECTED for one in document["stages"])
 
 
 def last_lines(path: str) -> list[str]:

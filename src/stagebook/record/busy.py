@@ -65,8 +65,20 @@ class Busy:
         """The part of its workers' time until then that calls took, of which `wall_us` are known."""
         if self.from_us is None or until_us is None:
             return None
-        capacity = self._capacity_us + self._workers * max(0, until_us - self._since_us)
-        return round(min(1.0, wall_us / capacity), 4) if capacity else None
+        capacity_us = self.capacity_us(until_us)
+        return round(min(1.0, wall_us / capacity_us), 4) if capacity_us else None
+
+    def capacity_us(self, until_us: int) -> int:
+        """How long all of its workers until then could have been busy together."""
+        return self._capacity_us + self._workers * max(0, until_us - self._since_us)
+
+    def changes(self) -> list[tuple[float, float]]:
+        """When how many workers more, or fewer, were busy on average."""
+        found: list[tuple[float, float]] = []
+        for piece, spent_us in enumerate(self.spent_us):
+            begin_us = (self.from_us or 0) + piece * self.grain_us
+            found += [(begin_us, spent_us / self.grain_us), (begin_us + self.grain_us, -spent_us / self.grain_us)]
+        return found
 
     def document(self) -> dict[str, Any] | None:
         """`at_once` is how many workers were busy on average in each piece of `grain_s`, the first at `from_s` on the

@@ -93,26 +93,49 @@ def totals(story: Story) -> dict[str, Any]:
     sum_us = sum([_spent_us(story, stage) for stage in range(len(story.attempts))])
     cpu_s = _cpu_s(story)
     waits = reasons.waiting_by(story.attempts)
-    wall_us = story.end_us
+    person_us = reasons.waiting_for_person_us(story)
+    wall_us = (story.end_us or 0) - person_us
     return {
         "critical_path": [ids[stage].id for stage in chain],
         "critical_path_s": chain_us / 1e6,
-        "max_parallel": story.max_parallel,
+        "max_parallel": _most_at_once(story),
         "sum_s": sum_us / 1e6,
         "did": reasons.did(story),
         "cpu_s": cpu_s,
         "effective_parallel": {
-            "stages": round(sum_us / wall_us, 3) if wall_us else None,
-            "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us and cpu_s is not None else None,
+            "stages": round(sum_us / wall_us, 3) if wall_us > 0 else None,
+            "cpu": round(cpu_s * 1e6 / wall_us, 3) if wall_us > 0 and cpu_s is not None else None,
         },
         "bound_by": reasons.bound_by(story, chain, chain_us, waits),
         "waiting_by": {name: us / 1e6 for name, us in waits.most_common() if us},
         "waiting_for_needs_s": reasons.waiting_for_needs_us(story) / 1e6,
+        "waiting_for_person_s": person_us / 1e6,
         "skipped_by_conditions": _skipped_by_conditions(story),
         "clock_jump_s": story.clock_jump_s,
         "around": story.around._asdict() if story.around is not None else None,
         "warnings": list(story.warnings),
     }
+
+
+def _most_at_once(story: Story) -> int:
+    """How many stages and calls of items ran at once; of calls it is known how many did so on average within each
+    piece of their step's course."""
+    if not any(step.busy.spent_us for book in story.items.values() for step in book.steps):
+        return story.max_parallel
+    changes: list[tuple[float, float]] = []
+    for stage, attempts in enumerate(story.attempts):
+        book = story.items.get(stage)
+        for attempt in attempts if book is None else ():
+            changes.append((attempt.started_us, 1))
+            if attempt.finished_us is not None:
+                changes.append((attempt.finished_us, -1))
+        for step in book.steps if book is not None else ():
+            changes += step.busy.changes()
+    most = level = 0.0
+    for _, change in sorted(changes):
+        level += change
+        most = max(most, level)
+    return max(story.max_parallel, round(most))
 
 
 def critical_path(story: Story) -> tuple[list[int], int]:
@@ -212,7 +235,7 @@ def _items(story: Story, index: int) -> dict[str, Any]:
     stage = story.pipeline.stages[index]
     assert stage.each is not None
     ids = [f"{stage.id}.{step.name}" for step in stage.each.steps]
-    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log)
+    return story.items[index].document(ids, stage.each.on_failure == "dead-letter", story.step_log, story.item_log)
 
 
 def _published(files: list[Row] | int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 from stagebook.record.line import members, time_us
+from stagebook.record.reasons import warned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Ballot(NamedTuple):
 class Asked(NamedTuple):
     """A question at a gate, with the votes that counted so far. `us` is the run's clock; `at` and `expires` are the
     wall clock (ISO 8601), for a person's time goes on where no engine lives. `ready_ms` tells one asking from the
-    next. `inputs` are files that what goes on by the answer reads and no stage makes; None: they are not bound."""
+    next. `inputs` are files that what goes on by the answer reads and no stage makes; None: they are not bound.
+    `whole` are globs of outputs of which all files are shown: what matches them besides has come since."""
 
     us: int
     at: str
@@ -44,6 +46,7 @@ class Asked(NamedTuple):
     ready_ms: int
     ballots: tuple[Ballot, ...] = ()
     inputs: tuple[Row, ...] | None = ()
+    whole: tuple[str, ...] = ()
 
     def rows(self) -> tuple[Row, ...]:
         """All files that an answer is bound to."""
@@ -53,7 +56,7 @@ class Asked(NamedTuple):
         """As members of its line."""
         return members(
             nonce=self.nonce, expires=self.expires, digest=self.digest, artifacts=self.artifacts, green=self.green,
-            inputs=self.inputs, ready_ms=self.ready_ms,
+            inputs=self.inputs, whole=self.whole, ready_ms=self.ready_ms,
         )  # fmt: skip
 
     def approvals(self) -> list[Ballot]:
@@ -73,7 +76,7 @@ def asked_of(record: Record) -> Asked:
     return Asked(
         time_us(record), record["at"], record["expires"], record["nonce"], record["digest"],
         _rows(record["artifacts"]), tuple(record["green"]), record["ready_ms"],
-        inputs=None if inputs is None else _rows(inputs),
+        inputs=None if inputs is None else _rows(inputs), whole=tuple(record.get("whole", ())),
     )  # fmt: skip
 
 
@@ -114,6 +117,7 @@ def told(story: Story, stage: int) -> dict[str, dict[str, Any]]:
             "expires": asked.expires if asked is not None else None,
             "default": gate.default if gate.timeout_ms is not None else None,
             "green": list(asked.green) if asked is not None else [],
+            "warnings": warned(story, stage),
             "from_s": from_s,
             "to_s": to_s,
         }

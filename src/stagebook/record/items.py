@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator, Sequence
 
 FAILED_MAX = 100  #: so many items that failed are kept by name
+TEXT_MAX = 200  #: of what an item is called so much stands beside its failure
 LATENCIES_MAX = 2048  #: so many times of items are kept, evenly thinned out
 
 
@@ -47,11 +48,14 @@ class Call(NamedTuple):
 
 
 class FailedItem(NamedTuple):
+    """`text` is what the item is, as a command sees it and at most `TEXT_MAX` characters; None where nobody knows."""
+
     item: int
     step: int
     outcome: str
     exit: int | None
     reason: str | None
+    text: str | None = None
 
 
 def call_of(row: Sequence[Any]) -> Call:
@@ -59,6 +63,15 @@ def call_of(row: Sequence[Any]) -> Call:
     step, slot, items, wall_us, cpu_us, *more = row
     bad = tuple(Bad(*each) for each in more[0]) if more else ()
     return Call(step, slot, numbers(items), wall_us, cpu_us, bad)
+
+
+def named(reason: str | None, failures: Iterable[FailedItem]) -> str | None:
+    """The scheduler's words on an item that failed, with what the item is beside its number."""
+    for failed in failures if reason is not None else ():
+        number = f"item {failed.item} failed in "
+        if failed.text not in (None, str(failed.item)) and number in str(reason):
+            return str(reason).replace(number, f"item {failed.item} ({failed.text}) failed in ", 1)
+    return reason
 
 
 def spans(items: Iterable[int]) -> str:
@@ -179,10 +192,12 @@ class ItemBook:
             book.queue_max = max(book.queue_max, count)
 
     def slowest(self) -> int | None:
-        """The step that takes longest for an item, workers taken into account; None while that is not known of all."""
-        if len(self.steps) < 2 or not all(book.done for book in self.steps):
+        """The step that holds the others up: the one that takes longest for an item, for the workers that it had so
+        far. None where there is but one, and while that is not known of all."""
+        if len(self.steps) < 2 or self.last_us is None or not all(book.done for book in self.steps):
             return None
-        times = [book.wall_us / book.done / book.workers for book in self.steps]
+        until_us = self.last_us
+        times = [book.wall_us / book.done / max(1, book.busy.capacity_us(until_us)) for book in self.steps]
         return times.index(max(times))
 
     def cpu_s(self) -> float:
@@ -226,9 +241,12 @@ class ItemBook:
             return None
         return round(self.done * 1e6 / (self.last_us - self.first_us), 3)
 
-    def document(self, ids: Sequence[str], keeps_dead: bool, log: Callable[[str, int], str]) -> dict[str, Any]:
-        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, and `log` tells
-        where that of a step's slot is, from 1 on."""
+    def document(
+        self, ids: Sequence[str], keeps_dead: bool, log: Callable[[str, int], str], item_log: Callable[[str, int], str]
+    ) -> dict[str, Any]:  # fmt: skip
+        """The members `items` and `steps` of a stage in the document; `ids` are those of its steps, `log` tells where
+        that of a step's slot is, from 1 on, and `item_log` where that of an item that failed in a step."""
+        slowest = self.slowest()
         return {
             "items": {
                 "total": self.known + self.skipped if self.is_all else None,
@@ -239,8 +257,10 @@ class ItemBook:
                 "dead": self.failed if keeps_dead else 0,
                 "per_s": self.per_s(),
                 "latency_s": self.latency_s(),
+                "binds": None if slowest is None else ids[slowest],
                 "failures": [
-                    {**each._asdict(), "step": ids[each.step]} for each in self.failures
+                    {**each._asdict(), "step": ids[each.step], "log": item_log(ids[each.step], each.item)}
+                    for each in self.failures
                 ],
             },
             "steps": [
@@ -271,8 +291,9 @@ def dead(records: Iterable[dict[str, Any]], stage: str, steps: int) -> dict[int,
             continue
         if record["event"] == "items.dead":
             found[record["item"]] = FailedItem(
-                record["item"], record["step"], record["outcome"], record.get("exit"), record.get("reason")
-            )
+                record["item"], record["step"], record["outcome"], record.get("exit"), record.get("reason"),
+                record.get("text"),
+            )  # fmt: skip
         elif record["event"] == "items.done" and found:
             for call in map(call_of, record["calls"]):
                 if call.step == steps - 1:

@@ -12,7 +12,7 @@ from stagebook.record.story import FAILED, Attempt, Story
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping, Sequence
+    from typing import Iterable, Iterator, Mapping, Sequence
 
 CRITICAL_PATH = "critical path"
 UP_TO_DATE = "up to date"  #: the reason of a stage that need not run
@@ -54,6 +54,25 @@ def waiting_for_needs_us(story: Story) -> int:
     return sum([attempts[0].ready_us for needs, attempts in known if needs and attempts])
 
 
+def waiting_for_person_us(story: Story) -> int:
+    """How long a gate was open while no attempt ran or waited for capacity."""
+    now_us = story.end_us or 0
+    turns: list[tuple[int, int, int]] = []
+    for gate, asked in story.gates.items():
+        end = story.ends[gate]
+        turns += [(asked.us, 1, 0), (now_us if end is None else end.us, -1, 0)]
+    if turns:
+        for each in [attempt for known in story.attempts for attempt in known]:
+            over_us = each.started_us if each.finished_us is None else each.finished_us
+            turns += [(each.ready_us, 0, 1), (over_us, 0, -1)]
+    found = before_us = opened = busy = 0
+    for us, gates, attempts in sorted(turns):
+        if opened and not busy:
+            found += us - before_us
+        before_us, opened, busy = us, opened + gates, busy + attempts
+    return found
+
+
 def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[str, int]) -> str | None:
     """What a parallel run could not be shorter for: `critical path`, or the name of what was waited for.
 
@@ -61,8 +80,8 @@ def bound_by(story: Story, chain: Sequence[int], chain_us: int, waits: Mapping[s
     longest; else what all stages did, which is `waits`. None where nothing stands out, or the run was stopped or
     sequential.
     """
-    wall_us = story.end_us
-    if not wall_us or story.mode == "sequential" or story.outcome == "cancellation":
+    wall_us = (story.end_us or 0) - waiting_for_person_us(story)
+    if wall_us <= 0 or story.mode == "sequential" or story.outcome == "cancellation":
         return None
     if story.pipeline.format == MEASURED:
         return None
@@ -94,6 +113,38 @@ def tolerated(story: Story) -> frozenset[int]:
 def _is_allowed(story: Story, stage: int) -> bool:
     planned = story.pipeline.stages[stage]
     return planned.allow_failure or (planned.quarantine is not None and planned.quarantine.holds(story.today))
+
+
+def warned(story: Story, gate: int) -> list[dict[str, str]]:
+    """What did not go quite well in the stages before a gate, and in others that were green when it was asked: rows of
+    `stage` and `warning`, in the order of the file."""
+    before, found = {gate}, [gate]
+    while found:
+        more = set(story.needs[found.pop()]) - before
+        before |= more
+        found += more
+    green = frozenset(story.gates[gate].green) if gate in story.gates else frozenset()
+    return [
+        {"stage": stage.id, "warning": text}
+        for index, stage in enumerate(story.pipeline.stages)
+        if index != gate and (index in before or stage.id in green)
+        for text in _warnings(story, index)
+    ]
+
+
+def _warnings(story: Story, stage: int) -> Iterator[str]:
+    end, planned, head = story.ends[stage], story.pipeline.stages[stage], f"{story.pipeline.stages[stage].id}: "
+    if end is None:
+        return
+    book = story.items.get(stage)
+    if end.outcome == "success" and book is not None and book.failed and planned.each is not None:
+        what = "dead" if planned.each.on_failure == "dead-letter" else "left out"
+        yield f"{book.failed} of {book.known + book.skipped} items {what}"
+    if end.flaky:
+        yield f"flaky: passed on attempt {len(story.attempts[stage])}"
+    if end.outcome in FAILED:
+        about = story.about(stage, end.outcome)
+        yield end.reason or end.outcome if about is None else about.removeprefix(head)
 
 
 def skipped_by_conditions(story: Story) -> list[int]:

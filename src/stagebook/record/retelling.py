@@ -155,7 +155,7 @@ def usage_of(plain: dict[str, Any] | None) -> Usage | None:
     return None if plain is None else Usage(*map(plain.get, Usage._fields))
 
 
-_FAILED = ("step", "item", "outcome", "exit", "reason")
+_FAILED = ("step", "item", "outcome", "exit", "reason", "text")
 
 
 def _us(seconds: float | None) -> int | None:

@@ -35,7 +35,7 @@ _DEPTH_MAX, _ENTRIES_MAX, _STATES_MAX = 2, 400, 3
 _HEAD_KEYS = ("run", "t", "at", "pipeline", "mode", "jobs", "policy", "file", "critical", "critical_by")
 _TOTALS = (
     "critical_path", "critical_path_s", "max_parallel", "sum_s", "did", "cpu_s", "effective_parallel", "bound_by",
-    "waiting_by", "waiting_for_needs_s", "skipped_by_conditions", "clock_jump_s", "around",
+    "waiting_by", "waiting_for_needs_s", "waiting_for_person_s", "skipped_by_conditions", "clock_jump_s", "around",
 )  # fmt: skip
 #: Lines that say nothing about whether a run goes on.
 _ASIDE = frozenset(["journal.synced", "usage"])

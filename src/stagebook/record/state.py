@@ -154,6 +154,11 @@ def log_name(stage: str, attempt: int) -> str:
     return f"{log_stem(stage)}.{attempt}.log"
 
 
+def item_log_name(step: str, item: int) -> str:
+    """The file name of what an item printed that went wrong in a step. There is no file where it printed nothing."""
+    return f"{log_stem(step)}.item-{item}.log"
+
+
 def workspaces_directory(state: str) -> str:
     """Where, by run, the copies of folders are that shards work in."""
     return os.path.join(state, "workspaces")

@@ -11,8 +11,8 @@ import os
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.value import NamedTuple
 from stagebook.record.clock import stamp
-from stagebook.record.items import FailedItem, ItemBook
-from stagebook.record.state import log_name
+from stagebook.record.items import FailedItem, ItemBook, named
+from stagebook.record.state import item_log_name, log_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Story:
         self.used_early: dict[int, dict[int, dict[str, str]]] = {}
         self._announced: dict[int, dict[str, str]] = {}  #: of attempts that run
         self.gates: dict[int, Asked] = {}  #: of gates: the latest question, with its votes
-        self.items: dict[int, ItemBook] = _item_books(pipeline)  #: of stages that work through items
+        self.items: dict[int, ItemBook] = _item_books(pipeline, self.jobs)  #: of stages that work through items
         self.running = 0  #: stages with a process now
         self.max_parallel = 0
         self.end_us: int | None = None
@@ -241,12 +241,14 @@ class Story:
         more = len(pipeline.stages) - len(self.pipeline.stages)
         self.pipeline, self.needs = pipeline, _needs(pipeline)
         self.critical = (*self.critical, *critical)
-        self.items |= {index: book for index, book in _item_books(pipeline).items() if index not in self.items}
+        self.items |= {
+            index: book for index, book in _item_books(pipeline, self.jobs).items() if index not in self.items
+        }
         self.state += [WAITING] * more
         self.attempts += [()] * more
         self.ends += [None] * more
         known = len(pipeline.stages) - more
-        self.items.update((stage, book) for stage, book in _item_books(pipeline).items() if stage >= known)
+        self.items.update((stage, book) for stage, book in _item_books(pipeline, self.jobs).items() if stage >= known)
 
     def started(
         self, stage: int, attempt: int, us: int, ready_us: int, waited: str | None = None, log: str | None = None
@@ -330,6 +332,7 @@ class Story:
     ) -> None:  # fmt: skip
         """The stage is over. `queue_max` are the most items that were queued before each of its steps."""
         if stage in self.items:
+            reason = named(reason, self.items[stage].failures)
             self._items_over(stage, us, outcome, reason, queue_max)
         self.ends[stage] = End(us, outcome, reason, flaky, ready_us)
         if outcome == "skip" and self._announced:
@@ -363,16 +366,17 @@ class Story:
         self.items[stage].has_workers(step, workers, us)
 
     def item_failed(self, stage: int, failed: Sequence[Any]) -> None:
-        step, item, outcome, exit, reason = failed
-        self.items[stage].item_failed(FailedItem(item, step, outcome, exit, reason))
+        step, item, outcome, exit, reason, text = failed
+        self.items[stage].item_failed(FailedItem(item, step, outcome, exit, reason, text))
 
     def _warn_of_failure(self, stage: int, outcome: str) -> None:
         """A failure that does not fail the run stays visible, and one that does so although it once did not."""
-        text = self._about(stage, outcome)
+        text = self.about(stage, outcome)
         if text is not None:
             self.warn(text)
 
-    def _about(self, stage: int, outcome: str) -> str | None:
+    def about(self, stage: int, outcome: str) -> str | None:
+        """What is to be warned of where a stage ends so; None: nothing."""
         planned = self.pipeline.stages[stage]
         if planned.allow_failure:
             return f"{planned.id}: {outcome}, allowed"
@@ -391,8 +395,8 @@ class Story:
         """
         for stage in waits_again:
             end = self.ends[stage]
-            if end is not None and self._about(stage, end.outcome) in self.warnings:
-                self.warnings.remove(f"{self._about(stage, end.outcome)}")
+            if end is not None and self.about(stage, end.outcome) in self.warnings:
+                self.warnings.remove(f"{self.about(stage, end.outcome)}")
             if end is not None and self.attempts[stage]:
                 *earlier, last = self.attempts[stage]
                 self.attempts[stage] = (*earlier, last._replace(taken_back=True))
@@ -420,7 +424,7 @@ class Story:
         self.critical_by = critical_by
         count = len(pipeline.stages)
         self.attempts, self.ends, self.state = [()] * count, [None] * count, [WAITING] * count
-        self.items = _item_books(pipeline)
+        self.items = _item_books(pipeline, self.jobs)
         because, published, self.because, self.published = self.because, self.published, {}, {}
         for index, stage in enumerate(pipeline.stages):
             known = before.get(stage.id)
@@ -489,6 +493,10 @@ class Story:
         """Where the output of the calls in a slot of a step is, from 1 on."""
         return os.path.join(self.logs_directory or "", log_name(step, slot))
 
+    def item_log(self, step: str, item: int) -> str:
+        """Where lies what an item printed that failed in a step; nothing is there where it printed nothing."""
+        return os.path.join(self.logs_directory or "", item_log_name(step, item))
+
     def stamp(self, us: int) -> str:
         """The wall clock at a time of the run. The moment at which a run was resumed belongs to the new engine."""
         if len(self._epochs) == 1:
@@ -496,9 +504,10 @@ class Story:
         return stamp(us + next(epoch_us for from_us, epoch_us in reversed(self._epochs) if us >= from_us))
 
 
-def _item_books(pipeline: Pipeline) -> dict[int, ItemBook]:
+def _item_books(pipeline: Pipeline, jobs: int) -> dict[int, ItemBook]:
+    """More workers of a step than the run has jobs are never there."""
     return {
-        index: ItemBook([max(1, step.workers) for step in stage.each.steps])
+        index: ItemBook([max(1, min(step.workers, jobs)) for step in stage.each.steps])
         for index, stage in enumerate(pipeline.stages)
         if stage.each is not None
     }

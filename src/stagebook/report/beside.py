@@ -43,11 +43,20 @@ def compared(documents: Sequence[Document], shorts: Sequence[str]) -> list[Compa
     first = documents[0]["wall_s"]
     return [
         Compared(
-            document["run"], short, mode(document), document["wall_s"],
+            document["run"], short, mode, document["wall_s"],
             first / document["wall_s"] if first is not None and document["wall_s"] else None, state(document),
         )
-        for document, short in zip(documents, shorts)
+        for document, short, mode in zip(documents, shorts, modes(documents))
     ]  # fmt: skip
+
+
+def modes(documents: Sequence[Document]) -> list[str]:
+    """How each was run; with the file's name where they are runs of several."""
+    files = [str(document.get("file") or "") for document in documents]
+    if len(set(files)) == 1:
+        return [mode(document) for document in documents]
+    names = [harmless(file.rpartition("/")[2]) for file in files]
+    return [f"{mode(document)}, {name}" if name else mode(document) for document, name in zip(documents, names)]
 
 
 def mode(document: Document) -> str:

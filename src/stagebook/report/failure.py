@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, TypeAlias
 
 Document: TypeAlias = "Mapping[str, Any]"
-#: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output
+#: (stage id, attempt, how many lines) to (line number or 0, line) of the end of its output; of an item that failed its
+#: step's id, and its number below zero as the attempt
 Tail: TypeAlias = "Callable[[str, int, int], list[tuple[int, bytes]]]"
 
 _EXCERPT_LINES = 5
+_ITEM_LINES = 4  #: one less, as there is one more command to look
 _OTHERS_MAX = 20
 
 
@@ -41,7 +43,13 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
     if document.get("measured"):
         return lines  # what it printed went where the script wanted it, and only the script can run it again
-    if excerpt is not None and attempts:
+    item = item_of(stage)
+    has_log = item is not None
+    if excerpt is not None and item is not None:
+        printed = excerpt(item["step"], -item["item"], _ITEM_LINES)
+        has_log = bool(printed)
+        lines += _excerpt(printed, style)[-_ITEM_LINES:]
+    elif excerpt is not None and attempts:
         lines += _excerpt(excerpt(name, attempts[-1].get("attempt", len(attempts)), _EXCERPT_LINES), style)
     lines.append("")
     lines += _suspicion(document, stage, style)
@@ -53,7 +61,11 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     if "gate" in stage:
         which = ""  # a yes to a gate alone would let nothing go on
     commands = [f"again  stagebook run{file}{which}{far.get('run', '')}"]
-    if attempts and attempts[-1].get("log"):
+    if item is not None:
+        commands.insert(0, f"items  stagebook items {short} {quoted(name)} --dead{far.get('look', '')}")
+        if has_log:
+            commands.insert(1, f"log    {_path(item['log'], document)}")
+    elif attempts and attempts[-1].get("log"):
         commands.insert(0, f"log    stagebook logs {short} {quoted(name)}{far.get('look', '')}")
     if document.get("coupling"):
         commands.append(f"why    stagebook diagnose {short}{far.get('look', '')}")
@@ -74,6 +86,13 @@ def _others(failed: list[Mapping[str, Any]], style: Style) -> list[str]:
 def how(stage: Mapping[str, Any]) -> str:
     last = stage["attempts"][-1] if stage["attempts"] else {}
     return words.ending(stage["outcome"], _reason(stage), last.get("exit"), last.get("signal")) or str(stage["outcome"])
+
+
+def item_of(stage: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The item that stopped a stage; None where something else did."""
+    reason = _reason(stage) or ""
+    failures: list[Mapping[str, Any]] = stage.get("items", {}).get("failures", [])
+    return next((each for each in failures if reason.startswith(f"item {each['item']} ")), None)
 
 
 def _reason(stage: Mapping[str, Any]) -> str | None:
@@ -162,6 +181,12 @@ def quoted(name: str) -> str:
     if shown and _UNQUOTED.issuperset(shown) and not shown.startswith("-"):
         return shown
     return "'" + shown.replace("'", "'\\''") + "'"
+
+
+def _path(path: str, document: Document) -> str:
+    """From where the pipeline lies, if that is where we are."""
+    folder = str(document.get("file") or "").rpartition("/")[0] + "/"
+    return quoted(path if document.get("from_here") else path.removeprefix(folder))
 
 
 def _file_word(document: Document) -> str:

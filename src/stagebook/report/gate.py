@@ -31,8 +31,10 @@ def card(stage: Stage, style: Style, short: str, now_us: int, look: str = "") ->
     room = style.width - 2 - style.glyph_width
     lines = [f"{glyph} {line}" if not at else "  " + line
              for at, line in enumerate(_spread(style.plain(title), facts, room))]  # fmt: skip
-    passed = _few(gate["green"]) or "–"
-    lines += _entry("passed", _spread(style.plain(passed), approvals(gate), style.width - 1 - _INDENT))
+    green = _few(passed(gate)) or "–"
+    lines += _entry("passed", _spread(style.plain(green), approvals(gate), style.width - 1 - _INDENT))
+    if bad := failed(gate):
+        lines += _entry("failed", wrap(style.plain(_few(bad)), style.width - 1 - _INDENT))
     if gate["approvers"]:
         lines += _entry("asked", wrap(style.plain(_few(gate["approvers"])), style.width - 1 - _INDENT))
     command = f"{short} {quoted(stage['stage'])}{look}"
@@ -50,10 +52,31 @@ def line(stage: Stage, short: str, look: str = "") -> str:
     gate = stage["gate"]
     asks = f": {harmless(gate['prompt'])}" if gate["prompt"] else ""
     asked = f"asked: {_few(gate['approvers'])}; " if gate["approvers"] else ""
+    odd = [name for name in passed(gate) if name not in gate["green"]] + failed(gate)
+    but = f"; warnings: {_few(odd)}" if odd else ""
     return (
-        f"waits for a person{asks} ({asked}{approvals(gate)}); "
+        f"waits for a person{asks} ({asked}{approvals(gate)}{but}); "
         f"stagebook approve {short} {quoted(stage['stage'])}{look}, or reject"
     )
+
+
+def passed(gate: Mapping[str, Any]) -> list[str]:
+    """What passed before it, with what did not go quite well: `work (1 of 6 items dead)`, these first."""
+    odd = _told(gate)
+    named = sorted(gate["green"], key=lambda name: name not in odd)
+    return [f"{name} ({odd[name]})" if name in odd else name for name in named]
+
+
+def failed(gate: Mapping[str, Any]) -> list[str]:
+    """What did not pass, and yet keeps nothing from going on: `lint (failure, allowed)`."""
+    return [f"{name} ({text})" for name, text in _told(gate).items() if name not in gate["green"]]
+
+
+def _told(gate: Mapping[str, Any]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for each in gate["warnings"]:
+        told[each["stage"]] = f"{told[each['stage']]}, {each['warning']}" if each["stage"] in told else each["warning"]
+    return told
 
 
 def was_asked(stage: Stage) -> bool:

@@ -17,7 +17,7 @@ LISTED_MAX = 20  #: so many that failed are listed where nobody asked for all
 
 
 def summary(stage: Mapping[str, Any]) -> str:
-    """`segments: 120 of 163 items, 40 up to date, 3 failed; 3.4/s, 1.2 s an item (slowest 4 s); transcode binds`."""
+    """`segments: 120 of 163 items done, 3 failed; 3.4/s, 1.2 s from start to end (slowest 4 s); transcode binds, …`."""
     items = stage["items"]
     total = items["total"] if items["total"] is not None else items["known"]
     parts = [f"{count(items['done'])} of {_items(total)} done"]
@@ -31,27 +31,20 @@ def summary(stage: Mapping[str, Any]) -> str:
         said += f"; {rate(items['per_s'])}"
     if items["latency_s"]:
         latency = items["latency_s"]
-        said += f", {span(latency['median'])} an item"
+        said += f", {span(latency['median'])} from start to end"
         if items["done"] > 1:
             said += f" (slowest {span(latency['max'])})"
-    binding = binds(stage["steps"])
+    binding = next((step for step in stage["steps"] if step["step"] == items["binds"]), None)
     if binding is not None and items["done"] > 1:
-        said += f"; {harmless(binding['step'])} binds, {span(per_item(binding))} an item"
+        said += (
+            f"; {harmless(binding['step'].removeprefix(stage['stage'] + '.'))} binds, {span(per_item(binding))} an item"
+        )
         said += f", {plural(binding['workers'], 'worker')}"
     return said
 
 
 def _items(number: int) -> str:
     return f"{count(number)} item{'s' if number != 1 else ''}"
-
-
-def binds(steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The step that holds the others up: the one that takes longest for an item, workers taken into account. None where
-    there is but one, or nothing is known."""
-    known = [step for step in steps if step["done"]]
-    if len(steps) < 2 or not known:
-        return None
-    return max(known, key=lambda step: per_item(step) / float(step["workers"]))
 
 
 def per_item(step: Mapping[str, Any]) -> float:

@@ -3,6 +3,7 @@ Reads the document that `approval.shown` makes."""
 
 from __future__ import annotations
 
+from stagebook.report import gate
 from stagebook.report.durations import instant_us, plural, size, span_us
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
@@ -23,7 +24,8 @@ def lines(document: Mapping[str, Any], style: Style, now_us: int) -> list[str]:
     parts = (
         ("run", [f"{document['run']} of {document['pipeline']}, waiting {waits}"]),
         ("asked", list(_asked(document))),
-        ("passed", [", ".join(document["green"]) or "nothing ran before it"]),
+        ("passed", [", ".join(gate.passed(document)) or "nothing ran before it"]),
+        ("failed", [", ".join(gate.failed(document))] if gate.failed(document) else []),
         ("files", list(_files(document))),
         ("with", list(_rows(document["inputs"]))),
         ("changes", list(_changes(document["changes"]))),

@@ -22,6 +22,7 @@ Document: TypeAlias = "Mapping[str, Any]"
 
 _LIST_LINES = 3
 _NAMES_MAX = 20
+_TOLD = 0.01  #: the share of a run from which on it is said that a person took it
 _ORDER = ("success", "failure", "timeout", "error", "cancellation", "skip")
 _COUNTED = {"slot": "waiting", "needs": "waiting for needs", "person": "waiting for you"}
 
@@ -159,8 +160,10 @@ def _extent(document: Document) -> str:
     """How long it took, and why at least so long: its critical path, or all of its work where it was asked to be
     sequential."""
     wall, work = document["wall_s"], document.get("sum_s")
+    person = document.get("waiting_for_person_s") or 0
+    asked = f", {span(person)} of it waiting for a person" if wall and person >= _TOLD * wall else ""
     if shapes.is_one_by_one(document):
-        return f"one after another: {span(work)} of work" + (f" in {span(wall)}" if wall is not None else "")
+        return f"one after another: {span(work)} of work" + (f" in {span(wall)}{asked}" if wall is not None else "")
     if wall is None and gate.open_gates(document) and (so_far_us := shapes.busy_us(document)):
         return (
             f"{span_us(so_far_us)} so far, waiting for a person left out, critical path "
@@ -170,7 +173,7 @@ def _extent(document: Document) -> str:
     by_id = {stage["stage"]: stage for stage in document["stages"]}
     path = [attempt for name in document["critical_path"] if name in by_id for attempt in by_id[name]["attempts"]]
     path_wait = sum(map(shapes.waited_us, path)) / 1e6
-    text = f"wall {span(wall)}, critical path {span(document['critical_path_s'])}"
+    text = f"wall {span(wall)}{asked}, critical path {span(document['critical_path_s'])}"
     if path_wait >= 0.0005:
         text += f" + {span(path_wait)} waiting"
     return text + (f", work {span(work)}" if work is not None else "")
@@ -191,6 +194,8 @@ def _measured(document: Document) -> str:
 
 def _parallelism(document: Document) -> list[str]:
     wall, work = document["wall_s"], document.get("sum_s")
+    if wall:
+        wall -= document.get("waiting_for_person_s") or 0
     unsaid = ("start", "slot") if shapes.is_one_by_one(document) else ("start",)
     waits = {
         name: seconds
@@ -200,7 +205,7 @@ def _parallelism(document: Document) -> list[str]:
     lines: list[str] = []
     if document.get("measured"):
         lines.append(_measured(document))
-    elif document["mode"] == "parallel" and wall and work and document["outcome"] != "cancellation":
+    elif document["mode"] == "parallel" and wall and wall > 0 and work and document["outcome"] != "cancellation":
         effective = (document.get("effective_parallel") or {}).get("stages")
         text = f"speed-up {work / wall:.2f}× against the sum of stages"
         if effective is not None:
@@ -278,16 +283,14 @@ def _ways_on(document: Document, style: Style, short: str) -> list[str]:
     """Commands that go on with a run that can go on: a signal stopped it, it met an error, its engine is gone
     or a person has to say whether a stage is done or runs again."""
     outcome = document["outcome"]
-    asked = [stage["stage"] for stage in document["stages"] if shapes.state_of(stage) == "person"]
+    asked = [stage for stage in document["stages"] if shapes.state_of(stage) == "person"]
     if outcome is None and (gates := gate.open_gates(document)):
         return _cards(document, gates, style, short)
     look = (document.get("from_here") or {}).get("look", "")
     if outcome is None and asked and document.get("state") != "running":
-        name = failure.quoted(asked[0])
-        commands = [
-            f"again  stagebook run --resume {short} --again {name}{look}",
-            f"done   stagebook run --resume {short} --done {name}{look}",
-        ]
+        name = failure.quoted(asked[0]["stage"])
+        words = ("again",) if "items" in asked[0] else ("again", "done")  # some of its items have not even begun
+        commands = [f"{word:5}  stagebook run --resume {short} --{word} {name}{look}" for word in words]
     elif _can_go_on(document):
         commands = [f"go on  stagebook run --resume {short}{look}"]
     else:

@@ -85,7 +85,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 choice.seed,
                 choice.today,
                 tuple([position[need] for need in stage.early]) if stage.early else (),
-                _planned_each(stage, steps_demands[index], pools[0].size, choice.seed) if stage.each else None,
+                _planned_each(stage, steps_demands[index], demands, pools, choice.seed) if stage.each else None,
                 index in bound,
                 index in late,
             )
@@ -461,12 +461,17 @@ def _planned(
     )
 
 
-def _planned_each(stage: Stage, demands: list[int], jobs: int, seed: int) -> PlannedEach:
-    """`workers: auto` begins with one; a batch fills no more than half a buffer that the file does not name."""
+def _planned_each(
+    stage: Stage, demand_of: list[int], demands: list[_Demand], pools: list[Pool], seed: int
+) -> PlannedEach:  # fmt: skip
+    """`workers: auto` begins with one, and has no more than units are there for; a batch fills no more than half a
+    buffer that the file does not name."""
     assert stage.each is not None
     steps = []
-    for step, demand in zip(stage.each.steps, demands):
-        workers_max = _workers_max(step, jobs)
+    for step, demand in zip(stage.each.steps, demand_of):
+        workers_max = _workers_max(step, pools[0].size)
+        if not step.workers:
+            workers_max = min([workers_max, *[pools[pool].size // units for pool, units in demands[demand]]])
         retry = step.retry
         lot_max = LOT_MAX if _takes_lots(step) and stage.retry_safe else 1
         steps.append(

@@ -21,6 +21,8 @@ DOCUMENT: dict[str, Any] = {
     "approvals": [{"by": "ops-1", "at": "2026-11-25T20:50:00.000000+00:00", "comment": "notes read"}],
     "started_by": "ann", "started": "2026-11-25T20:00:00.000000+00:00", "digest": "5f" * 16,
     "green": ["build", "unit[python=3.13]"],
+    "warnings": [{"stage": "unit[python=3.13]", "warning": "1 of 6 items dead"},
+                 {"stage": "lint", "warning": "failure, allowed"}],
     "artifacts": [{"path": "dist/app.tar.gz", "size_bytes": 1234567, "digest": "ab" * 32}],
     "inputs": [{"path": "deploy/bring.sh", "size_bytes": 321, "digest": "cd" * 32}],
     "changes": {"since": "01KYAK7QABCDEFGHJKMNPQRSTV", "from": "a" * 40, "to": "b" * 40,
@@ -62,7 +64,8 @@ def test_all_that_is_asked_is_shown() -> None:
     text = Elements(gate.question(DOCUMENT, "c5f", now_us=NOW_US)).text
     for said in (
         "ship: Ship it?", "run 01KYALT9, waiting", "for ops-2", "Approvals 1 of 2", "asked: ops; started by ann",
-        "ops-1", "notes read", "unit[python=3.13]", "dist/app.tar.gz", "1.2 MiB", "ab" * 32,
+        "ops-1", "notes read", "unit[python=3.13] (1 of 6 items dead)",
+        "What did not pass", "lint (failure, allowed)", "dist/app.tar.gz", "1.2 MiB", "ab" * 32,
         "Runs with", "deploy/bring.sh", "cd" * 32,
         "1f2e3d4 Orders are locked",
         "and 3 more commits", "7 files changed", "since run 01KYAK7QABCDEFGHJKMNPQRSTV, aaaaaaaaaa to bbbbbbbbbb",

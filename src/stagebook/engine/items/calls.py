@@ -1,8 +1,8 @@
 """The calls of the steps of one stage: a process for a call, or a worker that stays in its slot. What a call came to is
 handed out, once each; what follows from it is the machine's.
 
-An output name must be a variable's; a step's command sees those of earlier steps as `ITEM_NAME`. A call that went wrong
-leaves what it printed in a log of its own.
+An output name must be a variable's; a step's command sees those of earlier steps as `ITEM_NAME`. Where one is left out,
+that is told once a step, with the reason. A call that went wrong leaves what it printed in a log of its own.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
 from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
-from stagebook.engine.items.kept import Kept, said_in
+from stagebook.engine.items.kept import RESERVED, Kept
 from stagebook.engine.items.logs import LOG_MAX, Logs
-from stagebook.engine.items.worker import GROWN_BYTES, SURPLUS, Answer, Worker
+from stagebook.engine.items.worker import ERROR_MAX, GROWN_BYTES, SURPLUS, Answer, Worker
 from stagebook.engine.spawn import Call as Handed
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage, Step, Timeouts
 from stagebook.record.items import Bad, Call
-from stagebook.record.state import log_name, log_stem
+from stagebook.record.state import item_log_name, log_name
 from stagebook.scheduler.vocabulary import Kill, KillItems, StartItems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator, Sequence
 
+    from stagebook.engine.bound import Approved
     from stagebook.record.mask import Mask
 
 EXCERPT_MAX = 1 << 20  #: of what a call printed that went wrong so much is kept beside the log
@@ -45,7 +46,7 @@ WARNINGS_MAX = 20  #: of processes that calls left behind
 class Work:
     """One step. `stage` is it as a stage of its own; `stays`: its processes are workers."""
 
-    __slots__ = ("batch", "is_whole", "log_stem", "memory_bytes", "stage", "stays", "workers")
+    __slots__ = ("batch", "is_whole", "memory_bytes", "stage", "stays", "workers")
 
     def __init__(self, stage: Stage, step: Step) -> None:
         is_function = step.kind == "python"
@@ -59,7 +60,6 @@ class Work:
         self.batch = step.batch
         self.is_whole = is_function and step.batch > 1
         self.memory_bytes = step.resources.memory_bytes or GROWN_BYTES
-        self.log_stem = log_stem(self.stage.id)
 
 
 class _Running:
@@ -80,7 +80,9 @@ class _Running:
 
 
 class Calls:
-    """Those of one stage."""
+    """Those of one stage. `approved` is what people have approved before it."""
+
+    approved: Sequence[Approved] = ()
 
     def __init__(
         self, stage: Stage, kept: Kept, attempts: Attempts, wakeup: Wakeup, clock: Clock, logs: str,
@@ -100,6 +102,7 @@ class Calls:
         self._numbers = numbers
         self._warn = warn
         self._warnings_left = WARNINGS_MAX
+        self._told: set[tuple[int, str]] = set()  #: of outputs that are left out: step, and why
         self._mask = mask
         self._running: dict[tuple[int, int], _Running] = {}
         self._processes: dict[int, _Running] = {}  #: of calls that are a process, by its number
@@ -126,6 +129,7 @@ class Calls:
             running.log_at -= self._logs.cut(log)
         self._running[start.step, start.slot] = running
         try:
+            self._refuse_changed(running)
             if work.stays:
                 self._ask(work, running)
             else:
@@ -139,6 +143,14 @@ class Calls:
             self._processes.pop(running.number, None)
             text = str(error) if not isinstance(error, OSError) else (error.strerror or str(error))
             self._end(running, [Bad(item, "error", None, text) for item in running.items], 0)
+
+    def _refuse_changed(self, running: _Running) -> None:
+        """An item that is a file which people have approved must be that still. Raises ValueError."""
+        for approved in self.approved:
+            for item in running.items:
+                why = approved.refusal(self._kept.items[item].text)
+                if why is not None:
+                    raise ValueError(why)
 
     def kill(self, decision: KillItems) -> None:
         """End a call; it is over as any other is, when its process has ended."""
@@ -210,10 +222,10 @@ class Calls:
         (number,) = running.items
         outputs = self._kept.outputs(number, running.step)
         return {
+            **{variable("ITEM_", name): value for name, value in outputs.items()},
             "ITEM": self._kept.items[number].text,
             "ITEM_DIR": self._kept.directory(number),
             "ITEM_NUMBER": str(number),
-            **{variable("ITEM_", name): value for name, value in outputs.items()},
         }
 
     def _many(self, running: _Running) -> dict[str, str]:
@@ -238,7 +250,7 @@ class Calls:
         if end.outcome == "success":
             path = self._kept.output(running.handed[0], running.step)
             if os.path.exists(path):
-                outputs = self._hidden(said_in(path))
+                outputs = self._hidden(self._said(running.step, running.handed[0], path))
                 for item in running.handed:
                     self._kept.say(item, running.step, outputs, item == running.handed[0] and not self._mask)
             self._end(running, running.bad, cpu_us)
@@ -248,6 +260,14 @@ class Calls:
             self._excerpt(running, item)
         bad = [Bad(item, end.outcome, end.exit, end.reason) for item in running.handed]
         self._end(running, running.bad + bad, cpu_us)
+
+    def _said(self, step: int, item: int, path: str) -> dict[str, str]:
+        from stagebook.condition import outputs
+
+        said, warnings = outputs.read(path)
+        if warnings:
+            self._left_out(step, item, "", warnings[0])
+        return self._named(step, item, said)
 
     # A worker that stays ------------------------------------------------------------------------------------------
 
@@ -331,13 +351,15 @@ class Calls:
         self._end(running, running.bad, 0)
 
     def _take_answers(self, running: _Running) -> None:
-        for item, outputs, error in running.answers:
+        for item, outputs, error, warning in running.answers:
+            if warning:
+                self._left_out(running.step, item, "", str(warning)[:ERROR_MAX])
             if error is not None:
                 text = self._mask.text(error) if self._mask else error
                 running.bad.append(Bad(item, "failure", None, text))
                 self._excerpt(running, item)
             elif outputs:
-                self._kept.say(item, running.step, self._hidden(_named(outputs)), False)
+                self._kept.say(item, running.step, self._hidden(self._named(running.step, item, outputs)), False)
 
     def _worker_over(self, worker: Worker, place: tuple[int, int], end: Finished, cpu_us: int) -> None:
         """The first item that it has not answered is the one that it ended with; those behind it have to wait."""
@@ -377,6 +399,26 @@ class Calls:
         wall_us = self._clock.us() - running.us
         self.over.append(Call(running.step, running.slot, running.items, wall_us, cpu_us, tuple(bad)))
 
+    def _named(self, step: int, item: int, outputs: dict[str, str]) -> dict[str, str]:
+        """Those that a later step can see."""
+        named = {}
+        for name, value in outputs.items():
+            why = _wrong(name, value)
+            if why is None:
+                named[name] = value
+            else:
+                self._left_out(step, item, why, f"{why}, not {ascii(name)[:60]}")
+        return named
+
+    def _left_out(self, step: int, item: int, why: str, text: str) -> None:
+        """Once a step and reason."""
+        if (step, why) not in self._told:
+            self._told.add((step, why))
+            text = (
+                f"{self.works[step].stage.id}: outputs of item {item} are left out: {text}; more like it are not told"
+            )
+            self._say_warning(self._mask.text(text) if self._mask else text)
+
     def _hidden(self, outputs: dict[str, str]) -> dict[str, str]:
         if not self._mask:
             return outputs
@@ -384,7 +426,7 @@ class Calls:
 
     def _excerpt(self, running: _Running, item: int) -> None:
         """What a call has printed that went wrong, in a log of the item's own. Help for reading, and no record."""
-        stem, logs = self.works[running.step].log_stem, self._logs.directory
+        step, logs = self.works[running.step].stage.id, self._logs.directory
         most = EXCERPT_MAX if self._excerpts_left > EXCERPT_MAX else EXCERPT_MIN
         try:
             with open(f"{logs}/{running.log}", "rb") as log:
@@ -393,7 +435,7 @@ class Calls:
                 data = log.read(most)
             if data:
                 self._excerpts_left -= len(data)
-                with open(f"{logs}/{item_log(stem, item)}", "wb") as file:
+                with open(f"{logs}/{item_log_name(step, item)}", "wb") as file:
                     file.write(data)
         except OSError:
             pass
@@ -402,18 +444,15 @@ class Calls:
 FOREVER_US = 1 << 60
 
 
-def item_log(stem: str, item: int) -> str:
-    """The name of the log of an item that went wrong in the step of that stem."""
-    return f"{stem}.item-{item}.log"
-
-
-def _named(outputs: dict[str, str]) -> dict[str, str]:
-    """Those whose names can be those of variables, and whose values stand in a line."""
-    return {
-        name: value
-        for name, value in outputs.items()
-        if name.isascii() and name.isidentifier() and "\n" not in value and "\0" not in value
-    }
+def _wrong(name: str, value: str) -> str | None:
+    """Why no variable can have that name, or hold that value."""
+    if not (name.isascii() and name.isidentifier()):
+        return "a name has letters, digits and _, and does not begin with a digit"
+    if name.upper() in RESERVED:
+        return f"ITEM_{name.upper()} is the item's own"
+    if "\n" in value or "\0" in value:
+        return "a value is one line without a NUL"
+    return None
 
 
 def _end_of(worker: Worker, end: Finished, why: str | None) -> tuple[str, int | None, str | None]:

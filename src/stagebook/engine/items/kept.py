@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from stagebook.engine.attempts import hide
+from stagebook.engine.items import literal
 from stagebook.record.state import log_stem, open_regular
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ FOLDER = "items"
 NAMES = "names.jsonl"
 LISTED = "listed.jsonl"  #: what a source has listed once for the run
 PRINTED = "printed"  #: a link to what a stage printed in an earlier run, where items come from that
+RESERVED = ("DIR", "NUMBER")  #: no output has such a name: ITEM_DIR and ITEM_NUMBER are the item's
 SPARE_MAX = 1024  #: so many empty directories are kept for the next items: to remove one can cost more than all else
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -46,8 +48,7 @@ class Item:
     @property
     def text(self) -> str:
         """As a command sees it."""
-        value = self.value
-        return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return literal.text_of(self.value)
 
 
 def folder_of(directory: str, stage: str) -> str:
@@ -64,7 +65,7 @@ def read_names(folder: str, first: int = 1) -> Iterator[tuple[int, Any, str | No
     with file:
         for number, line in enumerate(file, 1):
             if number >= first and line.endswith(b"\n"):
-                value, key = json.loads(line)
+                value, key = literal.read(line)
                 yield number, value, key
 
 
@@ -86,7 +87,7 @@ class Kept:
         if on_way:
             for number, value, key in read_names(self.folder):
                 if number in on_way:
-                    item = Item(value, None if key is None else bytes.fromhex(key), _encode(value))
+                    item = Item(value, None if key is None else bytes.fromhex(key), literal.write(value, is_ascii=True))
                     self.items[number] = item
                     item.outputs, item.is_written = None, True  # a dead engine knew it
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -107,7 +108,7 @@ class Kept:
         lines = []
         for value, key in values:
             self.known += 1
-            text = _encode(value)
+            text = literal.write(value, is_ascii=True)
             self.items[self.known] = Item(value, key, text)
             lines.append(f"[{text},null]\n" if key is None else f'[{text},"{key.hex()}"]\n')
         if lines:
@@ -265,4 +266,4 @@ def said_in(path: str) -> dict[str, str]:
 
     if not os.path.exists(path):
         return {}
-    return dict(outputs.read(path)[0])
+    return {name: value for name, value in outputs.read(path)[0].items() if name.upper() not in RESERVED}

@@ -10,6 +10,7 @@ import json
 import os
 
 from stagebook.artifact.paths import Unsound, found
+from stagebook.engine.items import literal
 from stagebook.model.value import NamedTuple
 
 try:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterator
 
 KEY_BYTES = 16  #: of a key
+NTH_BYTES = 2  #: the last of them: how many of the same text came before
+TEXTS_MAX = 1 << 21  #: so many texts are told apart; behind them an item has no key
 LINE_MAX = 1 << 20  #: no line of a stage's output is a longer item
 JSON_MAX = 1 << 30  #: nobody reads a longer list
 _CHUNK = 1 << 20
@@ -80,17 +83,37 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
     return watch(origin, warn)
 
 
-def as_text(value: Any) -> str:
-    """An item as `ITEM` has it: text as it is, anything else as compact JSON."""
-    return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def key_of(origin: Origin, text: str, content: bytes = b"") -> bytes:
-    """By which an item is known again."""
+def key_of(origin: Origin, text: str, content: bytes = b"", nth: int = 0) -> bytes:
+    """By which an item is known again; `nth` of the same text came before it."""
     data = text.encode("utf-8", "surrogatepass")
-    made = blake2b(origin.fingerprint, digest_size=KEY_BYTES, person=b"stagebook-item")
+    made = blake2b(origin.fingerprint, digest_size=KEY_BYTES - NTH_BYTES, person=b"stagebook-item")
     made.update(b"%d:" % len(data) + data + content)
-    return made.digest()
+    return made.digest() + nth.to_bytes(NTH_BYTES, "big")
+
+
+def nth_of(key: str | None) -> int | None:
+    """How many of the same text came before the item of that key (hex); None where it is not known."""
+    return None if key is None else int(key[-2 * NTH_BYTES :], 16)
+
+
+class _Keys:
+    """Those of the items of a source in which a text may come twice, from its first item on."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._seen: set[int] = set()
+        self._again: dict[int, int] = {}
+
+    def of(self, text: str) -> bytes | None:
+        key = key_of(self._origin, text)
+        mark = int.from_bytes(key[:8], "big")  # of a whole key a set would be twice as large
+        if mark not in self._seen:
+            if len(self._seen) >= TEXTS_MAX:
+                return None
+            self._seen.add(mark)
+            return key
+        nth = self._again[mark] = self._again.get(mark, 0) + 1
+        return key_of(self._origin, text, nth=nth) if nth < 1 << 8 * NTH_BYTES else None
 
 
 def content_of(path: str) -> bytes | None:
@@ -120,11 +143,19 @@ def _values(origin: Origin) -> Iterator[One]:
     from stagebook.model import series
 
     if origin.kind == "values":
-        texts = iter(json.loads(origin.text)[origin.after :])
+        texts = iter(json.loads(origin.text))
     else:
-        texts = series.items(series.series(origin.text), origin.after)
-    for position, text in enumerate(texts, origin.after + 1):
-        yield One(position, text, key_of(origin, text))
+        parts = series.series(origin.text)
+        if len(parts) == 1:  # of one range no text comes twice
+            for position, text in enumerate(series.items(parts, origin.after), origin.after + 1):
+                yield One(position, text, key_of(origin, text))
+            return
+        texts = series.items(parts, 0)
+    keys = _Keys(origin)
+    for position, text in enumerate(texts, 1):
+        key = keys.of(text)
+        if position > origin.after:
+            yield One(position, text, key)
 
 
 def _glob(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
@@ -144,24 +175,25 @@ def _glob(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
 
 
 def _listed(origin: Origin) -> Iterator[One]:
-    """What a file lists, a JSON value a line. `origin.text` is the kind of source that they once came from."""
+    """What a file lists, a line each: the name of a file, or a value and how many of its text came before it. Of these
+    `origin.text` is the kind of source that they once came from."""
     is_file = origin.text in ("glob", "watch")
     with open(origin.listed, "rb") as file:
         for position, line in enumerate(file, 1):
             if position <= origin.after:
                 continue
-            value = json.loads(line)
-            text = as_text(value)
+            value, nth = literal.read(line) if origin.kind == "listed" else (json.loads(line), 0)
+            text = literal.text_of(value)
             content = content_of(os.path.join(origin.root, text)) if is_file else b""
-            yield One(position, value, None if content is None else key_of(origin, text, content))
+            is_known = content is not None and nth is not None
+            yield One(position, value, key_of(origin, text, content or b"", nth) if is_known else None)
 
 
 def _lines(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
     """Lines as they were printed, byte for byte, without their ends; empty ones are none."""
+    keys = _Keys(origin)
     with open(_log(origin), "rb") as file:
-        file.seek(origin.after)
-        odd = 0
-        at = origin.after
+        odd = at = 0
         while line := file.readline(LINE_MAX + 1):
             at += len(line)
             if len(line) > LINE_MAX:
@@ -172,11 +204,14 @@ def _lines(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
             if b"\0" in line:
                 raise NoSource(f"line at byte {at - len(line)} of what `{origin.text}` printed holds a NUL byte")
             text = os.fsdecode(line)
+            key = keys.of(text)
+            if at <= origin.after:
+                continue
             odd += not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
             if odd == 1:
                 odd += 1
                 warn(f"items: lines of `{origin.text}` that are not UTF-8 are handed on byte for byte")
-            yield One(at, text, key_of(origin, text))
+            yield One(at, text, key)
 
 
 def _json(origin: Origin) -> Iterator[One]:
@@ -185,15 +220,23 @@ def _json(origin: Origin) -> Iterator[One]:
         raise NoSource(f"`{origin.text}` printed more than 1 GiB, which is no list to read")
     try:
         with open(path, "rb") as file:
-            values = json.loads(file.read())
+            values = literal.read(file.read())
     except (ValueError, RecursionError) as error:
         raise NoSource(f"what `{origin.text}` printed is no JSON: {error}") from None
     if type(values) is not list:
         raise NoSource(f"what `{origin.text}` printed is JSON, but no list")
-    for position, value in enumerate(values[origin.after :], origin.after + 1):
+    keys = _Keys(origin)
+    for position, value in enumerate(values, 1):
         if value is None or type(value) is bool or value == "" or (type(value) is str and "\0" in value):
             raise NoSource(f"entry {position} of what `{origin.text}` printed is no item: text, a number or an object")
-        yield One(position, value, key_of(origin, as_text(value)))
+        text = literal.text_of(value)
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise NoSource(f"entry {position} of what `{origin.text}` printed holds half a character") from None
+        key = keys.of(text)
+        if position > origin.after:
+            yield One(position, value, key)
 
 
 def _log(origin: Origin) -> str:

@@ -34,16 +34,22 @@ def main() -> None:
             data = data[os.write(answers, data) :]
 
 
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def _one(function: Callable[[Any], Any], asked: dict[str, Any]) -> dict[str, Any]:
     variables = {
-        "ITEM": asked["item"] if type(asked["item"]) is str else json.dumps(asked["item"]),
+        **{f"ITEM_{name.upper()}": value for name, value in asked["outputs"].items()},
+        "ITEM": asked["item"] if type(asked["item"]) is str else _compact(asked["item"]),
         "ITEM_DIR": asked["dir"],
         "ITEM_NUMBER": str(asked["number"]),
-        **{f"ITEM_{name.upper()}": value for name, value in asked["outputs"].items()},
     }
     try:
         os.environ.update(variables)
-        return {"ok": True, "outputs": _outputs(function(asked["item"]))}
+        given = function(asked["item"])
+        if given is None or type(given) is dict:
+            return {"ok": True, "outputs": _outputs(given)}
+        return {"ok": True, "warning": f"a function returns a dict of outputs or None, not {_kind(given)}"}
     except (Exception, SystemExit) as error:
         return _failure(error)
     finally:
@@ -55,10 +61,22 @@ def _batch(function: Callable[[Any], Any], asked: list[dict[str, Any]]) -> dict[
     """The function gets a list, and gives None or a list as long."""
     try:
         given = function([each["item"] for each in asked])
-        each_of = given if type(given) is list and len(given) == len(asked) else [None] * len(asked)
-        return {"ok": True, "outputs": [_outputs(each) for each in each_of]}
+        if given is None:
+            return {"ok": True}
+        if type(given) is not list or len(given) != len(asked):
+            shown = f"a list of {len(given)} for {len(asked)}" if type(given) is list else _kind(given)
+            return {"ok": True, "warning": f"a batch returns a list with a dict or None for each item, not {shown}"}
+        said = {"ok": True, "outputs": [_outputs(each) for each in given]}
+        odd = next((each for each in given if each is not None and type(each) is not dict), None)
+        if odd is not None:
+            said["warning"] = f"a batch returns a list with a dict or None for each item, not {_kind(odd)}"
+        return said
     except (Exception, SystemExit) as error:
         return _failure(error)
+
+
+def _kind(given: Any) -> str:
+    return f"a {type(given).__name__}"[:80]
 
 
 def _outputs(given: Any) -> dict[str, str]:

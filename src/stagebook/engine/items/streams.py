@@ -4,7 +4,6 @@ done, and what came of it is told to the loop (`Ear`) once a turn, many calls in
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import count
 
@@ -12,11 +11,12 @@ from stagebook.engine import command
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
+from stagebook.engine.items import literal
 from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
 from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names
-from stagebook.engine.items.origin import Origin
+from stagebook.engine.items.origin import Origin, nth_of
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Container, Mapping, Protocol
 
+    from stagebook.engine.bound import Approved
     from stagebook.record.mask import Mask
 else:
     Protocol = object
@@ -102,10 +103,11 @@ class _Stream:
 
 class Streams:
     """Those of one run. `ear` is set before anything is asked. `printed` tells where lies what a stage printed in an
-    earlier run, if that is what counts in this one."""
+    earlier run, if that is what counts in this one; `approved` what people have approved before a stage."""
 
     ear: Ear
     printed: Callable[[int], str | None] | None = None
+    approved: Callable[[int], list[Approved]] | None = None
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
@@ -173,6 +175,7 @@ class Streams:
         calls = Calls(
             stage, kept, self._attempts, self._wakeup, self._clock, logs, self._numbers, self.ear.warned, self._mask
         )  # fmt: skip
+        calls.approved = self.approved(index) if self.approved is not None else []
         stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done))
         planned = self._machine.plan.stages[index].each
         assert planned is not None
@@ -228,6 +231,14 @@ class Streams:
         if stream is not None:
             stream.wanted += decision.more
             self._draw(decision.stage, stream)
+
+    def text_of(self, stage: int, item: int) -> str | None:
+        """What an item is, as a command sees it; None where nobody knows any more."""
+        stream = self._open.get(stage)
+        if stream is not None and item in stream.kept.items:
+            return stream.kept.items[item].text
+        found = read_names(folder_of(self._directory, self._pipeline.stages[stage].id), item)
+        return next((literal.text_of(value) for _, value, _ in found), None)
 
     def failed(self, decision: ItemFailed) -> None:
         """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
@@ -468,9 +479,9 @@ class Streams:
         directory = os.path.join(os.path.dirname(self._directory), self._dead_of)
         found = self._dead(directory, stage)
         with open(f"{path}.new", "wb") as file:
-            for number, value, _ in read_names(folder_of(directory, stage.id)):
+            for number, value, key in read_names(folder_of(directory, stage.id)):
                 if number in found:
-                    file.write(json.dumps(value).encode() + b"\n")
+                    file.write(literal.write([value, nth_of(key)], is_ascii=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)

@@ -28,11 +28,12 @@ _CHUNK = 1 << 18
 
 
 class Answer(NamedTuple):
-    """What a worker says of one item. `error` None: it went well."""
+    """What a worker says of one item. `error` None: it went well. `warning` is what else is to be told, of a call."""
 
     item: int
     outputs: dict[str, str]
     error: str | None
+    warning: str | None = None
 
 
 class Worker:
@@ -141,12 +142,13 @@ class Worker:
         outputs: Any = said.get("outputs") or ([] if self._whole else {})
         error = None if is_well else str(said.get("error") or "its worker gave no reason")[:ERROR_MAX]
         if self._whole:
+            warning = said.get("warning")
             each_of = outputs if len(outputs) == len(self.left) else [{}] * len(self.left)
-            made += [Answer(item, _texts(each), error) for item, each in zip(self.left, each_of)]
+            made += [Answer(item, _texts(each), error, warning) for item, each in zip(self.left, each_of)]
             self.served += len(self.left)
             self.left.clear()
         else:
-            made.append(Answer(self.left[0], _texts(outputs) if outputs else outputs, error))
+            made.append(Answer(self.left[0], _texts(outputs) if outputs else outputs, error, said.get("warning")))
             self.served += 1
             self.left.popleft()
 
@@ -200,4 +202,8 @@ def _read_one(line: bytes) -> Any:
 def _texts(outputs: Any) -> dict[str, str]:
     if type(outputs) is not dict:
         raise TypeError
-    return {str(name): value if type(value) is str else json.dumps(value) for name, value in outputs.items()}
+    made = {str(name): value if type(value) is str else json.dumps(value) for name, value in outputs.items()}
+    for value in made.values():
+        if not value.isascii():
+            value.encode("utf-8", "surrogateescape")  # half a character can be in no variable, and in no file
+    return made

@@ -50,20 +50,30 @@ function together(one, other) {
   return {us, from, to};
 }
 
-/* A level over time: `height` of each attempt while it ran, added up; null where it is not known. */
+/* A level over time: `height` of each attempt while it ran, added up; null where it is not known. `gaps` is when some
+   of it was not: what is drawn there would be too low. */
 function levels(height) {
-  const changes = new Map();
-  let known = 0, all = 0;
+  const changes = new Map(), gaps = [];
+  let known = 0, all = 0, known_us = 0, all_us = 0;
   for (const stage of stages) {
     for (const phase of stage.works) {
       if (phase.from === phase.to) continue;
       all += 1;
-      const high = height(phase);
-      if (high === null || high === undefined) continue;
+      all_us += phase.to - phase.from;
+      const high = height(phase, stage);
+      if (high === null || high === undefined) {
+        gaps.push([phase.from, phase.to, 1]);
+        continue;
+      }
       known += 1;
-      changes.set(phase.from, (changes.get(phase.from) || 0) + high);
-      changes.set(phase.to, (changes.get(phase.to) || 0) - high);
+      known_us += phase.to - phase.from;
+      if (Array.isArray(high)) high.forEach((piece) => change(...piece));
+      else change(phase.from, phase.to, high);
     }
+  }
+  function change(from, to, high) {
+    changes.set(from, (changes.get(from) || 0) + high);
+    changes.set(to, (changes.get(to) || 0) - high);
   }
   const at = [...changes.keys()].sort((a, b) => a - b), level = [];
   let now = 0, peak = 0;
@@ -73,23 +83,26 @@ function levels(height) {
     level.push(now);
     peak = Math.max(peak, now);
   }
-  return {at, level, peak, known, all};
+  return {at, level, peak, known, all, gaps, is_known: known_us * 2 >= all_us};
 }
 
 /* The highest of what ran: for shares, which do not add up. `[from, to, share]` for each attempt that has one. */
 function shares(name) {
-  const spans = [];
-  let peak = 0;
+  const spans = [], gaps = [];
+  let peak = 0, known_us = 0, all_us = 0;
   for (const stage of stages) {
     for (const phase of stage.works) {
       const share = phase.attempt.around && phase.attempt.around[name];
+      all_us += phase.to - phase.from;
+      if (typeof share === "number") known_us += phase.to - phase.from;
+      else gaps.push([phase.from, phase.to, 1]);
       if (share) {
         spans.push([phase.from, phase.to, share]);
         peak = Math.max(peak, share);
       }
     }
   }
-  return {spans, peak};
+  return {spans, peak, gaps, is_known: known_us * 2 >= all_us};
 }
 
 const usage = (phase, key) => (phase.attempt.usage ? phase.attempt.usage[key] : null);
@@ -98,16 +111,23 @@ const rate = (phase, key, scale) => {
   return amount === null || amount === undefined ? null : amount * scale / (phase.to - phase.from);
 };
 
-const at_once = levels(() => 1);
-const CURVES = [
-  {name: "At once", unit: "stages", ...at_once, text: (n) => count(Math.round(n))},
+/* The calls of a stage that works through items, by the pieces in which they are known. */
+function calls(stage) {
+  return stage.steps.flatMap((step) => step.levels.map((level, piece) =>
+    [step.from + piece * step.grain, step.from + (piece + 1) * step.grain, level * step.workers]));
+}
+
+const at_once = levels((phase, stage) => (!stage.steps.length ? 1 : phase === stage.works[0] ? calls(stage) : []));
+const MEASURES = [
+  {name: "At once", unit: stages.some((stage) => stage.steps.length) ? "stages, calls" : "stages", ...at_once, text: (n) => count(Math.round(n))},
   {name: "CPU", unit: "cores, means", ...levels((phase) => rate(phase, "cpu_s", 1e6)), text: (n) => (n < 9.95 ? n.toFixed(n < 0.1 ? 2 : 1) : count(Math.round(n)))},
   {name: "Memory", unit: "sum of peaks", ...levels((phase) => usage(phase, "max_rss_bytes")), text: size},
   {name: "Disk write", unit: "means", ...levels((phase) => rate(phase, "write_bytes", 1e6)), text: (n) => size(n) + "/s"},
-].filter((curve, index) => curve.peak >= [1, 0.005, 1, 1 << 20][index]);
+];
+const CURVES = MEASURES.filter((curve, index) => curve.is_known && curve.peak >= [0.5, 0.005, 1, 1 << 20][index]);
 for (const [key, name] of [["cpu_some", "CPU"], ["memory_some", "memory"], ["io_some", "disk"]]) {
   const found = shares(key);
-  if (found.peak > 0.05) {
+  if (found.is_known && found.peak > 0.05) {
     CURVES.push({name: "Pressure", unit: `${name}, highest`, ...found, text: (n) => `${Math.round(n * 100)} %`});
   }
 }

@@ -155,7 +155,8 @@ function draw_curves() {
     for (const curve of CURVES) {
       curve.path = svg("path", {class: "ar"});
       curve.svg = svg("svg", {preserveAspectRatio: "none", "aria-hidden": "true"});
-      curve.svg.append(curve.path);
+      curve.gap = svg("path", {class: "gap"});
+      curve.svg.append(curve.gap, curve.path);
       curve.plot = el("span", "ch", curve.svg);
       const label = el("span", "l", el("b", "", curve.name), " ", el("span", "d", curve.unit));
       box.append(el("div", "cur", label, curve.plot, el("span", "r", `${curve.text(curve.peak)} peak`)));
@@ -165,16 +166,20 @@ function draw_curves() {
     const [tall, top] = [curve.plot.clientHeight || height, 4];
     curve.svg.setAttribute("viewBox", `0 0 ${view.width} ${tall}`);
     curve.path.setAttribute("d", outline(curve, tall, view.from, view.to, view.width, top));
+    curve.gap.setAttribute("d", outline({spans: curve.gaps || [], peak: 1}, tall, view.from, view.to, view.width, 0));
     curve.plot.replaceChildren(...lines_over(), curve.svg, ...bands());
   }
 }
 
 /* How the curves come about. */
 function how_measured() {
-  const measured = CURVES.find((curve) => curve.known !== undefined && curve.name !== "At once");
-  if (!measured) return at_once.all ? "What attempts used is not on record, so there is no curve of it." : "";
+  const measured = CURVES.filter((curve) => curve.known !== undefined && curve.name !== "At once");
+  if (!measured.length) return at_once.all ? "What attempts used is not on record, so there is no curve of it." : "";
+  const partly = measured.filter((curve) => curve.known < curve.all).map((curve) => `${curve.name} of ${count(curve.known)}`);
+  const left_out = MEASURES.filter((curve) => !curve.is_known).map((curve) => curve.name.toLowerCase());
   return "Curves: the record holds one figure an attempt. CPU and disk are its mean over that time, memory is the sum of peaks, the most that it can have been." +
-    (measured.known < measured.all ? ` Known of ${count(measured.known)} of ${plural(measured.all, "attempt")}.` : "");
+    (partly.length ? ` Known: ${partly.join(", ")} of ${plural(at_once.all, "attempt")}; on a grey ground something ran of which it is not.` : "") +
+    (left_out.length ? ` Not measured for most of the time, so without a curve: ${left_out.join(", ")}.` : "");
 }
 
 function placed(name, left, width) {

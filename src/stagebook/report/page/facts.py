@@ -241,6 +241,7 @@ def _step(strip: steps.Strip) -> Facts:
     return {
         "name": _text(steps.heading(strip)),
         "said": _text(steps.figures(strip)),
+        "workers": strip.workers,
         "from": strip.from_us,
         "grain": strip.grain_us,
         "levels": [round(level, 3) for level in strip.levels],

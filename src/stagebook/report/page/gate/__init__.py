@@ -9,6 +9,7 @@ from functools import cache
 from hashlib import sha256
 from html import escape
 
+from stagebook.report import gate
 from stagebook.report.durations import instant_us, plural, size, span
 from stagebook.report.harmless import harmless
 from stagebook.report.page.frame import part
@@ -81,7 +82,14 @@ def _text(text: object) -> str:
 
 def _cards(document: Mapping[str, Any]) -> list[str]:
     inputs = [_inputs(document["inputs"])] if document["inputs"] else []
-    return [_approvals(document), _green(document), _artifacts(document), *inputs, _changes(document["changes"])]
+    return [
+        _approvals(document),
+        _green(document),
+        *_failed(document),
+        _artifacts(document),
+        *inputs,
+        _changes(document["changes"]),
+    ]
 
 
 def _card(title: str, caption: str, body: str) -> str:
@@ -107,9 +115,19 @@ def _approvals(document: Mapping[str, Any]) -> str:
 
 
 def _green(document: Mapping[str, Any]) -> str:
-    names = document["green"]
-    body = f'<ul class="names">{"".join(f"<li>{_text(name)}</li>" for name in names)}</ul>'
-    return _card("What passed", plural(len(names), "stage"), body if names else _nothing("nothing ran before it"))
+    names = gate.passed(document)
+    return _card("What passed", plural(len(names), "stage"), _names(names) or _nothing("nothing ran before it"))
+
+
+def _failed(document: Mapping[str, Any]) -> list[str]:
+    names = gate.failed(document)
+    why = f"{plural(len(names), 'stage')}; the run goes on all the same"
+    return [_card("What did not pass", why, _names(names, " failed"))] if names else []
+
+
+def _names(names: Sequence[str], kind: str = "") -> str:
+    listed = "".join(f"<li>{_text(name)}</li>" for name in names)
+    return f'<ul class="names{kind}">{listed}</ul>' if names else ""
 
 
 def _artifacts(document: Mapping[str, Any]) -> str:
