@@ -48,9 +48,9 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     place.pipeline({"work": each({"range": [1, 10]}, *["sleep 0.2"] * 3)})
     document = run(place, "-j", "4", "--quiet")
     found = stage(document)
-    assert found["items"] | {"per_s": 0, "latency_s": 0} == {
+    assert found["items"] | {"per_s": 0, "latency_s": 0, "binds": None} == {
         "total": 10, "known": 10, "done": 10, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0, "latency_s": 0,
-        "failures": [],
+        "failures": [], "binds": None,
     }  # fmt: skip
     assert [step["step"] for step in found["steps"]] == ["work.s0", "work.s1", "work.s2"]
     assert [step["done"] for step in found["steps"]] == [10, 10, 10]
