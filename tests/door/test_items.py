@@ -55,7 +55,7 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     }  # fmt: skip
     assert [step["step"] for step in found["steps"]] == ["work.s0", "work.s1", "work.s2"]
     assert [step["done"] for step in found["steps"]] == [10, 10, 10]
-    assert 2.4 <= found["wall_s"] < 4.5, "one by one it would be 6 s"
+    assert 2.4 <= found["wall_s"] < 0.75 * document["sum_s"], "one by one it would be 6 s"
     assert found["items"]["per_s"] > 2 and found["items"]["latency_s"]["median"] >= 0.6
     assert document["sum_s"] >= 6.0, "what calls took, and not only their stage"
 

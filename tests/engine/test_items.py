@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stagebook.engine.items import literal
 from stagebook.engine.items.balance import CALL_US, LOOK_US, Balance, Lot
 from stagebook.engine.items.done import KEYS_MAX, Doing, Done
 from stagebook.engine.items.kept import SPARE_MAX, Kept, read_names
@@ -100,6 +101,24 @@ def test_a_key_is_of_the_item_and_of_what_is_done_with_it(tmp_path: Path) -> Non
     one = next(items(origin(tmp_path, "range", first=1, last=1), print))
     other = next(items(origin(tmp_path, "range", first=1, last=1, fingerprint=b"x"), print))
     assert one.key != other.key
+
+
+@given(
+    st.recursive(
+        st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+        | st.text().map(lambda text: json.dumps(text, ensure_ascii=False)),
+        lambda some: (
+            st.lists(some).map(lambda each: f"[{','.join(each)}]")
+            | st.dictionaries(st.from_regex(r"[a-z ]*", fullmatch=True), some).map(
+                lambda each: "{" + ",".join(f'"{name}":{value}' for name, value in each.items()) + "}"
+            )
+        ),
+    )
+)
+def test_json_is_written_as_it_was_read(text: str) -> None:
+    value = literal.read(text.encode("utf-8", "surrogatepass"))
+    assert literal.write(value) == text
+    assert literal.write(literal.read(literal.write(value, is_ascii=True).encode())) == text
 
 
 def test_a_line_that_can_be_no_item_ends_the_source(tmp_path: Path) -> None:
