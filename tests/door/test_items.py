@@ -48,6 +48,7 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     place.pipeline({"work": each({"range": [1, 10]}, *["sleep 0.2"] * 3)})
     document = run(place, "-j", "4", "--quiet")
     found = stage(document)
+    assert found["items"].pop("binds") in [step["step"] for step in found["steps"]]
     assert found["items"] | {"per_s": 0, "latency_s": 0} == {
         "total": 10, "known": 10, "done": 10, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0, "latency_s": 0,
         "failures": [],
@@ -111,9 +112,35 @@ def test_json_items_are_texts_numbers_and_objects(place: Place) -> None:
     assert log.read_text().splitlines() == ["x", "3", '{"k":[1,2]}']
 
 
+NUMBERS = ["1e400", "12345678901234567890123456789.10", "-0", "1.50", '{"a":[0.1,-1E-7],"é":2}', "1" * 5000]
+
+
+def test_numbers_of_json_items_stay_as_they_are_written(place: Place) -> None:
+    (place.folder / "said").write_text(f"[{', '.join(NUMBERS)}]")
+    (place.folder / "echo.py").write_text(
+        "import sys\nfor line in sys.stdin:\n"
+        "    print(line.split(',\"dir\":')[0], file=open('asked', 'a'))\n    print('{\"ok\": true}', flush=True)\n"
+    )
+    steps = [{"run": "python3 echo.py", "worker": True}, {"run": f'{marked()}; printf "%s\\n" "$ITEM" >> seen; false'}]
+    place.pipeline({"list": "cat said", "work": each({"json": "list"}, *steps, on_item_failure="dead-letter")})
+    assert stage(run(place))["items"]["failed"] == len(NUMBERS)
+    again = place.run("items", "last", "work", "--retry", "--json")
+    assert stage(again.json)["items"]["failed"] == len(NUMBERS), again.said
+    assert sorted((place.folder / "seen").read_text().splitlines()) == sorted(NUMBERS * 2)
+    asked = [json.dumps(text)[1:-1].replace('\\"', '"') for text in NUMBERS]
+    assert (place.folder / "asked").read_text().splitlines() == [f'{{"item":{text}' for text in asked] * 2
+    listed = place.run("items", "last", "work", "--dead", "--json").json["dead"]
+    assert [each["value"] for each in listed][:4] == NUMBERS[:4]
+    shown = place.run("items", "last", "work")
+    assert "item 1 1e400: exit 1" in shown.out and "item 4 1.50: exit 1" in shown.out
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
-    [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1")],
+    [("nonsense", "is no JSON"), ('{"a": 1}', "but no list"), ("[null]", "entry 1"), ('[""]', "entry 1"),
+     ("[1, NaN]", "NaN is no number of JSON"), ('[{"a": -Infinity}]', "-Infinity is no number"),
+     (r'["a", "\ud800"]', "entry 2 of what `list` printed holds half"),
+     (r'[{"a": ["\ud800"]}]', "entry 1 of what `list` printed holds half")],
 )  # fmt: skip
 def test_what_is_no_list_fails_the_stage_and_says_why(place: Place, said: str, why: str) -> None:
     (place.folder / "said").write_text(said)

@@ -73,6 +73,7 @@ def _root(document: dict[str, Any], directory: str, stage: str) -> str:
 def _dead(directory: str, stage: dict[str, Any], folder: str) -> list[dict[str, Any]]:
     """The items that failed for good, in the order of their numbers, with what they are."""
     from stagebook.engine.items.kept import read_names
+    from stagebook.engine.items.literal import plain
     from stagebook.record import reader
     from stagebook.record.items import dead
     from stagebook.record.state import item_log_name, journal_path, logs_directory
@@ -87,7 +88,8 @@ def _dead(directory: str, stage: dict[str, Any], folder: str) -> list[dict[str, 
         log = os.path.join(logs_directory(directory), item_log_name(step, number))
         kept = os.path.join(folder, str(number))
         made.append({
-            "item": number, "value": names.get(number), "step": step, "outcome": failed.outcome, "exit": failed.exit,
+            "item": number, "value": plain(names.get(number)), "step": step,
+            "outcome": failed.outcome, "exit": failed.exit,
             "reason": failed.reason, "log": log if os.path.exists(log) else None,
             "directory": kept if os.path.isdir(kept) else None,
         })  # fmt: skip

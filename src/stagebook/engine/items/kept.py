@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from stagebook.engine.attempts import hide
+from stagebook.engine.items import literal
 from stagebook.record.state import log_stem, open_regular
 
 TYPE_CHECKING = False
@@ -47,12 +48,7 @@ class Item:
     @property
     def text(self) -> str:
         """As a command sees it."""
-        return text_of(self.value)
-
-
-def text_of(value: Any) -> str:
-    """An item as a command sees it."""
-    return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return literal.text_of(self.value)
 
 
 def folder_of(directory: str, stage: str) -> str:
@@ -69,7 +65,7 @@ def read_names(folder: str, first: int = 1) -> Iterator[tuple[int, Any, str | No
     with file:
         for number, line in enumerate(file, 1):
             if number >= first and line.endswith(b"\n"):
-                value, key = json.loads(line)
+                value, key = literal.read(line)
                 yield number, value, key
 
 
@@ -91,7 +87,7 @@ class Kept:
         if on_way:
             for number, value, key in read_names(self.folder):
                 if number in on_way:
-                    item = Item(value, None if key is None else bytes.fromhex(key), _encode(value))
+                    item = Item(value, None if key is None else bytes.fromhex(key), literal.write(value, is_ascii=True))
                     self.items[number] = item
                     item.outputs, item.is_written = None, True  # a dead engine knew it
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -112,7 +108,7 @@ class Kept:
         lines = []
         for value, key in values:
             self.known += 1
-            text = _encode(value)
+            text = literal.write(value, is_ascii=True)
             self.items[self.known] = Item(value, key, text)
             lines.append(f"[{text},null]\n" if key is None else f'[{text},"{key.hex()}"]\n')
         if lines:

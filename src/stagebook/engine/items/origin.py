@@ -10,6 +10,7 @@ import json
 import os
 
 from stagebook.artifact.paths import Unsound, found
+from stagebook.engine.items import literal
 from stagebook.model.value import NamedTuple
 
 try:
@@ -80,11 +81,6 @@ def items(origin: Origin, warn: Callable[[str], None]) -> Iterator[One]:
     from stagebook.engine.items.watch import watch
 
     return watch(origin, warn)
-
-
-def as_text(value: Any) -> str:
-    """An item as `ITEM` has it: text as it is, anything else as compact JSON."""
-    return value if type(value) is str else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def key_of(origin: Origin, text: str, content: bytes = b"", nth: int = 0) -> bytes:
@@ -186,8 +182,8 @@ def _listed(origin: Origin) -> Iterator[One]:
         for position, line in enumerate(file, 1):
             if position <= origin.after:
                 continue
-            value, nth = json.loads(line) if origin.kind == "listed" else (json.loads(line), 0)
-            text = as_text(value)
+            value, nth = literal.read(line) if origin.kind == "listed" else (json.loads(line), 0)
+            text = literal.text_of(value)
             content = content_of(os.path.join(origin.root, text)) if is_file else b""
             is_known = content is not None and nth is not None
             yield One(position, value, key_of(origin, text, content or b"", nth) if is_known else None)
@@ -224,7 +220,7 @@ def _json(origin: Origin) -> Iterator[One]:
         raise NoSource(f"`{origin.text}` printed more than 1 GiB, which is no list to read")
     try:
         with open(path, "rb") as file:
-            values = json.loads(file.read())
+            values = literal.read(file.read())
     except (ValueError, RecursionError) as error:
         raise NoSource(f"what `{origin.text}` printed is no JSON: {error}") from None
     if type(values) is not list:
@@ -233,7 +229,12 @@ def _json(origin: Origin) -> Iterator[One]:
     for position, value in enumerate(values, 1):
         if value is None or type(value) is bool or value == "" or (type(value) is str and "\0" in value):
             raise NoSource(f"entry {position} of what `{origin.text}` printed is no item: text, a number or an object")
-        key = keys.of(as_text(value))
+        text = literal.text_of(value)
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise NoSource(f"entry {position} of what `{origin.text}` printed holds half a character") from None
+        key = keys.of(text)
         if position > origin.after:
             yield One(position, value, key)
 

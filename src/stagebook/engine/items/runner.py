@@ -34,10 +34,13 @@ def main() -> None:
             data = data[os.write(answers, data) :]
 
 
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def _one(function: Callable[[Any], Any], asked: dict[str, Any]) -> dict[str, Any]:
     variables = {
         **{f"ITEM_{name.upper()}": value for name, value in asked["outputs"].items()},
-        "ITEM": asked["item"] if type(asked["item"]) is str else json.dumps(asked["item"]),
+        "ITEM": asked["item"] if type(asked["item"]) is str else _compact(asked["item"]),
         "ITEM_DIR": asked["dir"],
         "ITEM_NUMBER": str(asked["number"]),
     }

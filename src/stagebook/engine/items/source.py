@@ -8,10 +8,10 @@ last two is that of a child that died.
 
 from __future__ import annotations
 
-import json
 import os
 
 from stagebook.engine import hasher, kernel
+from stagebook.engine.items import literal
 from stagebook.engine.items.done import Done
 from stagebook.engine.items.origin import NoSource, Origin, items
 from stagebook.model.value import NamedTuple
@@ -96,7 +96,7 @@ class Source:
             return True
         *lines, rest = (bytes(self._data) + data).split(b"\n")
         self._data = bytearray(rest)
-        self._lines = json.loads(b"[%b]" % b",".join(lines))[::-1]
+        self._lines = literal.read(b"[%b]" % b",".join(lines))[::-1]
         return True
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ def _tell(mouth: int, origin: Origin, done: str) -> None:
         is_slow = origin.kind == "watch"
 
         def say(*words: Any) -> None:
-            out.write(json.dumps(words, separators=(",", ":")).encode() + b"\n")
+            out.write(literal.write(words, is_ascii=True).encode() + b"\n")
             if is_slow:
                 out.flush()
 

@@ -4,7 +4,6 @@ done, and what came of it is told to the loop (`Ear`) once a turn, many calls in
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import count
 
@@ -12,10 +11,11 @@ from stagebook.engine import command
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.attempts import Attempts, Finished
 from stagebook.engine.clock import Clock
+from stagebook.engine.items import literal
 from stagebook.engine.items.balance import LOOK_US, Balance, Lot
 from stagebook.engine.items.calls import Calls
 from stagebook.engine.items.done import Doing
-from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names, text_of
+from stagebook.engine.items.kept import LISTED, PRINTED, Kept, folder_of, read_names
 from stagebook.engine.items.origin import Origin, nth_of
 from stagebook.engine.items.source import Source, Taken
 from stagebook.engine.wakeup import Wakeup
@@ -238,7 +238,7 @@ class Streams:
         if stream is not None and item in stream.kept.items:
             return stream.kept.items[item].text
         found = read_names(folder_of(self._directory, self._pipeline.stages[stage].id), item)
-        return next((text_of(value) for _, value, _ in found), None)
+        return next((literal.text_of(value) for _, value, _ in found), None)
 
     def failed(self, decision: ItemFailed) -> None:
         """An item is not tried again in this attempt of the stage; in another it is, where it has stopped this one."""
@@ -481,7 +481,7 @@ class Streams:
         with open(f"{path}.new", "wb") as file:
             for number, value, key in read_names(folder_of(directory, stage.id)):
                 if number in found:
-                    file.write(json.dumps([value, nth_of(key)]).encode() + b"\n")
+                    file.write(literal.write([value, nth_of(key)], is_ascii=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
