@@ -196,6 +196,10 @@ def test_g24_a_file_that_has_come_where_all_were_shown_takes_the_approval_back(p
     stages = {**ship(), "deploy": {"run": noted("cat out/*"), "needs": "ship"}}
     stages["build"]["outputs"] = output
     left_open(place, stages)
+    tamper(place, "out/y")
+    early = place.run("approve", "last", "ship", "--record-only")
+    assert early.code == 2 and "out/y is no longer what was shown" in early.err
+    (place.folder / "out" / "y").unlink()
     assert place.run("approve", "last", "ship", "--record-only").code == 0
     tamper(place, "out/z")
     done = place.run("run", "--resume", "last", "--no-wait")

@@ -209,6 +209,7 @@ def test_r019_killed_while_it_waits_it_still_waits_and_holds_nothing(place: Plac
 def test_g24_after_another_boot_the_question_stands(place: Place) -> None:
     """The record has another boot id, as after a reboot."""
     command = waits(place)
+    waiting.until(lambda: outcomes(place.show())["notes"] == "success", "the end of the other branch")
     command.kill()
     path = place.journal_path()
     boot = place.journal()[0]["boot"]
