@@ -384,3 +384,16 @@ def test_attempts_that_cannot_be_recorded_end_it() -> None:
     with open_office() as office:
         office.trouble, office.ends_it = SurroundingsError("the disk is full"), True
         assert office.ask("GET", "/gate/forged")[0] == 403
+
+
+def test_who_came_before_it_was_over_is_told_so_though_nobody_was_let_in_yet() -> None:
+    office = Office()
+    office.over.set()
+    with socket.create_connection(("127.0.0.1", office.server.port), 5) as connection:
+        fields = urlencode({"csrf": office.server.csrf, "decision": "approve"})
+        head = f"POST /gate/{TOKEN} HTTP/1.1\r\nHost: {office.host}\r\nOrigin: http://{office.host}\r\n"
+        form = f"Content-Type: {served.FORM}\r\nContent-Length: {len(fields)}\r\n\r\n{fields}"
+        connection.sendall((head + form).encode())
+        office.server.serve_until(office.over.is_set)
+        assert connection.recv(1 << 16).split()[1] == b"410"
+    assert (office.votes, office.refusals) == ([], ["over"])

@@ -106,6 +106,59 @@ def test_g24_what_waits_for_its_turn_after_the_approval_is_looked_at_when_it_sta
     assert outcomes(run.json) == {"build": "success", "busy": "success", "ship": "failure", "deploy": "skip"}
 
 
+@pytest.mark.parametrize("by", ["somebody", "prep", "generated"])
+def test_g24_what_changes_while_stages_behind_the_gate_run_stops_those_further_behind(place: Place, by: str) -> None:
+    stages = {**ship(), "prep": {"run": noted("echo more > prepared"), "outputs": "prepared", "needs": "ship"}}
+    stages["deploy"]["needs"] = "prep"
+    if by == "somebody":
+        stages["prep"]["run"] = noted('touch "$BASE/begun"; while [ ! -e "$BASE/go" ]; do sleep 0.02; done; > prepared')
+    elif by == "prep":
+        stages["prep"]["run"] = noted("echo evil > out/app; > prepared")
+    else:
+        written = '{"stages": {"late": {"run": "echo evil > out/app"}}}'
+        stages["prep"] = {"generate": {"run": f"echo '{written}' > $STAGEBOOK_GENERATE"}, "needs": "ship"}
+    left_open(place, stages)
+    command = place.start("approve", "last", "ship")
+    if by == "somebody":
+        waiting.until((place.base / "begun").exists, "the stage behind the gate")
+        tamper(place)
+        (place.base / "go").touch()
+    waiting.until(lambda: len(place.events("gate.asked")) == 2, "another question")
+    assert "deploy" not in place.began() and place.events("gate.void")[0]["for"] == "deploy"
+    (place.folder / "out" / "app").write_text("artifact\n")
+    assert place.run("approve", "last", "ship").code == 0
+    assert command.wait().code == 0
+    assert place.began().count("deploy") == 1 and place.began().count("prep") == (by != "generated")
+
+
+def test_g24_an_item_that_is_no_longer_the_file_that_was_approved_fails_alone(place: Place) -> None:
+    stages = ship()
+    stages["build"] = {"run": "mkdir -p out; for each in a b c; do echo fine > out/$each; done", "outputs": "out/*"}
+    wait = 'echo $ITEM >> "$BASE/tried"; while [ ! -e "$BASE/go" ]; do sleep 0.02; done; cat $ITEM >> shipped'
+    each = {"items": {"glob": "out/*"}, "on-item-failure": "skip", "steps": [{"bring": {"run": wait}}]}
+    stages["deploy"] = {"each": each, "needs": "ship"}
+    left_open(place, stages)
+    command = place.start("approve", "last", "ship")
+    waiting.until((place.base / "tried").exists, "the first item")
+    tamper(place, "out/b")
+    (place.base / "go").touch()
+    run = command.wait()
+    assert (place.base / "tried").read_text().split() == ["out/a", "out/c"], run.said
+    assert (place.folder / "shipped").read_text() == "fine\nfine\n"
+    told = place.run("items", "last", "deploy")
+    assert "out/b is no longer what was shown at ship" in told.said, told.said
+
+
+def test_what_a_stage_behind_the_gate_makes_anew_is_no_longer_what_was_approved_and_goes_on(place: Place) -> None:
+    stages = ship()
+    stages["build"]["outputs"] = "out/**"
+    stages["sign"] = {"run": noted("echo signed >> out/app"), "outputs": "out/*", "needs": "ship"}
+    stages["deploy"] = {"run": noted("cat out/app"), "needs": "sign"}
+    left_open(place, stages)
+    done = place.run("approve", "last", "ship")
+    assert "void" not in done.said, done.said
+
+
 def test_a_file_that_a_stage_makes_meanwhile_is_no_part_of_what_is_approved(place: Place) -> None:
     stages = ship()
     stages["notes"] = {"run": 'while [ ! -e "$BASE/go" ]; do sleep 0.02; done; echo notes > notes.md',
@@ -157,7 +210,7 @@ def test_g24_a_file_that_has_come_where_all_were_shown_takes_the_approval_back(p
 def test_g24_what_other_stages_make_in_the_same_folder_takes_no_approval_back(place: Place) -> None:
     stages = {**ship(), "note": {"run": noted("echo x > out/note"), "outputs": "out/note", "needs": "ship"}}
     stages["build"]["outputs"] = "out/"
-    stages["side"] = {"run": noted("mkdir -p out; echo x > out/side"), "outputs": "out/side"}
+    stages["side"] = {"run": noted("mkdir -p out; echo x > out/side"), "outputs": "out/side", "needs": "build"}
     stages["deploy"] = {"run": noted("cat out/*; echo x > out/new"), "outputs": "out/new", "needs": ["ship", "note"]}
     left_open(place, stages)
     done = place.run("approve", "last", "ship")

@@ -448,3 +448,18 @@ def test_in_sequence_a_gate_keeps_back_only_what_waits_for_it(place: Place) -> N
     })  # fmt: skip
     assert place.run("run", "--sequential", "--no-wait").code == 3
     assert place.began() == ["notes", "scan"]
+
+
+@pytest.mark.parametrize("default", ["reject", "approve"])
+def test_r019_without_waiting_the_default_holds_once_its_time_is_over(place: Place, default: str) -> None:
+    place.pipeline({
+        "ship": {"gate": {"prompt": "Ship it?", "timeout": "300ms", "default": default}},
+        "deploy": {"run": noted(), "needs": "ship"},
+    })  # fmt: skip
+    assert place.run("run", "--no-wait").code == 3
+    expires = datetime.fromisoformat(place.events("gate.asked")[0]["expires"])
+    waiting.until(lambda: datetime.now(UTC) > expires, "its time")
+    done = place.run("run", "--resume", "last", "--no-wait", "--json")
+    assert done.code == (0 if default == "approve" else 1), done.said
+    assert by_stage(done.json)["ship"]["reason"] == f"nobody decided in time: {default}"
+    assert place.began() == (["deploy"] if default == "approve" else [])

@@ -48,13 +48,14 @@ def test_r013_items_go_through_steps_like_an_assembly_line(place: Place) -> None
     place.pipeline({"work": each({"range": [1, 10]}, *["sleep 0.2"] * 3)})
     document = run(place, "-j", "4", "--quiet")
     found = stage(document)
-    assert found["items"] | {"per_s": 0, "latency_s": 0, "binds": None} == {
+    assert found["items"].pop("binds") in [step["step"] for step in found["steps"]]
+    assert found["items"] | {"per_s": 0, "latency_s": 0} == {
         "total": 10, "known": 10, "done": 10, "failed": 0, "skipped": 0, "dead": 0, "per_s": 0, "latency_s": 0,
-        "failures": [], "binds": None,
+        "failures": [],
     }  # fmt: skip
     assert [step["step"] for step in found["steps"]] == ["work.s0", "work.s1", "work.s2"]
     assert [step["done"] for step in found["steps"]] == [10, 10, 10]
-    assert 2.4 <= found["wall_s"] < 4.5, "one by one it would be 6 s"
+    assert 2.4 <= found["wall_s"] < 0.75 * document["sum_s"], "one by one it would be 6 s"
     assert found["items"]["per_s"] > 2 and found["items"]["latency_s"]["median"] >= 0.6
     assert document["sum_s"] >= 6.0, "what calls took, and not only their stage"
 

@@ -46,6 +46,30 @@ def test_logs_f_follows_a_run_to_its_end(place: Place) -> None:
     assert out.index("first") < out.index("second") < out.index("third")
 
 
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(100)
+
+
+def test_logs_f_goes_on_where_it_was_when_the_log_of_a_step_is_cut(place: Place) -> None:
+    said = f"{HOLD}; seq -f 'line %07.0f .' 1300000; {HOLD.replace('/go', '/end')}; echo last"
+    steps = [{"say": f"echo first; test $ITEM_NUMBER = 1 || {{ {said}; }}"}]
+    place.pipeline({"work": {"each": {"items": {"range": [1, 2]}, "steps": steps}}})
+    run = place.start("run")
+    waiting.until(lambda: place.events("items.done"), "an item")
+    follow = place.start("logs", "last", "work.say", "-f")
+    waiting.until(lambda: "first" in follow.so_far()[0], "the first line")
+    (place.base / "go").touch()
+    [log] = place.runs_folder.glob("*/logs/work.say.1.log")
+    waiting.until(lambda: b"left out here" in _head(log), "the log is cut")
+    (place.base / "end").touch()
+    assert run.wait().code == 0
+    lines = follow.wait().out.splitlines()
+    numbers = [found.group(1) for found in (re.fullmatch(r"line (\d{7}) \.", line) for line in lines) if found]
+    assert numbers == sorted(set(numbers)), "something was told twice"
+    assert lines[-1] == "last" and numbers[-1] == "1300000"
+
+
 def test_logs_merge_is_in_the_order_of_time(place: Place) -> None:
     """Sizes are noted every 100 ms while a log grows, so lines further apart than that are in order."""
     place.pipeline({

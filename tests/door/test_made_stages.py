@@ -515,3 +515,15 @@ def test_the_example_tests_what_a_commit_concerns(place: Place) -> None:
     stages = by_stage(place.show(place.run_ids()[3]))
     assert stages["test-orders"]["needs"] == ["find-changed", "test-billing"]
     assert place.run("lint", "--strict").code == 0
+
+
+def test_a_generator_waits_for_what_its_stages_may_read(place: Place) -> None:
+    place.pipeline({
+        "work": "echo ready > made.txt",
+        "plan-checks": {**generate({"look": "sh look.sh"}), "needs": "work"},
+        "after": {"run": "true", "needs": "plan-checks"},
+    })  # fmt: skip
+    document = place.run("map", "--json").json
+    assert [note for note in document["notes"] if note["code"] == "needless-order"] == []
+    [edge] = [edge for edge in document["edges"] if edge["to"] == "plan-checks"]
+    assert [reason["text"] for reason in edge["reasons"]] == ["what plan-checks generates may read what work makes"]

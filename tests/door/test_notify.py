@@ -318,6 +318,22 @@ def test_r116_a_gate_is_told_with_what_answers_it(place: Place, post: Post) -> N
     assert len(post.got) == 1
 
 
+def test_r116_a_failure_is_told_when_only_a_person_is_waited_for_and_never_again(place: Place, post: Post) -> None:
+    place.env["HOOK"] = post.url
+    place.pipeline(
+        {"unit": "exit 1", "ship": {"gate": {"prompt": "Ship it?"}}}, name="release",
+        notify=[{"to": "$HOOK", "on": ["failure", "gate"]}],
+    )  # fmt: skip
+    assert place.run("run", "--no-wait").code == 3
+    assert sorted((one["event"], one["stages"]) for one in all_told(place)) == [
+        ("failure", ["unit"]), ("gate", ["ship"]),
+    ]  # fmt: skip
+    assert "✗ release: unit failed, exit 1; the run waits for a person" in post.titles()
+    assert place.run("approve", "last", "ship").code == 1
+    all_told(place)
+    assert len(post.got) == 2, post.titles()
+
+
 def test_r116_dead_letters_are_told_together(place: Place, post: Post) -> None:
     place.env["HOOK"] = post.url
     steps = [{"fetch": 'case "$ITEM" in *[789]) exit 4;; esac'}]

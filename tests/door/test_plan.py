@@ -346,6 +346,15 @@ def test_r137_the_example_of_ten_services_that_became_fifty(place: Place) -> Non
     assert "pool database" in text and "from declared durations" in text
 
 
+def test_a_folder_that_is_called_as_a_script_is_not_taken_for_the_script(place: Place) -> None:
+    for name in ("grown.py", "grown.yaml"):
+        text = (ROOT / "examples" / "etl" / name).read_text()
+        place.write(text.replace(".work/nightly", ".work/grown").replace('"nightly"', '"grown"'), name)
+    changes = plan(place, "grown.yaml")["recommendation"]["changes"]
+    assert ["extract-orders", "extract-customers"] in [change["stages"] for change in changes]
+    assert {each["source"] for change in changes for each in change["evidence"]} == {"declared"}
+
+
 # Items ------------------------------------------------------------------------------------------------------------
 
 LINE = """\

@@ -74,6 +74,14 @@ def test_a_run_that_was_killed_and_gone_on_with_has_all_its_items(place: Place) 
     assert found["streams"][0]["total"] == 6 and found["sequential_s"] > 6 * 0.2
 
 
+def test_runs_of_other_parts_are_not_held_against_each_other(place: Place) -> None:
+    place.pipeline(dict.fromkeys("abcd", "sleep 0.6"))
+    one, other = ["--only", "a", "--only", "b"], ["--only", "c", "--only", "d"]
+    assert place.run("run", "--sequential", "--quiet", *one).code == 0
+    assert "against  run" not in place.run("run", "-j", "2", *other).out
+    assert "against  run" in place.run("run", "-j", "2", *one).out
+
+
 def test_runs_of_a_part_are_left_out_of_the_trend(place: Place) -> None:
     place.write("version: 1\nstages:\n  long: sleep 0.3\n  short: 'true'\n")
     for words in ([], ["--only", "short"], ["--only", "short"]):

@@ -43,7 +43,7 @@ def bar(lines: list[str], name: str) -> tuple[int, int]:
 def test_steps_are_lanes_that_run_beside_each_other_in_every_picture(place: Place, browser: Browser) -> None:
     place.pipeline(STEPS)
     assert place.run("run", "-j", "8", "--quiet").code == 0
-    lines = place.run("timeline", "last").out.splitlines()
+    lines = place.run("timeline", "last").out.partition("\nwall ")[0].splitlines()
     fetch, transcode, package = (bar(lines, name) for name in ("fetch", "transcode", "package"))
     assert fetch[0] < transcode[0] < package[0]
     assert package[0] < fetch[1] or transcode[0] < fetch[1], "while the second works on one, the first takes the next"
@@ -89,7 +89,7 @@ def test_a_gate_is_a_line_from_when_it_asked_to_who_decided(place: Place, browse
     window.close()
 
 
-def test_runs_side_by_side_share_a_time_scale_and_say_their_ratio(place: Place, browser: Browser) -> None:
+def test_runs_side_by_side_share_a_time_scale_and_say_how_fast_they_are(place: Place, browser: Browser) -> None:
     place.pipeline({"a": "sleep 0.6", "b": "sleep 0.6", "c": {"run": "true", "needs": ["a", "b"]}})
     assert place.run("run", "--sequential", "--quiet").code == 0
     done = place.run("run", "-j", "2")
@@ -100,11 +100,12 @@ def test_runs_side_by_side_share_a_time_scale_and_say_their_ratio(place: Place, 
     said = " ".join(done.out.split())
     assert f"side by side: stagebook timeline {first[:8]}" in said or f"stagebook timeline {at_end[1]}" in said
     text = place.run("timeline", first, second).out
-    ratio = place.run("timeline", first, second, "--json").json
-    assert [one["run"] for one in ratio["compared"]] == [first, second]
-    walls = [one["wall_s"] for one in ratio["runs"]]
-    assert ratio["compared"][1]["ratio"] == pytest.approx(walls[1] / walls[0])
-    assert f"parallel, 2 jobs, {text.split('parallel, 2 jobs, ')[1].split(',')[0]}, {walls[1] / walls[0]:.2f}×" in text
+    told = place.run("timeline", first, second, "--json").json
+    assert [one["run"] for one in told["compared"]] == [first, second]
+    walls = [one["wall_s"] for one in told["runs"]]
+    assert told["compared"][1]["times_as_fast"] == pytest.approx(walls[0] / walls[1])
+    assert re.search(rf"parallel, 2 jobs, [^,]+, {at_end[2]}× as fast$", text, re.MULTILINE), "as at the end of the run"
+    assert f", {at_end[2]}× as fast as " in text
     ends = [max(at for at, letter in enumerate(line) if letter in "█▄")
             for line in text.splitlines() if line.startswith("✓ c ")]  # fmt: skip
     assert len(ends) == 2 and ends[1] < ends[0], "on one scale the shorter run is the shorter picture"
@@ -114,6 +115,7 @@ def test_runs_side_by_side_share_a_time_scale_and_say_their_ratio(place: Place, 
     path = Path(place.run("timeline", first, second, "--format", "html").out.strip())
     assert path.parent.name == first and path.stat().st_mode & 0o777 == 0o600
     window = Window(browser, path)
+    assert window.page.title().endswith(f"the second {at_end[2]}× as fast")
     assert [row.inner_text().split("\t")[1] for row in window.page.locator("tbody tr").all()] == [
         "sequential", "parallel, 2 jobs",
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from stagebook.engine.items import literal
 from stagebook.engine.items.balance import CALL_US, LOOK_US, Balance, Lot
 from stagebook.engine.items.done import KEYS_MAX, Doing, Done
 from stagebook.engine.items.kept import SPARE_MAX, Kept, read_names
-from stagebook.engine.items.logs import LOG_KEPT, LOG_MAX, Logs
+from stagebook.engine.items.logs import LOG_KEPT, LOG_MAX, Logs, left_out
 from stagebook.engine.items.logs import LOOK_US as LOOK_AT_LOGS_US
 from stagebook.engine.items.origin import KEY_BYTES, NoSource, Origin, items
 from stagebook.engine.items.watch import is_written
@@ -218,6 +218,22 @@ def test_a_log_is_cut_to_its_newest_lines_while_it_is_written_to(tmp_path: Path)
     assert less > LOG_MAX - LOG_KEPT - 200
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert logs.cut("link") == 0
+
+
+def test_what_is_left_out_of_a_log_counts_from_its_beginning_however_often_it_is_cut(tmp_path: Path) -> None:
+    logs = Logs(str(tmp_path))
+    whole = b""
+    for size in (3 * LOG_KEPT, LOG_KEPT, 5):
+        said = b"".join(b"%d %d\n" % (size, number) for number in range(size // 10 + 1))
+        whole += said
+        with open(tmp_path / "a", "ab") as log:
+            log.write(said)
+        logs.cut("a")
+        there = (tmp_path / "a").read_bytes()
+        gone, note = left_out(there[:200])
+        assert gone and there[note:] == whole[gone:]
+    assert left_out(b"[stagebook: 7 bytes left out here, log-limit 7]\n") == (0, 0)
+    assert left_out(b"") == (0, 0)
 
 
 def test_what_an_item_that_is_done_has_left_goes_and_what_one_that_failed_has_left_stays(tmp_path: Path) -> None:

@@ -240,6 +240,16 @@ def test_a_run_of_some_stages_is_replayed_as_such(fan: Pipeline) -> None:
     assert world.calibration().error == pytest.approx(0.0, abs=0.01)
 
 
+def test_a_run_of_a_part_teaches_and_is_no_measure_of_how_well_runs_are_predicted(fan: Pipeline) -> None:
+    world = World(fan, Capacity(CORES, waiting=1.0), everywhere(fan, LOCKED))
+    world.run(1)
+    world.run(2, slower=1.5, part=True)
+    taught = world.calibration()
+    assert (taught.runs, taught.misses, taught.error) == (1, (), None)
+    world.run(2)
+    assert len(world.calibration().misses) == 1
+
+
 def test_a_gate_ends_a_replay_and_is_no_error(tmp_path: Path) -> None:
     text = "version: 1\nstages:\n  a: 'true'\n  b: 'true'\n  ok: {gate: {prompt: Go?}, needs: [a, b]}\n"
     pipeline = read(tmp_path, text)

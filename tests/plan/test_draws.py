@@ -193,3 +193,16 @@ def test_stages_that_a_condition_skips_together_are_skipped_together() -> None:
 def test_the_typical_run_is_of_medians_and_passes() -> None:
     profile = build(of("a", "b"), walls({"a": [1.0, 9.0, 2.0], "b": [4.0]}))
     assert [typical(profile)(index, 2) for index in (0, 1)] == [Work(2.0), Work(4.0)]
+
+
+def test_what_one_stage_had_in_a_run_of_a_part_is_not_what_a_run_has() -> None:
+    """`b` was run alone once, when it took ten times as long."""
+    pipe = of("a", "b")
+    told = walls({"a": [10.0, 10.5, 10.0, 10.5], "b": [1.0, 1.0, 1.0, 1.0]})
+    part = samples([*told.rows, row(4, "b", 10.0)])
+    part = part._replace(runs=(*part.runs[:4], part.runs[4]._replace(part=True)))
+    profile = build(pipe, part)
+    assert (profile.runs, profile.parts) == (4, {4})
+    assert max([took(draw, 1)[0] for draw in draws(profile, pipe, 300, 1)]) < 12
+    only = build(pipe, samples([row(0, "a"), row(1, "b"), row(2, "b")], part=True))
+    assert only.runs == 1, "as many whole runs could be put together"

@@ -156,12 +156,3 @@ def test_what_a_call_takes_beside_others_is_no_measure_of_one_job_nor_the_other_
     known = streams.streams(made, Choice(cores=2), {"s": found})
     assert known is not None and known.works["s"].whole_s == known.alone["s"].whole_s
     assert known.walls_s["s"]["1"] == pytest.approx(known.walls_s["s"]["2"]), "neither is slower than usual"
-
-
-def test_dead_letters_tell_what_an_item_takes_and_not_how_many_there_are() -> None:
-    made = pipeline(step("a"))
-    part = document("2", told("a", 1, wall_s=0.3), known=1) | {"part": True}
-    found = streams.known(made, [part, document("1", told("a", 10, wall_s=2.0))])["s"]
-    assert (found.run, found.work.total) == ("1", 10)
-    assert found.costs == {"2": pytest.approx(0.3), "1": pytest.approx(0.2)}
-    assert streams.known(made, [part]) == {}

@@ -1,4 +1,4 @@
-"""Runs side by side: one scale, ratios to the first, and nothing of anybody's that acts."""
+"""Runs side by side: one scale, speeds against the first, and nothing of anybody's that acts."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_no_line_is_wider_than_the_terminal(width: int, ascii: bool) -> None:
     assert not ascii or all(line.isascii() for line in lines)
 
 
-def test_ratios_are_to_the_first_and_unknown_of_what_is_not_over() -> None:
+def test_speeds_are_against_the_first_and_unknown_of_what_is_not_over() -> None:
     found = beside.compared(three(), SHORTS)
-    assert [one.ratio for one in found] == [1.0, pytest.approx(0.5), None]
+    assert [one.times_as_fast for one in found] == [1.0, pytest.approx(2.0), None]
     assert [one.state for one in found] == ["failure", "success", "gate"]
-    assert [one.said() for one in found][1:] == ["sequential, 3 m 01 s, 0.50×", "parallel, 4 jobs, –"]
+    assert [one.said() for one in found][1:] == ["sequential, 3 m 01 s, 2.00× as fast", "parallel, 4 jobs, –"]
 
 
 def test_the_same_run_twice_is_two_pictures() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.scheduler.plans import Run, gate, plan_of, stage
 
 from stagebook.scheduler.machine import DriverError, Machine
+from stagebook.scheduler.plan import Plan
 from stagebook.scheduler.vocabulary import AskGate, CancelAsked, GateReopened, Resumed, Start
 
 
@@ -287,10 +288,47 @@ def test_g24_what_was_skipped_below_a_void_approval_is_judged_again_with_it() ->
     assert run.leased("b") == ["start b"]
 
 
+def test_g24_a_stage_further_behind_waits_for_the_new_answer_and_not_for_what_has_ended() -> None:
+    plan = plan_of(
+        gate("ok"), stage("prep", "ok", bound=True), stage("b", "prep", bound=True), stage("c", "b", bound=True)
+    )
+    for is_approved in (True, False):
+        run = Run(plan)
+        run.decide("ok", True)
+        run.leased("prep")
+        assert run.exit("prep") == ["prep: success", "lease b"]
+        assert run.reopen("ok") == ["gate ok"]
+        assert (run.state("prep"), run.state("b")) == ("success", "waiting") and run.machine.waits_for_person
+        if not is_approved:
+            assert run.decide("ok", False) == ["ok: failure", "b: skip", "c: skip", "run: failure"]
+            continue
+        assert run.decide("ok", True) == ["ok: success", "lease b"]
+        assert run.leased("b") == ["start b"]
+        assert run.exit("b") == ["b: success", "lease c"]
+
+
+def test_g24_what_another_need_lets_go_on_is_looked_at_anew_and_does_not_hang() -> None:
+    run = Run(plan_of(gate("ok"), stage("x"), stage("b", "ok", "x", join="any", bound=True), slots=2))
+    run.decide("ok", True)
+    run.exit("x")
+    assert run.state("b") == "leasing"
+    assert run.reopen("ok") == ["gate ok", "lease b"]
+    assert run.leased("b") == ["start b"]
+
+
+def only_by(plan: Plan, stage: int) -> set[int]:
+    """The next gates above a stage without which it does not go on."""
+    planned = plan.stages[stage]
+    if planned.always or planned.join == "done" or not planned.needs:
+        return set()
+    above = [{need} if plan.stages[need].gate is not None else only_by(plan, need) for need in planned.needs]
+    return set.intersection(*above) if planned.join == "any" else set.union(*above)
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_its_end(seed: int) -> None:
-    """Random plans, answers and void approvals: books that agree, no start by a gate that is not approved, the same
-    again from the journal."""
+    """Random plans, answers, signals and void approvals: books that agree, no start by a gate that is not approved, the
+    same again from the journal."""
     chance = random.Random(seed)
     stages: list[tuple[str, tuple[str, ...], Any, Any]] = []
     for index in range(chance.randint(3, 10)):
@@ -305,7 +343,8 @@ def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_i
         stages.append(stage(
             f"s{index}", *needs, bound=not skips and chance.random() < 0.7, attempts=chance.choice((1, 2)),
             skip="not selected" if skips else None, skips_late=skips, judged=chance.random() < 0.2,
-            retry_safe=chance.random() < 0.8,
+            retry_safe=chance.random() < 0.8, join=chance.choice(("all", "all", "any", "done")) if needs else "all",
+            always=chance.random() < 0.05,
         ))  # fmt: skip
     run = Run(plan_of(*stages, slots=2, in_order=chance.random() < 0.3))
     plan, machine = run.plan, run.machine
@@ -314,12 +353,15 @@ def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_i
             break
         run.at += chance.randint(0, 3)
         of = {state: [i for i in range(len(stages)) if machine.state(i) == state] for state in (
-            "judging", "leasing", "running", "asking", "gate", "backoff", "success",
+            "judging", "leasing", "running", "killing", "asking", "gate", "backoff", "success",
         )}  # fmt: skip
         approved = [index for index in of["success"] if plan.stages[index].gate is not None]
         if approved and turn < 200 and chance.random() < 0.2:
             run.feed(GateReopened(run.at, chance.choice(approved)))
         elif chance.random() < 0.03:
+            run.resume()
+        elif turn < 200 and chance.random() < 0.02:
+            run.cancel("SIGINT")
             run.resume()
         else:
             name = plan.stages[chance.choice([index for which in of if which != "success" for index in of[which]])].id
@@ -328,15 +370,16 @@ def test_g24_whatever_is_void_when_nothing_starts_by_it_and_every_run_comes_to_i
                 run.judged(name, chance.choice(("run", "skip")))
             elif state == "leasing":
                 run.leased(name)
-            elif state == "running":
+            elif state in ("running", "killing"):
                 run.exit(name) if chance.random() < 0.8 else run.interrupt(name)
             elif state == "asking":
                 run.answer(name, chance.random() < 0.5)
             elif state == "gate":
                 run.decide(name, chance.random() < 0.8)
+        machine.check()
         for decision in run.decisions:
-            if isinstance(decision, Start) and plan.stages[decision.stage].join == "all":
-                open_gates = [need for need in plan.stages[decision.stage].needs if machine.state(need) == "gate"]
+            if isinstance(decision, Start) and plan.stages[decision.stage].bound:
+                open_gates = [gate for gate in only_by(plan, decision.stage) if machine.state(gate) == "gate"]
                 assert not open_gates, f"{decision} by an approval that is void"
     assert machine.is_over, "it comes to no end"
     again = Machine(plan)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from tests.streaming.work import all_more, closed, deadly, even_only, more, own_error, said, where
+from tests.streaming.work import all_more, closed, deadly, even_only, more, own_error, said, unreadable, where
 
 from stagebook import StreamError, step, stream
+from stagebook.streaming.shape import Step
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,26 @@ def test_values_that_cannot_be_sent_fail_alone() -> None:
     assert len(lost) == 2
     assert "cannot be sent to a process" in str(lost[0])
     assert "cannot be sent back from a process" in str(lost[1])
+
+
+@pytest.mark.parametrize("then", [(), (step(more),), (step(more, processes=True),)], ids=["loop", "thread", "process"])
+def test_a_result_that_cannot_be_read_again_fails_alone_with_step_and_item(then: tuple[Step, ...]) -> None:
+    lost: list[tuple[str, object, str]] = []
+    items = [*range(40), "nobody", *range(40)]
+    steps = (step(unreadable, processes=True), *then)
+    skip = lambda name, item, error: lost.append((name, item, str(error)))  # noqa: E731
+    found = list(stream(items, *steps, ordered=True, on_failure=skip))
+    assert found == [value + len(then) for value in range(40)] * 2
+    [(name, item, said)] = lost
+    assert (name, item) == ("unreadable", "nobody") and "cannot be sent back from a process: RuntimeError: boom" in said
+    with pytest.raises(StreamError, match=r"step `unreadable`: item 40 \('nobody'\): TypeError.*boom"):
+        list(stream(items, *steps))
+
+
+@pytest.mark.parametrize("then", [(), (step(more),), (step(more, processes=True),)], ids=["loop", "thread", "process"])
+def test_what_can_be_read_in_its_process_only_stops_the_stream_with_a_stream_error(then: tuple[Step, ...]) -> None:
+    with pytest.raises(StreamError, match="cannot be read outside of it: RuntimeError: boom"):
+        list(stream(["nobody else"] * 3, step(unreadable, processes=True), *then, on_failure="skip"))
 
 
 def threading_lock() -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -325,9 +326,13 @@ def test_slow_values_go_one_by_one_in_each_of_the_steps_at_once() -> None:
 
 
 def test_what_no_stream_can_be_is_said_at_once() -> None:
-    for wrong in ({"workers": 0}, {"batch": -1}, {"attempts": 0}, {"buffer": -1}, {"wait": -1}, {"workers": True}):
+    wrongs: list[dict[str, Any]] = [
+        {"workers": 0}, {"batch": -1}, {"attempts": 0}, {"buffer": -1}, {"wait": -1}, {"workers": True},
+        {"wait": math.nan}, {"wait": math.inf}, {"wait": 1e300}, {"workers": 10**9},
+    ]  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=f"step `more`: `{next(iter(wrong))}` is"):
-            step(more, **wrong)  # type: ignore[arg-type]
+            step(more, **wrong)
     with pytest.raises(ValueError, match="no function"):
         step(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs a step"):

@@ -30,6 +30,27 @@ def closed(value: object) -> object:
     return (lambda: value) if value == "stay" else value
 
 
+def _boom(home: int) -> Unreadable:
+    if os.getpid() != home:
+        raise RuntimeError("boom")
+    return Unreadable(home)
+
+
+class Unreadable:
+    """Can be pickled, and read again in one process at most."""
+
+    def __init__(self, home: int = 0) -> None:
+        self.home = home
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _boom, (self.home,)
+
+
+def unreadable(value: object) -> object:
+    """A result that nobody can read, or nobody else, if it was asked for."""
+    return {"nobody": Unreadable(), "nobody else": Unreadable(os.getpid())}.get(str(value), value)
+
+
 def deadly(value: tuple[int, str]) -> int:
     """Kills its process once where a file says so, or always."""
     number, path = value

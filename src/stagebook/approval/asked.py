@@ -21,7 +21,7 @@ from stagebook.record.state import journal_path, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Sequence
+    from typing import Any, Container, Iterable, Sequence
 
     from stagebook.approval.judge import Row
     from stagebook.model.pipeline import Gate
@@ -39,6 +39,13 @@ class Room(NamedTuple):
     others: tuple[str, ...] = ()
     paths: frozenset[str] = frozenset()
     remade: tuple[str, ...] = ()
+
+    def come(self, paths: Iterable[str], shown: Container[str]) -> list[str]:
+        """Those of these files that have come since."""
+        from stagebook.model.globs import Globs
+
+        others = Globs(self.others)
+        return [path for path in paths if path not in shown and path not in self.paths and others.first([path]) is None]
 
 
 class Standing(NamedTuple):
@@ -167,18 +174,33 @@ def digest_now(file: str) -> str | None:
         return None
 
 
-def room_of(story: Story, gate: int) -> Room:
-    """Where nothing may have come since the gate has asked."""
+class Around(NamedTuple):
+    """The stages that have outputs, in file order, and whether they stand before the gate or behind it."""
+
+    makers: tuple[int, ...]
+    before: frozenset[int]
+    behind: frozenset[int]
+
+
+def around(story: Story, gate: int) -> Around:
+    """What follows from the plan alone."""
+    makers = [index for index, stage in enumerate(story.pipeline.stages) if stage.outputs]
+    before, behind = _reached(story.needs, gate), _reached(_followers(story.needs), gate)
+    return Around(tuple(makers), frozenset(before), frozenset(behind))
+
+
+def room_of(story: Story, gate: int, known: Around | None = None) -> Room:
+    """Where nothing may have come since the gate has asked. `known` is what `around` gives, if it is known."""
     asked = story.gates.get(gate)
     if asked is None:
         return Room()
-    before, behind = _reached(story.needs, gate), _reached(_followers(story.needs), gate)
+    makers, before, behind = known or around(story, gate)
     others: list[str] = []
     remade: list[str] = []
     paths: set[str] = set()
-    for index, stage in enumerate(story.pipeline.stages):
-        globs = [output.path for output in stage.outputs]
-        if not globs or (index in before and asked.whole.count(globs[0])):
+    for index in makers:
+        globs = [output.path for output in story.pipeline.stages[index].outputs]
+        if index in before and globs[0] in asked.whole:
             continue
         files = story.published.get(index)
         if isinstance(files, list):
@@ -235,11 +257,9 @@ def changed_of(root: str, rows: Sequence[Row], room: Room = Room()) -> tuple[str
 def _come(root: str, rows: Sequence[Row], room: Room) -> list[str]:
     """Files that lie where all were shown, and were not."""
     from stagebook.artifact.paths import Unsound, found
-    from stagebook.model.globs import Globs
 
-    others, shown = Globs(room.others), {path for path, _, _ in rows}
     try:
         there = found(root, room.whole, []) if room.whole else []
     except (Unsound, OSError) as error:
         return [str(error)]
-    return [path for path in there if path not in shown and path not in room.paths and others.first([path]) is None]
+    return room.come(there, {path for path, _, _ in rows})

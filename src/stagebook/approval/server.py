@@ -112,9 +112,11 @@ class Server(socketserver.ThreadingTCPServer):
         with self.deciding:  # whoever decides just now does so to the end
             self.is_over = True
         deadline = time.monotonic() + 1.0
-        while self._open and time.monotonic() < deadline:
+        while True:  # also of those who have come, and were not let in yet
             self.handle_request()  # who comes now is told that it is over
             self._cut_off(0.5)
+            if not self._open or time.monotonic() >= deadline:
+                break
         self.server_close()
         if self.defect is not None:
             raise self.defect

@@ -23,7 +23,6 @@ def against(document: Mapping[str, Any], directory: str) -> dict[str, Any] | Non
         return None
     kept = os.path.dirname(os.path.dirname(directory))
     own = runs.first_line(directory)
-    chosen = _chosen(directory)
     before = [run for run in runs.ids(kept) if run < document["run"]][:LOOKED_AT]
     for run in before:
         head = runs.first_line(state.run_directory(kept, run))
@@ -32,9 +31,9 @@ def against(document: Mapping[str, Any], directory: str) -> dict[str, Any] | Non
         ):
             continue
         other = runs.summarise(state.run_directory(kept, run))
-        if chosen != _chosen(state.run_directory(kept, run)):
+        if other is None or other["outcome"] != "success" or other["did"] != document["did"]:
             continue
-        if other is not None and other["outcome"] == "success" and other["did"] == document["did"]:
+        if _chosen(state.run_directory(kept, run)) == _chosen(directory):
             short = place.short_ids(kept)
             both = [short(run), short(document["run"])]
             return {

@@ -11,6 +11,7 @@ from collections import deque
 
 from stagebook.cli import merge, output, place
 from stagebook.cli.words import nearest, usage_error
+from stagebook.engine.items.logs import NOTE_MAX, left_out
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import runs
 from stagebook.report.harmless import harmless, line_of_output
@@ -269,7 +270,7 @@ class Follower:
         self,
         directory: str,
         document: dict[str, Any],
-        only: Collection[str] | None,
+        only: frozenset[str] | None,
         write: _Raw | _Shown,
         is_alone: bool = False,
         grep: Grep | None = None,
@@ -284,11 +285,11 @@ class Follower:
         self._is_alone = is_alone
         self._grep = grep
         self._pause = pause or _pause
-        self._offsets: dict[str, int] = {}
+        self._told: dict[str, int] = {}  #: bytes of all that a log has had, those left out of it included
         self._rest: dict[str, bytes] = {}
         if tail is not None:
             for _, _, path in attempts(document, only):
-                self._offsets[path] = merge.begin_of_tail(path, tail)
+                self._told[path] = _told_before(path, merge.begin_of_tail(path, tail))
 
     def run(self) -> None:
         while True:
@@ -310,7 +311,11 @@ class Follower:
             return True
         if self._only is None:
             return False
-        return all(one["outcome"] is not None for one in self._document["stages"] if one["stage"] in self._only)
+        return all(
+            one["outcome"] is not None
+            for one in self._document["stages"]
+            if not self._only.isdisjoint([one["stage"], *[step["step"] for step in one.get("steps", ())]])
+        )
 
     def _open(self) -> Iterable[tuple[str, int, str]]:
         running = {
@@ -323,24 +328,33 @@ class Follower:
         return [one for one in attempts(self._document, self._only) if one[:2] in running or one[0] in of_steps]
 
     def _copy(self, name: str, path: str, is_over: bool) -> None:
-        offset = self._offsets.get(path, 0)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return
         try:
-            while data := os.pread(fd, _CHUNK, offset):
-                offset += len(data)
-                self._give(name, path, data)
+            self._told[path] = self._copied(name, path, fd, self._told.get(path, 0))
         finally:
             os.close(fd)
-        self._offsets[path] = offset
         if is_over:
             if rest := self._rest.pop(path, b""):
                 self._tell(name, rest)
             elif self._is_alone:
                 self._write.end()
         sys.stdout.flush()
+
+    def _copied(self, name: str, path: str, fd: int, told: int) -> int:
+        """The log of a step may be cut meanwhile: what was told is not told again, and what is lost is said."""
+        while True:
+            gone, note = left_out(os.pread(fd, NOTE_MAX, 0))
+            offset = told - gone + note if told >= gone else 0
+            data = os.pread(fd, _CHUNK, offset)
+            if not data or left_out(os.pread(fd, NOTE_MAX, 0)) != (gone, note):
+                return told
+            if told < gone and self._rest.get(path):
+                self._give(name, path, b"\n")
+            self._give(name, path, data)
+            told = offset + len(data) - note + gone
 
     def _give(self, name: str, path: str, data: bytes) -> None:
         if self._is_alone and self._grep is None:
@@ -353,6 +367,16 @@ class Follower:
     def _tell(self, name: str, line: bytes) -> None:
         if self._grep is None or self._grep.is_in(line):
             self._write.line("" if self._is_alone else f"{name} | ", line)
+
+
+def _told_before(path: str, offset: int) -> int:
+    """What of all that a log has had comes before a place in its file."""
+    try:
+        with open(path, "rb") as file:
+            gone, note = left_out(file.read(NOTE_MAX))
+    except OSError:
+        return 0
+    return offset - note + gone if offset >= note else 0
 
 
 def _pause(seconds: float) -> None:

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 
+    from stagebook.artifact.digest import File
     from stagebook.record.publication import Row
 
 HERE_BYTES = 2 << 20  #: so much is read in between; more is a child's work
@@ -37,6 +38,7 @@ class Shown(NamedTuple):
     gate: int
     artifacts: tuple[Row, ...]
     inputs: tuple[Row, ...] | None
+    has_all: bool = True  #: whatever the stage reads is among `inputs`
     room: Room = Room()
 
 
@@ -65,11 +67,42 @@ def changes(root: str, shown: Sequence[Shown], want: Want) -> dict[int, tuple[st
         extra: set[str] = set()
         if each.inputs is not None:
             rows += [row for row in each.inputs if reads.first([row[0]]) is not None]
-            extra = now - known - {path for path, _, _ in each.inputs}
+            extra = set() if not each.has_all else now - known - {path for path, _, _ in each.inputs}
         changed = (*changed_of(root, rows, each.room), *sorted(extra))
         if changed:
             result[each.gate] = changed
     return result
+
+
+class Approved:
+    """Files that an approval is bound to, looked at one by one: each is read once, and again where it may have changed.
+    Made for what has begun by the approval, and can be told of each file that it begins with."""
+
+    def __init__(self, root: str, gate: str, rows: Sequence[Row], room: Room) -> None:
+        self._root = root
+        self._gate = gate
+        remade = Globs(room.remade)
+        self._rows = {path: (size, digest) for path, size, digest in rows if remade.first([path]) is None}
+        self._shown = {path for path, _, _ in rows}
+        self._room = room
+        self._whole = Globs(room.whole)
+        self._known: dict[str, File] = {}
+
+    def refusal(self, path: str) -> str | None:
+        """Why nothing may begin with that file; None: it is as it was shown, or was not."""
+        row = self._rows.get(path)
+        if row is None:
+            is_new = self._whole.first([path]) is not None and self._room.come([path], self._shown)
+            return f"{path} was not shown at {self._gate}" if is_new else None
+        file: File | None
+        try:
+            (file,) = hash_files(self._root, [path], self._known, workers=1)
+        except (Unsound, OSError):
+            file = None
+        if file is None or (file.size, file.digest) != row:
+            return f"{path} is no longer what was shown at {self._gate}"
+        self._known[path] = file
+        return None
 
 
 def is_much(root: str, want: Want, rows: Sequence[Row] = ()) -> bool:

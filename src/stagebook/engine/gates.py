@@ -12,11 +12,11 @@ from functools import partial
 from time import time_ns
 
 from stagebook.approval import audit, origin, people
-from stagebook.approval.asked import changed_of, digest_now, room_of
+from stagebook.approval.asked import around, changed_of, digest_now, room_of
 from stagebook.approval.judge import Now, Question, Refusal, Vote, approvals, judge, tally, unchanged
 from stagebook.approval.judge import bound as vote_on
 from stagebook.engine import bound
-from stagebook.engine.bound import Shown, Want
+from stagebook.engine.bound import Approved, Shown, Want
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.model.problem import SURROUNDINGS, SurroundingsError
 from stagebook.record.clock import epoch_us, stamp
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Protocol, Sequence
 
-    from stagebook.approval.asked import Room
+    from stagebook.approval.asked import Around, Room
     from stagebook.engine.account import Account
     from stagebook.engine.attempt import Attempt
     from stagebook.engine.attempts import Finished
@@ -80,11 +80,13 @@ class Gates:
         self._state = os.path.dirname(os.path.dirname(directory))
         self._folder = os.path.dirname(pipeline.file)
         self.refusal: Refusal | None = None  #: why the last vote does not count
+        self._around: dict[int, tuple[Around, frozenset[int]]] = {}
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer
 
     def grew(self, pipeline: Pipeline) -> None:
         """The run has further stages."""
         self._pipeline = pipeline
+        self._around.clear()
 
     # Work that is done here or by a child -------------------------------------------------------------------------
 
@@ -136,7 +138,10 @@ class Gates:
             self._account.gate(stage, asked)
             return
         published, want, whole = self._before(stage)
-        want = want._replace(read=self._read_after(stage))
+        behind = self._right_behind(stage)
+        want = want._replace(
+            read=tuple(dict.fromkeys([glob for i in behind for glob in self._pipeline.stages[i].inputs]))
+        )
         is_much = bound.is_much(self._folder, want)
         self._do(("ask", stage), is_much, partial(bound.look, self._folder, want),
                  partial(self._put, stage, ready_ms, published, whole))  # fmt: skip
@@ -219,8 +224,8 @@ class Gates:
     def _all_made(self) -> tuple[str, ...]:
         return tuple([output.path for stage in self._pipeline.stages for output in stage.outputs])
 
-    def _read_after(self, gate: int) -> tuple[str, ...]:
-        """What stages read that go on by the answer, with nothing that runs in between for sure."""
+    def _right_behind(self, gate: int) -> list[int]:
+        """The stages that go on by the answer, with nothing that runs in between for sure."""
         stages = self._machine.plan.stages
         followers: dict[int, list[int]] = {}
         for index, planned in enumerate(stages):
@@ -228,17 +233,17 @@ class Gates:
                 followers.setdefault(need, []).append(index)
         seen: set[int] = set()
         left = followers.get(gate, [])[:]
-        read: list[str] = []
+        found = []
         while left:
             index = left.pop()
             if index in seen:
                 continue
             seen.add(index)
             if stages[index].bound:
-                read += self._pipeline.stages[index].inputs
+                found.append(index)
             if stages[index].judged or stages[index].skip is not None:
                 left += followers.get(index, ())
-        return tuple(dict.fromkeys(read))
+        return found
 
     # What was approved is still so --------------------------------------------------------------------------------
 
@@ -247,15 +252,35 @@ class Gates:
         self._account.tell()
         want = Want((), self._pipeline.stages[stage].inputs, self._all_made())
         asked = self._approved_before(stage)
-        shown = [Shown(gate, each.artifacts, each.inputs, room_of(self._story, gate)) for gate, each in asked.items()]
+        shown = [
+            Shown(gate, each.artifacts, each.inputs, stage in self._known_around(gate)[1], self._room(gate))
+            for gate, each in asked.items()
+        ]
         rows = [row for each in asked.values() for row in each.artifacts]
         whole = tuple([glob for each in asked.values() for glob in each.whole])
         is_much = bool(shown) and bound.is_much(self._folder, want._replace(made=whole), rows)
         self._do(("check", stage), is_much, partial(bound.changes, self._folder, shown, want),
                  partial(self._checked, stage, list(asked)))  # fmt: skip
 
+    def _known_around(self, gate: int) -> tuple[Around, frozenset[int]]:
+        """Which stages stand around a gate, and which right behind it: found once, for thousands may go on by it."""
+        if gate not in self._around:
+            self._around[gate] = around(self._story, gate), frozenset(self._right_behind(gate))
+        return self._around[gate]
+
+    def _room(self, gate: int) -> Room:
+        return room_of(self._story, gate, self._known_around(gate)[0])
+
+    def approved(self, stage: int) -> list[Approved]:
+        """What was approved before a stage that begins now, to be looked at file by file."""
+        gates = self._approved_before(stage) if self._machine.plan.stages[stage].bound else {}
+        return [
+            Approved(self._folder, self._pipeline.stages[gate].id, asked.rows(), self._room(gate))
+            for gate, asked in gates.items()
+        ]
+
     def _approved_before(self, stage: int) -> dict[int, Asked]:
-        """The gates whose answers let it go on: none that another stage has gone on by before it."""
+        """The gates whose answers let it go on, itself or what it needs: the next ones above it."""
         stages, found = self._machine.plan.stages, {}
         left, seen = list(stages[stage].needs), set()
         while left:
@@ -266,8 +291,8 @@ class Gates:
             asked = self._story.gates.get(need)
             if stages[need].gate is not None and self._machine.state(need) == "success" and asked is not None:
                 found[need] = asked
-            elif self._machine.state(need) == "skip":
-                left += stages[need].needs
+            elif stages[need].gate is None or self._machine.state(need) == "skip":
+                left += () if stages[need].always or stages[need].join == "done" else stages[need].needs
         return found
 
     def _checked(self, stage: int, gates: list[int], found: Any) -> None:
@@ -304,7 +329,7 @@ class Gates:
         self._account.tell()
         asked = self._story.gates.get(stage)
         rows = asked.rows() if asked is not None else ()
-        look = partial(_as_it_is, self._pipeline.file, rows, room_of(self._story, stage))
+        look = partial(_as_it_is, self._pipeline.file, rows, self._room(stage))
         self._do(("default", stage), bound.is_much(self._folder, Want(), rows), look,
                  partial(self._seen_by_default, stage, timer))  # fmt: skip
         return True
@@ -382,7 +407,7 @@ class Gates:
         vote = vote_on(question, here.by, approved, comment, here.plain)
         return {
             "vote": vote_plain(vote), "ballot": os.urandom(8).hex(), "digest": digest_now(self._pipeline.file),
-            "changed": changed_of(self._folder, rows, room_of(self._story, stage)),
+            "changed": changed_of(self._folder, rows, self._room(stage)),
         }  # fmt: skip
 
     def _standing(self, stage: int) -> tuple[str, str]:

@@ -217,6 +217,7 @@ def assemble(
             choice.dead_of, secrets.mask if secrets is not None else None,
         )  # fmt: skip
         streams.printed = artifacts.printed if artifacts is not None else None
+        streams.approved = gates.approved if gates is not None else None
     generation = None
     if generates:
         from stagebook.engine.generation import Generation

@@ -125,8 +125,7 @@ class Engine:
                 self._item_failed(end)
             else:
                 self._owed_end = end
-        for timer in timers:
-            heapq.heappush(self._timers, (timer.at * 1000, timer.timer))
+        self._timers = sorted([(timer.at * 1000, timer.timer) for timer in timers])  # a heap, too
 
     def happened(self, event: Event, name: str, us: int, stage: int | None = None, tail: str = "") -> None:
         """Add one event to the batch being gathered, and its line to the journal's buffer."""
@@ -183,8 +182,9 @@ class Engine:
         return self.over
 
     def _is_left_to_people(self) -> bool:
-        """Whether the engine ends before the run does. At a gate it waits, if it may: the answer can reach it there."""
-        return self.machine.waits_for_person and not (self._waits and self.machine.is_gated)
+        """Whether the engine ends before the run does: not at a gate where it may wait, or whose time is over."""
+        is_late = bool(self._timers) and self._timers[0][0] <= self._clock.us()
+        return self.machine.waits_for_person and not (is_late or (self._waits and self.machine.is_gated))
 
     def close(self) -> None:
         """Give back what was taken from the system."""

@@ -188,6 +188,8 @@ def _reasons(ground: _Ground, need: Stage, stage: Stage) -> Iterator[Reason]:
         yield Reason("service", need.id)
     if need.kind == "generate":
         yield Reason("generated", f"waits for all that {need.id} generates")
+    if stage.kind == "generate":
+        yield Reason("generated", f"what {stage.id} generates may read what {need.id} makes")
     kept = coupling.kept_apart(ground.pipeline, need, stage)
     if kept is not None:
         yield Reason(*kept)

@@ -127,7 +127,8 @@ def _failure(occasion: Occasion, facts: Facts) -> tuple[str, list[list[str]]]:
     if occasion.about == "stage":
         first = f"{harmless(failed[0]['stage'])} failed, {failure.how(failed[0])}" if failed else "a stage failed"
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-        return f"{_glyph('failure')} {_name(document)}: {first}{more}; the run goes on", parts
+        now = "waits for a person" if document.get("state") == "waiting" else "goes on"
+        return f"{_glyph('failure')} {_name(document)}: {first}{more}; the run {now}", parts
     skipped = sum(one["outcome"] == "skip" for one in document["stages"])
     if skipped and document["outcome"] is not None:
         parts.append([f"{plural(skipped, 'stage')} skipped"])

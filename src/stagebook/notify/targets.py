@@ -126,11 +126,11 @@ class Circle:
         failed = [one for one in document["stages"] if one["outcome"] in past.FAILED and not one.get("tolerated")]
         failed.sort(key=lambda one: one["finished"] or "~")
         names = tuple(one["stage"] for one in failed)
+        if occasion.about == "gone" and document.get("state") not in ("interrupted", "damaged"):
+            occasion = occasion._replace(about="stage")  # it waits for a person, who may be long
         if occasion.about == "stage":
             names = tuple(name for name in names if name in occasion.stages)
             return occasion._replace(stages=names) if names else None
-        if occasion.about == "gone" and document.get("state") not in ("interrupted", "damaged"):
-            return None  # it waits for a person
         return occasion._replace(stages=names)
 
     def _recovery(self, occasion: Occasion, document: Mapping[str, Any]) -> Occasion | None:

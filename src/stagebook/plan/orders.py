@@ -221,7 +221,7 @@ class Independence:
         if mine.writes_at_large:
             for place in sorted((mine.reads - mine.scripts) | mine.writes):
                 for glob in mine.inputs:
-                    is_read = self.places.meet(place, [glob]) and self.places.meet(place, mine.outputs) is None
+                    is_read = self.places.is_read(place, [glob]) and self.places.meet(place, mine.outputs) is None
                     if is_read and (read := self.places.meet(glob, theirs.inputs, False)) is not None:
                         return f"a script names {read}, which the other reads, and may change it"
         if mine.makes_folders and not theirs.makes_folders:

@@ -68,6 +68,10 @@ class Places:
                 return other
         return None
 
+    def is_read(self, place: str, globs: Sequence[str]) -> bool:
+        """Whether a script that names the place speaks of a file that these globs mean."""
+        return any(self._same(form, glob) for form in _whole(place) for glob in globs)
+
     # What it says
 
     def _read(self, index: int) -> Account:
@@ -179,6 +183,11 @@ class Places:
 
     def _same(self, one: str, other: str) -> bool:
         return Globs([other]).first([one]) is not None if is_path(one) else self._meeting.meet(one, other)
+
+
+def _whole(place: str) -> list[str]:
+    """A file of that name, in any folder: one that is called `grown` is not `grown.py`."""
+    return [place, f"**/{place.lstrip('/')}"] if is_path(place) else _forms(place)
 
 
 def _forms(place: str) -> list[str]:

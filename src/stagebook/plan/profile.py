@@ -209,7 +209,8 @@ def _by_items(found: StageProfile, walls_s: Mapping[str, float] | None, runs: Se
     if not known:
         return found._replace(source="declared", walls_s=(median(walls_s.values()),))
     runs_at, walls = zip(*known)
-    return found._replace(source="history", walls_s=walls, runs_at=runs_at, company=(None,) * len(walls), trend=None)
+    company = tuple([float((runs[at].max_parallel or 1) > 1) for at in runs_at])
+    return found._replace(source="history", walls_s=walls, runs_at=runs_at, company=company, trend=None)
 
 
 def _clean_s(row: Sample) -> float:

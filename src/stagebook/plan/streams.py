@@ -97,27 +97,25 @@ def known(pipeline: Pipeline, documents: Sequence[Mapping[str, Any]]) -> dict[st
     """By stage, what these documents of runs tell, the latest first. Items that were up to date are none.
 
     How many are expected: all there are, unless most of the runs that did any found some up to date, as nightly runs
-    over a growing folder do; then as many as those did. A document with `part` is of a run of items that had failed
-    before: it tells what an item takes, and not how many there are."""
+    over a growing folder do; then as many as those did."""
     found = {}
+    slow = frozenset([document["run"] for document in documents if document.get("mode") == "sequential"])
     for stage in pipeline.stages:
         if stage.each is None:
             continue
         names = [f"{stage.id}.{step.name}" for step in stage.each.steps]
         told = [
-            (document, each) for document in documents for each in document["stages"]
+            (document["run"], each) for document in documents for each in document["stages"]
             if each["stage"] == stage.id and each.get("items")
         ]  # fmt: skip
-        works = [(document, each["items"], work) for document, each in told if (work := _work(each, names)) is not None]
-        whole = [(document["run"], items, work) for document, items, work in works if not document.get("part")]
-        if whole:
-            items = [each["items"] for document, each in told if not document.get("part")]
+        works = [(run, each["items"], work) for run, each in told if (work := _work(each, names)) is not None]
+        if works:
+            items = [each["items"] for _, each in told]
             there_are = next((each["total"] for each in items if each.get("total") is not None), items[0]["known"])
-            slow = frozenset([document["run"] for document, _ in told if document.get("mode") == "sequential"])
-            at_once = max([1 if document["run"] in slow else _at_once(each) for document, each in told])
-            costs = {document["run"]: _cost_s(work) for document, _, work in works}
-            expected = _expected(stage.id, whole, there_are)._replace(costs=costs, at_once=at_once)
-            found[stage.id] = _parted(expected, [(run, work) for run, _, work in whole], slow)
+            at_once = max([1 if run in slow else _at_once(each) for run, each in told])
+            costs = {run: _cost_s(work) for run, _, work in works}
+            expected = _expected(stage.id, works, there_are)._replace(costs=costs, at_once=at_once)
+            found[stage.id] = _parted(expected, [(run, work) for run, _, work in works], slow)
     return found
 
 

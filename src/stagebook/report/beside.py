@@ -1,4 +1,4 @@
-"""Several runs below each other on one time scale, each with its wall time as a multiple of the first one's.
+"""Several runs below each other on one time scale, each with how fast it was against the first.
 
 Takes documents, as one timeline does; `export/beside` draws the same as a picture.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 from stagebook.report import rows as shapes
-from stagebook.report import summary, timeline
+from stagebook.report import summary, timeline, words
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import harmless, wrap
 from stagebook.report.rows import Row
@@ -24,19 +24,19 @@ _BLANK = Row("", "", (), 0, 0)
 
 
 class Compared(NamedTuple):
-    """One of the runs. `ratio` is its wall time over that of the first; None where one of them is not over."""
+    """One of the runs. `times_as_fast` is the wall time of the first over its own; None where one is not over."""
 
     run: str
     short: str
     mode: str
     wall_s: float | None
-    ratio: float | None
+    times_as_fast: float | None
     state: str
 
     def said(self) -> str:
-        """`parallel, 4 jobs, 6.2 s, 0.66×`; of the first, what the others are multiples of."""
+        """`parallel, 4 jobs, 6.2 s, 1.52× as fast`; of the first, what the others are held against."""
         text = f"{self.mode}, {span(self.wall_s)}"
-        return text if self.ratio in (None, 1.0) else f"{text}, {self.ratio:.2f}×"
+        return text if self.times_as_fast in (None, 1.0) else f"{text}, {words.as_fast(self.times_as_fast)}"
 
 
 def compared(documents: Sequence[Document], shorts: Sequence[str]) -> list[Compared]:
@@ -44,7 +44,7 @@ def compared(documents: Sequence[Document], shorts: Sequence[str]) -> list[Compa
     return [
         Compared(
             document["run"], short, mode, document["wall_s"],
-            document["wall_s"] / first if first and document["wall_s"] is not None else None, state(document),
+            first / document["wall_s"] if first is not None and document["wall_s"] else None, state(document),
         )
         for document, short, mode in zip(documents, shorts, modes(documents))
     ]  # fmt: skip
@@ -92,6 +92,6 @@ def render(documents: Sequence[Document], shorts: Sequence[str], style: Style) -
 
 def _took(one: Compared, first: str, style: Style) -> list[str]:
     text = f"{one.short} {one.mode}: wall {span(one.wall_s)}"
-    if one.ratio is not None and one.short != first:
-        text += f", {one.ratio:.2f}× of {first}"
+    if one.times_as_fast is not None and one.short != first:
+        text += f", {words.as_fast(one.times_as_fast)} as {first}"
     return wrap(style.plain(text), style.width - 1)

@@ -133,7 +133,7 @@ def _against(document: Document, style: Style) -> list[str]:
     if not other:
         return []
     text = f"against  run {other['short']}, {other['mode']}, {span(other['wall_s'])}: "
-    text += f"{other['wall_s'] / document['wall_s']:.2f}× as fast; side by side: stagebook timeline "
+    text += f"{words.as_fast(other['wall_s'] / document['wall_s'])}; side by side: stagebook timeline "
     return _wrapped(text + " ".join(other["both"]) + (document.get("from_here") or {}).get("look", ""), style)
 
 

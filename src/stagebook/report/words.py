@@ -68,6 +68,12 @@ def waiting(name: str, holder: str | None = None, jobs: int | None = None) -> st
     return f"{text}, held by {harmless(holder)}" if holder else text
 
 
+def as_fast(times: float) -> str:
+    """`2.00× as fast`, `slower: 0.51× as fast`: in words, as a bare multiple might be one of time."""
+    said = f"{times:.2f}× as fast"
+    return said if times >= 0.995 else f"slower: {said}"
+
+
 def signal_name(number: int) -> str:
     name = _SIGNALS.get(number)
     return f"signal {number} ({name})" if name else f"signal {number}"

@@ -84,6 +84,7 @@ class Books:
         "_said_done",
         "_settling",
         "_short",
+        "_shut",
         "_stage_timer",
         "_state",
         "_stirred",
@@ -178,6 +179,8 @@ class Books:
         self._gate_timer: dict[int, str] = {}
         #: Stages before whose starts it is seen whether what was approved is still so.
         self._bound = {index for index, stage in enumerate(plan.stages) if stage.bound}
+        #: Of gates of which an approval was void: what goes on by them and needs them through others only.
+        self._shut: dict[int, set[int]] = {}
         self._paced = self._line.pace is not None
         self._pace_timer = ""
         #: Demands for which a lease is needed: by index, the most telling pool that other runs share.
@@ -364,6 +367,7 @@ class Books:
             tuple(sorted(self._may_rerun)),
             tuple(sorted(self._judged)),
             tuple(sorted((stage, tuple(sorted(to))) for stage, to in self._announced.items())),
+            tuple(self._shut),
             tuple(sorted(self._held_by.items())),
             tuple(sorted(self._waited.items())),
             tuple(sorted(self._said_done)),
@@ -389,6 +393,7 @@ class Books:
             assert self._done_well[index] == well, f"whether `{stage.id}` is done well"
             if state[index] == WAITING:
                 left = sum(state[need] < SUCCESS for need in stage.needs if not self._is_announced(need, index))
+                left += sum(state[gate] < SUCCESS for gate in self._gates_above(index))
                 assert self._open[index] == left, f"open needs of `{stage.id}`: {self._open[index]}, not {left}"
         for index, dependents in self._announced.items():
             assert state[index] == RUNNING, f"`{self.plan.stages[index].id}` has announced and does not run"
@@ -406,6 +411,26 @@ class Books:
         assert sorted(self._held_by) == [i for i, value in enumerate(state) if value == HELD], "who holds what is held"
         on_the_way = {index for index in self._waited if state[index] not in (READY, LEASING, HELD)}
         assert not on_the_way, f"{on_the_way} are on no way to a lease"
+
+    def _gates_above(self, stage: int) -> list[int]:
+        """The gates that it waits for beside its needs, for what was approved there was not so any more."""
+        return [gate for gate, behind in self._shut.items() if stage in behind]
+
+    def _behind(self, gate: int) -> set[int]:
+        """The stages that go on by what was approved at a gate, and need it through others only. One that any of its
+        needs can let go on is none while one of these is not behind the gate."""
+        stages, found = self.plan.stages, set[int]()
+        left = list(self._followers[gate] or ())
+        while left:
+            stage = left.pop()
+            needs = stages[stage].needs
+            if stage in found or self._join[stage] == JOIN_DONE or stages[stage].gate is not None:
+                continue
+            if self._join[stage] == JOIN_ANY and not found.issuperset(set(needs) - {gate}):
+                continue
+            found.add(stage)
+            left += self._followers[stage] or ()
+        return {stage for stage in found & self._bound if gate not in stages[stage].needs}
 
     def _is_announced(self, need: int, stage: int) -> bool:
         return need in self._announced and stage in self._announced[need]

@@ -112,8 +112,21 @@ class Course(Books):
                 if state[other] == SKIP and other not in self._cause and other not in back:
                     if self.plan.stages[other].skip is None or self.plan.stages[other].skips_late:
                         back.append(other)
+        behind = self._shut[gate] = self._behind(gate)
         self._line.rewind()
         self._wait_again()
+        for stage in sorted({*behind, *(self._followers[gate] or ())}):
+            if state[stage] == LEASING:  # another of its needs lets it go on, so it is looked at anew
+                self._queue_anew(stage)
+
+    def _queue_anew(self, stage: int) -> None:
+        """Back into the line from wherever a lease was asked for."""
+        if self._state[stage] == LEASING:
+            self._line.undo(stage)
+        self._held_by.pop(stage, None)
+        self._active -= 1
+        self._move(stage, READY)
+        self._line.offer(stage)
 
     def _wait_again(self) -> None:
         """Count the open needs anew, then decide for all that wait as at the beginning.
@@ -166,6 +179,9 @@ class Course(Books):
             for stage in self._followers[ended] or ():
                 if state[stage] != WAITING:
                     continue
+                if self._shut and self._gates_above(stage):
+                    self._follow(stage, self._verdict(stage))
+                    continue
                 open_needs[stage] -= 1
                 kind = join[stage]
                 if kind == JOIN_ALL:
@@ -180,6 +196,9 @@ class Course(Books):
                         self._skip(stage, ended)
                 elif not open_needs[stage]:
                     self._become_ready(stage)
+            for stage in sorted(self._shut.get(ended, ())):
+                if state[stage] == WAITING:
+                    self._follow(stage, self._verdict(stage))
 
     def _announce(self, stage: int, dependents: tuple[int, ...]) -> None:
         """For these the need of a running stage is met. One that has begun remembers it for its next attempt."""
@@ -189,6 +208,9 @@ class Course(Books):
                 continue
             met.add(dependent)
             if self._state[dependent] == WAITING:
+                if self._shut and self._gates_above(dependent):
+                    self._follow(dependent, self._verdict(dependent))
+                    continue
                 self._open[dependent] -= 1
                 if not self._open[dependent] or self._join[dependent] == JOIN_ANY:
                     self._become_ready(dependent)
@@ -213,10 +235,17 @@ class Course(Books):
         bad = [need for need in ended if not well[need]]
         met = sum(self._is_announced(need, stage) for need in needs) if self._announced else 0
         left = len(needs) - len(ended) - met
-        self._open[stage] = left
         kind = self._join[stage]
+        gates = self._gates_above(stage) if self._shut else ()
+        shut = [gate for gate in gates if state[gate] < SUCCESS or gate in self._settling]
+        self._open[stage] = left + len(shut)
         if kind == JOIN_ALL and bad:
             return bad[0]
+        if shut:
+            return None
+        for gate in gates:
+            if not well[gate]:
+                return gate
         if kind == JOIN_ANY and (met or len(bad) < len(ended)):
             return GO
         if left:

@@ -40,6 +40,7 @@ class Growth(Flow):
         self._join, self._always, self._timed = fresh._join, fresh._always, fresh._timed
         self._open += fresh._open[first:]
         self._leased, self._paced, self._bound = fresh._leased, fresh._paced, fresh._bound
+        self._shut = {gate: self._behind(gate) for gate in self._shut}
         before, self._line = self._line, fresh._line
         holding = [index for index, value in enumerate(self._state) if value in (RUNNING, KILLING, LEASING)]
         holding += [number for stage in self._streams for number in self._calls(stage)]

@@ -243,15 +243,6 @@ class Machine(Growth):
                 self._active -= 1
                 self._start(stage, self._waited.pop(stage))
 
-    def _queue_anew(self, stage: int) -> None:
-        """Back into the line from wherever a lease was asked for."""
-        if self._state[stage] == LEASING:
-            self._line.undo(stage)
-        self._held_by.pop(stage, None)
-        self._active -= 1
-        self._move(stage, READY)
-        self._line.offer(stage)
-
     def _condition_judged(self, stage: int, verdict: str, reason: str | None) -> None:
         if verdict not in ("run", "skip", "error"):
             raise DriverError(f"`{verdict}` is no verdict on a condition")

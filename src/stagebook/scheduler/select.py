@@ -91,6 +91,11 @@ def _asks_nobody(stage: Stage) -> bool:
     return stage.always or stage.join == "done"
 
 
+def _is_end_of_approval(stage: Stage) -> bool:
+    """Whether neither it nor what needs it goes on by what was approved above it."""
+    return stage.kind == "gate" or _asks_nobody(stage)
+
+
 def is_judged(stage: Stage) -> bool:
     """Whether it is asked, once its needs are done, whether it runs."""
     return stage.when is not None or bool(stage.changed or stage.inputs or (stage.split and stage.split.is_shard))
@@ -99,8 +104,8 @@ def is_judged(stage: Stage) -> bool:
 def behind_gates(
     pipeline: Pipeline, needs: list[tuple[int, ...]], selected: list[bool]
 ) -> tuple[set[int], set[int]]:  # fmt: skip
-    """The stages that go on by what was approved at a gate, with nothing in between that has run; and of those that do
-    not take part, the ones that only gates which do keep from counting as done."""
+    """The stages that go on by what was approved at a gate, up to the next one; and of those that do not take part, the
+    ones that only gates which do keep from counting as done."""
     stages = pipeline.stages
     gates = [index for index, stage in enumerate(stages) if stage.kind == "gate" and selected[index]]
     if not gates:
@@ -122,8 +127,8 @@ def behind_gates(
 
     run_by_it = {
         index
-        for index in behind(lambda index: not selected[index] or is_judged(stages[index]))
-        if selected[index] and stages[index].kind != "gate" and not _asks_nobody(stages[index])
+        for index in behind(lambda index: not selected[index] or not _is_end_of_approval(stages[index]))
+        if selected[index] and not _is_end_of_approval(stages[index])
     }
     return run_by_it, {index for index in behind(lambda index: not selected[index]) if not selected[index]}
 

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import pickle
 
+from stagebook.streaming.shape import StreamError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence
-
-    from stagebook.streaming.shape import StreamError
 
     Errors = dict[int, BaseException]
 
 
 def unpacked(values: list[Any] | bytes) -> list[Any]:
-    return pickle.loads(values) if isinstance(values, bytes) else values
+    """Raises StreamError for what could be read where it comes from, and cannot be here."""
+    if not isinstance(values, bytes):
+        return values
+    try:
+        read: list[Any] = pickle.loads(values)
+    except Exception as error:
+        said = f"results of a process cannot be read outside of it: {type(error).__name__}: {error}"
+        raise StreamError(said) from error
+    return read
 
 
 class Block:

@@ -51,17 +51,24 @@ def _answer(pipe: Connection, function: Any, batch: int, stops: bool) -> None:
         return
     results, errors = tried(function, batch, parts_of(values, batch), stops)
     try:
-        packed = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
+        packed = _packed(results)
     except Exception:
         packed = _without_unpicklable(results, errors)
     pipe.send_bytes(pickle.dumps([_told(place, error) for place, error in errors.items()]) if errors else b"")
     pipe.send_bytes(packed)
 
 
+def _packed(results: Any) -> bytes:
+    """It is read here as well: where it would be read next, nobody could tell which of the values is at fault."""
+    packed = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
+    pickle.loads(packed)
+    return packed
+
+
 def _without_unpicklable(results: list[Any], errors: Errors) -> bytes:
     for place, result in enumerate(results):
         try:
-            pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+            _packed(result)
         except Exception as error:
             results[place] = None
             said = f"its result cannot be sent back from a process: {type(error).__name__}: {error}"

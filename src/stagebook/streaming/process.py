@@ -60,7 +60,7 @@ class Process:
         errors = {place: _error(*rest) for place, *rest in pickle.loads(told)}
         if child.UNREADABLE in errors:
             return self._one_by_one(values, count, errors[child.UNREADABLE])
-        return pickle.loads(results), errors
+        return unpacked(results), errors
 
     def _one_by_one(self, values: list[Any] | bytes, count: int, error: BaseException) -> tuple[list[Any], Errors]:
         """Something went wrong with all of them: which one is at fault?"""

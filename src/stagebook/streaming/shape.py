@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     OnFailure = str | Callable[[str, Any, BaseException], object]
 
 
+WORKERS_MAX = 10_000  #: of one step: each is a thread at least
+WAIT_MAX_S = 365 * 86400.0  #: before another attempt: a year
+
+
 class StreamError(Exception):
     """A stream that cannot go on. `step` and `item` say where (None: at no item in particular); `__cause__` is what the
     function has raised."""
@@ -56,8 +60,10 @@ def step(
             raise ValueError(f"step `{name}`: `{word}` is {number!r}, and has to be a whole number from {least} on")
     if buffer is not None and (type(buffer) is not int or buffer < 0):
         raise ValueError(f"step `{name}`: `buffer` is {buffer!r}, and has to be a whole number from 0 on")
-    if wait < 0:
-        raise ValueError(f"step `{name}`: `wait` is {wait!r}, and has to be a number of seconds")
+    if workers > WORKERS_MAX:
+        raise ValueError(f"step `{name}`: `workers` is {workers!r}, and may be {WORKERS_MAX} at most")
+    if not 0 <= wait <= WAIT_MAX_S:
+        raise ValueError(f"step `{name}`: `wait` is {wait!r}, and has to be a number of seconds up to a year")
     if not callable(function):
         raise ValueError(f"step `{name}`: {reprlib.repr(function)} is no function")
     if processes:

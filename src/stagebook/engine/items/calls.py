@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterator, Sequence
 
+    from stagebook.engine.bound import Approved
     from stagebook.record.mask import Mask
 
 EXCERPT_MAX = 1 << 20  #: of what a call printed that went wrong so much is kept beside the log
@@ -79,7 +80,9 @@ class _Running:
 
 
 class Calls:
-    """Those of one stage."""
+    """Those of one stage. `approved` is what people have approved before it."""
+
+    approved: Sequence[Approved] = ()
 
     def __init__(
         self, stage: Stage, kept: Kept, attempts: Attempts, wakeup: Wakeup, clock: Clock, logs: str,
@@ -126,6 +129,7 @@ class Calls:
             running.log_at -= self._logs.cut(log)
         self._running[start.step, start.slot] = running
         try:
+            self._refuse_changed(running)
             if work.stays:
                 self._ask(work, running)
             else:
@@ -139,6 +143,14 @@ class Calls:
             self._processes.pop(running.number, None)
             text = str(error) if not isinstance(error, OSError) else (error.strerror or str(error))
             self._end(running, [Bad(item, "error", None, text) for item in running.items], 0)
+
+    def _refuse_changed(self, running: _Running) -> None:
+        """An item that is a file which people have approved must be that still. Raises ValueError."""
+        for approved in self.approved:
+            for item in running.items:
+                why = approved.refusal(self._kept.items[item].text)
+                if why is not None:
+                    raise ValueError(why)
 
     def kill(self, decision: KillItems) -> None:
         """End a call; it is over as any other is, when its process has ended."""

@@ -1,5 +1,6 @@
 """Logs of steps, one a slot, that go on from item to item: what grows too large is cut to its newest part, also while
-it is written to. Who writes there is not known here, and does not notice: all open such a log for appending.
+it is written to. Who writes there is not known here, and does not notice: all open such a log for appending. Its first
+line then says how much is left out in all, so that whoever follows it finds the place again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,18 @@ LOG_KEPT = 1 << 20  #: to so much
 LOOK_US = 100_000  #: how often it is looked for them
 HURRY_US = 5_000  #: and while one grows fast
 FAST = 4 << 20  #: which is by more than this between two looks
+NOTE_MAX = 200  #: bytes: a line that says what is left out is shorter
+_NOTE = b"[stagebook: "
+_NOTE_END = b"bytes left out here, the log of a step keeps %d]" % LOG_MAX
+
+
+def left_out(head: bytes) -> tuple[int, int]:
+    """How many bytes are left out of a log that begins so, and how many the line has that says it; 0 of a whole one."""
+    line, end, _ = head.partition(b"\n")
+    number, _, rest = line.removeprefix(_NOTE).partition(b" ")
+    if not end or not line.startswith(_NOTE) or not number.isdigit() or rest != _NOTE_END:
+        return 0, 0
+    return int(number), len(line) + 1
 
 
 class Logs:
@@ -37,19 +50,24 @@ class Logs:
         return {log: self.cut(log) for log, size in sizes.items() if size > LOG_MAX}
 
     def cut(self, log: str) -> int:
-        """By how much it has become shorter. What is written meanwhile may be lost with the rest."""
+        """By how much it has become shorter. What is written in this very moment may be lost with the rest."""
         try:
-            fd = os.open(f"{self.directory}/{log}", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(f"{self.directory}/{log}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return 0
         try:
             size = os.fstat(fd).st_size
-            kept = os.pread(fd, LOG_KEPT, max(0, size - LOG_KEPT))
+            before, note = left_out(os.pread(fd, NOTE_MAX, 0))
+            kept = os.pread(fd, 2 * LOG_KEPT, max(0, size - LOG_KEPT))
+            size = max(0, size - LOG_KEPT) + len(kept)
             kept = kept[kept.find(b"\n") + 1 :]
-            os.ftruncate(fd, 0)
-            text = b"[stagebook: %d bytes left out here, the log of a step keeps %d]\n" % (size - len(kept), LOG_MAX)
-            self._sizes[log] = os.write(fd, text + kept)
-            return size - self._sizes[log]
+            text = b"%s%d %s\n" % (_NOTE, before + size - note - len(kept), _NOTE_END)
+            left = len(text) + len(kept)
+            os.ftruncate(fd, left)  # and not to nothing: what comes now must not come before the text
+            os.pwrite(fd, kept, len(text))
+            os.pwrite(fd, text, 0)
+            self._sizes[log] = left
+            return size - left
         except OSError:
             return 0
         finally:

@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Container, Mapping, Protocol
 
+    from stagebook.engine.bound import Approved
     from stagebook.record.mask import Mask
 else:
     Protocol = object
@@ -102,10 +103,11 @@ class _Stream:
 
 class Streams:
     """Those of one run. `ear` is set before anything is asked. `printed` tells where lies what a stage printed in an
-    earlier run, if that is what counts in this one."""
+    earlier run, if that is what counts in this one; `approved` what people have approved before a stage."""
 
     ear: Ear
     printed: Callable[[int], str | None] | None = None
+    approved: Callable[[int], list[Approved]] | None = None
 
     def __init__(
         self, pipeline: Pipeline, machine: Machine, directory: str, attempts: Attempts, wakeup: Wakeup, clock: Clock,
@@ -173,6 +175,7 @@ class Streams:
         calls = Calls(
             stage, kept, self._attempts, self._wakeup, self._clock, logs, self._numbers, self.ear.warned, self._mask
         )  # fmt: skip
+        calls.approved = self.approved(index) if self.approved is not None else []
         stream = self._open[index] = _Stream(start.attempt, kept, calls, Doing(done))
         planned = self._machine.plan.stages[index].each
         assert planned is not None

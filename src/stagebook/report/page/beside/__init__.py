@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagebook.report import beside
+from stagebook.report import beside, words
 from stagebook.report.durations import NO_BREAK, NOTHING, span
 from stagebook.report.export import beside as picture
 from stagebook.report.export import svg_style
@@ -21,8 +21,8 @@ def render(documents: Sequence[Document], shorts: Sequence[str]) -> list[str]:
     told = beside.compared(documents, shorts)
     names = sorted({harmless(document["pipeline"]) for document in documents})
     verdict = f"{', '.join(names)}: " + " against ".join(span(one.wall_s, NO_BREAK) for one in told)
-    if len(told) == 2 and told[1].ratio is not None:
-        verdict += f", {told[1].ratio:.2f}×"
+    if len(told) == 2 and told[1].times_as_fast is not None:
+        verdict += f": the second {words.as_fast(told[1].times_as_fast)}"
     marks = {
         "title": frame.escaped(verdict),
         "verdict": frame.escaped(verdict),
@@ -33,7 +33,7 @@ def render(documents: Sequence[Document], shorts: Sequence[str]) -> list[str]:
 
 
 def _row(one: beside.Compared) -> str:
-    ratio = NOTHING if one.ratio is None else f"{one.ratio:.2f}×"
-    cells = (one.mode, one.state, span(one.wall_s, NO_BREAK), ratio)
+    speed = NOTHING if one.times_as_fast is None else words.as_fast(one.times_as_fast)
+    cells = (one.mode, one.state, span(one.wall_s, NO_BREAK), speed)
     figures = "".join(f"<td{' class=r' * (at > 1)}>{frame.escaped(text)}</td>" for at, text in enumerate(cells))
     return f'<tr><th scope="row" class="m">{frame.escaped(one.short)}</th>{figures}</tr>'
