@@ -108,7 +108,7 @@ class Kept:
         lines = []
         for value, key in values:
             self.known += 1
-            text = literal.write(value, is_ascii=True)
+            text = _encode(value) if type(value) is str else literal.write(value, is_ascii=True)
             self.items[self.known] = Item(value, key, text)
             lines.append(f"[{text},null]\n" if key is None else f'[{text},"{key.hex()}"]\n')
         if lines:

@@ -8,6 +8,7 @@ last two is that of a child that died.
 
 from __future__ import annotations
 
+import json
 import os
 
 from stagebook.engine import hasher, kernel
@@ -58,6 +59,8 @@ class Source:
             _be_child(mouth, origin, done, parent)
         hasher.lead(self.pid)
         self._position = origin.after
+        #: Only values of JSON hold numbers that have to stay as they are, and to look at each has its price.
+        self._decode = literal.read if origin.kind in ("json", "listed") else json.loads
         self._data = bytearray()
         self._lines: list[list[Any]] = []  #: that have come and are not taken, the latest first
         self._is_over = False
@@ -96,7 +99,7 @@ class Source:
             return True
         *lines, rest = (bytes(self._data) + data).split(b"\n")
         self._data = bytearray(rest)
-        self._lines = literal.read(b"[%b]" % b",".join(lines))[::-1]
+        self._lines = self._decode(b"[%b]" % b",".join(lines))[::-1]
         return True
 
     def close(self) -> None:
