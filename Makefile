@@ -11,7 +11,6 @@ PYTHON := .venv/bin/python
 BIN := .venv/bin
 READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
-# One more than cores: tests wait for half of their time, for processes and timers.
 WORKERS := 2
 COMPILE := uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
