@@ -14,7 +14,7 @@ from stagebook.engine.items import literal
 from stagebook.engine.items.balance import CALL_US, LOOK_US, Balance, Lot
 from stagebook.engine.items.done import KEYS_MAX, Doing, Done
 from stagebook.engine.items.kept import SPARE_MAX, Kept, read_names
-from stagebook.engine.items.logs import LOG_KEPT, LOG_MAX, Logs, left_out
+from stagebook.engine.items.logs import LOG_KEPT, Logs
 from stagebook.engine.items.logs import LOOK_US as LOOK_AT_LOGS_US
 from stagebook.engine.items.origin import KEY_BYTES, NoSource, Origin, items
 from stagebook.engine.items.watch import is_written

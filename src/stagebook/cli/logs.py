@@ -11,9 +11,9 @@ from collections import deque
 
 from stagebook.cli import merge, output, place
 from stagebook.cli.words import nearest, usage_error
-from stagebook.engine.items.logs import NOTE_MAX, left_out
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import runs
+from stagebook.record.cut import NOTE_MAX, left_out
 from stagebook.report.harmless import harmless, line_of_output
 
 TYPE_CHECKING = False

@@ -17,12 +17,13 @@ from stagebook.engine.clock import Clock
 from stagebook.engine.environment import variable
 from stagebook.engine.items import runner
 from stagebook.engine.items.kept import RESERVED, Kept
-from stagebook.engine.items.logs import LOG_MAX, Logs
+from stagebook.engine.items.logs import Logs
 from stagebook.engine.items.worker import ERROR_MAX, GROWN_BYTES, SURPLUS, Answer, Worker
 from stagebook.engine.spawn import Call as Handed
 from stagebook.engine.spawn import CannotStart
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage, Step, Timeouts
+from stagebook.record.cut import LOG_MAX
 from stagebook.record.items import Bad, Call
 from stagebook.record.state import item_log_name, log_name
 from stagebook.scheduler.vocabulary import Kill, KillItems, StartItems

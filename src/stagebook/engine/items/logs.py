@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import os
 
-LOG_MAX = 16 << 20  #: a log that is larger is cut
-LOG_KEPT = 1 << 20  #: to so much
+from stagebook.record.cut import LOG_MAX, NOTE_MAX, left_out, note
+
+LOG_KEPT = 1 << 20  #: a log that is larger than LOG_MAX is cut to so much
 LOOK_US = 100_000  #: how often it is looked for them
 HURRY_US = 5_000  #: and while one grows fast
 FAST = 4 << 20  #: which is by more than this between two looks
-NOTE_MAX = 200  #: bytes: a line that says what is left out is shorter
-_NOTE = b"[stagebook: "
-_NOTE_END = b"bytes left out here, the log of a step keeps %d]" % LOG_MAX
-
-
-def left_out(head: bytes) -> tuple[int, int]:
-    """How many bytes are left out of a log that begins so, and how many the line has that says it; 0 of a whole one."""
-    line, end, _ = head.partition(b"\n")
-    number, _, rest = line.removeprefix(_NOTE).partition(b" ")
-    if not end or not line.startswith(_NOTE) or not number.isdigit() or rest != _NOTE_END:
-        return 0, 0
-    return int(number), len(line) + 1
 
 
 class Logs:
@@ -57,11 +46,11 @@ class Logs:
             return 0
         try:
             size = os.fstat(fd).st_size
-            before, note = left_out(os.pread(fd, NOTE_MAX, 0))
+            before, noted = left_out(os.pread(fd, NOTE_MAX, 0))
             kept = os.pread(fd, 2 * LOG_KEPT, max(0, size - LOG_KEPT))
             size = max(0, size - LOG_KEPT) + len(kept)
             kept = kept[kept.find(b"\n") + 1 :]
-            text = b"%s%d %s\n" % (_NOTE, before + size - note - len(kept), _NOTE_END)
+            text = note(before + size - noted - len(kept))
             left = len(text) + len(kept)
             os.ftruncate(fd, left)  # and not to nothing: what comes now must not come before the text
             os.pwrite(fd, kept, len(text))
