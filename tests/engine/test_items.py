@@ -18,6 +18,7 @@ from stagebook.engine.items.logs import LOG_KEPT, Logs
 from stagebook.engine.items.logs import LOOK_US as LOOK_AT_LOGS_US
 from stagebook.engine.items.origin import KEY_BYTES, NoSource, Origin, items
 from stagebook.engine.items.watch import is_written
+from stagebook.record.cut import LOG_MAX, left_out
 from stagebook.scheduler.lane import StepItems
 
 
