@@ -49,8 +49,20 @@ def test_order_is_kept_where_it_is_asked_for_and_only_there() -> None:
         return value
 
     assert list(stream(range(50), step(held, workers=4), ordered=True)) == list(range(50))
-    first_waits.clear()
-    assert next(iter(stream(range(50), step(held, workers=4)))) != 0
+
+
+def test_without_an_order_what_is_done_comes_out_at_once() -> None:
+    is_taken = threading.Event()
+
+    def held(value: int) -> int:
+        assert value or is_taken.wait(20)
+        return value
+
+    with stream(range(50), step(held, workers=4)) as values:
+        first = next(values)
+        is_taken.set()
+        assert first != 0
+        assert sorted([first, *values]) == list(range(50))
 
 
 def test_an_ordered_step_gets_its_values_in_the_order_of_the_items() -> None:
