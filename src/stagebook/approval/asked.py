@@ -6,7 +6,6 @@ A gate that is asked anew has no votes; that an approval is void says `gate.void
 
 from __future__ import annotations
 
-import os
 import re
 import time
 
@@ -101,7 +100,7 @@ def standing(directory: str, gate: str, artifacts: bool = True) -> Standing:
     question, votes, answer = _told(records, gate)
     state, why = _state(story, index, question, answer)
     pipeline = story.pipeline
-    folder = os.path.dirname(pipeline.file)
+    folder = pipeline.folder
     changed: tuple[str, ...] = ()
     if artifacts and question is not None and state == "open":
         changed = changed_of(folder, question.rows(), room_of(story, index))

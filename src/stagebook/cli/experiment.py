@@ -166,10 +166,10 @@ class Knowledge:
         self._known: dict[str, Known] = {}
 
     def pipeline(self, file: str) -> Pipeline:
-        from stagebook.formats.native.read import load
+        from stagebook.cli.foreign import load
 
         if file not in self._pipelines:
-            self._pipelines[file] = load(file, place.cache_directory(self._args, file))
+            self._pipelines[file] = load(self._args, file, place.cache_directory(self._args, file))
             pipelines.refuse_bad_conditions(self._pipelines[file])
         return self._pipelines[file]
 
@@ -302,7 +302,7 @@ def _repeated(names: list[str], pipelines: Iterable[Pipeline]) -> set[str]:
 
 
 def _check_unchanged(set_up: dict[str, Any]) -> None:
-    from stagebook.formats.native.read import load
+    from stagebook.formats.load import load
 
     for file, digest in set_up["digests"].items():
         if load(file, None).digest != digest:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import output, pipelines, trouble
+from stagebook.cli import foreign, output, pipelines, trouble
 from stagebook.cli.words import usage_error
-from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import problems
@@ -33,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="warnings count as errors: exit 1; asks what acts outside for `ordering`"
     )
+    foreign.add_arguments(parser)
 
 
 def execute(args: Namespace) -> int:
@@ -42,7 +42,7 @@ def execute(args: Namespace) -> int:
     good: list[tuple[str, Pipeline]] = []
     for file in args.files or [pipelines.find(None)]:
         try:
-            pipeline = load(file, None)
+            pipeline = foreign.load(args, file, None)
         except InputError as refused:
             found += refused.problems or [Problem(file, 0, 0, "file", "error", str(refused))]
         else:

@@ -8,9 +8,8 @@ import os
 import sys
 
 from stagebook import condition
-from stagebook.cli import output, pipelines, place, trouble
+from stagebook.cli import foreign, output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
-from stagebook.formats.native.read import load
 from stagebook.model.pipeline import Pipeline
 from stagebook.report import map as mapping
 from stagebook.report import problems
@@ -41,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--table", action="store_true", help="what each stage says of failure, order and mode")
     parser.add_argument("--sideways", action="store_true", help="drawn from left to right, where it fits")
     parser.add_argument("--steps", action="store_true", help="show the steps of item pipelines too")
+    foreign.add_arguments(parser)
 
 
 def execute(args: Namespace) -> int:
@@ -53,7 +53,7 @@ def execute(args: Namespace) -> int:
     loaded = []
     for file in files:
         cache = place.cache_directory(args, file)
-        pipeline = load(file, cache)
+        pipeline = foreign.load(args, file, cache)
         pipelines.refuse_bad_conditions(pipeline)
         loaded.append(pipeline)
         document = mapping.document(pipeline, _known(cache, pipeline), condition.asked(pipeline))
@@ -169,7 +169,7 @@ def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:
     for each in document["findings"]:
         text = f"{each['message']}. {each['fix'][:1].upper()}{each['fix'][1:]}." if each["fix"] else each["message"]
         found.append(Problem(pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text))
-    folder = os.path.dirname(pipeline.file)
+    folder = pipeline.folder
     return sarif.render(found, git_root(folder) or folder)
 
 

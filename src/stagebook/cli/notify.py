@@ -49,7 +49,7 @@ def execute(args: Namespace) -> int:
 
 
 def _test(args: Namespace) -> int:
-    from stagebook.formats.native import read
+    from stagebook.formats import load as read
 
     file = pipelines.find(args.what)
     pipeline = read.load(file, None)
@@ -66,7 +66,7 @@ def _test(args: Namespace) -> int:
     from stagebook.notify.follower import environment
 
     values = secrets.values_of(pipeline)
-    folder = os.path.dirname(pipeline.file)
+    folder = pipeline.folder
     results: dict[str, str | None] = {}
     sending: list[tuple[Notify, Sending]] = []
     for one in told:

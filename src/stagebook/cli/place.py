@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 def state_directory(args: Any, file: str | None = None, format: str | None = None) -> str:
     """The state directory, there or not."""
+    if file is not None and format is None and os.path.basename(file) != state.NATIVE_FILE:
+        from stagebook.cli import foreign
+
+        format = getattr(args, "as", None) or foreign.format_at(file)
     return state.locate(file, format, os.getcwd(), args.settings.dir, os.environ)
 
 

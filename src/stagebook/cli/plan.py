@@ -7,9 +7,8 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import output, pipelines, place, plan_words
+from stagebook.cli import foreign, output, pipelines, place, plan_words
 from stagebook.cli.words import usage_error
-from stagebook.formats.native.read import load
 from stagebook.model.problem import FAILED, OK, InputError, Problem, SurroundingsError
 
 TYPE_CHECKING = False
@@ -92,6 +91,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--check", action="store_true",
         help="exit 1 if the sla is not met as the file stands; with --limits, if use went above the line of a cap",
     )  # fmt: skip
+    foreign.add_arguments(parser)
 
 
 def execute(args: Namespace) -> int:
@@ -105,7 +105,7 @@ def execute(args: Namespace) -> int:
     asked = plan_words.supposed(args)
     plan_words.check(args)
     file = pipelines.find(args.file)
-    pipeline = load(file, place.cache_directory(args, file))
+    pipeline = foreign.load(args, file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(pipeline)
     if args.check and pipeline.sla_ms is None:
         text = "--check asks whether the sla is met, and the file has none; add a line such as `sla: 15m`"
@@ -226,7 +226,7 @@ def _party(args: Any, name: str, per_h: float | None) -> Party:
     from stagebook.plan.arrivals import Party
 
     file = pipelines.find(name)
-    other = load(file, place.cache_directory(args, file))
+    other = foreign.load(args, file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(other)
     found, choice, _, _ = _known(args, other, is_other=True)
     return Party(other, choice, found, per_h)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from stagebook.cli import output, pipelines, place, trouble
+from stagebook.cli import foreign, output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
-from stagebook.formats.native.read import load
 from stagebook.model.problem import FAILED, OK
 from stagebook.observe import cores
 from stagebook.plan import limits, providers, recorded
@@ -29,7 +28,7 @@ def execute(args: Namespace) -> int:
     if not 1 <= args.days <= DAYS_MAX:
         raise usage_error(f"--days {args.days} is not from 1 to {DAYS_MAX}")
     file = pipelines.find(args.file)
-    pipeline = load(file, place.cache_directory(args, file))
+    pipeline = foreign.load(args, file, place.cache_directory(args, file))
     provider = providers.of(pipeline)
     doubt = providers.problem(pipeline)
     if doubt is not None and not args.quiet:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.native.read import BYTES_MAX, load, parse
+from stagebook.formats.load import load, parse
+from stagebook.formats.native.read import BYTES_MAX
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 

@@ -6,6 +6,8 @@ import os
 import sys
 import time
 
+from stagebook.cli import foreign
+from stagebook.cli import place as places
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import SURROUNDINGS, InputError, Problem, SurroundingsError
 from stagebook.record import durations, state
@@ -68,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--junit", metavar="FILE", help="write the stages as JUnit XML, however the run ends")
     parser.add_argument("--no-wait", action="store_true", help="exit 3 instead of waiting for a person")
     parser.add_argument("--yes", action="store_true", help="trust an imported file")
+    foreign.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -89,7 +92,7 @@ def execute(args: argparse.Namespace) -> int:
         _refuse_choices(args, named)
         return _resume(args, place, named)
     file = pipelines.find(args.file)
-    place = state.locate(file, None, os.getcwd(), args.settings.dir, os.environ)
+    place = places.state_directory(args, file)
     if args.resume is not None:
         run = _to_resume(args, place, file)
         if run is not None:
@@ -101,7 +104,7 @@ def execute(args: argparse.Namespace) -> int:
     if not args.dry_run:
         state.make(place)
     cache = os.path.join(place, "cache")
-    loaded = read.load_plain(file, cache if os.path.isdir(place) else None)
+    loaded = foreign.load_plain(args, file, cache if os.path.isdir(place) else None)
     _refuse_unbuilt(loaded.pipeline)
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
@@ -377,7 +380,7 @@ def govern(pipeline: Pipeline, choice: Choice) -> tuple[Choice, Facts | None]:
     from stagebook.condition import facts, policy
 
     found = facts.gather(
-        os.path.dirname(pipeline.file), dict(choice.params), os.environ, choice.base, facts.wanted(pipeline)
+        pipeline.folder, dict(choice.params), os.environ, choice.base, facts.wanted(pipeline)
     )  # fmt: skip
     if choice.policy is None and pipeline.policies:
         chosen = policy.choose(pipeline, found) or (pipeline.policy, "no rule holds, so the default")

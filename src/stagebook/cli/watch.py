@@ -14,6 +14,7 @@ import sys
 from time import monotonic, time_ns
 
 from stagebook.cli import affected, output
+from stagebook.cli import place as places
 from stagebook.cli.streams import complain
 from stagebook.cli.words import usage_error
 from stagebook.engine import keeper
@@ -42,7 +43,6 @@ NOT_WATCHED = ("json", "resume", "dry_run")
 def execute(args: argparse.Namespace) -> int:
     """Goes on until a signal, and exits as that asks. Raises InputError or SurroundingsError before the first run."""
     from stagebook.cli import pipelines
-    from stagebook.record import state
 
     for name in NOT_WATCHED:
         if getattr(args, name) not in (None, False):
@@ -50,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
     args.file = pipelines.find(args.file)
     if not os.path.isfile(args.file):
         raise InputError(f"cannot read {args.file}: no such file")
-    place = state.locate(args.file, None, os.getcwd(), args.settings.dir, os.environ)
+    place = places.state_directory(args, args.file)
     starts = tuple(getattr(args, "from"))
     if args.failed_of is not None:
         from stagebook.cli.failed import failed_of
@@ -182,12 +182,12 @@ class Watch:
 
     def _read(self) -> None:
         """What the pipeline says of its files now. Where it is wrong, the run is who tells."""
-        from stagebook.formats.native import read
+        from stagebook.cli import foreign
         from stagebook.scheduler.plan import Choice
 
         args = self._args
         try:
-            pipeline = read.load(self._args.file, self._cache if os.path.isdir(self._cache) else None)
+            pipeline = foreign.load(self._args, self._args.file, self._cache if os.path.isdir(self._cache) else None)
         except InputError:
             self._concern = None
             return

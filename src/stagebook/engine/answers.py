@@ -116,7 +116,7 @@ class Answers:
         from stagebook.condition.court import Court
 
         if self._facts is None:
-            folder = os.path.dirname(self._pipeline.file)
+            folder = self._pipeline.folder
             params = dict(self._choice.params)
             want = facts.wanted(self._pipeline)
             self._facts = facts.gather(folder, params, os.environ, self._choice.base, want)

@@ -77,7 +77,7 @@ class Freshness:
         versions: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """`cache` is `.stagebook/cache`. Without `versions` those of the last success are taken to hold."""
-        self.root = os.path.dirname(pipeline.file)
+        self.root = pipeline.folder
         self._runs = os.path.join(os.path.dirname(cache), "runs")
         self.state = State(cache, pipeline.file)
         self.known: dict[str, File] = {}  #: what was read meanwhile, by path

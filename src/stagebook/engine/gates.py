@@ -78,7 +78,7 @@ class Gates:
         self._account = account
         self._run = os.path.basename(directory)
         self._state = os.path.dirname(os.path.dirname(directory))
-        self._folder = os.path.dirname(pipeline.file)
+        self._folder = pipeline.folder
         self.refusal: Refusal | None = None  #: why the last vote does not count
         self._around: dict[int, tuple[Around, frozenset[int]]] = {}
         self._decided: dict[int, str] = {}  #: gates whose answer the machine has not heard of yet, and the answer

@@ -87,7 +87,7 @@ def start(
 ) -> Result:
     """Run a pipeline. `plain` is the pipeline as JSON text, as the journal keeps it. Raises SurroundingsError."""
     ways = with_versions(with_secrets(ways, pipeline, plan, choice), pipeline, plan)
-    at = head(os.path.dirname(pipeline.file))
+    at = head(pipeline.folder)
     if ways.secrets is not None:
         text = ways.secrets.mask.text
         at = at._replace(commit=text(at.commit or "") or None, branch=text(at.branch or "") or None)
@@ -179,7 +179,7 @@ def assemble(
     os.makedirs(output_folder, 0o700, exist_ok=True)
     places = {stage.id: index for index, stage in enumerate(plan.stages)}
     outputs = Outputs(output_folder, places, machine)
-    folder = os.path.dirname(pipeline.file)
+    folder = pipeline.folder
     spawner = Spawner(environment, folder, groups, outputs)
     names = [quote(stage.id) for stage in plan.stages]
     control = Control(directory, places)

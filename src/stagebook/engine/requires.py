@@ -37,7 +37,7 @@ def check(pipeline: Pipeline, plan: Plan | None = None, over: Container[int] = (
         path = _path(pipeline, stage)
         for tool, wanted in stage.requires.items():
             if (tool, path) not in asked:
-                asked[tool, path] = _version(tool, {**environ, "PATH": path}, os.path.dirname(pipeline.file))
+                asked[tool, path] = _version(tool, {**environ, "PATH": path}, pipeline.folder)
             why = _refusal(tool, wanted, asked[tool, path])
             if why is not None:
                 said = f"stage `{stage.id}` requires {tool}{'' if wanted == '*' else f' {wanted}'}, {why}"

@@ -110,7 +110,7 @@ def _value(pipeline: Pipeline, secret: Secret) -> str:
         if not value:
             raise _Absent("is not set" if secret.name not in os.environ else "is empty")
         return value
-    path = os.path.join(os.path.dirname(pipeline.file), secret.file)
+    path = os.path.join(pipeline.folder, secret.file)
     value = os.fsdecode(_content(path))
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:

@@ -50,7 +50,7 @@ class Suites:
         self._mask = mask
         self._state = os.path.dirname(os.path.dirname(directory))
         self._cache = os.path.join(self._state, "cache")
-        self._folder = os.path.dirname(pipeline.file)
+        self._folder = pipeline.folder
         self._workspaces = workspace.directory(self._state, os.path.basename(directory))
         self._dealt: dict[str, list[list[str]]] = {}
         self._parts: dict[str, dict[str, int]] = {}  #: suite to part to index

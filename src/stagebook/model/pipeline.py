@@ -8,6 +8,7 @@ and listed in `Pipeline.unbuilt` with its place.
 
 from __future__ import annotations
 
+from stagebook.model.job import Grade, Job
 from stagebook.model.problem import Problem
 from stagebook.model.value import NamedTuple
 
@@ -36,11 +37,13 @@ class Timeouts(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """An expression in CEL, and where its first character stands in the file."""
+    """An expression, and where its first character stands in the file. `language` is `cel`, or the name of the format
+    that has its own."""
 
     text: str
     line: int = 0
     col: int = 0
+    language: str = "cel"
 
 
 class OutputOf(NamedTuple):
@@ -191,8 +194,10 @@ class Stage(NamedTuple):
     name: str  #: the name without a cell's values
     line: int
     col: int
-    kind: str  #: run, cmd, python, gate, service, pipeline, generate, each or split
-    command: str | tuple[str, ...] = ""  #: text of `run`, argv of `cmd`, `module:function` of `python`
+    kind: str  #: run, cmd, python, gate, service, pipeline, generate, each, split or job
+    command: str | tuple[str, ...] = (
+        ""  #: text of `run`, argv of `cmd`, `module:function` of `python`, all shell text of a job
+    )
     needs: tuple[str, ...] = ()
     need_lines: tuple[int, ...] = ()  #: the line on which each need stands, or that makes it so
     join: str = "all"  #: all, any or done
@@ -232,6 +237,7 @@ class Stage(NamedTuple):
     each: Each | None = None
     generates: str | None = None  #: of a `generate`: how its command is started, as run, cmd or python
     made_by: str | None = None  #: the id of the stage that generated it
+    job: Job | None = None  #: of a job of a CI system
     more: Mapping[str, Any] = {}  #: validated keys that a later part makes work
 
 
@@ -323,3 +329,13 @@ class Pipeline(NamedTuple):
     unbuilt: tuple[Problem, ...] = ()  #: keys that `run` refuses for now
     more: Mapping[str, Any] = {}
     defaults: Mapping[str, Any] = {}  #: of the file, as its reader has checked them, where stages are generated
+    root: str | None = None  #: where stages run, if that is not the folder of the file
+    files: Mapping[str, str] = {}  #: other files that it was made of, to the hashes of what they held
+    context: Mapping[str, Any] = {}  #: what conditions of another language speak of and is known before a run, as JSON
+    missing: tuple[Problem, ...] = ()  #: what it refers to and could not be read: no order is called needless then
+    grades: tuple[Grade, ...] = ()  #: how much of each key of a CI system's file has a meaning here
+
+    @property
+    def folder(self) -> str:
+        """Where stages run."""
+        return self.root if self.root is not None else self.file.rpartition("/")[0] or "/"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
+from stagebook.model.job import Datum, Grade, Job, JobStep
 from stagebook.model.pipeline import (
     Condition,
     Each,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 #: Fields that each stage has for itself; all others go to `likes`.
-_OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env", "inputs", "outputs", "via")
+_OWN = ("id", "name", "line", "col", "command", "needs", "need_lines", "cell", "env", "inputs", "outputs", "via", "job")
 _LIKE = tuple(field for field in Stage._fields if field not in _OWN)
 _shared = itemgetter(*map(Stage._fields.index, _LIKE))
 _DEFAULTS: dict[str, Any] = Stage._field_defaults
@@ -50,7 +51,7 @@ _PARTS: dict[str, Any] = {
 _FROM = ("env_from", "cmd_from")
 _PIPELINE_PARTS = (
     "stages", "params", "secrets", "limits", "pools", "policies", "matrices", "groups", "notify", "problems",
-    "unbuilt",
+    "unbuilt", "missing", "grades",
 )  # fmt: skip
 _new = tuple.__new__
 
@@ -83,9 +84,9 @@ def to_plain(pipeline: Pipeline) -> dict[str, Any]:
         plain["groups"] = {name: list(ids) for name, ids in pipeline.groups.items()}
     if pipeline.notify:
         plain["notify"] = [_sparse(one) for one in pipeline.notify]
-    for field in ("problems", "unbuilt"):
+    for field in ("problems", "unbuilt", "missing", "grades"):
         if getattr(pipeline, field):
-            plain[field] = [list(problem) for problem in getattr(pipeline, field)]
+            plain[field] = [list(each) for each in getattr(pipeline, field)]
     return plain
 
 
@@ -118,9 +119,11 @@ def from_plain(plain: Mapping[str, Any]) -> Pipeline:
         values["groups"] = {name: tuple(ids) for name, ids in plain["groups"].items()}
     if "notify" in plain:
         values["notify"] = tuple(Notify(**_tuples(one)) for one in plain["notify"])
-    for field in ("problems", "unbuilt"):
+    for field in ("problems", "unbuilt", "missing"):
         if field in plain:
             values[field] = tuple(Problem(*problem) for problem in plain[field])
+    if "grades" in plain:
+        values["grades"] = tuple(Grade(*grade) for grade in plain["grades"])
     for field in ("name", "file", "format", "digest"):
         values.setdefault(field, "")
     return Pipeline(**values)
@@ -165,6 +168,8 @@ def _stage_out(stage: Stage, likes: list[dict[str, Any]], numbers: dict[Any, int
         out["outputs"] = [[output.path, output.early] if output.early else output.path for output in stage.outputs]
     if stage.via:
         out["via"] = stage.via
+    if stage.job is not None:
+        out["job"] = {**_sparse(stage.job), **_job_parts(stage.job)}
     shared = _shared(stage)
     objects = tuple(map(id, shared))  # mostly the very ones of a stage before, which is quicker to see than to compare
     number = numbers.get(objects)
@@ -241,6 +246,32 @@ def _each_in(plain: Mapping[str, Any]) -> Each:
     return Each(Items(**plain["items"]), tuple(steps), plain["on_failure"])
 
 
+def _job_parts(job: Job) -> dict[str, Any]:
+    steps = [{**_sparse(step), **_data_of(step)} for step in job.steps]
+    return {**_data_of(job), **({"steps": steps} if steps else {})}
+
+
+def _data_of(value: Job | JobStep) -> dict[str, Any]:
+    return {
+        field: [list(datum) for datum in getattr(value, field)]
+        for field in ("reads", "writes")
+        if getattr(value, field)
+    }
+
+
+def _job_in(plain: Mapping[str, Any]) -> Job:
+    steps = tuple(JobStep(**_with_data(step)) for step in plain.get("steps", ()))
+    return Job(**{**_with_data(plain), "steps": steps})
+
+
+def _with_data(plain: Mapping[str, Any]) -> dict[str, Any]:
+    values = _tuples(plain)
+    for field in ("reads", "writes"):
+        if field in values:
+            values[field] = tuple(Datum(*datum) for datum in values[field])
+    return values
+
+
 def _output_in(plain: str | list[Any]) -> Output:
     return Output(plain) if type(plain) is str else Output(*plain)
 
@@ -269,7 +300,8 @@ def _stages_in(plain: list[dict[str, Any]], likes: list[tuple[Any, ...]]) -> lis
             grace_ms, duration_ms, get("env", nothing), env_from, cmd_from, dir_, shell, critical,
             allow_failure, retry_safe, ordering, log_limit,
             tuple(get("inputs", ())), tuple(map(_output_in, get("outputs", ()))), get("via", nothing),
-            declared, early, env_inputs, requires, secrets, split, gate, each_, generates, made_by, more,
+            declared, early, env_inputs, requires, secrets, split, gate, each_, generates, made_by,
+            _job_in(each["job"]) if "job" in each else None, more,
         )  # fmt: skip
         made.append(_new(Stage, fields))
     return made
@@ -280,5 +312,6 @@ assert Stage._fields == (
     "priority", "resources", "locks", "when", "changed", "quarantine", "retry", "timeouts", "grace_ms", "duration_ms",
     "env", "env_from", "cmd_from", "dir", "shell",
     "critical", "allow_failure", "retry_safe", "ordering", "log_limit_bytes", "inputs", "outputs", "via",
-    "declared", "early", "env_inputs", "requires", "secrets", "split", "gate", "each", "generates", "made_by", "more",
+    "declared", "early", "env_inputs", "requires", "secrets", "split", "gate", "each", "generates", "made_by", "job",
+    "more",
 )  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from stagebook.model import job
 from stagebook.model import pipeline as classes
 from stagebook.model.problem import Problem
 
@@ -52,6 +53,6 @@ def _judge(said: str) -> Judge:
         return lambda value: type(value) is dict and all(type(key) is str for key in value) and all(
             map(each, value.values())
         )  # fmt: skip
-    kind = Problem if said == "Problem" else getattr(classes, said)
+    kind = Problem if said == "Problem" else getattr(classes, said, None) or getattr(job, said)
     fields = [_judge(kind.__annotations__[name]) for name in kind._fields]
     return lambda value: type(value) is kind and all(judge(each) for judge, each in zip(fields, value))

@@ -68,7 +68,7 @@ class Circle:
         self._mask = Mask(self.values.values())
         self._head = head
         self._state = os.path.dirname(os.path.dirname(directory))
-        self.folder = os.path.dirname(pipeline.file)
+        self.folder = pipeline.folder
         self.told: set[tuple[str, str, str]] = set() if before is None else before.told
         self._is_failed = False  #: whether anybody was told that this very run failed
         self._runs: list[past.Before] | None = None

@@ -43,7 +43,7 @@ class Places:
     """The accounts of a pipeline's stages, read when they are asked for."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.folder = os.path.dirname(pipeline.file)
+        self.folder = pipeline.folder
         self.stages = pipeline.stages
         self._accounts: dict[int, Account] = {}
         self._said: dict[int, Account] = {}

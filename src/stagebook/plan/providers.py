@@ -94,7 +94,7 @@ def of(pipeline: Pipeline) -> Table | None:
     if found is not None and found.level == "error":
         raise InputError(found.message, [found])
     provider = pipeline.limits.provider
-    return None if provider is None else table(provider, os.path.dirname(pipeline.file))
+    return None if provider is None else table(provider, pipeline.folder)
 
 
 def cap_of(pipeline: Pipeline) -> Cap | None:
@@ -110,7 +110,7 @@ def problem(pipeline: Pipeline) -> Problem | None:
     if provider is None:
         return None
     try:
-        found = table(provider, os.path.dirname(pipeline.file))
+        found = table(provider, pipeline.folder)
     except InputError as error:
         return Problem(pipeline.file, *_place(pipeline), "unknown-provider", "error", str(error))
     if found.jobs is None:

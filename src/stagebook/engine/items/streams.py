@@ -429,7 +429,7 @@ class Streams:
     def _origin(self, index: int, stage: Stage, kept: Kept) -> Origin:
         assert stage.each is not None
         items = stage.each.items
-        root = os.path.join(os.path.dirname(self._pipeline.file), stage.dir or "")
+        root = os.path.join(self._pipeline.folder, stage.dir or "")
         log = None
         if items.kind in ("lines", "json"):
             maker = self._places[items.text]

@@ -470,5 +470,6 @@ def _stage(draft: Draft, id_: str, index: int, needs: tuple[str, ...], lines: tu
         draft.each,
         draft.generates,
         None,
+        None,
         draft.more,
     )

@@ -47,16 +47,16 @@ def col_of(place: int) -> int:
 
 def read_nodes(data: bytes, file: str) -> tuple[Node, list[Problem]]:
     """The root node, and what was wrong but could be read past (duplicate keys). InputError for all else."""
-    text = _decoded(data, file)
+    text = decoded(data, file)
     try:
         return _Composer(data, file).compose()
     except InputError:
         raise
     except Exception as error:
-        raise _yaml_error(error, text, file) from None
+        raise yaml_error(error, text, file) from None
 
 
-def _decoded(data: bytes, file: str) -> str:
+def decoded(data: bytes, file: str) -> str:
     if len(data) > grammar.BYTES_MAX:
         raise too_large(file, len(data))
     try:
@@ -88,7 +88,7 @@ def _refuse(file: str, line: int, col: int, code: str, message: str) -> NoReturn
     raise InputError(message, [Problem(file, line, col, code, "error", message)])
 
 
-def _parser(data: bytes) -> Any:
+def parser(data: bytes) -> Any:
     """The C parser, or PyYAML's own where it was built without libyaml: slower, the same events."""
     import yaml
 
@@ -99,7 +99,7 @@ def _parser(data: bytes) -> Any:
     return yaml.SafeLoader(data)
 
 
-def _yaml_error(error: Exception, text: str, file: str) -> Exception:
+def yaml_error(error: Exception, text: str, file: str) -> Exception:
     """What the parser says, with a place and a hint where tabs are the cause; other exceptions as they are."""
     import yaml
 
@@ -140,7 +140,7 @@ class _Composer:
 
     def __init__(self, data: bytes, file: str) -> None:
         self.file = file
-        self.get_event = _parser(data).get_event
+        self.get_event = parser(data).get_event
         self.problems: list[Problem] = []
         self.anchors: dict[str, tuple[Node, int, int]] = {}
         self.count = 0

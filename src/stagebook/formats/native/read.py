@@ -40,7 +40,7 @@ def load(file: str, cache_dir: str | None) -> Pipeline:
 def load_plain(file: str, cache_dir: str | None) -> Loaded:
     """As `load`, with the pipeline's JSON beside it."""
     path = os.path.abspath(file)
-    data = _bytes_of(file, path)
+    data = bytes_of(file, path)
     digest = cache.digest(data)
     if cache_dir is not None:
         known = _uncollected(lambda: cache.fetch(cache_dir, digest, path))
@@ -48,7 +48,7 @@ def load_plain(file: str, cache_dir: str | None) -> Loaded:
             return Loaded(known[0], known[1], True)
     pipeline, problems = parse(data, path)
     if pipeline is None:
-        raise InputError(_summary(file, problems), [each for each in problems if each.level != "note"])
+        raise InputError(summary(file, problems), [each for each in problems if each.level != "note"])
     plain = cache.encode(pipeline)
     if cache_dir is not None and not pipeline.secrets:  # of which one may stand in the file: see `keep`
         cache.store(cache_dir, digest, path, plain)
@@ -98,7 +98,7 @@ def _uncollected(work: Callable[[], Made]) -> Made:
             gc.enable()
 
 
-def _bytes_of(file: str, path: str) -> bytes:
+def bytes_of(file: str, path: str) -> bytes:
     """The content, judged by kind and size before it is read: a FIFO would block, a device never end."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -124,6 +124,6 @@ def _unreadable(file: str, why: str, code: str = "file") -> InputError:
     return InputError(message, [Problem(file, 0, 0, code, "error", message)])
 
 
-def _summary(file: str, problems: tuple[Problem, ...]) -> str:
+def summary(file: str, problems: tuple[Problem, ...]) -> str:
     count = sum(problem.level == "error" for problem in problems)
     return f"{file}: {count} error{'s' if count != 1 else ''}, nothing was run"

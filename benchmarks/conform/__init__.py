@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/conformance.py`, one a data set: each gives rows of its table and looks at nothing else."""

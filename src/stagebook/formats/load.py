@@ -1,0 +1,64 @@
+"""The way in for every format: a file's path or bytes to a `Pipeline`, by whichever reader its content asks for.
+
+Of a native file nothing else is imported than its own reader.
+"""
+
+from __future__ import annotations
+
+import os
+
+from stagebook.formats.native import read as native
+from stagebook.formats.native.read import Loaded
+from stagebook.formats.request import NOTHING, Request
+from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import InputError, Problem
+
+NATIVE_NAME = "stagebook.yaml"
+FOREIGN = ("github", "gitlab")
+
+
+def load(file: str, cache_dir: str | None, request: Request = NOTHING, as_: str | None = None) -> Pipeline:
+    """The pipeline of a file. InputError with all its problems if it is wrong. `cache_dir` None: no cache. `as_`: its
+    format, where the content is not to be asked."""
+    return load_plain(file, cache_dir, request, as_).pipeline
+
+
+def load_plain(file: str, cache_dir: str | None, request: Request = NOTHING, as_: str | None = None) -> Loaded:
+    """As `load`, with the pipeline's JSON beside it. Only native files are cached."""
+    path = os.path.abspath(file)
+    if as_ == "native" or (as_ is None and os.path.basename(path) == NATIVE_NAME):
+        return native.load_plain(file, cache_dir)
+    data = native.bytes_of(file, path)
+    format = as_ or format_of(data, path)
+    if format == "native":
+        return native.load_plain(file, cache_dir)
+    pipeline, problems = parse(data, path, request, format)
+    if pipeline is None:
+        raise InputError(native.summary(file, problems), [each for each in problems if each.level != "note"])
+    from stagebook.formats.native import cache
+
+    return Loaded(pipeline, cache.encode(pipeline), False)
+
+
+def parse(
+    data: bytes, file: str, request: Request = NOTHING, format: str | None = None
+) -> tuple[Pipeline | None, tuple[Problem, ...]]:
+    """The pipeline in `data`, or None; and all problems with it, errors first."""
+    format = format or format_of(data, file)
+    if format == "github":
+        from stagebook.formats.github import read as github
+
+        return github.parse(data, file, request)
+    if format == "gitlab":
+        from stagebook.formats.gitlab import read as gitlab
+
+        return gitlab.parse(data, file, request)
+    return native.parse(data, file)
+
+
+def format_of(data: bytes, file: str) -> str:
+    """`native`, or one of FOREIGN: by the place of the file where that is usual, else by its keys. InputError for what
+    is another system's and not read yet."""
+    from stagebook.formats import detect
+
+    return detect.format_of(data, file)
