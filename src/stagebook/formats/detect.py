@@ -70,7 +70,7 @@ def _is_native(head: bytes, keys: set[bytes]) -> bool:
     """`stages` as a mapping, or as a list of mappings."""
     if b"stages" not in keys:
         return False
-    return re.search(rb"^[\"']?stages[\"']?[ \t]*:[ \t]*(?:\{|(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*(?:[ \t]+[\w\"'.-]+[^\n]*:|[ \t]*-[ \t]+[^\n]+?:[ \t\n]))", head, re.M) is not None  # fmt: skip  # noqa: E501
+    return re.search(rb"^[\"']?stages[\"']?[ \t]*:[ \t]*(?:\{|(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*(?:[ \t]+[\w\"'.-]+[^\n]*:|[ \t]*-[ \t]+[^\n]+?:[ \t\n]))", head, re.M) is not None  # fmt: skip
 
 
 def _refuse(file: str, system: str) -> None:
