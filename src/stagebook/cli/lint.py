@@ -25,7 +25,7 @@ FORMATS = ("text", "json", "sarif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="or a folder; default as of `map`")
     parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
@@ -40,7 +40,7 @@ def execute(args: Namespace) -> int:
     format = _format(args)
     found: list[Problem] = []
     good: list[tuple[str, Pipeline]] = []
-    for file in args.files or [pipelines.find(None)]:
+    for file in _files(args.files):
         try:
             pipeline = foreign.load(args, file, None)
         except InputError as refused:
@@ -64,6 +64,13 @@ def execute(args: Namespace) -> int:
     else:
         _say(args, found, good, code)
     return code
+
+
+def _files(named: list[str]) -> list[str]:
+    """A folder stands for all pipeline files in it that are known by name."""
+    if not named:
+        return pipelines.find_all(None)
+    return [file for each in named for file in (pipelines.known_in(each) if os.path.isdir(each) else [each])]
 
 
 def _format(args: Namespace) -> str:
