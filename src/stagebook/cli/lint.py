@@ -7,6 +7,7 @@ import sys
 
 from stagebook.cli import foreign, output, pipelines, trouble
 from stagebook.cli.words import usage_error
+from stagebook.formats import load as loading
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import problems
@@ -49,7 +50,8 @@ def execute(args: Namespace) -> int:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
             found += [*_beyond(pipeline), *_providers(pipeline)]
-            found += _unmarked(pipeline) if args.strict else []
+            found += _unmarked(pipeline) if args.strict and pipeline.format == "native" else []
+            found += _traps(pipeline)
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -146,6 +148,20 @@ def _unmarked(pipeline: Pipeline) -> list[Problem]:
             hint = "say why its order must stay, as `ordering: {strict: after all tests}`"
             said = f"stage `{stage.id}` acts outside ({acting[stage.id]}); {hint}"
             found.append(Problem(pipeline.file, stage.line, stage.col, "ordering", "warning", said))
+    return found
+
+
+def _traps(pipeline: Pipeline) -> list[Problem]:
+    """Of a CI system's file, what a map says against it too: there is no one else who would."""
+    if pipeline.format not in loading.FOREIGN:
+        return []
+    from stagebook.cli import traps
+
+    found = []
+    for each in traps.all_of(pipeline):
+        text = f"{each.message}: {each.why}" if each.why else each.message
+        text += f"; {each.fix}" if each.fix else ""
+        found.append(Problem(pipeline.file, each.line, 0, each.code, each.level, text))
     return found
 
 

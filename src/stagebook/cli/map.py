@@ -8,7 +8,7 @@ import os
 import sys
 
 from stagebook import condition
-from stagebook.cli import foreign, output, pipelines, place, trouble
+from stagebook.cli import foreign, output, pipelines, place, traps, trouble
 from stagebook.cli.words import usage_error
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import OK, WRONG_INPUT, InputError, Problem
@@ -103,7 +103,9 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
 
 def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
     cache = place.cache_directory(args, pipeline.file)
-    document = mapping.document(pipeline, _known(cache, pipeline), condition.asked(pipeline))
+    asked = condition.asked(pipeline)
+    known = _known(cache, pipeline)
+    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline))
     if args.diff is not None:
         _compare(args.diff, document, pipeline)
     return document
