@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping
 
-    from stagebook.formats.github import known
+    from stagebook.formats.github import ended as ends
 
 GITHUB, GITLAB = "github", "gitlab"
 MANUAL = "manual"  #: GitLab's word for what only a person starts: one that is not started does not hold
@@ -95,7 +95,7 @@ class Foreign:
     # GitHub
 
     def _github(self, stage: Stage, condition: Condition, past: Past) -> Answer:
-        from stagebook.formats.github import known
+        from stagebook.formats.github import ended as ends
 
         spec: Any = stage.job.spec if stage.job is not None else {}
         base = self._pipeline.context
@@ -107,15 +107,15 @@ class Foreign:
             call = call.get("call")
         for call in reversed(outer):
             if call.get("if"):
-                answer = self._holds(call["if"], known.around(base, call, ended), self._stages_of(call), past)
+                answer = self._holds(call["if"], ends.around(base, call, ended), self._stages_of(call), past)
                 if answer.holds is not True:
                     return answer
-        found = known.contexts(base, spec, ended)
+        found = ends.contexts(base, spec, ended)
         before = self._stages_of(spec) if "needs" in spec else list(stage.needs)
         return self._holds(condition.text, found, before, past)
 
-    def _ended(self, past: Past) -> Callable[[str], known.Ended | None]:
-        from stagebook.formats.github.known import Ended, result_of
+    def _ended(self, past: Past) -> Callable[[str], ends.Ended | None]:
+        from stagebook.formats.github.ended import Ended, result_of
 
         def ended(name: str) -> Ended | None:
             outcome = past.outcome_of(name)
@@ -133,8 +133,8 @@ class Foreign:
         if isinstance(tree, expression.ExpressionError):
             return Answer(False, str(tree))
         ended = self._ended(past)
-        ends = [ended(name) for name in self._before(needs, self._needs_of)]
-        results = [None if end is None else end.result for end in ends]
+        before = [ended(name) for name in self._before(needs, self._needs_of)]
+        results = [None if end is None else end.result for end in before]
         functions = status_functions(results, past.run_outcome)
         try:
             holds = expression.truth(tree, contexts, functions)
