@@ -65,13 +65,13 @@ def _matrix(walk: Walk, place: Node, said: Any, contexts: Mapping[str, Any], mad
             value = filled(value, contexts)
         if not isinstance(value, list):
             return made._replace(is_open=True)
-        filled = [_deep(each, contexts) for each in value]
+        items = [_deep(each, contexts) for each in value]
         if key in lists:
-            if any(not isinstance(each, dict) for each in filled):
+            if any(not isinstance(each, dict) for each in items):
                 return made._replace(is_open=True)
-            lists[key] = filled
+            lists[key] = items
         else:
-            axes[key] = filled
+            axes[key] = items
     try:
         found = matrix.cells(axes, lists["include"], lists["exclude"])
     except TooMany as error:
@@ -83,7 +83,7 @@ def _matrix(walk: Walk, place: Node, said: Any, contexts: Mapping[str, Any], mad
 
 
 def filled(value: Any, contexts: Mapping[str, Any]) -> Any:
-    """The value of a text with expressions; UNKNOWN where it is not known yet or wrong."""
+    """The value of a text with expressions, of all else itself; UNKNOWN where it is not known yet or wrong."""
     if not isinstance(value, str) or "${{" not in value:
         return value
     try:

@@ -15,7 +15,6 @@ from stagebook.formats.github.order import needs_of, sorted_jobs
 from stagebook.formats.github.shape import Walk, whole
 from stagebook.formats.github.steps import Steps, joined
 from stagebook.formats.github.values import value_of
-from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, Node, Source
 from stagebook.model.job import Datum, Job, JobStep
 from stagebook.model.pipeline import Matrix, Stage, Timeouts
@@ -218,18 +217,12 @@ class Jobs:
             for name, key, _ in (outputs.items() if outputs is not None else ())
         ]
         reads += self.read_outputs(base)
-        environment = body.get("environment")
-        if environment is not None and environment.kind == MAP:
-            environment = environment.get("name")
-        image = body.get("container")
-        if image is not None and image.kind == MAP:
-            image = image.get("image")
         return Job(
             "github", self.title(base, cell, contexts), steps,
             tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes)),
             runner=self.runner(body, contexts),
-            image=clean(data.shown(image.text, contexts)) if image is not None and image.text else None,
-            environment=clean(data.shown(environment.text, contexts)) if environment is not None and environment.text else None,
+            image=_named(body.get("container"), "image", contexts),
+            environment=_named(body.get("environment"), "name", contexts),
             unplayable=(
                 "its matrix is known only when it runs on GitHub" if base.strategy.is_open else None
             ),
@@ -240,7 +233,12 @@ class Jobs:
         needs = {need.job.lower(): need.job for need in self.needs[base.name]}
         found = []
         for path in _paths(value_of(base.body)):
-            if path[0].lower() == "needs" and len(path) > 3 and path[2].lower() == "outputs" and path[1].lower() in needs:
+            if (
+                path[0].lower() == "needs"
+                and len(path) > 3
+                and path[2].lower() == "outputs"
+                and path[1].lower() in needs
+            ):
                 line = next(each.line for each in self.needs[base.name] if each.job == needs[path[1].lower()])
                 name = f"{self.level.prefix}{needs[path[1].lower()]}.{path[3]}"
                 found.append(Datum("output", name, line, path[3] in ("*", "[]")))
@@ -258,14 +256,11 @@ class Jobs:
 
     def lock(self, body: Node, contexts: Mapping[str, Any]) -> str | None:
         """The name of its concurrency group, in lower case as GitHub compares them."""
-        node = body.get("concurrency")
-        if node is not None and node.kind == MAP:
-            node = node.get("group")
-        if node is None or not node.text:
+        name = _named(body.get("concurrency"), "group", contexts)
+        if name is None:
             return None
-        name = clean(data.shown(node.text, contexts)).lower()
-        self.found.locks[name] = None
-        return name
+        self.found.locks[name.lower()] = None
+        return name.lower()
 
     def secrets(self, base: _Base, key: Node) -> tuple[str, ...]:
         """Those that the job speaks of, under the names of the variables that hold them."""
@@ -334,6 +329,13 @@ def clean(text: str) -> str:
     """A text of the file's for a name: one line, no control characters, not endless."""
     line = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
     return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | None:
+    """What a key is given, by itself or as an entry of a mapping, with what is known filled in."""
+    if node is not None and node.kind == MAP:
+        node = node.get(key)
+    return clean(data.shown(node.text, contexts)) if node is not None and node.text else None
 
 
 def _paths(value: Any) -> list[tuple[str, ...]]:

@@ -1,5 +1,5 @@
-"""What expressions speak of and is known when a file is read: the event, the branch, variables, inputs. Reads `.git` for
-the branch and the name of the repository; asks no program."""
+"""What expressions speak of and is known when a file is read: the event, the branch, variables, inputs. Reads `.git`
+for the branch and the name of the repository; asks no program."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Files that a workflow refers to: actions and workflows of its own repository, or of one whose checkout the user names.
-Read once each, never outside these folders. What they mean is for `steps` and `calls`."""
+"""Files that a workflow refers to: actions and workflows of its own repository, or of one whose checkout the user
+names. Read once each, never outside these folders. What they mean is for `steps` and `calls`."""
 
 from __future__ import annotations
 

@@ -88,7 +88,9 @@ def _has(cell: dict[str, Any], part: dict[str, Any]) -> bool:
 def contains(value: Any, part: Any) -> bool:
     """Whether a value is `part`, or has all that it has: what `exclude` asks."""
     if isinstance(part, dict):
-        return isinstance(value, dict) and all(key in value and contains(value[key], each) for key, each in part.items())
+        return isinstance(value, dict) and all(
+            key in value and contains(value[key], each) for key, each in part.items()
+        )
     if isinstance(part, list):
         return (
             isinstance(value, list)

@@ -31,7 +31,8 @@ class List(NamedTuple):
 
 
 class Map(NamedTuple):
-    """A mapping with known keys. `name` is what it is called in messages. `open`: others are looked past."""
+    """A mapping with known keys. `name` is what it is called in messages. `open`: others mean
+    nothing; `lenient`: they mean nothing, and are hardly meant so."""
 
     name: str
     keys: Mapping[str, Shape]
@@ -39,6 +40,7 @@ class Map(NamedTuple):
     site: str | None = None
     open: bool = False
     may_be_empty: bool = False
+    lenient: bool = False
 
 
 class Names(NamedTuple):
@@ -96,6 +98,7 @@ EVENT = Map(
         "workflows": _FILTER,
     },
     may_be_empty=True,
+    lenient=True,
 )
 _DISPATCH_INPUT = Map(
     "inputs",
@@ -108,6 +111,7 @@ _DISPATCH_INPUT = Map(
         "deprecationMessage": _text(),
     },
     may_be_empty=True,
+    lenient=True,
 )
 _CALL_INPUT = Map(
     "inputs at workflow_call event",
@@ -138,7 +142,7 @@ _CALL = Map(
     },
     may_be_empty=True,
 )
-_IMAGE_VERSION = Map("image_version", {"names": List(_text()), "versions": List(_text()), "types": _TYPES}, may_be_empty=True)  # fmt: skip  # noqa: E501
+_IMAGE_VERSION = Map("image_version", {"names": List(_text()), "versions": List(_text()), "types": _TYPES}, may_be_empty=True, lenient=True)  # fmt: skip  # noqa: E501
 _ON = Either(
     "on",
     text=_text(),
@@ -155,7 +159,7 @@ _ON = Either(
                 open=True,
                 may_be_empty=True,
             ),
-            "repository_dispatch": Map("repository_dispatch", {"types": _TYPES}, may_be_empty=True),
+            "repository_dispatch": Map("repository_dispatch", {"types": _TYPES}, may_be_empty=True, lenient=True),
             "image_version": _IMAGE_VERSION,
         },
     ),

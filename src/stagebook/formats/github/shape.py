@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.github import schema
-from stagebook.formats.github.schema import Any, Either, List, Map, Names, Text
+from stagebook.formats.github.schema import Either, List, Map, Names, Text
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, Source
 from stagebook.model.value import NamedTuple
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 #: As YAML 1.2 reads scalars without quotes.
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 INSERT = re.compile(r"\$\{\{\s*insert\s*\}\}")
 PROBLEMS_MAX = 500
@@ -104,7 +106,6 @@ class Walk:
             return
         keys = shape.keys
         for name, name_node, value in node.items():
-            self.merge_key(name_node)
             inner = keys.get(name)
             below = f"{path}.{name}" if path else name
             self.keys.append(Key(below, f"{key}.{name}" if key else name, name_node))
@@ -241,7 +242,8 @@ class Walk:
             self.problem(node, "unknown-key", f"`{shorten(name)}` means nothing in `{shape.name}`", "note")
             return
         near = nearest(name, keys)
-        self.problem(node, "unknown-key", f"unknown key `{shorten(name)}` in `{shape.name}`{near}")
+        level = "warning" if shape.lenient else "error"
+        self.problem(node, "unknown-key", f"unknown key `{shorten(name)}` in `{shape.name}`{near}", level)
 
 
 _TYPE_WORDS = {"bool": "boolean", "number": "number", "integer": "whole number", "text": "text"}

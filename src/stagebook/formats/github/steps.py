@@ -1,5 +1,5 @@
-"""The steps of a job as they follow each other: what each is, what must be over before it, what it leaves and finds. Local
-composite actions are looked into. Runs nothing."""
+"""The steps of a job as they follow each other: what each is, what must be over before it, what it leaves and finds.
+Local composite actions are looked into. Runs nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,13 @@ class Steps:
             self.parallel(node)
         elif kind in ("wait", "wait-all"):
             asked = node.get("wait")
-            targets = set(self.background) if kind == "wait-all" else {each.lower() for each in asked.texts} if asked else set()
+            targets = (
+                set(self.background)
+                if kind == "wait-all"
+                else {each.lower() for each in asked.texts}
+                if asked
+                else set()
+            )
             ended = [self.background.pop(each) for each in list(self.background) if each in targets]
             self.put(node, "wait", ", ".join(asked.texts) if asked else "", (*self.last, *ended))
             self.last = (len(self.found) - 1,)
@@ -141,7 +147,7 @@ def joined(steps: Steps, outputs: Mapping[str, Any]) -> tuple[JobStep, ...]:
     reading: list[list[Datum]] = []
     set_before: set[str] = set()
     for step, raw in zip(steps.found, steps.raw):
-        found = [each for each in _references(raw)]
+        found = list(_references(raw))
         reading.append([])
         for path in found:
             if path[0] == "steps" and len(path) > 2 and path[2] in ("outputs", "outcome", "conclusion"):

@@ -1,5 +1,5 @@
-"""What starts a workflow: `on` as a table, which event a file is mostly for, and whether an event on a branch starts it.
-No jobs."""
+"""What starts a workflow: `on` as a table, which event a file is mostly for, and whether an event on a branch starts
+it. No jobs."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def matches(patterns: Iterable[str], name: str) -> bool:
 
 @lru_cache(256)
 def _pattern(text: str) -> Any:
-    """GitHub's filter pattern. `*` stays within a folder, `**` does not, `?` and `+` repeat what is before them. By RE2,
-    which is linear whatever the pattern; None of what is none."""
-    import re2
+    """GitHub's filter pattern. `*` stays within a folder, `**` does not, `?` and `+` repeat what is before them. By
+    RE2, which is linear whatever the pattern; None of what is none."""
+    import re2  # type: ignore[import-untyped,unused-ignore]
 
     if len(text) > 1_000:
         return None

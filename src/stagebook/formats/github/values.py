@@ -1,5 +1,5 @@
-"""Nodes to values as GitHub has them: YAML 1.2 scalars with their types, places of expressions inside a text. No meaning
-of keys."""
+"""Nodes to values as GitHub has them: YAML 1.2 scalars with their types, places of expressions inside a text. No
+meaning of keys."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ _INSTALL = re.compile(
 )
 _FILLER = re.compile(r"(?:export|set|cd|source|echo|mkdir|chmod|\.)\s|#|$")
 
-_env_write = re.compile(r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<).{0,400}?>>\s*[\"']?\$\{?GITHUB_ENV", re.MULTILINE)
+_env_write = re.compile(
+    r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<)[^\n;>]{0,400}>>\s*[\"']?\$\{?GITHUB_ENV", re.MULTILINE
+)
 _env_read = re.compile(r"\$(?:env:)?\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
