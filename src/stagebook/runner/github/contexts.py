@@ -36,7 +36,9 @@ def base(here: Here, secrets: Mapping[str, str], temp: str) -> dict[str, Any]:
         return None if end is None else Ended(result_of(end.outcome, end.is_allowed), end.outputs)
 
     found = contexts(here.pipeline.context, here.spec, ended)  # type: ignore[arg-type]
-    found["needs"] = {name: need if need else {"result": "success", "outputs": {}} for name, need in found["needs"].items()}
+    found["needs"] = {
+        name: need if need else {"result": "success", "outputs": {}} for name, need in found["needs"].items()
+    }
     found["github"] = {**_github(here, temp), **_known(found.get("github")), "workspace": here.workspace}
     found["github"]["token"] = secrets.get("GITHUB_TOKEN", "")
     found["secrets"] = dict(secrets)

@@ -168,5 +168,3 @@ def _port(text: str) -> tuple[str, str]:
     """The port inside, and the one by which it is reached."""
     parts = text.split("/")[0].split(":")
     return parts[-1], parts[-2] if len(parts) > 1 else parts[0]
-
-

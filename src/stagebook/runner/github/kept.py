@@ -162,7 +162,7 @@ def download(running: Running, given: dict[str, str]) -> str:
 
 def _name(name: str) -> str:
     if _NAME_WRONG.search(name):
-        raise Wrong(f"artifact {name!r}: a name must not hold any of \" * : < > ? | \\ / or a line break")
+        raise Wrong(f'artifact {name!r}: a name must not hold any of " * : < > ? | \\ / or a line break')
     return name
 
 

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.github.expression import UNKNOWN, ExpressionError, condition, evaluate, fill, has_status, to_bool
-from stagebook.formats.github.expression import to_text
+from stagebook.formats.github.expression import (
+    UNKNOWN,
+    ExpressionError,
+    condition,
+    evaluate,
+    fill,
+    has_status,
+    to_bool,
+    to_text,
+)
 from stagebook.model.value import NamedTuple
 from stagebook.runner import shell
 from stagebook.runner.github import contexts
@@ -97,7 +105,9 @@ class Work:
 class Scope:
     """A list of steps and what they see: those of the job, or those of one action inside it."""
 
-    def __init__(self, work: Work, inputs: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, work: Work, inputs: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self.work = work
         self.inputs = inputs  #: None: the job's
         self.env = dict(env or {})  #: of the steps around it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.github.triggers import Trigger, is_only_of_tags
+from stagebook.formats.github.traps.triggers import Trigger, is_only_of_tags
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 

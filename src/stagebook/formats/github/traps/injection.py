@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Mapping
 
-    from stagebook.formats.github.triggers import Trigger
+    from stagebook.formats.github.traps.triggers import Trigger
 
 #: Paths whose text whoever opens an issue or a pull request chooses; `*` stands for any one name.
 _EVENT = (
