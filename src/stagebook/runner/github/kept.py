@@ -107,34 +107,42 @@ def _found(running: Running, given: dict[str, str]) -> tuple[str, list[str]]:
     is_hidden = given.get("include-hidden-files") == "true"
     for line in _lines(given.get("path", "")):
         is_out = line.startswith("!")
-        path = os.path.join(running.work.workspace, _home(running, line[1:] if is_out else line))
+        root, path = _searched(running, line[1:].strip() if is_out else line)
         if is_out:
-            globs = Globs(matching.alternatives(os.path.normpath(path).lstrip("/")))
-            names = {each for each in names if globs.first([each]) is None}
+            globs = Globs(matching.alternatives(path))
+            names = {each for each in names if globs.first([os.path.relpath(each, root)]) is None}
             continue
-        found = set(matching.find("/", [os.path.normpath(path)])[0])
-        names |= {each for each in found if is_hidden or not _is_hidden(each, path)}
-        bases.append(_base(path))
-    files = sorted(each for each in names if os.path.isfile(f"/{each}"))
+        base = _base(root, path)
+        found = {os.path.join(root, each) for each in matching.find(root, [path or "."])[0]}
+        names |= {each for each in found if is_hidden or not _is_hidden(os.path.relpath(each, base))}
+        bases.append(base)
+    files = sorted(each for each in names if os.path.isfile(each))
     if not files:
         return "/", []
-    root = os.path.commonpath(bases) if len(bases) > 1 else bases[0]
-    if len(files) == 1 and len(bases) == 1 and root == f"/{files[0]}":
-        root = os.path.dirname(root)
+    root = os.path.commonpath(bases)
     while not os.path.isdir(root):
         root = os.path.dirname(root)
-    return root, [os.path.relpath(f"/{each}", root) for each in files]
+    return root, [os.path.relpath(each, root) for each in files]
 
 
-def _base(path: str) -> str:
+def _searched(running: Running, line: str) -> tuple[str, str]:
+    """The folder from which a path is searched, the workspace where it lies in it, and the path from there on."""
+    root = running.work.workspace
+    path = _home(running, line)
+    below = matching.inside(root, path)
+    if below is not None:
+        return root, below
+    return "/", os.path.normpath(os.path.join(root, path)).lstrip("/")
+
+
+def _base(root: str, path: str) -> str:
     """What of a searched path has no wildcard."""
     wild = _WILD.search(path)
-    return os.path.normpath(path if wild is None else path[: wild.start()].rpartition("/")[0] or "/")
+    return os.path.normpath(os.path.join(root, path if wild is None else path[: wild.start()].rpartition("/")[0]))
 
 
-def _is_hidden(name: str, path: str) -> bool:
+def _is_hidden(below: str) -> bool:
     """Whether a file is, or a folder around it, below what was searched."""
-    below = os.path.relpath(f"/{name}", _base(path))
     return any(part.startswith(".") and part != "." for part in below.split("/"))
 
 

@@ -53,7 +53,7 @@ class _Both(set[int]):
         super().add(group)
         self._other.add(group)
 
-    def discard(self, group: int) -> None:
+    def discard(self, group: object) -> None:
         super().discard(group)
         self._other.discard(group)
 

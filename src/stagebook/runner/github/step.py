@@ -1,4 +1,4 @@
-"""One step from its `if` to how it ended. Which step comes when is for `sequence`, what an action does for `actions`."""
+"""One step from its `if` to how it ended. Which step comes when is for `sequence`, what actions do for `actions`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def name_of(scope: Scope, step: Step, found: Mapping[str, Any]) -> str:
             return _line(to_text(said))
     if "uses" in step:
         return _line(f"Run {step['uses']}")
-    lines = to_text(step.get("run")).strip().splitlines()
+    try:
+        lines = scope.text(step.get("run"), found, "run").strip().splitlines()
+    except Wrong:
+        lines = to_text(step.get("run")).strip().splitlines()
     return _line(f"Run {lines[0]}") if lines else "Run"
 
 
@@ -84,7 +87,7 @@ def play(scope: Scope, step: Step) -> Done:
     head = f"== {name} ({place_of(scope, step)})"
     try:
         if not scope.holds(step, found):
-            if not (scope.status != SUCCESS and step.get("if") in (None, "")):
+            if scope.is_well or step.get("if") not in (None, ""):
                 why = f": if: {_line(to_text(step['if']))}" if step.get("if") not in (None, "") else ""
                 running.say(f"{head}: skipped{why}")
             return Done(SKIPPED, SKIPPED, running.effects)

@@ -137,10 +137,14 @@ class Scope:
         return found
 
     @property
+    def is_well(self) -> bool:
+        return self.status == SUCCESS and not self.stop.is_asked
+
+    @property
     def functions(self) -> dict[str, Callable[..., Any]]:
         is_cancelled = self.stop.is_asked
         return {
-            "success": lambda *_: not is_cancelled and self.status == SUCCESS,
+            "success": lambda *_: self.is_well,
             "failure": lambda *_: not is_cancelled and self.status == FAILURE,
             "cancelled": lambda *_: is_cancelled,
             "always": lambda *_: True,
@@ -178,10 +182,10 @@ class Scope:
         said = step.get("if")
         functions = self.functions
         if said is None or said == "":
-            return bool(functions["success"]())
+            return self.is_well
         try:
             tree = condition(to_text(said))
-            if not has_status(tree) and not functions["success"]():
+            if not has_status(tree) and not self.is_well:
                 return False
             value = evaluate(tree, found, functions)
         except ExpressionError as error:
