@@ -337,12 +337,12 @@ class Edits:
     def _quoted(self, quote: str, text: str) -> str:
         if quote == "'":
             return "'" + text.replace("'", "''") + "'"
-        return json.dumps(text, ensure_ascii=False)
+        return str(json.dumps(text, ensure_ascii=False))
 
     def _key_in(self, node: Node, key: str) -> str:
         """As the other keys of a flow map are written, which is quoted in JSON."""
-        quoted = node.value and all(self.source.text[name.start] == '"' for name, _ in node.value)
-        return json.dumps(key) if quoted else scalar(key, True)
+        quoted = bool(node.value) and all(self.source.text[name.start] == '"' for name, _ in node.value)
+        return scalar(key, True) if not quoted else str(json.dumps(key))
 
     def _step(self) -> str:
         """By how much the first map in a block is indented."""
@@ -351,7 +351,7 @@ class Edits:
             node = waiting.pop(0)
             for key, each in node.value if node.kind == MAP and not node.flow else ():
                 if each.kind == MAP and not each.flow and each.value and each.start > key.start:
-        return str(json.dumps(key)) if quoted else scalar(key, True)
+                    return " " * int(each.value[0][0].col - key.col)
         return ""
 
 
