@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stagebook.formats.changes import Change
 
 _PLACES = frozenset(("line", "col", "end_line", "need_lines", "lines", "start", "end"))
+_UNORDERED = frozenset(("machine_locks", "missing", "secrets", "reads", "writes"))
 #: What of a stage a change of each kind may touch, beside the text of its job.
 _TOUCHED: dict[type, tuple[str, ...]] = {
     Needs: ("needs", "via", "declared", "early", "when", "join", "always"),
@@ -141,7 +142,7 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
     apart = {name for change in changes for name in _FRAME.get(type(change), ())}
     apart |= {"stages", "digest", "problems", "unbuilt", "grades"}
     for name in Pipeline._fields:
-        if name not in apart and bare(getattr(before, name)) != bare(getattr(after, name)):
+        if name not in apart and _bare_of(before, name) != _bare_of(after, name):
             _differs(before, None, f"`{name}` of the whole pipeline would differ")
 
 
@@ -156,10 +157,9 @@ def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own
     if old.job is None or new.job is None or is_own and touched & {"command"}:
         return
     apart = {"by_order", "steps"} if needs_change else {"steps"}
-    apart |= {"spec"} if is_own else set()
-    apart |= {"reads"} if is_own and needs_change else set()
+    apart |= {"spec", "reads"} if is_own else set()
     for name in old.job._fields:
-        if name not in apart and bare(getattr(old.job, name)) != bare(getattr(new.job, name)):
+        if name not in apart and _bare_of(old.job, name) != _bare_of(new.job, name):
             _differs(before, old, f"its `{name}` would differ")
 
 
@@ -211,11 +211,18 @@ def _by_job(pipeline: Pipeline) -> dict[str, list[Stage]]:
     return found
 
 
+def _bare_of(value: Any, name: str) -> Any:
+    found = bare(getattr(value, name))
+    return sorted(found, key=repr) if name in _UNORDERED else found
+
+
 def bare(value: Any) -> Any:
     """A value of the model, or JSON, without the places that are in it."""
     if isinstance(value, tuple):
-        names = getattr(value, "_fields", ())
-        return tuple([0 if name in _PLACES else bare(each) for name, each in zip(names or value, value)])
+        names = getattr(value, "_fields", None)
+        if names is None:
+            return tuple([bare(each) for each in value])
+        return tuple([0 if name in _PLACES else bare(each) for name, each in zip(names, value)])
     if isinstance(value, list):
         return [bare(each) for each in value]
     if hasattr(value, "items"):

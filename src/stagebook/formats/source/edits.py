@@ -55,7 +55,10 @@ class Edits:
         found = next((by_name[name] for name in after if name in by_name), None) or max(
             node.value, key=lambda entry: entry[0].start
         )
-        at = places.entry_lines(self.source, *found).end
+        lines = places.entry_lines(self.source, *found)
+        at = lines.end
+        if at == len(self.source.text) and self.source.text[at - 1] != "\n" and self._is_alone(found[0]):
+            at = lines.start  # behind a last line without its end, a block of text would become another one
         column = node.value[0][0].col - 1
         self._insert_lines(at, block(key, value, " " * column, self.step))
 
@@ -110,7 +113,7 @@ class Edits:
             self._cut_from_flow(node, entry, len(node.value) == 1)
             return
         lines = places.entry_lines(self.source, name, each)
-        if len(node.value) < 2 or self.source.text[lines.start : name.start].strip():
+        if len(node.value) < 2 or not self._is_alone(name):
             self.refuse(name, f"`{key}` shares its line, or is all there is")
         self._cut_lines(lines, " " * (name.col - 1))
 
@@ -243,6 +246,10 @@ class Edits:
     def _open(self, node: Node) -> None:
         if id(node) in self.shared:
             self.refuse(node, "an anchor shares this with other places, which the change would reach too")
+
+    def _is_alone(self, key: Node) -> bool:
+        """Whether nothing stands before a key on its line."""
+        return not self.source.text[places.line_start(self.source, key.start) : key.start].strip()
 
     def _untouched_by_anchor(self, node: Node) -> None:
         waiting = [node]

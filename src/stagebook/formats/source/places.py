@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ALIAS = re.compile(r"\*[^\s,\[\]{}]+")
 _BETWEEN = re.compile(r"(?:[\s,]|-(?=\s)|(?:(?<=\s)|^)#[^\n]*)*")
+_GAP = re.compile(r"(?:\s|(?<=\s)#[^\n]*)*")
 _COMMENT = re.compile(r"(?:(?<=[\s,\]}])|^)#[^\n\r]*", re.MULTILINE)
 _HEAD = re.compile(r"(?:[&!]\S*\s+)*")
 
@@ -40,7 +41,7 @@ def value(source: Source, key: Node, node: Node) -> Span:
     """Where the value of an entry stands: that of its alias where it is one."""
     colon = source.text.find(":", key.end)
     behind = colon + 1 if colon >= 0 else key.end
-    there = _BETWEEN.match(source.text, behind)
+    there = _GAP.match(source.text, behind)
     found = _ALIAS.match(source.text, there.end() if there else behind)
     if found is not None and node.start != found.start():
         return Span(found.start(), found.end())
