@@ -7,6 +7,7 @@ import sys
 
 from stagebook.cli import foreign, output, pipelines, trouble
 from stagebook.cli.words import usage_error
+from stagebook.formats import load as loading
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import problems
@@ -25,7 +26,7 @@ FORMATS = ("text", "json", "sarif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="or a folder; default as of `map`")
     parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
@@ -40,7 +41,7 @@ def execute(args: Namespace) -> int:
     format = _format(args)
     found: list[Problem] = []
     good: list[tuple[str, Pipeline]] = []
-    for file in args.files or [pipelines.find(None)]:
+    for file in _files(args.files):
         try:
             pipeline = foreign.load(args, file, None)
         except InputError as refused:
@@ -49,7 +50,8 @@ def execute(args: Namespace) -> int:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
             found += [*_beyond(pipeline), *_providers(pipeline)]
-            found += _unmarked(pipeline) if args.strict else []
+            found += _unmarked(pipeline) if args.strict and pipeline.format == "native" else []
+            found += _traps(pipeline)
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -64,6 +66,13 @@ def execute(args: Namespace) -> int:
     else:
         _say(args, found, good, code)
     return code
+
+
+def _files(named: list[str]) -> list[str]:
+    """A folder stands for all pipeline files in it that are known by name."""
+    if not named:
+        return pipelines.find_all(None)
+    return [file for each in named for file in (pipelines.known_in(each) if os.path.isdir(each) else [each])]
 
 
 def _format(args: Namespace) -> str:
@@ -139,6 +148,20 @@ def _unmarked(pipeline: Pipeline) -> list[Problem]:
             hint = "say why its order must stay, as `ordering: {strict: after all tests}`"
             said = f"stage `{stage.id}` acts outside ({acting[stage.id]}); {hint}"
             found.append(Problem(pipeline.file, stage.line, stage.col, "ordering", "warning", said))
+    return found
+
+
+def _traps(pipeline: Pipeline) -> list[Problem]:
+    """Of a CI system's file, what a map says against it too: there is no one else who would."""
+    if pipeline.format not in loading.FOREIGN:
+        return []
+    from stagebook.cli import traps
+
+    found = []
+    for each in traps.all_of(pipeline):
+        text = f"{each.message}: {each.why}" if each.why else each.message
+        text += f"; {each.fix}" if each.fix else ""
+        found.append(Problem(pipeline.file, each.line, 0, each.code, each.level, text))
     return found
 
 

@@ -45,7 +45,9 @@ SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward, else the CI file"
+    )
     parser.add_argument("--jobs", metavar="N,N…", help="the job counts to simulate; default: 1, 2, 4 … while of use")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulated runs; default: 0")
     parser.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="as of `run`")
@@ -104,7 +106,7 @@ def execute(args: Namespace) -> int:
     format = _format(args)
     asked = plan_words.supposed(args)
     plan_words.check(args)
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     pipeline = foreign.load(args, file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(pipeline)
     if args.check and pipeline.sla_ms is None:

@@ -27,7 +27,7 @@ def execute(args: Namespace) -> int:
     """0; 1 under `--check` if a line was crossed; InputError for wrong words, a wrong file or an unknown provider."""
     if not 1 <= args.days <= DAYS_MAX:
         raise usage_error(f"--days {args.days} is not from 1 to {DAYS_MAX}")
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     pipeline = foreign.load(args, file, place.cache_directory(args, file))
     provider = providers.of(pipeline)
     doubt = providers.problem(pipeline)

@@ -91,7 +91,7 @@ def execute(args: argparse.Namespace) -> int:
         named = os.path.basename(runs.resolve(place, args.resume))
         _refuse_choices(args, named)
         return _resume(args, place, named)
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     place = places.state_directory(args, file)
     if args.resume is not None:
         run = _to_resume(args, place, file)

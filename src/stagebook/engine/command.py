@@ -30,6 +30,9 @@ RUN_FUNCTION = (
     "getattr(importlib.import_module(module), name)()"
 )
 
+#: The program around a job. Neither the folder it starts in nor variables of the job may change what it imports.
+RUNNER = (sys.executable, "-E", "-P", "-m", "stagebook.runner")
+
 
 def is_direct(text: str) -> bool:
     """Whether a command line can be started without a shell."""
@@ -41,6 +44,8 @@ def argv_of(stage: Stage) -> tuple[str, ...]:
     """The argument vector of a stage that is a command; its first word may still have to be looked up."""
     command = stage.command
     kind = stage.generates or stage.kind
+    if kind == "job":
+        return RUNNER
     if kind == "cmd":
         return tuple(command)
     assert isinstance(command, str)

@@ -13,6 +13,10 @@ from stagebook.formats.request import NOTHING, Request
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, Problem
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.graph.findings import Finding
+
 NATIVE_NAME = "stagebook.yaml"
 FOREIGN = ("github", "gitlab")
 
@@ -54,6 +58,20 @@ def parse(
 
         return gitlab.parse(data, file, request)
     return native.parse(data, file)
+
+
+def traps(pipeline: Pipeline) -> list[Finding]:
+    """What a CI system's file holds against itself in that system's own words. Empty where it cannot be read again, or
+    is no longer what the pipeline was read from."""
+    try:
+        data = native.bytes_of(pipeline.file, pipeline.file)
+    except InputError:
+        return []
+    if pipeline.format == "github":
+        from stagebook.formats.github import traps as github
+
+        return github.find(data, pipeline)
+    return []
 
 
 def format_of(data: bytes, file: str) -> str:

@@ -11,6 +11,7 @@ import re
 
 from stagebook.graph import coupling, guards
 from stagebook.graph.intent import acts_outside, is_test, outside
+from stagebook.graph.jobs import Given
 from stagebook.graph.naming import Names
 from stagebook.graph.reach import Reach
 from stagebook.graph.shape import Shape, shape
@@ -101,7 +102,7 @@ class Judgement(NamedTuple):
 class _Ground:
     """What all questions about one pipeline stand on."""
 
-    __slots__ = ("asked", "at", "found", "names", "needs", "outside", "pipeline", "reach", "took")
+    __slots__ = ("asked", "at", "found", "given", "names", "needs", "outside", "pipeline", "reach", "took")
 
     def __init__(self, pipeline: Pipeline, asked: Asked, took: Sequence[float] | None, found: Shape | None) -> None:
         self.pipeline = pipeline
@@ -113,6 +114,7 @@ class _Ground:
         self.reach = Reach(self.needs, self.found.level)
         self.outside = outside(pipeline)
         self.names = Names()
+        self.given = Given()
 
 
 def edges(pipeline: Pipeline, asked: Asked = _NONE) -> list[Edge]:
@@ -142,7 +144,11 @@ def judge(
     ground = _Ground(pipeline, asked, took, found)
     all_edges = list(_edges(ground))
     unsaid: list[str] = []
-    made = _needless(ground, all_edges, unsaid)
+    made: list[Finding] = []
+    if pipeline.missing:
+        unsaid.append(f"order without a reason: {missing_words(pipeline)}, and a reason may be there")
+    else:
+        made += _needless(ground, all_edges, unsaid)
     shared, too_many = coupling.find(pipeline, ground.needs, ground.found.order, ground.reach)
     made += [_coupled(pipeline, each) for each in shared]
     unsaid += too_many
@@ -182,6 +188,8 @@ def _reasons(ground: _Ground, need: Stage, stage: Stage) -> Iterator[Reason]:
         yield Reason("value", f"its items are what {need.id} prints")
     if need.id not in stage.via and (path := ground.names.of(need, stage)) is not None:
         yield Reason("named", path)
+    if stage.job is not None:
+        yield from (Reason(*each) for each in ground.given.reasons(need, stage))
     if need.id in ground.asked.get(stage.id, ()):
         yield Reason("value", "its condition asks for it")
     if need.kind == "service":
@@ -232,7 +240,10 @@ def _over(ground: _Ground, rest: list[int], need: int) -> Iterator[Reason]:
 
 def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list[Finding]:
     """One for each pair of names: the cells of a matrix have the same needs, and are needed alike."""
-    bare = [edge for edge in all_edges if not edge.reasons and edge.implied is not True and not _prepares(ground, edge)]
+    bare = [
+        edge for edge in all_edges
+        if not edge.reasons and edge.implied is not True and not _by_order(ground, edge) and not _prepares(ground, edge)
+    ]  # fmt: skip
     if not bare:
         return []
     durations: Sequence[float] = [1] * len(ground.needs) if ground.took is None else ground.took
@@ -267,6 +278,18 @@ def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list
         unsaid.append(f"{minor - MINOR_MAX} more needs without a reason that save little by themselves are not listed")
     found.sort(key=lambda pair: (-pair[0], pair[1].evidence != "declared", pair[1].line, pair[1].stages))
     return [each for _, each in found]
+
+
+def _by_order(ground: _Ground, edge: Edge) -> bool:
+    """An order of GitLab's stages is one decision, not one an edge: `traps.order` has a word on it."""
+    job = ground.pipeline.stages[ground.at[edge.stage]].job
+    return job is not None and edge.need in job.by_order
+
+
+def missing_words(pipeline: Pipeline) -> str:
+    """`2 files that it includes could not be read`."""
+    count = len(pipeline.missing)
+    return f"{count} file{'s' if count > 1 else ''} that it includes could not be read"
 
 
 def _is_little(ground: _Ground, worth: float) -> bool:
@@ -308,14 +331,19 @@ def _needless_order(
     by_id = [[ground.pipeline.stages[ground.at[each]] for each in ids] for ids in (needs, stages)]
     need, stage = (coupling.named(each)[0] for each in by_id)
     said = all(each.said for each in members)
+    is_job = by_id[1][0].job is not None
     if said:
         why = f"{stage} reads nothing that {need} makes, and nothing else in the file joins them"
+    elif is_job:
+        why = "no artifact, output or cache passes between them, as far as the file says"
     else:
         why = "no input, output, value, service, lock or reason in the file joins them"
     fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of its needs"
     if instead:
         fix += "; " + ", ".join(f"{late} then has to need {test} itself" for test, late in instead[:3])
-    if not said:
+    if is_job:
+        fix += ", unless the wait is to spare runs after a failure"
+    elif not said:
         fix = f"say what passes between them (inputs, outputs, ordering), or {fix}"
     return Finding(
         "needless-order",
@@ -383,7 +411,7 @@ def _unguarded(ground: _Ground, found: guards.Open) -> Finding:
         costs = max(0.0, ended - ground.found.latest[found.stage])
     return Finding(
         "missing-guard",
-        "error",
+        "error" if this.job is None else "warning",
         this.line,
         f"{this.id} can start before {coupling.listed(names, rest)} {ends}",
         (this.id, *(stages[test].id for test in tests)),

@@ -3,6 +3,7 @@ of tests cost little."""
 
 from __future__ import annotations
 
+from stagebook.graph.duty import is_of_documents
 from stagebook.graph.intent import is_test
 from stagebook.graph.reach import bits_of
 from stagebook.model.value import NamedTuple
@@ -37,7 +38,10 @@ def missing(
     than those that the stage itself waits for. Nor is one whose failure is allowed, or a clean-up.
     """
     stages = pipeline.stages
-    acting = [index for index, stage in enumerate(stages) if stage.id in outside]
+    acting = [
+        index for index, stage in enumerate(stages)
+        if stage.id in outside and (stage.job is None or not is_of_documents(stage))
+    ]  # fmt: skip
     guards = [
         index
         for index, stage in enumerate(stages)

@@ -68,6 +68,7 @@ class Secret(NamedTuple):
     name: str
     file: str | None = None
     line: int = 0  #: where it is declared
+    is_one_of: bool = False  #: `file` has lines NAME=VALUE, and this is one of them
 
 
 class Split(NamedTuple):
@@ -334,6 +335,7 @@ class Pipeline(NamedTuple):
     context: Mapping[str, Any] = {}  #: what conditions of another language speak of and is known before a run, as JSON
     missing: tuple[Problem, ...] = ()  #: what it refers to and could not be read: no order is called needless then
     grades: tuple[Grade, ...] = ()  #: how much of each key of a CI system's file has a meaning here
+    local: Mapping[str, Any] = {}  #: how a CI system's file was read and is to run here, as JSON: see `cli.foreign`
 
     @property
     def folder(self) -> str:

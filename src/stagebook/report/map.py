@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from stagebook.graph.findings import Edge, Finding, Judgement, judge
+from stagebook.graph import traps
+from stagebook.graph.findings import Edge, Finding, judge
 from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
@@ -17,7 +18,7 @@ from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Mapping
+    from typing import Any, Collection, Mapping, Sequence
 
     from stagebook.graph.difference import Difference
     from stagebook.model.pipeline import Pipeline, Stage
@@ -36,22 +37,31 @@ class _Figures(NamedTuple):
 
 
 def document(
-    pipeline: Pipeline, known: Mapping[str, int] = _NOTHING, asked: Mapping[str, Collection[str]] = _NOTHING
+    pipeline: Pipeline,
+    known: Mapping[str, int] = _NOTHING,
+    asked: Mapping[str, Collection[str]] = _NOTHING,
+    caps: Sequence[traps.Cap] = (),
+    more: Sequence[Finding] = (),
 ) -> dict[str, Any]:
     """The JSON of `map`, all of whose keys are described in docs/reference/json.md.
 
     `known`: milliseconds that stages took lately, by id; they go before those that the file declares. Where only some
     are known, the others count as their median; where none are, a stage counts as 1 and all in seconds is null. A gate
-    without one takes no time. `asked`: for each stage the stages that its condition asks for.
+    without one takes no time. `asked`: for each stage the stages that its condition asks for. Of a CI system's file:
+    `caps` are what its provider runs at once, `more` what was found in its text.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
     figures = _figures(pipeline, known)
     found = shape(needs, figures.took)
-    judged = judge(pipeline, asked, figures.took if figures.source else None, found)
     is_known = figures.source is not None
-    findings = [_finding(number, each) for number, each in enumerate(judged.findings, 1)]
-    numbers = {pair: number for number, each in enumerate(judged.findings, 1) for pair in each.edges}
+    judged = judge(pipeline, asked, figures.took if is_known else None, found)
+    made = [
+        *judged.findings, *traps.find(pipeline, judged.edges, found, figures.took if is_known else None, caps), *more
+    ]  # fmt: skip
+    made.sort(key=lambda each: each.minor)
+    findings = [_finding(number, each) for number, each in enumerate(made, 1)]
+    numbers = {pair: number for number, each in enumerate(made, 1) for pair in each.edges}
     kinds = {stage.id: stage.kind for stage in pipeline.stages if stage.kind == "gate"}
     by_id = {stage.id: stage for stage in pipeline.stages}
     together = _widest(needs, found) if len(needs) <= WIDEST_MAX else None
@@ -73,7 +83,7 @@ def document(
         "sets": _sets(pipeline, found),
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if is_known else None,
-        "needless_s": _needless_ms(needs, at, found, figures.took, judged.findings) / 1000 if is_known else None,
+        "needless_s": _needless_ms(needs, at, found, figures.took, made) / 1000 if is_known else None,
         "bounds": _bounds(pipeline, found, figures.took) if is_known else [],
         "sequential_s": sum(figures.took) / 1000 if is_known else None,
         "figures": {
@@ -82,7 +92,7 @@ def document(
         },
         "findings": findings,
         "unsaid": judged.unsaid,
-        "notes": [*_file_notes(pipeline), *_notes(judged, findings)],
+        "notes": [*_file_notes(pipeline), *_notes(findings)],
     }
 
 
@@ -91,7 +101,7 @@ def _needless_ms(
 ) -> float:
     """What following all advice on needless order saves together: each such stage needs what its need needs, as that is
     by then, and what must come instead. What saves little alone is left out, as the pictures do."""
-    some = [each for each in findings if each.code == "needless-order" and not each.minor]
+    some = [each for each in findings if each.code in ("needless-order", "stage-order") and not each.minor]
     dropped = {(at[first], at[second]) for each in some for first, second in each.edges}
     if not dropped:
         return 0.0
@@ -253,7 +263,12 @@ def _edge(
 ) -> dict[str, Any]:  # fmt: skip
     """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
     via = stage.via.get(edge.need)
-    kind = "gate" if edge.need in gates else "needs" if via is None or edge.need in stage.declared else "artifact"
+    if edge.need in gates:
+        kind = "gate"
+    elif stage.job is not None:
+        kind = "order" if edge.need in stage.job.by_order else "needs"
+    else:
+        kind = "needs" if via is None or edge.need in stage.declared else "artifact"
     made: dict[str, Any] = {"from": edge.need, "to": edge.stage, "kind": kind, "line": edge.line or None}
     if via is not None:
         made["via"] = via
@@ -309,7 +324,7 @@ def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(judged: Judgement, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _notes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"code": each["code"], "level": each["level"], "line": each["line"], "message": each["message"]}
         for each in findings

@@ -26,6 +26,10 @@ _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
+    "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
+    "artifact-clash": "artifact", "unread-artifact": "artifact", "unwritten-cache": "cache", "unread-cache": "cache",
+    "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
+    "untrusted-checkout": "checkout", "split-steps": "steps",
 }  # fmt: skip
 _COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
 
@@ -265,7 +269,7 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
 def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
     lines: list[str] = []
     for each in told:
-        word = _WORDS[each["code"]]
+        word = _WORDS.get(each["code"], "note")
         name = f"[{each['number']}] {word}"
         indent = " " * 15
         text = wrap(style.plain(harmless(each["message"])), max(20, style.width - 16))

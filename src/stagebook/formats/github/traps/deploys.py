@@ -1,0 +1,57 @@
+"""Deployments of two runs that may overtake each other: no `concurrency` group keeps them apart."""
+
+from __future__ import annotations
+
+import re
+
+from stagebook.formats.github.triggers import Trigger, is_only_of_tags
+from stagebook.graph.findings import Finding
+from stagebook.graph.intent import outside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, Mapping
+
+    from stagebook.formats.source.nodes import Node
+    from stagebook.model.pipeline import Pipeline, Stage
+
+#: What has a version of its own cannot overtake anything.
+_VERSIONED = re.compile(
+    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload", re.IGNORECASE
+)
+_DEPLOYS = re.compile(
+    r"environment |deploy|gh-pages|kubectl|helm|terraform|ansible|promote|rollout|migrate", re.IGNORECASE
+)
+
+
+def overtaking(
+    root: Node, jobs: Node, started: Mapping[str, Trigger], pipeline: Pipeline
+) -> Iterator[Finding]:  # fmt: skip
+    """Jobs that deploy to one place, of a workflow that two pushes start twice."""
+    if root.get("concurrency") is not None or is_only_of_tags(started):
+        return
+    acting = outside(pipeline)
+    for name, key, job in jobs.items():
+        if job.get("concurrency") is not None:
+            continue
+        stages = [stage for stage in pipeline.stages if stage.name == name and stage.id in acting]
+        stages = [stage for stage in stages if _is_deployment(stage, acting[stage.id])]
+        if stages:
+            yield Finding(
+                "no-concurrency",
+                "warning",
+                key.line,
+                f"two runs may do {name} at once, and the older one may end last",
+                tuple(stage.id for stage in stages),
+                f"it deploys ({acting[stages[0].id]}) and has no concurrency group",
+                f"give it `concurrency: {{group: {_plain(name)}, cancel-in-progress: false}}`",
+            )
+
+
+def _plain(name: str) -> str:
+    return name if re.fullmatch(r"[\w.-]+", name) else "deploy"
+
+
+def _is_deployment(stage: Stage, why: str) -> bool:
+    said = f"{stage.name} {why}"
+    return _DEPLOYS.search(said) is not None and not _VERSIONED.search(said)

@@ -1,0 +1,125 @@
+"""What passes between jobs of a CI system, as far as their file says it: artifacts, outputs, caches, and one that asks
+how another ended. Pure.
+
+Jobs run on machines of their own, so what their commands share there by name they do not share.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+    from stagebook.model.job import Datum
+    from stagebook.model.pipeline import Stage
+
+_TEXTS_MAX = 200_000  #: characters of a job that are looked through
+_asks = re.compile(r"\bneeds\s*(?:\.\s*([\w*-]+)|\[\s*'([^']*)'\s*\]|(?=[\s,)}\]]))", re.IGNORECASE)
+
+
+class Given:
+    """Keeps what has been found of each job: the cells of a matrix say the same."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, frozenset[str]] = {}
+
+    def reasons(self, need: Stage, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Kind and text of each reason why a job needs another: see `findings.Reason`."""
+        if need.job is None or stage.job is None:
+            return
+        if (found := passed(need.job.writes, stage.job.reads)) is not None:
+            kind = "value" if found.kind in ("output", "dotenv") else "artifact"
+            yield kind, f"{found.kind} {found.name}" if found.name else found.kind
+        asked = self._of(stage)
+        if "*" in asked or not asked.isdisjoint(_names(need)):
+            yield "value", f"it asks what became of {need.name}"
+        elif stage.when is not None and stage.join == "done" and not stage.always:
+            yield "value", "its condition asks how its needs ended"
+        if need.kind == "job" and sets_stage(need, stage):
+            yield "value", f"{need.job.title} makes what the called jobs begin with"
+
+    def _of(self, stage: Stage) -> frozenset[str]:
+        known = self._asked.get(id(stage.job))
+        if known is None:
+            known = self._asked[id(stage.job)] = frozenset(_asked(stage))
+        return known
+
+
+def sets_stage(need: Stage, stage: Stage) -> bool:
+    """Whether a job is what starts a child pipeline, and the other one of that pipeline's jobs."""
+    return stage.id.startswith(f"{need.id}/")
+
+
+def passed(writes: tuple[Datum, ...], reads: tuple[Datum, ...]) -> Datum | None:
+    """The first that one leaves and another finds."""
+    for read in reads:
+        for written in writes:
+            if meet(written, read):
+                return written
+    return None
+
+
+def meet(written: Datum, read: Datum) -> bool:
+    """Whether they may be the same thing: names known only at run time fit any, and so does no name at all."""
+    if written.kind != read.kind:
+        return False
+    if written.name == read.name or not read.name:
+        return True
+    if written.is_open or read.is_open:
+        return _skeleton(written.name, read.name)
+    return fnmatchcase(written.name, read.name) or fnmatchcase(read.name, written.name)
+
+
+_expression = re.compile(r"\$\{\{.*?\}\}|\$\{\w+\}|\$\w+", re.DOTALL)
+
+
+def _skeleton(one: str, other: str) -> bool:
+    """Whether two names may be equal, where what stands in `${{ }}` or behind `$` may be anything."""
+    patterns = [_expression.sub("*", each) for each in (one, other)]
+    if all(each.strip("*") == "" for each in patterns):
+        return True
+    return any(fnmatchcase(a.replace("*", "x"), b) or fnmatchcase(a, b) for a, b in (patterns, patterns[::-1]))
+
+
+def _names(need: Stage) -> set[str]:
+    """What another job may call it by: its id in the file."""
+    spec = need.job.spec if need.job is not None else {}
+    return {need.name, need.name.rpartition("/")[2], need.name.partition("/")[0], str(spec.get("job", need.name))}
+
+
+def _asked(stage: Stage) -> Iterator[str]:
+    """Jobs that a job of GitHub speaks of by `needs.NAME`; `*` where it speaks of all of them."""
+    left = _TEXTS_MAX
+    for text in _texts(stage):
+        if "needs" in text:
+            for found in _asks.finditer(text[:left]):
+                yield found[1] or found[2] or "*"
+        left -= len(text)
+        if left <= 0:
+            return
+
+
+def _texts(stage: Stage) -> Iterator[str]:
+    if stage.job is None or stage.job.system != "github":
+        return
+    if stage.when is not None:
+        yield stage.when.text
+    for step in stage.job.steps:
+        yield step.text
+        yield step.condition or ""
+    todo: list[Any] = [{key: value for key, value in stage.job.spec.items() if key not in ("needs", "call")}]
+    call = stage.job.spec.get("call")
+    if isinstance(call, dict):
+        todo.append(call.get("with"))
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            if "${{" in value:
+                yield value
+        elif isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value

@@ -1,0 +1,1 @@
+"""How a job of GitHub Actions is done here."""

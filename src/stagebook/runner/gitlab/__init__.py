@@ -1,0 +1,1 @@
+"""How a job of GitLab CI is done here."""

@@ -1,0 +1,151 @@
+"""A command of a step, run to its end: its own process group, output unchanged into the job's log, or line by line to
+whoever listens. A timeout ends its group, and so does what ends the job.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from time import monotonic
+
+from stagebook.model.problem import SurroundingsError
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, Sequence
+
+GRACE_S = 5.0  #: from TERM to KILL
+_LINE_MAX = 1 << 16
+
+
+class Ended(NamedTuple):
+    """`code` as a shell has it: 128 + N for a signal."""
+
+    code: int
+    is_timeout: bool = False
+    is_stopped: bool = False  #: the job was asked to end
+
+    @property
+    def is_well(self) -> bool:
+        return self.code == 0 and not self.is_timeout and not self.is_stopped
+
+
+class Stop:
+    """Whether this process has been asked to end: TERM, INT and HUP are noted, and handed on to what runs now."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.groups: set[int] = set()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._asked)
+
+    def _asked(self, number: int, _: object) -> None:
+        self.is_asked = True
+        for group in self.groups:
+            _send(group, signal.SIGTERM)
+
+
+def script_file(folder: str, name: str, text: str) -> str:
+    """Write a script that only its owner may read; its path."""
+    os.makedirs(folder, 0o700, exist_ok=True)
+    path = os.path.join(folder, name)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o700)
+    with open(fd, "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, out: int | None = None) -> subprocess.Popen[bytes]:
+    """Start it, in a group of its own. `out` None: into our own output. Raises SurroundingsError."""
+    try:
+        return subprocess.Popen(
+            argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT if out else None,
+            process_group=0,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        where = f" in {cwd}" if not os.path.isdir(cwd) else ""
+        raise SurroundingsError(f"cannot start {argv[0]}{where}: {why}") from None
+
+
+def run(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str, stop: Stop, *, timeout_s: float | None = None,
+    hear: Callable[[bytes], None] | None = None,
+) -> Ended:  # fmt: skip
+    """Run it to its end. `hear` is given each line, without its end, in place of the log."""
+    ends_s = None if timeout_s is None else monotonic() + timeout_s
+    process = start(argv, env, cwd, subprocess.PIPE if hear else None)
+    stop.groups.add(process.pid)
+    was_asked = stop.is_asked
+    watched = _Watched(process, hear)
+    try:
+        is_timeout = not watched.wait(ends_s)
+        if is_timeout:
+            _send(process.pid, signal.SIGTERM)
+            if not watched.wait(monotonic() + GRACE_S):
+                _send(process.pid, signal.SIGKILL)
+                watched.wait(None)
+        code = process.wait()
+    finally:
+        stop.groups.discard(process.pid)
+        watched.close()
+    if is_timeout:
+        _send(process.pid, signal.SIGKILL)  # those of its group that outlived it
+    return Ended(code if code >= 0 else 128 - code, is_timeout, stop.is_asked and not was_asked)
+
+
+def _send(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+class _Watched:
+    """A process and, where somebody listens, its output: both are waited for without a thread."""
+
+    def __init__(self, process: subprocess.Popen[bytes], hear: Callable[[bytes], None] | None) -> None:
+        self._end = os.pidfd_open(process.pid)
+        self._hear = hear
+        self._pipe = process.stdout
+        self._rest = b""
+
+    def wait(self, until_s: float | None) -> bool:
+        """Until the process ends; False if it has not by then. What it left behind may go on: its output is not
+        waited for."""
+        while True:
+            watched: list[Any] = [self._end, *([self._pipe] if self._pipe is not None else [])]
+            left = None if until_s is None else max(0.0, until_s - monotonic())
+            ready, _, _ = select.select(watched, (), (), left)
+            if self._pipe is not None and self._pipe in ready and self._take():
+                continue
+            if self._end in ready:
+                return True
+            if not ready and left is not None:
+                return False
+
+    def _take(self) -> bool:
+        """Hear of what there is; False if there is nothing more to come, ever or for now."""
+        assert self._pipe is not None and self._hear is not None
+        data = os.read(self._pipe.fileno(), 1 << 16)
+        if not data:
+            self._pipe.close()
+            self._pipe = None
+            return False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._hear(line)
+        if len(self._rest) > _LINE_MAX:
+            self._hear(self._rest)
+            self._rest = b""
+        return True
+
+    def close(self) -> None:
+        if self._rest and self._hear is not None:
+            self._hear(self._rest)
+        if self._pipe is not None:
+            self._pipe.close()
+        os.close(self._end)
