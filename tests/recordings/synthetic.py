@@ -1,5 +1,5 @@
-"""Recordings that nobody has recorded: answers of the APIs of GitHub and GitLab in their published shape, made by chance
-from a seed. Times, queues, failures and attempts are drawn; nothing of it is of a real repository.
+"""Recordings that nobody has recorded: answers of the APIs of GitHub and GitLab in their published shape, made by
+chance from a seed. Times, queues, failures and attempts are drawn; nothing of it is of a real repository.
 
     python tests/recordings/synthetic.py github DIR          runs.json and jobs.json of 40 runs
     python tests/recordings/synthetic.py gitlab DIR --runs 12 --seed 7
@@ -106,7 +106,11 @@ def _steps(each: Timed) -> list[dict[str, Any]]:
         {"name": name, "status": "completed", "conclusion": outcome, "number": number,
          "started_at": stamp(from_s), "completed_at": stamp(to_s)}
         for number, (name, outcome, from_s, to_s) in enumerate(
-            [("Set up job", "success", each.started_s, middle_s), ("Run it", each.outcome, middle_s, each.finished_s)], 1
+            [
+                ("Set up job", "success", each.started_s, middle_s),
+                ("Run it", each.outcome, middle_s, each.finished_s),
+            ],
+            1,
         )
     ]  # fmt: skip
 
@@ -146,15 +150,16 @@ def gitlab_jobs(pipeline: Mapping[str, Any], timed: list[Timed]) -> list[dict[st
 
 def github(
     runs: int = 40, seed: int = 1, jobs: tuple[Job, ...] = JOBS, failing: float = 0.05
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The answers of both calls for so many runs, an hour apart."""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The answers of both calls for so many runs, an hour apart; that about jobs once a run."""
     chance = random.Random(seed)
     listed, found = [], []
     for number in range(runs):
         timed = course(jobs, BEGIN_S + number * 3600, chance, failing)
         listed.append(github_run(number, timed))
-        found += github_jobs(listed[-1], timed)
-    return {"total_count": runs, "workflow_runs": listed[::-1]}, {"total_count": len(found), "jobs": found}
+        jobs_of = github_jobs(listed[-1], timed)
+        found.append({"total_count": len(jobs_of), "jobs": jobs_of})
+    return {"total_count": runs, "workflow_runs": listed[::-1]}, found
 
 
 def gitlab(

@@ -76,19 +76,14 @@ def _files(args: Any, system: str) -> Files:
             raise InputError(f"--file {args.file}: there is no such file")
         return Files((file,), git_root(os.path.dirname(file)) or os.path.dirname(file), True)
     root = git_root(here) or here
-    if system == "github":
-        folder = os.path.join(root, detect.WORKFLOWS)
-        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        found = [os.path.join(folder, name) for name in names if name.endswith((".yml", ".yaml"))]
-    else:
-        file = os.path.join(root, detect.GITLAB_NAME)
-        found = [file] if os.path.isfile(file) else []
+    is_gitlab = system == "gitlab"
+    found = [file for file in detect.foreign_in(root) if (os.path.basename(file) in detect.GITLAB_NAMES) == is_gitlab]
     return Files(tuple(found), root)
 
 
 def _state(args: Any, of: Files, system: str) -> str:
     """Where `plan FILE` looks for them."""
-    file = of.files[0] if of.files else os.path.join(of.root, detect.GITLAB_NAME)
+    file = of.files[0] if of.files else os.path.join(of.root, detect.GITLAB_NAMES[0])
     return place.state_directory(args, file, None if of.is_chosen else system)
 
 

@@ -44,8 +44,8 @@ class RecordedJob(NamedTuple):
 class RecordedRun(NamedTuple):
     """One run, or one attempt of a run where the system runs jobs of it again. `id` and `attempt` tell it from all
     others of the system. `path` is the workflow file from the root of the repository; `workflow` what it calls itself.
-    `outcome` None: the jobs tell. `expected`: how many jobs it had, where that is said; `is_whole`: nothing of it is
-    known to be missing. `kept`: names of jobs that were not run again in this attempt."""
+    `outcome` None: the jobs tell. `is_whole`: nothing of it is known to be missing. `kept`: names of jobs that were not
+    run again in this attempt."""
 
     system: str
     id: str
@@ -59,7 +59,6 @@ class RecordedRun(NamedTuple):
     sha: str | None = None
     created_us: int | None = None
     outcome: str | None = None
-    expected: int | None = None
     is_whole: bool = True
     kept: tuple[str, ...] = ()
 

@@ -69,10 +69,14 @@ def _recordings(
     found: list[RecordedRun] = []
     going = 0
     for run, of in jobs.items():
-        made, open_ones = _attempts(run, runs.get(run, {}), list(of.values()), totals.get(run))
+        made, open_ones = _attempts(run, runs.get(run, {}), list(of.values()))
         found += made
         going += open_ones
-    said = []
+    said = [
+        f"of run {run} only {len(jobs[run])} of {total} jobs are there: add the other pages of its jobs"
+        for run, total in totals.items()
+        if run in jobs and len(jobs[run]) < total
+    ]
     without = [run for run, value in runs.items() if run not in jobs]
     going += sum(runs[run].get("status") != "completed" for run in without)
     empty = sum(runs[run].get("status") == "completed" for run in without)
@@ -83,9 +87,7 @@ def _recordings(
     return Recordings(tuple(sorted(found, key=lambda run: (_first_us(run), run.id, run.attempt))), going, tuple(said))
 
 
-def _attempts(
-    run: int, told: dict[str, Any], jobs: list[dict[str, Any]], total: int | None
-) -> tuple[list[RecordedRun], int]:
+def _attempts(run: int, told: dict[str, Any], jobs: list[dict[str, Any]]) -> tuple[list[RecordedRun], int]:
     """The attempts of a run that are over, and how many are not."""
     by_attempt: dict[int, list[dict[str, Any]]] = {}
     for job in jobs:
@@ -118,7 +120,7 @@ def _attempts(
                 text_of(told.get("head_sha")) or text_of(of[0].get("head_sha")),
                 instant_us(told.get("run_started_at")) if is_latest else None,
                 OUTCOMES.get(str(told.get("conclusion"))) if is_latest else None,
-                total if len(by_attempt) == 1 else None, is_whole, tuple(sorted(before)),
+                is_whole, tuple(sorted(before)),
             )
         )  # fmt: skip
     return found, going

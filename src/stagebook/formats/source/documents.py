@@ -132,10 +132,11 @@ def _bytes_of(file: str) -> bytes:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         raise _wrong(file, 0, 0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise _wrong(file, 0, 0, "it is no regular file")
     with open(fd, "rb") as handle:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise _wrong(file, 0, 0, "it is no regular file")
         if status.st_size > BYTES_MAX:
             raise _wrong(file, 0, 0, f"it has {status.st_size} bytes, the limit is {BYTES_MAX} (256 MiB)")
         return handle.read(BYTES_MAX + 1)
