@@ -95,7 +95,6 @@ def test_such_a_run_is_shown_like_any_other(repository: Place) -> None:
         ["stats", "build"],
         ["diff", "last", "last"],
         ["flaky"],
-        ["why", "build", FILE],
     ):
         assert repository.run(*words).code == 0, words
 

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "compare two runs: what got slower, what had been changed"),
     "history": ("history", "rebuild, prune or export the index of all runs"),
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
-    "import": ("import_", "recorded runs of a CI system into the history, its file into a native one"),
+    "import": ("import_", "a CI file to a native one; its recorded runs to history"),
     "plan": ("plan", "what more jobs would gain, what to change, and what if"),
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
