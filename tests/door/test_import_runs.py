@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from tests.door.place import Document, Place, by_stage
 from tests.recordings import synthetic
+from tests.recordings.server import Answer, Server, github, gitlab, run_of, serving
 
 WORKFLOW = """\
 name: CI
@@ -30,6 +31,7 @@ jobs:
     runs-on: ubuntu-latest
     steps: [{run: make deploy}]
 """
+TOKEN = "ghp_secretword"
 FILE = ".github/workflows/ci.yml"
 GITLAB = """\
 stages: [build, test, deploy]
@@ -193,3 +195,82 @@ def test_wrong_words_and_files_are_2(place: Place, words: list[str], says: str |
     assert done.code == 2, done
     assert (says or "unencrypted") in done.err
     assert "secretword" not in done.said
+
+
+# Asked of a server -----------------------------------------------------------------------------------------------
+
+
+def asked(place: Place, server: Server, *words: str, system: str = "github", repo: str = "octo/app") -> Any:
+    return place.run(
+        "import", "runs", system, "--repo", repo, "--since", "2026-01-01", "--base-url", server.url, *words,
+        env={"GITHUB_TOKEN": TOKEN, "GITLAB_TOKEN": TOKEN},
+    )  # fmt: skip
+
+
+def test_runs_are_asked_for_once(repository: Place) -> None:
+    with serving(github(*synthetic.github(6))) as server:
+        first = asked(repository, server, "--json")
+        assert first.code == 0, first
+        assert first.json["added"] == 6
+        assert all(each.headers["Authorization"] == f"Bearer {TOKEN}" for each in server.asked)
+        assert (
+            server.asked[0].query["created"].startswith(">=2026-01-01")
+            or ">=2025-12-31" in server.asked[0].query["created"]
+        )
+        server.asked.clear()
+        again = asked(repository, server, "--json")
+        assert again.json["known"] == 6
+        assert [run_of(each.path) for each in server.asked] == [""], "only what there is is asked again"
+        assert asked(repository, server, "--json", "--limit", "2").json["known"] == 2
+    everything = "".join(
+        path.read_text("utf-8") for path in repository.base.rglob("*") if path.is_file() and path.suffix != ".db"
+    )
+    assert TOKEN not in everything
+
+
+def test_what_was_interrupted_goes_on_where_it_was(repository: Place) -> None:
+    with serving(github(*synthetic.github(6))) as server:
+        server.faults = [None, None, None, Answer(429, b"", (("Retry-After", "7200"),))]
+        done = asked(repository, server)
+        assert done.code == 4 and "the same command goes on from there" in done.err and TOKEN not in done.said
+        assert len(repository.run_ids()) == 2
+        before = {run_of(each.path) for each in server.asked[:3]} - {""}
+        server.asked.clear()
+        assert asked(repository, server, "--json").json["added"] == 4
+        assert not before & {run_of(each.path) for each in server.asked}
+
+
+def test_a_short_wait_is_said_and_kept(repository: Place) -> None:
+    with serving(github(*synthetic.github(1))) as server:
+        server.faults = [Answer(403, b"", (("Retry-After", "1"),)), Answer(200, b'{"workflow_runs": [')]
+        done = asked(repository, server)
+        assert done.code == 0 and "waits 1 s" in done.err and "no whole JSON" in done.err
+
+
+def test_ten_thousand_jobs(repository: Place) -> None:
+    jobs = tuple(synthetic.Job(f"unit ({number})", 60) for number in range(500))
+    with serving(github(*synthetic.github(20, jobs=jobs, failing=0.0))) as server:
+        done = asked(repository, server, "--json", "--file", str(repository.folder / FILE))
+        assert done.code == 0, done
+        assert sum(of["jobs"] for of in done.json["pipelines"]) == 10_000
+        assert len(server.asked) == 101
+
+
+def test_gitlab_is_asked_for_jobs_and_bridges(place: Place) -> None:
+    (place.folder / ".git").mkdir()
+    with serving(gitlab(*synthetic.gitlab(3))) as server:
+        done = asked(place, server, "--json", system="gitlab")
+        assert done.code == 0, done
+        assert done.json["added"] == 3
+        assert {each.headers["Private-Token"] for each in server.asked} == {TOKEN}
+        assert server.asked[1].query["include_retried"] == "true"
+        server.asked.clear()
+        assert asked(place, server, "--json", system="gitlab").json["known"] == 3
+        assert len(server.asked) == 1
+
+
+def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
+    with serving({}) as server:
+        done = asked(repository, server)
+        assert done.code == 2 and "404" in done.err and TOKEN not in done.said
+        assert repository.run_ids() == []
