@@ -15,6 +15,9 @@ from stagebook.model.problem import InputError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.formats.github.event import Together
     from stagebook.graph.findings import Finding
 
 NATIVE_NAME = "stagebook.yaml"
@@ -72,6 +75,21 @@ def traps(pipeline: Pipeline) -> list[Finding]:
 
         return github.find(data, pipeline)
     return []
+
+
+def together(pipelines: Sequence[Pipeline], event: str, ref: str | None) -> Together | None:
+    """The workflows of GitHub that an event starts as one pipeline; None where it starts none of them."""
+    from stagebook.formats.github import event as github
+    from stagebook.formats.github.triggers import triggers
+    from stagebook.formats.source.nodes import read
+
+    found = []
+    for each in pipelines:
+        data = native.bytes_of(each.file, each.file)
+        source = read(data, each.file)
+        name = source.documents[0].get("name") if source.documents else None
+        found.append(github.Workflow(each, triggers(source), None if name is None else name.text))
+    return github.together(found, event, ref)
 
 
 def format_of(data: bytes, file: str) -> str:

@@ -335,7 +335,7 @@ def _needless_order(
     if said:
         why = f"{stage} reads nothing that {need} makes, and nothing else in the file joins them"
     elif is_job:
-        why = "no artifact, output or cache passes between them, as far as the file says"
+        why = "no artifact, output or cache passes between them"
     else:
         why = "no input, output, value, service, lock or reason in the file joins them"
     fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of its needs"
@@ -349,7 +349,7 @@ def _needless_order(
         "needless-order",
         "warning" if said and worth > 0 else "note",
         edge.line,
-        f"no evidence for {need} → {stage}",
+        f"{stage} waits for {need} without a reason in the file" if is_job else f"no evidence for {need} → {stage}",
         (*needs, *stages),
         why,
         fix,

@@ -38,6 +38,8 @@ class Given:
             yield "value", f"it asks what became of {need.name}"
         elif stage.when is not None and stage.join == "done" and not stage.always:
             yield "value", "its condition asks how its needs ended"
+        if (started := stage.job.spec.get("workflow_run")) and need.id in stage.job.by_order:
+            yield "value", f"it starts when {' or '.join(started)} has ended"
         if need.kind == "job" and sets_stage(need, stage):
             yield "value", f"{need.job.title} makes what the called jobs begin with"
 

@@ -13,6 +13,7 @@ from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
+from stagebook.report import grades
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import harmless
 
@@ -90,6 +91,8 @@ def document(
             "source": figures.source,
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
+        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
         "notes": [*_file_notes(pipeline), *_notes(findings)],
