@@ -45,7 +45,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--grades", action="store_true", help="list each key of a CI file whose meaning here is not exact"
     )
-    parser.add_argument("--steps", action="store_true", help="show the steps of item pipelines too")
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="show the steps of each job of a CI file; with fewer than three jobs they are shown anyway",
+    )
     foreign.add_arguments(parser)
 
 
@@ -175,14 +179,14 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
                 else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
             )
         else:
-            lines += map_text.render(document, style, is_open=args.verbose)
+            lines += map_text.render(document, style, is_open=args.verbose, steps=args.steps)
         if args.grades and document["grades"] is not None:
             from stagebook.report import grades
 
             lines += ["", *map(style.plain, grades.lines(document["grades"]))]
         _tell_problems(args, pipeline)
-        if args.steps and not args.quiet and all(stage.kind != "each" for stage in pipeline.stages):
-            output.say(["no stage has steps: they come with item pipelines (`each`) and with jobs of CI files", ""], sys.stderr)
+        if args.steps and not args.quiet and all(stage.kind not in ("each", "job") for stage in pipeline.stages):
+            output.say(["no stage has steps: jobs of CI files and item pipelines (`each`) have some", ""], sys.stderr)
     return "\n".join(lines) + "\n"
 
 

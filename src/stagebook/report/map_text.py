@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
-from stagebook.report import grades
+from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
@@ -49,9 +49,9 @@ class _Line(NamedTuple):
     needs: str
 
 
-def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
+def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False, steps: bool = False) -> list[str]:
     """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels, and all findings
-    are told."""
+    are told. `steps`: those of jobs too, which are shown anyway where there are few jobs."""
     lines = head(map_document, style)
     if not map_document["stages"]:
         return lines
@@ -64,6 +64,8 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
         for row in _rows(map_document, is_open, told)
     ]
     lines += ["", *_table(rows, style)]
+    if steps or map_steps.is_few(map_document):
+        lines += map_steps.render(map_document, style, is_open=is_open)
     if "diff" in map_document:
         lines += ["", *difference(map_document["diff"], style)]
     return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
