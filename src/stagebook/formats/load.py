@@ -80,15 +80,19 @@ def traps(pipeline: Pipeline) -> list[Finding]:
 def together(pipelines: Sequence[Pipeline], event: str, ref: str | None) -> Together | None:
     """The workflows of GitHub that an event starts as one pipeline; None where it starts none of them."""
     from stagebook.formats.github import event as github
-    from stagebook.formats.github.triggers import triggers
+    from stagebook.formats.github.triggers import triggers_of
     from stagebook.formats.source.nodes import read
 
     found = []
     for each in pipelines:
         data = native.bytes_of(each.file, each.file)
-        source = read(data, each.file)
-        name = source.documents[0].get("name") if source.documents else None
-        found.append(github.Workflow(each, triggers(source), None if name is None else name.text))
+        root = read(data, each.file).documents[0]
+        name, on = root.get("name"), root.get("on") or root.get("true")
+        found.append(
+            github.Workflow(
+                each, triggers_of(on), None if name is None else name.text, on.line if on is not None else 0
+            )
+        )
     return github.together(found, event, ref)
 
 

@@ -29,7 +29,8 @@ _sets_variable = re.compile(r"([A-Za-z_]\w*)=[^\n]*>>\s*[\"']?\$\{?GITHUB_ENV|^(
 _path = re.compile(r"[\w.@+-]*(?:/[\w.@+-]+)+|[\w@+-]+\.[A-Za-z]\w*")
 #: Checks of the text of a program: they need neither what was built nor each other.
 _READS_ONLY = re.compile(
-    r"(?:^|[\n;&|(]\s*)(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch|pdm) run|npx|yarn|pnpm exec|bundle exec|python3? -m)\s+)*"
+    r"(?:^|[\n;&|(]\s*)(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch|pdm) run|npx|yarn|pnpm exec|bundle exec|"
+    r"python3? -m)\s+)*"
     r"(?:ruff (?:check|format --check)|ruff|flake8|pylint|mypy|pyright|black --check|isort --check|codespell|yamllint|"
     r"shellcheck|hadolint|actionlint|eslint|prettier --check|rubocop|golangci-lint|go vet|gofmt|cargo fmt|cargo clippy|"
     r"cargo deny|(?:npm|yarn|pnpm)(?: run)? (?:lint|typecheck|type-check|format:check|check:format)|bandit|typos|"

@@ -5,13 +5,13 @@ Stages are called `WORKFLOW.JOB`, by the name of the workflow's file; nothing el
 
 from __future__ import annotations
 
-from stagebook.formats.github.triggers import Trigger, starts
+from stagebook.formats.github.triggers import starts
 from stagebook.model.pipeline import Matrix, Pipeline
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Mapping, Sequence
+    from typing import Any, Iterator, Mapping, Sequence
 
     from stagebook.model.pipeline import Stage
 
@@ -19,11 +19,13 @@ AFTER = "workflow_run"  #: in `Job.spec`: the workflows whose end starts this on
 
 
 class Workflow(NamedTuple):
-    """`title`: the `name` in its file, by which others ask for it; without one it is its path."""
+    """`triggers`: its `on`, as `triggers_of` has it. `title`: the `name` in its file, by which others ask for it;
+    without one it is its path. `line`: that of `on`."""
 
     pipeline: Pipeline
-    triggers: Mapping[str, Trigger]
+    triggers: Mapping[str, Mapping[str, Any]]
     title: str | None = None
+    line: int = 0
 
     @property
     def short(self) -> str:
@@ -42,17 +44,16 @@ class Together(NamedTuple):
 
 def together(workflows: Sequence[Workflow], event: str, ref: str | None) -> Together | None:
     """None where the event starts none of them. A workflow that would come after itself comes once."""
-    chosen = [each for each in workflows if event in each.triggers and starts(each.triggers[event], ref)]
+    chosen = [each for each in workflows if starts(each.triggers, event, ref) is not False]
     if not chosen:
         return None
     after: dict[str, list[Workflow]] = {}
     at = 0
     while at < len(chosen):  # it grows meanwhile
         for other in workflows:
-            trigger = other.triggers.get(AFTER)
-            if trigger is None or other in chosen[: at + 1] or not _names(chosen[at], trigger.workflows):
+            if other in chosen[: at + 1] or not _comes_after(other, chosen[at]):
                 continue
-            if ref is not None and not starts(trigger, ref):
+            if starts(other.triggers, AFTER, ref) is False:
                 continue
             if other not in chosen or other.short in after:
                 after.setdefault(other.short, []).append(chosen[at])
@@ -80,17 +81,18 @@ def together(workflows: Sequence[Workflow], event: str, ref: str | None) -> Toge
     return Together(made, tuple(chosen), files, tuple(each for each in workflows if each not in chosen))
 
 
-def _names(workflow: Workflow, names: Sequence[str]) -> bool:
-    if workflow.title is not None:
-        return workflow.title in names
-    return any(name.startswith(".github/") and workflow.pipeline.file.endswith(f"/{name}") for name in names)
+def _comes_after(workflow: Workflow, other: Workflow) -> bool:
+    asked = workflow.triggers.get(AFTER, {}).get("workflows", ())
+    names = [str(each) for each in asked] if isinstance(asked, list) else [str(asked)]
+    if other.title is not None:
+        return other.title in names
+    return any(name.startswith(".github/") and other.pipeline.file.endswith(f"/{name}") for name in names)
 
 
 def _stages(workflow: Workflow, before: Sequence[Workflow]) -> Iterator[Stage]:
     """Those of one workflow; its first ones need the last ones of the workflows before it."""
     last = tuple(id for each in before for id in _last(each))
     names = [each.title or each.short for each in before]
-    line = workflow.triggers[AFTER].line if AFTER in workflow.triggers else 0
     for stage in workflow.pipeline.stages:
         needs = tuple(f"{workflow.short}.{need}" for need in stage.needs)
         job = stage.job
@@ -98,7 +100,7 @@ def _stages(workflow: Workflow, before: Sequence[Workflow]) -> Iterator[Stage]:
             job = job._replace(by_order=tuple(f"{workflow.short}.{need}" for need in job.by_order))
         lines = stage.need_lines
         if last and not needs:
-            needs, lines = last, (line,) * len(last)
+            needs, lines = last, (workflow.line,) * len(last)
             if job is not None:
                 job = job._replace(by_order=last, spec={**job.spec, AFTER: names})
         yield stage._replace(
