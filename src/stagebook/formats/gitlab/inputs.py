@@ -1,0 +1,207 @@
+"""The head of a file that takes inputs: `spec:inputs`, and `$[[ inputs.NAME | FUNCTION ]]` in what follows. Where the
+values come from is said by whoever reads the file.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from stagebook.formats.gitlab.expression import ExpressionError, holds, pattern
+from stagebook.formats.gitlab.reading import Reading, like, list_of, rewritten, scalar
+from stagebook.formats.gitlab.variables import expanded
+from stagebook.formats.native.nodes import shorten
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+FUNCTIONS_MAX = 3
+_block = re.compile(r"\$\[\[\s*(.{0,1000}?)\s*\]\]", re.S)
+_TYPES = ("string", "number", "boolean", "array")
+_NUMBER = re.compile(r"\A-?\d+(?:\.\d+)?\Z")
+_truncate = re.compile(r"\Atruncate\(\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\)\Z")
+
+
+def is_head(node: Node) -> bool:
+    """Whether a document is the head of the next one."""
+    return node.kind == MAP and node.get("spec") is not None and all(name == "spec" for name, _, _ in node.items())
+
+
+class Inputs:
+    """Values of one file: by name a node, None where none was given and none is needed. `known` None: the file declares
+    none, and none can be spoken of."""
+
+    def __init__(self, reading: Reading, head: Node | None, at: Node | None, context: Mapping[str, str]) -> None:
+        self.reading = reading
+        self.values: dict[str, Node] = {}
+        self.lacking: set[str] = set()
+        self.context = context
+        self.component: dict[str, str] = {}
+        spec = head.get("spec") if head is not None else None
+        declared = spec.get("inputs") if spec is not None else None
+        self.declared = declared if declared is not None and declared.kind == MAP else None
+        self.at = at
+
+    def given(self, values: Mapping[str, Node], is_open: bool = False) -> None:
+        """Take the values of an include, or of the user. `is_open`: it is nobody's mistake if one is lacking."""
+        names = [name for name, _, _ in self.declared.items()] if self.declared is not None else []
+        for name, node in values.items():
+            if name not in names:
+                self.reading.problem(node, "input", f"input {shorten(name)} is not declared under `spec:inputs`")
+        for name, key, rule in self.declared.items() if self.declared is not None else ():
+            node = values.get(name)
+            if node is not None:
+                self.values[name] = node
+                self.check(name, node, rule)
+                continue
+            default = self.default(rule)
+            if default is not None:
+                self.values[name] = default
+            elif is_open:
+                self.lacking.add(name)
+                self.reading.lacks(key, "input", f"input {shorten(name)} has no value; give one with --input {name}=…")
+            else:
+                self.reading.problem(self.at or key, "input", f"input {shorten(name)}: a value is required, none given")
+
+    def default(self, rule: Node) -> Node | None:
+        """By its rules, the first that holds, else as it says itself."""
+        rules = rule.get("rules")
+        for each in rules or ():
+            text = each.get("if")
+            try:
+                known = {f"inputs.{name}": node.text or "" for name, node in self.values.items()}
+                plain = re.sub(r"\$\[\[\s*inputs\.([\w-]+)\s*\]\]", r"${\1}", text.text or "") if text else ""
+                plain = re.sub(r"\$\{([\w-]+)\}", lambda found: _quoted(known.get(f"inputs.{found[1]}")), plain)
+                if text is None or holds(plain, {}):
+                    return each.get("default")
+            except ExpressionError as error:
+                self.reading.problem(text, "expression", f"spec:inputs:rules: {error}")
+        return rule.get("default")
+
+    def check(self, name: str, node: Node, rule: Node) -> None:
+        def wrong(text: str) -> None:
+            self.reading.problem(node, "input", f"input {shorten(name)}: {text}")
+
+        kind = rule.get("type")
+        word = kind.text if kind is not None else "string"
+        text = node.text
+        if word not in _TYPES:
+            self.reading.problem(kind, "input", f"input {shorten(name)}: type {shorten(word or '')} is unknown")
+        elif word == "array":
+            if node.kind != LIST and not (text or "").startswith("["):
+                wrong("a list is expected")
+        elif node.kind != SCALAR:
+            wrong(f"a {word} is expected")
+        elif word == "number" and not _NUMBER.match(text or ""):
+            wrong(f"'{shorten(text or '')}' is no number")
+        elif word == "boolean" and text not in ("true", "false"):
+            wrong(f"'{shorten(text or '')}' is neither true nor false")
+        options = rule.get("options")
+        if options is not None and text is not None and text not in options.texts:
+            wrong(f"'{shorten(text)}' is none of its options: {shorten(', '.join(options.texts))}")
+        regex = rule.get("regex")
+        if regex is not None and text is not None and regex.text:
+            self.against(regex, name, text, wrong)
+
+    def against(self, regex: Node, name: str, text: str, wrong: object) -> None:
+        written = regex.text or ""
+        try:
+            found = pattern(written if written.startswith("/") else f"/{written.replace('/', chr(92) + '/')}/")
+        except ExpressionError as error:
+            self.reading.problem(regex, "input", f"input {shorten(name)}: {error}")
+            return
+        if not found.search(text) and callable(wrong):
+            wrong(f"'{shorten(text)}' does not match {shorten(written)}")
+
+    # Into the text ------------------------------------------------------------------------------------------------
+
+    def into(self, root: Node) -> Node:
+        """The document with all that speaks of inputs replaced."""
+        return rewritten(root, self.replaced)
+
+    def replaced(self, node: Node) -> Node | None:
+        if node.kind != SCALAR or "$[[" not in node.value:
+            return None
+        whole = _block.fullmatch(str(node.value).strip())
+        if whole is not None and "]]" not in whole[1]:
+            value = self.value(node, whole[1])
+            return node if value is None else self.placed(node, value)
+        self.reading.spend(node, str(node.value).count("$[["))
+
+        def text_of(found: re.Match[str]) -> str:
+            value = self.value(node, found[1])
+            if value is None:
+                return found[0]
+            return value.text or "" if value.kind == SCALAR else _json(value)
+
+        return scalar(node, _block.sub(text_of, str(node.value)))
+
+    def placed(self, node: Node, value: Node) -> Node:
+        """A value that stands at `node`."""
+        if value.kind == LIST:
+            return list_of(node, [self.placed(node, each) for each in value])
+        if value.kind == SCALAR:
+            return scalar(node, str(value.value), value.plain)
+        return like(node, value.kind, value.value)
+
+    def value(self, node: Node, text: str) -> Node | None:
+        """What a block says; None where that stays as it is (`matrix.NAME` is for the jobs)."""
+        name, *functions = (part.strip() for part in text.split("|"))
+        room, _, key = name.partition(".")
+        if room == "matrix" or (room == "inputs" and key in self.lacking):
+            return None
+        if room == "component" and key in self.component:
+            found = scalar(node, self.component[key])
+        elif room == "inputs" and key in self.values:
+            found = self.values[key]
+        else:
+            self.reading.problem(node, "input", f"`$[[ {shorten(text)} ]]`: there is no {shorten(name)}")
+            return None
+        if len(functions) > FUNCTIONS_MAX:
+            self.reading.problem(node, "input", f"`$[[ {shorten(text)} ]]`: at most {FUNCTIONS_MAX} functions")
+            return None
+        for function in functions:
+            made = self.called(function, found.text or "")
+            if made is None:
+                said = f"`$[[ {shorten(text)} ]]`: {shorten(function)} is no function; expand_vars, truncate and "
+                self.reading.problem(node, "input", said + "posix_escape are")
+                return None
+            found = scalar(node, made)
+        return found
+
+    def called(self, function: str, text: str) -> str | None:
+        if function == "expand_vars":
+            return expanded(text, self.context)
+        if function == "posix_escape":
+            return shlex.quote(text)
+        cut = _truncate.match(function)
+        return text[int(cut[1]) : int(cut[1]) + int(cut[2])] if cut else None
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else '"' + text.replace('"', "'") + '"'
+
+
+def _json(node: Node) -> str:
+    import json
+
+    return json.dumps(plain(node))
+
+
+def plain(node: Node, depth: int = 0) -> object:
+    """As JSON; null, true, false and whole numbers without quotes are what they look like."""
+    if depth > 100:
+        return None
+    if node.kind == LIST:
+        return [plain(each, depth + 1) for each in node]
+    if node.kind == MAP:
+        return {name: plain(value, depth + 1) for name, _, value in node.items()}
+    if node.is_null:
+        return None
+    if node.plain and node.value in ("true", "false"):
+        return bool(node.value == "true")
+    if node.plain and re.fullmatch(r"-?\d{1,18}", node.value):
+        return int(node.value)
+    return str(node.value)
