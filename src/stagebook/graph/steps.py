@@ -32,8 +32,8 @@ _READS_ONLY = re.compile(
     r"(?:^|[\n;&|(]\s*)(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch|pdm) run|npx|yarn|pnpm exec|bundle exec|"
     r"python3? -m)\s+)*"
     r"(?:ruff (?:check|format --check)|ruff|flake8|pylint|mypy|pyright|black --check|isort --check|codespell|yamllint|"
-    r"shellcheck|hadolint|actionlint|eslint|prettier --check|rubocop|golangci-lint|go vet|gofmt|cargo fmt|cargo clippy|"
-    r"cargo deny|(?:npm|yarn|pnpm)(?: run)? (?:lint|typecheck|type-check|format:check|check:format)|bandit|typos|"
+    r"shellcheck|hadolint|actionlint|eslint|prettier --check|rubocop|golangci-lint|gofmt|cargo fmt|"
+    r"(?:npm|yarn|pnpm)(?: run)? (?:lint|typecheck|type-check|format:check|check:format)|bandit|typos|"
     r"clang-format|cpplint|ktlint|swiftlint|terraform (?:fmt|validate)|markdownlint)\b"
 )
 _LEAVES = re.compile(r"--fix\b|--write\b|>\s*\S+\.\w+|git (?:add|commit|push)|cov|report|junit|--output|-o ")
@@ -99,12 +99,14 @@ def findings(pipeline: Pipeline, took: Mapping[str, Sequence[float | None]] = {}
     for stage in pipeline.stages:
         if stage.job is not None and stage.name not in told:
             told.add(stage.name)
-            found = _split(stage, stage.job, took.get(stage.id))
+            found = _split(pipeline, stage, stage.job, took.get(stage.id))
             if found is not None:
                 yield found
 
 
-def _split(stage: Stage, job: Job, took: Sequence[float | None] | None) -> Finding | None:
+def _split(
+    pipeline: Pipeline, stage: Stage, job: Job, took: Sequence[float | None] | None
+) -> Finding | None:  # fmt: skip
     moved, setup = movable(job)
     if not moved:
         return None
@@ -116,18 +118,19 @@ def _split(stage: Stage, job: Job, took: Sequence[float | None] | None) -> Findi
         saves, costs = whole - max(whole - part, again + part), again
         if saves < _WORTH_MS:
             return None
-    rest = len(job.steps) - len(moved)
     names = [f"`{_short(job.steps[place].name)}`" for place in moved[:_NAMED_MAX]]
     names += [f"{len(moved) - _NAMED_MAX} more"] if len(moved) > _NAMED_MAX else []
-    joined = ", ".join(names)
-    it, them = ("it", "it") if len(moved) == 1 else ("they", "them")
-    need = "needs" if len(moved) == 1 else "need"
-    only = "only checks" if len(moved) == 1 else "only check"
-    said = f"step{'s' if len(moved) > 1 else ''} {_ranges(moved)} of {stage.name} ({joined}) {only}"
-    why = f"{it} {need} nothing but the set-up, and no later step uses what {it} {'leaves' if it == 'it' else 'leave'}"
+    is_one = len(moved) == 1
+    cells = len(pipeline.matrices[stage.name].cells) if stage.name in pipeline.matrices else 1
+    said = f"step{'' if is_one else 's'} {_ranges(moved)} of {stage.name} ({', '.join(names)}) only check{'s' * is_one}"
+    said += f", in each of {cells} cells" if cells > 1 else ""
+    why = "it needs nothing but the set-up, and no later step uses what it leaves"
+    why = why if is_one else "they need nothing but the set-up, and no later step uses what they leave"
     cost = f"which repeats {len(setup)} set-up step{'s' if len(setup) != 1 else ''}"
     if saves is None:
-        cost += f" and leaves {rest} in the longer job; whether it pays, recorded runs tell"
+        cost += (
+            "; whether that pays, recorded runs tell" if cells == 1 else ", and does it once instead of in each cell"
+        )
     return Finding(
         "split-steps",
         "note",
@@ -135,9 +138,10 @@ def _split(stage: Stage, job: Job, took: Sequence[float | None] | None) -> Findi
         said,
         (stage.id,),
         why,
-        f"move {them} to a job of {'its' if it == 'it' else 'their'} own, {cost}",
+        f"move {'it' if is_one else 'them'} to a job of {'its' if is_one else 'their'} own, {cost}",
         saves_ms=saves,
         costs_ms=costs,
+        minor=saves is None and cells == 1,
     )
 
 

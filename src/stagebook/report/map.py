@@ -382,6 +382,8 @@ def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
         (count["needless-order"], "need", "without a reason in the file, saving little alone"),
         (count["implied-need"], "need", "that others imply"),
         (count["possible-coupling"], "pool", "shared at once"),
+        (count["split-steps"], "job", "with steps that could be a job of their own"),
+        (count["unread-artifact"], "artifact", "that no job reads"),
     ]
     return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 

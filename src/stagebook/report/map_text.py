@@ -112,7 +112,10 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
         lines += wrap(f"{grades.summary(found['grades'])}; --grades lists them", style.width - 1)
     if missing := found.get("missing"):
         count = plural(len(missing), "file")
-        lines += wrap(f"{count} that it includes could not be read, so no order is called needless:", style.width - 1)
+        is_part = found["format"] == "github"
+        what = f"{count} that it calls" if is_part else f"{count} that it includes"
+        so = "no order of theirs is called needless" if is_part else "no order is called needless"
+        lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
         for each in missing[:_MISSING_MAX]:
             place = f"line {each['line']}: " if each["line"] else ""
             lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from stagebook.graph.duty import deploys
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
 #: What has a version of its own cannot overtake anything.
 _VERSIONED = re.compile(
-    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload", re.IGNORECASE
-)
-_DEPLOYS = re.compile(
-    r"environment |deploy|gh-pages|kubectl|helm|terraform|ansible|promote|rollout|migrate", re.IGNORECASE
+    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload|twine|poetry|cargo",
+    re.IGNORECASE,
 )
 
 
@@ -52,8 +51,7 @@ def _plain(name: str) -> str:
 
 
 def _is_deployment(stage: Stage, why: str) -> bool:
-    said = f"{stage.name} {why}"
-    return _DEPLOYS.search(said) is not None and not _VERSIONED.search(said)
+    return deploys(stage, why) and not _VERSIONED.search(f"{stage.name} {why}")
 
 
 def _is_only_of_tags(started: Mapping[str, Any]) -> bool:
