@@ -1,5 +1,5 @@
-"""The language of `rules:if` and `only:variables`: text to a tree, a tree and variables to a verdict. What the variables
-are, and what follows from a verdict, is not said here.
+"""The language of `rules:if` and `only:variables`: text to a tree, a tree and variables to a verdict. What the
+variables are, and what follows from a verdict, is not said here.
 
 Comparisons bind more than `&&`, which binds more than `||`. A variable alone holds if it has a value that is not
 empty. Patterns are RE2, as GitLab's are, so none takes long.
@@ -74,7 +74,7 @@ def pattern(text: str) -> Any:
     found = _pattern_text.match(text)
     if found is None:
         raise ExpressionError(f"'{shorten(text)}' is no pattern; one stands between slashes")
-    import re2
+    import re2  # type: ignore[import-untyped,unused-ignore]
 
     options = re2.Options()
     options.log_errors = False
