@@ -20,6 +20,11 @@ _TEXTS_MAX = 200_000  #: characters of a job that are looked through
 #: Those of the system itself, of which is known what they bring and leave, and some that only set something up.
 _KNOWN_ACTION = re.compile(r"(?:actions|docker)/|\./|docker://|[\w.-]+/(?:setup|install)-|codecov/|coverallsapp/", re.I)
 _brings = re.compile(r"\bgit (?:clone|fetch|init)\b|\bgh (?:repo clone|run download)|\b(?:curl|wget|docker pull)\b")
+_tells = re.compile(
+    r"(?:^|[^a-z])(status|success|succeeded|notify|notification|report|summary|summarize|finish|finalize|finalise|green|"
+    r"passed|aggregate|collect|combine|complete|completed|conclusion|cleanup|clean-up|teardown)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
 _asks = re.compile(r"\bneeds\s*(?:\.\s*([\w*-]+)|\[\s*'([^']*)'\s*\]|(?=[\s,)}\]]))", re.IGNORECASE)
 
 
@@ -56,6 +61,8 @@ class Given:
         else:
             if has_no_work(stage.job):
                 yield "value", "it works on nothing of its own, so it is about what comes before it"
+            elif (word := _tells.search(stage.name)) is not None:
+                yield "value", f"it sums up, or ends, what comes before it (its name: {word[1].lower()})"
 
     def _of(self, stage: Stage) -> frozenset[str]:
         known = self._asked.get(id(stage.job))
