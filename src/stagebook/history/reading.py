@@ -276,7 +276,9 @@ def _of_story(story: Story) -> dict[str, Told]:
 def _journal(
     first: dict[str, Any], last: dict[str, Any] | None, found: Mapping[str, Told], wall: Callable[[int], int]
 ) -> Journal:
-    company = _company([attempt for attempts, _, _ in found.values() for attempt in attempts])
+    every = [attempt for attempts, _, _ in found.values() for attempt in attempts]
+    imported = first.get("imported")  #: its jobs had machines of their own, so none was in company
+    company = [None] * len(every) if imported else _company(every)
     stages, rows = [], []
     at = 0
     for stage, (attempts, end, around) in found.items():
@@ -301,6 +303,7 @@ def _journal(
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
         "dirty": first.get("dirty"),
+        "imported": _system(imported) if imported else None,
     }
     if last is not None:
         beside = last.get("around") or {}
@@ -318,6 +321,11 @@ def _journal(
             "autogroup": beside.get("autogroup"),
         }
     return Journal(run, stages, rows, "")
+
+
+def _system(origin: Any) -> str:
+    found = origin.get("system") if isinstance(origin, dict) else None
+    return found if isinstance(found, str) else "another system"
 
 
 def _is_part(first: Mapping[str, Any], ends: Iterable[End | None]) -> bool:

@@ -1,5 +1,5 @@
-"""A file's content as the stages of one pipeline: files included, templates resolved, the occasion chosen, child pipelines
-put in. The steps of it are in the modules beside this one.
+"""A file's content as the stages of one pipeline: files included, templates resolved, child pipelines put in. The steps
+of it are in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from stagebook.formats.gitlab.include import Includer
 from stagebook.formats.gitlab.needs import Needs
 from stagebook.formats.gitlab.reading import Reading, map_of, measured, scalar
 from stagebook.formats.gitlab.rules import Facts
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.stages import Made, Maker
 from stagebook.formats.gitlab.templates import Extender, References
 from stagebook.formats.gitlab.variables import Occasion, Variables, predefined
@@ -124,9 +125,7 @@ class Composer:
                 made = _joined(made, child, prefix + cell.id, trigger)
         return made
 
-    def child(
-        self, draft: Draft, trigger: Node, cell: Mapping[str, str], facts: Facts, id_: str, depth: int
-    ) -> Made:
+    def child(self, draft: Draft, trigger: Node, cell: Mapping[str, str], facts: Facts, id_: str, depth: int) -> Made:
         include = trigger.get("include")
         assert include is not None
         occasion = facts.occasion._replace(source="parent_pipeline")
@@ -143,7 +142,7 @@ class Composer:
             self.reading.problem(include, "trigger", f"{shorten(draft.name)}: its child pipeline has no jobs")
         forward = trigger.get("forward")
         passes = forward.get("yaml_variables") if forward is not None else None
-        passed = Variables() if passes is not None and passes.text == "false" else draft.variables
+        passed = Variables() if truth(passes) is False else draft.variables
         passed = Variables({**passed.values, **cell}, passed.raw)
         made = self.pipeline(found, occasion, passed, id_ + "/", depth + 1)
         self.reading.is_fragment = was

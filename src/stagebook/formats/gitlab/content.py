@@ -9,6 +9,7 @@ import re
 from stagebook.formats.gitlab.drafts import Draft, milliseconds
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.scalars import said, truth
 from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.gitlab.variables import slug
 from stagebook.formats.native.nodes import shorten
@@ -156,7 +157,7 @@ def _predefined(draft: Draft, cell: Cell, environment: Environment | None) -> di
         "CI_JOB_GROUP_NAME": draft.name, "CI_NODE_TOTAL": str(cell.total or 1),
     }  # fmt: skip
     if cell.total:
-        found["CI_NODE_INDEX"] = str(cell.index)
+        found["CI_NODE_INDEX"] = str(cell.number)
     if draft.is_manual:
         found["CI_JOB_MANUAL"] = "true"
     if environment is not None:
@@ -181,7 +182,7 @@ def _service(node: Node) -> Service | None:
         "alias": re.split(r"[\s,]+", alias.strip()) if alias else [],
         "entrypoint": _texts(node.get("entrypoint")),
         "command": _texts(node.get("command")),
-        "variables": {} if values is None else {key: value.text or "" for key, _, value in values.items()},
+        "variables": {} if values is None else {key: said(value) or "" for key, _, value in values.items()},
     }
 
 
@@ -193,7 +194,7 @@ def _artifacts(node: Node | None) -> Artifacts | None:
         "name": _text(node, "name"),
         "paths": _texts(node.get("paths")),
         "exclude": _texts(node.get("exclude")),
-        "untracked": _text(node, "untracked") == "true",
+        "untracked": truth(node.get("untracked")) is True,
         "when": _text(node, "when") or "on_success",
         "expire_in": _text(node, "expire_in"),
         "reports": {
@@ -219,7 +220,7 @@ def _key(node: Node) -> Cache:
         "prefix": _text(key, "prefix"),
         "fallback_keys": _texts(node.get("fallback_keys")),
         "paths": _texts(node.get("paths")),
-        "untracked": _text(node, "untracked") == "true",
+        "untracked": truth(node.get("untracked")) is True,
         "policy": _text(node, "policy") or "pull-push",
         "when": _text(node, "when") or "on_success",
     }
@@ -233,7 +234,7 @@ def retry(node: Node | None) -> Retry:
         return {"max": 0, "when": [], "exit_codes": []}
     most = node.text if node.kind == SCALAR else _text(node, "max")
     codes = [int(text) for text in _texts(node.get("exit_codes")) if text.isdigit()]
-    return {"max": int(most) if (most or "").isdigit() else 0, "when": _texts(node.get("when")), "exit_codes": codes}
+    return {"max": int(most) if most and most.isdigit() else 0, "when": _texts(node.get("when")), "exit_codes": codes}
 
 
 def _environment(node: Node | None) -> Environment | None:

@@ -1,5 +1,5 @@
-"""Jobs as they are in one pipeline: defaults taken over, rules decided, one draft a job with its cells. What joins them is
-not yet there.
+"""Jobs as they are in one pipeline: defaults taken over, rules decided, one draft a job with its cells. What joins them
+is not yet there.
 """
 
 from __future__ import annotations
@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.gitlab import parallel, rules
-from stagebook.formats.gitlab.keywords import DEFAULTS, GLOBALS, check_job
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_job, is_job
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
-from stagebook.formats.gitlab.variables import Occasion, Variables
+from stagebook.formats.gitlab.scalars import truth
+from stagebook.formats.gitlab.variables import Occasion, Variables, settled
 from stagebook.formats.gitlab.variables import read as read_variables
-from stagebook.formats.gitlab.variables import settled
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, Node
 
@@ -82,7 +82,7 @@ class Config:
         self.stages, self.are_declared = self._stages()
         self.jobs: dict[str, Draft] = {}
         for name, key, node in root.items():
-            if not name.startswith(".") and name not in GLOBALS and node.kind == MAP:
+            if is_job(name, node):
                 check_job(reading, name, key, node, name in lacking)
                 self.jobs[name] = self._draft(name, key, node)
         self._check_stages()
@@ -117,10 +117,12 @@ class Config:
     def _with_defaults(self, node: Node) -> Node:
         """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""
         default, inherit = self.root.get("default"), node.get("inherit")
+        if default is not None and is_job("default", default):
+            default = None
         wanted = inherit.get("default") if inherit is not None else None
         allowed = DEFAULTS
         if wanted is not None:
-            allowed = frozenset(wanted.texts) if wanted.kind == LIST else DEFAULTS if wanted.text == "true" else frozenset()
+            allowed = frozenset(wanted.texts) if wanted.kind == LIST else DEFAULTS if truth(wanted) else frozenset()
         if node.get("trigger") is not None:
             allowed = allowed & {"interruptible", "tags"}
         added = []
@@ -166,7 +168,7 @@ class Config:
         if wanted is not None and wanted.kind == LIST:
             names = set(wanted.texts)
             shared = Variables({name: text for name, text in shared.values.items() if name in names}, shared.raw)
-        elif wanted is not None and wanted.text == "false":
+        elif truth(wanted) is False:
             shared = Variables()
         quiet_name = f"job {shorten(draft.name)}"
         return read_variables(self.reading, draft.get("variables"), quiet_name).over(shared)
@@ -194,7 +196,7 @@ class Config:
             draft.codes = [int(text) for text in codes.texts if text.isdigit()] if codes is not None else []
             draft.is_allowed = False
         elif allowed is not None:
-            draft.is_allowed = allowed.text == "true"
+            draft.is_allowed = truth(allowed) is True
         else:
             draft.is_allowed = draft.is_manual and node is None
         draft.is_optional = draft.is_manual and draft.is_allowed

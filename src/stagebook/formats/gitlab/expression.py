@@ -1,5 +1,5 @@
-"""The language of `rules:if` and `only:variables`: text to a tree, a tree and variables to a verdict. What the variables
-are, and what follows from a verdict, is not said here.
+"""The language of `rules:if` and `only:variables`: text to a tree, a tree and variables to a verdict. What the
+variables are, and what follows from a verdict, is not said here.
 
 Comparisons bind more than `&&`, which binds more than `||`. A variable alone holds if it has a value that is not
 empty. Patterns are RE2, as GitLab's are, so none takes long.
@@ -23,7 +23,7 @@ DEPTH_MAX = 60
 _PATTERN_MEMORY = 1 << 20
 _token = re.compile(
     r"""\s*(?:
-    (?P<variable>\$(?:\w+|\{\w+\}))
+    (?P<variable>\$\w+)
   | (?P<text>"(?:[^"])*"|'(?:[^'])*')
   | (?P<pattern>/(?:\\.|[^/\\\n])+/[ismU]*)
   | (?P<word>null\b|true\b|false\b)
@@ -48,7 +48,9 @@ def parsed(text: str) -> Tree:
     while at < end:
         found = _token.match(text, at)
         if found is None:
-            raise ExpressionError(f"'{shorten(text[at:].strip())}' is no part of an expression")
+            rest = text[at:].strip()
+            hint = "; a variable is $NAME here, without braces" if rest.startswith("${") else ""
+            raise ExpressionError(f"'{shorten(rest)}' is no part of an expression{hint}")
         tokens.append((str(found.lastgroup), found[str(found.lastgroup)]))
         at = found.end()
     parser = _Parser(tokens)
@@ -74,7 +76,7 @@ def pattern(text: str) -> Any:
     found = _pattern_text.match(text)
     if found is None:
         raise ExpressionError(f"'{shorten(text)}' is no pattern; one stands between slashes")
-    import re2
+    import re2  # type: ignore[import-untyped,unused-ignore]
 
     options = re2.Options()
     options.log_errors = False
@@ -139,7 +141,7 @@ class _Parser:
         if kind == "mark":
             raise ExpressionError(f"'{text}' stands where a value is expected")
         if kind == "variable":
-            return ("variable", text.strip("${}"))
+            return ("variable", text[1:])
         if kind == "pattern":
             pattern(text)
             return ("pattern", text)

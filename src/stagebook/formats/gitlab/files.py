@@ -1,4 +1,4 @@
-"""Files of a project for a reader: found below its root and nowhere else, listed once. What they mean is not said here."""
+"""Files of a project for a reader: found below its root and nowhere else, listed once. Not what they mean."""
 
 from __future__ import annotations
 

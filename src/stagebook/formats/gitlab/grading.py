@@ -58,7 +58,8 @@ _JOB: dict[str, tuple[str, str]] = {
     "hooks": (EXACT, ""), "run": (SERVER, "its steps need GitLab's step runner"),
 }  # fmt: skip
 _TOP: dict[str, tuple[str, str]] = {
-    "stages": (EXACT, ""), "variables": (EXACT, ""), "variables.*.description": (SERVER, "shown where a person starts it"),
+    "stages": (EXACT, ""), "variables": (EXACT, ""),
+    "variables.*.description": (SERVER, "shown where a person starts it"),
     "variables.*.options": (SERVER, "shown where a person starts it"),
     "default": (EXACT, ""), "workflow": (EXACT, ""), "workflow.name": _KEPT,
     "workflow.auto_cancel": (SERVER, "it is about other pipelines"),
@@ -123,8 +124,6 @@ def _inside(
     node: Node, path: str, before: str, key: str, grade: tuple[str, str], table: dict[str, tuple[str, str]]
 ) -> Iterator[Grade]:
     """Those of what a key holds. `key` is its way in the table, `before` what stands before it in a grade."""
-    if node.aliased and node.anchor is not None and node.line < 0:
-        return
     if node.kind == LIST:
         for at, each in enumerate(node):
             yield from _inside(each, f"{path}[{at}]", before, key, grade, table)

@@ -10,7 +10,7 @@ import os
 import re
 
 from stagebook.formats.gitlab import files as project_files
-from stagebook.formats.gitlab.expression import ExpressionError, holds
+from stagebook.formats.gitlab.expression import ExpressionError, holds, names
 from stagebook.formats.gitlab.files import Project
 from stagebook.formats.gitlab.inputs import Inputs, is_head
 from stagebook.formats.gitlab.reading import Reading, map_of, merged
@@ -42,7 +42,12 @@ class Includer:
         self._projects: dict[str, Project] = {}
 
     def content(
-        self, data: bytes, path: str, at: Node | None, values: Mapping[str, Node], component: dict[str, str] | None = None
+        self,
+        data: bytes,
+        path: str,
+        at: Node | None,
+        values: Mapping[str, Node],
+        component: dict[str, str] | None = None,
     ) -> Node | None:
         """The root of a file with its inputs put in; None where it holds nothing. InputError if it is not YAML.
         `at`: the include that brings it in, None for the user's own file."""
@@ -116,8 +121,9 @@ class Includer:
         if kinds[0] == "artifact":
             reading.lacks(value, "include", f"what a job makes, {shorten(text)}, is known only at run time")
             return []
-        key = text if kinds[0] == "remote" else "template"
-        return self.elsewhere(node, value, key, f"{kinds[0]} {shorten(text)}", stack, "" if key == text else text)
+        if kinds[0] == "remote":
+            return self.elsewhere(node, value, text, f"remote file {shorten(text)}", stack)
+        return self.elsewhere(node, value, "template", f"template {shorten(text)}", stack, text)
 
     def text(self, node: Node) -> str:
         return expanded(node.text or "", self.variables).strip()
@@ -147,6 +153,10 @@ class Includer:
 
     def local(self, node: Node, at: Node, text: str, project: Project, stack: tuple[str, ...]) -> list[Node]:
         reading = self.reading
+        if "$" in (at.text or "") and self.lacks_variable(at.text or ""):
+            said = f"local file {shorten(at.text or '')}: what its variables are is not known; set them with --var"
+            reading.lacks(at, "include", said)
+            return []
         if not text.endswith((".yml", ".yaml")):
             reading.problem(at, "include", f"local file {shorten(text)}: the name of an included file ends in .yml")
             return []
@@ -169,6 +179,9 @@ class Includer:
             reading.absent(at, "include", f"local file {shorten(text)} does not exist{where}")
             return []
         return self.one(node, at, path, project, stack)
+
+    def lacks_variable(self, text: str) -> bool:
+        return any(name not in self.variables for name in names(text))
 
     def of_project(self, node: Node, at: Node, name: str, stack: tuple[str, ...]) -> list[Node]:
         wanted = node.get("file")

@@ -9,16 +9,18 @@ import shlex
 
 from stagebook.formats.gitlab.expression import ExpressionError, holds, pattern
 from stagebook.formats.gitlab.reading import Reading, like, list_of, rewritten, scalar
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Any, Mapping
 
 FUNCTIONS_MAX = 3
 _block = re.compile(r"\$\[\[\s*(.{0,1000}?)\s*\]\]", re.S)
+_input = re.compile(r"\$\[\[\s*inputs\.([\w-]+)\s*\]\]")
 _TYPES = ("string", "number", "boolean", "array")
 _NUMBER = re.compile(r"\A-?\d+(?:\.\d+)?\Z")
 _truncate = re.compile(r"\Atruncate\(\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\)\Z")
@@ -43,18 +45,21 @@ class Inputs:
         declared = spec.get("inputs") if spec is not None else None
         self.declared = declared if declared is not None and declared.kind == MAP else None
         self.at = at
+        self.is_open = False
 
     def given(self, values: Mapping[str, Node], is_open: bool = False) -> None:
         """Take the values of an include, or of the user. `is_open`: it is nobody's mistake if one is lacking."""
+        self.is_open = is_open
         names = [name for name, _, _ in self.declared.items()] if self.declared is not None else []
         for name, node in values.items():
             if name not in names:
                 self.reading.problem(node, "input", f"input {shorten(name)} is not declared under `spec:inputs`")
         for name, key, rule in self.declared.items() if self.declared is not None else ():
-            node = values.get(name)
-            if node is not None:
-                self.values[name] = node
-                self.check(name, node, rule)
+            self.check_pattern(name, rule)
+            given = values.get(name)
+            if given is not None:
+                self.values[name] = given
+                self.check(name, given, rule)
                 continue
             default = self.default(rule)
             if default is not None:
@@ -71,14 +76,16 @@ class Inputs:
         for each in rules or ():
             text = each.get("if")
             try:
-                known = {f"inputs.{name}": node.text or "" for name, node in self.values.items()}
-                plain = re.sub(r"\$\[\[\s*inputs\.([\w-]+)\s*\]\]", r"${\1}", text.text or "") if text else ""
-                plain = re.sub(r"\$\{([\w-]+)\}", lambda found: _quoted(known.get(f"inputs.{found[1]}")), plain)
-                if text is None or holds(plain, {}):
+                if text is None or holds(_input.sub(self.quoted, text.text or ""), {}):
                     return each.get("default")
             except ExpressionError as error:
                 self.reading.problem(text, "expression", f"spec:inputs:rules: {error}")
         return rule.get("default")
+
+    def quoted(self, found: re.Match[str]) -> str:
+        """An input as a value of an expression."""
+        node = self.values.get(found[1])
+        return "null" if node is None else '"' + (node.text or "").replace('"', "'") + '"'
 
     def check(self, name: str, node: Node, rule: Node) -> None:
         def wrong(text: str) -> None:
@@ -94,26 +101,36 @@ class Inputs:
                 wrong("a list is expected")
         elif node.kind != SCALAR:
             wrong(f"a {word} is expected")
-        elif word == "number" and not _NUMBER.match(text or ""):
-            wrong(f"'{shorten(text or '')}' is no number")
-        elif word == "boolean" and text not in ("true", "false"):
-            wrong(f"'{shorten(text or '')}' is neither true nor false")
+        elif word == "number" and not (_NUMBER.match(text or "") and node.plain):
+            wrong(f"{_shown(node)} is no number")
+        elif word == "boolean" and (truth(node) is None or not node.plain):
+            wrong(f"{_shown(node)} is neither true nor false")
+        elif word == "string" and node.line and node.plain and _is_other(text or ""):
+            wrong(f"{_shown(node)} is no text; put it in quotes")
         options = rule.get("options")
-        if options is not None and text is not None and text not in options.texts:
-            wrong(f"'{shorten(text)}' is none of its options: {shorten(', '.join(options.texts))}")
-        regex = rule.get("regex")
-        if regex is not None and text is not None and regex.text:
-            self.against(regex, name, text, wrong)
-
-    def against(self, regex: Node, name: str, text: str, wrong: object) -> None:
-        written = regex.text or ""
+        for each in node.texts if options is not None else ():
+            if options is not None and each not in options.texts:
+                wrong(f"'{shorten(each)}' is none of its options: {shorten(', '.join(options.texts))}")
         try:
-            found = pattern(written if written.startswith("/") else f"/{written.replace('/', chr(92) + '/')}/")
-        except ExpressionError as error:
-            self.reading.problem(regex, "input", f"input {shorten(name)}: {error}")
+            found = self.pattern(rule)
+        except ExpressionError:
             return
-        if not found.search(text) and callable(wrong):
-            wrong(f"'{shorten(text)}' does not match {shorten(written)}")
+        if found is not None and text is not None and not found.search(text):
+            wrong(f"'{shorten(text)}' does not match {shorten((rule.get('regex') or rule).text or '')}")
+
+    def pattern(self, rule: Node) -> Any:
+        """What its `regex` matches with. ExpressionError where that is none."""
+        regex = rule.get("regex")
+        written = regex.text if regex is not None else None
+        if not written:
+            return None
+        return pattern(written if written.startswith("/") else f"/{written.replace('/', chr(92) + '/')}/")
+
+    def check_pattern(self, name: str, rule: Node) -> None:
+        try:
+            self.pattern(rule)
+        except ExpressionError as error:
+            self.reading.problem(rule.get("regex"), "input", f"input {shorten(name)}: {error}")
 
     # Into the text ------------------------------------------------------------------------------------------------
 
@@ -150,7 +167,7 @@ class Inputs:
         """What a block says; None where that stays as it is (`matrix.NAME` is for the jobs)."""
         name, *functions = (part.strip() for part in text.split("|"))
         room, _, key = name.partition(".")
-        if room == "matrix" or (room == "inputs" and key in self.lacking):
+        if room == "matrix" or (room == "inputs" and key in self.lacking) or (room == "component" and self.is_open):
             return None
         if room == "component" and key in self.component:
             found = scalar(node, self.component[key])
@@ -180,8 +197,14 @@ class Inputs:
         return text[int(cut[1]) : int(cut[1]) + int(cut[2])] if cut else None
 
 
-def _quoted(text: str | None) -> str:
-    return "null" if text is None else '"' + text.replace('"', "'") + '"'
+def _is_other(text: str) -> bool:
+    """Whether text without quotes is a number or says yes or no."""
+    return _NUMBER.match(text) is not None or text in ("true", "false")
+
+
+def _shown(node: Node) -> str:
+    text = shorten(node.text or "")
+    return text if node.plain else f'"{text}"'
 
 
 def _json(node: Node) -> str:

@@ -1,5 +1,4 @@
-"""Which keys there are and what kind of value each takes, said as GitLab's own lint says it. What they do is elsewhere.
-"""
+"""Which keys there are and what kind of value each takes, said as GitLab's own lint says it. Not what they do."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ import re
 
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.rules import WHENS, check_policy, check_rules
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
@@ -19,19 +19,19 @@ DEFAULTS = frozenset(
     ("after_script", "artifacts", "before_script", "cache", "hooks", "id_tokens", "identity", "image", "interruptible",
      "retry", "services", "tags", "timeout")
 )  # fmt: skip
-_TEXT, _ANY = (SCALAR,), (SCALAR, LIST, MAP)
+_TEXT = (SCALAR,)
 
 #: Keys of a job, and of which kinds their values are.
 JOB: dict[str, tuple[str, ...]] = {
-    "after_script": (SCALAR, LIST), "allow_failure": (SCALAR, MAP), "artifacts": (MAP,), "before_script": (SCALAR, LIST),
-    "cache": (MAP, LIST), "coverage": _TEXT, "dast_configuration": (MAP,), "dependencies": (LIST,),
-    "environment": (SCALAR, MAP), "except": _ANY, "extends": (SCALAR, LIST), "hooks": (MAP,), "id_tokens": (MAP,),
-    "identity": _TEXT, "image": (SCALAR, MAP), "inherit": (MAP,), "inputs": (MAP,), "interruptible": _TEXT,
-    "manual_confirmation": _TEXT, "needs": (LIST, MAP), "only": _ANY, "pages": (SCALAR, MAP), "parallel": (SCALAR, MAP),
-    "publish": _TEXT, "release": (MAP,), "resource_group": _TEXT, "retry": (SCALAR, MAP), "rules": (LIST,),
-    "run": (LIST,), "script": (SCALAR, LIST), "secrets": (MAP,), "services": (LIST,), "stage": _TEXT,
-    "start_in": _TEXT, "tags": (SCALAR, LIST), "timeout": _TEXT, "trigger": (SCALAR, MAP), "variables": (MAP,),
-    "when": _TEXT,
+    "after_script": (SCALAR, LIST), "allow_failure": (SCALAR, MAP), "artifacts": (MAP,),
+    "before_script": (SCALAR, LIST), "cache": (MAP, LIST), "coverage": _TEXT, "dast_configuration": (MAP,),
+    "dependencies": (LIST,), "environment": (SCALAR, MAP), "except": (LIST, MAP), "extends": (SCALAR, LIST),
+    "hooks": (MAP,), "id_tokens": (MAP,), "identity": _TEXT, "image": (SCALAR, MAP), "inherit": (MAP,),
+    "inputs": (MAP,), "interruptible": _TEXT, "manual_confirmation": _TEXT, "needs": (LIST, MAP), "only": (LIST, MAP),
+    "pages": (SCALAR, MAP), "parallel": (SCALAR, MAP), "publish": _TEXT, "release": (MAP,), "resource_group": _TEXT,
+    "retry": (SCALAR, MAP), "rules": (LIST,), "run": (LIST,), "script": (SCALAR, LIST), "secrets": (MAP,),
+    "services": (LIST,), "stage": _TEXT, "start_in": _TEXT, "tags": (LIST,), "timeout": _TEXT,
+    "trigger": (SCALAR, MAP), "variables": (MAP,), "when": _TEXT,
 }  # fmt: skip
 #: Keys of the mappings that jobs hold, where GitLab refuses all others.
 INSIDE: dict[str, frozenset[str]] = {
@@ -47,10 +47,13 @@ INSIDE: dict[str, frozenset[str]] = {
     "inherit": frozenset(("default", "variables")),
     "image": frozenset(("docker", "entrypoint", "kubernetes", "name", "ports", "pull_policy")),
     "trigger": frozenset(("branch", "forward", "include", "inputs", "project", "strategy")),
-    "release": frozenset(("assets", "description", "milestones", "name", "ref", "released_at", "tag_message", "tag_name")),
+    "release": frozenset(
+        ("assets", "description", "milestones", "name", "ref", "released_at", "tag_message", "tag_name")
+    ),
     "hooks": frozenset(("pre_get_sources_script",)),
     "parallel": frozenset(("matrix",)),
 }  # fmt: skip
+_JOB_WHENS = tuple(each for each in WHENS if each != "never")
 _RETRY = frozenset(
     ("always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure", "runner_system_failure",
      "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure", "unmet_prerequisites",
@@ -63,7 +66,15 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("environment", "action"): frozenset(("start", "prepare", "stop", "verify", "access")),
     ("trigger", "strategy"): frozenset(("depend", "mirror")),
 }
+_LISTS = frozenset((("artifacts", "paths"), ("artifacts", "exclude"), ("cache", "paths"), ("cache", "fallback_keys")))
 _SHOWN_KINDS = {SCALAR: "text", LIST: "a list", MAP: "a mapping"}
+
+
+def is_job(name: str, node: Node) -> bool:
+    """Whether an entry of a file is a job. `default` and `workflow` are where they have a script."""
+    if node.kind != MAP or name.startswith("."):
+        return False
+    return name not in GLOBALS or (name in ("default", "workflow") and node.get("script") is not None)
 
 
 def check_root(reading: Reading, root: Node) -> None:
@@ -75,7 +86,7 @@ def check_root(reading: Reading, root: Node) -> None:
         else:
             reading.problem(key, "unknown-key", f"`{shorten(name)}` is neither a keyword nor a job, which is a mapping")
     default = root.get("default")
-    if default is not None and not default.is_null:
+    if default is not None and not default.is_null and not is_job("default", default):
         if default.kind != MAP:
             reading.problem(default, "type", "`default` takes a mapping")
         for name, key, value in default.items():
@@ -88,7 +99,7 @@ def check_root(reading: Reading, root: Node) -> None:
         if node is not None:
             _check(reading, "the file", name, node)
     workflow = root.get("workflow")
-    if workflow is None:
+    if workflow is None or is_job("workflow", workflow):
         return
     for name, key, value in workflow.items():
         if name not in ("rules", "name", "auto_cancel"):
@@ -126,7 +137,7 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
 def _check(reading: Reading, what: str, word: str, value: Node) -> None:
     """The value of one key."""
     kinds = JOB[word]
-    if value.is_null:
+    if value.is_null or (value.kind == SCALAR and "$[[" in value.value):
         return
     if value.kind not in kinds:
         wanted = " or ".join(_SHOWN_KINDS[kind] for kind in kinds)
@@ -142,11 +153,13 @@ def _check(reading: Reading, what: str, word: str, value: Node) -> None:
         check_policy(reading, value, what, word)
     elif word in ("script", "before_script", "after_script"):
         _check_script(reading, what, word, value)
-    elif word == "when" and value.text not in WHENS:
-        reading.problem(value, "value", f"{what}: `when: {shorten(value.text or '')}` is none of {', '.join(WHENS)}")
-    elif word == "interruptible" and value.text not in ("true", "false"):
+    elif word == "when" and value.text not in _JOB_WHENS:
+        reading.problem(
+            value, "value", f"{what}: `when: {shorten(value.text or '')}` is none of {', '.join(_JOB_WHENS)}"
+        )
+    elif word == "interruptible" and value.kind == SCALAR and truth(value) is None:
         reading.problem(value, "value", f"{what}: `interruptible` is true or false")
-    elif word == "allow_failure" and value.text not in ("true", "false"):
+    elif word == "allow_failure" and value.kind == SCALAR and truth(value) is None:
         reading.problem(value, "value", f"{what}: `allow_failure` is true, false or has `exit_codes`")
     elif word == "retry" and not re.fullmatch(r"[0-2]", value.text or ""):
         reading.problem(value, "value", f"{what}: `retry` is 0, 1 or 2")
@@ -160,6 +173,8 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
             reading.problem(at, "unknown-key", f"{what}: `{word}` has no key `{shorten(key)}`")
         words = _WORDS.get((word, key))
         text = inner.text
+        if (word, key) in _LISTS and inner.kind != LIST and not inner.is_null:
+            reading.problem(inner, "type", f"{what}: `{word}:{key}` takes a list")
         if words is not None and text is not None and text not in words and "$" not in text:
             shown = ", ".join(sorted(words))
             reading.problem(inner, "value", f"{what}: `{word}:{key}: {shorten(text)}` is none of {shown}")
@@ -177,16 +192,18 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
             reading.problem(files, "value", f"{what}: `cache:key:files` takes one or two files")
     elif word == "artifacts":
         reports = value.get("reports")
-        for name, at, inner in reports.items() if reports is not None else ():
+        for name, _, inner in reports.items() if reports is not None else ():
             if inner.kind == SCALAR and inner.plain and re.fullmatch(r"\d+|true|false", inner.text or ""):
                 reading.problem(inner, "type", f"{what}: `artifacts:reports:{shorten(name)}` takes paths")
 
 
 def _check_script(reading: Reading, what: str, word: str, value: Node, depth: int = 1) -> None:
+    if depth == 1 and word == "script" and value.kind != MAP and not value.value:
+        reading.absent(value, "type", f"{what}: `script` is empty")
     if value.kind == MAP:
         reading.problem(value, "type", f"{what}: a line of `{word}` is text; quote what holds a colon and a space")
     elif value.kind == LIST:
-        if depth > 11:
+        if depth > 10:
             reading.problem(value, "limit", f"{what}: `{word}` has lists more than 10 deep in one another")
             return
         for each in value:

@@ -1,5 +1,5 @@
-"""What a job waits for: its `needs`, or else the stages before its own; and whose artifacts it gets. Ids of cells; what a
-job is otherwise is not looked at.
+"""What a job waits for: its `needs`, or else the stages before its own; and whose artifacts it gets. What a job is
+otherwise is not looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from stagebook.formats.gitlab import parallel
 from stagebook.formats.gitlab.drafts import Draft
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.native.grammar import EDGES_MAX
 from stagebook.formats.native.nodes import shorten
@@ -94,10 +95,10 @@ class Needs:
         if job is None or job.text is None:
             reading.problem(item, "needs", f"job {shown}: an entry of `needs` has no `job`")
             return []
-        cells = self.named(draft, job, job.text, optional is not None and optional.text == "true")
+        cells = self.named(draft, job, job.text, truth(optional) is True)
         if cells and item.get("parallel") is not None:
             cells = parallel.selected(reading, draft.name, item, own, cells, draft.values)
-        return [(cell, artifacts is None or artifacts.text != "false") for cell in cells]
+        return [(cell, truth(artifacts) is not False) for cell in cells]
 
     def named(self, draft: Draft, at: Node, name: str, is_optional: bool) -> list[Cell]:
         reading, shown = self.reading, shorten(draft.name)
@@ -181,7 +182,9 @@ class Needs:
                     continue
                 if other is None:
                     if name not in self.left_out:
-                        reading.absent(item, "dependencies", f"job {shown}: {shorten(name)} of `dependencies` does not exist")
+                        reading.absent(
+                            item, "dependencies", f"job {shown}: {shorten(name)} of `dependencies` does not exist"
+                        )
                     else:
                         said = f"job {shown}: {shorten(name)} of `dependencies` is not in a pipeline of {self.occasion}"
                         reading.warn(item, "dependencies", said)
@@ -191,7 +194,11 @@ class Needs:
                     reading.problem(item, "dependencies", said)
                     continue
                 ids = {cell.id for cell in other.cells}
-                if draft.needs is not None and not any(need.id in ids for need in self.found[draft.cells[0].id]):
+                if (
+                    self.found[draft.cells[0].id]
+                    and draft.needs is not None
+                    and not any(need.id in ids for need in self.found[draft.cells[0].id])
+                ):
                     said = f"job {shown}: {shorten(name)} of `dependencies` must be one of its `needs`"
                     reading.problem(item, "dependencies", said)
                 wanted |= ids

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 
+from stagebook.formats.gitlab import scalars
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.matrix import label
@@ -22,12 +23,12 @@ _expression = re.compile(r"\$\[\[\s*matrix\.([\w-]+)\s*\]\]")
 
 
 class Cell(NamedTuple):
-    """`title` is the name that GitLab gives it. `values` None: the job is there once. `index` counts from 1."""
+    """`title` is the name that GitLab gives it. `values` None: the job is there once. `number` counts from 1."""
 
     id: str
     title: str
     values: Mapping[str, str] | None = None
-    index: int = 0
+    number: int = 0
     total: int = 0
 
     @property
@@ -53,7 +54,11 @@ def cells(reading: Reading, name: str, id_: str, node: Node | None) -> list[Cell
         ]
     matrix = node.get("matrix")
     if matrix is None or matrix.kind != LIST or not matrix.value:
-        reading.problem(node, "parallel", f"job {shorten(name)}: `parallel` takes a number or `matrix`, a list")
+        said = f"job {shorten(name)}: `parallel` takes a number or `matrix`, a list"
+        if matrix is not None and matrix.is_null:
+            reading.absent(matrix, "parallel", f"{said} that is not empty")
+        else:
+            reading.problem(matrix or node, "parallel", said)
         return [Cell(id_, name)]
     return _of_matrix(reading, name, id_, matrix) or [Cell(id_, name)]
 
@@ -62,9 +67,11 @@ def _of_matrix(reading: Reading, name: str, id_: str, matrix: Node) -> list[Cell
     found: list[dict[str, str]] = []
     for entry in matrix:
         if entry.kind != MAP or not entry.value and not entry.merged:
-            reading.problem(entry, "parallel", f"job {shorten(name)}: `matrix` is a list of mappings of names to values")
+            reading.problem(
+                entry, "parallel", f"job {shorten(name)}: `matrix` is a list of mappings of names to values"
+            )
             return []
-        axes = [(axis, value.texts) for axis, _, value in entry.items()]
+        axes = [(axis, scalars.texts(value, reading)) for axis, _, value in entry.items()]
         size = 1
         for axis, values in axes:
             if not values:
@@ -108,12 +115,12 @@ def selected(
     for entry in matrix:
         wanted = {}
         for axis, _, value in entry.items():
-            wanted[axis] = {_resolved(reading, name, value, text, own, values) for text in value.texts}
+            wanted[axis] = {_resolved(reading, name, value, text, own, values) for text in scalars.texts(value)}
         matching = [
             cell for cell in others
             if all(axis in (cell.values or {}) and (cell.values or {})[axis] in wanted[axis] for axis in wanted)
         ]  # fmt: skip
-        if not matching:
+        if not matching and (need.get("optional") is None or _text(need.get("optional")) != "true"):
             said = f"job {shorten(name)}: `needs:parallel:matrix` chooses none of the jobs of {job}"
             reading.problem(entry, "needs", said)
         found += [cell for cell in matching if cell not in found]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 
 from stagebook.formats.gitlab import compose, grading
 from stagebook.formats.gitlab.compose import Composer
-from stagebook.formats.gitlab.drafts import Config, known_occasions
+from stagebook.formats.gitlab.drafts import Config, Draft, known_occasions
 from stagebook.formats.gitlab.files import Project
 from stagebook.formats.gitlab.include import Includer
 from stagebook.formats.gitlab.reading import Reading, scalar
 from stagebook.formats.gitlab.stages import Made
-from stagebook.formats.gitlab.variables import SOURCES, Occasion, branches, git_root, predefined
+from stagebook.formats.gitlab.variables import SOURCES, Occasion, git_root, predefined, repository
 from stagebook.formats.native import cache
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.request import Request
@@ -46,11 +47,23 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
 def is_whole(file: str) -> bool:
     """Whether a file is a pipeline by its name, and not what others include."""
     name = os.path.basename(file)
-    return name.startswith(".gitlab-ci") and name.endswith((".yml", ".yaml"))
+    return name in (".gitlab-ci.yml", ".gitlab-ci.yaml")
 
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
-    return tuple(sorted(dict.fromkeys(problems), key=lambda each: (_LEVELS[each.level], each.file, each.line, each.col)))
+    return tuple(
+        sorted(dict.fromkeys(problems), key=lambda each: (_LEVELS[each.level], each.file, each.line, each.col))
+    )
+
+
+def _named_branch(data: bytes) -> str:
+    """The default branch of a project without a repository: the one that its file speaks of."""
+    return "master" if re.search(rb"\bmaster\b", data) and not re.search(rb"\bmain\b", data) else "main"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(shorten(name) for name in names[:6])
+    return f"{len(names)} jobs ({shown}{', …' if len(names) > 6 else ''})"
 
 
 class _Parser:
@@ -58,12 +71,16 @@ class _Parser:
         self.reading = reading
         self.data = data
         self.home = Project(reading.root)
-        self.current, default = branches(reading.root)
-        self.default = default
+        known = repository(reading.root)
+        self.current, self.commit = known.branch, known.commit
+        self.default = known.default or _named_branch(data)
+        self.left_out: list[str] = []
         self.facts_of = compose.facts_maker(reading, self.home, reading.request.variables)
 
     def includer(self, occasion: Occasion) -> Includer:
-        return Includer(self.reading, self.home, self.facts_of(occasion).values)
+        sha = self.commit or "0" * 40
+        known = {"CI_COMMIT_SHA": sha, "CI_COMMIT_SHORT_SHA": sha[:8], **self.facts_of(occasion).values}
+        return Includer(self.reading, self.home, known)
 
     def pipeline(self) -> Pipeline:
         """InputError where there is no use in reading on."""
@@ -156,14 +173,23 @@ class _Parser:
             hint = f"; there is one for {known.text}" if known is not None else ""
             reading.warn(None, "no-pipeline", f"there is no pipeline for {occasion.text}{hint}")
         elif not is_asked and occasion != known_occasions(self.default, self.current or self.default)[0]:
-            reading.note(None, "occasion", f"this is the pipeline of {occasion.text}; choose another with --event, --ref")
+            reading.note(
+                None, "occasion", f"this is the pipeline of {occasion.text}; choose another with --event, --ref"
+            )
+        groups: dict[str, list[Draft]] = {}
         for draft in config.jobs.values():
-            if draft.name in here:
-                continue
-            where = [each.text for each, names in others if draft.name in names]
-            said = f"{shorten(draft.name)} is not in a pipeline of {occasion.text}"
-            said += f"; it is in one of {', or '.join(where[:2])}" if where else ", nor of any usual one"
-            reading.note(draft.key, "other-event", said)
+            if draft.name not in here:
+                where = [each.text for each, names in others if draft.name in names]
+                said = f"one of {', or '.join(where[:2])}" if where else ""
+                groups.setdefault(said, []).append(draft)
+        for said, drafts in groups.items():
+            shown = shorten(drafts[0].name) if len(drafts) == 1 else _listed([draft.name for draft in drafts])
+            are, they = ("is", "it is") if len(drafts) == 1 else ("are", "they are")
+            text = f"{shown} {are} not in a pipeline of {occasion.text}"
+            reading.note(
+                drafts[0].key, "other-event", text + (f"; {they} in {said}" if said else ", nor of any usual one")
+            )
+        self.left_out = [draft.name for drafts in groups.values() for draft in drafts]
 
     # The pipeline -------------------------------------------------------------------------------------------------
 
@@ -175,6 +201,7 @@ class _Parser:
             "project": dict(reading.request.variables),
             "source": occasion.source,
             "ref": occasion.ref,
+            "left_out": self.left_out,
         }
         return Pipeline(
             folder if folder and is_nameable(folder) else "pipeline", reading.file, "gitlab", cache.digest(self.data),

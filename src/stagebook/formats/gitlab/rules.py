@@ -12,6 +12,7 @@ import re
 from stagebook.formats.gitlab.expression import ExpressionError, holds, parsed
 from stagebook.formats.gitlab.files import Project, braces, spelled
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.gitlab.variables import Occasion, Variables, expanded
 from stagebook.formats.gitlab.variables import read as read_variables
@@ -61,6 +62,8 @@ def check_rules(reading: Reading, node: Node, name: str) -> None:
         if not node.is_null:
             reading.problem(node, "type", f"{name}: `rules` takes a list")
         return
+    if not node.value:
+        reading.problem(node, "rules", f"{name}: `rules` is empty: it would never be there")
     for rule in flattened(node):
         if rule.kind != MAP:
             if not rule.is_null:
@@ -106,7 +109,7 @@ def _first(rules: Node, facts: Facts, is_known: bool) -> Verdict:
         when, allowed, start = rule.get("when"), rule.get("allow_failure"), rule.get("start_in")
         word = when.text if when is not None else None
         return Verdict(
-            word != "never", word, None if allowed is None else allowed.text == "true",
+            word != "never", word, None if allowed is None else truth(allowed) is True,
             None if start is None else start.text, _variables(rule), rule.get("needs"), (), rule,
         )  # fmt: skip
     return Verdict(False)
@@ -231,5 +234,3 @@ def _is_one(word: str, facts: Facts) -> bool:
         except ExpressionError:
             return False
     return word == occasion.ref
-
-

@@ -1,5 +1,5 @@
-"""Drafts and what they wait for as stages of a pipeline: gates for what a person starts, conditions, locks, retries, child
-pipelines. What drafts mean is decided before.
+"""Drafts and what they wait for as stages of a pipeline: gates for what a person starts, conditions, locks, retries.
+What drafts mean is decided before.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Maker:
         found = {draft.name for draft in self.drafts if draft.is_optional and not self.is_played(draft)}
         for draft in self.drafts:
             if draft.name in found:
-                said = f"{shorten(draft.name)} is started by hand, and nobody waits for it: --play {shorten(draft.name)}"
+                said = (
+                    f"{shorten(draft.name)} is started by hand, and nobody waits for it: --play {shorten(draft.name)}"
+                )
                 self.reading.note(draft.key, "manual", said)
         more = bool(found)
         while more:

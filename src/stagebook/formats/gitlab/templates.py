@@ -59,7 +59,10 @@ class References:
     def target(self, path: tuple[str, ...]) -> Node | None:
         at: Node | None = self.root
         for name in path:
-            at = at.get(name) if at is not None else None
+            if at is not None and at.kind == LIST and name.isdigit():
+                at = at.value[int(name)] if int(name) < len(at.value) else None
+            else:
+                at = at.get(name) if at is not None else None
             if at is not None and at.tag == _TAG:
                 self._inside.append(path)
                 at = self.replaced(at)

@@ -8,6 +8,7 @@ import os
 import re
 
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.scalars import said, truth
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 from stagebook.model.value import NamedTuple
 
@@ -80,11 +81,11 @@ def read(reading: Reading, node: Node | None, what: str) -> Variables:
             for unknown, inner, _ in value.items():
                 if unknown not in ("value", "description", "options", "expand"):
                     reading.problem(inner, "unknown-key", f"{what}: variable {name}: unknown key `{unknown}`")
-            if expand is not None and expand.text == "false":
+            if truth(expand) is False:
                 raw.add(name)
             value = given if given is not None else value
         if value.kind == SCALAR:
-            values[name] = value.text or ""
+            values[name] = said(value, reading) or ""
         elif value.kind == LIST:
             reading.problem(value, "type", f"{what}: variable {name} takes text or a number")
     return Variables(values, frozenset(raw))
@@ -191,9 +192,19 @@ def git_root(folder: str) -> str | None:
         folder = above
 
 
-def branches(root: str) -> tuple[str | None, str]:
-    """The branch that is checked out at `root`, if one is, and the project's default branch as far as can be told."""
+class Repository(NamedTuple):
+    """What is known of the one at hand without asking git. `branch`: the one that is checked out; `default`: that of
+    the project; `commit`: its head. None: not known."""
+
+    branch: str | None = None
+    default: str | None = None
+    commit: str | None = None
+
+
+def repository(root: str) -> Repository:
     git = os.path.join(root, ".git")
+    if not os.path.exists(git):
+        return Repository()
     said = _first_line(git)
     if said.startswith("gitdir:"):
         git = os.path.join(root, said.removeprefix("gitdir:").strip())
@@ -201,13 +212,16 @@ def branches(root: str) -> tuple[str | None, str]:
     current = head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
     common = _first_line(os.path.join(git, "commondir"))
     shared = os.path.join(git, common) if common else git
+    commit: str | None = head if current is None else _first_line(os.path.join(shared, "refs", "heads", current))
+    if not commit or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+        commit = None
     origin = _first_line(os.path.join(shared, "refs", "remotes", "origin", "HEAD"))
     if origin.startswith("ref: refs/remotes/origin/"):
-        return current, origin.removeprefix("ref: refs/remotes/origin/")
+        return Repository(current, origin.removeprefix("ref: refs/remotes/origin/"), commit)
     for name in ("main", "master"):
         if os.path.exists(os.path.join(shared, "refs", "heads", name)):
-            return current, name
-    return current, current or "main"
+            return Repository(current, name, commit)
+    return Repository(current, current, commit)
 
 
 def _first_line(path: str) -> str:

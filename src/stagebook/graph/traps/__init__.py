@@ -5,7 +5,7 @@ words is found by its format.
 
 from __future__ import annotations
 
-from stagebook.graph.traps import data, order, width
+from stagebook.graph.traps import data, deploys, order, width
 from stagebook.graph.traps.width import Cap
 
 TYPE_CHECKING = False
@@ -33,4 +33,5 @@ def find(
     made = [] if pipeline.missing else list(order.stage_order(pipeline, edges, found, took))
     made += width.wide(pipeline, caps)
     made += data.artifacts(pipeline, found)
+    made += deploys.overtaking(pipeline)
     return made
