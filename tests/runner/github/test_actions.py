@@ -89,7 +89,7 @@ def test_an_action_of_the_workspace_has_steps_inputs_and_outputs_of_its_own(play
         runs:
           using: composite
           steps:
-            - {id: inner, shell: bash, run: 'echo "said=${{ inputs.word }} ${{ inputs.end }} $AROUND" >> $GITHUB_OUTPUT'}
+            - {id: inner, shell: sh, run: 'echo "said=${{ inputs.word }} ${{ inputs.end }} $AROUND" >> $GITHUB_OUTPUT'}
             - {shell: bash, run: 'echo "SET=by action" >> $GITHUB_ENV; basename "$GITHUB_ACTION_PATH"'}
             - {shell: bash, if: "steps.outer.outputs.x", run: echo never}
         """,
