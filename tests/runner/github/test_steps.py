@@ -199,3 +199,24 @@ def test_containers_and_services_are_named_where_nothing_stands_for_them(player:
     done = player.play((player.folder / ".github/workflows/ci.yml").read_text().replace("$INSIDE", "$INSIDE $MAPPED"))
     assert done.code == 0, done.log
     done.says("yes 1\n")
+
+
+def test_a_matrix_that_is_known_only_now_is_done_cell_by_cell(player: Player) -> None:
+    workflow = """\
+        on: push
+        jobs:
+          plan: {runs-on: x, outputs: {cells: "1"}, steps: [{run: "true"}]}
+          it:
+            needs: plan
+            runs-on: ubuntu-latest
+            strategy: {matrix: {n: "${{ fromJSON(needs.plan.outputs.cells) }}", os: [a]}, fail-fast: false}
+            steps:
+              - run: test ! -e seen && touch seen && echo "${{ matrix.n }}-${{ matrix.os }} ${{ strategy.job-index }}"
+              - run: exit ${{ matrix.n }}
+        """
+    done = player.play(workflow, ends={"plan": End("success", False, {"cells": "[0, 3, 4]"})})
+    assert done.code == 3
+    done.says("== Cell 1 of 3: 0, a", "0-a 0\n", "3-a 1\n", "4-a 2\n")
+    done = player.play(workflow, ends={"plan": End("success", False, {"cells": "7"})})
+    assert done.code == 1
+    done.says("lists of values by name are expected")
