@@ -94,6 +94,8 @@ class _Job:
         if self._stop.is_asked:
             return STOPPED
         self._outputs()
+        if scope.status != SUCCESS and scope.is_buried and scope.blame:
+            log.say(f"the job failed by {scope.blame}: exit {scope.code or 1}")
         return 0 if scope.status == SUCCESS else scope.code or 1
 
     def _variables(self) -> None:
