@@ -41,6 +41,7 @@ class Needs:
         self.by_title = {cell.title: (draft, cell) for draft in drafts for cell in draft.cells}
         self.found: dict[str, list[Need]] = {}
         self.sources: dict[str, list[str]] = {}  #: ids, to those of the jobs whose artifacts it gets
+        self.makers = [draft for draft in drafts if draft.get("artifacts") is not None]
         self.count = 0
         self._walls: dict[int, list[str]] = {}
         for draft in drafts:
@@ -202,7 +203,6 @@ class Needs:
                     said = f"job {shown}: {shorten(name)} of `dependencies` must be one of its `needs`"
                     reading.problem(item, "dependencies", said)
                 wanted |= ids
-        makers = [other for other in self.drafts if other.get("artifacts") is not None]
         for cell in draft.cells:
             if draft.needs is not None:
                 found = [need.id for need in self.found[cell.id] if need.has_artifacts]
@@ -210,10 +210,11 @@ class Needs:
                 found = []
             else:
                 found = [
-                    each.id for other in makers
+                    each.id for other in self.makers
                     if other.position is not None and other.position < draft.position for each in other.cells
                 ]  # fmt: skip
             self.sources[cell.id] = [id_ for id_ in found if wanted is None or id_ in wanted]
+            self.spend(draft, len(self.sources[cell.id]))
 
     def is_before(self, other: Draft, draft: Draft) -> bool:
         if other.position is None or draft.position is None:

@@ -150,8 +150,7 @@ class _Parser:
         """The first of the usual occasions in which there is a pipeline with jobs, and whose jobs all have their needs
         if there is one."""
         occasions = known_occasions(self.default, self.current or self.default)
-        filled = [each for each in occasions if self.jobs_of(config, each)]
-        return filled[0] if filled else occasions[0]
+        return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
     def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
         facts = self.facts_of(occasion)
