@@ -33,6 +33,7 @@ _FOLDERS = (
     "cache/objects",
     "cache/measured",
     "cache/items",
+    "cache/recorded",
     "workspaces",
     "experiments",
 )

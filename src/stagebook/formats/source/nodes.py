@@ -30,8 +30,8 @@ class Node:
     """
 
     __slots__ = (
-        "_found", "aliased", "anchor", "col", "end", "end_line", "file", "flow", "kind", "line", "merged", "plain",
-        "start", "tag", "value",
+        "_found", "aliased", "anchor", "col", "end", "end_line", "file", "flow", "kind", "line", "merged", "merges",
+        "plain", "start", "tag", "value",
     )  # fmt: skip
 
     def __init__(self, kind: str, value: Any, start: int, line: int, col: int) -> None:
@@ -49,6 +49,7 @@ class Node:
         self.aliased = 0
         self.file: str | None = None
         self.merged: list[tuple[Node, Node]] = []
+        self.merges: list[Node] = []  #: the keys `<<` themselves
         self._found: dict[str, tuple[Node, Node]] | None = None
 
     def __repr__(self) -> str:
@@ -214,6 +215,7 @@ class _Composer:
             if key.kind != SCALAR:
                 self.source.problem(key, "key", "a key must be text, not a list or a mapping")
             elif key.value == MERGE and key.plain:
+                node.merges.append(key)
                 merges += self.merged(value)
             elif key.value in seen:
                 said = f"`{shorten(key.value)}` is given twice, first on line {seen[key.value].line}"
