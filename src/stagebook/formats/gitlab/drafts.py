@@ -19,7 +19,7 @@ from stagebook.formats.source.nodes import LIST, MAP, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Iterator
 
 DEFAULT_STAGES = ("build", "test", "deploy")
 PRE, POST = ".pre", ".post"
@@ -231,9 +231,3 @@ def milliseconds(text: str | None) -> int | None:
         total += float(found[1]) * _UNITS["mo" if unit.startswith("mo") else unit[0]]
         at = found.end()
     return round(total * 1000) if text and total < 1e10 else None
-
-
-def plain_of(node: Node) -> Any:
-    from stagebook.formats.gitlab.inputs import plain
-
-    return plain(node)
