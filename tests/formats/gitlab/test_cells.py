@@ -75,9 +75,9 @@ def test_cells_that_need_their_like(project: Project) -> None:
 @pytest.mark.parametrize(
     ("parallel", "said"),
     [
-        ("0", "between 2 and 200"),
-        ("201", "between 2 and 200"),
-        ("1000000", "between 2 and 200"),
+        ("0", "between 1 and 200"),
+        ("201", "between 1 and 200"),
+        ("1000000", "between 1 and 200"),
         ("{matrix: []}", "takes a number or `matrix`"),
         ("{matrix: [{A: []}]}", "A has no value"),
         ("{matrix: [x]}", "a list of mappings"),

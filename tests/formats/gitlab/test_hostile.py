@@ -57,8 +57,9 @@ def test_many_jobs(project: Project) -> None:
 
 _keys = st.sampled_from(
     ["script", "needs", "rules", "parallel", "extends", "stage", "when", "if", "matrix", "job", "variables",
-     "artifacts", "paths", "include", "local", "default", "trigger", "cache", "key", "files", "a", ".b", "retry", "environment",
-     "workflow", "spec", "inputs", "services", "image", "name", "allow_failure", "exit_codes", "only", "refs"]
+     "artifacts", "paths", "include", "local", "default", "trigger", "cache", "key", "files", "a", ".b", "retry",
+     "environment", "workflow", "spec", "inputs", "services", "image", "name", "allow_failure", "exit_codes", "only",
+     "refs"]
 )  # fmt: skip
 _values = st.recursive(
     st.none()

@@ -97,9 +97,9 @@ def test_what_is_not_at_hand_is_named_and_nothing_is_an_error_for_it(project: Pr
         (4, "remote file https://example.org/x.yml is not at hand"),
         (5, "template Jobs/Build.gitlab-ci.yml is not at hand"),
         (6, "component gitlab.local/acme/parts/scan@1.0 is not at hand"),
-        (7, "job: `extends` names .theirs, which is not there"),
-        (7, "job job: stage their does not exist"),
-        (7, "job job needs theirs, which does not exist"),
+        (7, ".theirs, which is extended, is not there"),
+        (7, "stage their is none of the usual ones"),
+        (7, "theirs, which is needed, is not there"),
     ]
     assert pipeline.stages[0].job is not None and pipeline.stages[0].job.unplayable
 

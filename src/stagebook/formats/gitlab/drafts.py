@@ -111,8 +111,11 @@ class Config:
             if draft.position is None and not (draft.lacks_base and draft.get("stage") is None):
                 node = draft.get("stage")
                 said = f"job {shorten(draft.name)}: stage {shorten(draft.stage)} does not exist"
-                hint = f"; the stages are {shorten(shown)}" if not self.reading.is_fragment else ""
-                self.reading.absent(node or draft.key, "stage", said + hint)
+                hint = f"; the stages are {shorten(shown)}"
+                brief = (
+                    f"stage {shorten(draft.stage)} is none of {'the file' if self.are_declared else 'the usual ones'}"
+                )
+                self.reading.absent(node or draft.key, "stage", said + hint, brief)
 
     def _with_defaults(self, node: Node) -> Node:
         """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""

@@ -18,7 +18,6 @@ from stagebook.formats.source.nodes import MAP, SCALAR, Node
 from stagebook.model.value import NamedTuple
 
 _KEYS = frozenset(("job", "artifacts", "optional", "parallel", "pipeline", "project", "ref"))
-NEEDS_MAX = 50
 _CELL = re.compile(r"\A(?P<job>.+?)(?:: \[.*\]| \d+/\d+)\Z", re.S)
 
 
@@ -115,10 +114,11 @@ class Needs:
                 if not is_optional:
                     said = f"job {shown} needs {shorten(name)}, which is not in a pipeline of {self.occasion}"
                     hint = "; give both the same rules, or say `optional: true`"
-                    reading.absent(at, "needs", said + hint)
+                    reading.absent(at, "needs", said + hint, said)
                 return []
             if not is_optional:
-                reading.absent(at, "needs", f"job {shown} needs {shorten(name)}, which does not exist")
+                said = f"job {shown} needs {shorten(name)}, which does not exist"
+                reading.absent(at, "needs", said, f"{shorten(name)}, which is needed, is not there")
             return []
         if draft.position is not None and other.position is not None and other.position > draft.position:
             said = f"job {shown} needs {shorten(name)}, which is in a later stage: {shorten(other.stage)}"

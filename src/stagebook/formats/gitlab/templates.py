@@ -51,7 +51,8 @@ class References:
         else:
             found = self._done[path] = self.target(path)
         if found is None:
-            self.reading.absent(node, "reference", f"!reference [{shown}]: there is no such key")
+            said = f"!reference [{shown}]: there is no such key"
+            self.reading.absent(node, "reference", said, f"{shown}, which is referred to, is not there")
             return scalar(node, "", plain=True)
         self.reading.spend(node)
         return found
@@ -126,7 +127,8 @@ class Extender:
             return None
         found = self.root.get(base)
         if found is None:
-            self.reading.absent(at, "extends", f"{shorten(name)}: `extends` names {shorten(base)}, which is not there")
+            said = f"{shorten(name)}: `extends` names {shorten(base)}, which is not there"
+            self.reading.absent(at, "extends", said, f"{shorten(base)}, which is extended, is not there")
             self.lacking.add(name)
             return None
         if found.kind != MAP:
