@@ -172,3 +172,26 @@ def test_branches_of_the_repository(project: Project) -> None:
     assert list(project.stages(text)) == ["a", "c"]
     assert list(project.stages(text, event="push")) == ["a", "b"]
     assert project.pipeline(text).context["predefined"]["CI_COMMIT_BRANCH"] == "trunk"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("git@gitlab.example.org:acme/tools/shop.git", "acme/tools/shop"),
+        ("https://gitlab.example.org/acme/shop", "acme/shop"),
+        ("ssh://git@gitlab.example.org:2222/acme/shop.git/", "acme/shop"),
+        ("/srv/git/shop.git", "local/shop"),
+    ],
+)
+def test_the_projects_name_is_that_of_its_remote(project: Project, url: str, path: str) -> None:
+    config = f'[core]\n\tbare = false\n[remote "fork"]\n\turl = x:y/z\n[remote "origin"]\n\turl = {url}\n'
+    project.write({".git/HEAD": "ref: refs/heads/main\n", ".git/config": config})
+    text = f"a: {{script: x, rules: [{{if: '$CI_PROJECT_PATH == \"{path}\"'}}]}}"
+    assert list(project.stages(text)) == ["a"]
+
+
+def test_without_a_repository_it_is_the_project_of_which_the_file_speaks(project: Project) -> None:
+    text = """
+        a: {script: x, rules: [{if: $CI_PROJECT_NAMESPACE == "acme" && $CI_COMMIT_BRANCH == "master"}]}
+    """
+    assert list(project.stages(text)) == ["a"]

@@ -15,7 +15,7 @@ from stagebook.formats.gitlab.rules import Facts
 from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.stages import Made, Maker
 from stagebook.formats.gitlab.templates import Extender, References
-from stagebook.formats.gitlab.variables import Occasion, Variables, predefined
+from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, Node
 from stagebook.graph.cycles import find_cycle
@@ -187,11 +187,14 @@ def _behind(stage: Stage, id_: str, ends: list[str]) -> Stage:
     return stage._replace(needs=tuple(lines), need_lines=tuple(lines.values()), job=job)
 
 
-def facts_maker(reading: Reading, home: Project, project: Mapping[str, str]) -> Callable[[Occasion], Facts]:
+def facts_maker(
+    reading: Reading, home: Project, known: Callable[[Occasion], dict[str, str]]
+) -> Callable[[Occasion], Facts]:
+    """`known`: the variables that GitLab sets."""
     changed = _changed(reading)
 
     def facts(occasion: Occasion) -> Facts:
-        return Facts(occasion, {**predefined(occasion, reading.root, reading.file), **project}, home, changed)
+        return Facts(occasion, {**known(occasion), **reading.request.variables}, home, changed)
 
     return facts
 
