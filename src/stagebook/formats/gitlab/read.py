@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from stagebook.formats.gitlab import compose, grading
 from stagebook.formats.gitlab.compose import Composer
@@ -11,8 +10,9 @@ from stagebook.formats.gitlab.drafts import Config, Draft, known_occasions
 from stagebook.formats.gitlab.files import Project
 from stagebook.formats.gitlab.include import Includer
 from stagebook.formats.gitlab.reading import Reading, scalar
+from stagebook.formats.gitlab.repository import git_root, repository, spoken_of
 from stagebook.formats.gitlab.stages import Made
-from stagebook.formats.gitlab.variables import SOURCES, Occasion, git_root, predefined, repository
+from stagebook.formats.gitlab.variables import SOURCES, Occasion, predefined
 from stagebook.formats.native import cache
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.request import Request
@@ -56,11 +56,6 @@ def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
     )
 
 
-def _named_branch(data: bytes) -> str:
-    """The default branch of a project without a repository: the one that its file speaks of."""
-    return "master" if re.search(rb"\bmaster\b", data) and not re.search(rb"\bmain\b", data) else "main"
-
-
 def _listed(names: list[str]) -> str:
     shown = ", ".join(shorten(name) for name in names[:6])
     return f"{len(names)} jobs ({shown}{', …' if len(names) > 6 else ''})"
@@ -71,11 +66,15 @@ class _Parser:
         self.reading = reading
         self.data = data
         self.home = Project(reading.root)
-        known = repository(reading.root)
+        known, spoken = repository(reading.root), spoken_of(data)
         self.current, self.commit = known.branch, known.commit
-        self.default = known.default or _named_branch(data)
+        self.default = known.default or spoken.default or "main"
+        self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
-        self.facts_of = compose.facts_maker(reading, self.home, reading.request.variables)
+        self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
+
+    def predefined(self, occasion: Occasion) -> dict[str, str]:
+        return predefined(occasion, self.reading.root, self.reading.file, self.path)
 
     def includer(self, occasion: Occasion) -> Includer:
         sha = self.commit or "0" * 40
@@ -150,8 +149,7 @@ class _Parser:
         """The first of the usual occasions in which there is a pipeline with jobs, and whose jobs all have their needs
         if there is one."""
         occasions = known_occasions(self.default, self.current or self.default)
-        filled = [each for each in occasions if self.jobs_of(config, each)]
-        return filled[0] if filled else occasions[0]
+        return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
     def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
         facts = self.facts_of(occasion)
@@ -197,7 +195,7 @@ class _Parser:
         reading = self.reading
         folder = os.path.basename(reading.root.rstrip("/"))
         context: Mapping[str, object] = {
-            "predefined": predefined(occasion, reading.root, reading.file),
+            "predefined": self.predefined(occasion),
             "project": dict(reading.request.variables),
             "source": occasion.source,
             "ref": occasion.ref,

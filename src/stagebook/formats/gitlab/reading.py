@@ -85,12 +85,15 @@ class Reading:
             self.missing.append(Problem(file, line, col, code, "note", message))
         self.note(node, code, message)
 
-    def absent(self, node: Node | None, code: str, message: str) -> None:
-        """It refers to what is not there: an error, but of a part of something else only a note."""
-        if self.is_fragment:
-            self.lacks(node, code, f"{message}; it may be in a file that could not be read")
-        else:
+    def absent(self, node: Node | None, code: str, message: str, brief: str = "") -> None:
+        """It refers to what is not there: an error, but of a part of something else only a note, by `brief` once for
+        all that refer to it."""
+        if not self.is_fragment:
             self.problem(node, code, message)
+            return
+        text = f"{brief or message}; it may be in a file that could not be read"
+        if all(text != each.message for each in self.missing):
+            self.lacks(node, code, text)
 
     def refuse(self, node: Node | None, code: str, message: str) -> NoReturn:
         """InputError: there is no use in reading on."""
