@@ -464,7 +464,7 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
     kind = "medians; of those in which a stage ran alone, if any"
-    if profile["system"] is not None:
+    if profile.get("system") is not None:
         kind = f"medians; recorded by {harmless(profile['system'])}, where each job has a machine of its own"
     said = {
         "history": f"from {behind(profile)} ({kind})",
