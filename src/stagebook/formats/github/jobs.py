@@ -113,7 +113,7 @@ class Jobs:
         is_gated = is_gated or own.condition is not None
         strategy = strategy_of(self.walk, key, body, level.contexts)
         if strategy.is_open and body.get("strategy") is not None:
-            said = "its matrix is known only when it runs: it is one stage here"
+            said = "its matrix is known only when it runs: it is one stage here, which does its cells one by one"
             self.walk.problem(body.get("strategy") or key, "open-matrix", said, "note")
         base = _Base(name, key, body, when, strategy, *self.needed(name))
         if body.get("uses") is not None:
@@ -223,9 +223,6 @@ class Jobs:
             runner=self.runner(body, contexts),
             image=_named(body.get("container"), "image", contexts),
             environment=_named(body.get("environment"), "name", contexts),
-            unplayable=(
-                "its matrix is known only when it runs on GitHub" if base.strategy.is_open else None
-            ),
         )  # fmt: skip
 
     def read_outputs(self, base: _Base) -> list[Datum]:
@@ -297,6 +294,8 @@ class Jobs:
         if cell is not None:
             made["matrix"] = cell.values
         made["strategy"] = contexts["strategy"]
+        if base.strategy.is_open:
+            made["open_strategy"] = value_of(body.get("strategy"))
         if base.spec_needs:
             made["needs"] = base.spec_needs
         if self.level.call is not None:
