@@ -61,7 +61,7 @@ def test_jobs_wait_for_their_needs_only() -> None:
         ("jobs: {a: {runs-on: x, steps: [{run: x}]}}\n", 1, "missing-key"),
         ("on: push\n", 1, "missing-key"),
         ("runs: {using: composite, steps: []}\nname: x\n", 1, "action"),
-        ("", 0, "empty"),
+        ("", 1, "empty"),
         ("- a\n", 1, "type"),
         ("kind: Deployment\nspec: {}\n", 1, "template"),
     ],

@@ -7,6 +7,7 @@ import re
 
 from stagebook.formats.github import conditions
 from stagebook.formats.github.cells import filled
+from stagebook.formats.github.checks import grants
 from stagebook.formats.github.expression import UNKNOWN, Open, references, template
 from stagebook.formats.github.expression.grammar import ExpressionError
 from stagebook.formats.github.jobs import STAGES_MAX, Jobs, Level, Unit, clean
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 NESTED_MAX = 10  #: workflows that call each other, the first included, as GitHub has it
 _LOCAL = re.compile(r"(?:\./|\$/)[^@]+\.ya?ml")
-_REMOTE = re.compile(r"[^/@\s]+/[^/@\s]+/[^@\s]+\.ya?ml@[^\s]+")
+_REMOTE = re.compile(r"(?!\.{1,2}/)[^/@\s]+/[^/@\s]+/[^@\s]+\.ya?ml@[^\s]+")
 
 
 def unit(jobs: Jobs, base: _Base, is_gated: bool) -> Unit:
@@ -65,6 +66,7 @@ def unit(jobs: Jobs, base: _Base, is_gated: bool) -> Unit:
         jobs.walk.problem(node, "uses", said)
         return _alone(jobs, base, said, is_gated)
     _check(jobs, base, uses, declared)
+    grants.check(jobs.walk, base.key, uses, root, _rights(jobs, base))
     return _expanded(jobs, base, source, root, declared, trail, is_gated)
 
 
@@ -155,7 +157,17 @@ def _level(
         call=call,
         secrets=_secrets(jobs, base),
         trail=trail,
+        rights=_rights(jobs, base),
     )
+
+
+def _rights(jobs: Jobs, base: _Base) -> Mapping[str, str] | None:
+    """What the job that calls may do: as it says, or its file, or the call around."""
+    for node in (base.body, jobs.root):
+        found = grants.rights_of(node)
+        if found is not None:
+            return found
+    return jobs.level.rights
 
 
 def _declared(declared: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:

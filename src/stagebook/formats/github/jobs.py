@@ -49,6 +49,7 @@ class Level(NamedTuple):
     needs: Mapping[str, SpecNeed] = {}
     call: Call | None = None
     secrets: Mapping[str, str] | None = None  #: None: as they are called at the top
+    rights: Mapping[str, str] | None = None  #: what the caller's token may do; None where nobody says
     trail: tuple[str, ...] = ()
 
 
@@ -63,6 +64,7 @@ class Found:
         self.secrets: dict[str, int] = {}
         self.missing: list[Problem] = []
         self.problems: list[Problem] = []  #: of files beside the first
+        self.open_jobs: list[str] = []  #: those of the first file with a matrix that is known only at run time
 
 
 class Unit(NamedTuple):
@@ -115,6 +117,8 @@ class Jobs:
         if strategy.is_open and body.get("strategy") is not None:
             said = "its matrix is known only when it runs: it is one stage here"
             self.walk.problem(body.get("strategy") or key, "open-matrix", said, "note")
+            if not level.prefix:
+                self.found.open_jobs.append(name)
         base = _Base(name, key, body, when, strategy, *self.needed(name))
         if body.get("uses") is not None:
             from stagebook.formats.github import calls

@@ -56,7 +56,7 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
         files=found.files.hashes,
         context=contexts,
         missing=tuple(found.missing),
-        grades=grading.grades_of(walk.keys, root),
+        grades=grading.grades_of(walk.keys, root, found.files, found.open_jobs),
         more={"on": triggers},
     )  # fmt: skip
     return pipeline, problems
@@ -65,7 +65,8 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
 def _workflow(source: Source) -> Node | None:
     """The root of a workflow; None, and why, of what is none."""
     if not source.documents:
-        source.problem(None, "empty", "the file is empty; a workflow has `on` and `jobs`")
+        said = "the file is empty; a workflow has `on` and `jobs`"
+        source.problems.append(Problem(source.file, 1, 1, "empty", "error", said))
         return None
     root = source.documents[0]
     if len(source.documents) > 1:

@@ -1,6 +1,5 @@
-"""What is wrong with a workflow beyond its shape, said at its place: expressions, names, events, patterns, shells. Each
-module knows one of these; none changes what is read.
-"""
+"""What is wrong with a workflow beyond its shape, said at its place: expressions, names, events, patterns, shells.
+Each module knows one of these; none changes what is read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is wrong with expressions: their syntax, contexts and functions that may not stand there, what nothing is called,
-types that never fit, conditions that always hold."""
+"""What is wrong with expressions: their syntax, contexts and functions that may not stand there, what nothing is
+called, types that never fit, conditions that always hold."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ _WRONG_TYPES = {
     "integer": ("object", "array", "boolean"),
     "map": ("string", "number", "boolean", "array", "null"),
     "list": ("string", "number", "boolean", "null"),
+    "labels": ("object", "null"),
 }
 _MUST_BE = {
     "text": "text", "bool": "a boolean", "number": "a number", "integer": "a number", "map": "a mapping",
-    "list": "a list",
+    "list": "a list", "labels": "text or a list",
 }  # fmt: skip
 
 
@@ -91,7 +92,7 @@ class _Spot:
             return
         self.tree(tree, 0, is_alone=True)
         if _is_constant(tree):
-            self.constant(0)
+            self.constant()
 
     def wrong(self, error: ExpressionError, offset: int) -> None:
         self.say(offset + (error.offset or 0), "expression", f"this expression is wrong: {error.message}")
@@ -152,13 +153,15 @@ class _Spot:
         """Says where `${{ }}` with text around it makes a condition that always holds."""
         trees = [part for part in parts if part.tree is not None]
         if len(parts) > 1 or not trees:
-            said = "text around `${{ }}` makes this condition text, which always holds; write it without `${{ }}`"
-            self.say(0, "condition", said, "warning")
+            around = "the line end after" if self.text.strip().endswith("}}") and len(trees) == 1 else "text around"
+            said = f"{around} `${{{{ }}}}` makes this condition text, which always holds; write it without `${{{{ }}}}`"
+            self.walk.problem(self.spot.node, "condition", said, "warning")
         elif _is_constant(trees[0].tree):
-            self.constant(trees[0].offset)
+            self.constant()
 
-    def constant(self, offset: int) -> None:
-        self.say(offset, "constant-condition", "this condition says the same in every run", "note")
+    def constant(self) -> None:
+        said = "this condition says the same in every run"
+        self.walk.problem(self.spot.node, "constant-condition", said, "note")
 
 
 def _is_constant(tree: Node) -> bool:
