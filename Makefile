@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 BIN := .venv/bin
 READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
-WORKERS := 2
+WORKERS := 3
 COMPILE := uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help:  ## this list

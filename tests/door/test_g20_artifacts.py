@@ -109,7 +109,7 @@ def test_r066_of_two_that_write_one_path_at_once_none_is_believed(place: Place) 
         return f"until [ -e {path} ]; do sleep 0.01; done"
 
     place.pipeline({
-        "a": {"run": f"echo a > same; {until('b.wrote')}", "outputs": ["sa*"]},
+        "a": {"run": f"echo a > made; mv made same; {until('b.wrote')}", "outputs": ["sa*"]},
         "after": {"run": "touch a.published", "needs": "a"},
         "b": {"run": f"{until('same')}; echo b > same; touch b.wrote; {until('a.published')}", "outputs": ["*me"]},
     })  # fmt: skip

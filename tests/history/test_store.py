@@ -182,6 +182,7 @@ def test_the_revisions_lead_to_the_tables_of_this_version(past: Past) -> None:
 #: What each revision added: columns by table, indices, tables.
 ADDED: dict[int, tuple[dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]] = {
     5: ({"runs": ("part",)}, (), ()),
+    6: ({"runs": ("imported",)}, (), ()),
     4: (
         {"runs": ("others_cores", "autogroup", "ran"),
          "stages": ("delay_us", "others_cores", "device_busy", "read_bytes", "write_bytes")},

@@ -112,7 +112,7 @@ def _begin(args: Namespace) -> str:
     from stagebook.record.clock import new_run_id, stamp
     from stagebook.study import arms, kept
 
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     split = [arms.split(text) for text in args.arm or arms.DEFAULT]
     arms.check([name for name, _, _ in split])
     asked = [(each, _options(each[0], each[2])) for each in split]

@@ -7,9 +7,10 @@ import sys
 
 from stagebook.cli import foreign, output, pipelines, trouble
 from stagebook.cli.words import usage_error
+from stagebook.formats import load as loading
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
-from stagebook.report import problems
+from stagebook.report import grades, problems
 from stagebook.report.durations import plural
 
 TYPE_CHECKING = False
@@ -25,12 +26,15 @@ FORMATS = ("text", "json", "sarif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="or a folder; default as of `map`")
     parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
     parser.add_argument(
         "--strict", action="store_true", help="warnings count as errors: exit 1; asks what acts outside for `ordering`"
+    )
+    parser.add_argument(
+        "--grades", action="store_true", help="list each key of a CI file whose meaning here is not exact"
     )
     foreign.add_arguments(parser)
 
@@ -40,7 +44,7 @@ def execute(args: Namespace) -> int:
     format = _format(args)
     found: list[Problem] = []
     good: list[tuple[str, Pipeline]] = []
-    for file in args.files or [pipelines.find(None)]:
+    for file in _files(args.files):
         try:
             pipeline = foreign.load(args, file, None)
         except InputError as refused:
@@ -49,7 +53,9 @@ def execute(args: Namespace) -> int:
             good.append((file, pipeline))
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
             found += [*_beyond(pipeline), *_providers(pipeline)]
-            found += _unmarked(pipeline) if args.strict else []
+            found += _unmarked(pipeline) if args.strict and pipeline.format == "native" else []
+            found += pipeline.missing
+            found += _traps(pipeline)
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
     code = OK
@@ -64,6 +70,13 @@ def execute(args: Namespace) -> int:
     else:
         _say(args, found, good, code)
     return code
+
+
+def _files(named: list[str]) -> list[str]:
+    """A folder stands for all pipeline files in it that are known by name."""
+    if not named:
+        return pipelines.find_all(None)
+    return [file for each in named for file in (pipelines.known_in(each) if os.path.isdir(each) else [each])]
 
 
 def _format(args: Namespace) -> str:
@@ -142,8 +155,30 @@ def _unmarked(pipeline: Pipeline) -> list[Problem]:
     return found
 
 
+def _traps(pipeline: Pipeline) -> list[Problem]:
+    """Of a CI system's file, what a map says against it too: there is no one else who would."""
+    if pipeline.format not in loading.FOREIGN:
+        return []
+    from stagebook.cli import traps
+
+    found = []
+    for each in traps.all_of(pipeline):
+        text = f"{each.message}: {each.why}" if each.why else each.message
+        text += f"; {each.fix}" if each.fix else ""
+        found.append(Problem(pipeline.file, each.line, 0, each.code, each.level, text))
+    return found
+
+
 def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:
-    return {"file": trouble.near_path(file), "stages": len(pipeline.stages), "edges": edges(pipeline)}
+    made: dict[str, object] = {
+        "file": trouble.near_path(file),
+        "stages": len(pipeline.stages),
+        "edges": edges(pipeline),
+    }
+    if pipeline.format != "native":
+        made |= {"format": pipeline.format, "grades": grades.document(pipeline)}
+        made["missing"] = [{"line": each.line or None, "message": each.message} for each in pipeline.missing]
+    return made
 
 
 def edges(pipeline: Pipeline) -> int:
@@ -163,3 +198,6 @@ def _say(args: Namespace, found: list[Problem], good: list[tuple[str, Pipeline]]
         count = f"{plural(len(pipeline.stages), 'stage')}, {plural(edges(pipeline), 'edge')}"
         name = f"{trouble.near_path(file)}: " if len(good) > 1 else ""
         output.say([f"{name}ok: {count}"])
+        if (found_here := grades.document(pipeline)) is not None:
+            output.say([f"{name}{grades.summary(found_here)}" + ("" if args.grades else "; --grades lists them")])
+            output.say(grades.lines(found_here) if args.grades else [])

@@ -8,11 +8,13 @@ import os
 import sys
 
 from stagebook import condition
-from stagebook.cli import foreign, output, pipelines, place, trouble
+from stagebook.cli import foreign, output, pipelines, place, traps, trouble
 from stagebook.cli.words import usage_error
 from stagebook.model.pipeline import Pipeline
+from stagebook.model.problem import OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import map as mapping
 from stagebook.report import problems
+from stagebook.report.durations import plural
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ FORMATS = ("text", "json", "mermaid", "dot", "svg", "html", "sarif")
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="or a folder; default: the nearest stagebook.yaml upward"
-    )
+        "file", nargs="?", metavar="FILE",
+        help="or a folder; default: the nearest stagebook.yaml upward, else the CI files of the repository",
+    )  # fmt: skip
     parser.add_argument(
         "--format", default="text", metavar="FORMAT", help="text (default), json, mermaid, dot, svg, html or sarif"
     )
@@ -39,46 +42,90 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--diff", metavar="BASE", help="mark what differs from a git revision or another file")
     parser.add_argument("--table", action="store_true", help="what each stage says of failure, order and mode")
     parser.add_argument("--sideways", action="store_true", help="drawn from left to right, where it fits")
-    parser.add_argument("--steps", action="store_true", help="show the steps of item pipelines too")
+    parser.add_argument(
+        "--grades", action="store_true", help="list each key of a CI file whose meaning here is not exact"
+    )
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="show the steps of each job of a CI file; with fewer than three jobs they are shown anyway",
+    )
     foreign.add_arguments(parser)
 
 
 def execute(args: Namespace) -> int:
-    """0, or InputError for a file that `run` would refuse, for a format that is not there, and for a base that cannot
-    be read."""
+    """0; 2 where one of several files is wrong, which is said, and the others are mapped all the same. InputError for a
+    file that `run` would refuse, for a format that is not there, and for a base that cannot be read."""
     format = _format(args)
     is_folder = args.file is not None and os.path.isdir(args.file)
-    files = pipelines.known_in(args.file) if is_folder else [pipelines.find(args.file)]
-    documents = []
-    loaded = []
-    for file in files:
-        cache = place.cache_directory(args, file)
-        pipeline = foreign.load(args, file, cache)
-        pipelines.refuse_bad_conditions(pipeline)
-        loaded.append(pipeline)
-        document = mapping.document(pipeline, _known(cache, pipeline), condition.asked(pipeline))
-        if args.diff is not None:
-            _compare(args.diff, document, pipeline)
-        documents.append(document)
+    files = pipelines.known_in(args.file) if is_folder else pipelines.find_all(args.file)
+    loaded, wrong = _load(args, files)
+    is_many = is_folder or len(files) > 1
+    if args.event is not None and is_many:
+        from stagebook.cli import map_event
+
+        loaded, documents = map_event.documents(args, loaded, lambda each: _known(_cache(args, each), each))
+        is_many = len(documents) > 1
+    else:
+        documents = [_document(args, pipeline) for pipeline in loaded]
     if format == "json":
-        whole = {"pipelines": documents} if is_folder else documents[0]
+        whole = {"pipelines": documents, "errors": problems.document(wrong)} if is_many else documents[0]
         if args.out is None:
             output.say_json(whole)
-            return 0
+            return WRONG_INPUT if wrong else OK
         import json
 
         text = json.dumps(whole) + "\n"
     elif format == "text":
         text = _text(args, loaded, documents)
+    elif format == "sarif":
+        text = _sarif(loaded, documents)
     elif len(documents) > 1:
-        raise usage_error(f"--format {format} draws one pipeline; name its file")
+        names = ", ".join(os.path.relpath(pipeline.file) for pipeline in loaded)
+        hint = "; or --event push draws what an event starts as one" if args.event is None else ""
+        raise usage_error(f"--format {format} draws one pipeline; name its file, one of {names}{hint}")
     else:
-        text = _picture(format, loaded[0], documents[0])
+        text = _picture(format, documents[0])
     if args.out is not None:
         output.write_file(args.out, text)
-    else:
+    elif text.strip():
         output.say([text.rstrip("\n")])
-    return 0
+    if wrong:
+        style = output.style_for(sys.stderr, args)
+        output.say(["", *problems.render(wrong, style, trouble.source_line), "", problems.tally(wrong)], sys.stderr)
+    return WRONG_INPUT if wrong else OK
+
+
+def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Problem]]:
+    """The pipelines of the files, and what is wrong with the others of several. InputError where none is sound."""
+    loaded: list[Pipeline] = []
+    wrong: list[Problem] = []
+    for file in files:
+        try:
+            pipeline = foreign.load(args, file, place.cache_directory(args, file))
+            pipelines.refuse_bad_conditions(pipeline)
+        except InputError as refused:
+            if len(files) == 1:
+                raise
+            wrong += refused.problems or [Problem(file, 0, 0, "file", "error", str(refused))]
+        else:
+            loaded.append(pipeline)
+    if not loaded:
+        raise InputError(f"none of {plural(len(files), 'file')} can be read", wrong)
+    return loaded, [trouble.near(problem) for problem in wrong]
+
+
+def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
+    asked = condition.asked(pipeline)
+    known = _known(_cache(args, pipeline), pipeline)
+    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline))
+    if args.diff is not None:
+        _compare(args.diff, document, pipeline)
+    return document
+
+
+def _cache(args: Namespace, pipeline: Pipeline) -> str:
+    return place.cache_directory(args, pipeline.file)
 
 
 def _format(args: Namespace) -> str:
@@ -132,14 +179,18 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
                 else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
             )
         else:
-            lines += map_text.render(document, style, is_open=args.verbose)
+            lines += map_text.render(document, style, is_open=args.verbose, steps=args.steps)
+        if args.grades and document["grades"] is not None:
+            from stagebook.report import grades
+
+            lines += ["", *map(style.plain, grades.lines(document["grades"]))]
         _tell_problems(args, pipeline)
-        if args.steps and not args.quiet and all(stage.kind != "each" for stage in pipeline.stages):
-            output.say(["no stage has steps: they come with item pipelines (`each`)", ""], sys.stderr)
+        if args.steps and not args.quiet and all(stage.kind not in ("each", "job") for stage in pipeline.stages):
+            output.say(["no stage has steps: jobs of CI files and item pipelines (`each`) have some", ""], sys.stderr)
     return "\n".join(lines) + "\n"
 
 
-def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
+def _picture(format: str, document: dict[str, Any]) -> str:
     """Whoever draws is imported only here: some bring a layout with them."""
     if format == "mermaid":
         from stagebook.report.export import mermaid
@@ -149,8 +200,6 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
         from stagebook.report.export import dot
 
         return dot.render(document)
-    if format == "sarif":
-        return _sarif(pipeline, document)
     if format == "svg":
         from stagebook.report.export import map_svg
 
@@ -160,16 +209,19 @@ def _picture(format: str, pipeline: Pipeline, document: dict[str, Any]) -> str:
     return page.render(document)
 
 
-def _sarif(pipeline: Pipeline, document: dict[str, Any]) -> str:
-    from stagebook.model.problem import Problem
+def _sarif(loaded: list[Pipeline], documents: list[dict[str, Any]]) -> str:
     from stagebook.record.state import git_root
     from stagebook.report.export import sarif
 
-    found = [*pipeline.problems, *pipeline.unbuilt]
-    for each in document["findings"]:
-        text = f"{each['message']}. {each['fix'][:1].upper()}{each['fix'][1:]}." if each["fix"] else each["message"]
-        found.append(Problem(pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text))
-    folder = pipeline.folder
+    found: list[Problem] = []
+    for pipeline, document in zip(loaded, documents):
+        found += [*pipeline.problems, *pipeline.unbuilt]
+        for each in document["findings"]:
+            text = f"{each['message']}. {each['fix'][:1].upper()}{each['fix'][1:]}." if each["fix"] else each["message"]
+            found.append(
+                Problem(each.get("file") or pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text)
+            )
+    folder = loaded[0].folder
     return sarif.render(found, git_root(folder) or folder)
 
 

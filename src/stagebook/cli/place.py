@@ -99,7 +99,8 @@ def pipeline_file(args: Any) -> str:
     from stagebook.cli import pipelines
 
     if not args.settings.dir:
-        return pipelines.find(None)
+        files = pipelines.find_all(None)
+        return files[0] if len(files) == 1 else _latest_of(args, files)
     from stagebook.model.problem import InputError
     from stagebook.record import runs
 
@@ -116,6 +117,17 @@ def pipeline_file(args: Any) -> str:
     if not latest and not near and (elsewhere := runs.elsewhere(state_directory(args))):
         raise InputError(f"there is no run in {state_directory(args)} yet{elsewhere}")
     return latest or near or pipelines.find(None)
+
+
+def _latest_of(args: Any, files: list[str]) -> str:
+    """Of several pipelines here the one that ran last. InputError that names them where none did."""
+    from stagebook.cli import pipelines
+    from stagebook.record import runs
+
+    for summary in runs.summaries(state_directory(args)):
+        if summary.get("file") in files:
+            return str(summary["file"])
+    return pipelines.find(None, args.command)
 
 
 def from_here(args: Any, here: str, file: str | None, state_path: str) -> dict[str, str]:

@@ -45,7 +45,9 @@ SUITES_OF = 20  #: of so many runs at most the times of tests are looked at
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="default: the nearest stagebook.yaml upward, else the CI file"
+    )
     parser.add_argument("--jobs", metavar="N,N…", help="the job counts to simulate; default: 1, 2, 4 … while of use")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulated runs; default: 0")
     parser.add_argument("--policy", choices=("strict", "lenient", "fail-fast"), help="as of `run`")
@@ -86,6 +88,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="vouch that B needs nothing of A, though nothing in the file says so; A->B does as well",
     )  # fmt: skip
     done.add_argument("--limits", action="store_true", help="use on record against each cap, and jobs to recommend")
+    done.add_argument("--provider", metavar="NAME", help="whose cap on jobs at once holds, such as github-team")
     done.add_argument("--days", type=int, default=7, metavar="N", help="with --limits, days back; default: 7")
     done.add_argument(
         "--check", action="store_true",
@@ -104,7 +107,7 @@ def execute(args: Namespace) -> int:
     format = _format(args)
     asked = plan_words.supposed(args)
     plan_words.check(args)
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     pipeline = foreign.load(args, file, place.cache_directory(args, file))
     pipelines.refuse_bad_conditions(pipeline)
     if args.check and pipeline.sla_ms is None:
@@ -244,8 +247,10 @@ def _known(
 
     choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
     flows = plan_items.known(args, pipeline)
+    past = samples(args, pipeline)
+    choice = _with_cap(args, choice, None if past is None else past.recorded().system)
     found = known.known(
-        pipeline, samples(args, pipeline), choice.cores, seed=args.seed,
+        pipeline, past, choice.cores, seed=args.seed,
         streams=streams.streams(pipeline, choice, flows) if flows else None,
     )  # fmt: skip
     unsaid = known.unsaid(pipeline) + [flow.said for flow in flows.values() if flow.said]
@@ -265,6 +270,16 @@ def _known(
             found = found._replace(basis=found.basis._replace(verdicts=verdicts))
             unsaid += [f"{pipeline.stages[index].id} is taken not to run: {why}" for index, why in skipped.items()]
     return found, choice._replace(durations_ms=found.durations_ms(pipeline)), unsaid, flows
+
+
+def _with_cap(args: Any, choice: Choice, system: str | None) -> Choice:
+    """Under the cap of the provider that the user names, else of that which has recorded the runs."""
+    name = args.provider or system
+    if name is None or (choice.cap is not None and args.provider is None):
+        return choice
+    from stagebook.plan import providers
+
+    return choice._replace(cap=providers.cap(name))
 
 
 class _Foreseen:

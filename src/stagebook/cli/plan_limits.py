@@ -7,6 +7,7 @@ import time
 
 from stagebook.cli import foreign, output, pipelines, place, trouble
 from stagebook.cli.words import usage_error
+from stagebook.formats.load import FOREIGN
 from stagebook.model.problem import FAILED, OK
 from stagebook.observe import cores
 from stagebook.plan import limits, providers, recorded
@@ -27,8 +28,10 @@ def execute(args: Namespace) -> int:
     """0; 1 under `--check` if a line was crossed; InputError for wrong words, a wrong file or an unknown provider."""
     if not 1 <= args.days <= DAYS_MAX:
         raise usage_error(f"--days {args.days} is not from 1 to {DAYS_MAX}")
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, args.command)
     pipeline = foreign.load(args, file, place.cache_directory(args, file))
+    name = args.provider or pipeline.limits.provider or (pipeline.format if pipeline.format in FOREIGN else None)
+    pipeline = pipeline._replace(limits=pipeline.limits._replace(provider=name))
     provider = providers.of(pipeline)
     doubt = providers.problem(pipeline)
     if doubt is not None and not args.quiet:

@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> int:
     for name in NOT_WATCHED:
         if getattr(args, name) not in (None, False):
             raise usage_error(f"--watch does not go with --{name.replace('_', '-')}")
-    args.file = pipelines.find(args.file)
+    args.file = pipelines.find(args.file, args.command)
     if not os.path.isfile(args.file):
         raise InputError(f"cannot read {args.file}: no such file")
     place = places.state_directory(args, args.file)

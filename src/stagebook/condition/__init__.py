@@ -19,13 +19,14 @@ def has_conditions(pipeline: Pipeline) -> bool:
 def asked(pipeline: Pipeline) -> Mapping[str, tuple[str, ...]]:
     """For each stage whose condition asks for others, which: what no need says by itself. Wrong conditions ask for
     nothing."""
-    if not any(stage.when is not None and "stages" in stage.when.text for stage in pipeline.stages):
+    some = [
+        (stage.id, stage.when)
+        for stage in pipeline.stages
+        if stage.when is not None and stage.when.language == "cel" and "stages" in stage.when.text
+    ]
+    if not some:
         return {}
     from stagebook.condition import expression
 
     compiler = expression.compiler_of(pipeline)
-    found = {}
-    for stage in pipeline.stages:
-        if stage.when is not None and "stages" in stage.when.text:
-            found[stage.id] = tuple(dict.fromkeys(name for name, _, _ in compiler.compile(stage.when).stages))
-    return found
+    return {id: tuple(dict.fromkeys(name for name, _, _ in compiler.compile(when).stages)) for id, when in some}

@@ -1,4 +1,5 @@
-"""Which format a file is in, by the keys at its left edge, and where pipeline files usually lie. Parses nothing.
+"""Which format a file is in, by its place where that is usual, else by the keys at its left edge; and where pipeline
+files usually lie. Parses nothing.
 
 A wrong guess must be hard: what no rule knows is taken for native, whose reader then says what is wrong with it.
 """
@@ -10,86 +11,132 @@ import re
 
 from stagebook.model.problem import InputError, Problem
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+NATIVE_NAME = "stagebook.yaml"
 WORKFLOWS = os.path.join(".github", "workflows")
-GITLAB_NAME = ".gitlab-ci.yml"
+GITLAB_NAMES = (".gitlab-ci.yml", ".gitlab-ci.yaml")
 _HEAD_MAX = 1 << 20
-_key = re.compile(rb"^(?:\"([\w.-]+)\"|'([\w.-]+)'|([\w.:/ ()+@-]+?))[ \t]*:(?=\s|$)", re.MULTILINE)
-_GITLAB_WORDS = frozenset(
-    (
-        b"stages",
-        b"include",
-        b"default",
-        b"workflow",
-        b"image",
-        b"before_script",
-        b"after_script",
-        b"variables",
-        b"cache",
-    )
+_key = re.compile(
+    rb"^(?:\"([\w.-]+)\"|'([\w.-]+)'|([\w.:/()+@&*-][\w.:/ ()+@&*-]{0,200}?))[ \t]{0,9}:(?=\s|$)",
+    re.MULTILINE,
 )
-_GITLAB_JOB = re.compile(
-    rb"^[ \t]+(?:script|extends|before_script|rules|only|except|trigger|needs|allow_failure|after_script|artifacts|"
-    rb"tags)[ \t]*:", re.MULTILINE,
+_NATIVE_KEYS = frozenset(
+    (b"version", b"name", b"params", b"env", b"secrets", b"limits", b"pools", b"policy", b"timeout", b"sla",
+     b"defaults", b"billing", b"notify", b"stages")
 )  # fmt: skip
+#: Of GitLab's global keys, those that no other system has at its left edge.
+_GITLAB_ONLY = frozenset((b"before_script", b"after_script", b"include", b"workflow"))
+_GITLAB_GLOBAL = frozenset(
+    (b"stages", b"default", b"image", b"services", b"variables", b"cache", b"spec", b"types",
+     *_GITLAB_ONLY)
+)  # fmt: skip
+_GITLAB_JOB = re.compile(
+    rb"^[ \t]+(?:script|extends|before_script|after_script|rules|only|except|trigger|allow_failure|resource_group|"
+    rb"parallel|dependencies)[ \t]*:", re.MULTILINE,
+)  # fmt: skip
+#: A list under a key at the left edge that holds what only rules of GitLab hold.
+_GITLAB_RULE = re.compile(rb"^[ \t]*-[ \t]+if:[^\n]*\$\w+", re.MULTILINE)
 _REFERENCE = re.compile(rb"!reference\s*\[")
-_ACTION = re.compile(rb"^runs[ \t]*:", re.MULTILINE)
+_STAGE_NAMES = re.compile(rb"^stages[ \t]*:(?:[ \t]*\[|[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*-[ \t]+[^\n:{]+$)", re.M)  # fmt: skip  # noqa: E501
+_STAGE_MAP = re.compile(
+    rb"^[\"']?stages[\"']?[ \t]*:[ \t]*(?:\{|(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*"
+    rb"(?:[ \t]+[\w\"'.-]+[^\n]*:|(?:[ \t]*-[ \t]+[^\n:]*\n)*[ \t]*-[ \t]+[^\n\"']+?:[ \t\n]))", re.M,
+)  # fmt: skip
+_CIRCLECI_VERSION = re.compile(rb"^version[ \t]*:[ \t]*[\"']?2(?:\.\d)?[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_CIRCLECI_KEYS = frozenset((b"orbs", b"jobs", b"workflows", b"executors", b"commands", b"setup"))
+#: What a Groovy file begins with, comments aside, that no YAML file does.
+_GROOVY = re.compile(
+    rb"(?:pipeline|node|stage|timestamps|timeout|properties|library)\b[^\n:]*[({][^\n]*$|@Library\b|@\w+\(|"
+    rb"import [\w.*]+;?\s*$|def \w+\s*[=(]|\w+ = (?:library\(|'''|\"|')", re.MULTILINE,
+)  # fmt: skip
+_COMMENT = re.compile(rb"\s+|//[^\n]*|/\*.*?\*/|#![^\n]*", re.DOTALL)
+_ACTION = re.compile(rb"^runs[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n|[ \t]+[\w-]+:.*\r?\n)*?[ \t]+using[ \t]*:", re.MULTILINE)  # fmt: skip  # noqa: E501
 
 
 def format_of(data: bytes, file: str) -> str:
     """See `load.format_of`."""
     parts = file.replace("\\", "/").split("/")
-    head = data[:_HEAD_MAX]
+    name = parts[-1]
+    head = data[:_HEAD_MAX].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     keys = {(a or b or c) for a, b, c in _key.findall(head)}
-    if b"jobs" in keys and (b"workflows" in keys or b"orbs" in keys or (b"version" in keys and b"on" not in keys)):
-        if b"stages" not in keys:
-            _refuse(file, "CircleCI")
-    if b"jobs" in keys and not _is_native(head, keys):
-        return "github"
+    if parts[-2:-1] == [".circleci"] or (_CIRCLECI_VERSION.search(head) and keys & _CIRCLECI_KEYS):
+        _refuse(file, f"{file} is a file of CircleCI, which cannot be read yet; GitHub Actions and GitLab CI can")
+    if "jenkinsfile" in name.lower() or _is_groovy(head):
+        _refuse(file, f"{file} is a file of Jenkins, which cannot be read yet; GitHub Actions and GitLab CI can")
     if parts[-3:-1] == [".github", "workflows"]:
         return "github"
-    if parts[-1].endswith((GITLAB_NAME, ".gitlab-ci.yaml")):
+    if name.endswith(GITLAB_NAMES):
         return "gitlab"
-    if parts[-1] == "Jenkinsfile" or re.match(
-        rb"\s*(?:(?://|/\*|@Library|#!groovy).*\s*)*(?:pipeline|node)\s*[({]", head
-    ):
-        _refuse(file, "Jenkins")
-    if _is_native(head, keys):
+    has_stages = b"stages" in keys and _STAGE_MAP.search(head) is not None
+    if b"jobs" in keys and not has_stages:
+        return "github"
+    if b"runs" in keys and b"on" not in keys and _ACTION.search(head):
+        said = "describes an action, which is a part of a workflow; name the workflow that uses it"
+        _refuse(file, f"{file} {said}")
+    if has_stages or (b"stages" not in keys and keys <= _NATIVE_KEYS):
         return "native"
-    if _GITLAB_JOB.search(head) and (keys & _GITLAB_WORDS or b"script" in head or b"extends" in head):
-        return "gitlab"
-    if b"stages" in keys and re.search(
-        rb"^stages[ \t]*:(?:[ \t]*\[|\s*\n\s*-[ \t]+[\w.'\"-]+[ \t]*(?:#.*)?$)", head, re.M
-    ):
-        return "gitlab"
-    if b"include" in keys and keys <= {*_GITLAB_WORDS, b"spec"}:
-        return "gitlab"
-    return "native"
+    if b"on" in keys:
+        return "github"
+    return "gitlab" if _is_gitlab(head, keys, parts) else "native"
 
 
-def _is_native(head: bytes, keys: set[bytes]) -> bool:
-    """`stages` as a mapping, or as a list of mappings."""
-    if b"stages" not in keys:
-        return False
-    return re.search(rb"^[\"']?stages[\"']?[ \t]*:[ \t]*(?:\{|(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*(?:[ \t]+[\w\"'.-]+[^\n]*:|[ \t]*-[ \t]+[^\n]+?:[ \t\n]))", head, re.M) is not None  # fmt: skip  # noqa: E501
+def _is_gitlab(head: bytes, keys: set[bytes], parts: list[str]) -> bool:
+    if not {".gitlab", ".gitlab-ci"}.isdisjoint(parts[:-1]) or keys & _GITLAB_ONLY:
+        return True
+    if b"stages" in keys and _STAGE_NAMES.search(head):
+        return True
+    if b"spec" in keys and b"apiVersion" not in keys:
+        return True
+    jobs = keys - _GITLAB_GLOBAL
+    return bool(jobs) and any(pattern.search(head) for pattern in (_GITLAB_JOB, _GITLAB_RULE, _REFERENCE))
 
 
-def _refuse(file: str, system: str) -> None:
-    text = f"{file} is a file of {system}, which cannot be read yet; GitHub Actions and GitLab CI can"
+def _is_groovy(head: bytes) -> bool:
+    at = 0
+    while (skipped := _COMMENT.match(head, at)) is not None:
+        at = skipped.end()
+    return _GROOVY.match(head, at) is not None
+
+
+def _refuse(file: str, text: str) -> NoReturn:
     raise InputError(text, [Problem(file, 0, 0, "format", "error", text)])
 
 
-def known_in(folder: str) -> list[str]:
-    """The pipeline files of a folder at their usual places: the native one alone if there is one, else those of CI
-    systems, in order."""
-    native = os.path.join(folder, "stagebook.yaml")
-    if os.path.isfile(native):
-        return [native]
-    found = []
+def all_in(folder: str) -> list[str]:
+    """The pipeline files of a folder that are known by name: the native one, those of CI systems at their usual places
+    below it, and those that lie in it as in such a place."""
+    native = os.path.join(folder, NATIVE_NAME)
+    found = [native] if os.path.isfile(native) else []
+    found += foreign_in(folder)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        names = []
+    parts = folder.rstrip("/").split("/")
+    is_workflows = parts[-2:] == [".github", "workflows"]
+    for name in names:
+        is_known = name.endswith(GITLAB_NAMES) or (is_workflows and name.endswith((".yml", ".yaml")))
+        file = os.path.join(folder, name)
+        if is_known and file not in found and os.path.isfile(file):
+            found.append(file)
+    return found
+
+
+def foreign_in(folder: str) -> list[str]:
+    """Those of CI systems at their usual places: GitHub's workflows by name, then GitLab's file."""
     workflows = os.path.join(folder, WORKFLOWS)
     try:
         names = sorted(os.listdir(workflows))
     except OSError:
         names = []
-    found += [os.path.join(workflows, name) for name in names if name.endswith((".yml", ".yaml"))]
-    gitlab = os.path.join(folder, GITLAB_NAME)
-    return found + ([gitlab] if os.path.isfile(gitlab) else [])
+    found = [os.path.join(workflows, name) for name in names if name.endswith((".yml", ".yaml"))]
+    found.append(os.path.join(folder, GITLAB_NAMES[0]))
+    return [file for file in found if os.path.isfile(file)]
+
+
+def is_in(folder: str) -> bool:
+    """Whether it has files of CI systems at their usual places."""
+    return os.path.isdir(os.path.join(folder, WORKFLOWS)) or os.path.isfile(os.path.join(folder, GITLAB_NAMES[0]))

@@ -162,7 +162,7 @@ class _Looker:
         known: dict[tuple[object, ...], list[tuple[str, str, str]]] = {}
         count = 0
         for index, stage in enumerate(self.stages):
-            if stage.kind in ("gate", "service"):
+            if stage.kind in ("gate", "service", "job"):  # a job has a machine of its own
                 continue
             count += 1
             own_tree = _isolated(stage, "workspace") not in (None, "shared")

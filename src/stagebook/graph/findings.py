@@ -11,6 +11,7 @@ import re
 
 from stagebook.graph import coupling, guards
 from stagebook.graph.intent import acts_outside, is_test, outside
+from stagebook.graph.jobs import Given
 from stagebook.graph.naming import Names
 from stagebook.graph.reach import Reach
 from stagebook.graph.shape import Shape, shape
@@ -32,6 +33,7 @@ __all__ = [
 _NONE: Mapping[str, Collection[str]] = {}
 MINOR_MAX = 200  #: findings of one kind that gain nothing; each edge has its reasons, so nothing is lost
 _LITTLE, _LITTLE_MS = 0.01, 100  #: what saves no more, of the longest path or in all, is not worth a reader's time
+_FEW = 3  #: jobs that are named of more
 _RECOUNT_MAX = 200_000  #: stages gone through to say what edges save together
 _PREPARES = frozenset(
     ("checkout", "clone", "setup", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch", "source",
@@ -44,8 +46,8 @@ class Reason(NamedTuple):
     """Why an edge stands. `kind`: `artifact`, `value` (an output's value, its items, or a condition on the stage),
     `named` (its command names what the need makes), `service`, `generated`, `lock`, `pool`, `stated` (`ordering:`),
     `gate`, `guard` (it leads from a test to what acts outside), `outside` (an end of it acts outside, where no file
-    shows what follows from it), `always` (clean-up), `split` (parts of one suite). `text` says which: a path, a name,
-    the reason in the file."""
+    shows what follows from it), `called` (an end of it calls what could not be read), `always` (clean-up), `split`
+    (parts of one suite). `text` says which: a path, a name, the reason in the file."""
 
     kind: str
     text: str
@@ -101,7 +103,7 @@ class Judgement(NamedTuple):
 class _Ground:
     """What all questions about one pipeline stand on."""
 
-    __slots__ = ("asked", "at", "found", "names", "needs", "outside", "pipeline", "reach", "took")
+    __slots__ = ("asked", "at", "found", "given", "names", "needs", "outside", "pipeline", "reach", "took")
 
     def __init__(self, pipeline: Pipeline, asked: Asked, took: Sequence[float] | None, found: Shape | None) -> None:
         self.pipeline = pipeline
@@ -113,6 +115,7 @@ class _Ground:
         self.reach = Reach(self.needs, self.found.level)
         self.outside = outside(pipeline)
         self.names = Names()
+        self.given = Given()
 
 
 def edges(pipeline: Pipeline, asked: Asked = _NONE) -> list[Edge]:
@@ -142,7 +145,11 @@ def judge(
     ground = _Ground(pipeline, asked, took, found)
     all_edges = list(_edges(ground))
     unsaid: list[str] = []
-    made = _needless(ground, all_edges, unsaid)
+    made: list[Finding] = []
+    if pipeline.missing and pipeline.format != "github":  # there a job that calls one says so itself
+        unsaid.append(f"order without a reason: {missing_words(pipeline)}, and a reason may be there")
+    else:
+        made += _needless(ground, all_edges, unsaid)
     shared, too_many = coupling.find(pipeline, ground.needs, ground.found.order, ground.reach)
     made += [_coupled(pipeline, each) for each in shared]
     unsaid += too_many
@@ -182,6 +189,8 @@ def _reasons(ground: _Ground, need: Stage, stage: Stage) -> Iterator[Reason]:
         yield Reason("value", f"its items are what {need.id} prints")
     if need.id not in stage.via and (path := ground.names.of(need, stage)) is not None:
         yield Reason("named", path)
+    if stage.job is not None:
+        yield from (Reason(*each) for each in ground.given.reasons(need, stage))
     if need.id in ground.asked.get(stage.id, ()):
         yield Reason("value", "its condition asks for it")
     if need.kind == "service":
@@ -231,8 +240,12 @@ def _over(ground: _Ground, rest: list[int], need: int) -> Iterator[Reason]:
 
 
 def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list[Finding]:
-    """One for each pair of names: the cells of a matrix have the same needs, and are needed alike."""
-    bare = [edge for edge in all_edges if not edge.reasons and edge.implied is not True and not _prepares(ground, edge)]
+    """One for each pair of names: the cells of a matrix have the same needs, and are needed alike. Of jobs of a CI
+    system one for each job that others wait for: there it is mostly one decision."""
+    bare = [
+        edge for edge in all_edges
+        if not edge.reasons and edge.implied is not True and not _by_order(ground, edge) and not _prepares(ground, edge)
+    ]  # fmt: skip
     if not bare:
         return []
     durations: Sequence[float] = [1] * len(ground.needs) if ground.took is None else ground.took
@@ -240,7 +253,8 @@ def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list
     keeper = guards.Keeper(ground.pipeline, ground.needs, ground.at, ground.outside)
     groups: dict[tuple[str, str], list[Edge]] = {}
     for edge in bare:
-        key = (_name(ground, edge.need), _name(ground, edge.stage))
+        is_job = ground.pipeline.stages[ground.at[edge.stage]].job is not None
+        key = (_name(ground, edge.need), "" if is_job else _name(ground, edge.stage))
         groups.setdefault(key, []).append(edge)
     left = _RECOUNT_MAX
     found: list[tuple[float, Finding]] = []
@@ -267,6 +281,18 @@ def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list
         unsaid.append(f"{minor - MINOR_MAX} more needs without a reason that save little by themselves are not listed")
     found.sort(key=lambda pair: (-pair[0], pair[1].evidence != "declared", pair[1].line, pair[1].stages))
     return [each for _, each in found]
+
+
+def _by_order(ground: _Ground, edge: Edge) -> bool:
+    """An order of GitLab's stages is one decision, not one an edge: `traps.order` has a word on it."""
+    job = ground.pipeline.stages[ground.at[edge.stage]].job
+    return job is not None and edge.need in job.by_order
+
+
+def missing_words(pipeline: Pipeline) -> str:
+    """`2 files that it includes could not be read`."""
+    count = len(pipeline.missing)
+    return f"{count} file{'s' if count > 1 else ''} that it includes could not be read"
 
 
 def _is_little(ground: _Ground, worth: float) -> bool:
@@ -306,22 +332,31 @@ def _needless_order(
     needs = list(dict.fromkeys(each.need for each in members))
     stages = list(dict.fromkeys(each.stage for each in members))
     by_id = [[ground.pipeline.stages[ground.at[each]] for each in ids] for ids in (needs, stages)]
-    need, stage = (coupling.named(each)[0] for each in by_id)
+    need, stage = coupling.named(by_id[0])[0], coupling.named(by_id[1])[0]
     said = all(each.said for each in members)
+    is_job = by_id[1][0].job is not None
     if said:
         why = f"{stage} reads nothing that {need} makes, and nothing else in the file joins them"
+    elif is_job:
+        why = "no artifact, output or cache passes between them"
     else:
         why = "no input, output, value, service, lock or reason in the file joins them"
-    fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of its needs"
+    waits = "waits"
+    its = "its"
+    if is_job and len(names := coupling.named(by_id[1])) > 1:
+        stage, waits, its = coupling.listed(names[:_FEW], max(0, len(names) - _FEW)), "wait", "their"
+    fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of {its} needs"
     if instead:
         fix += "; " + ", ".join(f"{late} then has to need {test} itself" for test, late in instead[:3])
-    if not said:
+    if is_job:
+        fix += ", unless the wait is to spare runs after a failure"
+    elif not said:
         fix = f"say what passes between them (inputs, outputs, ordering), or {fix}"
     return Finding(
         "needless-order",
         "warning" if said and worth > 0 else "note",
         edge.line,
-        f"no evidence for {need} → {stage}",
+        f"{stage} {waits} for {need} without a reason in the file" if is_job else f"no evidence for {need} → {stage}",
         (*needs, *stages),
         why,
         fix,
@@ -383,7 +418,7 @@ def _unguarded(ground: _Ground, found: guards.Open) -> Finding:
         costs = max(0.0, ended - ground.found.latest[found.stage])
     return Finding(
         "missing-guard",
-        "error",
+        "error" if this.job is None else "warning",
         this.line,
         f"{this.id} can start before {coupling.listed(names, rest)} {ends}",
         (this.id, *(stages[test].id for test in tests)),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from stagebook.graph import duty
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Collection
@@ -40,6 +42,7 @@ _ACTORS = (
     r"liquibase (?:\S+ )*update|(?:rake|rails) db:migrate|python3? manage\.py migrate|prisma migrate deploy"
 )
 _COMMAND_MAX = 4000
+_JOB_MAX = 40_000
 _WORKS = frozenset(("run", "cmd", "python", "pipeline", "generate", "each", "split"))
 
 
@@ -79,13 +82,17 @@ class _Reader:
 
     def said(self, stage: Stage) -> tuple[bool, str | None]:
         """Whether it tests; by which words it acts outside. Never both; neither where its name says both."""
-        key = (stage.name, stage.group, stage.command, stage.kind)
+        key: tuple[object, ...] = (stage.name, stage.group, stage.command, stage.kind)
+        if stage.job is not None:
+            key = (*key, stage.job.environment, stage.job.steps)
         found = self.known.get(key)
         if found is None:
             found = self.known[key] = self._read(stage)
         return found
 
     def _read(self, stage: Stage) -> tuple[bool, str | None]:
+        if stage.kind == "job":
+            return self._read_job(stage)
         if stage.kind not in _WORKS:
             return False, None
         word = self.outside_words.search(stage.name)
@@ -100,6 +107,14 @@ class _Reader:
             return True, None
         acts = self.actors.search(command) or self.acting_scripts.search(command)
         return False, None if acts is None else f"its command: {_short(acts[1])}"
+
+    def _read_job(self, stage: Stage) -> tuple[bool, str | None]:
+        command = str(stage.command)[:_JOB_MAX]
+        found = self.actors.search(command)
+        why = duty.acts(stage, None if found is None else _short(found[1]))
+        if why is not None:
+            return False, why
+        return self.test_words.search(stage.name) is not None or self.testers.search(command) is not None, None
 
 
 _reader: _Reader | None = None
@@ -117,6 +132,13 @@ def looks_like_deployment(name: str) -> bool:
     return _deployment.search(name) is not None
 
 
+def tests(command: str) -> bool:
+    """Whether a command is one that tests or checks, by the programs that it calls."""
+    global _reader
+    _reader = _reader or _Reader()
+    return _reader.testers.search(command) is not None
+
+
 def is_test(stage: Stage) -> bool:
     """Whether it is taken to test or check something."""
     return stage.retry_safe and _said(stage)[0]
@@ -125,12 +147,12 @@ def is_test(stage: Stage) -> bool:
 def acts_outside(stage: Stage, gates: Collection[str] = ()) -> str | None:
     """Why a stage is taken to deploy, publish or migrate: `retry-safe: false`, that it is right behind one of `gates`
     (ids), or words of its name or command. None: it is not."""
-    if stage.kind not in _WORKS:
+    if stage.kind != "job" and stage.kind not in _WORKS:
         return None
     if not stage.retry_safe:
         return "retry-safe: false"
     tests, words = _said(stage)
-    if gates and not tests and not stage.always:
+    if gates and not tests and not stage.always and stage.job is None:
         for need in stage.needs:
             if need in gates:
                 return f"behind gate {need}"

@@ -18,7 +18,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.record import lock, measured, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
-from stagebook.record.reasons import NOT_SELECTED
+from stagebook.record.reasons import is_no_part
 from stagebook.record.retelling import ODD, retell, usage_of
 from stagebook.record.shapes import fault
 from stagebook.record.state import journal_path, open_regular
@@ -276,7 +276,9 @@ def _of_story(story: Story) -> dict[str, Told]:
 def _journal(
     first: dict[str, Any], last: dict[str, Any] | None, found: Mapping[str, Told], wall: Callable[[int], int]
 ) -> Journal:
-    company = _company([attempt for attempts, _, _ in found.values() for attempt in attempts])
+    every = [attempt for attempts, _, _ in found.values() for attempt in attempts]
+    imported = first.get("imported")  #: its jobs had machines of their own, so none was in company
+    company = [None] * len(every) if imported else _company(every)
     stages, rows = [], []
     at = 0
     for stage, (attempts, end, around) in found.items():
@@ -301,6 +303,7 @@ def _journal(
         "commit_sha": first.get("commit"),
         "branch": first.get("branch"),
         "dirty": first.get("dirty"),
+        "imported": _system(imported) if imported else None,
     }
     if last is not None:
         beside = last.get("around") or {}
@@ -320,8 +323,13 @@ def _journal(
     return Journal(run, stages, rows, "")
 
 
+def _system(origin: Any) -> str:
+    found = origin.get("system") if isinstance(origin, dict) else None
+    return found if isinstance(found, str) else "another system"
+
+
 def _is_part(first: Mapping[str, Any], ends: Iterable[End | None]) -> bool:
-    if any(end is not None and end.reason == NOT_SELECTED for end in ends):
+    if any(end is not None and is_no_part(end.reason) for end in ends):
         return True
     return bool((first.get("choice") or {}).get("dead_of"))
 

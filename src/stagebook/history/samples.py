@@ -45,9 +45,10 @@ class Sample(NamedTuple):
 
 class Run(NamedTuple):
     """One run that is over, or that stands still: it waits for a person, and of it `outcome` is empty and `wall_s` 0.
-    `digest` is that of the file it ran, empty where unknown; `started_us` since 1970.
-    `autogroup`: the kernel dealt cores to sessions before threads, so each stage weighed the same. `part`: some stages
-    were not selected, or of items only those that had failed before, so it tells nothing of a run as a whole."""
+    `digest` is that of the file it ran, empty where unknown; `started_us` since 1970. `autogroup`: the kernel dealt
+    cores to sessions before threads, so each stage weighed the same. `part`: some stages were not selected, or of items
+    only those that had failed before, so it tells nothing of a run as a whole. `imported`: the system that recorded it,
+    on machines of its own, one a stage."""
 
     run: str
     digest: str
@@ -61,6 +62,7 @@ class Run(NamedTuple):
     commit: str | None = None
     autogroup: bool | None = None
     part: bool = False
+    imported: str | None = None
 
 
 class Samples(NamedTuple):
@@ -70,6 +72,24 @@ class Samples(NamedTuple):
     runs: tuple[Run, ...]
     rows: tuple[Sample, ...]
     left_out: int
+
+    def recorded(self) -> Samples:
+        """Of these, where another system has recorded some, the latest such system's alone: on other machines stages
+        take other times."""
+        system = next((run.imported for run in reversed(self.runs) if run.imported is not None), None)
+        if system is None:
+            return self
+        place = {at: number for number, at in enumerate(
+            [at for at, run in enumerate(self.runs) if run.imported == system]
+        )}  # fmt: skip
+        rows = [row._replace(run=place[row.run]) for row in self.rows if row.run in place]
+        left = self.left_out + len(self.runs) - len(place)
+        return Samples(tuple([self.runs[at] for at in place]), tuple(rows), left)
+
+    @property
+    def system(self) -> str | None:
+        """Which system has recorded these runs; None where they are of this machine, or there are none."""
+        return self.runs[-1].imported if self.runs else None
 
     def worked_s(self) -> list[float]:
         """For how long stages ran at most, run by run."""
@@ -101,7 +121,7 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
     for *values, id, format, damaged, is_told, is_running in connection.execute(
         asked.execution_options(yield_per=limit)
     ):
-        run, digest, mode, jobs, outcome, started_us, wall_us, *rest, part = values
+        run, digest, mode, jobs, outcome, started_us, wall_us, *rest, part, system = values
         if damaged is None and outcome is None and (is_running or not is_told):
             continue
         if damaged is None and outcome is None:
@@ -110,7 +130,7 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
             left_out += 1
             continue
         found[id] = Run(run, digest or "", mode, jobs, outcome, started_us, wall_us / 1e6, *rest)._replace(
-            part=bool(part)
+            part=bool(part), imported=system
         )
         if len(found) == limit:
             break
@@ -129,7 +149,7 @@ def samples(connection: Connection, file: str, limit: int = 200) -> Samples:
 #: In the order of `Run` and of `_sample`.
 _RUN = (
     "run", "digest", "mode", "jobs", "outcome", "started_us", "wall_us", "others_cores", "max_parallel", "commit_sha",
-    "autogroup", "part",
+    "autogroup", "part", "imported",
 )  # fmt: skip
 _STAGE = (
     "stage", "outcome", "attempts", "work_us", "wait_us", "cpu_us", "delay_us", "company", "others_cores",

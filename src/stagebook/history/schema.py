@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table
 
 #: The version of the schema, which is the name of the last revision in `migrations/versions`.
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 
@@ -17,7 +17,7 @@ metadata = MetaData()
 #: only what its first line says and the journal's figures are known, and it is in no other table. `journal_size` is -1
 #: where the journal must be read again. `others_cores`: cores that others than the run kept busy meanwhile, from the
 #: start of its last engine on; `autogroup`: whether the kernel dealt cores to sessions before threads. `part`: some of
-#: its stages were not selected, or of items only those that had failed before.
+#: its stages were not selected, or of items only those that had failed before. `imported`: the system that recorded it.
 runs = Table(
     "runs",
     metadata,
@@ -53,6 +53,7 @@ runs = Table(
     Column("others_cores", Float),
     Column("autogroup", Boolean),
     Column("part", Boolean),
+    Column("imported", String),
 )
 Index("runs_started", runs.c.started_us)
 Index("runs_file", runs.c.file, runs.c.run)

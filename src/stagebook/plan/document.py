@@ -38,6 +38,8 @@ def document(
             "runs": known.profile.runs,
             "source": known.profile.source,
             "enough": ENOUGH,
+            "system": known.profile.system,
+            "queue_s": known.profile.queue_s and dict(zip(("median", "p95"), known.profile.queue_s)),
             "others_cores": known.profile.others_cores,
             "cores": known.cores,
             "measured_jobs": known.calibration.at_jobs,

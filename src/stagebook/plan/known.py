@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stagebook.history.figures import quantile
 from stagebook.model.value import NamedTuple
 from stagebook.plan import calibrate, contention, draws, profile
 from stagebook.plan.contention import Calibration, Demand, Shares
@@ -50,6 +51,8 @@ def known(
 ) -> Known:  # fmt: skip
     """Of a pipeline whose latest runs are `samples`, on a machine with `cores`. `others_cores`: what others use of
     them, if it is to be another figure than in the latest runs. `streams`: what its stages work through."""
+    if samples is not None and samples.recorded().system is not None:
+        return _elsewhere(pipeline, samples.recorded(), cores, seed, count)
     found = profile.build(_with_gates(pipeline), samples, None if streams is None else streams.walls_s)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     if streams is not None:
@@ -59,6 +62,22 @@ def known(
     return (
         made if streams is None else made._replace(basis=made.basis._replace(items=streams.works, alone=streams.alone))
     )
+
+
+def _elsewhere(pipeline: Pipeline, recorded: Samples, cores: int, seed: int, count: int) -> Known:
+    """By runs that another system has recorded: there each stage has a machine of its own, so none slows another."""
+    found = profile.build(_with_gates(pipeline), recorded, None)
+    alone = [stage._replace(cores=0.0, disk=None) for stage in found.stages]
+    found = found._replace(stages=tuple(alone), system=recorded.system, queue_s=_queue_s(recorded))
+    taught = contention.UNTAUGHT._replace(at_jobs=max(len(pipeline.stages), 1), runs=len(recorded.runs))
+    made = known_by(pipeline, found, taught, cores, seed=seed, count=count)
+    return made._replace(basis=made.basis._replace(speeds=None, bounds=()))
+
+
+def _queue_s(recorded: Samples) -> tuple[float, float] | None:
+    """For how long stages that ran had waited for a runner: the median, and the 95th percentile."""
+    waits = sorted([row.wait_s for row in recorded.rows if row.attempts and row.wait_s is not None])
+    return (quantile(waits, 0.5), quantile(waits, 0.95)) if waits else None
 
 
 def unsaid(pipeline: Pipeline) -> list[str]:

@@ -92,7 +92,8 @@ class Profile(NamedTuple):
     """`source`: `history`, `file` (timings in the file) or `declared`. `runs`: how many stand behind it at most for
     one stage; runs of a part, whose indices are `parts`, do so only where there is no other. `others_cores`: what
     others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once stages have been seen to run.
-    `lacks`: what it does not know and what to run to know it, as sentences."""
+    `lacks`: what it does not know and what to run to know it, as sentences. `system`: which other system recorded those
+    runs, each stage on a machine of its own; `queue_s`: how long stages waited there, median and 95th percentile."""
 
     stages: tuple[StageProfile, ...]
     source: str
@@ -101,6 +102,8 @@ class Profile(NamedTuple):
     jobs_seen: int = 1
     lacks: tuple[str, ...] = ()
     parts: frozenset[int] = frozenset()
+    system: str | None = None
+    queue_s: tuple[float, float] | None = None
 
     def thin(self) -> tuple[list[str], int]:
         """Of the longest stages, those that make up half of the work, those with too few runs, and the fewest."""

@@ -26,7 +26,16 @@ def new_run_id() -> str:
     global _last_id
     fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(10), "big")
     _last_id = fresh if fresh > _last_id else _last_id + 1
-    return "".join(_DIGITS[_last_id >> shift & 31] for shift in range(125, -1, -5))
+    return _text(_last_id)
+
+
+def ulid(ms: int, rest: int) -> str:
+    """The id of a run that began `ms` after 1970; `rest`, of 80 bits, tells it from all others."""
+    return _text(ms << _RANDOM_BITS | rest)
+
+
+def _text(number: int) -> str:
+    return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def is_run_id(text: str) -> bool:

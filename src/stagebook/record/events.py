@@ -76,6 +76,12 @@ EVENTS: dict[str, Event] = {
             "format": Key("string"),
             "rules": Key("integer?", "the version of the scheduler's rules; 1 if it is not there", False),
             "experiment": Key("string?", "whose run it is, only of one that an experiment began", False),
+            "imported": Key(
+                "object",
+                "only of a run that another system recorded: `system`, `id`, `attempt`, `url`, `event`, `workflow`, "
+                "and `whole`, false if jobs of it are missing",
+                False,
+            ),
             "boot": Key("string?"),
             "pid": Key("integer?"),
             "accounting": Key("string", required=False),
@@ -106,7 +112,7 @@ EVENTS: dict[str, Event] = {
     "stage.started": Event(
         "the process of an attempt exists",
         {
-            "pid": Key("integer"),
+            "pid": Key("integer?", "null where another system ran it"),
             "start": Key("integer?", "its start time as the kernel counts it, null unknown"),
             "ready": Key("number?", "seconds, when its needs were done or its backoff over", False),
             "waited": Key(
@@ -127,6 +133,11 @@ EVENTS: dict[str, Event] = {
             "signal": Key("integer?"),
             "usage": Key("usage?", required=False),
             "around": Key("object", required=False),
+            "steps": Key(
+                "array",
+                "what another system recorded of its steps: name, outcome, and seconds from when to when, or null",
+                False,
+            ),
             "warnings": Key("texts", required=False),
             "ready": Key("number?", _LATER, False),
             "waited": Key("string?", _LATER, False),

@@ -261,7 +261,12 @@ class Past:
 
 
 def refuse(recording: Recording) -> None:
-    """Raise InputError for the journal of a measured run: its commands belong to somebody else's script."""
+    """Raise InputError for the journal of a measured run, whose commands belong to somebody else's script, and for that
+    of a run that another system has recorded."""
+    origin = recording.records[0].get("imported") if recording.records else None
+    if origin:
+        system = origin.get("system", "another system")
+        raise InputError(f"run {recording.run} was recorded by {system}: it can only be gone on with there")
     if recording.records and recording.records[0].get("format") == MEASURED:
         raise InputError(f"run {recording.run} was measured: only the script that its commands stand in can lead it")
 

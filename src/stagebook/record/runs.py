@@ -201,6 +201,8 @@ def _refused(state: str, summary: Summary) -> SurroundingsError:
 def can_go_on(summary: Summary) -> bool:
     """Whether `run --resume` goes on with a run: it has no recorded end, as its engine was killed or gave way, or a
     signal stopped it, or it ended as `error` within its time. It is the machine that decides what that moves."""
+    if summary.get("imported"):
+        return False
     if summary["state"] != "ended":
         return bool(summary["state"] != "damaged")
     if summary["outcome"] == "error":
@@ -235,6 +237,8 @@ def document(directory: str) -> dict[str, Any]:
     for warning in notices.warnings(told, story.run):
         story.warn(warning)
     whole = {**story.document(waiting, held_by), "state": state}
+    if recording.records[0].get("imported"):
+        whole["imported"] = recording.records[0]["imported"]
     if told:
         whole["notices"] = notices.document(told)
     if state != "running":
@@ -290,6 +294,7 @@ def _summary(directory: str, head: dict[str, Any], last: dict[str, Any], is_sync
         **{name: end.get(name) for name in _TOTALS},
         "warnings": end.get("warnings", []),
         **({"measured": True} if is_measured else {}),
+        **({"imported": head["imported"]} if head.get("imported") else {}),
     }
 
 

@@ -33,6 +33,7 @@ _FOLDERS = (
     "cache/objects",
     "cache/measured",
     "cache/items",
+    "cache/recorded",
     "workspaces",
     "experiments",
 )
@@ -43,7 +44,8 @@ def locate(file: str | None, format: str | None, cwd: str, option: str | None, e
     """The state directory, absolute, there or not. `option` is `--dir`; it and STAGEBOOK_DIR name the directory itself.
 
     Beside a native file; for another file at the root of its git work tree, else in `cwd`. Without a file: the
-    nearest one upward from `cwd` that is there, or would belong to a native file.
+    nearest one upward from `cwd` that is there, or would belong to a native file, or to CI files at the root of the
+    work tree.
     """
     chosen = option or environ.get(VARIABLE)
     if chosen:
@@ -200,10 +202,18 @@ def _nearest(folder: str) -> str:
     while True:
         if os.path.isdir(os.path.join(at, NAME)) or os.path.isfile(os.path.join(at, NATIVE_FILE)):
             return os.path.join(at, NAME)
+        if os.path.exists(os.path.join(at, ".git")) and _has_workflows(at):
+            return os.path.join(at, NAME)
         above = os.path.dirname(at)
         if above == at:
             return os.path.join(git_root(folder) or folder, NAME)
         at = above
+
+
+def _has_workflows(folder: str) -> bool:
+    from stagebook.formats import detect
+
+    return detect.is_in(folder)
 
 
 def git_root(folder: str) -> str | None:

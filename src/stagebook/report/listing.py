@@ -72,6 +72,8 @@ def _row(
     mode = run["mode"] or ""
     if run.get("measured"):
         mode = "measured"
+    elif run.get("imported"):
+        mode = harmless(str(run["imported"].get("system")))
     elif mode == "parallel":
         mode = plural(run["jobs"] or 1, "job")
     glyph = style.paint(style.glyph(state).ljust(style.glyph_width), state)

@@ -7,17 +7,19 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from stagebook.graph.findings import Edge, Finding, Judgement, judge
+from stagebook.graph import steps, traps
+from stagebook.graph.findings import Edge, Finding, judge
 from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
+from stagebook.report import grades
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Collection, Mapping
+    from typing import Any, Collection, Mapping, Sequence
 
     from stagebook.graph.difference import Difference
     from stagebook.model.pipeline import Pipeline, Stage
@@ -36,22 +38,34 @@ class _Figures(NamedTuple):
 
 
 def document(
-    pipeline: Pipeline, known: Mapping[str, int] = _NOTHING, asked: Mapping[str, Collection[str]] = _NOTHING
+    pipeline: Pipeline,
+    known: Mapping[str, int] = _NOTHING,
+    asked: Mapping[str, Collection[str]] = _NOTHING,
+    caps: Sequence[traps.Cap] = (),
+    more: Sequence[Finding] = (),
+    step_ms: Mapping[str, Sequence[float | None]] = _NOTHING,
 ) -> dict[str, Any]:
     """The JSON of `map`, all of whose keys are described in docs/reference/json.md.
 
     `known`: milliseconds that stages took lately, by id; they go before those that the file declares. Where only some
     are known, the others count as their median; where none are, a stage counts as 1 and all in seconds is null. A gate
-    without one takes no time. `asked`: for each stage the stages that its condition asks for.
+    without one takes no time. `asked`: for each stage the stages that its condition asks for. Of a CI system's file:
+    `caps` are what its provider runs at once, `more` what was found in its text, `step_ms` what
+    the steps of its jobs took lately.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
     figures = _figures(pipeline, known)
     found = shape(needs, figures.took)
-    judged = judge(pipeline, asked, figures.took if figures.source else None, found)
     is_known = figures.source is not None
-    findings = [_finding(number, each) for number, each in enumerate(judged.findings, 1)]
-    numbers = {pair: number for number, each in enumerate(judged.findings, 1) for pair in each.edges}
+    judged = judge(pipeline, asked, figures.took if is_known else None, found)
+    made = [
+        *judged.findings, *traps.find(pipeline, judged.edges, found, figures.took if is_known else None, caps), *more,
+        *steps.findings(pipeline, step_ms),
+    ]  # fmt: skip
+    made.sort(key=lambda each: each.minor)
+    findings = [_finding(number, each) for number, each in enumerate(made, 1)]
+    numbers = {pair: number for number, each in enumerate(made, 1) for pair in each.edges}
     kinds = {stage.id: stage.kind for stage in pipeline.stages if stage.kind == "gate"}
     by_id = {stage.id: stage for stage in pipeline.stages}
     together = _widest(needs, found) if len(needs) <= WIDEST_MAX else None
@@ -59,7 +73,10 @@ def document(
         "pipeline": pipeline.name,
         "file": pipeline.file,
         "format": pipeline.format,
-        "stages": _stages(pipeline, found, figures, known, alone(needs)),
+        "stages": [
+            {**each, "steps": _steps(stage, step_ms.get(stage.id))}
+            for each, stage in zip(_stages(pipeline, found, figures, known, alone(needs)), pipeline.stages)
+        ],
         "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
         "width": found.width,
         "depth": found.depth,
@@ -73,16 +90,18 @@ def document(
         "sets": _sets(pipeline, found),
         "critical_path": [pipeline.stages[index].id for index in found.critical],
         "critical_path_s": found.length / 1000 if is_known else None,
-        "needless_s": _needless_ms(needs, at, found, figures.took, judged.findings) / 1000 if is_known else None,
+        "needless_s": _needless_ms(needs, at, found, figures.took, made) / 1000 if is_known else None,
         "bounds": _bounds(pipeline, found, figures.took) if is_known else [],
         "sequential_s": sum(figures.took) / 1000 if is_known else None,
         "figures": {
             "source": figures.source,
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
+        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
-        "notes": [*_file_notes(pipeline), *_notes(judged, findings)],
+        "notes": [*_file_notes(pipeline), *_notes(findings)],
     }
 
 
@@ -91,7 +110,7 @@ def _needless_ms(
 ) -> float:
     """What following all advice on needless order saves together: each such stage needs what its need needs, as that is
     by then, and what must come instead. What saves little alone is left out, as the pictures do."""
-    some = [each for each in findings if each.code == "needless-order" and not each.minor]
+    some = [each for each in findings if each.code in ("needless-order", "stage-order") and not each.minor]
     dropped = {(at[first], at[second]) for each in some for first, second in each.edges}
     if not dropped:
         return 0.0
@@ -217,6 +236,32 @@ def _stages(
     ]
 
 
+def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, Any]] | None:
+    """Of a job of a CI system; None of any other stage. Steps count from 1."""
+    job = stage.job
+    if job is None:
+        return None
+    reasons: dict[int, list[dict[str, Any]]] = {}
+    for link in steps.links(job):
+        if link.kind != "setup":
+            reasons.setdefault(link.step, []).append({"from": link.need + 1, "kind": link.kind, "text": link.text})
+    is_known = took is not None and len(took) == len(job.steps)
+    return [
+        {
+            "step": place + 1,
+            "name": each.name,
+            "line": each.line or None,
+            "kind": each.kind,
+            "setup": each.is_setup,
+            "condition": each.condition,
+            "needs": [need + 1 for need in each.after],
+            "reasons": reasons.get(place, []),
+            "took_s": took[place] / 1000 if is_known and took[place] is not None else None,  # type: ignore[index,operator]
+        }
+        for place, each in enumerate(job.steps)
+    ]
+
+
 def _tolerance(stage: Stage) -> str:
     """What it says of its own failure."""
     said = []
@@ -253,7 +298,12 @@ def _edge(
 ) -> dict[str, Any]:  # fmt: skip
     """`via` is the path over which a stage reads what another makes; `artifact` where that is all that joins them."""
     via = stage.via.get(edge.need)
-    kind = "gate" if edge.need in gates else "needs" if via is None or edge.need in stage.declared else "artifact"
+    if edge.need in gates:
+        kind = "gate"
+    elif stage.job is not None:
+        kind = "order" if edge.need in stage.job.by_order else "needs"
+    else:
+        kind = "needs" if via is None or edge.need in stage.declared else "artifact"
     made: dict[str, Any] = {"from": edge.need, "to": edge.stage, "kind": kind, "line": edge.line or None}
     if via is not None:
         made["via"] = via
@@ -309,7 +359,7 @@ def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(judged: Judgement, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _notes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"code": each["code"], "level": each["level"], "line": each["line"], "message": each["message"]}
         for each in findings
@@ -332,6 +382,8 @@ def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
         (count["needless-order"], "need", "without a reason in the file, saving little alone"),
         (count["implied-need"], "need", "that others imply"),
         (count["possible-coupling"], "pool", "shared at once"),
+        (count["split-steps"], "job", "with steps that could be a job of their own"),
+        (count["unread-artifact"], "artifact", "that no job reads"),
     ]
     return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 

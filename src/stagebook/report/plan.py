@@ -463,13 +463,20 @@ def _profile(stages: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
 def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
+    kind = "medians; of those in which a stage ran alone, if any"
+    if profile["system"] is not None:
+        kind = f"medians; recorded by {harmless(profile['system'])}, where each job has a machine of its own"
     said = {
-        "history": f"from {behind(profile)} (medians; of those in which a stage ran alone, if any)",
+        "history": f"from {behind(profile)} ({kind})",
         "declared": "from declared durations",
         "file": "from timings in the file",
     }[profile["source"]]
     if profile["error"] is not None:
         said += f"; {predicted(profile)}"
+    if profile["queue_s"] is not None:
+        waits = profile["queue_s"]
+        said += f"; jobs waited {span(waits['median'])} for a runner (median; 95 of 100 at most {span(waits['p95'])}), "
+        said += "which is not counted above"
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
     lines = _wrapped(said, style)

@@ -44,6 +44,11 @@ def render(document: Document, style: Style, excerpt: failure.Tail | None, short
 def _title(document: Document, short: str) -> str:
     if document.get("measured"):
         return f"{harmless(document['pipeline'])} {short}  measured, started {_when(document)}"
+    origin = document.get("imported")
+    if origin:
+        again = f", attempt {origin.get('attempt')}" if origin.get("attempt", 1) != 1 else ""
+        where = f"run {harmless(str(origin.get('id')))}{again} of {harmless(str(origin.get('system')))}"
+        return f"{harmless(document['pipeline'])} {short}  {where}, started {_when(document)}"
     mode = "sequential" if document["mode"] == "sequential" else f"parallel, {document['jobs']} jobs"
     policy = f", policy {document['policy']}" if document.get("policy") else ""
     return f"{harmless(document['pipeline'])} {short}  {mode}{policy}, started {_when(document)}"

@@ -188,7 +188,8 @@ def _measured(document: Document) -> str:
     """Nobody declared what may run at once, so only what did is told."""
     most = document["max_parallel"]
     effective = (document.get("effective_parallel") or {}).get("stages")
-    text = "measured: one at a time" if most < 2 else f"measured: at most {most} at once"
+    what = "recorded" if document.get("imported") else "measured"
+    text = f"{what}: one at a time" if most < 2 else f"{what}: at most {most} at once"
     return text if effective is None else f"{text}, effective {effective:.1f}"
 
 
@@ -203,7 +204,7 @@ def _parallelism(document: Document) -> list[str]:
         if seconds >= 0.0005 and name not in unsaid
     }
     lines: list[str] = []
-    if document.get("measured"):
+    if document.get("measured") or document.get("imported"):
         lines.append(_measured(document))
     elif document["mode"] == "parallel" and wall and wall > 0 and work and document["outcome"] != "cancellation":
         effective = (document.get("effective_parallel") or {}).get("stages")
@@ -307,6 +308,8 @@ def _cards(document: Document, gates: list[Mapping[str, Any]], style: Style, sho
 
 def _can_go_on(document: Document) -> bool:
     outcome = document["outcome"]
+    if document.get("imported"):
+        return False
     if outcome is None:
         return document.get("state") != "running"
     if outcome == "error":

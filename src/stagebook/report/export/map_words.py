@@ -20,12 +20,25 @@ HEADINGS = {
     "implied-need": "Need that others imply",
     "possible-coupling": "Possible coupling",
     "missing-guard": "Missing guard",
+    "stage-order": "Waits by the order of stages only",
+    "wide-matrix": "Matrix wider than the cap",
+    "early-artifact": "Artifact read too early",
+    "unwritten-artifact": "Artifact that nobody uploads",
+    "artifact-clash": "Artifact uploaded twice",
+    "unread-artifact": "Artifact that no job reads",
+    "unwritten-cache": "Cache that nobody fills",
+    "unread-cache": "Cache that nobody reads",
+    "no-timeout": "No timeout",
+    "no-concurrency": "Deployments may overtake each other",
+    "script-injection": "Script injection",
+    "untrusted-checkout": "Foreign code with rights",
+    "split-steps": "Steps that could be a job",
 }
 _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",
     "generated": "{}", "named": "its command names {}",
     "pool": "both take pool {}", "stated": "ordering: {}", "gate": "gate {}", "guard": "guards {}",
-    "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}",
+    "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}", "called": "{}",
 }  # fmt: skip
 
 
@@ -100,7 +113,7 @@ def heading(finding: Mapping[str, Any]) -> str:
         return f"{title}: {name(edge['from'])} → {name(edge['to'])}" + (f" and {len(more)} more" if more else "")
     if finding["code"] == "missing-guard":
         return f"{title}: {some[0]}"
-    shown = " ↔ ".join(some[:3])
+    shown = (" ↔ " if finding["code"] == "possible-coupling" else ", ").join(some[:3])
     return f"{title}: {shown}" + (f" and {len(some) - 3} more" if len(some) > 3 else "")
 
 

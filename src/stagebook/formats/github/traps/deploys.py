@@ -1,0 +1,63 @@
+"""Deployments of two runs that may overtake each other: no `concurrency` group keeps them apart."""
+
+from __future__ import annotations
+
+import re
+
+from stagebook.graph.duty import deploys
+from stagebook.graph.findings import Finding
+from stagebook.graph.intent import outside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator, Mapping
+
+    from stagebook.formats.source.nodes import Node
+    from stagebook.model.pipeline import Pipeline, Stage
+
+#: What has a version of its own cannot overtake anything.
+_VERSIONED = re.compile(
+    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload|twine|poetry|cargo",
+    re.IGNORECASE,
+)
+
+
+def overtaking(
+    root: Node, jobs: Node, started: Mapping[str, Any], pipeline: Pipeline
+) -> Iterator[Finding]:  # fmt: skip
+    """Jobs that deploy to one place, of a workflow that two pushes start twice."""
+    if root.get("concurrency") is not None or _is_only_of_tags(started):
+        return
+    acting = outside(pipeline)
+    for name, key, job in jobs.items():
+        if job.get("concurrency") is not None:
+            continue
+        stages = [stage for stage in pipeline.stages if stage.name == name and stage.id in acting]
+        stages = [stage for stage in stages if _is_deployment(stage, acting[stage.id])]
+        if stages:
+            yield Finding(
+                "no-concurrency",
+                "warning",
+                key.line,
+                f"two runs may do {name} at once, and the older one may end last",
+                tuple(stage.id for stage in stages),
+                f"it deploys ({acting[stages[0].id]}) and has no concurrency group",
+                f"give it `concurrency: {{group: {_plain(name)}, cancel-in-progress: false}}`",
+            )
+
+
+def _plain(name: str) -> str:
+    return name if re.fullmatch(r"[\w.-]+", name) else "deploy"
+
+
+def _is_deployment(stage: Stage, why: str) -> bool:
+    return deploys(stage, why) and not _VERSIONED.search(f"{stage.name} {why}")
+
+
+def _is_only_of_tags(started: Mapping[str, Any]) -> bool:
+    """Whether it is started for versions only, each of which comes once."""
+    events = {name: each for name, each in started.items() if name not in ("workflow_dispatch", "workflow_call")}
+    return bool(events) and all(
+        name in ("release", "create") or (name == "push" and "tags" in each and "branches" not in each)
+        for name, each in events.items()
+    )

@@ -1,0 +1,119 @@
+"""Artifacts of CI jobs that miss each other: read by nobody, read before they are written, written twice. Pure."""
+
+from __future__ import annotations
+
+from stagebook.graph.coupling import listed, named
+from stagebook.graph.findings import Finding
+from stagebook.graph.jobs import has_unknown_actions, meet
+from stagebook.graph.reach import Reach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+    from stagebook.graph.shape import Shape
+    from stagebook.model.job import Datum
+    from stagebook.model.pipeline import Pipeline, Stage
+
+_PAIRS_MAX = 200_000
+
+
+def artifacts(pipeline: Pipeline, found: Shape) -> list[Finding]:
+    """Costs at most `_PAIRS_MAX` comparisons; beyond, nothing is said."""
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
+    writers = [(index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, "writes")]
+    readers = [(index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, "reads")]
+    if not writers and not readers or len(writers) * max(len(readers), 1) > _PAIRS_MAX:
+        return []
+    looker = _Looker(pipeline, Reach(needs, found.level), writers, readers)
+    return [*looker.read_early(), *looker.clashes()]
+
+
+def _of(stage: Stage, side: str) -> list[Datum]:
+    if stage.job is None or stage.job.system != "github":
+        return []  # GitLab hands artifacts on by its order of stages: nothing is read by name
+    return [each for each in getattr(stage.job, side) if each.kind == "artifact"]
+
+
+class _Looker:
+    def __init__(
+        self, pipeline: Pipeline, reach: Reach, writers: list[tuple[int, Datum]], readers: list[tuple[int, Datum]]
+    ) -> None:
+        self.stages = pipeline.stages
+        self.is_called = bool(pipeline.missing) or any(
+            "/" in stage.id or (stage.job is not None and has_unknown_actions(stage.job)) for stage in pipeline.stages
+        )
+        self.reach = reach
+        self.writers = writers
+        self.readers = readers
+
+    def read_early(self) -> Iterator[Finding]:
+        """What a job downloads although the one that uploads it need not be over by then, or does not exist."""
+        told: set[tuple[int, str]] = set()
+        for reader, datum in self.readers:
+            own = self.stages[reader]
+            if (datum.line, datum.name) in told or not datum.name:
+                continue
+            made = [index for index, written in self.writers if meet(written, datum)]
+            if any(index == reader for index in made):
+                continue
+            ordered = [index for index in made if self.reach.before(index, reader) is not False]
+            if ordered:
+                continue
+            if made:
+                told.add((datum.line, datum.name))
+                makers = [self.stages[index] for index in made]
+                some = listed(named(makers))
+                yield Finding(
+                    "early-artifact",
+                    "warning",
+                    datum.line,
+                    f"{own.name} downloads artifact {datum.name}, and need not wait for {some} to upload it",
+                    (own.id, *(stage.id for stage in makers)),
+                    "whether it is there is a matter of luck",
+                    f"let {own.name} need {some}",
+                )
+            elif not datum.is_open and not self.is_called and not any(each.is_open for _, each in self.writers):
+                told.add((datum.line, datum.name))
+                yield Finding(
+                    "unwritten-artifact",
+                    "warning",
+                    datum.line,
+                    f"{own.name} downloads artifact {datum.name}, which no job of this file uploads",
+                    (own.id,),
+                    "the step fails unless another workflow's run is named",
+                    "name the artifact as it is uploaded, or the run that it is of",
+                )
+
+    def clashes(self) -> Iterator[Finding]:
+        """One name that several jobs upload in one run: since its version 4 the action refuses the second one."""
+        by_name: dict[tuple[str, int], list[int]] = {}
+        for index, datum in self.writers:
+            if datum.is_open or "*" in datum.name or not datum.name:
+                continue
+            by_name.setdefault((datum.name, datum.line), []).append(index)
+        for (name, line), users in by_name.items():
+            stages = [self.stages[index] for index in dict.fromkeys(users)]
+            if len(stages) < 2 or any(stage.cell is None or stage.name != stages[0].name for stage in stages):
+                continue
+            if not _is_unconditional(stages[0], line):
+                continue
+            yield Finding(
+                "artifact-clash",
+                "warning",
+                line,
+                f"all {len(stages)} cells of {stages[0].name} upload an artifact called {name}",
+                tuple(stage.id for stage in stages),
+                "the second one to come is refused (with actions/upload-artifact before v4: it overwrites)",
+                "put a value of the matrix into the name",
+            )
+
+
+def _is_unconditional(stage: Stage, line: int) -> bool:
+    """Whether the step on that line always takes part: of a step with a condition perhaps only one cell does."""
+    assert stage.job is not None
+    for step in stage.job.steps:
+        if step.line <= line <= step.end_line:
+            return step.condition is None
+    return False

@@ -1,0 +1,276 @@
+"""`import runs`: what a CI system has recorded becomes runs like any other, once, and `plan` works on them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from tests.door.place import Document, Place, by_stage
+from tests.recordings import synthetic
+from tests.recordings.server import Answer, Server, github, gitlab, run_of, serving
+
+WORKFLOW = """\
+name: CI
+on: push
+jobs:
+  lint:
+    runs-on: ubuntu-latest
+    steps: [{run: make lint}]
+  build:
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+  unit:
+    needs: build
+    strategy: {matrix: {python: ["3.11", "3.13"]}}
+    runs-on: ubuntu-latest
+    steps: [{run: make test}]
+  deploy:
+    needs: [lint, unit]
+    runs-on: ubuntu-latest
+    steps: [{run: make deploy}]
+"""
+TOKEN = "ghp_secretword"
+FILE = ".github/workflows/ci.yml"
+GITLAB = """\
+stages: [build, test, deploy]
+build: {stage: build, script: [make]}
+lint: {stage: test, needs: [], script: [make lint]}
+unit: {stage: test, script: [make test], parallel: {matrix: [{PYTHON: ["3.11", "3.13"]}]}}
+deploy: {stage: deploy, script: [make deploy]}
+"""
+
+
+@pytest.fixture
+def repository(place: Place) -> Place:
+    (place.folder / ".git").mkdir()
+    place.write(WORKFLOW, FILE)
+    return place
+
+
+def save(place: Place, name: str, value: Any) -> str:
+    place.write(json.dumps(value), name)
+    return name
+
+
+def recorded(place: Place, runs: int = 8, **more: Any) -> list[str]:
+    listed, jobs = synthetic.github(runs, **more)
+    return [save(place, "runs.json", listed), save(place, "jobs.json", jobs)]
+
+
+def imported(place: Place, *words: str) -> Document:
+    done = place.run("import", "runs", *words, "--json")
+    assert done.code == 0, done
+    return done.json
+
+
+def test_recordings_become_runs_once(repository: Place) -> None:
+    files = recorded(repository)
+    first = imported(repository, "github", *files)
+    assert (first["added"], first["known"], first["going"]) == (8, 0, 0)
+    [of] = first["pipelines"]
+    assert (of["runs"], of["jobs"], of["unmatched"], of["unseen"]) == (8, 40, [], [])
+    assert of["file"].endswith(FILE)
+    again = imported(repository, "github", *files)
+    assert (again["added"], again["known"], again["renewed"]) == (0, 8, 0)
+    assert len(repository.run_ids()) == 8
+
+
+def test_such_a_run_is_shown_like_any_other(repository: Place) -> None:
+    imported(repository, "github", *recorded(repository, 1, failing=0.0))
+    shown = repository.show()
+    assert shown["imported"] == {
+        "system": "github", "id": "9000000", "attempt": 1, "event": "push", "workflow": "CI", "whole": True,
+        "url": "https://github.com/octo/app/actions/runs/9000000",
+    }  # fmt: skip
+    stages = by_stage(shown)
+    assert {need.partition("[")[0] for need in stages["deploy"]["needs"]} == {"lint", "unit"}
+    assert (shown["outcome"], shown["state"]) == ("success", "ended")
+    assert sum(stage["wait_s"] for stage in stages.values()) > 10
+    assert all(stage["attempts"][0]["usage"]["cpu_s"] is None for stage in stages.values())
+    text = repository.run("show", "last")
+    assert "run 9000000 of github" in text.out and "recorded: at most" in text.out
+    assert "github" in repository.run("runs").out
+    for words in (
+        ["timeline", "last"],
+        ["stats", "build"],
+        ["diff", "last", "last"],
+        ["flaky"],
+    ):
+        assert repository.run(*words).code == 0, words
+
+
+def test_its_journal_keeps_to_the_schema(repository: Place) -> None:
+    imported(repository, "github", *recorded(repository, 1))
+    checker = jsonschema.Draft202012Validator(repository.run("schema", "journal").json)
+    for record in repository.journal():
+        checker.validate(record)
+    steps = [record["steps"] for record in repository.events("stage.exited") if "steps" in record]
+    assert [step[0] for step in steps[0]] == ["Set up job", "Run it"]
+
+
+def test_plan_works_on_what_was_recorded(repository: Place) -> None:
+    imported(repository, "github", *recorded(repository, 8, failing=0.0))
+    told = repository.run("plan", FILE, "--json").json
+    assert told["profile"]["source"] == "history" and told["profile"]["runs"] == 8
+    assert told["critical_path"][0] == "build" and told["critical_path"][-1] == "deploy"
+    assert 480 < told["critical_path_s"] < 600
+
+
+def test_nobody_goes_on_with_such_a_run(repository: Place) -> None:
+    listed, jobs = synthetic.github(1)
+    listed["workflow_runs"][0]["conclusion"] = "cancelled"
+    imported(repository, "github", save(repository, "r.json", listed), save(repository, "j.json", jobs))
+    done = repository.run("cancel", "last")
+    assert done.code == 2 and "recorded by github" in done.err
+
+
+def test_jobs_of_another_name_are_named_with_counts(repository: Place) -> None:
+    files = recorded(repository, 3)
+    repository.write(WORKFLOW.replace("  lint:", "  style:").replace("[lint, unit]", "[style, unit]"), FILE)
+    [of] = imported(repository, "github", *files)["pipelines"]
+    assert (of["unmatched"], of["unseen"]) == ([{"name": "lint", "count": 3}], ["style"])
+    done = repository.run("import", "runs", "github", *files)
+    assert "1 name that no stage has: lint (3)" in done.out and "not in these runs: style" in done.out
+    repository.write(WORKFLOW, FILE)
+    assert imported(repository, "github", *files)["renewed"] == 3, "the file has other stages now"
+    assert len(repository.run_ids()) == 3
+
+
+def test_a_run_belongs_to_its_own_workflow(repository: Place) -> None:
+    files = recorded(repository, 2)
+    other = repository.write(
+        "on: push\njobs: {nightly: {runs-on: x, steps: [{run: make}]}}\n", ".github/workflows/n.yml"
+    )
+    assert imported(repository, "github", *files, "--file", str(other))["left_out"]["other"] == 2
+    assert repository.run_ids() == []
+    jobs_only = imported(repository, "github", files[1])
+    assert [of["file"].endswith(FILE) for of in jobs_only["pipelines"]] == [True], "the one that knows the jobs"
+
+
+def test_without_the_file_the_runs_are_kept_without_needs(place: Place) -> None:
+    document = imported(place, "github", *recorded(place, 2))
+    assert document["added"] == 2
+    shown = place.show()
+    assert shown["pipeline"] == "CI" and all(not stage["needs"] for stage in shown["stages"])
+    assert "no needs are known" in place.run("import", "runs", "github", "runs.json", "jobs.json").out
+
+
+def test_gitlab(place: Place) -> None:
+    (place.folder / ".git").mkdir()
+    place.write(GITLAB, ".gitlab-ci.yml")
+    names = {"unit (3.11)": "unit: [3.11]", "unit (3.13)": "unit: [3.13]"}
+    jobs = tuple(
+        job._replace(name=names.get(job.name, job.name), needs=tuple(names.get(need, need) for need in job.needs))
+        for job in synthetic.JOBS
+    )
+    listed, found = synthetic.gitlab(6, jobs=jobs, failing=0.0)
+    document = imported(place, "gitlab", save(place, "p.json", listed), save(place, "j.json", found))
+    assert document["added"] == 6 and document["pipelines"][0]["unmatched"] == []
+    assert sum(stage["wait_s"] for stage in place.show()["stages"]) > 10
+    assert place.run("plan", ".gitlab-ci.yml", "--json").json["profile"]["runs"] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["runs"], "of which system"),
+        (["runs", "gitbuh", "x.json"], "unknown"),
+        (["runs", "github"], "name files with saved answers"),
+        (["runs", "github", "missing.json"], "missing.json: error: cannot be read"),
+        (["runs", "github", "."], "no regular file"),
+        (["runs", "github", "cut.json"], "cut.json:2:"),
+        (["runs", "github", "x.json", "--since", "3d"], "--since belongs to --repo"),
+        (["runs", "github", "x.json", "--repo", "o/r"], "left over"),
+        (["runs", "github", "--repo", "app"], "expected OWNER/NAME"),
+        (["github", "--repo", "o/r"], "belongs to `import runs github`"),
+        (["runs", "github", "--repo", "o/r", "--base-url", "http://example.org"], None),
+        (["runs", "github", "--repo", "o/r", "--base-url", "https://me:secretword@example.org"], "in the environment"),
+    ],
+)
+def test_wrong_words_and_files_are_2(place: Place, words: list[str], says: str | None) -> None:
+    place.write('{"jobs": [\n {"id": 1, ', "cut.json")
+    done = place.run("import", *words, env={"GITHUB_TOKEN": "ghp_secretword"})
+    assert done.code == 2, done
+    assert (says or "unencrypted") in done.err
+    assert "secretword" not in done.said
+
+
+# Asked of a server -----------------------------------------------------------------------------------------------
+
+
+def asked(place: Place, server: Server, *words: str, system: str = "github", repo: str = "octo/app") -> Any:
+    return place.run(
+        "import", "runs", system, "--repo", repo, "--since", "2026-01-01", "--base-url", server.url, *words,
+        env={"GITHUB_TOKEN": TOKEN, "GITLAB_TOKEN": TOKEN},
+    )  # fmt: skip
+
+
+def test_runs_are_asked_for_once(repository: Place) -> None:
+    with serving(github(*synthetic.github(6))) as server:
+        first = asked(repository, server, "--json")
+        assert first.code == 0, first
+        assert first.json["added"] == 6
+        assert all(each.headers["Authorization"] == f"Bearer {TOKEN}" for each in server.asked)
+        assert (
+            server.asked[0].query["created"].startswith(">=2026-01-01")
+            or ">=2025-12-31" in server.asked[0].query["created"]
+        )
+        server.asked.clear()
+        again = asked(repository, server, "--json")
+        assert again.json["known"] == 6
+        assert [run_of(each.path) for each in server.asked] == [""], "only what there is is asked again"
+        assert asked(repository, server, "--json", "--limit", "2").json["known"] == 2
+    everything = "".join(
+        path.read_text("utf-8") for path in repository.base.rglob("*") if path.is_file() and path.suffix != ".db"
+    )
+    assert TOKEN not in everything
+
+
+def test_what_was_interrupted_goes_on_where_it_was(repository: Place) -> None:
+    with serving(github(*synthetic.github(6))) as server:
+        server.faults = [None, None, None, Answer(429, b"", (("Retry-After", "7200"),))]
+        done = asked(repository, server)
+        assert done.code == 4 and "the same command goes on from there" in done.err and TOKEN not in done.said
+        assert len(repository.run_ids()) == 2
+        before = {run_of(each.path) for each in server.asked[:3]} - {""}
+        server.asked.clear()
+        assert asked(repository, server, "--json").json["added"] == 4
+        assert not before & {run_of(each.path) for each in server.asked}
+
+
+def test_a_short_wait_is_said_and_kept(repository: Place) -> None:
+    with serving(github(*synthetic.github(1))) as server:
+        server.faults = [Answer(403, b"", (("Retry-After", "1"),)), Answer(200, b'{"workflow_runs": [')]
+        done = asked(repository, server)
+        assert done.code == 0 and "waits 1 s" in done.err and "no whole JSON" in done.err
+
+
+def test_ten_thousand_jobs(repository: Place) -> None:
+    jobs = tuple(synthetic.Job(f"unit ({number})", 60) for number in range(500))
+    with serving(github(*synthetic.github(20, jobs=jobs, failing=0.0))) as server:
+        done = asked(repository, server, "--json", "--file", str(repository.folder / FILE))
+        assert done.code == 0, done
+        assert sum(of["jobs"] for of in done.json["pipelines"]) == 10_000
+        assert len(server.asked) == 101
+
+
+def test_gitlab_is_asked_for_jobs_and_bridges(place: Place) -> None:
+    (place.folder / ".git").mkdir()
+    with serving(gitlab(*synthetic.gitlab(3))) as server:
+        done = asked(place, server, "--json", system="gitlab")
+        assert done.code == 0, done
+        assert done.json["added"] == 3
+        assert {each.headers["Private-Token"] for each in server.asked} == {TOKEN}
+        assert server.asked[1].query["include_retried"] == "true"
+        server.asked.clear()
+        assert asked(place, server, "--json", system="gitlab").json["known"] == 3
+        assert len(server.asked) == 1
+
+
+def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
+    with serving({}) as server:
+        done = asked(repository, server)
+        assert done.code == 2 and "404" in done.err and TOKEN not in done.said
+        assert repository.run_ids() == []
