@@ -258,7 +258,9 @@ def test_a_workflow_of_the_repository_stands_in_place_of_its_call(tmp_path: Path
     build, test, last = found["call/build[os=linux]"], found["call/test[os=linux]"], found["last"]
     assert build.job is not None and test.job is not None and last.job is not None
     assert (build.needs, test.needs) == (("first",), ("call/build[os=linux]",))
-    assert build.when is not None and build.when.text == "github.ref_name == 'main'"
+    assert build.when is not None and build.when.text == "success()"
+    assert build.job.spec["call"]["if"] == "github.ref_name == 'main'"
+    assert (build.job.spec["needs"], list(build.job.spec["call"]["needs"])) == ({}, ["first"])
     assert test.when is not None and test.when.text == "success()"
     assert last.needs == tuple(list(found)[1:5])
     assert (build.job.title, build.job.runner) == ("Call it (linux) / build", "linux")

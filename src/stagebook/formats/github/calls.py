@@ -83,7 +83,7 @@ def _expanded(
     stages: list[Stage] = []
     inner: dict[str, Any] = {}
     for place, cell in enumerate(cells):
-        level = _level(jobs, base, cell, place, len(cells), declared, trail, is_gated)
+        level = _level(jobs, base, cell, place, len(cells), declared, trail)
         called = Jobs(source, root, level, jobs.found)
         units = called.read()
         _take(jobs, source)
@@ -119,7 +119,6 @@ def _level(
     total: int,
     declared: Mapping[str, Any],
     trail: tuple[str, ...],
-    is_gated: bool,
 ) -> Level:
     outer = jobs.level
     contexts = jobs.contexts(base, cell, place, total)
@@ -143,6 +142,11 @@ def _level(
     }
     if cell is not None:
         call["matrix"] = cell.values
+    when = base.when
+    if when.condition is None and (base.needs or outer.when.condition is not None):
+        when = conditions.gated(when, base.key.line)
+    if when.condition is not None:
+        call["if"] = when.condition.text
     _, texts = jobs.id_of(base, cell)
     return Level(
         contexts={**outer.contexts, "inputs": inputs, "matrix": None},
@@ -151,9 +155,7 @@ def _level(
         cell=texts,
         entry=base.needs,
         line=base.key.line,
-        when=conditions.settled(base.when, outer.contexts),
-        is_gated=is_gated,
-        needs=base.spec_needs,
+        when=when,
         call=call,
         secrets=_secrets(jobs, base),
         trail=trail,

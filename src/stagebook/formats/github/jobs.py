@@ -36,7 +36,7 @@ _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 class Level(NamedTuple):
     """Where a workflow's jobs stand: at the top, or below a job that calls it. `entry`: the stages that the call waits
-    for; `is_gated`: one of them may be skipped. `trail`: the files around, outermost first."""
+    for; `when`: its condition, where it has one or needs. `trail`: the files around, outermost first."""
 
     contexts: Mapping[str, Any]
     prefix: str = ""
@@ -45,8 +45,6 @@ class Level(NamedTuple):
     entry: tuple[str, ...] = ()
     line: int = 0
     when: When = When()
-    is_gated: bool = False
-    needs: Mapping[str, SpecNeed] = {}
     call: Call | None = None
     secrets: Mapping[str, str] | None = None  #: None: as they are called at the top
     rights: Mapping[str, str] | None = None  #: what the caller's token may do; None where nobody says
@@ -105,13 +103,12 @@ class Jobs:
     def unit(self, name: str, key: Node, body: Node) -> Unit:
         level = self.level
         own = conditions.when_of(self.source, body)
-        is_root = not self.needs[name]
-        is_gated = (level.is_gated or level.when.condition is not None) if is_root else False
-        is_gated = is_gated or any(self.units[need.job].is_gated for need in self.needs[name])
-        when = conditions.gated(own, key.line) if is_gated else own
-        if is_root and level.when.condition is not None:
-            when = own
-        when = conditions.within(when, level.when, is_root)
+        if self.needs[name]:
+            is_gated = any(self.units[need.job].is_gated for need in self.needs[name])
+            when = conditions.gated(own, key.line) if is_gated else own
+        else:
+            is_gated = level.when.condition is not None
+            when = conditions.within(own, level.when, key.line) if is_gated else own
         is_gated = is_gated or own.condition is not None
         strategy = strategy_of(self.walk, key, body, level.contexts)
         if strategy.is_open and body.get("strategy") is not None:
@@ -144,7 +141,6 @@ class Jobs:
                 ids.setdefault(stage.id, need.line)
         if not self.needs[name]:
             ids = dict.fromkeys(self.level.entry, self.level.line)
-            spec = dict(self.level.needs)
         return tuple(ids), tuple(ids.values()), spec
 
     # One stage --------------------------------------------------------------------------------------------------------
@@ -301,8 +297,7 @@ class Jobs:
         if cell is not None:
             made["matrix"] = cell.values
         made["strategy"] = contexts["strategy"]
-        if base.spec_needs:
-            made["needs"] = base.spec_needs
+        made["needs"] = base.spec_needs
         if self.level.call is not None:
             made["call"] = self.level.call
         if self.level.secrets is not None:
