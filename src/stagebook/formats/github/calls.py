@@ -10,7 +10,7 @@ from stagebook.formats.github.cells import filled
 from stagebook.formats.github.checks import grants
 from stagebook.formats.github.expression import UNKNOWN, Open, references, template
 from stagebook.formats.github.expression.grammar import ExpressionError
-from stagebook.formats.github.jobs import STAGES_MAX, Jobs, Level, Unit, clean
+from stagebook.formats.github.jobs import Jobs, Level, Unit, clean
 from stagebook.formats.github.known import typed
 from stagebook.formats.github.shape import nearest, number
 from stagebook.formats.github.triggers import triggers_of
@@ -90,8 +90,7 @@ def _expanded(
         for name, each in units.items():
             stages += each.stages
             inner.setdefault(name, {"stages": []})["stages"] += each.need["stages"]
-        if len(jobs.found.stages) > STAGES_MAX:
-            jobs.walk.problem(base.key, "limit", f"called workflows make more than {STAGES_MAX} stages, the limit")
+        if jobs.is_too_much(base.key):
             break
     outputs = declared.get("outputs")
     texts = {
@@ -154,7 +153,8 @@ def _level(
         title=f"{jobs.title(base, cell, contexts)} / ",
         cell=texts,
         entry=base.needs,
-        line=base.key.line,
+        line=outer.line or base.key.line,
+        col=outer.col or base.key.col,
         when=when,
         call=call,
         secrets=_secrets(jobs, base),
@@ -233,7 +233,7 @@ def _alone(jobs: Jobs, base: _Base, why: str, is_gated: bool) -> Unit:
         lock = jobs.lock(base.body, contexts)
         stages.append(
             Stage(
-                id_, level.prefix + base.name, base.key.line, base.key.col, "job", command="",
+                id_, level.prefix + base.name, level.line or base.key.line, level.col or base.key.col, "job",
                 needs=base.needs, need_lines=base.need_lines, join=base.when.join, always=base.when.always,
                 when=base.when.condition, cell=texts or None, locks={lock: "exclusive"} if lock else {},
                 secrets=jobs.secrets(base, base.key), job=job,

@@ -8,7 +8,6 @@ import re
 from stagebook.formats.github import conditions, data
 from stagebook.formats.github.cells import Strategy, filled, strategy_of
 from stagebook.formats.github.conditions import When
-from stagebook.formats.github.expression import ExpressionError, condition, references
 from stagebook.formats.github.local import Files
 from stagebook.formats.github.matrix import Cell
 from stagebook.formats.github.order import needs_of, sorted_jobs
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from stagebook.formats.github.spec import Need as SpecNeed
 
 STAGES_MAX = 10_000
+NEEDS_MAX = 1_000_000
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -43,7 +43,8 @@ class Level(NamedTuple):
     title: str = ""
     cell: Mapping[str, str] = {}
     entry: tuple[str, ...] = ()
-    line: int = 0
+    line: int = 0  #: of the call, in the first file: all that is said of what is below it is said there
+    col: int = 0
     when: When = When()
     call: Call | None = None
     secrets: Mapping[str, str] | None = None  #: None: as they are called at the top
@@ -62,6 +63,8 @@ class Found:
         self.secrets: dict[str, int] = {}
         self.missing: list[Problem] = []
         self.problems: list[Problem] = []  #: of files beside the first
+        self.counted = 0
+        self.needs = 0
         self.open_jobs: list[str] = []  #: those of the first file with a matrix that is known only at run time
 
 
@@ -98,7 +101,20 @@ class Jobs:
         self.needs = needs
         for name in sorted_jobs(needs):
             self.units[name] = self.unit(name, *jobs[name])
+            if self.is_too_much(jobs[name][0]):
+                return {}
         return {name: self.units[name] for name in jobs if name in self.units}
+
+    def is_too_much(self, key: Node) -> bool:
+        """Whether there are more stages, or needs between them, than anybody could look at; then it is said."""
+        found = self.found
+        found.needs += sum(len(stage.needs) for stage in found.stages[found.counted :])
+        found.counted = len(found.stages)
+        if found.counted <= STAGES_MAX and found.needs <= NEEDS_MAX:
+            return False
+        said = f"{found.counted} stages with {found.needs} needs so far; {STAGES_MAX} and {NEEDS_MAX} are the limits"
+        self.walk.problem(key, "limit", said)
+        return True
 
     def unit(self, name: str, key: Node, body: Node) -> Unit:
         level = self.level
@@ -109,6 +125,8 @@ class Jobs:
         else:
             is_gated = level.when.condition is not None
             when = conditions.within(own, level.when, key.line) if is_gated else own
+        if level.line and when.condition is not None:
+            when = when._replace(condition=when.condition._replace(line=level.line, col=level.col))
         is_gated = is_gated or own.condition is not None
         strategy = strategy_of(self.walk, key, body, level.contexts)
         if strategy.is_open and body.get("strategy") is not None:
@@ -116,7 +134,8 @@ class Jobs:
             self.walk.problem(body.get("strategy") or key, "open-matrix", said, "note")
             if not level.prefix:
                 self.found.open_jobs.append(name)
-        base = _Base(name, key, body, when, strategy, *self.needed(name))
+        paths = tuple(dict.fromkeys(each.path for each in data.references_in([value_of(body), self.env])))
+        base = _Base(name, key, body, when, strategy, *self.needed(name), paths)
         if body.get("uses") is not None:
             from stagebook.formats.github import calls
 
@@ -138,7 +157,7 @@ class Jobs:
             unit = self.units[need.job]
             spec[need.job] = unit.need
             for stage in unit.stages:
-                ids.setdefault(stage.id, need.line)
+                ids.setdefault(stage.id, self.level.line or need.line)
         if not self.needs[name]:
             ids = dict.fromkeys(self.level.entry, self.level.line)
         return tuple(ids), tuple(ids.values()), spec
@@ -165,8 +184,10 @@ class Jobs:
         secrets = self.secrets(base, key)
         timeout = _number(body.get("timeout-minutes"), contexts)
         lock = self.lock(body, contexts)
+        if self.level.line:
+            job = _lined(job, self.level.line)
         return Stage(
-            id_, self.level.prefix + base.name, key.line, key.col, "job",
+            id_, self.level.prefix + base.name, self.level.line or key.line, self.level.col or key.col, "job",
             command="\n".join(step.text for step in steps if step.kind == "run"),
             needs=base.needs, need_lines=base.need_lines,
             join=base.when.join, always=base.when.always, when=base.when.condition,
@@ -213,7 +234,7 @@ class Jobs:
         outputs = body.get("outputs")
         prefix = self.level.prefix
         writes += [
-            Datum("output", f"{prefix}{base.name}.{name}", key.line)
+            Datum("output", f"{prefix}{base.name}.{name.lower()}", key.line)
             for name, key, _ in (outputs.items() if outputs is not None else ())
         ]
         reads += self.read_outputs(base)
@@ -230,18 +251,15 @@ class Jobs:
 
     def read_outputs(self, base: _Base) -> list[Datum]:
         """What a job asks of those that it needs."""
-        needs = {need.job.lower(): need.job for need in self.needs[base.name]}
+        needs = {need.job.lower(): need for need in self.needs[base.name]}
         found = []
-        for path in _paths(value_of(base.body)):
-            if (
-                path[0].lower() == "needs"
-                and len(path) > 3
-                and path[2].lower() == "outputs"
-                and path[1].lower() in needs
-            ):
-                line = next(each.line for each in self.needs[base.name] if each.job == needs[path[1].lower()])
-                name = f"{self.level.prefix}{needs[path[1].lower()]}.{path[3]}"
-                found.append(Datum("output", name, line, path[3] in ("*", "[]")))
+        for path in base.paths:
+            if len(path) < 4 or path[0].lower() != "needs" or path[2].lower() != "outputs":
+                continue
+            need = needs.get(path[1].lower())
+            if need is not None:
+                name = f"{self.level.prefix}{need.job}.{path[3].lower()}"
+                found.append(Datum("output", name, need.line, path[3] in ("*", "[]")))
         return found
 
     def runner(self, body: Node, contexts: Mapping[str, Any]) -> str:
@@ -265,14 +283,14 @@ class Jobs:
     def secrets(self, base: _Base, key: Node) -> tuple[str, ...]:
         """Those that the job speaks of, under the names of the variables that hold them."""
         names: dict[str, None] = {}
-        for path in _paths([value_of(base.body), self.env]):
+        for path in base.paths:
             if path[0].lower() == "secrets" and len(path) > 1 and _SECRET.fullmatch(path[1]):
                 name = path[1].upper()
                 if self.level.secrets is not None:
                     name = self.level.secrets.get(name, "")
                 if name:
                     names[name] = None
-                    self.found.secrets.setdefault(name, key.line)
+                    self.found.secrets.setdefault(name, self.level.line or key.line)
         return tuple(names)
 
     def spec(self, base: _Base, cell: Cell | None, contexts: Mapping[str, Any]) -> dict[str, Any]:
@@ -316,12 +334,25 @@ class _Base(NamedTuple):
     needs: tuple[str, ...]
     need_lines: tuple[int, ...]
     spec_needs: dict[str, SpecNeed]
+    paths: tuple[tuple[str, ...], ...]  #: what its expressions speak of
 
 
 def _label(cell: Mapping[str, str]) -> str:
     from stagebook.formats.native.matrix import label
 
     return label(dict(cell))
+
+
+def _lined(job: Job, line: int) -> Job:
+    """A job with everything said at one line, since it stands in another file."""
+
+    def at(found: tuple[Datum, ...]) -> tuple[Datum, ...]:
+        return tuple(each._replace(line=line) for each in found)
+
+    steps = tuple(
+        each._replace(line=line, end_line=line, reads=at(each.reads), writes=at(each.writes)) for each in job.steps
+    )
+    return job._replace(steps=steps, reads=at(job.reads), writes=at(job.writes))
 
 
 def clean(text: str) -> str:
@@ -335,28 +366,6 @@ def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | No
     if node is not None and node.kind == MAP:
         node = node.get(key)
     return clean(data.shown(node.text, contexts)) if node is not None and node.text else None
-
-
-def _paths(value: Any) -> list[tuple[str, ...]]:
-    """Of all expressions in a value of the file, `if` included."""
-    found = [each.path for each in data.references_in(value)]
-    _ifs(value, found)
-    return found
-
-
-def _ifs(value: Any, found: list[tuple[str, ...]]) -> None:
-    if isinstance(value, dict):
-        text = value.get("if")
-        if isinstance(text, str) and "${{" not in text:
-            try:
-                found += [each.path for each in references(condition(text))]
-            except ExpressionError:
-                pass
-        for each in value.values():
-            _ifs(each, found)
-    elif isinstance(value, list):
-        for each in value:
-            _ifs(each, found)
 
 
 def _step(node: Node) -> dict[str, Any]:

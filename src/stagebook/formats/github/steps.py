@@ -4,7 +4,6 @@ Local composite actions are looked into. Runs nothing."""
 from __future__ import annotations
 
 from stagebook.formats.github import data, words
-from stagebook.formats.github.expression import ExpressionError, condition, references
 from stagebook.formats.github.shape import kind_of
 from stagebook.formats.github.values import value_of
 from stagebook.formats.native.nodes import shorten
@@ -171,15 +170,12 @@ def joined(steps: Steps, outputs: Mapping[str, Any]) -> tuple[JobStep, ...]:
 
 
 def _references(raw: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Paths in a step, in lower case."""
-    found = [each.path for each in data.references_in(dict(raw))]
-    text = raw.get("if")
-    if isinstance(text, str) and "${{" not in text:
-        try:
-            found += [each.path for each in references(condition(text))]
-        except ExpressionError:
-            pass
-    return [tuple(each.lower() if place < 1 or path[0].lower() != "env" else each for place, each in enumerate(path)) for path in found]  # fmt: skip  # noqa: E501
+    """Paths in a step, in lower case but for variables."""
+    found = []
+    for each in data.references_in(dict(raw)):
+        head = each.path[0].lower()
+        found.append((head, *(each.path[1:] if head == "env" else map(str.lower, each.path[1:]))))
+    return found
 
 
 def _text(node: Node, key: str) -> str | None:

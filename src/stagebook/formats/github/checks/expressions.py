@@ -15,7 +15,7 @@ from stagebook.formats.github.expression import (
     references,
     template,
 )
-from stagebook.formats.github.shape import Spot, Walk, nearest
+from stagebook.formats.github.shape import PROBLEMS_MAX, Spot, Walk, nearest
 from stagebook.formats.github.sites import SITES
 from stagebook.formats.github.values import At, place_of
 from stagebook.formats.native.nodes import shorten
@@ -65,6 +65,8 @@ class _Spot:
         self.site = SITES[spot.site or "none"]
 
     def say(self, offset: int, code: str, message: str, level: str = "error") -> None:
+        if len(self.walk.said) >= PROBLEMS_MAX:
+            return  # finding the place would cost more than it is worth
         line, col = place_of(self.walk.source, self.spot.node, offset)
         self.walk.problem(At(line, col), code, message, level)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ gone, commands that GitHub has given up, passwords in plain text."""
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from stagebook.formats.github.checks.names import steps_of
 from stagebook.formats.github.expression.grammar import LENGTH_MAX
@@ -110,7 +111,7 @@ def _labels(walk: Walk, body: Node) -> str:
 def _commands(walk: Walk, node: Node | None) -> None:
     if node is None or node.kind != SCALAR or "::" not in str(node.value):
         return
-    for found in _COMMAND.finditer(str(node.value)):
+    for found in islice(_COMMAND.finditer(str(node.value)), 100):
         line, col = place_of(walk.source, node, found.start())
         name = found[1]
         how = "does nothing any more" if name in _GONE else "is deprecated"
