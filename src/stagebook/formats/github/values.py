@@ -40,7 +40,7 @@ def place_of(source: Source, node: Node, offset: int) -> tuple[int, int]:
     raw = source.text[raw_start : node.end]
     opening = text.rfind("${{", 0, offset + 1)
     if opening >= 0:
-        nth = text.count("${{", 0, opening + 1)
+        nth = text.count("${{", 0, opening + 3)
         at = -1
         for _ in range(nth):
             at = raw.find("${{", at + 1)
