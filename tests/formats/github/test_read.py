@@ -95,6 +95,14 @@ def test_a_matrix_has_cells_with_the_names_that_github_shows() -> None:
     assert (matrix.cells, matrix.max_parallel, matrix.fail_fast) == (tuple(list(found)[:4]), 2, False)
 
 
+def test_cells_of_objects_are_named_by_all_their_values_up_to_what_github_shows() -> None:
+    cells = "{name: core, paths: 'tests/a tests/b'}, {name: other, paths: '" + "x" * 120 + "'}"
+    stages = read(jobs(test=f"strategy: {{matrix: {{shard: [{cells}]}}}}")).stages
+    titles = [each.job.title for each in stages if each.job is not None]
+    assert titles == ["test (core, tests/a tests/b)", f"test (other, {'x' * 84}..."]
+    assert [len(titles[1]), *(each.cell for each in stages)][:2] == [100, {"shard": "core tests/a tests/b"}]
+
+
 def test_a_matrix_that_is_known_only_at_run_time_is_one_stage_and_a_static_one_is_not() -> None:
     text = jobs(
         a="outputs: {m: '${{ steps.x.outputs.m }}'}",

@@ -18,7 +18,7 @@ from stagebook.formats.github.values import value_of
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, SCALAR, Node, Source
 from stagebook.model.job import Job
-from stagebook.model.pipeline import Matrix, Stage
+from stagebook.model.pipeline import Stage
 from stagebook.model.problem import InputError, Problem
 
 TYPE_CHECKING = False
@@ -159,6 +159,7 @@ def _level(
         call=call,
         secrets=_secrets(jobs, base),
         trail=trail,
+        strategy=base.strategy if base.strategy.cells is not None else outer.strategy,
         rights=_rights(jobs, base),
     )
 
@@ -239,11 +240,7 @@ def _alone(jobs: Jobs, base: _Base, why: str, is_gated: bool) -> Unit:
                 secrets=jobs.secrets(base, base.key), job=job,
             )
         )  # fmt: skip
-    if base.strategy.cells is not None and stages:
-        jobs.found.matrices[level.prefix + base.name] = Matrix(
-            tuple(each.id for each in stages), base.strategy.max_parallel, base.strategy.fail_fast
-        )
-    jobs.found.stages += stages
+    jobs.made(base, tuple(stages))
     return Unit(tuple(stages), {"stages": [each.id for each in stages]}, is_gated)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STAGES_MAX = 10_000
 NEEDS_MAX = 1_000_000
+TITLE_MAX = 100  #: characters of a job's name, as GitHub cuts it
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -48,6 +49,7 @@ class Level(NamedTuple):
     when: When = When()
     call: Call | None = None
     secrets: Mapping[str, str] | None = None  #: None: as they are called at the top
+    strategy: Strategy | None = None  #: of the innermost call with a matrix
     rights: Mapping[str, str] | None = None  #: what the caller's token may do; None where nobody says
     trail: tuple[str, ...] = ()
 
@@ -65,6 +67,7 @@ class Found:
         self.problems: list[Problem] = []  #: of files beside the first
         self.counted = 0
         self.needs = 0
+        self.walks: dict[str, Walk] = {}  #: by file, which several may call
         self.open_jobs: list[str] = []  #: those of the first file with a matrix that is known only at run time
 
 
@@ -84,7 +87,9 @@ class Jobs:
         self.root = root
         self.level = level
         self.found = found
-        self.walk = walk or whole(source, root)
+        if source.file not in found.walks:
+            found.walks[source.file] = walk or whole(source, root)
+        self.walk = found.walks[source.file]
         self.file = found.files.shown(source.file)
         self.name = (root.get("name") or root).text or self.file
         self.env = value_of(root.get("env"))
@@ -142,12 +147,34 @@ class Jobs:
             return calls.unit(self, base, is_gated)
         cells: tuple[Cell | None, ...] = strategy.cells if strategy.cells is not None else (None,)
         stages = tuple(self.stage(base, cell, place, len(cells)) for place, cell in enumerate(cells))
-        if strategy.cells is not None and stages:
-            self.found.matrices[level.prefix + name] = Matrix(
-                tuple(each.id for each in stages), strategy.max_parallel, strategy.fail_fast
-            )
-        self.found.stages += stages
+        self.made(base, stages)
+        self.shared_lock(base, stages)
         return Unit(stages, {"stages": [each.id for each in stages]}, is_gated)
+
+    def made(self, base: _Base, stages: tuple[Stage, ...]) -> None:
+        """Takes down the stages of a job. Cells of the calls around are cells of one matrix with its own."""
+        self.found.stages += stages
+        strategy = base.strategy if base.strategy.cells is not None else self.level.strategy
+        if strategy is None or not stages:
+            return
+        name = self.level.prefix + base.name
+        ids = tuple(each.id for each in stages)
+        known = self.found.matrices.get(name)
+        self.found.matrices[name] = Matrix(
+            ids if known is None else (*known.cells, *ids), strategy.max_parallel, strategy.fail_fast
+        )
+
+    def shared_lock(self, base: _Base, stages: tuple[Stage, ...]) -> None:
+        """Says where cells wait for each other in a concurrency group, in which GitHub keeps one and cancels others."""
+        if len(stages) < 3 or not stages[0].locks or len({tuple(each.locks) for each in stages}) > 1:
+            return
+        node = base.body.get("concurrency") or base.key
+        queue = node.get("queue")
+        if queue is None or queue.text != "max":
+            said = (
+                f"all {len(stages)} cells are in one concurrency group: GitHub lets one run and one wait, and cancels"
+            )
+            self.walk.problem(node, "shared-concurrency", f"{said} the others; put the matrix into its name", "warning")
 
     def needed(self, name: str) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, SpecNeed]]:
         """The stages that a job needs, the line of each, and the same as its spec has it."""
@@ -218,7 +245,8 @@ class Jobs:
         made = data.shown(named, contexts)
         if cell is not None and cell.title and not has_matrix:
             made = f"{made} ({cell.title})"
-        return clean(self.level.title + made)
+        made = " ".join(made.split())
+        return clean(self.level.title + (made if len(made) <= TITLE_MAX else f"{made[: TITLE_MAX - 3]}..."))
 
     def steps(self, base: _Base, contexts: Mapping[str, Any]) -> tuple[JobStep, ...]:
         made = Steps(contexts, self.found.files.inside)
@@ -358,7 +386,7 @@ def _lined(job: Job, line: int) -> Job:
 def clean(text: str) -> str:
     """A text of the file's for a name: one line, no control characters, not endless."""
     line = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
-    return line if len(line) <= 200 else line[:199] + "…"
+    return line if len(line) <= 1_000 else line[:999] + "…"
 
 
 def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | None:
