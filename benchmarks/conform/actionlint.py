@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from conform.row import Row
+from stagebook.formats.github import traps
 from stagebook.formats.github.read import parse
 from stagebook.formats.request import NOTHING, Request
 
@@ -65,8 +66,11 @@ def measure(data: Path) -> list[Row]:
 
 
 def _case(file: Path, by_rule: dict[str, list[tuple[bool, str]]]) -> None:
-    _, problems = parse(file.read_bytes(), str(file), NOTHING)
+    data = file.read_bytes()
+    pipeline, problems = parse(data, str(file), NOTHING)
     found_at = {(each.line, each.code) for each in problems}
+    if pipeline is not None:
+        found_at |= {(each.line, each.code) for each in traps.find(data, pipeline)}
     expected = file.with_suffix(".out").read_text().splitlines()
     for text in expected:
         found = _line.match(text) or _regex.match(text)

@@ -215,6 +215,9 @@ def _missing(jobs: Jobs, base: _Base, node: Node, uses: str, is_gated: bool) -> 
     else:
         project = "/".join(uses.partition("@")[0].split("/")[:2])
         why = f"the workflow {shorten(uses)} is not here; --include {shorten(project)}=DIR names a checkout of it"
+    path = "/".join(jobs.source.file.split("/")[-3:-1])
+    if uses.startswith(("./", "$/")) and path == ".github/workflows":
+        jobs.walk.problem(node, "uses", f"there is no {shorten(uses)} in this repository", "warning")
     jobs.found.missing.append(Problem(jobs.source.file, node.line, node.col, "missing-workflow", "note", why))
     return _alone(jobs, base, why, is_gated)
 
