@@ -192,6 +192,7 @@ def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
             steps:
               - {id: v, run: "echo version=1 >> $GITHUB_OUTPUT; echo MODE=fast >> $GITHUB_ENV"}
               - run: make $MODE
+                name: "Make\twith \\e[31m${{ github.ref_name }} ${{ github.run_id }}"
               - uses: actions/upload-artifact@v4
                 with: {name: "dist-${{ github.run_id }}"}
           use:
@@ -202,8 +203,9 @@ def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
                 with: {pattern: dist-*}
               - run: echo ${{ needs.build.outputs.version }}
         """
-    build, use = (each.job for each in read(text).stages)
+    build, use = (each.job for each in read(text, Request(ref="main")).stages)
     assert build is not None and use is not None
+    assert build.steps[1].name == "Make with \N{REPLACEMENT CHARACTER}[31mmain ${{ github.run_id }}"
     assert [(each.kind, each.name) for each in build.steps[0].writes] == [("dotenv", "MODE"), ("output", "v.version")]
     assert [(each.kind, each.name) for each in build.steps[1].reads] == [("dotenv", "MODE")]
     assert {(each.kind, each.name, each.is_open) for each in build.writes} == {

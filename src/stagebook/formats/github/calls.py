@@ -10,11 +10,11 @@ from stagebook.formats.github.cells import filled
 from stagebook.formats.github.checks import grants
 from stagebook.formats.github.expression import UNKNOWN, Open, references, template
 from stagebook.formats.github.expression.grammar import ExpressionError
-from stagebook.formats.github.jobs import Jobs, Level, Unit, clean
+from stagebook.formats.github.jobs import Jobs, Level, Unit
 from stagebook.formats.github.known import typed
 from stagebook.formats.github.shape import nearest, number
 from stagebook.formats.github.triggers import triggers_of
-from stagebook.formats.github.values import value_of
+from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, SCALAR, Node, Source
 from stagebook.model.job import Job

@@ -13,7 +13,7 @@ from stagebook.formats.github.matrix import Cell
 from stagebook.formats.github.order import needs_of, sorted_jobs
 from stagebook.formats.github.shape import Walk, whole
 from stagebook.formats.github.steps import Steps, joined
-from stagebook.formats.github.values import value_of
+from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.source.nodes import MAP, Node, Source
 from stagebook.model.job import Datum, Job, JobStep
 from stagebook.model.pipeline import Matrix, Stage, Timeouts
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 STAGES_MAX = 10_000
 NEEDS_MAX = 1_000_000
 TITLE_MAX = 100  #: characters of a job's name, as GitHub cuts it
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -381,12 +380,6 @@ def _lined(job: Job, line: int) -> Job:
         each._replace(line=line, end_line=line, reads=at(each.reads), writes=at(each.writes)) for each in job.steps
     )
     return job._replace(steps=steps, reads=at(job.reads), writes=at(job.writes))
-
-
-def clean(text: str) -> str:
-    """A text of the file's for a name: one line, no control characters, not endless."""
-    line = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
-    return line if len(line) <= 1_000 else line[:999] + "…"
 
 
 def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | None:

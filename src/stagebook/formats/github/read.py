@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from stagebook.formats.github import grading, known
-from stagebook.formats.github.jobs import Found, Jobs, Level, clean
+from stagebook.formats.github.jobs import Found, Jobs, Level
 from stagebook.formats.github.local import Files, root_of
 from stagebook.formats.github.shape import Walk, whole
 from stagebook.formats.github.triggers import event_of, triggers_of
+from stagebook.formats.github.values import clean
 from stagebook.formats.native import cache
 from stagebook.formats.request import Request
 from stagebook.formats.source.nodes import MAP, Node, Source, read

@@ -25,9 +25,14 @@ _INSTALL = re.compile(
 _FILLER = re.compile(r"(?:export|set|cd|source|echo|mkdir|chmod|\.)\s|#|$")
 
 _env_write = re.compile(
-    r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<)[^\n;>]{0,400}>>\s*[\"']?\$\{?GITHUB_ENV", re.MULTILINE
+    r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<)[^\n;>]{0,400}(?:>>|\|\s*tee\s+(?:-a|--append))"
+    r"\s*[\"']?\$\{?GITHUB_ENV",
+    re.MULTILINE,
 )
 _env_read = re.compile(r"\$(?:env:)?\{?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+SCRIPT_MAX = 100_000  #: characters of a script that is looked into
 
 
 def is_setup_action(uses: str) -> bool:
@@ -36,6 +41,8 @@ def is_setup_action(uses: str) -> bool:
 
 def is_setup_script(text: str) -> bool:
     """Whether every line of a script installs something or stands beside such a line."""
+    if len(text) > SCRIPT_MAX:
+        return False
     lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     parts = [part.strip() for line in lines if line and not line.startswith("#") for part in line.split("&&")]
     parts = [part for part in parts if part]
@@ -46,7 +53,7 @@ def is_setup_script(text: str) -> bool:
 
 def variables_written(text: str) -> list[str]:
     """Names that a script appends to GITHUB_ENV."""
-    if "GITHUB_ENV" not in text:
+    if "GITHUB_ENV" not in text or len(text) > SCRIPT_MAX:
         return []
     return list(dict.fromkeys(_env_write.findall(text)))
 
