@@ -171,7 +171,8 @@ def test_it_is_said_on_its_line_and_nowhere_else(name: str) -> None:
 
 
 def test_an_expression_is_placed_by_line_and_column() -> None:
-    text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          one\n          two ${{ nope.x }}\n"
+    steps = "      - run: |\n          one\n          two ${{ nope.x }}\n"
+    text = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n{steps}"
     assert [(each.line, each.col) for each in parse(text.encode(), "/nowhere/ci.yml", NOTHING)[1]] == [(8, 19)]
 
 

@@ -7,7 +7,7 @@ import re
 #: Actions, without owner and version, that only make ready what later steps need.
 _SETUP_ACTION = re.compile(
     r"(?:^|/)(?:checkout|cache|restore|setup-[\w.-]+|[\w.-]*-setup|setup|install-[\w.-]+|[\w.-]*-install(?:er)?|"
-    r"rust-toolchain|toolchain|rust-cache|[\w.-]*-cache(?:-action)?|login-action|[\w.-]*-login|login|"
+    r"(?:[\w.-]*-)?toolchain|rust-cache|[\w.-]*-cache(?:-action)?|login-action|[\w.-]*-login|login|"
     r"configure-[\w.-]+|auth|harden-runner|free-disk-space|[\w.-]*disk-space[\w.-]*|action-setup|"
     r"gradle-build-action|setup|ssh-agent|maximize-build-space)(?:@|$)"
 )
@@ -19,7 +19,7 @@ _INSTALL = re.compile(
     r"npm\s+(?:ci|i|install)\b|yarn(?:\s+install)?(?:\s+--\S+)*\s*$|yarn\s+--frozen|pnpm\s+(?:i|install)\b|corepack\s+enable|bun\s+install|"
     r"bundle\s+install|gem\s+install|composer\s+install|go\s+(?:mod\s+download|install)|cargo\s+(?:fetch|install|binstall)|"
     r"rustup\s+\S+|dotnet\s+(?:restore|tool\s+install)|nuget\s+restore|git\s+(?:config|submodule|fetch|clone)|mkdir|chmod|"
-    r"docker\s+(?:login|pull)|export\s|set\s|cd\s|source\s|\.\s|echo\s"
+    r"docker\s+(?:login|pull)|(?:bash\s+|sh\s+|sudo\s+)?\S*(?:install|setup|prerequisites?|bootstrap)[\w-]*\.(?:sh|ps1|bat)\b|export\s|set\s|cd\s|source\s|\.\s|echo\s"
     r")"
 )
 _FILLER = re.compile(r"(?:export|set|cd|source|echo|mkdir|chmod|\.)\s|#|$")
