@@ -77,6 +77,19 @@ def test_what_is_left_out_is_named(project: Project) -> None:
     assert "night is not in a pipeline of a push to main; it is in one of a schedule" in notes
 
 
+def test_variables_that_nobody_sets_are_named(project: Project) -> None:
+    text = """
+        a: {script: x}
+        b: {script: x, rules: [{if: $FULL == "1" && $CI_COMMIT_BRANCH}]}
+        c: {script: x, only: {variables: [$FULL]}}
+    """
+    assert project.said(text, "note") == [
+        (3, "2 jobs (b, c) are not in a pipeline of a push to main, nor of any usual one; nothing here sets $FULL "
+            "(--var FULL=…)"),
+    ]  # fmt: skip
+    assert list(project.stages(text, variables={"FULL": "1"})) == ["a", "b", "c"]
+
+
 def test_the_pipeline_is_one_that_has_jobs(project: Project) -> None:
     text = "workflow: {rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]}\na: {script: x}\n"
     assert list(project.stages(text)) == ["a"]
