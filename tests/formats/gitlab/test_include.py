@@ -97,9 +97,12 @@ def test_what_is_not_at_hand_is_named_and_nothing_is_an_error_for_it(project: Pr
         (4, "remote file https://example.org/x.yml is not at hand"),
         (5, "template Jobs/Build.gitlab-ci.yml is not at hand"),
         (6, "component gitlab.local/acme/parts/scan@1.0 is not at hand"),
-        (7, ".theirs, which is extended, is not there"),
-        (7, "stage their is none of the usual ones"),
-        (7, "theirs, which is needed, is not there"),
+    ]
+    notes = [said.partition(";")[0] for line, said in project.said(text, "note") if line == 7]
+    assert notes == [
+        ".theirs, which is extended, is not there",
+        "theirs, which is needed, is not there",
+        "stage their is none of the usual ones",
     ]
     assert pipeline.stages[0].job is not None and pipeline.stages[0].job.unplayable
 
