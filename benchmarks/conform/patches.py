@@ -24,6 +24,7 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 
 A_FILE = 2  #: planted changes of a kind in one file
+ORDERS_A_FILE = 6  #: needs instead of the order of stages, which few files have
 FOLDERS = {"github": ".github/workflows", "gitlab": ""}
 
 
@@ -84,10 +85,10 @@ def planted(pipeline: Pipeline, system: str, text: str) -> Iterator[tuple[str, o
         own = [need for need in sorted(needs[name]) if need in jobs and not is_read(need, text)]
         if own and not by_order:
             found["needs removed"].append(of.Needs(name, (), (own[0],)))
-        if by_order and by_order >= set(stage.needs):
+        if by_order and by_order >= set(stage.needs) and not pipeline.missing:
             found["needs instead of stage order"].append(of.NeedsOnly(name, ()))
     for kind, each in found.items():
-        for change in each[:A_FILE]:
+        for change in each[: ORDERS_A_FILE if kind == "needs instead of stage order" else A_FILE]:
             yield kind, change
 
 

@@ -91,7 +91,7 @@ def patched(
     else:
         from stagebook.formats.gitlab import patch as gitlab
 
-        text, wanted = gitlab.made(read(data, file), before, wanted)
+        text, wanted = gitlab.made(read(data, file), data, request, before, wanted)
     after = _read(text, file, request, format)
     check(before, after, wanted)
     return Patched(text, before, after)
@@ -130,7 +130,7 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
     old_needs, new_needs = by_name(before), by_name(after)
     wanted = _wanted(old_needs, changes)
     for name, stages in _by_job(before).items():
-        if not _is_same(name, wanted, new_needs, before.format == "gitlab"):
+        if not _is_same(name, old_needs, wanted, new_needs, before.format == "gitlab"):
             _differs(before, stages[0], "it would wait for other jobs than that")
     for id_, stage in old.items():
         touched = {name for change in changes if change.job == stage.name for name in _TOUCHED[type(change)]}
@@ -163,12 +163,21 @@ def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own
             _differs(before, old, f"its `{name}` would differ")
 
 
-def _is_same(name: str, wanted: Mapping[str, set[str]], found: Mapping[str, set[str]], is_ordered: bool) -> bool:
+def _is_same(
+    name: str,
+    old: Mapping[str, set[str]],
+    wanted: Mapping[str, set[str]],
+    new: Mapping[str, set[str]],
+    is_ordered: bool,
+) -> bool:
     """Whether a job waits for what it shall. Where the order of stages is part of it, all that lies before counts: what
     is implied and what is not then depends on the others."""
-    if wanted[name] == found.get(name, set()):
+    if wanted[name] == new.get(name, set()):
         return True
-    return is_ordered and before_of(name, wanted) == before_of(name, found)
+    if not is_ordered:
+        return False
+    before = before_of(name, new)
+    return before == before_of(name, wanted) or (wanted[name] == old[name] and before == before_of(name, old))
 
 
 def _wanted(needs: Mapping[str, set[str]], changes: Sequence[Change]) -> dict[str, set[str]]:
