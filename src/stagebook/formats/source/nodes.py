@@ -31,12 +31,7 @@ class Node:
 
     __slots__ = (
         "_found", "aliased", "anchor", "col", "end", "end_line", "file", "flow", "kind", "line", "merged", "merges",
-<<<<<<< HEAD
-        "plain",
-        "start", "tag", "value",
-=======
         "plain", "start", "tag", "value",
->>>>>>> 7ae7c373d203f605833f183eaca39b1ea69a40a7
     )  # fmt: skip
 
     def __init__(self, kind: str, value: Any, start: int, line: int, col: int) -> None:

@@ -5,11 +5,7 @@ jobs without a timeout, deployments that overtake each other. What its shape say
 from __future__ import annotations
 
 from stagebook.formats.github.traps import deploys, injection, timeouts
-<<<<<<< HEAD
-from stagebook.formats.github.traps.triggers import triggers
-=======
 from stagebook.formats.github.triggers import triggers_of
->>>>>>> 7ae7c373d203f605833f183eaca39b1ea69a40a7
 from stagebook.formats.source.nodes import MAP, read
 from stagebook.model.problem import InputError
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import re
 
-<<<<<<< HEAD
-from stagebook.formats.github.traps.triggers import Trigger, is_only_of_tags
-=======
 from stagebook.graph.duty import deploys
->>>>>>> 7ae7c373d203f605833f183eaca39b1ea69a40a7
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 

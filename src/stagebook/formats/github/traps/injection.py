@@ -15,13 +15,7 @@ from stagebook.graph.findings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-<<<<<<< HEAD
-    from typing import Iterator, Mapping
-
-    from stagebook.formats.github.traps.triggers import Trigger
-=======
     from typing import Any, Iterator, Mapping
->>>>>>> 7ae7c373d203f605833f183eaca39b1ea69a40a7
 
 #: Paths whose text whoever opens an issue or a pull request chooses; `*` stands for any one name.
 _EVENT = (
