@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import foreign, output, pipelines
+from stagebook.cli import foreign, output, pipelines, traps
 from stagebook.cli.words import usage_error
 from stagebook.model.problem import OK, InputError
 
@@ -59,7 +59,7 @@ def execute(args: Namespace) -> int:
     """0, also where there is nothing to change. InputError for a file that cannot be read or is native, for wrong
     words, for a change that is asked for and that no small edit makes, and with `--write` for a file that has changed
     meanwhile."""
-    from stagebook.formats import load
+    from stagebook.formats import load, patch
     from stagebook.formats.native.read import bytes_of
     from stagebook.plan import patching
 
@@ -72,10 +72,13 @@ def execute(args: Namespace) -> int:
     if pipeline.format not in load.FOREIGN:
         raise InputError(f"{args.file} is a native file: `stagebook plan --apply` writes what is recommended into it")
     asked = _asked(args)
-    found = patching.proposals(pipeline, _known(args, pipeline), asked)
+    known = _known(args, pipeline)._replace(sayers=patch.sayers(data, file, request, pipeline.format))
+    found = patching.proposals(pipeline, traps.all_of(pipeline), known, asked)
     chosen = _chosen(args, found)
     made, by_hand = _made(args, data, file, request, pipeline, found, chosen)
-    document = _document(args, pipeline, found, chosen, made, by_hand, data)
+    document = _document(pipeline, found, chosen, made, by_hand, data)
+    document["longest_s"] = patching.longest_s(pipeline, known)
+    document["longest_after_s"] = None if made is None else patching.longest_s(made.after, known)
     if args.write and made is not None and made.data != data:
         from stagebook.cli.apply import replace
 
@@ -137,8 +140,9 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
                 took[stage.stage], most[stage.stage] = stage.median_s, max(stage.walls_s)
                 runs = max(runs, stage.runs)
     table = providers.table(args.provider or pipeline.format, os.getcwd())
-    cap = providers.cap(args.provider, os.getcwd()) if args.provider else None
-    return patching.Known(took, most, runs, table.rounding, cap)
+    named = pipeline._replace(limits=pipeline.limits._replace(provider=args.provider))
+    caps = traps.caps(named) if args.provider else []
+    return patching.Known(took, most, runs, table.rounding, tuple(caps))
 
 
 def _chosen(args: Any, found: list[Proposal]) -> list[int]:
@@ -195,7 +199,7 @@ def _is_asked(args: Any, proposal: Proposal) -> bool:
 
 
 def _document(
-    args: Any, pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
+    pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
     by_hand: dict[int, str], data: bytes,
 ) -> dict[str, Any]:  # fmt: skip
     from stagebook.formats.native.patch import diff

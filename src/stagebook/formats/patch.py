@@ -97,6 +97,16 @@ def patched(
     return Patched(text, before, after)
 
 
+def sayers(data: bytes, file: str, request: Request, format: str) -> frozenset[str]:
+    """The jobs that say of all artifacts which of them they are given. Empty for formats in which none can."""
+    if format != "gitlab":
+        return frozenset()
+    from stagebook.formats.gitlab.said import Said
+
+    said = Said(read(data, file), data, request)
+    return frozenset([name for name in said.jobs if said.get(name, "dependencies") is not None])
+
+
 def _read(data: bytes, file: str, request: Request, format: str) -> Pipeline:
     pipeline, problems = load.parse(data, file, request, format)
     if pipeline is None:
