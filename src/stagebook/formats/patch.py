@@ -145,10 +145,10 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
     for id_, stage in old.items():
         touched = {name for change in changes if change.job == stage.name for name in _TOUCHED[type(change)]}
         touched |= set(_FOLLOWS) if needs_change else set()
-        if any(isinstance(change, Split) for change in changes):
-            touched |= {"needs"}
-        is_own = any(change.job == stage.name for change in changes)
-        _compare(before, stage, new[id_], touched, is_own, needs_change)
+        own = [change for change in changes if change.job == stage.name]
+        if any(isinstance(change, NeedsOnly) for change in own):
+            _keeps_what_it_reads(before, stage, new[id_])
+        _compare(before, stage, new[id_], touched, bool(own), needs_change, bool(split))
     apart = {name for change in changes for name in _FRAME.get(type(change), ())}
     apart |= {"stages", "digest", "problems", "unbuilt", "grades"}
     for name in Pipeline._fields:
@@ -156,7 +156,16 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
             _differs(before, None, f"`{name}` of the whole pipeline would differ")
 
 
-def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own: bool, needs_change: bool) -> None:
+def _keeps_what_it_reads(before: Pipeline, old: Stage, new: Stage) -> None:
+    if old.job is not None and new.job is not None:
+        had, has = ({(each.kind, each.name) for each in job.reads} for job in (old.job, new.job))
+        if not had <= has:
+            _differs(before, old, f"it would no longer be given {sorted(had - has)[0][1]}")
+
+
+def _compare(
+    before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own: bool, needs_change: bool, is_split: bool
+) -> None:
     for name in Stage._fields:
         if name in _PLACES or name in touched or name in ("job", "needs"):
             continue
@@ -166,7 +175,8 @@ def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own
         _differs(before, old, "it would be no job")
     if old.job is None or new.job is None or is_own and touched & {"command"}:
         return
-    apart = {"by_order", "steps"} if needs_change else {"steps"}
+    apart = {"by_order", "steps"} if needs_change or is_split else {"steps"}
+    apart |= {"spec", "reads"} if is_split else set()  # needs are listed by cell
     apart |= {"spec", "reads"} if is_own else set()
     for name in old.job._fields:
         if name not in apart and _bare_of(old.job, name) != _bare_of(new.job, name):
