@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import foreign, output, pipelines, traps
+from stagebook.cli import foreign, output, pipelines, place, traps
 from stagebook.cli.words import usage_error
 from stagebook.model.problem import OK, InputError
 
@@ -127,7 +127,8 @@ def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
 def _known(args: Any, pipeline: Pipeline) -> Known:
     """What runs on record say of its jobs, and what its provider allows."""
     from stagebook.cli import plan as planning
-    from stagebook.plan import patching, profile, providers
+    from stagebook.plan import patching, profile, providers, splitting
+    from stagebook.record import steps
 
     took: dict[str, float] = {}
     most: dict[str, float] = {}
@@ -142,7 +143,13 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
     table = providers.table(args.provider or pipeline.format, os.getcwd())
     named = pipeline._replace(limits=pipeline.limits._replace(provider=args.provider))
     caps = traps.caps(named) if args.provider else []
-    return patching.Known(took, most, runs, table.rounding, tuple(caps))
+    setup: dict[str, float] = {}
+    if took:
+        told = steps.lately(place.state_directory(args, pipeline.file), pipeline.file)
+        for each in pipeline.stages:
+            found_s = splitting.setup_s(each.job.steps, told.get(each.id, ())) if each.job is not None else None
+            setup |= {each.id: found_s} if found_s is not None else {}
+    return patching.Known(took, most, runs, table.rounding, tuple(caps), setup_s=setup)
 
 
 def _chosen(args: Any, found: list[Proposal]) -> list[int]:
@@ -156,7 +163,7 @@ def _chosen(args: Any, found: list[Proposal]) -> list[int]:
     if args.only:
         return [number - 1 for number in dict.fromkeys(args.only)]
     return [
-        place for place, each in enumerate(found) if not each.ask or (each.ask == "--rename-ok" and args.rename_ok)
+        at for at, each in enumerate(found) if not each.ask or (each.ask == "--rename-ok" and args.rename_ok)
     ]  # fmt: skip
 
 
@@ -167,7 +174,7 @@ def _made(
     from stagebook.formats import patch
 
     def patched(places: list[int]) -> Patched:
-        changes = [found[place].change for place in places]
+        changes = [found[at].change for at in places]
         return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok)
 
     if not chosen:
@@ -183,14 +190,14 @@ def _made(
     made: Patched | None = None
     good: list[int] = []
     by_hand: dict[int, str] = {}
-    for place in chosen:
+    for at in chosen:
         try:
-            made = patched([*good, place])
-            good.append(place)
+            made = patched([*good, at])
+            good.append(at)
         except InputError as refused:
-            if _is_asked(args, found[place]):
+            if _is_asked(args, found[at]):
                 raise
-            by_hand[place] = str(refused)
+            by_hand[at] = str(refused)
     return made, by_hand
 
 
@@ -205,14 +212,14 @@ def _document(
     from stagebook.formats.native.patch import diff
 
     changes = []
-    for place, each in enumerate(found):
+    for at, each in enumerate(found):
         changes.append({
-            "number": place + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
+            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
             "line": each.line, "why": each.why, "saves_s": each.saves_s, "costs_s": each.costs_s,
             "price": each.price or None,
             "evidence": {"source": each.evidence.source, "n": each.evidence.n, "text": each.evidence.text},
-            "in_patch": place in chosen and place not in by_hand, "ask": each.ask or None,
-            "by_hand": by_hand.get(place),
+            "in_patch": at in chosen and at not in by_hand, "ask": each.ask or None,
+            "by_hand": by_hand.get(at),
         })  # fmt: skip
     text = diff(data, made.data, _name(pipeline.file)) if made is not None else ""
     return {"file": pipeline.file, "format": pipeline.format, "changes": changes, "diff": text, "written": False}

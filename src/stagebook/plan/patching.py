@@ -88,6 +88,7 @@ class Known(NamedTuple):
     rounding: str | None = None
     caps: tuple[Cap, ...] = ()
     sayers: frozenset[str] = frozenset()
+    setup_s: Mapping[str, float] = {}  #: by stage id, where steps are on record
 
 
 def proposals(pipeline: Pipeline, found: Sequence[Finding], known: Known, asked: Asked) -> list[Proposal]:
@@ -163,7 +164,7 @@ class _Search:
             change = Lock(job, value)
         elif key == "split" and number and number > 1:
             change = Split(job, number)
-            saves, price = splitting.worth(self._took(job), self.asked.setup_s, number, self.known.rounding)
+            saves, price = splitting.worth(self._took(job), self._setup(job), number, self.known.rounding)
             return Proposal(change, self._line(job), f"{job} in {number} parts", said, saves, price=price)
         else:
             raise InputError(
@@ -333,7 +334,8 @@ class _Search:
                     continue
                 place = job.environment or ""
                 is_plain = place.isascii() and bool(place) and all(ch.isalnum() or ch in "-_./ " for ch in place)
-                group = f"deploy-{place if is_plain and places.count(place) == 1 else name}"
+                own = place if is_plain and places.count(place) == 1 else name
+                group = own if own.startswith("deploy") else f"deploy-{own}"
                 said = Evidence("declared", 0, each.why)
                 price = "of several runs that wait, GitHub keeps the newest" if job.system == "github" else ""
                 yield Proposal(Lock(name, group), self._line(name), each.message, said, price=price)
@@ -371,15 +373,16 @@ class _Search:
             took = self._took(name)
             if took is None or stage.cell is not None or not splitting.is_splittable(stage):
                 continue
-            found = splitting.best(took, self.asked.setup_s, self.known.rounding)
+            setup_s = self._setup(name)
+            found = splitting.best(took, setup_s, self.known.rounding)
             if found is None:
                 continue
             parts, saves, price = found
             saves = min(saves, self._gain_if(name, took - saves))
             if saves > _WORTH * self._length():
-                text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {self.asked.setup_s:.0f} s of set-up"
+                text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {setup_s:.0f} s of set-up"
                 yield Proposal(
-                    Split(name, parts), self._line(name), f"{name} takes longest and its program can do parts",
+                    Split(name, parts), self._line(name), f"{name} is on the longest path, and its test program can do a part of the suite",
                     Evidence("history", self.known.runs, text), saves, ask="--rename-ok", price=price,
                 )  # fmt: skip
 
@@ -390,6 +393,13 @@ class _Search:
 
     def _took(self, name: str) -> float | None:
         found = [self.known.took_s[cell] for cell in self._cells(name) if cell in self.known.took_s]
+        return max(found) if found else None
+
+    def _setup(self, name: str) -> float | None:
+        """What each part of a job would repeat."""
+        if self.asked.setup_s is not None:
+            return self.asked.setup_s
+        found = [self.known.setup_s[cell] for cell in self._cells(name) if cell in self.known.setup_s]
         return max(found) if found else None
 
     def _length(self, needs: Mapping[str, Sequence[str]] | None = None, took: Mapping[str, float] = {}) -> float:

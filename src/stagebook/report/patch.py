@@ -26,7 +26,7 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
             for each in of:
                 lines += _change(each, style)
     before, after = document["longest_s"], document["longest_after_s"]
-    if before is not None and after is not None:
+    if before is not None and after is not None and before != after:
         lines += ["", f"the longest path: {span(before)} now, {span(after)} with the patch"]
     return [style.plain(line) for line in lines]
 

@@ -53,7 +53,7 @@ def made(*changes: Change, text: str = FILE, rename_ok: bool = False) -> str:
             Needs("e2e", ("lint",)),
             "  e2e:\n    runs-on: ubuntu-latest\n",
             "  e2e:\n    runs-on: ubuntu-latest\n    needs: lint\n",
-        ),  # noqa: E501
+        ),
         (Needs("unit", ("e2e",)), "[lint]", "[lint, e2e]"),
         (Needs("unit", (), ("lint",)), "    needs: [lint]   # for now\n", "    # for now\n"),
         (Needs("unit", ("e2e",), ("lint",)), "[lint]", "[e2e]"),
@@ -61,7 +61,7 @@ def made(*changes: Change, text: str = FILE, rename_ok: bool = False) -> str:
             Needs("ship", ("lint",), ("unit",)),
             "- unit   # the tests\n      - e2e\n",
             "# the tests\n      - e2e\n      - lint\n",
-        ),  # noqa: E501
+        ),
         (Timeout("lint", 20), "# small\n", "# small\n    timeout-minutes: 20\n"),
         (FailFast("unit", False), "[a, b]   # two\n", "[a, b]   # two\n      fail-fast: false\n"),
         (MaxParallel("unit", 1), "[a, b]   # two\n", "[a, b]   # two\n      max-parallel: 1\n"),
@@ -70,7 +70,7 @@ def made(*changes: Change, text: str = FILE, rename_ok: bool = False) -> str:
             Lock("lint", "${{ github.workflow }}-x"),
             "# small\n",
             "# small\n    concurrency:\n      group: ${{ github.workflow }}-x\n      cancel-in-progress: false\n",
-        ),  # noqa: E501
+        ),
     ],
 )
 def test_a_change_is_that_change_and_nothing_else(change: Change, old: str, new: str) -> None:
@@ -124,6 +124,6 @@ def test_an_anchor_that_another_job_uses_is_refused_with_its_line() -> None:
     own = made(
         Needs("e2e", (), ("lint",)),
         text=shared.replace("[lint]", "[lint, ship]").replace("- unit", "- lint").replace("- e2e", "- lint"),
-    )  # noqa: E501
+    )
     assert "  e2e:\n    needs: [ship]\n" in own
     assert "needs: &after [lint, ship]" in own
