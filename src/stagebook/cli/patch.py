@@ -78,7 +78,9 @@ def execute(args: Namespace) -> int:
     made, by_hand = _made(args, data, file, request, pipeline, found, chosen)
     document = _document(pipeline, found, chosen, made, by_hand, data)
     document["longest_s"] = patching.longest_s(pipeline, known)
-    document["longest_after_s"] = None if made is None else patching.longest_s(made.after, known)
+    if made is not None:
+        done = [found[at] for at in chosen if at not in by_hand]
+        document["longest_after_s"] = patching.longest_after_s(pipeline, made.after, known, done)
     if args.write and made is not None and made.data != data:
         from stagebook.cli.apply import replace
 
@@ -222,7 +224,15 @@ def _document(
             "by_hand": by_hand.get(at),
         })  # fmt: skip
     text = diff(data, made.data, _name(pipeline.file)) if made is not None else ""
-    return {"file": pipeline.file, "format": pipeline.format, "changes": changes, "diff": text, "written": False}
+    return {
+        "file": pipeline.file,
+        "format": pipeline.format,
+        "changes": changes,
+        "diff": text,
+        "written": False,
+        "longest_s": None,
+        "longest_after_s": None,
+    }
 
 
 def _name(file: str) -> str:

@@ -103,6 +103,18 @@ def longest_s(pipeline: Pipeline, known: Known) -> float | None:
     return round(search._length(), 3) if known.took_s else None
 
 
+def longest_after_s(before: Pipeline, after: Pipeline, known: Known, made: Sequence[Proposal]) -> float | None:
+    """The same of the pipeline with these changes made; None also where one of them comes to nobody knows what."""
+    took = dict(known.took_s)
+    for each in made:
+        if isinstance(each.change, Split):
+            whole = _Search(before, (), known, Asked())._took(each.change.job)
+            if whole is None or each.saves_s is None:
+                return None
+            took |= {stage.id: whole - each.saves_s for stage in after.stages if stage.name == each.change.job}
+    return longest_s(after, known._replace(took_s=took))
+
+
 class _Search:
     def __init__(self, pipeline: Pipeline, found: Sequence[Finding], known: Known, asked: Asked) -> None:
         self.pipeline = pipeline
