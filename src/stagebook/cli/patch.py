@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import foreign, output, pipelines, place, traps
+from stagebook.cli import foreign, output, pipelines, place, traps, trouble
 from stagebook.cli.words import usage_error
 from stagebook.model.problem import OK, InputError
 
@@ -252,10 +252,11 @@ def _say(args: Any, document: dict[str, Any]) -> None:
 
     if document["changes"] and not args.quiet:
         style = output.style_for(sys.stderr, args)
-        output.say([*report.render(document, style), ""], sys.stderr)
+        output.say(report.render(document, style), sys.stderr)
     if document["written"]:
         count = sum(each["in_patch"] for each in document["changes"])
-        output.say([f"{document['file']}: {count} change{'s' if count != 1 else ''} written"])
+        near = trouble.near_path(document["file"])
+        output.say([f"{near}: {count} change{'s' if count != 1 else ''} written"])
     elif document["diff"]:
         sys.stdout.write(document["diff"])
     else:
