@@ -22,6 +22,7 @@ from stagebook.formats.request import NOTHING
 from stagebook.formats.source import nodes, places
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
+from stagebook.plan import splitting
 
 A_FILE = 2  #: planted changes of a kind in one file
 ORDERS_A_FILE = 6  #: needs instead of the order of stages, which few files have
@@ -73,6 +74,8 @@ def planted(pipeline: Pipeline, system: str, text: str) -> Iterator[tuple[str, o
         found["concurrency"].append(of.Lock(name, "planted-group"))
         if system == "gitlab":
             found["interruptible"].append(of.Interruptible(name, True))
+        if stage.cell is None and splitting.is_splittable(stage):
+            found["split"].append(of.Split(name, 3))
         if name in pipeline.matrices and system == "github":
             found["fail-fast"].append(of.FailFast(name, not pipeline.matrices[name].fail_fast))
             found["max-parallel"].append(of.MaxParallel(name, 3))
@@ -102,7 +105,7 @@ def wrong(
 ) -> str | None:
     """What is not as it should be; None where all is."""
     try:
-        made = patch.patched(data, file, [change], NOTHING, system)
+        made = patch.patched(data, file, [change], NOTHING, system, rename_ok=True)
     except InputError as refused:
         return f"refused: {refused.problems[0].message if refused.problems else refused}"
     if made.data == data:

@@ -129,7 +129,7 @@ class _Search:
         names = {stage.id: stage.name for stage in pipeline.stages}
         for stage in pipeline.stages:
             own = self.needs.setdefault(stage.name, [])
-            own += [names[need] for need in stage.needs if names[need] not in own]
+            own += [need for need in dict.fromkeys(names[each] for each in stage.needs) if need not in own]
         self.outside = {names[id_] for id_ in findings.outside(pipeline)}
         self.outside |= {name for name, stage in self.jobs.items() if stage.job is not None and stage.job.environment}
         self.is_timed = bool(known.took_s)
@@ -235,11 +235,11 @@ class _Search:
             if dropped := list(dict.fromkeys([*declared, *yes])):
                 told = "you say so" if yes else "the file says what both read and make"
                 found += self._without(name, dropped, Evidence("accepted" if yes else "declared", 0, told))
-            for need in self.needs[name]:
-                if bare.get((need, name)) == "none" and (need, name) not in accepted:
-                    ask = f"--accept '{need}→{name}'"
-                    said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
-                    questions += [each._replace(ask=ask) for each in self._without(name, [need], said)]
+            asked = [need for need in self.needs[name] if bare.get((need, name)) == "none" and need not in yes]
+            if asked:
+                ask = " ".join([f"--accept '{need}→{name}'" for need in asked])
+                said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
+                questions += [each._replace(ask=ask) for each in self._without(name, [*dropped, *asked], said)]
         questions = [each for each in questions if each.saves_s is None or each.saves_s > self._length() * _WORTH]
         questions.sort(key=lambda each: -(each.saves_s or 0))
         return [*found, *questions[:QUESTIONS_MAX]]
@@ -251,6 +251,8 @@ class _Search:
         if stage.job is not None and stage.job.by_order and name in self.known.sayers:
             before = [need for need in self._before(name) if need in self.jobs]
             kept = {need for need in self.needs[name] if (need, name) not in bare}
+            if any(need in self.jobs and not _passes(self.jobs[need], stage) for need in kept):
+                return []  # it is about those, and so perhaps about all that comes before
             return [need for need in before if need not in kept and self._is_free(self.jobs[need], stage)]
         return [need for need in self.needs[name] if bare.get((need, name)) == "declared"]
 
@@ -393,10 +395,10 @@ class _Search:
             saves = min(saves, self._gain_if(name, took - saves))
             if saves > _WORTH * self._length():
                 text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {setup_s:.0f} s of set-up"
-                yield Proposal(
-                    Split(name, parts), self._line(name), f"{name} is on the longest path, and its test program can do a part of the suite",
-                    Evidence("history", self.known.runs, text), saves, ask="--rename-ok", price=price,
-                )  # fmt: skip
+                said = Evidence("history", self.known.runs, text)
+                why = f"{name} is on the longest path, and its test program can do a part of the suite"
+                line, ask = self._line(name), "--rename-ok"
+                yield Proposal(Split(name, parts), line, why, said, saves, ask=ask, price=price)
 
     # Time
 
