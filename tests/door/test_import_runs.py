@@ -157,6 +157,23 @@ def test_without_the_file_the_runs_are_kept_without_needs(place: Place) -> None:
     assert "no needs are known" in place.run("import", "runs", "github", "runs.json", "jobs.json").out
 
 
+def test_a_pair_that_overlaps_where_runs_fail_is_asked_about(repository: Place) -> None:
+    """`lint` and `deploy` of this invention need not wait for each other, and fail when they meet."""
+    jobs = (
+        synthetic.Job("build", 100),
+        *(synthetic.Job(f"early{number}", 20 * number + 20) for number in range(3)),
+        synthetic.Job("lint", 104, ("early2",), races_with="build"),
+    )
+    listed, found = synthetic.github(40, jobs=jobs, failing=0.02, queue_s=30)
+    document = imported(repository, "github", save(repository, "r.json", listed), save(repository, "j.json", found))
+    assert [sorted(pair["stages"]) for pair in document["together"]] == [["build", "lint"]]
+    assert document["together"][0]["p_corrected"] < 0.01
+    told = repository.run("plan", FILE, "--json").json
+    assert told["together"][0]["stages"] == document["together"][0]["stages"]
+    text = " ".join(repository.run("plan", FILE).out.split())
+    assert "disturb each other? They overlapped in" in text
+
+
 def test_gitlab(place: Place) -> None:
     (place.folder / ".git").mkdir()
     place.write(GITLAB, ".gitlab-ci.yml")
