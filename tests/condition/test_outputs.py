@@ -22,6 +22,14 @@ def test_the_last_of_a_name_counts_and_a_value_is_taken_as_it_is(tmp_path: Path)
     assert read(tmp_path, data) == ({"version": "2", "url": "http://x/?a=b&c=d ", "empty": "", "_x1": "ä"}, [])
 
 
+def test_a_value_of_several_lines_stands_between_two_words(tmp_path: Path) -> None:
+    data = b"a<<END\none=1\n\ntwo\nEND\nb-c=2\nd<<X\nX\ne=<<f\n"
+    assert read(tmp_path, data) == ({"a": "one=1\n\ntwo", "b-c": "2", "d": "", "e": "<<f"}, [])
+    found, said = read(tmp_path, b"a<<END\nb=1\n")
+    assert found == {"b": "1"}
+    assert said == ["STAGEBOOK_OUTPUT line 1: no line 'END' ends it, not 'a<<END'"]
+
+
 def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     assert outputs.read(str(tmp_path / "none")) == ({}, [])
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from stagebook.formats import detect
 from stagebook.model.problem import InputError
 
@@ -96,6 +97,6 @@ def test_files_of_a_folder_that_are_known_by_name(tmp_path: Path) -> None:
     (tmp_path / ".gitlab-ci.yml").write_text("a:\n  script: b\n")
     assert [Path(each).name for each in detect.all_in(str(tmp_path))] == ["a.yaml", "b.yml", ".gitlab-ci.yml"]
     (tmp_path / "stagebook.yaml").write_text("stages: {a: b}\n")
-    assert [Path(each).name for each in detect.all_in(str(tmp_path))][0] == "stagebook.yaml"
+    assert Path(detect.all_in(str(tmp_path))[0]).name == "stagebook.yaml"
     assert [Path(each).name for each in detect.all_in(str(workflows))] == ["a.yaml", "b.yml"]
     assert detect.all_in(str(tmp_path / "nowhere")) == []

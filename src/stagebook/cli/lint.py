@@ -10,7 +10,7 @@ from stagebook.cli.words import usage_error
 from stagebook.formats import load as loading
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import FAILED, OK, WRONG_INPUT, InputError, Problem
-from stagebook.report import problems
+from stagebook.report import grades, problems
 from stagebook.report.durations import plural
 
 TYPE_CHECKING = False
@@ -33,6 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="warnings count as errors: exit 1; asks what acts outside for `ordering`"
     )
+    parser.add_argument(
+        "--grades", action="store_true", help="list each key of a CI file whose meaning here is not exact"
+    )
     foreign.add_arguments(parser)
 
 
@@ -51,6 +54,7 @@ def execute(args: Namespace) -> int:
             found += [*pipelines.bad_conditions(pipeline), *pipeline.problems, *_quarantines(pipeline)]
             found += [*_beyond(pipeline), *_providers(pipeline)]
             found += _unmarked(pipeline) if args.strict and pipeline.format == "native" else []
+            found += pipeline.missing
             found += _traps(pipeline)
             found += pipeline.unbuilt
     found = [trouble.near(problem) for problem in found]
@@ -166,7 +170,15 @@ def _traps(pipeline: Pipeline) -> list[Problem]:
 
 
 def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:
-    return {"file": trouble.near_path(file), "stages": len(pipeline.stages), "edges": edges(pipeline)}
+    made: dict[str, object] = {
+        "file": trouble.near_path(file),
+        "stages": len(pipeline.stages),
+        "edges": edges(pipeline),
+    }
+    if pipeline.format != "native":
+        made |= {"format": pipeline.format, "grades": grades.document(pipeline)}
+        made["missing"] = [{"line": each.line or None, "message": each.message} for each in pipeline.missing]
+    return made
 
 
 def edges(pipeline: Pipeline) -> int:
@@ -186,3 +198,6 @@ def _say(args: Namespace, found: list[Problem], good: list[tuple[str, Pipeline]]
         count = f"{plural(len(pipeline.stages), 'stage')}, {plural(edges(pipeline), 'edge')}"
         name = f"{trouble.near_path(file)}: " if len(good) > 1 else ""
         output.say([f"{name}ok: {count}"])
+        if (found_here := grades.document(pipeline)) is not None:
+            output.say([f"{name}{grades.summary(found_here)}" + ("" if args.grades else "; --grades lists them")])
+            output.say(grades.lines(found_here) if args.grades else [])

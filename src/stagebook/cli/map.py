@@ -42,7 +42,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--diff", metavar="BASE", help="mark what differs from a git revision or another file")
     parser.add_argument("--table", action="store_true", help="what each stage says of failure, order and mode")
     parser.add_argument("--sideways", action="store_true", help="drawn from left to right, where it fits")
-    parser.add_argument("--steps", action="store_true", help="show the steps of item pipelines too")
+    parser.add_argument(
+        "--grades", action="store_true", help="list each key of a CI file whose meaning here is not exact"
+    )
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="show the steps of each job of a CI file; with fewer than three jobs they are shown anyway",
+    )
     foreign.add_arguments(parser)
 
 
@@ -53,8 +60,14 @@ def execute(args: Namespace) -> int:
     is_folder = args.file is not None and os.path.isdir(args.file)
     files = pipelines.known_in(args.file) if is_folder else pipelines.find_all(args.file)
     loaded, wrong = _load(args, files)
-    documents = [_document(args, pipeline) for pipeline in loaded]
     is_many = is_folder or len(files) > 1
+    if args.event is not None and is_many:
+        from stagebook.cli import map_event
+
+        loaded, documents = map_event.documents(args, loaded, lambda each: _known(_cache(args, each), each))
+        is_many = len(documents) > 1
+    else:
+        documents = [_document(args, pipeline) for pipeline in loaded]
     if format == "json":
         whole = {"pipelines": documents, "errors": problems.document(wrong)} if is_many else documents[0]
         if args.out is None:
@@ -69,7 +82,8 @@ def execute(args: Namespace) -> int:
         text = _sarif(loaded, documents)
     elif len(documents) > 1:
         names = ", ".join(os.path.relpath(pipeline.file) for pipeline in loaded)
-        raise usage_error(f"--format {format} draws one pipeline; name its file, one of {names}")
+        hint = "; or --event push draws what an event starts as one" if args.event is None else ""
+        raise usage_error(f"--format {format} draws one pipeline; name its file, one of {names}{hint}")
     else:
         text = _picture(format, documents[0])
     if args.out is not None:
@@ -102,13 +116,16 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
 
 
 def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
-    cache = place.cache_directory(args, pipeline.file)
     asked = condition.asked(pipeline)
-    known = _known(cache, pipeline)
+    known = _known(_cache(args, pipeline), pipeline)
     document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline))
     if args.diff is not None:
         _compare(args.diff, document, pipeline)
     return document
+
+
+def _cache(args: Namespace, pipeline: Pipeline) -> str:
+    return place.cache_directory(args, pipeline.file)
 
 
 def _format(args: Namespace) -> str:
@@ -162,10 +179,14 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
                 else ["", "too wide or too tangled to be drawn sideways here; `stagebook map` shows the levels"]
             )
         else:
-            lines += map_text.render(document, style, is_open=args.verbose)
+            lines += map_text.render(document, style, is_open=args.verbose, steps=args.steps)
+        if args.grades and document["grades"] is not None:
+            from stagebook.report import grades
+
+            lines += ["", *map(style.plain, grades.lines(document["grades"]))]
         _tell_problems(args, pipeline)
-        if args.steps and not args.quiet and all(stage.kind != "each" for stage in pipeline.stages):
-            output.say(["no stage has steps: they come with item pipelines (`each`)", ""], sys.stderr)
+        if args.steps and not args.quiet and all(stage.kind not in ("each", "job") for stage in pipeline.stages):
+            output.say(["no stage has steps: jobs of CI files and item pipelines (`each`) have some", ""], sys.stderr)
     return "\n".join(lines) + "\n"
 
 
@@ -197,7 +218,9 @@ def _sarif(loaded: list[Pipeline], documents: list[dict[str, Any]]) -> str:
         found += [*pipeline.problems, *pipeline.unbuilt]
         for each in document["findings"]:
             text = f"{each['message']}. {each['fix'][:1].upper()}{each['fix'][1:]}." if each["fix"] else each["message"]
-            found.append(Problem(pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text))
+            found.append(
+                Problem(each.get("file") or pipeline.file, each["line"] or 0, 0, each["code"], each["level"], text)
+            )
     folder = loaded[0].folder
     return sarif.render(found, git_root(folder) or folder)
 

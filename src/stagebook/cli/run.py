@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from stagebook.cli import foreign
+from stagebook.cli import foreign, imported
 from stagebook.cli import place as places
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import SURROUNDINGS, InputError, Problem, SurroundingsError
@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="exit 3 instead of waiting for a person")
     parser.add_argument("--yes", action="store_true", help="trust an imported file")
     foreign.add_arguments(parser)
+    imported.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -104,11 +105,11 @@ def execute(args: argparse.Namespace) -> int:
     if not args.dry_run:
         state.make(place)
     cache = os.path.join(place, "cache")
-    loaded = foreign.load_plain(args, file, cache if os.path.isdir(place) else None)
+    loaded = imported.load_plain(args, file, cache if os.path.isdir(place) else None)
     _refuse_unbuilt(loaded.pipeline)
     pipelines.refuse_bad_conditions(loaded.pipeline)
     _tell_problems(args, loaded.pipeline)
-    choice = _choice(args, loaded.pipeline, place, cache)
+    choice = imported.chosen(args, loaded.pipeline, _choice(args, loaded.pipeline, place, cache))
     if args.failed_of is not None:
         from stagebook.cli import made
 
@@ -117,14 +118,17 @@ def execute(args: argparse.Namespace) -> int:
     from stagebook.scheduler.build import build
 
     plan = build(loaded.pipeline, choice)
+    imported.refuse_unplayable(loaded.pipeline, plan)
     if args.dry_run:
         from stagebook.cli import rehearsal
 
         return rehearsal.show(args, loaded.pipeline, plan, choice, facts)
     if loaded.pipeline.secrets and not args.quiet:
         _tell_unset(args, loaded.pipeline, plan)
+    from stagebook.cli import trust
     from stagebook.engine import launch
 
+    trust.require(args, loaded.pipeline)
     plain = loaded.plain.decode("ascii")
     pipeline = loaded.pipeline
     _begin_exports(args)
@@ -184,6 +188,10 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
         if summary["state"] != "running" and not summary.get("measured"):
             runs.refuse_other_rules(directory)
         change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
+        if change is not None and not args.dry_run:
+            from stagebook.cli import trust
+
+            trust.require(args, change.pipeline)
     asked = resume.Asked(tuple(args.again), tuple(args.done))
     if args.dry_run:
         from stagebook.cli import rehearsal
@@ -234,13 +242,12 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     """What has changed in the file since the run began. The journal holds the plan, so to go on by another one must
     be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
-    from stagebook.formats.native import read
     from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
 
     before = retelling.retell(reader.read(journal), journal)
-    loaded = read.load_plain(file, cache)
-    if loaded.pipeline.digest == before.pipeline.digest:
+    loaded = imported.again(before.pipeline, cache)
+    if (loaded.pipeline.digest, loaded.pipeline.files) == (before.pipeline.digest, before.pipeline.files):
         return None
     then = joining.as_read(before.pipeline)
     stages = changes.changed_stages(then, loaded.pipeline)

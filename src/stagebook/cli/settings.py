@@ -49,7 +49,7 @@ class Settings:
 
     __slots__ = (
         "jobs", "policy", "accounting", "durability", "admission", "color", "dir", "output", "otlp_endpoint",
-        "cache_limit", "cache_age", "origins",
+        "cache_limit", "cache_age", "images", "origins",
     )  # fmt: skip
 
     jobs: int | None
@@ -66,6 +66,7 @@ class Settings:
 
     def __init__(self) -> None:
         self.origins: dict[str, Origin] = {}
+        self.images: dict[str, Any] = {}  #: commands that stand for images of containers: see `runner.images`
         for name, (default, _) in KNOWN.items():
             self.take(name, default, Origin("default"))
 
@@ -159,14 +160,33 @@ def _take_file(settings: Settings, path: str, kind: str, tool: str | None) -> No
         raise InputError("settings are a table", [Problem(path, 0, 0, "type", "error", "settings must be a table")])
     for name, value in table.items():
         line = _line_of(text.decode("utf-8"), name)
+        if name == "images":
+            settings.images.update(_images(value, path, line))
+            continue
         if name not in KNOWN:
             raise _unknown(name, path, line)
         settings.take(name, _checked(name, value, path, line, name), Origin(kind, path))
 
 
+def _images(value: Any, path: str, line: int) -> dict[str, Any]:
+    """Images to a command, or to a table of `command`, `ready` (a port) and `env`."""
+
+    def is_sound(said: Any) -> bool:
+        if not isinstance(said, dict):
+            return isinstance(said, str)
+        return set(said) <= {"command", "ready", "env"} and isinstance(said.get("command"), (str, list)) and (
+            said.get("ready") is None or type(said["ready"]) is int
+        ) and isinstance(said.get("env", {}), dict)  # fmt: skip
+
+    if isinstance(value, dict) and all(map(is_sound, value.values())):
+        return value
+    text = 'images: expected "IMAGE" = "COMMAND", or "IMAGE" = {command = "…", ready = PORT, env = {…}}'
+    raise InputError(text, [Problem(path, line, 1 if line else 0, "value", "error", text)])
+
+
 def _line_of(text: str, name: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
-        if line.split("=", 1)[0].strip().strip("\"'") == name:
+        if line.split("=", 1)[0].strip().strip("\"'[] ").removeprefix("tool.stagebook.") == name:
             return number
     return 0
 
@@ -174,7 +194,7 @@ def _line_of(text: str, name: str) -> int:
 def _unknown(name: str, path: str, line: int) -> InputError:
     from stagebook.cli.words import nearest
 
-    near = nearest(name, list(KNOWN))
+    near = nearest(name, [*KNOWN, "images"])
     text = f"unknown setting '{name}'" + (f", did you mean '{near}'?" if near else "")
     return InputError(text, [Problem(path, line, 1 if line else 0, "unknown-key", "error", text)])
 

@@ -41,7 +41,7 @@ def of_source(pipeline: Pipeline) -> list[Finding]:
 
 def all_of(pipeline: Pipeline) -> list[Finding]:
     """All that `map` finds in a CI system's file, for `lint`."""
-    from stagebook.graph import traps
+    from stagebook.graph import steps, traps
     from stagebook.graph.findings import judge
     from stagebook.graph.shape import shape
 
@@ -51,4 +51,5 @@ def all_of(pipeline: Pipeline) -> list[Finding]:
     found = shape([[at[need] for need in stage.needs] for stage in pipeline.stages])
     judged = judge(pipeline, found=found)
     made = [*judged.findings, *traps.find(pipeline, judged.edges, found, None, caps(pipeline)), *of_source(pipeline)]
+    made += steps.findings(pipeline)
     return [each for each in made if not each.minor]

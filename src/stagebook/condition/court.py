@@ -8,14 +8,17 @@ from __future__ import annotations
 from stagebook.condition import cel
 from stagebook.condition.expression import Compiled, compiler_of, secrets
 from stagebook.condition.facts import Facts
+from stagebook.condition.foreign import Foreign, Past
 from stagebook.model.globs import Globs
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.model.pipeline import Condition, Pipeline, Stage
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping
 
+#: The key under which a CI system's file has a condition.
+_WORDS = {"github": "if", "gitlab": "when"}
 #: Longest piece of an expression, or of a fact, in a reason.
 TEXT_MAX = 200
 FACT_MAX = 60
@@ -43,6 +46,7 @@ class Court:
         self._secrets = secrets(pipeline)
         self._common: dict[str, Any] | None = None
         self._globs: dict[tuple[str, ...], str | None] = {}
+        self._foreign = Foreign(pipeline)
 
     def verdict(
         self,
@@ -54,6 +58,9 @@ class Court:
         """What is to become of a stage whose needs are done. `outcome_of` gives None for a stage that has not ended,
         `run_outcome` is how the run would end if it ended now."""
 
+        if self._is_foreign(stage_index):
+            return self._foreign_verdict(stage_index, Past(outcome_of, outputs_of, run_outcome)) or Verdict("run")
+
         def stages(name: str) -> Any:
             outcome = outcome_of(name)
             return None if outcome is None else {"outcome": outcome, "outputs": dict(outputs_of(name))}
@@ -62,6 +69,8 @@ class Court:
 
     def foresee(self, stage_index: int) -> Verdict | None:
         """The verdict before anything has run; None where it depends on what stages do."""
+        if self._is_foreign(stage_index):
+            return self._foreign_verdict(stage_index, None)
         try:
             return self._judge(stage_index, None, None)
         except _Unknown:
@@ -80,10 +89,11 @@ class Court:
             found = self._match(stage) if stage.changed else None
             parts = [verdict.reason] if verdict.reason else []
             parts += [f"changed matches {found}"] if found is not None else []
-            parts += [f"when: {one_line(stage.when.text)}{facts}"] if stage.when is not None else []
+            word = "when" if stage.when is None else _WORDS.get(stage.when.language, "when")
+            parts += [f"{word}: {one_line(stage.when.text)}{facts}"] if stage.when is not None else []
             return f"runs: {'; '.join(parts)}"
         reason = verdict.reason or ""
-        said = f"{reason}{facts}" if reason.startswith("when: ") and verdict.verdict == "skip" else reason
+        said = f"{reason}{facts}" if reason.startswith(("when: ", "if: ")) and verdict.verdict == "skip" else reason
         return f"{'skipped' if verdict.verdict == 'skip' else 'error'}: {said}"
 
     def warnings(self) -> tuple[str, ...]:
@@ -99,6 +109,24 @@ class Court:
         return tuple(each for each in said if each)
 
     # Judging
+
+    def _is_foreign(self, index: int) -> bool:
+        when = self._pipeline.stages[index].when
+        return when is not None and when.language != "cel"
+
+    def _foreign_verdict(self, index: int, past: Past | None) -> Verdict | None:
+        """By a CI system's own rules. `past` None: nothing has run; the verdict may be None then, and only then."""
+        stage = self._pipeline.stages[index]
+        assert stage.when is not None
+        answer = self._foreign.foresee(index) if past is None else self._foreign.judge(stage, past)
+        text = f"{_WORDS.get(stage.when.language, 'when')}: {one_line(stage.when.text)}"
+        if answer.mistake is not None:
+            return Verdict("error", f"{text}: {one_line(answer.mistake)}")
+        if answer.holds is None and past is None:
+            return None
+        if answer.holds is None:
+            return Verdict("error", f"{text}: it speaks of what is not known here")
+        return Verdict("run") if answer.holds else Verdict("skip", text)
 
     def _judge(self, index: int, stages: Callable[[str], Any] | None, run_outcome: str | None) -> Verdict:
         """`stages` None: nothing has run. Raises _Unknown, then only."""
@@ -161,9 +189,26 @@ class Court:
         """`: branch is 'dev', event is 'push'`: what the condition speaks of, as it is."""
         if stage.when is None:
             return ""
+        if stage.when.language != "cel":
+            return self._foreign_facts(stage.when)
         compiled = self._compiler.compile(stage.when)
         env = environment(self._pipeline, self._facts, self._secrets, stage) if compiled.needs("env") else {}
         return facts_in_words(compiled, self._facts, env)
+
+    def _foreign_facts(self, condition: Condition) -> str:
+        said = []
+        for path in self._foreign.speaks_of(condition):
+            value: Any = self._pipeline.context
+            for name in path:
+                value = value.get(name) if isinstance(value, dict) else None
+            if isinstance(value, (str, bool, int, float)):
+                said.append(f"{'.'.join(path)} is {repr_of(value)}")
+        return f": {', '.join(said[:6])}" if said else ""
+
+
+def repr_of(value: str | bool | float) -> str:
+    """`'dev'`, `true`, `3`."""
+    return f"'{one_line(value, FACT_MAX)}'" if isinstance(value, str) else str(value).lower()
 
 
 def common_values(facts: Facts) -> dict[str, Any]:

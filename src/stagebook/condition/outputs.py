@@ -1,4 +1,7 @@
-"""What a stage said about itself: the `name=value` lines that it appended to `STAGEBOOK_OUTPUT`. Writes nothing."""
+"""What a stage said about itself: the `name=value` lines that it appended to `STAGEBOOK_OUTPUT`. Writes nothing.
+
+A value of several lines stands between `name<<WORD` and a line `WORD`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from stagebook.model.pipeline import OutputOf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Iterator, Mapping
 
 BYTES_MAX = 1 << 20
 NAMES_MAX = 1000
 WARNINGS_MAX = 10
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SEVERAL = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)<<(\S+)\r?")
 
 
 class Absent(Exception):
@@ -52,18 +56,19 @@ def read(path: str) -> tuple[dict[str, str], list[str]]:
 def _parse(text: str) -> tuple[dict[str, str], list[str]]:
     outputs: dict[str, str] = {}
     warnings, wrong, left_out = [], 0, 0
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line:
-            continue
+    for number, line, several in _entries(text):
         name, equals, value = line.partition("=")
         why = ""
-        if not equals:
+        if several is not None:
+            name, word, whole = several
+            value = whole or ""
+            why = "" if whole is not None else f"no line {_short(word)} ends it"
+        elif not equals:
             why = "NAME=VALUE expected"
         elif _NAME.fullmatch(name) is None:
-            why = "a name has letters, digits and _, and does not begin with a digit"
-        elif "\0" in value:
-            why = "a value cannot hold a NUL"
+            why = "a name has letters, digits, _ and -, and does not begin with a digit or -"
+        if "\0" in value:
+            why = why or "a value cannot hold a NUL"
         if why:
             wrong += 1
             if wrong <= WARNINGS_MAX:
@@ -77,6 +82,28 @@ def _parse(text: str) -> tuple[dict[str, str], list[str]]:
     if left_out:
         warnings.append(f"STAGEBOOK_OUTPUT has more than {NAMES_MAX} names; {left_out} lines are left out")
     return outputs, warnings
+
+
+def _entries(text: str) -> Iterator[tuple[int, str, tuple[str, str, str | None] | None]]:
+    """Lines that say something, with their numbers; and name, word and value where a value of several lines begins.
+    The value is None where it does not end."""
+    lines = text.split("\n")
+    last = {line.removesuffix("\r"): at for at, line in enumerate(lines)} if "<<" in text else {}
+    at = 0
+    while at < len(lines):
+        line = lines[at].removesuffix("\r")
+        at += 1
+        number = at
+        several = _SEVERAL.fullmatch(line)
+        if several is not None:
+            name, word = several.groups()
+            value = None
+            if last.get(word, -1) >= at:
+                end = next(place for place in range(at, len(lines)) if lines[place].removesuffix("\r") == word)
+                value, at = "\n".join(lines[at:end]), end + 1
+            yield number, line, (name, word, value)
+        elif line:
+            yield number, line, None
 
 
 def _short(line: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Collection, Iterable, Iterator, Mapping, Sequence
 
 BYTES_MAX = 1 << 16
+#: Formats in which a secret that nobody has set is empty, and no error.
+_EMPTY_WHERE_UNSET = ("github", "gitlab")
 TELLING = 8  #: characters: a value that has fewer may stand in a file by chance
 
 #: What hides the secrets of this process's run, also from its own complaints.
@@ -62,15 +64,26 @@ def read(pipeline: Pipeline, params: Sequence[tuple[str, str]], selected: Collec
             values[secret.name] = value
     known = Mask(values.values())
     problems = list(_lacking(pipeline, missing, selected))
+    if pipeline.format in _EMPTY_WHERE_UNSET:
+        lacking, problems = problems, []
+    else:
+        lacking = []
     if problems:
         raise SurroundingsError("secrets are missing, nothing was run", problems)
     _refuse_plain(pipeline, params, values, known)
-    warnings = tuple(
+    warnings = (
+        *(f"{each.message}: it is empty there" for each in lacking),
+        *_short(values),
+    )
+    return Secrets(values, known, warnings)
+
+
+def _short(values: Mapping[str, str]) -> Iterator[str]:
+    return (
         f"secret {name} has fewer than {SHORT} characters: hiding it damages logs, and hides it in no other form"
         for name, value in values.items()
         if len(value) < SHORT
     )
-    return Secrets(values, known, warnings)
 
 
 def mask_of(pipeline: Pipeline) -> Mask:
@@ -105,6 +118,8 @@ class _Absent(Exception):
 
 
 def _value(pipeline: Pipeline, secret: Secret) -> str:
+    if secret.file is not None and secret.is_one_of:
+        return _one_of(secret.file, secret.name)
     if secret.file is None:
         value = os.environ.get(secret.name, "")
         if not value:
@@ -118,6 +133,20 @@ def _value(pipeline: Pipeline, secret: Secret) -> str:
     if "\0" in value:
         raise _Absent(f"holds a NUL, which no variable can: {path}")
     return value
+
+
+def _one_of(path: str, name: str) -> str:
+    """What stands behind `NAME=` in a file."""
+    found = None
+    for line in os.fsdecode(_content(path)).splitlines():
+        before, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and before.strip() == name:
+            found = value.strip()
+    if not found:
+        raise _Absent(f"is empty: {path}" if found is not None else f"is not in {path} any more")
+    if len(found) > 1 and found[0] == found[-1] and found[0] in "\"'":
+        found = found[1:-1]
+    return found
 
 
 def _content(path: str) -> bytes:

@@ -15,6 +15,9 @@ from stagebook.model.problem import InputError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.formats.github.event import Together
     from stagebook.graph.findings import Finding
 
 NATIVE_NAME = "stagebook.yaml"
@@ -72,6 +75,25 @@ def traps(pipeline: Pipeline) -> list[Finding]:
 
         return github.find(data, pipeline)
     return []
+
+
+def together(pipelines: Sequence[Pipeline], event: str, ref: str | None) -> Together | None:
+    """The workflows of GitHub that an event starts as one pipeline; None where it starts none of them."""
+    from stagebook.formats.github import event as github
+    from stagebook.formats.github.triggers import triggers_of
+    from stagebook.formats.source.nodes import read
+
+    found = []
+    for each in pipelines:
+        data = native.bytes_of(each.file, each.file)
+        root = read(data, each.file).documents[0]
+        name, on = root.get("name"), root.get("on") or root.get("true")
+        found.append(
+            github.Workflow(
+                each, triggers_of(on), None if name is None else name.text, on.line if on is not None else 0
+            )
+        )
+    return github.together(found, event, ref)
 
 
 def format_of(data: bytes, file: str) -> str:

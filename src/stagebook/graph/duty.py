@@ -22,41 +22,94 @@ _PUBLISHERS = re.compile(
     re.IGNORECASE,
 )
 _ACTS = "deploy|deployment|release|publish|promote|rollout|upload|migrate"
-#: Words beside these that make a job one that only prepares, tries or reports.
-_BUT = re.compile(
-    r"(?:^|[^a-z])(build|builds|test|tests|check|checks|prepare|draft|dry-?run|verify|validate|coverage|lint|review|"
-    r"preview|notify|notification|setup|init|start|stop|artifacts?|results?|report|reports|sarif|cache|logs?|e2e|debug|"
-    r"nightly|compile|plan|changes)(?:[^a-z]|$)",
-    re.IGNORECASE,
-)
 _act = re.compile(rf"(?:^|[^a-z])({_ACTS})(?:[^a-z]|$)", re.IGNORECASE)
-_DRY = re.compile(r"--(?:dry-?run|no-push)\b|\bnpm publish .*--dry-run")
+_DRY = re.compile(r"--(?:dry-?run|no-push|snapshot)\b")
 _NO_DEPLOYMENT = re.compile(
     r"(?:^|[^a-z])(review|preview|tests?|testing|ci|build|benchmarks?)(?:[^a-z]|$)", re.IGNORECASE
 )
-_DOCUMENTS = re.compile(r"(?:^|[^a-z])(docs?|documentation|pages|gh-pages|github-pages|site|website|book|storybook)(?:[^a-z]|$)", re.IGNORECASE)  # fmt: skip  # noqa: E501
+_DOCUMENTS = re.compile(
+    r"(?:^|[^a-z])(docs?|documentation|pages|gh-pages|github-pages|site|website|book|storybook|blog|demo)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+#: Environments that are a place where people use what was deployed, or a registry.
+_PLACE = re.compile(
+    r"(?:^|[^a-z])(prod|production|staging|stage|stg|live|canary|uat|preprod|pre-prod|demo|pages|github-pages|"
+    r"marketplace|pypi|npm|npmjs|crates-io|crates\.io|rubygems|maven|sonatype|nuget|app-?store|"
+    r"deploy|deployment|release|publish)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+#: A name that begins with what it does, or is nothing else.
+_DOES = re.compile(
+    r"^(?:(?:auto|gh|github|make|create|do|cut)[-_. ])?(deploy|publish|promote|rollout|release)(?:[^a-z]|$)|"
+    r"(?:^|[^a-z])(deploy|publish|promote|rollout)$",
+    re.IGNORECASE,
+)
+#: Words beside these that make a job one that only prepares, tries or reports.
+_BUT = re.compile(
+    r"(?:^|[^a-z])(build|builds|tests?|checks?|prepare|prep|draft|dry-?run|verify|validate|coverage|lint|clippy|review|"
+    r"preview|notify|notification|notes|setup|init|start|stop|artifacts?|results?|reports?|sarif|cache|logs?|e2e|"
+    r"debug|nightly|snapshots?|dev|compile|plan|changes|changelog|version|gate|info|status)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+#: Commands that change what people use. A push of an image or a commit, or a copy into a bucket, may be anything.
+_COMMAND = re.compile(
+    r"^(?:kubectl|helm|terraform|pulumi|twine|npm|yarn|pnpm|cargo|poetry|uv|flit|hatch|gem|serverless|fly|flyctl|gcloud|"
+    r"ansible-playbook|aws update)\b"
+)
 
 
 def acts(stage: Stage, command_says: str | None) -> str | None:
-    """Why a job is taken to deploy or publish; None: it is not. `command_says`: what its commands tell."""
+    """Why a job may deploy, publish or migrate, told generously: what comes before it has a reason then. None: it does
+    not. `command_says`: what its commands tell."""
     job = stage.job
     if job is None:
         return None
-    named = _act.search(stage.name)
-    is_other = _BUT.search(stage.name) is not None
-    if job.environment and not _NO_DEPLOYMENT.search(job.environment) and not is_other:
+    if job.environment and not _NO_DEPLOYMENT.search(job.environment):
         return f"environment {job.environment}"
     if (step := next((each for each in job.steps if _publishes(each)), None)) is not None:
         return f"it uses {step.text.partition('@')[0]}"
-    if command_says is not None and not _DRY.search(stage.command if isinstance(stage.command, str) else ""):
+    if command_says is not None:
         return f"its command: {command_says}"
-    if named is not None and not is_other and job.unplayable is None:
-        return f"its name: {named[1].lower()}"
-    return None
+    named = _act.search(stage.name)
+    return None if named is None else f"its name: {named[1].lower()}"
+
+
+def deploys(stage: Stage, why: str) -> bool:
+    """Whether a job that may act outside for this reason plainly changes what people use, so that it should wait for
+    tests: told sparingly."""
+    job = stage.job
+    if job is None or stage.allow_failure or _BUT.search(stage.name):
+        return False
+    name = stage.name.rpartition("/")[2].rpartition(".")[2]
+    word, _, rest = why.partition(": ")
+    if why.startswith("environment "):
+        return "$" not in why and _PLACE.search(why.removeprefix("environment ")) is not None
+    if word == "its command":
+        return _COMMAND.match(rest) is not None and not _DRY.search(str(stage.command))
+    return why.startswith("it uses ") or _DOES.search(name) is not None
 
 
 def _publishes(step: JobStep) -> bool:
     return step.kind == "uses" and _PUBLISHERS.match(step.text) is not None
+
+
+#: What a deployment should wait for: a check of the text, or of how the pipeline is set up, is less than that.
+_TRIES = re.compile(
+    r"(?:^|[^a-z])(test|tests|testing|units?|unittests?|integration|e2e|smoke|specs?|acceptance|regression)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+_TRIES_NOT = re.compile(
+    r"(?:^|[^a-z])(build|configure|generate|setup|start|create|publish|upload|download|prepare|report|reports|results?|"
+    r"counts?|params?|matrix|image|images|docs?|aggregate|trigger|coverage|naming|published|json)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+
+
+def tries(stage: Stage) -> bool:
+    """Whether a job that tests or checks something plainly tries out what is to be deployed."""
+    if _TRIES.search(stage.name):
+        return not _TRIES_NOT.search(stage.name)
+    return False
 
 
 def is_of_documents(stage: Stage) -> bool:

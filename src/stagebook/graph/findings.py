@@ -33,6 +33,7 @@ __all__ = [
 _NONE: Mapping[str, Collection[str]] = {}
 MINOR_MAX = 200  #: findings of one kind that gain nothing; each edge has its reasons, so nothing is lost
 _LITTLE, _LITTLE_MS = 0.01, 100  #: what saves no more, of the longest path or in all, is not worth a reader's time
+_FEW = 3  #: jobs that are named of more
 _RECOUNT_MAX = 200_000  #: stages gone through to say what edges save together
 _PREPARES = frozenset(
     ("checkout", "clone", "setup", "install", "init", "prepare", "bootstrap", "deps", "dependencies", "fetch", "source",
@@ -45,8 +46,8 @@ class Reason(NamedTuple):
     """Why an edge stands. `kind`: `artifact`, `value` (an output's value, its items, or a condition on the stage),
     `named` (its command names what the need makes), `service`, `generated`, `lock`, `pool`, `stated` (`ordering:`),
     `gate`, `guard` (it leads from a test to what acts outside), `outside` (an end of it acts outside, where no file
-    shows what follows from it), `always` (clean-up), `split` (parts of one suite). `text` says which: a path, a name,
-    the reason in the file."""
+    shows what follows from it), `called` (an end of it calls what could not be read), `always` (clean-up), `split`
+    (parts of one suite). `text` says which: a path, a name, the reason in the file."""
 
     kind: str
     text: str
@@ -145,7 +146,7 @@ def judge(
     all_edges = list(_edges(ground))
     unsaid: list[str] = []
     made: list[Finding] = []
-    if pipeline.missing:
+    if pipeline.missing and pipeline.format != "github":  # there a job that calls one says so itself
         unsaid.append(f"order without a reason: {missing_words(pipeline)}, and a reason may be there")
     else:
         made += _needless(ground, all_edges, unsaid)
@@ -239,7 +240,8 @@ def _over(ground: _Ground, rest: list[int], need: int) -> Iterator[Reason]:
 
 
 def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list[Finding]:
-    """One for each pair of names: the cells of a matrix have the same needs, and are needed alike."""
+    """One for each pair of names: the cells of a matrix have the same needs, and are needed alike. Of jobs of a CI
+    system one for each job that others wait for: there it is mostly one decision."""
     bare = [
         edge for edge in all_edges
         if not edge.reasons and edge.implied is not True and not _by_order(ground, edge) and not _prepares(ground, edge)
@@ -251,7 +253,8 @@ def _needless(ground: _Ground, all_edges: list[Edge], unsaid: list[str]) -> list
     keeper = guards.Keeper(ground.pipeline, ground.needs, ground.at, ground.outside)
     groups: dict[tuple[str, str], list[Edge]] = {}
     for edge in bare:
-        key = (_name(ground, edge.need), _name(ground, edge.stage))
+        is_job = ground.pipeline.stages[ground.at[edge.stage]].job is not None
+        key = (_name(ground, edge.need), "" if is_job else _name(ground, edge.stage))
         groups.setdefault(key, []).append(edge)
     left = _RECOUNT_MAX
     found: list[tuple[float, Finding]] = []
@@ -329,16 +332,20 @@ def _needless_order(
     needs = list(dict.fromkeys(each.need for each in members))
     stages = list(dict.fromkeys(each.stage for each in members))
     by_id = [[ground.pipeline.stages[ground.at[each]] for each in ids] for ids in (needs, stages)]
-    need, stage = (coupling.named(each)[0] for each in by_id)
+    need, stage = coupling.named(by_id[0])[0], coupling.named(by_id[1])[0]
     said = all(each.said for each in members)
     is_job = by_id[1][0].job is not None
     if said:
         why = f"{stage} reads nothing that {need} makes, and nothing else in the file joins them"
     elif is_job:
-        why = "no artifact, output or cache passes between them, as far as the file says"
+        why = "no artifact, output or cache passes between them"
     else:
         why = "no input, output, value, service, lock or reason in the file joins them"
-    fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of its needs"
+    waits = "waits"
+    its = "its"
+    if is_job and len(names := coupling.named(by_id[1])) > 1:
+        stage, waits, its = coupling.listed(names[:_FEW], max(0, len(names) - _FEW)), "wait", "their"
+    fix = f"let {stage} need what {need} needs instead" if has_needs else f"take {need} out of {its} needs"
     if instead:
         fix += "; " + ", ".join(f"{late} then has to need {test} itself" for test, late in instead[:3])
     if is_job:
@@ -349,7 +356,7 @@ def _needless_order(
         "needless-order",
         "warning" if said and worth > 0 else "note",
         edge.line,
-        f"no evidence for {need} → {stage}",
+        f"{stage} {waits} for {need} without a reason in the file" if is_job else f"no evidence for {need} → {stage}",
         (*needs, *stages),
         why,
         fix,

@@ -3,7 +3,7 @@ of tests cost little."""
 
 from __future__ import annotations
 
-from stagebook.graph.duty import is_of_documents
+from stagebook.graph import duty
 from stagebook.graph.intent import is_test
 from stagebook.graph.reach import bits_of
 from stagebook.model.value import NamedTuple
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Mapping, Sequence
 
     from stagebook.graph.shape import Needs
-    from stagebook.model.pipeline import Pipeline
+    from stagebook.model.pipeline import Pipeline, Stage
 
 _BITS_MAX = 2_000_000_000  #: stages times what is kept of each
 _LOOKS_MAX = 1_000_000
@@ -40,13 +40,17 @@ def missing(
     stages = pipeline.stages
     acting = [
         index for index, stage in enumerate(stages)
-        if stage.id in outside and (stage.job is None or not is_of_documents(stage))
+        if stage.id in outside and (stage.job is None or _has_to_wait(stage, outside[stage.id]))
     ]  # fmt: skip
     guards = [
         index
         for index, stage in enumerate(stages)
         if stage.id not in outside
-        and (stage.kind == "gate" or (is_test(stage) and not stage.allow_failure and stage.quarantine is None))
+        and (
+            (stage.kind == "gate" and not stage.id.endswith(":play"))  # of a job by hand, for itself alone
+            or (is_test(stage) and not stage.allow_failure and stage.quarantine is None)
+        )
+        and (stage.job is None or duty.tries(stage))
         and not stage.always
     ]
     if not acting or not guards:
@@ -79,6 +83,10 @@ def missing(
         if left:
             found.append(Open(stage, [guards[bit] for bit in bits_of(left, LISTED_MAX)], left.bit_count()))
     return found, []
+
+
+def _has_to_wait(stage: Stage, why: str) -> bool:
+    return duty.deploys(stage, why) and not duty.is_of_documents(stage)
 
 
 def _before(

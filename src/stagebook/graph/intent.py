@@ -132,6 +132,13 @@ def looks_like_deployment(name: str) -> bool:
     return _deployment.search(name) is not None
 
 
+def tests(command: str) -> bool:
+    """Whether a command is one that tests or checks, by the programs that it calls."""
+    global _reader
+    _reader = _reader or _Reader()
+    return _reader.testers.search(command) is not None
+
+
 def is_test(stage: Stage) -> bool:
     """Whether it is taken to test or check something."""
     return stage.retry_safe and _said(stage)[0]

@@ -13,10 +13,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator
 
-    from stagebook.model.job import Datum
+    from stagebook.model.job import Datum, Job
     from stagebook.model.pipeline import Stage
 
 _TEXTS_MAX = 200_000  #: characters of a job that are looked through
+#: Those of the system itself, of which is known what they bring and leave, and some that only set something up.
+_KNOWN_ACTION = re.compile(r"(?:actions|docker)/|\./|docker://|[\w.-]+/(?:setup|install)-|codecov/|coverallsapp/", re.I)
+_brings = re.compile(r"\bgit (?:clone|fetch|init)\b|\bgh (?:repo clone|run download)|\b(?:curl|wget|docker pull)\b")
+_tells = re.compile(
+    r"(?:^|[^a-z])(status|success|succeeded|notify|notification|report|summary|summarize|finish|finalize|finalise|green|"
+    r"passed|aggregate|collect|combine|complete|completed|conclusion|cleanup|clean-up|teardown)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
 _asks = re.compile(r"\bneeds\s*(?:\.\s*([\w*-]+)|\[\s*'([^']*)'\s*\]|(?=[\s,)}\]]))", re.IGNORECASE)
 
 
@@ -33,13 +41,28 @@ class Given:
         if (found := passed(need.job.writes, stage.job.reads)) is not None:
             kind = "value" if found.kind in ("output", "dotenv") else "artifact"
             yield kind, f"{found.kind} {found.name}" if found.name else found.kind
+        elif (name := _output_of(need, stage.job.reads)) is not None:
+            yield "value", f"output {name}"
+        elif (datum := _perhaps(need.job, stage.job.reads)) is not None:
+            yield "artifact", f"{datum.kind} {datum.name}, perhaps"
         asked = self._of(stage)
         if "*" in asked or not asked.isdisjoint(_names(need)):
             yield "value", f"it asks what became of {need.name}"
         elif stage.when is not None and stage.join == "done" and not stage.always:
             yield "value", "its condition asks how its needs ended"
-        if need.kind == "job" and sets_stage(need, stage):
-            yield "value", f"{need.job.title} makes what the called jobs begin with"
+        if (started := stage.job.spec.get("workflow_run")) and need.id in stage.job.by_order:
+            yield "value", f"it starts when {' or '.join(started)} has ended"
+        if stage.id.startswith(f"{need.id}/"):
+            yield "value", f"{need.name} starts the pipeline that it is in"
+        for each in (need, stage):
+            if is_elsewhere(each):
+                yield "called", f"what {each.name} calls is not here"
+                break
+        else:
+            if has_no_work(stage.job):
+                yield "value", "it works on nothing of its own, so it is about what comes before it"
+            elif (word := _tells.search(stage.name)) is not None:
+                yield "value", f"it sums up, or ends, what comes before it (its name: {word[1].lower()})"
 
     def _of(self, stage: Stage) -> frozenset[str]:
         known = self._asked.get(id(stage.job))
@@ -48,9 +71,36 @@ class Given:
         return known
 
 
-def sets_stage(need: Stage, stage: Stage) -> bool:
-    """Whether a job is what starts a child pipeline, and the other one of that pipeline's jobs."""
-    return stage.id.startswith(f"{need.id}/")
+def is_elsewhere(stage: Stage) -> bool:
+    """Whether it calls a workflow, or a pipeline, that could not be read."""
+    job = stage.job
+    return job is not None and not job.steps and (bool(job.spec.get("uses")) or bool(job.spec.get("trigger")))
+
+
+def has_no_work(job: Job) -> bool:
+    """Whether it neither checks out nor reads anything: it tells, sums up or starts something."""
+    if job.system != "github" or not job.steps or job.reads:
+        return False
+    return not any(step.kind == "uses" and "checkout" in step.text.lower() for step in job.steps) and not any(
+        _brings.search(step.text) for step in job.steps if step.kind == "run"
+    )
+
+
+def _output_of(need: Stage, reads: tuple[Datum, ...]) -> str | None:
+    """An output that a job reads of another whose own text does not say what it makes."""
+    names = _names(need)
+    return next((each.name for each in reads if each.kind == "output" and each.name.partition(".")[0] in names), None)
+
+
+def _perhaps(need: Job, reads: tuple[Datum, ...]) -> Datum | None:
+    """An artifact that a job reads and another may have uploaded by an action whose inside is not known."""
+    some = [each for each in reads if each.kind == "artifact"]
+    return some[0] if some and has_unknown_actions(need) else None
+
+
+def has_unknown_actions(job: Job) -> bool:
+    """Whether it uses actions that may upload or download anything."""
+    return any(step.kind == "uses" and not _KNOWN_ACTION.match(step.text) for step in job.steps)
 
 
 def passed(writes: tuple[Datum, ...], reads: tuple[Datum, ...]) -> Datum | None:

@@ -18,7 +18,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.record import lock, measured, reader, runs
 from stagebook.record.clock import epoch_us
 from stagebook.record.line import time_us
-from stagebook.record.reasons import NOT_SELECTED
+from stagebook.record.reasons import is_no_part
 from stagebook.record.retelling import ODD, retell, usage_of
 from stagebook.record.shapes import fault
 from stagebook.record.state import journal_path, open_regular
@@ -329,7 +329,7 @@ def _system(origin: Any) -> str:
 
 
 def _is_part(first: Mapping[str, Any], ends: Iterable[End | None]) -> bool:
-    if any(end is not None and end.reason == NOT_SELECTED for end in ends):
+    if any(end is not None and is_no_part(end.reason) for end in ends):
         return True
     return bool((first.get("choice") or {}).get("dead_of"))
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 RUNS_MAX = 10  #: of the file whose stages are looked at
 LOOKED_MAX = 200  #: of all files
 BYTES_MAX = 4 << 20  #: a longer journal is left out
-NOT_SELECTED = "not selected"  #: why a stage is skipped in a run of a part
 FAILED = ("failure", "error", "timeout")
 _ENDED = b'"event":"stage.ended"'
 

@@ -16,6 +16,7 @@ from stagebook.notify.message import BODIES_MAX, LINES_MAX, Facts, Message, Occa
 from stagebook.notify.send import To
 from stagebook.record import notices, state
 from stagebook.record.mask import Mask
+from stagebook.record.reasons import is_no_part
 from stagebook.report import failure
 from stagebook.report.harmless import line_of_output
 from stagebook.report.words import VERBS
@@ -219,7 +220,7 @@ class Circle:
 
 
 def _is_part(document: Mapping[str, Any]) -> bool:
-    return any(one["outcome"] == "skip" and one["reason"] == past.NOT_SELECTED for one in document["stages"])
+    return any(one["outcome"] == "skip" and is_no_part(one["reason"]) for one in document["stages"])
 
 
 def last_lines(path: str) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CRITICAL_PATH = "critical path"
 UP_TO_DATE = "up to date"  #: the reason of a stage that need not run
 NOT_SELECTED = "not selected"  #: of one that is no part of the run
+CANNOT_RUN = "cannot run here: "  #: what that of one begins with which only its CI system can run
 #: A chain that fills so much of the run leaves no other reason for its length.
 _FILLS = 0.9
 _NEARLY_FILLS = 0.8
@@ -27,6 +28,11 @@ _MATTERS = 0.05
 def is_stopped(attempt: Attempt) -> bool:
     """Whether somebody ended the attempt, so that what it did is no work of the run."""
     return attempt.outcome == "cancellation"
+
+
+def is_no_part(reason: str | None) -> bool:
+    """Whether a stage was left out of its run for that reason."""
+    return reason == NOT_SELECTED or (reason is not None and reason.startswith(CANNOT_RUN))
 
 
 def is_retried(attempt: Attempt) -> bool:

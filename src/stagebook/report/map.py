@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from stagebook.graph import traps
+from stagebook.graph import steps, traps
 from stagebook.graph.findings import Edge, Finding, judge
 from stagebook.graph.intent import is_test, outside
 from stagebook.graph.reach import WIDEST_MAX, alone, widest
 from stagebook.graph.shape import Shape, shape
 from stagebook.model.value import NamedTuple
+from stagebook.report import grades
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import harmless
 
@@ -42,13 +43,15 @@ def document(
     asked: Mapping[str, Collection[str]] = _NOTHING,
     caps: Sequence[traps.Cap] = (),
     more: Sequence[Finding] = (),
+    step_ms: Mapping[str, Sequence[float | None]] = _NOTHING,
 ) -> dict[str, Any]:
     """The JSON of `map`, all of whose keys are described in docs/reference/json.md.
 
     `known`: milliseconds that stages took lately, by id; they go before those that the file declares. Where only some
     are known, the others count as their median; where none are, a stage counts as 1 and all in seconds is null. A gate
     without one takes no time. `asked`: for each stage the stages that its condition asks for. Of a CI system's file:
-    `caps` are what its provider runs at once, `more` what was found in its text.
+    `caps` are what its provider runs at once, `more` what was found in its text, `step_ms` what
+    the steps of its jobs took lately.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
@@ -57,7 +60,8 @@ def document(
     is_known = figures.source is not None
     judged = judge(pipeline, asked, figures.took if is_known else None, found)
     made = [
-        *judged.findings, *traps.find(pipeline, judged.edges, found, figures.took if is_known else None, caps), *more
+        *judged.findings, *traps.find(pipeline, judged.edges, found, figures.took if is_known else None, caps), *more,
+        *steps.findings(pipeline, step_ms),
     ]  # fmt: skip
     made.sort(key=lambda each: each.minor)
     findings = [_finding(number, each) for number, each in enumerate(made, 1)]
@@ -69,7 +73,10 @@ def document(
         "pipeline": pipeline.name,
         "file": pipeline.file,
         "format": pipeline.format,
-        "stages": _stages(pipeline, found, figures, known, alone(needs)),
+        "stages": [
+            {**each, "steps": _steps(stage, step_ms.get(stage.id))}
+            for each, stage in zip(_stages(pipeline, found, figures, known, alone(needs)), pipeline.stages)
+        ],
         "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
         "width": found.width,
         "depth": found.depth,
@@ -90,6 +97,8 @@ def document(
             "source": figures.source,
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
+        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
         "notes": [*_file_notes(pipeline), *_notes(findings)],
@@ -227,6 +236,32 @@ def _stages(
     ]
 
 
+def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, Any]] | None:
+    """Of a job of a CI system; None of any other stage. Steps count from 1."""
+    job = stage.job
+    if job is None:
+        return None
+    reasons: dict[int, list[dict[str, Any]]] = {}
+    for link in steps.links(job):
+        if link.kind != "setup":
+            reasons.setdefault(link.step, []).append({"from": link.need + 1, "kind": link.kind, "text": link.text})
+    is_known = took is not None and len(took) == len(job.steps)
+    return [
+        {
+            "step": place + 1,
+            "name": each.name,
+            "line": each.line or None,
+            "kind": each.kind,
+            "setup": each.is_setup,
+            "condition": each.condition,
+            "needs": [need + 1 for need in each.after],
+            "reasons": reasons.get(place, []),
+            "took_s": took[place] / 1000 if is_known and took[place] is not None else None,  # type: ignore[index,operator]
+        }
+        for place, each in enumerate(job.steps)
+    ]
+
+
 def _tolerance(stage: Stage) -> str:
     """What it says of its own failure."""
     said = []
@@ -347,6 +382,8 @@ def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
         (count["needless-order"], "need", "without a reason in the file, saving little alone"),
         (count["implied-need"], "need", "that others imply"),
         (count["possible-coupling"], "pool", "shared at once"),
+        (count["split-steps"], "job", "with steps that could be a job of their own"),
+        (count["unread-artifact"], "artifact", "that no job reads"),
     ]
     return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 

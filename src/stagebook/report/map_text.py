@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
+from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
@@ -24,6 +25,7 @@ FINDINGS_FEW = 4  #: the same where levels fold
 _MARKS_MAX = 4
 _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
+_MISSING_MAX = 5
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
@@ -31,6 +33,7 @@ _WORDS = {
     "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
     "untrusted-checkout": "checkout", "split-steps": "steps",
 }  # fmt: skip
+_OF_ALL = ("no-timeout",)  #: of most stages of a file, as a rule, so that marks on them would say nothing
 _COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
 
 
@@ -46,9 +49,9 @@ class _Line(NamedTuple):
     needs: str
 
 
-def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
+def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = False, steps: bool = False) -> list[str]:
     """The map as text. `is_open`: nothing is folded, neither the cells of a matrix nor large levels, and all findings
-    are told."""
+    are told. `steps`: those of jobs too, which are shown anyway where there are few jobs."""
     lines = head(map_document, style)
     if not map_document["stages"]:
         return lines
@@ -61,6 +64,8 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
         for row in _rows(map_document, is_open, told)
     ]
     lines += ["", *_table(rows, style)]
+    if steps or map_steps.is_few(map_document):
+        lines += map_steps.render(map_document, style, is_open=is_open)
     if "diff" in map_document:
         lines += ["", *difference(map_document["diff"], style)]
     return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
@@ -94,6 +99,28 @@ def head(map_document: Mapping[str, Any], style: Style) -> list[str]:
         if together["but_for"]:
             said += f", as far as {listed([harmless(each) for each in together['but_for']])} lets them"
         lines += wrap(f"at once: {style.plain(said)}", style.width - 1)
+    return lines + _of_file(map_document, style)
+
+
+def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
+    """How much of a CI system's file has a meaning here, and what it refers to and could not be read."""
+    lines = []
+    if others := found.get("not_started"):
+        said = ", ".join(f"{each['workflow']} ({', '.join(each['events'])})" for each in others)
+        lines += wrap(style.plain(harmless(f"not started by it: {said}")), style.width - 1)
+    if found.get("grades"):
+        lines += wrap(f"{grades.summary(found['grades'])}; --grades lists them", style.width - 1)
+    if missing := found.get("missing"):
+        count = plural(len(missing), "file")
+        is_part = found["format"] == "github"
+        what = f"{count} that it calls" if is_part else f"{count} that it includes"
+        so = "no order of theirs is called needless" if is_part else "no order is called needless"
+        lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
+        for each in missing[:_MISSING_MAX]:
+            place = f"line {each['line']}: " if each["line"] else ""
+            lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]
+        if len(missing) > _MISSING_MAX:
+            lines.append(f"  and {len(missing) - _MISSING_MAX} more")
     return lines
 
 
@@ -118,7 +145,7 @@ def _rows(found: Mapping[str, Any], is_open: bool, told: Sequence[Mapping[str, A
     stages = found["stages"]
     marks: dict[str, list[int]] = {}
     for each in told:
-        for stage_id in each["stages"]:
+        for stage_id in each["stages"] if each["code"] not in _OF_ALL else ():
             marks.setdefault(stage_id, []).append(each["number"])
     path = dict(zip(found["critical_path"][1:], found["critical_path"]))
     bare = {
@@ -292,7 +319,8 @@ def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Sty
     lines = [" " * 15 + part for part in wrap(style.plain(harmless(each["fix"])), max(20, style.width - 16))]
     if each["line"] is None:
         return lines
-    place = style.plain(f"{harmless(map_document['file'].rpartition('/')[2])}:{each['line']}")
+    file = each.get("file") or map_document["file"]
+    place = style.plain(f"{harmless(file.rpartition('/')[2])}:{each['line']}")
     room = style.width - 1 - cells(place)
     if not lines or cells(lines[-1]) + 2 > room:
         lines.append("")

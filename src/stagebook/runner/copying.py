@@ -35,6 +35,7 @@ class Copier:
     """One copy. `count` files, `size_bytes` so far."""
 
     def __init__(self, source: str, target: str) -> None:
+        os.makedirs(target, exist_ok=True)
         self._source = os.path.realpath(source)
         self._target = os.path.realpath(target)
         self._sound: dict[str, bool] = {"": True}

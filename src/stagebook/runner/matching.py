@@ -16,8 +16,9 @@ _ALTERNATIVES_MAX = 256
 def find(root: str, globs: list[str], exclude: list[str] | None = None) -> tuple[list[str], list[str]]:
     """The files and links that globs name, folders that hold nothing included, as sorted paths from `root` on; and
     those globs that name nothing. A glob that names a folder names all that lies below it. `exclude`: globs of files
-    that are left out again."""
-    left_out = Globs(each for glob in exclude or () for each in alternatives(inside(root, glob) or ""))
+    that are left out again; one that names a folder leaves out nothing of what lies in it."""
+    without = {each for glob in exclude or () for each in alternatives(inside(root, glob) or "")}
+    left_out = Globs(each for each in without if _WILD.search(each))
     found: set[str] = set()
     barren = []
     for glob in globs:
@@ -27,7 +28,7 @@ def find(root: str, globs: list[str], exclude: list[str] | None = None) -> tuple
             barren.append(glob)
         found |= names
     if exclude:
-        found = {name for name in found if left_out.first([name]) is None}
+        found = {name for name in found if name not in without and left_out.first([name]) is None}
     return sorted(found), barren
 
 

@@ -81,7 +81,7 @@ def build(pipeline: Pipeline, choice: Choice) -> Plan:
                 rank[index],
                 critical[index],
                 group_of.get(index, -1),
-                None if selected[index] else "not selected",
+                None if selected[index] else select.left_out(stage),
                 choice.seed,
                 choice.today,
                 tuple([position[need] for need in stage.early]) if stage.early else (),

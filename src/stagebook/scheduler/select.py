@@ -146,6 +146,13 @@ def refused(pipeline: Pipeline, text: str) -> InputError:
     return InputError(text, [Problem(pipeline.file, 0, 0, "selection", "error", text)])
 
 
+def left_out(stage: Stage) -> str:
+    """Why a stage that was not picked does not run."""
+    if stage.job is not None and stage.job.unplayable:
+        return f"cannot run here: {stage.job.unplayable}"
+    return "not selected"
+
+
 def _names(pipeline: Pipeline) -> dict[str, list[int]]:
     """Every name that a user may give, to positions. An id wins over a group of the same name."""
     position = {stage.id: index for index, stage in enumerate(pipeline.stages)}

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 
+from stagebook.formats.github import grading, known
+from stagebook.formats.github.jobs import Found, Jobs, Level, clean
+from stagebook.formats.github.local import Files, root_of
+from stagebook.formats.github.shape import Walk, whole
+from stagebook.formats.github.triggers import event_of, triggers_of
 from stagebook.formats.native import cache
 from stagebook.formats.request import Request
-from stagebook.formats.source.nodes import Source, read
-from stagebook.model.job import Job
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.formats.source.nodes import MAP, Node, Source, read
+from stagebook.model.pipeline import Pipeline, Secret, Stage
 from stagebook.model.problem import InputError, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+_LEVELS = {"error": 0, "warning": 1, "note": 2}
 
 
 def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tuple[Problem, ...]]:
@@ -18,36 +28,87 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
         source = read(data, file)
     except InputError as refused:
         return None, refused.problems
-    stages = _stages(source)
-    errors = tuple(each for each in source.problems if each.level == "error")
-    if errors:
-        return None, errors
-    name = os.path.basename(file).rpartition(".")[0]
-    return Pipeline(name, file, "github", cache.digest(data), tuple(stages), root=_root(file)), tuple(source.problems)
+    root = _workflow(source)
+    if root is None:
+        return None, tuple(source.problems)
+    from stagebook.formats.github import checks
+
+    walk = whole(source, root)
+    place = root_of(file)
+    triggers = triggers_of(root.get("on"))
+    event = event_of(request.event, triggers)
+    name = clean((root.get("name") or source.documents[0]).text or "") or os.path.basename(file).rpartition(".")[0]
+    contexts = known.contexts_of(request, event, triggers, place, name)
+    _started(walk, root, triggers, event, request)
+    found = Found(Files(place, request.includes))
+    units = Jobs(source, root, Level(known.static(contexts)), found, walk).read()
+    checks.all_of(walk, root, triggers, found.files)
+    problems = _sorted([*source.problems, *found.problems])
+    if any(each.level == "error" for each in problems):
+        return None, problems
+    pipeline = Pipeline(
+        name, file, "github", _digest(data, found.files.hashes), _in_order(root, units, found.stages),
+        secrets=tuple(Secret(each, line=line) for each, line in found.secrets.items()),
+        matrices=found.matrices,
+        machine_locks=tuple(found.locks),
+        problems=problems,
+        root=place,
+        files=found.files.hashes,
+        context=contexts,
+        missing=tuple(found.missing),
+        grades=grading.grades_of(walk.keys, root),
+        more={"on": triggers},
+    )  # fmt: skip
+    return pipeline, problems
 
 
-def _stages(source: Source) -> list[Stage]:
-    root = source.documents[0] if source.documents else None
-    jobs = root.get("jobs") if root is not None else None
-    if jobs is None:
-        source.problem(root, "jobs", "a workflow needs `jobs`")
-        return []
-    ids = {name for name, _, _ in jobs.items()}
-    found = []
-    for name, key, body in jobs.items():
-        needs = body.get("needs")
-        asked = tuple(need for need in (needs.texts if needs is not None else []) if need in ids)
-        lines = (needs.line if needs is not None else 0,) * len(asked)
-        found.append(
-            Stage(name, name, key.line, key.col, "job", needs=asked, need_lines=lines, job=Job("github", name))
-        )  # fmt: skip
-    return found
+def _workflow(source: Source) -> Node | None:
+    """The root of a workflow; None, and why, of what is none."""
+    if not source.documents:
+        source.problem(None, "empty", "the file is empty; a workflow has `on` and `jobs`")
+        return None
+    root = source.documents[0]
+    if len(source.documents) > 1:
+        source.problem(source.documents[1], "documents", "a workflow is one YAML document; here another one begins")
+        return None
+    if root.kind != MAP:
+        source.problem(root, "type", "a workflow is a mapping with `on` and `jobs`")
+        return None
+    if root.get("jobs") is None and root.get("runs") is not None:
+        said = "this is an action (it has `runs`), not a workflow; jobs use it by `uses`"
+        source.problem(root.entry("runs")[0], "action", said)  # type: ignore[index]
+        return None
+    if root.get("jobs") is None and root.get("on") is None and not _is_near(root):
+        source.problem(root, "template", "this is no workflow: it has neither `on` nor `jobs`")
+        return None
+    return root
 
 
-def _root(file: str) -> str:
-    """The root of the repository that the workflow is of."""
-    folder = os.path.dirname(file)
-    above = os.path.dirname(folder)
-    if os.path.basename(folder) == "workflows" and os.path.basename(above) == ".github":
-        return os.path.dirname(above)
-    return folder
+def _is_near(root: Node) -> bool:
+    return any(name in ("name", "run-name", "permissions", "concurrency", "env") for name, _, _ in root.items())
+
+
+def _started(walk: Walk, root: Node, triggers: Mapping[str, Any], event: str, request: Request) -> None:
+    if request.event and event not in triggers and triggers:
+        on = root.entry("on")
+        said = (
+            f"`{clean(event)}` does not start this workflow; it starts on {', '.join(map(clean, list(triggers)[:8]))}"
+        )
+        walk.problem(on[0] if on is not None else root, "event", said, "note")
+
+
+def _in_order(root: Node, units: Mapping[str, Any], stages: list[Stage]) -> tuple[Stage, ...]:
+    """Stages in the order of the file; those of a called workflow where it is called."""
+    return tuple(stage for unit in units.values() for stage in unit.stages)
+
+
+def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda each: (_LEVELS[each.level], each.file, each.line, each.col)))
+
+
+def _digest(data: bytes, files: Mapping[str, str]) -> str:
+    """Of the file, and of those that it was made of."""
+    own = cache.digest(data)
+    if not files:
+        return own
+    return cache.digest("\n".join([own, *(f"{files[path]}" for path in sorted(files))]).encode())

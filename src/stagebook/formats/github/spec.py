@@ -19,14 +19,18 @@ if TYPE_CHECKING:
         outputs: dict[str, str]
         jobs: dict[str, Need]
 
-    #: `with` of the job that calls, its own `needs`, matrix, env and strategy, and the call around it, if any. `inputs`
-    #: are the declared ones of the called workflow: {"default": …, "type": "string" | "boolean" | "number"}.
+    #: `with` of the job that calls, its own `if` (the text without `${{ }}`, judged before that of the called job, with
+    #: the contexts of the calling one), `needs`, matrix and strategy, and the call around it, if any. `inputs` are the
+    #: declared ones of the called workflow: {"default": …, "type": "string" | "boolean" | "number"}. `contexts`: known
+    #: when read, in place of those of `Pipeline.context`.
     Call = TypedDict(
         "Call",
         {
             "with": dict[str, Any],
             "inputs": dict[str, dict[str, Any]],
+            "if": str,
             "needs": dict[str, Need],
+            "contexts": dict[str, Any],
             "matrix": dict[str, Any],
             "strategy": dict[str, Any],
             "call": "Call | None",

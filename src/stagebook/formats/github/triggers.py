@@ -1,110 +1,124 @@
-"""What starts a workflow: its `on`, and whether an event on a branch or tag does. Types of events and changed files are
-not asked: whether they fit is known only when it happens.
-"""
+"""What starts a workflow: `on` as a table, which event a file is mostly for, and whether an event on a branch starts
+it. No jobs."""
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 
-from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, Source
-from stagebook.model.value import NamedTuple
+from stagebook.formats.github.values import value_of
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping
+    from typing import Any, Iterable, Mapping
 
-_CLASS_MAX = 1000
-
-
-class Trigger(NamedTuple):
-    """One event of `on`. `refs`: patterns by key (`branches`, `tags-ignore`, …). `workflows`: of `workflow_run`."""
-
-    event: str
-    line: int
-    refs: Mapping[str, tuple[str, ...]] = {}
-    workflows: tuple[str, ...] = ()
+#: Events that a file is taken to be for where nobody says which one is meant, the likeliest first.
+USUAL = ("push", "pull_request", "pull_request_target", "merge_group", "workflow_dispatch", "schedule", "workflow_call")
+_HEADS = ("refs/heads/", "refs/tags/")
 
 
-def triggers(source: Source) -> dict[str, Trigger]:
-    """By event. Empty where the file has no `on`."""
-    root = source.documents[0] if source.documents else None
-    found = root.entry("on") or root.entry("true") if root is not None else None
-    if found is None:
+def triggers_of(node: Node | None) -> dict[str, dict[str, Any]]:
+    """Events to their settings as the file has them, in its order. A list of settings, as of `schedule`, is under
+    `items`."""
+    if node is None:
         return {}
-    key, on = found
-    if on.kind == SCALAR:
-        return {text: Trigger(text, on.line) for text in on.texts}
-    if on.kind == LIST:
-        return {text: Trigger(text, each.line) for each in on for text in each.texts}
-    return {name: _trigger(name, at, body) for name, at, body in on.items()}
-
-
-def _trigger(name: str, key: Node, body: Node) -> Trigger:
-    refs = {}
-    for of in ("branches", "branches-ignore", "tags", "tags-ignore"):
-        if (node := body.get(of) if body.kind == MAP else None) is not None:
-            refs[of] = tuple(node.texts)
-    workflows = body.get("workflows") if body.kind == MAP else None
-    return Trigger(name, key.line, refs, tuple(workflows.texts) if workflows is not None else ())
-
-
-def starts(trigger: Trigger, ref: str | None) -> bool:
-    """Whether its event on a branch (or `refs/tags/NAME`; None: any) starts the workflow. A pull request's `ref` is the
-    branch that it is against."""
-    if ref is None or trigger.event not in ("push", "pull_request", "pull_request_target", "workflow_run"):
-        return True
-    is_tag = ref.startswith("refs/tags/")
-    name = ref.removeprefix("refs/tags/").removeprefix("refs/heads/")
-    kind, other = ("tags", "branches") if is_tag else ("branches", "tags")
-    refs = trigger.refs
-    if kind in refs:
-        return matches(refs[kind], name)
-    if f"{kind}-ignore" in refs:
-        return not matches(refs[f"{kind}-ignore"], name)
-    return other not in refs and f"{other}-ignore" not in refs
-
-
-def is_only_of_tags(found: Mapping[str, Trigger]) -> bool:
-    """Whether it is started for versions only, each of which comes once."""
-    return bool(found) and all(
-        name in ("release", "create") or (name == "push" and "tags" in each.refs and "branches" not in each.refs)
-        for name, each in found.items() if name not in ("workflow_dispatch", "workflow_call")
-    )  # fmt: skip
-
-
-def matches(patterns: tuple[str, ...], name: str) -> bool:
-    """By the last pattern that fits; one with `!` before it takes away."""
-    fits = False
-    for pattern in patterns:
-        if pattern.startswith("!"):
-            fits = fits and not _fits(pattern[1:], name)
+    if node.kind == SCALAR:
+        return {str(node.value): {}} if node.text else {}
+    if node.kind == LIST:
+        return {str(each.value): {} for each in node if each.kind == SCALAR and each.text}
+    found: dict[str, dict[str, Any]] = {}
+    for name, _, value in node.items():
+        if value.kind == MAP:
+            found[name] = value_of(value)
         else:
-            fits = fits or _fits(pattern, name)
-    return fits
+            found[name] = {"items": value_of(value)} if value.kind == LIST else {}
+    return found
 
 
-def _fits(pattern: str, name: str) -> bool:
-    """GitHub's patterns: `*` within a part, `**` over parts, `?` and `+` of the character before, `[a-z]`."""
-    if len(pattern) > _CLASS_MAX:
+def event_of(asked: str, triggers: Mapping[str, Any]) -> str:
+    """The event that is meant: the one that was asked for, else what the file is mostly for."""
+    if asked:
+        return asked
+    for each in USUAL:
+        if each in triggers:
+            return each
+    return next(iter(triggers), "push")
+
+
+def starts(triggers: Mapping[str, Mapping[str, Any]], event: str, ref: str | None = None) -> bool | None:
+    """Whether an event on a branch or tag (`refs/tags/…`) starts a workflow. None where that depends on more than its
+    name and the branch: on changed files, or on a branch that is not known."""
+    settings = triggers.get(event)
+    if settings is None:
         return False
-    found = ""
-    at = 0
-    while at < len(pattern):
-        letter = pattern[at]
-        if pattern.startswith("**", at):
-            found, at = found + ".*", at + 2
-            continue
-        if letter == "[" and (end := pattern.find("]", at + 1)) > 0:
-            found, at = found + "[" + re.escape(pattern[at + 1 : end]).replace(r"\-", "-") + "]", end + 1
-            continue
-        if letter == "\\" and at + 1 < len(pattern):
-            found, at = found + re.escape(pattern[at + 1]), at + 2
-            continue
-        found += "[^/]*" if letter == "*" else letter if letter in "?+" and found else re.escape(letter)
-        at += 1
+    kind = "tags" if ref is not None and ref.startswith("refs/tags/") else "branches"
+    has_branches = "branches" in settings or "branches-ignore" in settings
+    has_tags = "tags" in settings or "tags-ignore" in settings
+    if event == "push" and (has_branches or has_tags):
+        if ref is None:
+            return None
+        if not (has_tags if kind == "tags" else has_branches):
+            return False
+    if kind in settings or f"{kind}-ignore" in settings:
+        if ref is None:
+            return None
+        name = ref
+        for head in _HEADS:
+            name = name.removeprefix(head)
+        if kind in settings and not matches(_texts(settings[kind]), name):
+            return False
+        if f"{kind}-ignore" in settings and matches(_texts(settings[f"{kind}-ignore"]), name):
+            return False
+    return None if "paths" in settings or "paths-ignore" in settings else True
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+
+
+def matches(patterns: Iterable[str], name: str) -> bool:
+    """Whether the last pattern that fits a name takes it; one with `!` gives it back."""
+    taken = False
+    for pattern in patterns:
+        negated = pattern.startswith("!")
+        found = _pattern(pattern[1:] if negated else pattern)
+        if found is not None and found.fullmatch(name):
+            taken = not negated
+    return taken
+
+
+@lru_cache(256)
+def _pattern(text: str) -> Any:
+    """GitHub's filter pattern. `*` stays within a folder, `**` does not, `?` and `+` repeat what is before them. By
+    RE2, which is linear whatever the pattern; None of what is none."""
     import re2  # type: ignore[import-untyped,unused-ignore]
 
-    try:  # in time linear in the name, whatever the pattern
-        return re2.fullmatch(found, name) is not None
+    if len(text) > 1_000:
+        return None
+    made, at = "", 0
+    while at < len(text):
+        char = text[at]
+        if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
+            made, at = made + "(?:.*/)?", at + 3
+            continue
+        if text.startswith("**", at):
+            made, at = made + ".*", at + 2
+            continue
+        if char == "*":
+            made += "[^/]*"
+        elif char in "?+" and made:
+            made += char
+        elif char == "[" and "]" in text[at:]:
+            end = text.index("]", at)
+            made += "[" + re2.escape(text[at + 1 : end]).replace(r"\-", "-") + "]"
+            at = end
+        elif char == "\\" and at + 1 < len(text):
+            at += 1
+            made += re2.escape(text[at])
+        else:
+            made += re2.escape(char)
+        at += 1
+    try:
+        return re2.compile(made)
     except re2.error:
-        return False
+        return None

@@ -3,39 +3,209 @@
 from __future__ import annotations
 
 import os
+import re
 
+from stagebook.formats.gitlab import compose, grading
+from stagebook.formats.gitlab.compose import Composer
+from stagebook.formats.gitlab.drafts import Config, Draft, known_occasions
+from stagebook.formats.gitlab.files import Project
+from stagebook.formats.gitlab.include import Includer
+from stagebook.formats.gitlab.reading import Reading, scalar
+from stagebook.formats.gitlab.stages import Made
+from stagebook.formats.gitlab.variables import SOURCES, Occasion, git_root, predefined, repository
 from stagebook.formats.native import cache
+from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.request import Request
-from stagebook.formats.source.nodes import MAP, Source, read
-from stagebook.model.job import Job
-from stagebook.model.pipeline import Pipeline, Stage
+from stagebook.formats.source.nodes import SCALAR, Node
+from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError, Problem
 
-_GLOBALS = frozenset(
-    ("stages", "include", "default", "workflow", "image", "services", "before_script", "after_script", "variables",
-     "cache", "spec", "pages:deploy")
-)  # fmt: skip
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+_LEVELS = {"error": 0, "warning": 1, "note": 2}
 
 
 def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tuple[Problem, ...]]:
     """The pipeline of a file, or None; and all problems with it, errors first."""
+    folder = os.path.dirname(file)
+    reading = Reading(file, git_root(folder) or folder, request)
+    reading.is_fragment = not is_whole(file)
     try:
-        source = read(data, file)
+        pipeline = _Parser(reading, data).pipeline()
     except InputError as refused:
-        return None, refused.problems
-    stages = _stages(source)
-    pipeline = Pipeline(
-        os.path.basename(os.path.dirname(file)), file, "gitlab", cache.digest(data), tuple(stages),
-        root=os.path.dirname(file),
-    )  # fmt: skip
-    return pipeline, tuple(source.problems)
+        return None, _sorted([*refused.problems, *(each for each in reading.problems if each not in refused.problems)])
+    except RecursionError:
+        said = "nested too deeply: references, templates or files in one another"
+        return None, (Problem(file, 0, 0, "limit", "error", said),)
+    if reading.is_wrong:
+        return None, _sorted(reading.problems)
+    return pipeline._replace(problems=_sorted(reading.problems)), _sorted(reading.problems)
 
 
-def _stages(source: Source) -> list[Stage]:
-    found = []
-    root = source.documents[-1] if source.documents else None
-    for name, key, body in root.items() if root is not None else ():
-        if name in _GLOBALS or name.startswith(".") or body.kind != MAP:
-            continue
-        found.append(Stage(name, name, key.line, key.col, "job", job=Job("gitlab", name)))
-    return found
+def is_whole(file: str) -> bool:
+    """Whether a file is a pipeline by its name, and not what others include."""
+    name = os.path.basename(file)
+    return name in (".gitlab-ci.yml", ".gitlab-ci.yaml")
+
+
+def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(
+        sorted(dict.fromkeys(problems), key=lambda each: (_LEVELS[each.level], each.file, each.line, each.col))
+    )
+
+
+def _named_branch(data: bytes) -> str:
+    """The default branch of a project without a repository: the one that its file speaks of."""
+    return "master" if re.search(rb"\bmaster\b", data) and not re.search(rb"\bmain\b", data) else "main"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(shorten(name) for name in names[:6])
+    return f"{len(names)} jobs ({shown}{', …' if len(names) > 6 else ''})"
+
+
+class _Parser:
+    def __init__(self, reading: Reading, data: bytes) -> None:
+        self.reading = reading
+        self.data = data
+        self.home = Project(reading.root)
+        known = repository(reading.root)
+        self.current, self.commit = known.branch, known.commit
+        self.default = known.default or _named_branch(data)
+        self.left_out: list[str] = []
+        self.facts_of = compose.facts_maker(reading, self.home, reading.request.variables)
+
+    def includer(self, occasion: Occasion) -> Includer:
+        sha = self.commit or "0" * 40
+        known = {"CI_COMMIT_SHA": sha, "CI_COMMIT_SHORT_SHA": sha[:8], **self.facts_of(occasion).values}
+        return Includer(self.reading, self.home, known)
+
+    def pipeline(self) -> Pipeline:
+        """InputError where there is no use in reading on."""
+        reading = self.reading
+        wanted = self.asked()
+        occasion = wanted or known_occasions(self.default, self.current or self.default)[0]
+        includer = self.includer(occasion)
+        root = includer.content(self.data, reading.file, None, self.inputs())
+        if root is None:
+            reading.refuse(None, "empty", "the file holds no pipeline: neither a job nor a keyword")
+        config = compose.config(reading, includer, root)
+        if not reading.is_wrong and not config.jobs:
+            self.no_jobs(root)
+        if wanted is None and not reading.is_wrong:
+            occasion = self.usual(config)
+        made = Composer(reading, self.facts_of, self.includer).pipeline(config, occasion)
+        if not reading.is_wrong:
+            self.remarks(config, made, occasion, wanted is not None)
+        return self.built(made, occasion, root, config)
+
+    def no_jobs(self, root: Node) -> None:
+        reading = self.reading
+        if reading.is_fragment or reading.missing:
+            reading.note(root, "no-jobs", "it has no jobs of its own, only what others include or extend")
+        else:
+            reading.problem(root, "no-jobs", "the file has no job: one whose name does not begin with a dot")
+
+    def inputs(self) -> dict[str, Node]:
+        at = Node(SCALAR, "", 0, 0, 0)
+        found = {}
+        for name, text in self.reading.request.inputs.items():
+            found[name] = scalar(at, text, plain=True)
+        return found
+
+    # The occasion -------------------------------------------------------------------------------------------------
+
+    def asked(self) -> Occasion | None:
+        """What the user asks for; None: whatever the file is mostly for."""
+        request = self.reading.request
+        if not request.event and request.ref is None:
+            return None
+        source = SOURCES.get(request.event or "push")
+        if source is None:
+            said = f"event {shorten(request.event)} is none of GitLab's: {', '.join(sorted(set(SOURCES.values())))}"
+            self.reading.refuse(None, "event", said)
+        ref = request.ref or self._told() or self.current or self.default
+        if source == "merge_request_event" and request.ref is None and ref == self.default:
+            ref = "feature"
+        is_tag = ref.startswith("refs/tags/") or request.event in ("tag", "tag_push")
+        ref = ref.removeprefix("refs/tags/").removeprefix("refs/heads/")
+        if request.event in ("tag", "tag_push") and request.ref is None and self._told() is None:
+            ref = "v1.0.0"
+        if not ref or not is_nameable(ref):
+            self.reading.refuse(None, "ref", f"ref {shorten(ref)!r} is no name of a branch or tag")
+        return Occasion(source, ref, self.default, is_tag)
+
+    def _told(self) -> str | None:
+        payload = self.reading.request.payload
+        ref = payload.get("ref")
+        if isinstance(ref, str):
+            return ref
+        attributes = payload.get("object_attributes")
+        ref = attributes.get("source_branch") if isinstance(attributes, dict) else None
+        return ref if isinstance(ref, str) else None
+
+    def usual(self, config: Config) -> Occasion:
+        """The first of the usual occasions in which there is a pipeline with jobs, and whose jobs all have their needs
+        if there is one."""
+        occasions = known_occasions(self.default, self.current or self.default)
+        filled = [each for each in occasions if self.jobs_of(config, each)]
+        return filled[0] if filled else occasions[0]
+
+    def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
+        facts = self.facts_of(occasion)
+        verdict = config.workflow(facts)
+        if not verdict.included:
+            return set()
+        return {draft.name for draft, is_in in config.drafts(facts, verdict.variables) if is_in}
+
+    def remarks(self, config: Config, made: Made, occasion: Occasion, is_asked: bool) -> None:
+        """Which pipeline this is, where that is not plain, and which jobs are only in others."""
+        reading = self.reading
+        here = self.jobs_of(config, occasion)
+        others = [
+            (each, self.jobs_of(config, each))
+            for each in known_occasions(self.default, self.current or self.default) if each != occasion
+        ]  # fmt: skip
+        if not here and config.jobs:
+            known = next((each for each, names in others if names), None)
+            hint = f"; there is one for {known.text}" if known is not None else ""
+            reading.warn(None, "no-pipeline", f"there is no pipeline for {occasion.text}{hint}")
+        elif not is_asked and occasion != known_occasions(self.default, self.current or self.default)[0]:
+            reading.note(
+                None, "occasion", f"this is the pipeline of {occasion.text}; choose another with --event, --ref"
+            )
+        groups: dict[str, list[Draft]] = {}
+        for draft in config.jobs.values():
+            if draft.name not in here:
+                where = [each.text for each, names in others if draft.name in names]
+                said = f"one of {', or '.join(where[:2])}" if where else ""
+                groups.setdefault(said, []).append(draft)
+        for said, drafts in groups.items():
+            shown = shorten(drafts[0].name) if len(drafts) == 1 else _listed([draft.name for draft in drafts])
+            are, they = ("is", "it is") if len(drafts) == 1 else ("are", "they are")
+            text = f"{shown} {are} not in a pipeline of {occasion.text}"
+            reading.note(
+                drafts[0].key, "other-event", text + (f"; {they} in {said}" if said else ", nor of any usual one")
+            )
+        self.left_out = [draft.name for drafts in groups.values() for draft in drafts]
+
+    # The pipeline -------------------------------------------------------------------------------------------------
+
+    def built(self, made: Made, occasion: Occasion, root: Node, config: Config) -> Pipeline:
+        reading = self.reading
+        folder = os.path.basename(reading.root.rstrip("/"))
+        context: Mapping[str, object] = {
+            "predefined": predefined(occasion, reading.root, reading.file),
+            "project": dict(reading.request.variables),
+            "source": occasion.source,
+            "ref": occasion.ref,
+            "left_out": self.left_out,
+        }
+        return Pipeline(
+            folder if folder and is_nameable(folder) else "pipeline", reading.file, "gitlab", cache.digest(self.data),
+            made.stages, secrets=made.secrets, machine_locks=made.locks, matrices=made.matrices,
+            root=reading.root, files=dict(reading.digests), context=context, missing=tuple(reading.missing),
+            grades=grading.grades(root),
+        )  # fmt: skip

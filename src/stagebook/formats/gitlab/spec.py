@@ -1,12 +1,13 @@
-"""What `Job.spec` of a GitLab job holds: all that its runner needs beside the stage. JSON values only. Neither how it is
-found in the file nor how it is run.
+"""What `Job.spec` of a GitLab job holds: all that its runner needs beside the stage. JSON values only. Neither how it
+is found in the file nor how it is run.
 
 Variables have their `$` still in them: only at run time is all known that they may speak of. From the weakest on:
-`Pipeline.context["predefined"]` (`CI_PIPELINE_SOURCE`, …), `Spec.predefined`, `Spec.variables`, dotenv files of the jobs
-in `artifacts_from`, `Pipeline.context["project"]` (what the user sets by `--var`). Those in `raw` are not expanded.
+`Pipeline.context["predefined"]` (`CI_PIPELINE_SOURCE`, …), `Spec.predefined`, `Spec.variables`, dotenv files of the
+jobs in `artifacts_from`, `Pipeline.context["project"]` (what the user sets by `--var`). Those in `raw` are not
+expanded.
 
-A `Condition` of the language `gitlab` is one word: `on_failure` (a need has failed) or `manual` (nobody plays it: it does
-not run, nor does what needs it).
+A `Condition` of the language `gitlab` is one word: `on_failure` (a need has failed) or `manual` (nobody plays it: it
+does not run, nor does what needs it).
 """
 
 from __future__ import annotations

@@ -25,12 +25,13 @@ class Node:
     tag before it included; of a block the end is that of its last value. `value` is the text of a scalar, the entries
     (key, value) of a map in file order without those merged in, or the nodes of a list. `merged` has what `<<` brings
     and the map does not say itself. A node that an alias stands for is the very node of the anchor, so `is` tells what
-    is shared; `aliased` counts how often.
+    is shared; `aliased` counts how often. `file` is for readers of several files to set: where it stands, if not in the
+    one that was asked for.
     """
 
     __slots__ = (
-        "_found", "aliased", "anchor", "col", "end", "end_line", "flow", "kind", "line", "merged", "plain", "start",
-        "tag", "value",
+        "_found", "aliased", "anchor", "col", "end", "end_line", "file", "flow", "kind", "line", "merged", "merges",
+        "plain", "start", "tag", "value",
     )  # fmt: skip
 
     def __init__(self, kind: str, value: Any, start: int, line: int, col: int) -> None:
@@ -46,7 +47,9 @@ class Node:
         self.plain = False  #: a scalar without quotes
         self.flow = False  #: in brackets or braces
         self.aliased = 0
+        self.file: str | None = None
         self.merged: list[tuple[Node, Node]] = []
+        self.merges: list[Node] = []  #: the keys `<<` themselves
         self._found: dict[str, tuple[Node, Node]] | None = None
 
     def __repr__(self) -> str:
@@ -212,6 +215,7 @@ class _Composer:
             if key.kind != SCALAR:
                 self.source.problem(key, "key", "a key must be text, not a list or a mapping")
             elif key.value == MERGE and key.plain:
+                node.merges.append(key)
                 merges += self.merged(value)
             elif key.value in seen:
                 said = f"`{shorten(key.value)}` is given twice, first on line {seen[key.value].line}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stagebook.graph.coupling import listed, named
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import meet
+from stagebook.graph.jobs import has_unknown_actions, meet
 from stagebook.graph.reach import Reach
 
 TYPE_CHECKING = False
@@ -41,7 +41,9 @@ class _Looker:
         self, pipeline: Pipeline, reach: Reach, writers: list[tuple[int, Datum]], readers: list[tuple[int, Datum]]
     ) -> None:
         self.stages = pipeline.stages
-        self.is_called = any("/" in stage.id for stage in pipeline.stages) or bool(pipeline.missing)
+        self.is_called = bool(pipeline.missing) or any(
+            "/" in stage.id or (stage.job is not None and has_unknown_actions(stage.job)) for stage in pipeline.stages
+        )
         self.reach = reach
         self.writers = writers
         self.readers = readers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stagebook.graph.coupling import listed, named
+from stagebook.graph.duty import deploys
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 
@@ -24,7 +25,7 @@ def overtaking(pipeline: Pipeline) -> Iterator[Finding]:
         if job is None or job.system != "gitlab" or not job.environment or stage.locks or "$" in job.environment:
             continue
         acting = acting or outside(pipeline)
-        if stage.id in acting:
+        if stage.id in acting and deploys(stage, acting[stage.id]):
             by_place.setdefault(job.environment, []).append(index)
     for place, found in by_place.items():
         stages = [pipeline.stages[index] for index in found]

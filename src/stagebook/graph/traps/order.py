@@ -40,7 +40,7 @@ def stage_order(
         after = shape(_without(needs, dropped), durations)
         saves = max(0.0, found.length - after.length)
         earlier = sum(found.earliest[at[job.id]] - after.earliest[at[job.id]] > 0 for job in jobs)
-        if earlier:
+        if earlier or took is None:
             yield _finding(pipeline, name, jobs, bare, saves, took is not None, found.length)
 
 

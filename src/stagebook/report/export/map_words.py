@@ -38,7 +38,7 @@ _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",
     "generated": "{}", "named": "its command names {}",
     "pool": "both take pool {}", "stated": "ordering: {}", "gate": "gate {}", "guard": "guards {}",
-    "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}",
+    "always": "clean-up {}", "split": "split {}", "outside": "acts outside: {}", "called": "{}",
 }  # fmt: skip
 
 

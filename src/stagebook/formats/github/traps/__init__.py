@@ -5,7 +5,7 @@ jobs without a timeout, deployments that overtake each other. What its shape say
 from __future__ import annotations
 
 from stagebook.formats.github.traps import deploys, injection, timeouts
-from stagebook.formats.github.triggers import triggers
+from stagebook.formats.github.triggers import triggers_of
 from stagebook.formats.source.nodes import MAP, read
 from stagebook.model.problem import InputError
 
@@ -25,7 +25,7 @@ def find(data: bytes, pipeline: Pipeline) -> list[Finding]:
     jobs = root.get("jobs") if root is not None else None
     if root is None or jobs is None or jobs.kind != MAP:
         return []
-    started = triggers(source)
+    started = triggers_of(root.get("on") or root.get("true"))
     return [
         *injection.foreign_code(source, jobs, started),
         *injection.injections(source, jobs, started),

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.github.triggers import Trigger, is_only_of_tags
+from stagebook.graph.duty import deploys
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Mapping
+    from typing import Any, Iterator, Mapping
 
     from stagebook.formats.source.nodes import Node
     from stagebook.model.pipeline import Pipeline, Stage
 
 #: What has a version of its own cannot overtake anything.
 _VERSIONED = re.compile(
-    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload", re.IGNORECASE
-)
-_DEPLOYS = re.compile(
-    r"environment |deploy|gh-pages|kubectl|helm|terraform|ansible|promote|rollout|migrate", re.IGNORECASE
+    r"pypi|npm|crate|release|publish|docker|registry|marketplace|gem|nuget|maven|sonatype|upload|twine|poetry|cargo",
+    re.IGNORECASE,
 )
 
 
 def overtaking(
-    root: Node, jobs: Node, started: Mapping[str, Trigger], pipeline: Pipeline
+    root: Node, jobs: Node, started: Mapping[str, Any], pipeline: Pipeline
 ) -> Iterator[Finding]:  # fmt: skip
     """Jobs that deploy to one place, of a workflow that two pushes start twice."""
-    if root.get("concurrency") is not None or is_only_of_tags(started):
+    if root.get("concurrency") is not None or _is_only_of_tags(started):
         return
     acting = outside(pipeline)
     for name, key, job in jobs.items():
@@ -53,5 +51,13 @@ def _plain(name: str) -> str:
 
 
 def _is_deployment(stage: Stage, why: str) -> bool:
-    said = f"{stage.name} {why}"
-    return _DEPLOYS.search(said) is not None and not _VERSIONED.search(said)
+    return deploys(stage, why) and not _VERSIONED.search(f"{stage.name} {why}")
+
+
+def _is_only_of_tags(started: Mapping[str, Any]) -> bool:
+    """Whether it is started for versions only, each of which comes once."""
+    events = {name: each for name, each in started.items() if name not in ("workflow_dispatch", "workflow_call")}
+    return bool(events) and all(
+        name in ("release", "create") or (name == "push" and "tags" in each and "branches" not in each)
+        for name, each in events.items()
+    )

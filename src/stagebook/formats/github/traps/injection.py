@@ -15,9 +15,7 @@ from stagebook.graph.findings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Mapping
-
-    from stagebook.formats.github.triggers import Trigger
+    from typing import Any, Iterator, Mapping
 
 #: Paths whose text whoever opens an issue or a pull request chooses; `*` stands for any one name.
 _EVENT = (
@@ -57,7 +55,7 @@ _GUARDED = re.compile(
 )
 
 
-def injections(source: Source, jobs: Yaml, started: Mapping[str, Trigger]) -> Iterator[Finding]:
+def injections(source: Source, jobs: Yaml, started: Mapping[str, Any]) -> Iterator[Finding]:
     """One for each step and path, at the line of the first expression."""
     for name, _, job in jobs.items():
         for step in _steps(job):
@@ -134,7 +132,7 @@ def _is_untrusted(path: tuple[str, ...]) -> bool:
 
 
 def _injection(
-    job: str, path: tuple[str, ...], line: int, what: str, started: Mapping[str, Trigger]
+    job: str, path: tuple[str, ...], line: int, what: str, started: Mapping[str, Any]
 ) -> Finding:  # fmt: skip
     said = ".".join(path)
     word = path[1] if path[1] != "event" else path[2]
@@ -158,7 +156,7 @@ def _injection(
     )  # fmt: skip
 
 
-def foreign_code(source: Source, jobs: Yaml, started: Mapping[str, Trigger]) -> Iterator[Finding]:
+def foreign_code(source: Source, jobs: Yaml, started: Mapping[str, Any]) -> Iterator[Finding]:
     """Checkouts of a pull request's own code under an event that brings the repository's rights."""
     events = [event for event in ("pull_request_target", "workflow_run", "issue_comment") if event in started]
     if not events:

@@ -1,0 +1,62 @@
+"""One map of all workflows that an event starts: `map --event push --ref main` where there are several."""
+
+from __future__ import annotations
+
+from stagebook import condition
+from stagebook.cli import traps
+from stagebook.formats import load
+from stagebook.model.problem import InputError
+from stagebook.report import map as mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any, Callable, Mapping
+
+    from stagebook.formats.github.event import Together
+    from stagebook.graph.findings import Finding
+    from stagebook.model.pipeline import Pipeline
+
+
+def documents(
+    args: Namespace, loaded: list[Pipeline], known: Callable[[Pipeline], Mapping[str, int]]
+) -> tuple[list[Pipeline], list[dict[str, Any]]]:
+    """Of the workflows of GitHub one map, of each other file its own. InputError where the event starts nothing, and
+    with `--diff`, which compares file by file."""
+    if args.diff is not None:
+        raise InputError("--diff compares one file with what it was; name the file, or leave out --event")
+    workflows = [each for each in loaded if each.format == "github"]
+    others = [each for each in loaded if each.format != "github"]
+    event = args.event.rpartition("/")[2].removesuffix(".json")
+    found = load.together(workflows, event, args.ref) if workflows else None
+    if found is None and not others:
+        where = "" if args.ref is None else f" to {args.ref}"
+        raise InputError(f"no workflow of these starts on {event}{where}: {', '.join(each.file for each in loaded)}")
+    made = [] if found is None else [_document(found, known)]
+    of_others = [
+        mapping.document(each, known(each), condition.asked(each), traps.caps(each), traps.of_source(each))
+        for each in others
+    ]
+    return ([found.pipeline] if found is not None else []) + others, made + of_others
+
+
+def _document(found: Together, known: Callable[[Pipeline], Mapping[str, int]]) -> dict[str, Any]:
+    took: dict[str, int] = {}
+    more: list[Finding] = []
+    for each in found.workflows:
+        took |= {f"{each.short}.{stage}": ms for stage, ms in known(each.pipeline).items()}
+        more += [_renamed(finding, each.short) for finding in traps.of_source(each.pipeline)]
+    caps = traps.caps(found.pipeline)
+    document = mapping.document(found.pipeline, took, condition.asked(found.pipeline), caps, more)
+    for stage in document["stages"]:
+        stage["file"] = found.files[stage["stage"]]
+    for finding in document["findings"]:
+        finding["file"] = found.files.get(finding["stages"][0]) if finding["stages"] else None
+    document["not_started"] = [
+        {"workflow": each.short, "file": each.pipeline.file, "events": sorted(each.triggers)} for each in found.others
+    ]
+    return document
+
+
+def _renamed(finding: Finding, workflow: str) -> Finding:
+    return finding._replace(stages=tuple(f"{workflow}.{stage}" for stage in finding.stages))

@@ -1,0 +1,117 @@
+"""What steps leave and find: artifacts, caches, outputs, variables. Names as far as they are known when read; what is
+not is a `*` in them. Moves nothing."""
+
+from __future__ import annotations
+
+from stagebook.formats.github import words
+from stagebook.formats.github.expression import UNKNOWN, ExpressionError, references, template
+from stagebook.formats.github.expression.evaluate import evaluate
+from stagebook.formats.github.expression.value import to_text
+from stagebook.model.job import Datum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator, Mapping
+
+    from stagebook.formats.github.expression import Reference
+
+NAME_MAX = 300
+
+
+def filled(text: str, contexts: Mapping[str, Any]) -> tuple[str, bool]:
+    """A text with its expressions evaluated; those that are not known yet are `*`, and then it is open."""
+    if "${{" not in text:
+        return text[:NAME_MAX], False
+    try:
+        parts = template(text)
+    except ExpressionError:
+        return "*", True
+    made, is_open = "", False
+    for part in parts:
+        value: Any = part.text
+        if part.tree is not None:
+            try:
+                value = evaluate(part.tree, contexts)
+            except ExpressionError:
+                value = UNKNOWN
+        if value is UNKNOWN:
+            is_open = True
+            value = "" if made.endswith("*") else "*"
+        made += to_text(value)
+    return made[:NAME_MAX], is_open
+
+
+def shown(text: str, contexts: Mapping[str, Any]) -> str:
+    """A text with its expressions evaluated; those that are not known yet stay as they are written."""
+    if "${{" not in text:
+        return text
+    try:
+        parts = template(text)
+    except ExpressionError:
+        return text
+    made = ""
+    for part in parts:
+        value: Any = part.text
+        if part.tree is not None:
+            try:
+                value = evaluate(part.tree, contexts)
+            except ExpressionError:
+                value = UNKNOWN
+        made += f"${{{{{part.text}}}}}" if value is UNKNOWN else to_text(value)
+    return made
+
+
+def references_in(value: Any) -> Iterator[Reference]:
+    """Of every expression in a value of the file, at any depth."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from references_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from references_in(each)
+    elif isinstance(value, str) and "${{" in value:
+        try:
+            parts = template(value)
+        except ExpressionError:
+            return
+        for part in parts:
+            if part.tree is not None:
+                yield from references(part.tree)
+
+
+def of_action(
+    uses: str, with_: Mapping[str, Any], line: int, contexts: Mapping[str, Any]
+) -> tuple[list[Datum], list[Datum]]:
+    """What a step with a known action reads and writes."""
+    name = words.action_name(uses)
+
+    def given(key: str) -> str | None:
+        value = with_.get(key)
+        return None if value is None else to_text(value)
+
+    def datum(kind: str, text: str, as_glob: bool = False) -> Datum:
+        made, is_open = filled(text, contexts)
+        return Datum(kind, made, line, is_open or as_glob)
+
+    if name == "actions/upload-artifact":
+        return [], [datum("artifact", given("name") or "artifact")]
+    if name == "actions/upload-artifact/merge":
+        read = datum("artifact", given("pattern") or "*", True)
+        return [read], [datum("artifact", given("name") or "merged-artifacts")]
+    if name == "actions/download-artifact":
+        if given("run-id"):
+            return [], []
+        if given("name"):
+            return [datum("artifact", given("name") or "")], []
+        return [datum("artifact", given("pattern") or "*", True)], []
+    if name in ("actions/cache", "actions/cache/restore", "actions/cache/save"):
+        held = [datum("cache", given("key") or "*")]
+        return ([] if name.endswith("save") else held), ([] if name.endswith("restore") else held)
+    if name.startswith("actions/setup-") and given("cache"):
+        held = [datum("cache", f"{name.removeprefix('actions/')}-{given('cache')}")]
+        return held, held
+    if name == "actions/upload-pages-artifact":
+        return [], [datum("artifact", given("name") or "github-pages")]
+    if name == "actions/deploy-pages":
+        return [datum("artifact", given("artifact_name") or "github-pages")], []
+    return [], []

@@ -1,0 +1,203 @@
+"""A file's content as the stages of one pipeline: files included, templates resolved, child pipelines put in. The steps
+of it are in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from stagebook.formats.gitlab import keywords
+from stagebook.formats.gitlab.content import kind_of_trigger
+from stagebook.formats.gitlab.drafts import Config, Draft
+from stagebook.formats.gitlab.files import Project
+from stagebook.formats.gitlab.include import Includer
+from stagebook.formats.gitlab.needs import Needs
+from stagebook.formats.gitlab.reading import Reading, map_of, measured, scalar
+from stagebook.formats.gitlab.rules import Facts
+from stagebook.formats.gitlab.scalars import truth
+from stagebook.formats.gitlab.stages import Made, Maker
+from stagebook.formats.gitlab.templates import Extender, References
+from stagebook.formats.gitlab.variables import Occasion, Variables, predefined
+from stagebook.formats.native.nodes import shorten
+from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.graph.cycles import find_cycle
+from stagebook.model.pipeline import Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Mapping
+
+CHILDREN_MAX = 2  #: how deep child pipelines go
+
+
+def config(reading: Reading, includer: Includer, root: Node, stack: tuple[str, ...] = ()) -> Config:
+    """A root with its includes, references and templates resolved, and checked."""
+    whole = includer.merged(root, includer.home, stack)
+    reading.is_fragment = reading.is_fragment or bool(reading.missing)
+    whole = References(reading, whole).resolved()
+    measured(whole, reading)
+    extender = Extender(reading, whole)
+    whole = extender.resolved()
+    measured(whole, reading)
+    keywords.check_root(reading, whole)
+    return Config(reading, whole, extender.lacking)
+
+
+class Composer:
+    """`facts_of` gives what is known of an occasion."""
+
+    def __init__(
+        self, reading: Reading, facts_of: Callable[[Occasion], Facts], includer_of: Callable[[Occasion], Includer]
+    ) -> None:
+        self.reading = reading
+        self.facts_of = facts_of
+        self.includer_of = includer_of
+
+    def pipeline(
+        self, found: Config, occasion: Occasion, added: Variables = Variables(), prefix: str = "", depth: int = 0
+    ) -> Made:
+        """The stages of one pipeline. What is wrong is in the reading."""
+        facts = self.facts_of(occasion)
+        verdict = found.workflow(facts)
+        if not verdict.included:
+            return Made()
+        added = added.over(verdict.variables)
+        drafts: list[Draft] = []
+        left_out: set[str] = set()
+        for draft, is_in in found.drafts(facts, added):
+            if is_in:
+                drafts.append(draft)
+                draft.cells = found.parallel(draft)
+            else:
+                left_out.add(draft.name)
+        drafts.sort(key=lambda draft: len(found.stages) if draft.position is None else draft.position)
+        order = {draft.name: at for at, draft in enumerate(found.jobs.values())}
+        drafts.sort(key=lambda draft: order[draft.name])
+        self.same_ids(drafts)
+        needs = Needs(self.reading, drafts, left_out, occasion.text)
+        made = Maker(self.reading, drafts, needs, prefix).made()
+        if not self.is_circle(drafts, needs):
+            made = self.with_children(found, made, drafts, facts, prefix, depth)
+        return made
+
+    def same_ids(self, drafts: list[Draft]) -> None:
+        seen: dict[str, Draft] = {}
+        for draft in drafts:
+            for cell in draft.cells:
+                other = seen.setdefault(cell.id, draft)
+                if other is not draft:
+                    said = f"job {shorten(draft.name)} cannot be told from {shorten(other.name)}"
+                    self.reading.problem(draft.key, "duplicate-name", said)
+
+    def is_circle(self, drafts: list[Draft], needs: Needs) -> bool:
+        """Whether jobs wait for each other, which is said then."""
+        ids = [cell.id for draft in drafts for cell in draft.cells]
+        of = {cell.id: draft for draft in drafts for cell in draft.cells}
+        at = {id_: place for place, id_ in enumerate(ids)}
+        circle = find_cycle([[at[need.id] for need in needs.found[id_]] for id_ in ids])
+        if circle is None:
+            return False
+        names = list(dict.fromkeys(of[ids[place]].name for place in circle))
+        shown = " → ".join(shorten(name) for name in [*names, names[0]][:12])
+        self.reading.problem(of[ids[circle[0]]].key, "cycle", f"jobs need each other in a circle: {shown}")
+        return True
+
+    # Child pipelines ----------------------------------------------------------------------------------------------
+
+    def with_children(
+        self, found: Config, made: Made, drafts: list[Draft], facts: Facts, prefix: str, depth: int
+    ) -> Made:
+        """The jobs of local child pipelines, each behind the job that triggers it, and before what waits for that if
+        the trigger waits itself."""
+        for draft in drafts:
+            trigger = draft.get("trigger")
+            if trigger is None:
+                continue
+            if kind_of_trigger(trigger) != "child":
+                what = trigger.text or (trigger.get("project") or trigger).text or ""
+                said = f"{shorten(draft.name)} starts a pipeline of {shorten(what) or 'what a job writes'}"
+                self.reading.note(draft.key, "server", f"{said}: that is only on the server")
+                continue
+            if depth >= CHILDREN_MAX:
+                said = f"{shorten(draft.name)}: child pipelines go {CHILDREN_MAX} deep at most"
+                self.reading.problem(draft.key, "trigger", said)
+                continue
+            for cell in draft.cells:
+                child = self.child(draft, trigger, cell.values or {}, facts, prefix + cell.id, depth)
+                made = _joined(made, child, prefix + cell.id, trigger)
+        return made
+
+    def child(self, draft: Draft, trigger: Node, cell: Mapping[str, str], facts: Facts, id_: str, depth: int) -> Made:
+        include = trigger.get("include")
+        assert include is not None
+        occasion = facts.occasion._replace(source="parent_pipeline")
+        includer = self.includer_of(occasion)
+        includer.variables = {**includer.variables, **draft.values, **cell}
+        inputs = trigger.get("inputs")
+        if inputs is not None and include.kind == MAP and include.get("inputs") is None:
+            include = map_of(include, [*include.entries(), (scalar(inputs, "inputs"), inputs)])
+        root = map_of(include, [(scalar(include, "include"), include)])
+        missing, problems = len(self.reading.missing), len(self.reading.problems)
+        was = self.reading.is_fragment
+        found = config(self.reading, includer, root)
+        if len(self.reading.missing) == missing and not found.jobs and len(self.reading.problems) == problems:
+            self.reading.problem(include, "trigger", f"{shorten(draft.name)}: its child pipeline has no jobs")
+        forward = trigger.get("forward")
+        passes = forward.get("yaml_variables") if forward is not None else None
+        passed = Variables() if truth(passes) is False else draft.variables
+        passed = Variables({**passed.values, **cell}, passed.raw)
+        made = self.pipeline(found, occasion, passed, id_ + "/", depth + 1)
+        self.reading.is_fragment = was
+        return made
+
+
+def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
+    """A pipeline with a child put behind the stage `id_`."""
+    strategy = trigger.get("strategy")
+    waits = strategy is not None and strategy.text in ("depend", "mirror")
+    starts = set(child.starts)
+    ends = child.ends
+    stages: list[Stage] = []
+    for stage in made.stages:
+        if waits and id_ in stage.needs and not stage.id.startswith(id_ + "/"):
+            line = stage.need_lines[stage.needs.index(id_)]
+            job = stage.job
+            if job is not None and id_ in job.by_order:
+                job = job._replace(by_order=(*job.by_order, *ends))
+            stage = stage._replace(
+                needs=(*stage.needs, *ends), need_lines=(*stage.need_lines, *(line for _ in ends)), job=job
+            )
+        stages.append(stage)
+        if stage.id == id_:
+            for each in child.stages:
+                if each.id in starts:
+                    each = each._replace(needs=(id_,), need_lines=(stage.line,))
+                stages.append(each)
+    return Made(
+        tuple(stages), {**made.matrices, **child.matrices}, tuple(dict.fromkeys((*made.locks, *child.locks))),
+        (*made.secrets, *(each for each in child.secrets if each.name not in {own.name for own in made.secrets})),
+    )  # fmt: skip
+
+
+def facts_maker(reading: Reading, home: Project, project: Mapping[str, str]) -> Callable[[Occasion], Facts]:
+    changed = _changed(reading)
+
+    def facts(occasion: Occasion) -> Facts:
+        return Facts(occasion, {**predefined(occasion, reading.root, reading.file), **project}, home, changed)
+
+    return facts
+
+
+def _changed(reading: Reading) -> tuple[str, ...] | None:
+    """The files of a push, where its event tells them."""
+    commits = reading.request.payload.get("commits")
+    if not isinstance(commits, list) or not commits:
+        return None
+    found: list[str] = []
+    for commit in commits[:1000]:
+        for word in ("added", "modified", "removed"):
+            paths = commit.get(word) if isinstance(commit, dict) else None
+            found += [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+    return tuple(dict.fromkeys(found))
+
+
+def is_list(node: Node | None) -> bool:
+    return node is not None and node.kind == LIST

@@ -1,0 +1,239 @@
+"""Jobs as they are in one pipeline: defaults taken over, rules decided, one draft a job with its cells. What joins them
+is not yet there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stagebook.formats.gitlab import parallel, rules
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_job, is_job
+from stagebook.formats.gitlab.parallel import Cell
+from stagebook.formats.gitlab.reading import Reading, map_of
+from stagebook.formats.gitlab.rules import Facts, Verdict
+from stagebook.formats.gitlab.scalars import truth
+from stagebook.formats.gitlab.variables import Occasion, Variables, settled
+from stagebook.formats.gitlab.variables import read as read_variables
+from stagebook.formats.native.nodes import shorten
+from stagebook.formats.source.nodes import LIST, MAP, Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+DEFAULT_STAGES = ("build", "test", "deploy")
+PRE, POST = ".pre", ".post"
+_duration = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(weeks?|w|days?|d|hours?|hrs?|hr|h|minutes?|mins?|min|m(?!o)|seconds?|secs?|sec|s|months?|mos?|"
+    r"years?|y)?(?=[\s\d,]|and\b|$)[\s,]*(?:and\s+)?", re.I,
+)  # fmt: skip
+_UNITS = {"y": 31_557_600, "mo": 2_592_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+
+
+class Draft:
+    """`node` has the defaults in it. `position` is that of its stage, None where the order of stages is not known.
+    `variables` are those of the file, the job and its rule. `is_manual` and `is_optional`: a person starts it; nobody
+    waits for that."""
+
+    __slots__ = (
+        "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "name",
+        "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
+    )  # fmt: skip
+
+    def __init__(self, name: str, key: Node, node: Node) -> None:
+        self.name = name
+        self.id = name.replace("[", "(").replace("]", ")")
+        self.key = key
+        self.node = node
+        self.stage = "test"
+        self.position: int | None = None
+        self.when = "on_success"
+        self.is_allowed = False
+        self.codes: list[int] = []
+        self.is_manual = False
+        self.is_optional = False
+        self.start_in: str | None = None
+        self.changed: tuple[str, ...] = ()
+        self.variables = Variables()
+        self.values: dict[str, str] = {}
+        self.needs: Node | None = None
+        self.cells: list[Cell] = []
+        self.lacks_base = False
+
+    def get(self, name: str) -> Node | None:
+        """The value of a key; None also where it is null, which is as if it were not there."""
+        found = self.node.get(name)
+        return None if found is None or found.is_null else found
+
+    def text(self, name: str) -> str | None:
+        found = self.get(name)
+        return None if found is None else found.text
+
+
+class Config:
+    """A file with all that it includes, references and templates resolved. `lacking`: jobs that extend what could not
+    be read."""
+
+    def __init__(self, reading: Reading, root: Node, lacking: set[str]) -> None:
+        self.reading = reading
+        self.root = root
+        self.lacking = lacking
+        self.variables = read_variables(reading, root.get("variables"), "the file")
+        self.stages, self.are_declared = self._stages()
+        self.jobs: dict[str, Draft] = {}
+        for name, key, node in root.items():
+            if is_job(name, node):
+                check_job(reading, name, key, node, name in lacking)
+                self.jobs[name] = self._draft(name, key, node)
+        self._check_stages()
+
+    def _stages(self) -> tuple[list[str], bool]:
+        node = self.root.get("stages")
+        if node is None or node.is_null:
+            return [PRE, *DEFAULT_STAGES, POST], False
+        if node.kind != LIST or len(node.texts) < len(node.value):
+            self.reading.problem(node, "type", "`stages` takes a list of names")
+            return [PRE, *DEFAULT_STAGES, POST], False
+        names = [name for name in dict.fromkeys(node.texts) if name not in (PRE, POST)]
+        return [PRE, *names, POST], True
+
+    def _draft(self, name: str, key: Node, node: Node) -> Draft:
+        draft = Draft(name, key, self._with_defaults(node))
+        draft.lacks_base = name in self.lacking
+        draft.stage = draft.text("stage") or "test"
+        if draft.stage in self.stages:
+            draft.position = self.stages.index(draft.stage)
+        return draft
+
+    def _check_stages(self) -> None:
+        shown = ", ".join(self.stages)
+        for draft in self.jobs.values():
+            if draft.position is None and not (draft.lacks_base and draft.get("stage") is None):
+                node = draft.get("stage")
+                said = f"job {shorten(draft.name)}: stage {shorten(draft.stage)} does not exist"
+                hint = f"; the stages are {shorten(shown)}" if not self.reading.is_fragment else ""
+                self.reading.absent(node or draft.key, "stage", said + hint)
+
+    def _with_defaults(self, node: Node) -> Node:
+        """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""
+        default, inherit = self.root.get("default"), node.get("inherit")
+        if default is not None and is_job("default", default):
+            default = None
+        wanted = inherit.get("default") if inherit is not None else None
+        allowed = DEFAULTS
+        if wanted is not None:
+            allowed = frozenset(wanted.texts) if wanted.kind == LIST else DEFAULTS if truth(wanted) else frozenset()
+        if node.get("trigger") is not None:
+            allowed = allowed & {"interruptible", "tags"}
+        added = []
+        for name in sorted(allowed):
+            own = node.get(name)
+            if own is not None and not own.is_null:
+                continue
+            found = default.entry(name) if default is not None else None
+            if found is None and name in ("image", "services", "cache", "before_script", "after_script"):
+                found = self.root.entry(name)
+            if found is not None and not found[1].is_null:
+                added.append(found)
+        if not added:
+            return node
+        names = {str(key.value) for key, _ in added}
+        return map_of(node, [*((key, value) for key, value in node.entries() if key.value not in names), *added])
+
+    # For one occasion ---------------------------------------------------------------------------------------------
+
+    def workflow(self, facts: Facts) -> Verdict:
+        """Whether there is a pipeline at all."""
+        workflow = self.root.get("workflow")
+        node = workflow.get("rules") if workflow is not None else None
+        if node is None or node.is_null:
+            return Verdict(True)
+        known = facts._replace(values=settled(self.variables, facts.values))
+        return rules.judged(node, known)
+
+    def drafts(self, facts: Facts, added: Variables) -> Iterator[tuple[Draft, bool]]:
+        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets, `added` what the workflow
+        and the trigger add to the variables of the file."""
+        workflow = self.root.get("workflow")
+        has_workflow = workflow is not None and workflow.get("rules") is not None
+        shared = added.over(self.variables)
+        for draft in self.jobs.values():
+            draft.variables = self._own_variables(draft, added, shared)
+            known = facts._replace(values=settled(draft.variables, facts.values))
+            yield draft, self._decide(draft, known, has_workflow)
+
+    def _own_variables(self, draft: Draft, added: Variables, shared: Variables) -> Variables:
+        inherit = draft.get("inherit")
+        wanted = inherit.get("variables") if inherit is not None else None
+        if wanted is not None and wanted.kind == LIST:
+            names = set(wanted.texts)
+            shared = Variables({name: text for name, text in shared.values.items() if name in names}, shared.raw)
+        elif truth(wanted) is False:
+            shared = Variables()
+        quiet_name = f"job {shorten(draft.name)}"
+        return read_variables(self.reading, draft.get("variables"), quiet_name).over(shared)
+
+    def _decide(self, draft: Draft, facts: Facts, has_workflow: bool) -> bool:
+        node = draft.get("rules")
+        if node is not None:
+            verdict = rules.judged(node, facts)
+        elif draft.get("only") is None and draft.get("except") is None and has_workflow:
+            verdict = Verdict(True)
+        else:
+            verdict = rules.chosen(draft.get("only"), draft.get("except"), facts)
+        draft.variables = verdict.variables.over(draft.variables)
+        draft.values = settled(draft.variables, facts.values)
+        draft.when = verdict.when or draft.text("when") or "on_success"
+        draft.changed = verdict.changed
+        draft.needs = verdict.needs if verdict.needs is not None else draft.get("needs")
+        draft.is_manual = draft.when == "manual"
+        draft.start_in = verdict.start_in or draft.text("start_in")
+        allowed = draft.get("allow_failure")
+        if verdict.allow_failure is not None:
+            draft.is_allowed = verdict.allow_failure
+        elif allowed is not None and allowed.kind == MAP:
+            codes = allowed.get("exit_codes")
+            draft.codes = [int(text) for text in codes.texts if text.isdigit()] if codes is not None else []
+            draft.is_allowed = False
+        elif allowed is not None:
+            draft.is_allowed = truth(allowed) is True
+        else:
+            draft.is_allowed = draft.is_manual and node is None
+        draft.is_optional = draft.is_manual and draft.is_allowed
+        return verdict.included and draft.when != "never"
+
+    def parallel(self, draft: Draft) -> list[Cell]:
+        return parallel.cells(self.reading, draft.name, draft.id, draft.get("parallel"))
+
+
+def known_occasions(default_branch: str, branch: str) -> list[Occasion]:
+    """For what a pipeline file usually is, the most usual first."""
+    other = branch if branch != default_branch else "feature"
+    return [
+        Occasion("push", default_branch, default_branch),
+        Occasion("merge_request_event", other, default_branch),
+        Occasion("push", other, default_branch),
+        Occasion("push", "v1.0.0", default_branch, True),
+        Occasion("schedule", default_branch, default_branch),
+        Occasion("web", default_branch, default_branch),
+    ]
+
+
+def milliseconds(text: str | None) -> int | None:
+    """`1h 30m`, `90 minutes`, `3 days`: None where it is no duration. A bare number is seconds."""
+    total, at = 0.0, 0
+    text = (text or "").strip()[:200]
+    while at < len(text):
+        found = _duration.match(text, at)
+        if found is None or found.end() == at:
+            return None
+        unit = (found[2] or "s").lower()
+        total += float(found[1]) * _UNITS["mo" if unit.startswith("mo") else unit[0]]
+        at = found.end()
+    return round(total * 1000) if text and total < 1e10 else None
+
+
+def plain_of(node: Node) -> Any:
+    from stagebook.formats.gitlab.inputs import plain
+
+    return plain(node)

@@ -1,0 +1,232 @@
+"""Drafts and what they wait for as stages of a pipeline: gates for what a person starts, conditions, locks, retries.
+What drafts mean is decided before.
+"""
+
+from __future__ import annotations
+
+from stagebook.formats.gitlab import content
+from stagebook.formats.gitlab.drafts import Draft, milliseconds
+from stagebook.formats.gitlab.needs import Need, Needs
+from stagebook.formats.gitlab.parallel import Cell
+from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.variables import expanded
+from stagebook.formats.native.nodes import is_nameable, shorten
+from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.model.job import Datum, Job
+from stagebook.model.pipeline import Condition, Gate, Matrix, Retry, Secret, Stage, Timeouts
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+LANGUAGE = "gitlab"
+_NEVER_HERE = frozenset(
+    ("api_failure", "runner_system_failure", "runner_unsupported", "stale_schedule", "archived_failure",
+     "unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "missing_dependency_failure",
+     "forward_deployment_failure", "runner_interruption", "job_router_failure", "runner_provisioning_timeout")
+)  # fmt: skip
+
+
+class Made(NamedTuple):
+    """`ends`: the ids of those that nothing else in it waits for."""
+
+    stages: tuple[Stage, ...] = ()
+    matrices: Mapping[str, Matrix] = {}
+    locks: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+
+    @property
+    def ends(self) -> list[str]:
+        needed = {need for stage in self.stages for need in stage.needs}
+        return [stage.id for stage in self.stages if stage.id not in needed]
+
+    @property
+    def starts(self) -> list[str]:
+        return [stage.id for stage in self.stages if not stage.needs]
+
+
+class Maker:
+    """`prefix` goes before ids and titles: of a child pipeline, the id of its trigger and a slash."""
+
+    def __init__(self, reading: Reading, drafts: list[Draft], needs: Needs, prefix: str = "") -> None:
+        self.reading = reading
+        self.drafts = drafts
+        self.needs = needs
+        self.prefix = prefix
+        self.of = {cell.id: draft for draft in drafts for cell in draft.cells}
+        self.writes: dict[str, tuple[Datum, ...]] = {}
+        self.reads: dict[str, tuple[Datum, ...]] = {}
+        self.locks: dict[str, None] = {}
+        self.secrets: dict[str, Secret] = {}
+        self.unplayed = self._unplayed()
+
+    def made(self) -> Made:
+        for draft in self.drafts:
+            self.reads[draft.name], self.writes[draft.name] = content.data(self.reading, draft)
+        stages: list[Stage] = []
+        matrices: dict[str, Matrix] = {}
+        for draft in self.drafts:
+            gate = self.gate(draft)
+            if gate is not None:
+                stages.append(gate)
+            for cell in draft.cells:
+                stages.append(self.stage(draft, cell, gate))
+            if draft.cells[0].values is not None:
+                matrices[self.prefix + draft.id] = Matrix(
+                    tuple(self.prefix + cell.id for cell in draft.cells), None, False
+                )
+        return Made(tuple(stages), matrices, tuple(self.locks), tuple(self.secrets.values()))
+
+    # Manual jobs --------------------------------------------------------------------------------------------------
+
+    def is_played(self, draft: Draft) -> bool:
+        names = self.reading.request.play
+        return draft.name in names or draft.id in names or any(cell.title in names for cell in draft.cells)
+
+    def _unplayed(self) -> set[str]:
+        """Names of optional manual jobs that nobody plays, and of all that needs one."""
+        found = {draft.name for draft in self.drafts if draft.is_optional and not self.is_played(draft)}
+        for draft in self.drafts:
+            if draft.name in found:
+                said = (
+                    f"{shorten(draft.name)} is started by hand, and nobody waits for it: --play {shorten(draft.name)}"
+                )
+                self.reading.note(draft.key, "manual", said)
+        more = bool(found)
+        while more:
+            more = False
+            for draft in self.drafts:
+                if draft.name in found or draft.needs is None:
+                    continue
+                needed = [self.of[need.id].name for cell in draft.cells for need in self.needs.found[cell.id]]
+                base = next((name for name in needed if name in found), None)
+                if base is not None:
+                    found.add(draft.name)
+                    more = True
+                    said = f"{shorten(draft.name)} needs {shorten(base)}, which is started by hand: it does not run"
+                    self.reading.note(draft.key, "manual", said + " before that is played")
+        return found
+
+    def gate(self, draft: Draft) -> Stage | None:
+        """The person who starts a job that others wait for."""
+        if not draft.is_manual or draft.is_optional or self.is_played(draft):
+            return None
+        needs: dict[str, Need] = {}
+        for cell in draft.cells:
+            needs |= {need.id: need for need in self.needs.found[cell.id]}
+        line, col = self.reading.spot(draft.key)
+        prompt = draft.text("manual_confirmation") or f"Start {draft.name}?"
+        return Stage(
+            f"{self.prefix}{draft.id}:play", f"{self.prefix}{draft.id}:play", line, col, "gate",
+            needs=tuple(self.prefix + need for need in needs), need_lines=tuple(need.line for need in needs.values()),
+            gate=Gate(prompt),
+        )  # fmt: skip
+
+    # Stages -------------------------------------------------------------------------------------------------------
+
+    def stage(self, draft: Draft, cell: Cell, gate: Stage | None) -> Stage:
+        reading = self.reading
+        line, col = reading.spot(draft.key)
+        found = self.needs.found[cell.id]
+        needs = {self.prefix + need.id: need.line for need in found}
+        if gate is not None:
+            needs[gate.id] = line
+        when, join, is_always = self.condition(draft)
+        job = self.job(draft, cell, found)
+        timeout = milliseconds(draft.text("timeout"))
+        if timeout is None and draft.text("timeout") is not None:
+            said = f"job {shorten(draft.name)}: `timeout: {shorten(draft.text('timeout') or '')}` is no duration"
+            reading.problem(draft.get("timeout"), "timeout", said)
+        return Stage(
+            self.prefix + cell.id, self.prefix + draft.id, line, col, "job",
+            command="\n".join(step.text for step in job.steps),
+            needs=tuple(needs), need_lines=tuple(needs.values()), join=join, always=is_always, cell=cell.values,
+            locks=self.lock(draft, cell), when=when, changed=draft.changed, retry=self.retry(draft),
+            timeouts=Timeouts(attempt_ms=timeout), allow_failure=draft.is_allowed, shell="bash",
+            secrets=self.secret(draft), job=job,
+        )  # fmt: skip
+
+    def condition(self, draft: Draft) -> tuple[Condition | None, str, bool]:
+        node = draft.get("when") or draft.get("rules") or draft.key
+        line, col = self.reading.spot(node)
+        if draft.name in self.unplayed:
+            return Condition("manual", line, col, LANGUAGE), "all", False
+        if draft.when == "on_failure":
+            return Condition("on_failure", line, col, LANGUAGE), "done", False
+        if draft.when == "always":
+            return None, "done", True
+        return None, "all", False
+
+    def job(self, draft: Draft, cell: Cell, needs: list[Need]) -> Job:
+        spec = content.spec(draft, cell)
+        sources = self.needs.sources[cell.id]
+        spec["artifacts_from"] = [self.prefix + id_ for id_ in sources]
+        reads = dict.fromkeys(self.reads[draft.name])
+        for id_ in sources:
+            other = self.of[id_]
+            reads |= dict.fromkeys(each for each in self.writes[other.name] if each.kind in ("artifact", "dotenv"))
+        trigger = draft.get("trigger")
+        environment = spec["environment"]
+        image = spec["image"]
+        return Job(
+            "gitlab", self.prefix + cell.title if self.prefix else cell.title,
+            content.steps(self.reading, draft), tuple(reads), self.writes[draft.name],
+            tuple(self.prefix + need.id for need in needs if need.by_order),
+            ", ".join(spec["tags"]), image["name"] if image is not None else None, draft.stage,
+            None if environment is None else environment["name"], self.unplayable(draft, trigger), spec,
+        )  # fmt: skip
+
+    def unplayable(self, draft: Draft, trigger: Node | None) -> str | None:
+        if trigger is not None:
+            kind = content.kind_of_trigger(trigger)
+            if kind == "project":
+                return "it starts a pipeline of another project, which only the server can"
+            if kind == "artifact":
+                return "it starts a pipeline that an earlier job writes, which is known only at run time"
+            return None
+        if draft.get("run") is not None:
+            return "its `run:` has steps of GitLab's step runner, which is not here"
+        if draft.get("script") is None:
+            return "its script is in a file that could not be read"
+        return None
+
+    def lock(self, draft: Draft, cell: Cell) -> dict[str, str]:
+        text = draft.text("resource_group")
+        if not text:
+            return {}
+        spec = content.spec(draft, cell)["predefined"]
+        name = expanded(text, {**draft.values, **spec, **(cell.values or {})}).strip()
+        if not name or not is_nameable(name):
+            said = f"job {shorten(draft.name)}: `resource_group: {shorten(text)}` has no usable name here"
+            self.reading.warn(draft.get("resource_group"), "resource-group", said)
+            return {}
+        self.locks[name] = None
+        return {name: "exclusive"}
+
+    def retry(self, draft: Draft) -> Retry:
+        made = content.retry(draft.get("retry"))
+        if not made["max"]:
+            return Retry()
+        only = [f"exit {code}" for code in made["exit_codes"]]
+        words = [word for word in made["when"] if word not in _NEVER_HERE]
+        if made["when"] and not words and not only:
+            return Retry()
+        if words and set(words) <= {"stuck_or_timeout_failure", "job_execution_timeout"}:
+            only.append("timeout")
+        elif words:
+            only = []
+        return Retry(made["max"] + 1, only=tuple(only))
+
+    def secret(self, draft: Draft) -> tuple[str, ...]:
+        names = []
+        for word in ("secrets", "id_tokens"):
+            node = draft.get(word)
+            for name, key, _ in node.items() if node is not None and node.kind == MAP else ():
+                names.append(name)
+                self.secrets.setdefault(name, Secret(name, None, self.reading.spot(key)[0]))
+        return tuple(dict.fromkeys(names))
+
+
+def entries_of(node: Node) -> list[Node]:
+    return list(node) if node.kind == LIST else [node]

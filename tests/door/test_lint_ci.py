@@ -1,0 +1,54 @@
+"""`lint` on files of CI systems: what `map` finds, as a report for people and for code scanners."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.door.place import Place
+from tests.door.test_map_ci import GITHUB, GITLAB, WORKFLOW, repository
+
+__all__ = ["repository"]
+
+
+@pytest.fixture
+def both(repository: Place) -> Place:
+    repository.write(GITHUB, WORKFLOW)
+    repository.write(GITLAB, ".gitlab-ci.yml")
+    return repository
+
+
+def test_without_words_all_of_them_are_looked_at(both: Place) -> None:
+    done = both.run("lint")
+    assert done.code == 0, done.said
+    assert ".github/workflows/ci.yml:24: warning: job build puts github.event.pull_request.title into shell" in done.err
+    assert ".gitlab-ci.yml:22: warning: two pipelines may do deploy at once" in done.err
+    assert ".github/workflows/ci.yml: ok: 5 stages, 5 edges" in done.out
+    assert ".gitlab-ci.yml: ok: 6 stages, 7 edges" in done.out
+    assert both.run("lint", "--strict").code == 1
+
+
+def test_sarif_has_each_with_its_line(both: Place) -> None:
+    run = json.loads(both.run("lint", "--sarif").out)["runs"][0]
+    places = {
+        (each["ruleId"], place["artifactLocation"]["uri"], place["region"]["startLine"])
+        for each in run["results"]
+        for place in [each["locations"][0]["physicalLocation"]]
+    }
+    assert ("script-injection", WORKFLOW, 24) in places
+    assert ("stage-order", ".gitlab-ci.yml", 7) in places
+
+
+def test_json_has_notes_and_grades(both: Place) -> None:
+    found = both.run("lint", "--json").json
+    assert found["ok"] is True
+    assert {each["code"] for each in found["notes"]} >= {"missing-guard", "no-concurrency", "no-timeout", "stage-order"}
+    assert [each["format"] for each in found["files"]] == ["github", "gitlab"]
+    assert found["files"][0]["grades"]["keys"] > 50
+
+
+def test_a_file_of_a_system_that_is_not_read_yet(repository: Place) -> None:
+    file = repository.write("version: 2.1\njobs: {a: {docker: []}}\n", "config.yml")
+    done = repository.run("lint", str(file))
+    assert done.code == 2
+    assert "CircleCI, which cannot be read yet" in done.err

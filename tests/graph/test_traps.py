@@ -1,0 +1,165 @@
+"""Traps of CI systems that show in the shape: what is found, at which line, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from stagebook.formats.load import parse
+from stagebook.graph import duty, traps
+from stagebook.graph.findings import Finding, judge
+from stagebook.graph.shape import shape
+from stagebook.graph.traps import Cap
+from stagebook.model.job import Datum, Job, JobStep
+from stagebook.model.pipeline import Matrix, Pipeline, Stage
+
+CAPS = (Cap(20, "a plan", ()), Cap(5, "a plan", ("macos",)))
+
+
+def job(id: str, *needs: str, system: str = "github", name: str = "", line: int = 1, **of: object) -> Stage:
+    made = Job(system, id, steps=(JobStep("checkout", line, line, "uses", "actions/checkout@v4", is_setup=True),))
+    cell = {"x": id} if name else None
+    return Stage(id, name or id, line, 1, "job", needs=needs, cell=cell, job=made._replace(**of))
+
+
+def pipeline(*stages: Stage, **of: object) -> Pipeline:
+    return Pipeline("p", "/p.yml", "github", "", stages)._replace(**of)
+
+
+def found(made: Pipeline, took: list[float] | None = None) -> list[Finding]:
+    at = {stage.id: index for index, stage in enumerate(made.stages)}
+    needs = [[at[need] for need in stage.needs] for stage in made.stages]
+    of = shape(needs, took)
+    judged = judge(made, took=took, found=of)
+    return [*judged.findings, *traps.find(made, judged.edges, of, took, CAPS)]
+
+
+def codes(made: Pipeline) -> list[str]:
+    return [each.code for each in found(made)]
+
+
+def artifact(name: str, line: int = 3, is_open: bool = False) -> Datum:
+    return Datum("artifact", name, line, is_open)
+
+
+def test_an_order_of_stages_that_needs_would_free() -> None:
+    lint = job("lint", system="gitlab", stage="check")
+    made = job("made", system="gitlab", stage="check", writes=(artifact("dist/"),))
+    unit = job("unit", "lint", "made", system="gitlab", stage="test", line=9, by_order=("lint", "made"),
+               reads=(artifact("dist/"),))  # fmt: skip
+    (one,) = found(pipeline(lint, made, unit), [90_000.0, 10_000.0, 60_000.0])
+    assert (one.code, one.level, one.line, one.edges) == ("stage-order", "warning", 9, (("lint", "unit"),))
+    assert one.saves_ms == 60_000  # unit then begins at 10 s, so that lint's 90 s are the longest
+    assert "`needs: [made]` in unit" in one.fix
+    (unknown,) = found(pipeline(lint, made, unit))
+    assert (unknown.level, unknown.saves_ms) == ("note", None)
+
+
+def test_no_order_is_called_needless_where_files_are_missing() -> None:
+    from stagebook.model.problem import Problem
+
+    lint = job("lint", system="gitlab", stage="check")
+    unit = job("unit", "lint", system="gitlab", stage="test", by_order=("lint",))
+    gone = Problem("/p.yml", 1, 1, "include", "note", "not here")
+    made = pipeline(lint, unit, missing=(gone,))._replace(format="gitlab")
+    assert found(made) == []
+    assert "1 file that it includes could not be read" in judge(made).unsaid[0]
+
+
+def test_deployments_keep_the_order_of_stages() -> None:
+    unit = job("unit", system="gitlab", stage="test")
+    ship = job("ship", "unit", system="gitlab", stage="deploy", by_order=("unit",), environment="production")
+    assert codes(pipeline(unit, ship)) == ["no-concurrency"]
+    assert codes(pipeline(unit, ship._replace(locks={"production": "exclusive"}))) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "runner", "most", "expected"),
+    [(21, "ubuntu-latest", None, 20), (20, "ubuntu-latest", None, None), (21, "ubuntu-latest", 4, None),
+     (6, "macos-14", None, 5), (5, "macos-14", None, None), (30, "self-hosted, macos", None, None)],
+)  # fmt: skip
+def test_a_matrix_wider_than_the_cap(cells: int, runner: str, most: int | None, expected: int | None) -> None:
+    stages = [job(f"m[x={n}]", name="m", line=7, runner=runner) for n in range(cells)]
+    matrix = Matrix(tuple(stage.id for stage in stages), most)
+    some = [each for each in found(pipeline(*stages, matrices={"m": matrix})) if each.code == "wide-matrix"]
+    assert [(each.line, f"runs {expected}" in each.message) for each in some] == (
+        [] if expected is None else [(7, True)]
+    )
+
+
+def test_an_artifact_that_is_read_before_it_is_written() -> None:
+    made = job("made", writes=(artifact("wheel"),))
+    early = job("early", reads=(artifact("wheel", 12),))
+    late = job("late", "made", reads=(artifact("wheel", 20),))
+    (one,) = found(pipeline(made, early, late))
+    assert (one.code, one.line, one.stages) == ("early-artifact", 12, ("early", "made"))
+
+
+def test_an_artifact_that_nobody_uploads() -> None:
+    reader = job("reader", reads=(artifact("weel", 12),))
+    assert codes(pipeline(job("made", writes=(artifact("wheel"),)), reader)) == ["unwritten-artifact"]
+    assert codes(pipeline(job("made", writes=(artifact("w-${{ matrix.x }}", 3, True),)), reader)) == []
+    unknown = JobStep("x", 1, 1, "uses", "some/packer@v1")
+    assert codes(pipeline(job("made", steps=(unknown,)), reader)) == []
+
+
+def test_one_artifact_of_all_cells() -> None:
+    step = JobStep("upload", 5, 6, "uses", "actions/upload-artifact@v4")
+    cells = [job(f"m[x={n}]", name="m", steps=(step,), writes=(artifact("wheel", 5),)) for n in range(2)]
+    assert codes(pipeline(*cells)) == ["artifact-clash"]
+    sometimes = [
+        each._replace(job=each.job and each.job._replace(steps=(step._replace(condition="x"),))) for each in cells
+    ]
+    assert codes(pipeline(*sometimes)) == []
+
+
+def needed(text: str) -> list[tuple[str, str]]:
+    """Needs of a workflow that are without a reason."""
+    made, problems = parse(text.encode(), "/p/.github/workflows/ci.yml")
+    assert made is not None, problems
+    return [(edge.need, edge.stage) for edge in judge(made).edges if not edge.reasons]
+
+
+JOBS = """\
+on: push
+jobs:
+  first:
+    runs-on: x
+    outputs: {v: "${{ steps.s.outputs.v }}"}
+    steps: [{uses: actions/checkout@v4}, {id: s, run: make}]
+  second:
+    runs-on: x
+    needs: first
+    %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "is_bare"),
+    [
+        ("steps: [{uses: actions/checkout@v4}, {run: make}]", True),
+        ("steps: [{uses: actions/checkout@v4}, {run: 'make ${{ needs.first.outputs.v }}'}]", False),
+        ("steps: [{run: 'test ${{ needs.first.result }} = success'}]", False),
+        ("steps: [{uses: some/all-green@v1, with: {jobs: '${{ toJSON(needs) }}'}}]", False),
+        ("steps: [{run: exit 0}]", False),
+        ("if: failure()\n    steps: [{uses: actions/checkout@v4}, {run: make}]", False),
+        ("environment: production\n    steps: [{uses: actions/checkout@v4}, {run: make}]", False),
+        ("uses: other/place/.github/workflows/x.yml@v1", False),
+    ],
+)
+def test_reasons_of_needs_between_jobs(body: str, is_bare: bool) -> None:
+    text = JOBS % body
+    text = text.replace("    runs-on: x\n    needs: first\n    uses", "    needs: first\n    uses")
+    assert needed(text) == ([("first", "second")] if is_bare else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "deploys"),
+    [("deploy", None, True), ("deploy-prod", None, True), ("release", None, True), ("create-release", None, True),
+     ("build-release", None, False), ("clippy-release", None, False), ("test-deploy", None, False),
+     ("prepare-release", None, False), ("ship", "production", True), ("ship", "ci", False),
+     ("ship", "${{ inputs.env }}", False), ("docs", None, False), ("deploy-preview", None, False)],
+)  # fmt: skip
+def test_what_is_taken_for_a_deployment(name: str, environment: str | None, deploys: bool) -> None:
+    stage = job(name, environment=environment)
+    why = duty.acts(stage, None)
+    assert (why is not None and duty.deploys(stage, why)) is deploys

@@ -1,0 +1,112 @@
+"""Commands of steps: their ends, timeouts, output; and services beside them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from stagebook.model.problem import SurroundingsError
+from stagebook.runner import images, shell
+from stagebook.runner.service import Service, Services
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+class Unasked(shell.Stop):
+    """Takes no signals, as tests have their own."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.groups: set[int] = set()
+
+
+def run(text: str, **more: object) -> shell.Ended:
+    return shell.run(("/bin/sh", "-c", text), ENV, "/", Unasked(), **more)  # type: ignore[arg-type]
+
+
+def test_how_a_command_ended() -> None:
+    assert run("exit 0").is_well
+    assert run("exit 7") == shell.Ended(7)
+    assert run("kill -9 $$").code == 137
+
+
+def test_a_timeout_ends_the_whole_group() -> None:
+    heard: list[bytes] = []
+    ended = run("sleep 60 & echo $!; wait", timeout_s=0.2, hear=heard.append)
+    assert ended.is_timeout
+    assert not ended.is_well
+    assert not os.path.exists(f"/proc/{int(heard[0])}") or b"Z" in Path(f"/proc/{int(heard[0])}/stat").read_bytes()
+
+
+def test_lines_are_heard_whole_and_what_is_left_behind_is_not_waited_for() -> None:
+    heard: list[bytes] = []
+    assert run("printf 'a\\nb'; sleep 60 & exit 3", hear=heard.append).code == 3
+    assert heard == [b"a", b"b"]
+
+
+def test_what_cannot_be_started_is_told() -> None:
+    with pytest.raises(SurroundingsError, match=r"cannot start nothing-like-this: "):
+        shell.run(("nothing-like-this",), ENV, "/", Unasked())
+
+
+@pytest.mark.parametrize(
+    ("image", "argv"),
+    [("python:3.12", ("py",)), ("python:3.13", ("any", "python")), ("redis", None), ("here", ())],
+)
+def test_the_closest_pattern_stands_for_an_image(image: str, argv: tuple[str, ...] | None) -> None:
+    settings = {"python:3.12": "py", "python:*": "any python", "here": "", "*hon:*": "no"}
+    found = images.command(settings, image)
+    assert (found and found.argv) == argv if found is not None else argv is None
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    return number
+
+
+def services(folder: Path, settings: dict[str, object]) -> Services:
+    return Services(str(folder), settings, {**ENV, "PATH": "/nonexistent"}, Unasked())
+
+
+def test_a_service_is_ready_when_it_answers_and_gone_after_the_job(tmp_path: Path, port: int) -> None:
+    command = f"{sys.executable} -m http.server --bind 127.0.0.1 {port}"
+    beside = services(tmp_path, {"web:*": {"command": command, "ready": port}})
+    beside.start(Service("web", "web:1"))
+    socket.create_connection(("127.0.0.1", port), 5).close()
+    beside.close()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 5)
+
+
+def test_a_service_that_ends_at_once_is_told_with_what_it_said(tmp_path: Path, port: int) -> None:
+    beside = services(tmp_path, {"db": {"command": "/bin/sh -c 'echo no room >&2; exit 3'", "ready": port}})
+    with pytest.raises(SurroundingsError, match="service db ended with exit 3: no room"):
+        beside.start(Service("db", "db"))
+    beside.close()
+
+
+def test_a_service_of_which_nothing_is_known_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SurroundingsError, match=r'\[images\] "redis:7" = \{command'):
+        services(tmp_path, {}).start(Service("redis", "redis:7"))
+
+
+def test_a_container_engine_runs_what_no_setting_names(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    engine = tmp_path / "bin" / "docker"
+    engine.parent.mkdir()
+    engine.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    engine.chmod(0o755)
+    beside = Services(str(tmp_path), {}, {"PATH": str(engine.parent)}, Unasked())
+    beside.start(Service("db", "postgres:17", {"POSTGRES_PASSWORD": "s3cret"}))
+    beside.close()
+    begun, ended = said.read_text().splitlines()
+    assert begun.endswith("-e POSTGRES_PASSWORD postgres:17")
+    assert "s3cret" not in begun, "on a command line anybody can read it"
+    assert ended.startswith("rm -f stagebook-")
