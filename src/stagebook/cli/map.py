@@ -64,7 +64,7 @@ def execute(args: Namespace) -> int:
     if args.event is not None and is_many:
         from stagebook.cli import map_event
 
-        loaded, documents = map_event.documents(args, loaded, lambda each: _known(_cache(args, each), each))
+        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each))
         is_many = len(documents) > 1
     else:
         documents = [_document(args, pipeline) for pipeline in loaded]
@@ -117,15 +117,11 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
 
 def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
     asked = condition.asked(pipeline)
-    known = _known(_cache(args, pipeline), pipeline)
-    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline))
+    known, steps = _times(args, pipeline)
+    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
     if args.diff is not None:
         _compare(args.diff, document, pipeline)
     return document
-
-
-def _cache(args: Namespace, pipeline: Pipeline) -> str:
-    return place.cache_directory(args, pipeline.file)
 
 
 def _format(args: Namespace) -> str:
@@ -142,13 +138,25 @@ def _format(args: Namespace) -> str:
     return format
 
 
-def _known(cache: str, pipeline: Pipeline) -> dict[str, int]:
-    """Milliseconds that its stages took lately, from what runs have left; empty where there were none."""
+def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[str, list[float | None]]]:
+    """Milliseconds that its stages took lately, from what runs have left, here or in a CI system; and what the steps of
+    its jobs took there. Empty where there were none."""
     from stagebook.record import durations
 
     ids = {stage.id for stage in pipeline.stages}
-    known = durations.load(cache, pipeline.file)
-    return {stage: ms for stage, ms in known.items() if stage in ids}
+    known = durations.load(place.cache_directory(args, pipeline.file), pipeline.file)
+    known = {stage: ms for stage, ms in known.items() if stage in ids}
+    if all(stage.job is None for stage in pipeline.stages):
+        return known, {}
+    from stagebook.record import recorded_times
+
+    found = recorded_times.times(place.state_directory(args, pipeline.file), pipeline.file)
+    known |= {stage: ms for stage, ms in found.stages.items() if stage in ids}
+    steps = {
+        stage.id: [found.steps[stage.id].get(step.name) for step in stage.job.steps]
+        for stage in pipeline.stages if stage.job is not None and found.steps.get(stage.id)
+    }  # fmt: skip
+    return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
 
 
 def _compare(base: str, document: dict[str, Any], pipeline: Pipeline) -> None:

@@ -349,6 +349,8 @@ def _message(found: Finding) -> str:
 def _fix(found: Finding) -> str:
     if found.costs_ms is None:
         return found.fix
+    if found.code == "split-steps":
+        return f"{found.fix}; that set-up then costs {span(found.costs_ms / 1000)} more"
     return f"{found.fix}, which costs {span(found.costs_ms / 1000) if found.costs_ms else 'nothing'}"
 
 
