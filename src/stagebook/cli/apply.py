@@ -29,7 +29,7 @@ def apply(pipeline: Pipeline, advised: Advised) -> dict[str, Any]:
         _changed(pipeline.file)
     after = patch.patched(before, pipeline.file, edits)
     if after != before:
-        _replace(pipeline.file, before, after)
+        replace(pipeline.file, before, after)
     return {
         "file": pipeline.file,
         "edits": _words(edits),
@@ -65,7 +65,9 @@ def _changed(path: str) -> NoReturn:
     raise InputError(text, [Problem(path, 0, 0, "changed", "error", text)])
 
 
-def _replace(path: str, before: bytes, after: bytes) -> None:
+def replace(path: str, before: bytes, after: bytes) -> None:
+    """Put `after` in the place of a file that holds `before`, as a whole. InputError where it holds something else by
+    now, SurroundingsError where it cannot be written."""
     target = os.path.realpath(path)
     draft = f"{target}.{os.getpid()}.tmp"
     try:

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "import": ("import_", "a CI file to a native one; its recorded runs to history"),
     "plan": ("plan", "what more jobs would gain, what to change, and what if"),
+    "patch": ("patch", "the recommended change of a CI file, as a diff that git takes"),
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),
@@ -51,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: commands of the door that a later version brings
-LATER = "init diagnose review patch serve wait env examples completion".split()
+LATER = "init diagnose review serve wait env examples completion".split()
 
 _HELP = """\
 usage: stagebook COMMAND [OPTIONS] …

@@ -23,7 +23,7 @@ DEPTH_MAX = 60
 _PATTERN_MEMORY = 1 << 20
 _token = re.compile(
     r"""\s*(?:
-    (?P<variable>\$(?:\w+|\{\w+\}))
+    (?P<variable>\$\w+)
   | (?P<text>"(?:[^"])*"|'(?:[^'])*')
   | (?P<pattern>/(?:\\.|[^/\\\n])+/[ismU]*)
   | (?P<word>null\b|true\b|false\b)
@@ -48,7 +48,9 @@ def parsed(text: str) -> Tree:
     while at < end:
         found = _token.match(text, at)
         if found is None:
-            raise ExpressionError(f"'{shorten(text[at:].strip())}' is no part of an expression")
+            rest = text[at:].strip()
+            hint = "; a variable is $NAME here, without braces" if rest.startswith("${") else ""
+            raise ExpressionError(f"'{shorten(rest)}' is no part of an expression{hint}")
         tokens.append((str(found.lastgroup), found[str(found.lastgroup)]))
         at = found.end()
     parser = _Parser(tokens)
@@ -139,7 +141,7 @@ class _Parser:
         if kind == "mark":
             raise ExpressionError(f"'{text}' stands where a value is expected")
         if kind == "variable":
-            return ("variable", text.strip("${}"))
+            return ("variable", text[1:])
         if kind == "pattern":
             pattern(text)
             return ("pattern", text)

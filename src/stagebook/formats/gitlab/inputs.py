@@ -9,6 +9,7 @@ import shlex
 
 from stagebook.formats.gitlab.expression import ExpressionError, holds, pattern
 from stagebook.formats.gitlab.reading import Reading, like, list_of, rewritten, scalar
+from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
@@ -100,13 +101,16 @@ class Inputs:
                 wrong("a list is expected")
         elif node.kind != SCALAR:
             wrong(f"a {word} is expected")
-        elif word == "number" and not _NUMBER.match(text or ""):
-            wrong(f"'{shorten(text or '')}' is no number")
-        elif word == "boolean" and text not in ("true", "false"):
-            wrong(f"'{shorten(text or '')}' is neither true nor false")
+        elif word == "number" and not (_NUMBER.match(text or "") and node.plain):
+            wrong(f"{_shown(node)} is no number")
+        elif word == "boolean" and (truth(node) is None or not node.plain):
+            wrong(f"{_shown(node)} is neither true nor false")
+        elif word == "string" and node.line and node.plain and _is_other(text or ""):
+            wrong(f"{_shown(node)} is no text; put it in quotes")
         options = rule.get("options")
-        if options is not None and text is not None and text not in options.texts:
-            wrong(f"'{shorten(text)}' is none of its options: {shorten(', '.join(options.texts))}")
+        for each in node.texts if options is not None else ():
+            if options is not None and each not in options.texts:
+                wrong(f"'{shorten(each)}' is none of its options: {shorten(', '.join(options.texts))}")
         try:
             found = self.pattern(rule)
         except ExpressionError:
@@ -191,6 +195,16 @@ class Inputs:
             return shlex.quote(text)
         cut = _truncate.match(function)
         return text[int(cut[1]) : int(cut[1]) + int(cut[2])] if cut else None
+
+
+def _is_other(text: str) -> bool:
+    """Whether text without quotes is a number or says yes or no."""
+    return _NUMBER.match(text) is not None or text in ("true", "false")
+
+
+def _shown(node: Node) -> str:
+    text = shorten(node.text or "")
+    return text if node.plain else f'"{text}"'
 
 
 def _json(node: Node) -> str:

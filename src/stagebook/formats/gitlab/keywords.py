@@ -19,20 +19,19 @@ DEFAULTS = frozenset(
     ("after_script", "artifacts", "before_script", "cache", "hooks", "id_tokens", "identity", "image", "interruptible",
      "retry", "services", "tags", "timeout")
 )  # fmt: skip
-_TEXT, _ANY = (SCALAR,), (SCALAR, LIST, MAP)
+_TEXT = (SCALAR,)
 
 #: Keys of a job, and of which kinds their values are.
 JOB: dict[str, tuple[str, ...]] = {
     "after_script": (SCALAR, LIST), "allow_failure": (SCALAR, MAP), "artifacts": (MAP,),
-    "before_script": (SCALAR, LIST), "cache": (MAP, LIST), "coverage": _TEXT,
-    "dast_configuration": (MAP,), "dependencies": (LIST,),
-    "environment": (SCALAR, MAP), "except": _ANY, "extends": (SCALAR, LIST), "hooks": (MAP,), "id_tokens": (MAP,),
-    "identity": _TEXT, "image": (SCALAR, MAP), "inherit": (MAP,), "inputs": (MAP,), "interruptible": _TEXT,
-    "manual_confirmation": _TEXT, "needs": (LIST, MAP), "only": _ANY, "pages": (SCALAR, MAP), "parallel": (SCALAR, MAP),
-    "publish": _TEXT, "release": (MAP,), "resource_group": _TEXT, "retry": (SCALAR, MAP), "rules": (LIST,),
-    "run": (LIST,), "script": (SCALAR, LIST), "secrets": (MAP,), "services": (LIST,), "stage": _TEXT,
-    "start_in": _TEXT, "tags": (SCALAR, LIST), "timeout": _TEXT, "trigger": (SCALAR, MAP), "variables": (MAP,),
-    "when": _TEXT,
+    "before_script": (SCALAR, LIST), "cache": (MAP, LIST), "coverage": _TEXT, "dast_configuration": (MAP,),
+    "dependencies": (LIST,), "environment": (SCALAR, MAP), "except": (LIST, MAP), "extends": (SCALAR, LIST),
+    "hooks": (MAP,), "id_tokens": (MAP,), "identity": _TEXT, "image": (SCALAR, MAP), "inherit": (MAP,),
+    "inputs": (MAP,), "interruptible": _TEXT, "manual_confirmation": _TEXT, "needs": (LIST, MAP), "only": (LIST, MAP),
+    "pages": (SCALAR, MAP), "parallel": (SCALAR, MAP), "publish": _TEXT, "release": (MAP,), "resource_group": _TEXT,
+    "retry": (SCALAR, MAP), "rules": (LIST,), "run": (LIST,), "script": (SCALAR, LIST), "secrets": (MAP,),
+    "services": (LIST,), "stage": _TEXT, "start_in": _TEXT, "tags": (LIST,), "timeout": _TEXT,
+    "trigger": (SCALAR, MAP), "variables": (MAP,), "when": _TEXT,
 }  # fmt: skip
 #: Keys of the mappings that jobs hold, where GitLab refuses all others.
 INSIDE: dict[str, frozenset[str]] = {
@@ -67,6 +66,7 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("environment", "action"): frozenset(("start", "prepare", "stop", "verify", "access")),
     ("trigger", "strategy"): frozenset(("depend", "mirror")),
 }
+_LISTS = frozenset((("artifacts", "paths"), ("artifacts", "exclude"), ("cache", "paths"), ("cache", "fallback_keys")))
 _SHOWN_KINDS = {SCALAR: "text", LIST: "a list", MAP: "a mapping"}
 
 
@@ -173,6 +173,8 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
             reading.problem(at, "unknown-key", f"{what}: `{word}` has no key `{shorten(key)}`")
         words = _WORDS.get((word, key))
         text = inner.text
+        if (word, key) in _LISTS and inner.kind != LIST and not inner.is_null:
+            reading.problem(inner, "type", f"{what}: `{word}:{key}` takes a list")
         if words is not None and text is not None and text not in words and "$" not in text:
             shown = ", ".join(sorted(words))
             reading.problem(inner, "value", f"{what}: `{word}:{key}: {shorten(text)}` is none of {shown}")
@@ -196,10 +198,12 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
 
 
 def _check_script(reading: Reading, what: str, word: str, value: Node, depth: int = 1) -> None:
+    if depth == 1 and word == "script" and value.kind != MAP and not value.value:
+        reading.absent(value, "type", f"{what}: `script` is empty")
     if value.kind == MAP:
         reading.problem(value, "type", f"{what}: a line of `{word}` is text; quote what holds a colon and a space")
     elif value.kind == LIST:
-        if depth > 11:
+        if depth > 10:
             reading.problem(value, "limit", f"{what}: `{word}` has lists more than 10 deep in one another")
             return
         for each in value:

@@ -4,6 +4,8 @@ module knows one of these; none changes what is read.
 
 from __future__ import annotations
 
+from stagebook.formats.github.checks import events, expressions, globs, matrices, names, running, schedule
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
@@ -15,3 +17,10 @@ if TYPE_CHECKING:
 
 def all_of(walk: Walk, root: Node, triggers: Mapping[str, Any], files: Files) -> None:
     """All checks of one file."""
+    names.check(walk, root)
+    events.check(walk, root)
+    schedule.check(walk, root)
+    globs.check(walk, root)
+    matrices.check(walk, root)
+    running.check(walk, root)
+    expressions.check(walk, root, triggers, files)

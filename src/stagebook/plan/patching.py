@@ -1,0 +1,432 @@
+"""What to change in a CI system's file, and on whose word: a pipeline, what is known of its durations, and what a user
+asks for, to proposals. Edits nothing and reads no file; how a change is written is the format's.
+
+An edge is taken away only where the file declares what both jobs read and make, or where a person vouches for it. What
+nobody vouches for is put as a question, with the words that would.
+"""
+
+from __future__ import annotations
+
+import math
+
+from stagebook.formats.changes import (
+    KINDS,
+    FailFast,
+    Interruptible,
+    Lock,
+    MaxParallel,
+    Needs,
+    NeedsOnly,
+    Split,
+    Timeout,
+)
+from stagebook.graph import findings, guards
+from stagebook.graph.shape import shape
+from stagebook.model.problem import InputError
+from stagebook.model.value import NamedTuple
+from stagebook.plan import splitting
+from stagebook.plan.orders import needs_of
+from stagebook.plan.recommendation import Evidence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, Mapping, Sequence
+
+    from stagebook.formats.changes import Change
+    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.scheduler.plan import Cap
+
+QUESTIONS_MAX = 5  #: orders that are asked about, those that would save most
+#: A job that takes three times as long as ever is taken to hang; at least so many minutes, and in steps of so many.
+SLACK, LEAST_MIN, STEP_MIN = 3, 5, 5
+FALLBACK_MIN = 60  #: where a timeout is asked for and no duration is known
+_DEFAULT_MIN = {"github": 360, "gitlab": 60}
+_SHARE = 0.8  #: of a provider's cap that one pipeline takes
+_WORTH = 0.01
+
+
+class Proposal(NamedTuple):
+    """`ask`: the words that make it part of the patch, where it is none yet; empty: it is. `saves_s`, `costs_s`: of the
+    longest path; None: unknown."""
+
+    change: Change
+    line: int
+    why: str
+    evidence: Evidence
+    saves_s: float | None = None
+    costs_s: float | None = None
+    ask: str = ""
+    price: str = ""  #: what it costs beside time
+
+    @property
+    def kind(self) -> str:
+        return KINDS[type(self.change)]
+
+
+class Asked(NamedTuple):
+    """`accepted` are orders that a person says are none, `added` needs, both as (need, job); `settings` are (job, key,
+    value). `timeout_min` is for all jobs without one; `setup_s` what each part of a split job repeats."""
+
+    accepted: tuple[tuple[str, str], ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str, str], ...] = ()
+    timeout_min: int | None = None
+    setup_s: float | None = None
+    kinds: tuple[str, ...] = ()
+
+
+class Known(NamedTuple):
+    """`took_s` are seconds by stage id, of those that are known; `runs` how many runs stand behind them; `most_s` the
+    longest that each ever took. `rounding` and `cap` are the provider's."""
+
+    took_s: Mapping[str, float] = {}
+    most_s: Mapping[str, float] = {}
+    runs: int = 0
+    rounding: str | None = None
+    cap: Cap | None = None
+
+
+def proposals(pipeline: Pipeline, known: Known, asked: Asked) -> list[Proposal]:
+    """What is recommended and what could be, in the order of the file within each kind. InputError for what is asked
+    for and cannot be."""
+    return _Search(pipeline, known, asked).all()
+
+
+class _Search:
+    def __init__(self, pipeline: Pipeline, known: Known, asked: Asked) -> None:
+        self.pipeline = pipeline
+        self.known = known
+        self.asked = asked
+        self.jobs: dict[str, Stage] = {}
+        for stage in pipeline.stages:
+            if stage.job is not None:
+                self.jobs.setdefault(stage.name, stage)
+        self.needs: dict[str, list[str]] = {}
+        names = {stage.id: stage.name for stage in pipeline.stages}
+        for stage in pipeline.stages:
+            own = self.needs.setdefault(stage.name, [])
+            own += [names[need] for need in stage.needs if names[need] not in own]
+        self.outside = {names[id_] for id_ in findings.outside(pipeline)}
+        self.outside |= {name for name, stage in self.jobs.items() if stage.job is not None and stage.job.environment}
+        self.is_timed = bool(known.took_s)
+
+    def all(self) -> list[Proposal]:
+        found = [*self._asked_for(), *self._unread(), *self._unguarded()]
+        found += [] if self.pipeline.missing else self._orders()
+        found += [*self._timeouts(), *self._locks(), *self._wide(), *self._suites()]
+        seen: set[tuple[type, Change]] = set()
+        kept = []
+        for each in found:
+            if (type(each.change), each.change) not in seen and self._is_wanted(each):
+                seen.add((type(each.change), each.change))
+                kept.append(each)
+        return kept
+
+    def _is_wanted(self, proposal: Proposal) -> bool:
+        return not self.asked.kinds or proposal.kind in self.asked.kinds
+
+    # What a person asks for
+
+    def _asked_for(self) -> Iterator[Proposal]:
+        said = Evidence("accepted", 0, "you say so")
+        for need, job in self.asked.added:
+            self._known_jobs(f"--add '{need}→{job}'", need, job)
+            if job in self._before(need) or job == need:
+                raise InputError(f"--add '{need}→{job}' would be a cycle: {need} comes after {job}")
+            costs = self._costs(job, [need])
+            yield Proposal(Needs(job, (need,)), self._line(job), f"{job} shall wait for {need}", said, costs_s=costs)
+        for job, key, value in self.asked.settings:
+            self._known_jobs(f"--set {job}.{key}={value}", job)
+            yield self._setting(job, key, value, said)
+
+    def _setting(self, job: str, key: str, value: str, said: Evidence) -> Proposal:
+        change: Change
+        number = int(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
+        if key in ("fail-fast", "interruptible") and value in ("true", "false"):
+            change = FailFast(job, value == "true") if key == "fail-fast" else Interruptible(job, value == "true")
+        elif key == "timeout":
+            change = Timeout(job, minutes_of(value))
+        elif key == "max-parallel" and number:
+            change = MaxParallel(job, number)
+        elif key == "concurrency" and value:
+            change = Lock(job, value)
+        elif key == "split" and number and number > 1:
+            change = Split(job, number)
+            saves, price = splitting.worth(self._took(job), self.asked.setup_s, number, self.known.rounding)
+            return Proposal(change, self._line(job), f"{job} in {number} parts", said, saves, price=price)
+        else:
+            raise InputError(
+                f"--set {job}.{key}={value}: one of timeout=30m, fail-fast=true|false, max-parallel=N, "
+                "concurrency=GROUP, interruptible=true|false, split=N (2 or more)"
+            )
+        return Proposal(change, self._line(job), f"{job}.{key} is to be {value}", said)
+
+    def _known_jobs(self, option: str, *names: str) -> None:
+        for name in names:
+            if name not in self.jobs:
+                raise InputError(f"{option}: {self.pipeline.file} has no job `{name}`")
+
+    # Needs that are missing
+
+    def _unread(self) -> Iterator[Proposal]:
+        """Artifacts that are read without waiting for the job that leaves them."""
+        writers: dict[str, list[str]] = {}
+        for name, stage in self.jobs.items():
+            for datum in stage.job.writes if stage.job is not None else ():
+                if datum.kind == "artifact" and not datum.is_open and name not in writers.setdefault(datum.name, []):
+                    writers[datum.name].append(name)
+        for name, stage in self.jobs.items():
+            for datum in stage.job.reads if stage.job is not None else ():
+                makers = writers.get(datum.name, [])
+                if datum.kind != "artifact" or datum.is_open or len(makers) != 1 or makers[0] == name:
+                    continue
+                maker = makers[0]
+                if maker in self._before(name) or name in self._before(maker):
+                    continue
+                why = f"{name} is given artifact {datum.name} of {maker} and does not wait for it"
+                said = Evidence("declared", 0, f"{name} names it on line {datum.line}")
+                yield Proposal(Needs(name, (maker,)), datum.line, why, said, costs_s=self._costs(name, [maker]))
+
+    def _unguarded(self) -> Iterator[Proposal]:
+        """What acts outside before a test is over. What should guard what is a guess by names and commands: asked."""
+        needs = needs_of(self.pipeline)
+        names = [stage.name for stage in self.pipeline.stages]
+        acting = {stage.id: "" for stage in self.pipeline.stages if stage.name in self.outside}
+        found, _ = guards.missing(self.pipeline, needs, shape(needs).order, acting)
+        for each in found:
+            job = names[each.stage]
+            tests = list(dict.fromkeys(names[guard] for guard in each.guards if names[guard] in self.jobs))[:3]
+            if job not in self.jobs or not tests:
+                continue
+            why = f"{job} acts outside and can start before {', '.join(tests)} is over"
+            ask = " ".join([f"--add '{test}→{job}'" for test in tests])
+            said = Evidence("none", 0, "told by names and commands alone")
+            costs = self._costs(job, tests)
+            yield Proposal(Needs(job, tuple(tests)), self._line(job), why, said, costs_s=costs, ask=ask)
+
+    # Needs without a reason
+
+    def _orders(self) -> list[Proposal]:
+        accepted = set(self.asked.accepted)
+        for need, job in sorted(accepted):
+            self._known_jobs(f"--accept '{need}→{job}'", need, job)
+            if need not in self._before(job):
+                raise InputError(f"--accept '{need}→{job}': {job} does not wait for {need} as it stands")
+        found: list[Proposal] = []
+        questions: list[Proposal] = []
+        bare = self._bare()
+        for name in self.jobs:
+            declared = [need for need in self.needs[name] if bare.get((need, name)) == "declared"]
+            yes = [need for need in self._before(name) if (need, name) in accepted]
+            if dropped := list(dict.fromkeys([*declared, *yes])):
+                told = "you say so" if yes else "the file says what both read and make"
+                found += self._without(name, dropped, Evidence("accepted" if yes else "declared", 0, told))
+            for need in self.needs[name]:
+                if bare.get((need, name)) == "none" and (need, name) not in accepted:
+                    ask = f"--accept '{need}→{name}'"
+                    said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
+                    questions += [each._replace(ask=ask) for each in self._without(name, [need], said)]
+        questions = [each for each in questions if each.saves_s is None or each.saves_s > self._length() * _WORTH]
+        questions.sort(key=lambda each: -(each.saves_s or 0))
+        return [*found, *questions[:QUESTIONS_MAX]]
+
+    def _bare(self) -> dict[tuple[str, str], str]:
+        """Edges by names for which nothing in the file speaks, and whether it declares that: `declared` or `none`."""
+        names = {stage.id: stage.name for stage in self.pipeline.stages}
+        stages = {stage.id: stage for stage in self.pipeline.stages}
+        found: dict[tuple[str, str], str] = {}
+        kept: set[tuple[str, str]] = set()
+        for edge in findings.edges(self.pipeline):
+            need, stage = stages[edge.need], stages[edge.stage]
+            pair = (names[edge.need], names[edge.stage])
+            if edge.reasons or edge.implied or not self._is_free(need, stage):
+                kept.add(pair)
+            else:
+                found[pair] = "declared" if edge.said or _declare(need, stage) else "none"
+        return {pair: said for pair, said in found.items() if pair not in kept}
+
+    def _is_free(self, need: Stage, stage: Stage) -> bool:
+        if need.job is None or stage.job is None or need.name not in self.jobs or stage.name not in self.jobs:
+            return False
+        if {need.name, stage.name} & self.outside or stage.always or stage.when is not None:
+            return False
+        return not _passes(need, stage)
+
+    def _without(self, name: str, dropped: Sequence[str], said: Evidence) -> list[Proposal]:
+        """What a job needs without these, all that came before them kept."""
+        stage = self.jobs[name]
+        by_order = stage.job is not None and bool(stage.job.by_order)
+        after = [need for need in self._before(name) if need not in dropped]
+        left = [need for need in self.needs[name] if need not in dropped]
+        change: Change
+        if by_order:
+            reached = {need for each in after for need in self._before(each)}
+            change = NeedsOnly(name, tuple([need for need in after if need not in reached]))
+            why = f"{name} waits for all earlier stages, and for {', '.join(dropped)} without a reason"
+        else:
+            reached = {need for each in left for need in (each, *self._before(each))}
+            lost = [need for need in after if need not in reached]
+            over = {need for each in lost for need in self._before(each)}
+            removed = tuple([need for need in dropped if need in self.needs[name]])
+            change = Needs(name, tuple([need for need in lost if need not in over]), removed)
+            why = f"nothing that {name} reads comes from {', '.join(dropped)}"
+            if not change.remove:
+                return []
+        wanted = change.needs if isinstance(change, NeedsOnly) else (*left, *change.add)
+        saves = self._gain(name, wanted)
+        if self.is_timed and not saves and said.source == "declared":
+            return []
+        return [Proposal(change, self._line(name), why, said, saves)]
+
+    # Limits
+
+    def _timeouts(self) -> Iterator[Proposal]:
+        format = self.pipeline.format
+        for name, stage in self.jobs.items():
+            if stage.timeouts.stage_ms is not None or stage.timeouts.attempt_ms is not None or self._calls(stage):
+                continue
+            most = [self.known.most_s[cell] for cell in self._cells(name) if cell in self.known.most_s]
+            why = f"{name} has no timeout: should it hang, it holds a runner for {_DEFAULT_MIN.get(format, 60)} min"
+            if most:
+                minutes = max(LEAST_MIN, math.ceil(SLACK * max(most) / 60 / STEP_MIN) * STEP_MIN)
+                text = f"{SLACK} times the longest of {self.known.runs} runs on record, {max(most):.0f} s"
+                said = Evidence("history", self.known.runs, text)
+                yield Proposal(Timeout(name, minutes), self._line(name), why, said)
+                continue
+            asked = self.asked.timeout_min or (FALLBACK_MIN if "timeout" in self.asked.kinds else None)
+            said = Evidence("none", 0, "no run on record says how long it takes")
+            ask = "" if asked else "--timeout 60m"
+            yield Proposal(Timeout(name, asked or FALLBACK_MIN), self._line(name), why, said, ask=ask)
+
+    def _calls(self, stage: Stage) -> bool:
+        """Whether the job is another pipeline, which takes no timeout. Its runner is not asked for."""
+        return stage.kind != "job" or (not stage.command and not (stage.job is not None and stage.job.steps))
+
+    def _locks(self) -> Iterator[Proposal]:
+        """Deployments that two runs could do at once."""
+        places: dict[str, list[str]] = {}
+        for name, stage in self.jobs.items():
+            if stage.job is not None and stage.job.environment:
+                places.setdefault(stage.job.environment, []).append(name)
+        for place, names in places.items():
+            for name in names:
+                stage = self.jobs[name]
+                if stage.locks or self.pipeline.matrices.get(name) is not None or "concurrency" in self.pipeline.more:
+                    continue
+                is_plain = place.isascii() and all(ch.isalnum() or ch in "-_./ " for ch in place)
+                own = name if not is_plain or len(names) > 1 else place
+                why = f"{name} deploys to {place}, and two runs could do so at once, the older one last"
+                said = Evidence("declared", 0, f"its environment is {place}, and no group keeps runs apart")
+                price = "of several runs that wait, GitHub keeps the newest" if self.pipeline.format == "github" else ""
+                yield Proposal(Lock(name, f"deploy-{own}"), self._line(name), why, said, price=price)
+
+    def _wide(self) -> Iterator[Proposal]:
+        """Matrices that ask for more runners than the provider gives."""
+        cap = self.known.cap
+        if cap is None or self.pipeline.format != "github":
+            return
+        most = max(1, int(cap.jobs * _SHARE))
+        for name, matrix in self.pipeline.matrices.items():
+            if name in self.jobs and len(matrix.cells) > most and (matrix.max_parallel or len(matrix.cells)) > most:
+                why = f"{len(matrix.cells)} cells of {name} ask for more than {cap.name} runs at once ({cap.jobs})"
+                text = f"{_SHARE:.0%} of the cap, as of {cap.as_of}; the rest is for other pipelines"
+                yield Proposal(MaxParallel(name, most), self._line(name), why, Evidence("declared", 0, text))
+
+    def _suites(self) -> Iterator[Proposal]:
+        """Test jobs that rule how long a run takes and whose program can do a part."""
+        if not self.is_timed:
+            return
+        for name, stage in self.jobs.items():
+            took = self._took(name)
+            if took is None or stage.cell is not None or not splitting.is_splittable(stage):
+                continue
+            found = splitting.best(took, self.asked.setup_s, self.known.rounding)
+            if found is None:
+                continue
+            parts, saves, price = found
+            saves = min(saves, self._gain_if(name, took - saves))
+            if saves > _WORTH * self._length():
+                text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {self.asked.setup_s:.0f} s of set-up"
+                yield Proposal(
+                    Split(name, parts), self._line(name), f"{name} takes longest and its program can do parts",
+                    Evidence("history", self.known.runs, text), saves, ask="--rename-ok", price=price,
+                )  # fmt: skip
+
+    # Time
+
+    def _cells(self, name: str) -> list[str]:
+        return [stage.id for stage in self.pipeline.stages if stage.name == name]
+
+    def _took(self, name: str) -> float | None:
+        found = [self.known.took_s[cell] for cell in self._cells(name) if cell in self.known.took_s]
+        return max(found) if found else None
+
+    def _length(self, needs: Mapping[str, Sequence[str]] | None = None, took: Mapping[str, float] = {}) -> float:
+        """The longest path in seconds, cells of a matrix as one."""
+        needs = needs or self.needs
+        at = {name: index for index, name in enumerate(self.needs)}
+        lists = [[at[need] for need in needs[name] if need in at] for name in self.needs]
+        return shape(lists, [took.get(name, self._took(name) or 0.0) for name in self.needs]).length
+
+    def _gain(self, name: str, wanted: Sequence[str]) -> float | None:
+        if not self.is_timed:
+            return None
+        return round(max(0.0, self._length() - self._length({**self.needs, name: list(wanted)})), 3)
+
+    def _gain_if(self, name: str, took: float) -> float:
+        return self._length() - self._length(took={name: took})
+
+    def _costs(self, name: str, more: Sequence[str]) -> float | None:
+        if not self.is_timed:
+            return None
+        wanted = list(dict.fromkeys([*self.needs[name], *more]))
+        return round(max(0.0, self._length({**self.needs, name: wanted}) - self._length()), 3)
+
+    def _before(self, name: str) -> list[str]:
+        """All that is over before a job begins, nearest first."""
+        found: dict[str, None] = {}
+        waiting = list(self.needs.get(name, ()))
+        while waiting:
+            need = waiting.pop(0)
+            if need not in found:
+                found[need] = None
+                waiting += self.needs.get(need, ())
+        return list(found)
+
+    def _line(self, name: str) -> int:
+        return self.jobs[name].line
+
+
+def minutes_of(text: str) -> int:
+    """Whole minutes of a duration such as `90m`, rounded up. InputError for what is none."""
+    from stagebook.model.quantity import duration_ms
+
+    try:
+        ms = duration_ms(text)
+    except ValueError as error:
+        raise InputError(f"a timeout of `{text}`: {error}") from None
+    if ms <= 0:
+        raise InputError(f"a timeout of `{text}` is none")
+    return math.ceil(ms / 60_000)
+
+
+def _passes(need: Stage, stage: Stage) -> bool:
+    """Whether something goes from one job to another, or may."""
+    if need.job is None or stage.job is None:
+        return True
+    made = {(each.kind, each.name) for each in need.job.writes}
+    for each in stage.job.reads:
+        if (each.kind, each.name) in made:
+            return True
+        if each.is_open and any(kind == each.kind for kind, _ in made):
+            return True
+    return any(each.is_open and each.kind in {read.kind for read in stage.job.reads} for each in need.job.writes)
+
+
+def _declare(need: Stage, stage: Stage) -> bool:
+    """Whether both jobs say what they make and read, as far as it passes between jobs."""
+    if need.job is None or stage.job is None:
+        return False
+    made = [each for each in need.job.writes if each.kind in ("artifact", "output", "dotenv")]
+    read = [each for each in stage.job.reads if each.kind in ("artifact", "output", "dotenv")]
+    return bool(made and read) and not any(each.is_open for each in (*made, *read))

@@ -1,0 +1,54 @@
+"""What a patch changes and why, and what it could change, out of the document of `patch`. Not the patch itself."""
+
+from __future__ import annotations
+
+from stagebook.report.durations import plural, span
+from stagebook.report.harmless import harmless, wrap
+from stagebook.report.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+
+def render(document: Mapping[str, Any], style: Style) -> list[str]:
+    """Lines for a terminal; those that are in the patch first."""
+    lines: list[str] = []
+    changes = document["changes"]
+    for title, of in (
+        ("in the patch", [each for each in changes if each["in_patch"]]),
+        ("only if you say so", [each for each in changes if not each["in_patch"] and each["ask"]]),
+        ("left out", [each for each in changes if not each["in_patch"] and not each["ask"]]),
+    ):
+        if of:
+            lines += [""] if lines else []
+            lines.append(style.paint(f"{plural(len(of), 'change')} {title}", "bold"))
+            for each in of:
+                lines += _change(each, style)
+    return [style.plain(line) for line in lines]
+
+
+def _change(change: Mapping[str, Any], style: Style) -> list[str]:
+    head = f"{change['number']}. {change['change']} ({change['kind']}, line {change['line']})"
+    said = [change["why"], f"evidence: {change['evidence']['source']}, {change['evidence']['text']}"]
+    said.append(_worth(change))
+    if change["by_hand"]:
+        said.append(change["by_hand"])
+    if change["ask"]:
+        said.append(f"to have it: {change['ask']}")
+    lines = _wrapped(head, style, "")
+    for text in said:
+        lines += _wrapped(text, style, "   ")
+    return lines
+
+
+def _worth(change: Mapping[str, Any]) -> str:
+    if change["costs_s"] is not None:
+        text = f"costs {span(change['costs_s'])} of the longest path"
+    else:
+        text = f"saves {'unknown' if change['saves_s'] is None else span(change['saves_s'])}"
+    return f"{text}; {change['price']}" if change["price"] else text
+
+
+def _wrapped(text: str, style: Style, indent: str) -> list[str]:
+    return [indent + line for line in wrap(harmless(text), max(20, style.width - 1 - len(indent)))]

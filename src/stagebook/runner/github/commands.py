@@ -1,0 +1,152 @@
+"""What a step says in its output to its job, `::name key=value::text`, and the rest of its output on its way into the
+log. Masks what the step asks to be masked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from stagebook.runner import log
+from stagebook.runner.github.files import Effects
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+HIDDEN = "***"
+_COMMAND = re.compile(r"\s*::(\S+?)(?:\s+(.*?))?::(.*)", re.DOTALL)
+_LEVELS = ("error", "warning", "notice")
+_DATA = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
+_PROPERTY = (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%"))
+
+
+class Masks:
+    """Values that must not be seen, each line of one by itself."""
+
+    def __init__(self, values: list[str]) -> None:
+        self._values: list[str] = []
+        self._bytes: list[bytes] = []
+        for value in values:
+            self.add(value)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def add(self, value: str) -> None:
+        for each in (value, *value.splitlines()):
+            if each.strip() and each not in self._values:
+                # A new list, the longest first: another thread may be looking at the old one.
+                self._values = sorted([*self._values, each], key=len, reverse=True)
+                self._bytes = [one.encode("utf-8", "surrogateescape") for one in self._values]
+
+    def hides(self, text: str) -> bool:
+        """Whether a text holds any of them."""
+        return any(value in text for value in self._values)
+
+    def line(self, data: bytes) -> bytes:
+        for value in self._bytes:
+            data = data.replace(value, HIDDEN.encode())
+        return data
+
+    def text(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, HIDDEN)
+        return text
+
+
+class Listener:
+    """Hears one step's output, line by line. `prefix` goes before each line of it in the log."""
+
+    def __init__(self, masks: Masks, effects: Effects, env: Mapping[str, str], prefix: str = "") -> None:
+        self._masks = masks
+        self._effects = effects
+        self._env = env
+        self._prefix = prefix
+        self._stopped: str | None = None
+        self.failed = False  #: a command was wrong in a way that fails the step
+
+    def hear(self, line: bytes) -> None:
+        if b"::" in line and self._command(line.decode("utf-8", "replace").removesuffix("\r")):
+            return
+        _write(self._prefix.encode() + (self._masks.line(line) if self._masks else line) + b"\n")
+
+    def say(self, text: str) -> None:
+        """A line of the job's own about this step."""
+        log.say(self._prefix + self._masks.text(text))
+
+    def _command(self, line: str) -> bool:
+        """Whether the line is a command, which is done then."""
+        found = _COMMAND.fullmatch(line)
+        if found is None:
+            return False
+        name, properties, text = found[1].lower(), _properties(found[2] or ""), _unescaped(found[3], _DATA)
+        if self._stopped is not None:
+            if found[1] == self._stopped:
+                self._stopped = None
+                return True
+            return False
+        return self._do(name, properties, text)
+
+    def _do(self, name: str, properties: Mapping[str, str], text: str) -> bool:
+        if name == "stop-commands":
+            self._stopped = text
+        elif name == "add-mask":
+            self._masks.add(text)
+        elif name == "set-output":
+            self._effects.outputs[properties.get("name", "")] = text
+        elif name == "save-state":
+            self._effects.state[properties.get("name", "")] = text
+        elif name in ("set-env", "add-path"):
+            self._unsecure(name, properties, text)
+        elif name in _LEVELS:
+            self.say(f"{name}: {_place(properties)}{text}")
+        elif name == "group":
+            self.say(f"> {text}")
+        elif name == "debug":
+            if self._env.get("RUNNER_DEBUG") == "1" or self._env.get("ACTIONS_STEP_DEBUG") == "true":
+                self.say(f"debug: {text}")
+        elif name not in ("endgroup", "echo", "add-matcher", "remove-matcher"):
+            return False
+        return True
+
+    def _unsecure(self, name: str, properties: Mapping[str, str], text: str) -> None:
+        """Commands that whoever can write into the output could use; so they must be allowed."""
+        if self._env.get("ACTIONS_ALLOW_UNSECURE_COMMANDS", "").lower() != "true":
+            file = "GITHUB_ENV" if name == "set-env" else "GITHUB_PATH"
+            self.say(f"ERROR: the command `{name}` is disabled; write to the file that {file} names instead")
+            self.failed = True
+        elif name == "add-path":
+            self._effects.path.append(text)
+        else:
+            why = self._effects.set_env(properties.get("name", ""), text)
+            if why is not None:
+                self.say(f"ERROR: set-env: {why}")
+                self.failed = True
+
+
+def _properties(text: str) -> dict[str, str]:
+    found = {}
+    for each in text.split(","):
+        name, equals, value = each.strip().partition("=")
+        if equals:
+            found[name.lower()] = _unescaped(value, _PROPERTY)
+    return found
+
+
+def _unescaped(text: str, table: tuple[tuple[str, str], ...]) -> str:
+    for code, sign in table:
+        text = text.replace(code, sign)
+    return text
+
+
+def _place(properties: Mapping[str, str]) -> str:
+    """`app.py:3:1: `, as far as it is said, with a title."""
+    parts = [properties[name] for name in ("file", "line", "col") if properties.get(name)]
+    title = properties.get("title")
+    return f"{':'.join(parts)}: " * bool(parts) + (f"{title}: " if title else "")
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]

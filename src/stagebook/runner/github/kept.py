@@ -1,0 +1,183 @@
+"""What stands for the actions that keep files: caches from one run to the next, artifacts between the jobs of one."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+
+from stagebook.model.globs import Globs
+from stagebook.runner import matching
+from stagebook.runner.artifacts import Artifacts
+from stagebook.runner.caches import Caches
+from stagebook.runner.github.step import Running
+from stagebook.runner.github.work import SUCCESS, Post, Wrong
+
+_WILD = re.compile(r"[*?\[{]")
+_NAME_WRONG = re.compile(r"[\"*:<>?|\r\n\\/]")
+
+
+# Caches
+
+
+def cache(running: Running, given: dict[str, str]) -> str:
+    """Restores, and keeps the files when all steps are over and well."""
+    hit = _restore(running, given)
+    if not hit:
+        running.work.posts.append(Post(f"save cache {given['key']}", lambda: _save(running, given)))
+    return SUCCESS
+
+
+def restore(running: Running, given: dict[str, str]) -> str:
+    _restore(running, given)
+    return SUCCESS
+
+
+def save(running: Running, given: dict[str, str]) -> str:
+    _save(running, given)
+    return SUCCESS
+
+
+def _restore(running: Running, given: dict[str, str]) -> bool:
+    """Whether that very key was there."""
+    key = given.get("key", "")
+    if not key:
+        raise Wrong("cache: input `key` is missing")
+    store, into = Caches(running.work.here.state), running.work.workspace
+    keys = _lines(given.get("restore-keys", ""))
+    _outside(running, given)
+    found = store.find(key, keys) if given.get("lookup-only") == "true" else store.restore(key, into, keys)
+    running.effects.outputs.update(
+        {"cache-hit": "true" if found == key else "" if found is None else "false", "cache-primary-key": key}
+    )
+    running.effects.outputs["cache-matched-key"] = found or ""
+    running.say(f"cache {key}: {'nothing kept yet' if found is None else f'restored from {found}'}")
+    if found is None and given.get("fail-on-cache-miss") == "true":
+        raise Wrong(f"cache {key}: nothing is kept under it")
+    return found == key
+
+
+def _save(running: Running, given: dict[str, str]) -> None:
+    key = given.get("key", "")
+    root = running.work.workspace
+    kept = Caches(running.work.here.state).save(key, root, _inside(running, given), replace=False)
+    running.say(f"cache {key}: {'nothing new to keep' if kept is None else f'{kept.files} files kept'}")
+
+
+def _inside(running: Running, given: dict[str, str]) -> list[str]:
+    root = running.work.workspace
+    return [path for path in _lines(given.get("path", "")) if matching.inside(root, _home(running, path)) is not None]
+
+
+def _outside(running: Running, given: dict[str, str]) -> None:
+    for path in _lines(given.get("path", "")):
+        if matching.inside(running.work.workspace, _home(running, path)) is None:
+            running.say(f"note: {path} lies outside the workspace, where this machine keeps it by itself")
+
+
+# Artifacts
+
+
+def upload(running: Running, given: dict[str, str]) -> str:
+    name = _name(given.get("name", "") or "artifact")
+    store = Artifacts(running.work.here.directory)
+    if store.has(name) and given.get("overwrite") != "true":
+        raise Wrong(f"artifact {name}: this run has one of that name already; give it another, or `overwrite: true`")
+    root, files = _found(running, given)
+    if not files:
+        said = f"artifact {name}: no file fits {', '.join(_lines(given.get('path', ''))) or 'an empty path'}"
+        how = given.get("if-no-files-found", "warn")
+        if how == "error":
+            raise Wrong(said)
+        if how != "ignore":
+            running.say(f"warning: {said}")
+        return SUCCESS
+    put = store.put(name, root, [glob.escape(each) for each in files])
+    for note in put.notes:
+        running.say(f"warning: artifact {name}: {note}")
+    running.effects.outputs.update({"artifact-id": name, "artifact-url": "", "artifact-digest": ""})
+    running.say(f"artifact {name}: {put.files} files, {put.size_bytes} bytes")
+    return SUCCESS
+
+
+def _found(running: Running, given: dict[str, str]) -> tuple[str, list[str]]:
+    """The folder that all searched paths have in common, and the files below it."""
+    names: set[str] = set()
+    bases: list[str] = []
+    is_hidden = given.get("include-hidden-files") == "true"
+    for line in _lines(given.get("path", "")):
+        is_out = line.startswith("!")
+        root, path = _searched(running, line[1:].strip() if is_out else line)
+        if is_out:
+            globs = Globs(matching.alternatives(path))
+            names = {each for each in names if globs.first([os.path.relpath(each, root)]) is None}
+            continue
+        base = _base(root, path)
+        found = {os.path.join(root, each) for each in matching.find(root, [path or "."])[0]}
+        names |= {each for each in found if is_hidden or not _is_hidden(os.path.relpath(each, base))}
+        bases.append(base)
+    files = sorted(each for each in names if os.path.isfile(each))
+    if not files:
+        return "/", []
+    root = os.path.commonpath(bases)
+    while not os.path.isdir(root):
+        root = os.path.dirname(root)
+    return root, [os.path.relpath(each, root) for each in files]
+
+
+def _searched(running: Running, line: str) -> tuple[str, str]:
+    """The folder from which a path is searched, the workspace where it lies in it, and the path from there on."""
+    root = running.work.workspace
+    path = _home(running, line)
+    below = matching.inside(root, path)
+    if below is not None:
+        return root, below
+    return "/", os.path.normpath(os.path.join(root, path)).lstrip("/")
+
+
+def _base(root: str, path: str) -> str:
+    """What of a searched path has no wildcard."""
+    wild = _WILD.search(path)
+    return os.path.normpath(os.path.join(root, path if wild is None else path[: wild.start()].rpartition("/")[0]))
+
+
+def _is_hidden(below: str) -> bool:
+    """Whether a file is, or a folder around it, below what was searched."""
+    return any(part.startswith(".") and part != "." for part in below.split("/"))
+
+
+def download(running: Running, given: dict[str, str]) -> str:
+    store = Artifacts(running.work.here.directory)
+    target = os.path.normpath(os.path.join(running.work.workspace, _home(running, given.get("path", ""))))
+    name = given.get("name", "")
+    if given.get("run-id") or given.get("artifact-ids"):
+        raise Wrong("download-artifact: artifacts of other runs, and by id, are not here")
+    if name:
+        if not store.has(name):
+            there = ", ".join(store.names()[:8])
+            raise Wrong(f"artifact {name}: this run has none of that name{f'; it has {there}' if there else ''}")
+        count = store.get(name, target)
+        running.say(f"artifact {name}: {count} files")
+    else:
+        pattern = Globs(matching.alternatives(given.get("pattern", "") or "*"))
+        for each in store.names():
+            if pattern.first([each]) is not None:
+                into = target if given.get("merge-multiple") == "true" else os.path.join(target, each)
+                running.say(f"artifact {each}: {store.get(each, into)} files")
+    running.effects.outputs["download-path"] = target
+    return SUCCESS
+
+
+def _name(name: str) -> str:
+    if _NAME_WRONG.search(name):
+        raise Wrong(f'artifact {name!r}: a name must not hold any of " * : < > ? | \\ / or a line break')
+    return name
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _home(running: Running, path: str) -> str:
+    home = running.work.here.env.get("HOME", "")
+    return f"{home}{path[1:]}" if path == "~" or path.startswith("~/") else path
