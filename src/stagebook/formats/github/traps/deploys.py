@@ -40,7 +40,7 @@ def overtaking(
                 "warning",
                 key.line,
                 f"two runs may do {name} at once, and the older one may end last",
-                tuple(stage.id for stage in stages),
+                (name,),
                 f"it deploys ({acting[stages[0].id]}) and has no concurrency group",
                 f"give it `concurrency: {{group: {_plain(name)}, cancel-in-progress: false}}`",
             )
