@@ -70,6 +70,11 @@ def test_on_pull_request_it_is_a_note(tmp_path: Path) -> None:
     assert steps(tmp_path, "pull_request", "- run: git checkout ${{ github.head_ref }}") == [(6, "note")]
 
 
+def test_what_no_event_of_the_file_brings_is_empty(tmp_path: Path) -> None:
+    assert steps(tmp_path, "push", "- run: git checkout ${{ github.head_ref }}") == []
+    assert steps(tmp_path, "workflow_call", "- run: git checkout ${{ github.head_ref }}") == [(6, "note")]
+
+
 CHECKOUT = [
     "- uses: actions/checkout@v4",
     "  with:",
