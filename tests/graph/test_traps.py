@@ -34,7 +34,7 @@ def found(made: Pipeline, took: list[float] | None = None) -> list[Finding]:
 
 
 def codes(made: Pipeline) -> list[str]:
-    return [each.code for each in found(made)]
+    return [each.code for each in found(made) if not each.minor]
 
 
 def artifact(name: str, line: int = 3, is_open: bool = False) -> Datum:
@@ -90,7 +90,7 @@ def test_an_artifact_that_is_read_before_it_is_written() -> None:
     made = job("made", writes=(artifact("wheel"),))
     early = job("early", reads=(artifact("wheel", 12),))
     late = job("late", "made", reads=(artifact("wheel", 20),))
-    (one,) = found(pipeline(made, early, late))
+    one = found(pipeline(made, early, late))[0]
     assert (one.code, one.line, one.stages) == ("early-artifact", 12, ("early", "made"))
 
 
@@ -110,6 +110,28 @@ def test_one_artifact_of_all_cells() -> None:
         each._replace(job=each.job and each.job._replace(steps=(step._replace(condition="x"),))) for each in cells
     ]
     assert codes(pipeline(*sometimes)) == []
+
+
+def test_caches_that_miss_each_other() -> None:
+    def cache(name: str) -> Datum:
+        return Datum("cache", name, 4)
+
+    fills, reads = job("fills", writes=(cache("a"),)), job("reads", reads=(cache("a"),))
+    after = reads._replace(needs=("fills",), need_lines=(1,))
+    alone = job("alone", reads=(cache("b"),), writes=(cache("b"),))
+    for some, expected in (
+        ((fills, reads), ["early-cache"]),
+        ((fills, after), []),
+        ((alone,), []),
+        ((reads,), ["unwritten-cache"]),
+        ((fills,), ["unread-cache"]),
+    ):
+        assert [each.code for each in found(pipeline(*some)) if each.code.endswith("cache")] == expected
+
+
+def test_an_artifact_that_no_job_reads_is_minor() -> None:
+    (one,) = found(pipeline(job("made", writes=(artifact("report"),))))
+    assert (one.code, one.minor) == ("unread-artifact", True)
 
 
 def needed(text: str) -> list[tuple[str, str]]:

@@ -386,6 +386,8 @@ def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
         (count["possible-coupling"], "pool", "shared at once"),
         (count["split-steps"], "job", "with steps that could be a job of their own"),
         (count["unread-artifact"], "artifact", "that no job reads"),
+        (count["unread-cache"], "cache", "that no job reads"),
+        (count["unwritten-cache"] + count["early-cache"], "cache", "that no job fills before it is restored"),
     ]
     return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 
