@@ -120,7 +120,7 @@ def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
     known, steps = _times(args, pipeline)
     document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
     if args.diff is not None:
-        _compare(args.diff, document, pipeline)
+        _compare(args, document, pipeline)
     return document
 
 
@@ -159,11 +159,12 @@ def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[st
     return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
 
 
-def _compare(base: str, document: dict[str, Any], pipeline: Pipeline) -> None:
+def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline) -> None:
     from stagebook.cli import revision
     from stagebook.graph.difference import difference
 
-    before = revision.pipeline_at(base, pipeline.file)
+    base = args.diff
+    before = revision.pipeline_at(base, pipeline.file, foreign.request(args), pipeline.format)
     mapping.add_difference(document, mapping.document(before), base, difference(before, pipeline))
 
 
