@@ -225,6 +225,8 @@ def test_several_workflows_are_one_map_each_and_from_any_folder(repository: Plac
     below.mkdir(parents=True)
     found = repository.run("map", "--json", cwd=below).json
     assert [Path(each["file"]).name for each in found["pipelines"]] == ["ci.yml", "nightly.yml", "release.yml"]
+    text = repository.run("map", cwd=repository.folder).out
+    assert text.index(WORKFLOW) < text.index("CI  5 stages") < text.index(".github/workflows/nightly.yml")
     refused = repository.run("run", cwd=below)
     assert refused.code == 2
     assert "stagebook run ../../.github/workflows/ci.yml" in refused.err

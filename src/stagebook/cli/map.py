@@ -15,6 +15,7 @@ from stagebook.model.problem import OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import map as mapping
 from stagebook.report import problems
 from stagebook.report.durations import plural
+from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
     lines: list[str] = []
     for pipeline, document in zip(loaded, documents):
         lines += [""] if lines else []
+        if len(documents) > 1:
+            lines.append(style.paint(style.plain(harmless(trouble.near_path(pipeline.file))), "mute"))
         if args.table:
             lines += map_text.table(document, style)
         elif args.sideways:

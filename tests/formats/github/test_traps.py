@@ -119,6 +119,7 @@ def test_jobs_without_a_timeout_are_one_finding(tmp_path: Path) -> None:
         ("on: push", "environment: production\n    concurrency: {group: a}", False),
         ("on: {push: {tags: ['v*']}}", "environment: production", False),
         ("on: push", "environment: pypi", False),
+        ("on: pull_request", "environment: production", False),
         ("on: push", "name: x", False),
     ],
 )
