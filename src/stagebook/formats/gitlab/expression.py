@@ -86,7 +86,9 @@ def pattern(text: str) -> Any:
     try:
         return re2.compile(f"(?{flags}){body}" if flags else body, options)
     except re2.error as error:
-        raise ExpressionError(f"pattern '{shorten(text)}': {shorten(str(error))}") from None
+        said = error.args[0] if error.args else ""
+        why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ExpressionError(f"pattern '{shorten(text)}': {shorten(why)}") from None
 
 
 class _Parser:

@@ -126,7 +126,7 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
     elif len(made) > 1:
         reading.problem(key, "job", f"job {shorten(name)} has {made[0]} and {made[1]}, which exclude each other")
     rules = job.get("rules")
-    if rules is not None and not rules.is_null:
+    if rules is not None and rules.kind == LIST:
         check_rules(reading, rules, f"job {shorten(name)}")
         for word in ("only", "except"):
             found = job.entry(word)
