@@ -17,7 +17,8 @@ VARIABLES = {"A": "one", "EMPTY": "", "P": "/^o/", "B": "one", "SLASH": "a/b"}
         ('$EMPTY == ""', True), ("$A == 'one'", True), ("$A != \"one\"", False), ("$A == $B", True),
         ("$A == $NONE", False), ('"one" == $A', True), ("$A =~ /^O/", False), ("$A =~ /^O/i", True),
         ("$A !~ /two/", True), ("$NONE =~ /x/", False), ("$NONE !~ /x/", True), ("$A =~ $P", True),
-        ("$A =~ $NONE", False), (r"$SLASH =~ /a\/b/", True), ("$A && $NONE", False), ("$A || $NONE", True),
+        ("$A =~ $NONE", False), ("$A =~ 'x one y'", True), ("$A =~ 'two'", False),
+        (r"$SLASH =~ /a\/b/", True), ("$A && $NONE", False), ("$A || $NONE", True),
         ("$NONE && $NONE || $A", True), ("$A || $NONE && $NONE", True), ("($A || $NONE) && $NONE", False),
         ('$A == "x" || $B == "one" && $A != "x"', True), ("!$NONE", True), ("!($A)", False), ("  $A\n&& $B ", True),
     ],
@@ -28,7 +29,7 @@ def test_expressions(text: str, verdict: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ 'x'", "$A =~ /(/", "A", "'open", "$A && "],
+    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ /(/", "A", "'open", "$A && "],
 )
 def test_what_is_no_expression(text: str) -> None:
     with pytest.raises(ExpressionError):

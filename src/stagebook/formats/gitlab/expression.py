@@ -121,7 +121,8 @@ class _Parser:
         left = self.operand(depth)
         while word := self.mark("==", "!=", "=~", "!~"):
             right = self.operand(depth)
-            if word in ("=~", "!~") and right[0] not in ("pattern", "variable"):
+            is_text = right[0] == "value" and isinstance(right[1], str)
+            if word in ("=~", "!~") and right[0] not in ("pattern", "variable") and not is_text:
                 raise ExpressionError(f"right of {word} stands a pattern between slashes, or a variable that holds one")
             left = (word, left, right)
         return left
@@ -182,6 +183,6 @@ def _said(value: Any) -> Any:
 def _matches(left: Any, right: str | None) -> bool:
     if not right:
         return False
-    if _pattern_text.match(right) is None:  # of a variable: what is no pattern is compared as text
-        return str(left or "") == right
+    if _pattern_text.match(right) is None:  # text, or a variable that holds no pattern: the left one has to be in it
+        return str(left or "") in right
     return pattern(right).search(str(left or "")) is not None
