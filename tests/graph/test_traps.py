@@ -134,6 +134,14 @@ def test_an_artifact_that_no_job_reads_is_minor() -> None:
     assert (one.code, one.minor) == ("unread-artifact", True)
 
 
+def test_a_deployment_by_hand_need_not_wait_for_tests() -> None:
+    unit, ship = job("unit"), job("ship", environment="production")
+    assert codes(pipeline(unit, ship)) == ["missing-guard"]
+    gate = Stage("ship:play", "ship:play", 1, 1, "gate")
+    by_hand = ship._replace(needs=("ship:play",), need_lines=(1,))
+    assert codes(pipeline(unit, gate, by_hand)) == []
+
+
 def needed(text: str) -> list[tuple[str, str]]:
     """Needs of a workflow that are without a reason."""
     made, problems = parse(text.encode(), "/p/.github/workflows/ci.yml")
