@@ -266,6 +266,16 @@ def test_a_difference_shows_edges(repository: Place) -> None:
     assert "+ lint → test[python=3.11]" in done.out
 
 
+def test_a_new_workflow_among_others_is_all_added(repository: Place) -> None:
+    repository.write(GITHUB, WORKFLOW)
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run([*git, "add", "."], cwd=repository.folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], cwd=repository.folder, check=True)
+    repository.write(NIGHTLY, ".github/workflows/nightly.yml")
+    found = repository.run("map", "--diff", "HEAD", "--json").json["pipelines"]
+    assert [each["diff"]["stages"]["added"] for each in found] == [[], ["slow"]]
+
+
 def test_one_broken_file_does_not_hide_the_others(repository: Place) -> None:
     repository.write(GITHUB, WORKFLOW)
     repository.write("on: push\njobs: 5\n", ".github/workflows/bad.yml")

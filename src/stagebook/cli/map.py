@@ -68,7 +68,7 @@ def execute(args: Namespace) -> int:
         loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each))
         is_many = len(documents) > 1
     else:
-        documents = [_document(args, pipeline) for pipeline in loaded]
+        documents = [_document(args, pipeline, is_many) for pipeline in loaded]
     if format == "json":
         whole = {"pipelines": documents, "errors": problems.document(wrong)} if is_many else documents[0]
         if args.out is None:
@@ -116,12 +116,12 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
     return loaded, [trouble.near(problem) for problem in wrong]
 
 
-def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
+def _document(args: Namespace, pipeline: Pipeline, is_many: bool) -> dict[str, Any]:
     asked = condition.asked(pipeline)
     known, steps = _times(args, pipeline)
     document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
     if args.diff is not None:
-        _compare(args, document, pipeline)
+        _compare(args, document, pipeline, is_many)
     return document
 
 
@@ -160,12 +160,14 @@ def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[st
     return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
 
 
-def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline) -> None:
+def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline, is_many: bool) -> None:
+    """Of several files one may be new: then all of it is."""
     from stagebook.cli import revision
     from stagebook.graph.difference import difference
 
     base = args.diff
-    before = revision.pipeline_at(base, pipeline.file, foreign.request(args), pipeline.format)
+    before = revision.pipeline_at(base, pipeline.file, foreign.request(args), pipeline.format, is_many)
+    before = before or pipeline._replace(stages=(), matrices={}, groups={})
     mapping.add_difference(document, mapping.document(before), base, difference(before, pipeline))
 
 

@@ -11,9 +11,12 @@ from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 
 
-def pipeline_at(base: str, file: str, request: Request = NOTHING, as_: str | None = None) -> Pipeline:
+def pipeline_at(
+    base: str, file: str, request: Request = NOTHING, as_: str | None = None, is_new_fine: bool = False
+) -> Pipeline | None:  # fmt: skip
     """The pipeline of `file` at the revision `base`, or the one in the file `base` where there is such a file; of a CI
-    system's file as `request` says; `as_`: the format of what git has.
+    system's file as `request` says; `as_`: the format of what git has. None where `is_new_fine`
+    and there was no such file yet.
 
     Raises InputError: no such revision, no such file in it, git says nothing, or what is there is no pipeline.
     """
@@ -33,6 +36,8 @@ def pipeline_at(base: str, file: str, request: Request = NOTHING, as_: str | Non
         raise InputError(f"--diff {base}: there is no such file, and no revision can be asked for: {silent}") from None
     except ValueError:
         raise InputError(f"--diff {base!r}: that is no name of a revision") from None
+    if answer.code and is_new_fine:
+        return None
     if answer.code or answer.is_cut or len(answer.out) > BYTES_MAX:
         why = f"has no {name} that can be read" if answer.code else "is larger than 16 MiB"
         raise InputError(
