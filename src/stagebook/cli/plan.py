@@ -113,6 +113,9 @@ def execute(args: Namespace) -> int:
     if args.check and pipeline.sla_ms is None:
         text = "--check asks whether the sla is met, and the file has none; add a line such as `sla: 15m`"
         raise InputError(text, [Problem(file, 0, 0, "sla", "error", text)])
+    if args.apply and pipeline.format != "native":
+        text = "--apply writes stagebook.yaml only; `stagebook patch` changes a file of a CI system"
+        raise InputError(text, [Problem(file, 0, 0, "apply", "error", text)])
     _tell_unbuilt(args, pipeline)
     code = OK
     if args.probe:
