@@ -97,9 +97,12 @@ def test_what_is_not_at_hand_is_named_and_nothing_is_an_error_for_it(project: Pr
         (4, "remote file https://example.org/x.yml is not at hand"),
         (5, "template Jobs/Build.gitlab-ci.yml is not at hand"),
         (6, "component gitlab.local/acme/parts/scan@1.0 is not at hand"),
-        (7, ".theirs, which is extended, is not there"),
-        (7, "stage their is none of the usual ones"),
-        (7, "theirs, which is needed, is not there"),
+    ]
+    notes = [said.partition(";")[0] for line, said in project.said(text, "note") if line == 7]
+    assert notes == [
+        ".theirs, which is extended, is not there",
+        "theirs, which is needed, is not there",
+        "stage their is none of the usual ones",
     ]
     assert pipeline.stages[0].job is not None and pipeline.stages[0].job.unplayable
 
@@ -214,11 +217,12 @@ def test_pipelines_that_only_the_server_starts(project: Project) -> None:
         make: {stage: build, script: ./gen, artifacts: {paths: [child.yml]}}
         made: {trigger: {include: [{artifact: child.yml, job: make}]}}
         theirs: {trigger: acme/shop}
-        named: {trigger: {project: acme/shop, branch: main}, needs: [{pipeline: $UP}]}
+        named: {trigger: {project: acme/shop, branch: main}, needs: [{pipeline: $UP, job: x}]}
+        shown: {needs: {pipeline: acme/shop}}
     """
     stages = project.stages(text)
-    assert all(stages[name].job.unplayable for name in ("made", "theirs", "named"))  # type: ignore[union-attr]
-    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5]
+    assert all(stages[name].job.unplayable for name in ("made", "theirs", "named", "shown"))  # type: ignore[union-attr]
+    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5, 6]
 
 
 def test_child_pipelines_that_never_end(project: Project) -> None:

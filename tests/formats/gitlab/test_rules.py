@@ -17,7 +17,8 @@ VARIABLES = {"A": "one", "EMPTY": "", "P": "/^o/", "B": "one", "SLASH": "a/b"}
         ('$EMPTY == ""', True), ("$A == 'one'", True), ("$A != \"one\"", False), ("$A == $B", True),
         ("$A == $NONE", False), ('"one" == $A', True), ("$A =~ /^O/", False), ("$A =~ /^O/i", True),
         ("$A !~ /two/", True), ("$NONE =~ /x/", False), ("$NONE !~ /x/", True), ("$A =~ $P", True),
-        ("$A =~ $NONE", False), (r"$SLASH =~ /a\/b/", True), ("$A && $NONE", False), ("$A || $NONE", True),
+        ("$A =~ $NONE", False), ("$A =~ $B", False), ("$A !~ $B", False), ("$A =~ $B || $A", False),
+        (r"$SLASH =~ /a\/b/", True), ("$A && $NONE", False), ("$A || $NONE", True),
         ("$NONE && $NONE || $A", True), ("$A || $NONE && $NONE", True), ("($A || $NONE) && $NONE", False),
         ('$A == "x" || $B == "one" && $A != "x"', True), ("!$NONE", True), ("!($A)", False), ("  $A\n&& $B ", True),
     ],
@@ -28,7 +29,7 @@ def test_expressions(text: str, verdict: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ 'x'", "$A =~ /(/", "A", "'open", "$A && "],
+    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ /(/", "A", "'open", "$A && "],
 )
 def test_what_is_no_expression(text: str) -> None:
     with pytest.raises(ExpressionError):
@@ -75,6 +76,19 @@ def test_what_is_left_out_is_named(project: Project) -> None:
     assert pipeline.context["left_out"] == ["merge", "night", "never", "only", "except", "refs"]
     notes = [said for _, said in project.said(RULES, "note")]
     assert "night is not in a pipeline of a push to main; it is in one of a schedule" in notes
+
+
+def test_variables_that_nobody_sets_are_named(project: Project) -> None:
+    text = """
+        a: {script: x}
+        b: {script: x, rules: [{if: $FULL == "1" && $CI_COMMIT_BRANCH}]}
+        c: {script: x, only: {variables: [$FULL]}}
+    """
+    assert project.said(text, "note") == [
+        (3, "2 jobs (b, c) are not in a pipeline of a push to main, nor of any usual one; nothing here sets $FULL "
+            "(--var FULL=…)"),
+    ]  # fmt: skip
+    assert list(project.stages(text, variables={"FULL": "1"})) == ["a", "b", "c"]
 
 
 def test_the_pipeline_is_one_that_has_jobs(project: Project) -> None:
