@@ -149,12 +149,15 @@ def _absolute(path: str | None) -> str | None:
 
 def _named(pipeline: Pipeline, name: str) -> list[str]:
     """The ids of a job by its id, its name, or the name under which its system shows it."""
-    titled = [stage.id for stage in pipeline.stages if stage.job is not None and stage.job.title == name]
-    if titled:
-        return titled
     from stagebook.scheduler import select
 
-    return [pipeline.stages[index].id for index in select.named(pipeline, "--job", name)]
+    try:
+        return [pipeline.stages[index].id for index in select.named(pipeline, "--job", name)]
+    except InputError:
+        titled = [stage.id for stage in pipeline.stages if stage.job is not None and stage.job.title == name]
+        if not titled:
+            raise
+        return titled
 
 
 def _cells_left_out(given: list[str], pipeline: Pipeline) -> tuple[str, ...]:
