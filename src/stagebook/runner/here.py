@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from stagebook.model.job import Job
 
-UNABLE = 70  #: the exit status of a job that could not be done (EX_SOFTWARE)
 #: What the engine tells a job's process, and the processes of its steps need not know.
 _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
