@@ -22,7 +22,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from conform.row import Row
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = ("github", "gitlab", "expressions", "act", "actionlint", "gitlab_ci_local", "gitlab_ci_local_runs", "patches")
+SETS = (
+    "github",
+    "gitlab",
+    "expressions",
+    "act",
+    "act_runs",
+    "actionlint",
+    "gitlab_ci_local",
+    "gitlab_ci_local_runs",
+    "patches",
+)
 
 
 def data_folder() -> Path:
