@@ -1,5 +1,5 @@
-"""`strategy` of a job to cells, as far as its expressions are known when the file is read. The rules of a matrix are in
-`matrix`."""
+"""`strategy` of a job to cells, as far as its expressions are known when the file is read. The rules of a matrix are
+in `matrix`."""
 
 from __future__ import annotations
 
