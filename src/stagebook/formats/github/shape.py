@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.github import schema
-from stagebook.formats.github.schema import Either, List, Map, Names, Text
+from stagebook.formats.github.schema import Any, Either, List, Map, Names, Text
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, Source
 from stagebook.model.value import NamedTuple
@@ -89,7 +89,7 @@ class Walk:
             self.list(node, shape, path, key, label)  # type: ignore[arg-type]
         elif kind is Either:
             self.either(node, shape, path, key, label, at)  # type: ignore[arg-type]
-        else:
+        elif kind is Any:
             self.any(node, shape.site, path, key)  # type: ignore[union-attr]
 
     def either(self, node: Node, shape: Either, path: str, key: str, label: str, at: Node | None) -> None:
