@@ -25,6 +25,7 @@ FLOAT = re.compile(
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 INSERT = re.compile(r"\$\{\{\s*insert\s*\}\}")
 PROBLEMS_MAX = 500
+NEAREST_MAX = 50  #: problems after which no likely word is looked for any more
 _KINDS = {MAP: "a mapping", LIST: "a list", SCALAR: "text"}
 
 
@@ -252,7 +253,7 @@ class Walk:
         if shape.open:
             self.problem(node, "unknown-key", f"`{shorten(name)}` means nothing in `{shape.name}`", "note")
             return
-        near = nearest(name, keys)
+        near = nearest(name, keys) if len(self.said) < NEAREST_MAX else ""
         level = "warning" if shape.lenient else "error"
         self.problem(node, "unknown-key", f"unknown key `{shorten(name)}` in `{shape.name}`{near}", level)
 
