@@ -110,7 +110,8 @@ def _inputs(walk: Walk, root: Node, triggers: Mapping[str, Any], event: str, req
         spec = declared.get(name)
         if name not in declared:
             near = nearest(name, declared) if declared else "; it has none"
-            walk.problem(node, "input", f"this workflow has no input `{clean(name)}`{near}")
+            level = "error" if declared else "warning"  # it may be meant for another workflow beside this one
+            walk.problem(node, "input", f"this workflow has no input `{clean(name)}`{near}", level)
         elif isinstance(spec, dict) and not _is_fit(text, spec):
             kind = str(spec.get("type"))
             said = " or ".join(map(str, spec["options"][:20])) if kind == "choice" else f"a {kind}"
