@@ -134,7 +134,7 @@ class Jobs:
         is_gated = is_gated or own.condition is not None
         strategy = strategy_of(self.walk, key, body, level.contexts)
         if strategy.is_open and body.get("strategy") is not None:
-            said = "its matrix is known only when it runs: it is one stage here"
+            said = "its matrix is known only when it runs: it is one stage here, which does its cells one by one"
             self.walk.problem(body.get("strategy") or key, "open-matrix", said, "note")
             if not level.prefix:
                 self.found.open_jobs.append(name)
@@ -271,9 +271,6 @@ class Jobs:
             runner=self.runner(body, contexts),
             image=_named(body.get("container"), "image", contexts),
             environment=_named(body.get("environment"), "name", contexts),
-            unplayable=(
-                "its matrix is known only when it runs on GitHub" if base.strategy.is_open else None
-            ),
         )  # fmt: skip
 
     def read_outputs(self, base: _Base) -> list[Datum]:
@@ -342,6 +339,8 @@ class Jobs:
         if cell is not None:
             made["matrix"] = cell.values
         made["strategy"] = contexts["strategy"]
+        if base.strategy.is_open:
+            made["open_strategy"] = value_of(body.get("strategy"))
         made["needs"] = base.spec_needs
         if self.level.call is not None:
             made["call"] = self.level.call
