@@ -191,7 +191,10 @@ def test_a_template_on_its_own_is_no_error(project: Project) -> None:
     assert len(pipeline.missing) == 2
 
 
-CHILD = "prep: {stage: build, script: make}\nrun: {script: './run $MODE', rules: [{if: $MODE}]}\n"
+CHILD = """\
+prep: {stage: build, script: make}
+run: {script: './run $MODE', variables: {MODE: slow}, rules: [{if: $MODE == "fast"}]}
+"""
 
 
 def test_child_pipelines_are_put_in(project: Project) -> None:

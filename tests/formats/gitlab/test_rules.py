@@ -91,6 +91,20 @@ def test_variables_that_nobody_sets_are_named(project: Project) -> None:
     assert list(project.stages(text, variables={"FULL": "1"})) == ["a", "b", "c"]
 
 
+def test_two_pipelines_for_one_push(project: Project) -> None:
+    text = "a: {script: x, rules: [{if: $A, when: manual}, {when: always}]}\nb: {script: x, rules: [{when: never}]}\n"
+    assert [line for line, said in project.said(text, "note") if "makes two pipelines" in said] == [1]
+    both = "workflow: {rules: [{if: $CI_COMMIT_BRANCH}]}\n"
+    assert not [said for _, said in project.said(both + text, "note") if "two pipelines" in said]
+
+
+def test_variables_of_the_project_are_stronger_than_those_of_the_file(project: Project) -> None:
+    text = 'variables: {A: file}\na: {script: x, variables: {B: job}, rules: [{if: \'$A == "file" && $B == "job"\'}]}\n'
+    assert list(project.stages(text)) == ["a"]
+    assert project.stages(text, variables={"A": "project"}) == {}
+    assert project.stages(text, variables={"B": "project"}) == {}
+
+
 def test_the_pipeline_is_one_that_has_jobs(project: Project) -> None:
     text = "workflow: {rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]}\na: {script: x}\n"
     assert list(project.stages(text)) == ["a"]

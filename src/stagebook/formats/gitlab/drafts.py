@@ -12,7 +12,7 @@ from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
 from stagebook.formats.gitlab.scalars import truth
-from stagebook.formats.gitlab.variables import Occasion, Variables, settled
+from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.gitlab.variables import read as read_variables
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, Node
@@ -152,19 +152,18 @@ class Config:
         node = workflow.get("rules") if workflow is not None else None
         if node is None or node.is_null:
             return Verdict(True)
-        known = facts._replace(values=settled(self.variables, facts.values))
-        return rules.judged(node, known)
+        return rules.judged(node, facts.knowing(self.variables))
 
-    def drafts(self, facts: Facts, added: Variables) -> Iterator[tuple[Draft, bool]]:
-        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets, `added` what the workflow
-        and the trigger add to the variables of the file."""
+    def drafts(self, facts: Facts, added: Variables, passed: Variables = Variables()) -> Iterator[tuple[Draft, bool]]:
+        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets; `added` is what the
+        workflow adds to the variables of the file, `passed` what a trigger hands over, which is the strongest."""
         workflow = self.root.get("workflow")
         has_workflow = workflow is not None and workflow.get("rules") is not None
         shared = added.over(self.variables)
         for draft in self.jobs.values():
             draft.variables = self._own_variables(draft, added, shared)
-            known = facts._replace(values=settled(draft.variables, facts.values))
-            yield draft, self._decide(draft, known, has_workflow)
+            yield draft, self._decide(draft, facts.knowing(draft.variables), has_workflow)
+            draft.variables = passed.over(draft.variables)
 
     def _own_variables(self, draft: Draft, added: Variables, shared: Variables) -> Variables:
         inherit = draft.get("inherit")
@@ -186,7 +185,7 @@ class Config:
         else:
             verdict = rules.chosen(draft.get("only"), draft.get("except"), facts)
         draft.variables = verdict.variables.over(draft.variables)
-        draft.values = settled(draft.variables, facts.values)
+        draft.values = dict(facts.knowing(draft.variables).values)
         draft.when = verdict.when or draft.text("when") or "on_success"
         draft.changed = verdict.changed
         draft.needs = verdict.needs if verdict.needs is not None else draft.get("needs")

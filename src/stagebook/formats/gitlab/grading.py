@@ -87,9 +87,9 @@ _NAMED = frozenset(
 )  # fmt: skip
 
 
-def grades(root: Node) -> tuple[Grade, ...]:
-    """One for each key of the file, in its order. Keys that GitLab refuses are errors and not here."""
-    found: list[Grade] = []
+def grades(root: Node, head: Node | None = None) -> tuple[Grade, ...]:
+    """One for each key of the file and its head, in their order. Keys that GitLab refuses are errors and not here."""
+    found: list[Grade] = list(grades(head)) if head is not None else []
     for name, key, value in root.items():
         if name in GLOBALS:
             under = name == "default"

@@ -39,6 +39,7 @@ class Includer:
         self.home = home
         self.variables = variables
         self.count = 0
+        self.head: Node | None = None  #: of the user's own file
         self._projects: dict[str, Project] = {}
 
     def content(
@@ -69,6 +70,8 @@ class Includer:
         if root.kind != MAP:
             self.reading.problem(root, "type", "a pipeline file is a mapping of keys and jobs")
             return None
+        if at is None:
+            self.head = head
         inputs = Inputs(self.reading, head, at, self.variables)
         inputs.component = component or {}
         inputs.given(values, is_open=at is None and self.reading.name != ".gitlab-ci.yml")

@@ -66,6 +66,7 @@ class _Parser:
         self.default = known.default or spoken.default or "main"
         self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
+        self.head: Node | None = None
         self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
 
     def predefined(self, occasion: Occasion) -> dict[str, str]:
@@ -83,6 +84,7 @@ class _Parser:
         occasion = wanted or known_occasions(self.default, self.current or self.default)[0]
         includer = self.includer(occasion)
         root = includer.content(self.data, reading.file, None, self.inputs())
+        self.head = includer.head
         if root is None:
             reading.refuse(None, "empty", "the file holds no pipeline: neither a job nor a keyword")
         config = compose.config(reading, includer, root)
@@ -159,6 +161,7 @@ class _Parser:
         jobs = self.jobs_of(config, occasion)
         if config.jobs:
             remarks.which(self.reading, jobs, occasion, () if is_asked else usual, others)
+        remarks.twice(self.reading, config)
         values = self.facts_of(occasion).values
         self.left_out = remarks.left_out(
             self.reading, config, jobs, occasion, others, lambda draft: {**values, **draft.values}
@@ -180,5 +183,5 @@ class _Parser:
             folder if folder and is_nameable(folder) else "pipeline", reading.file, "gitlab", cache.digest(self.data),
             made.stages, secrets=made.secrets, machine_locks=made.locks, matrices=made.matrices,
             root=reading.root, files=dict(reading.digests), context=context, missing=tuple(reading.missing),
-            grades=grading.grades(root),
+            grades=grading.grades(root, self.head),
         )  # fmt: skip

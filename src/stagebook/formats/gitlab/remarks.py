@@ -7,9 +7,10 @@ from __future__ import annotations
 from stagebook.formats.gitlab import expression
 from stagebook.formats.gitlab.drafts import Config, Draft
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.gitlab.variables import Occasion
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import MAP, SCALAR, Node
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,25 @@ def which(
     elif usual and occasion != usual[0]:
         said = f"this is the pipeline of {occasion.text}; choose another with --event, --ref"
         reading.note(None, "occasion", said)
+
+
+def twice(reading: Reading, config: Config) -> None:
+    """Say it, as GitLab's lint does, where a push to a branch with a merge request makes two pipelines: no
+    `workflow:rules` forbid one, and rules end with a `when` that always holds."""
+    workflow = config.root.get("workflow")
+    if workflow is not None and workflow.get("rules") is not None:
+        return
+    found = []
+    for draft in config.jobs.values():
+        rules = draft.get("rules")
+        last = flattened(rules).value[-1:] if rules is not None and rules.kind == LIST else []
+        if last and [name for name, _, _ in last[0].items()] == ["when"]:
+            if (last[0].get("when") or rules or draft.key).text != "never":
+                found.append(draft)
+    if found:
+        shown = shorten(found[0].name) if len(found) == 1 else _listed([draft.name for draft in found])
+        said = f"{shown}: a push to a branch with a merge request makes two pipelines, for the last rule always holds"
+        reading.note(found[0].key, "two-pipelines", said + " and no `workflow:rules` forbid one of them")
 
 
 def left_out(

@@ -117,8 +117,11 @@ class Maker:
             needs |= {need.id: need for need in self.needs.found[cell.id]}
         line, col = self.reading.spot(draft.key)
         prompt = draft.text("manual_confirmation") or f"Start {draft.name}?"
+        id_ = f"{self.prefix}{draft.id}:play"
+        while id_.removeprefix(self.prefix) in self.of:
+            id_ += " by hand"
         return Stage(
-            f"{self.prefix}{draft.id}:play", f"{self.prefix}{draft.id}:play", line, col, "gate",
+            id_, id_, line, col, "gate",
             needs=tuple(self.prefix + need for need in needs), need_lines=tuple(need.line for need in needs.values()),
             gate=Gate(prompt),
         )  # fmt: skip
