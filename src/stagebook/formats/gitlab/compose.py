@@ -61,13 +61,13 @@ class Composer:
         if not verdict.included:
             return Made()
         drafts: list[Draft] = []
-        left_out: set[str] = set()
+        left_out: dict[str, Draft] = {}
         for draft, is_in in found.drafts(facts, verdict.variables, passed):
             if is_in:
                 drafts.append(draft)
                 draft.cells = found.parallel(draft)
             else:
-                left_out.add(draft.name)
+                left_out[draft.name] = draft
         self.same_ids(drafts)
         needs = Needs(self.reading, drafts, left_out, occasion.text)
         made = Maker(self.reading, drafts, needs, prefix).made()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.gitlab import parallel, rules
+from stagebook.formats.gitlab import expression, parallel, rules
 from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
@@ -15,7 +15,7 @@ from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.gitlab.variables import read as read_variables
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STAGES = ("build", "test", "deploy")
 PRE, POST = ".pre", ".post"
+_UNSET_MAX = 6
 _duration = re.compile(
     r"(\d+(?:\.\d+)?)\s*(weeks?|w|days?|d|hours?|hrs?|hr|h|minutes?|mins?|min|m(?!o)|seconds?|secs?|sec|s|months?|mos?|"
     r"years?|y)?(?=[\s\d,]|and\b|$)[\s,]*(?:and\s+)?", re.I,
@@ -68,6 +69,25 @@ class Draft:
     def text(self, name: str) -> str | None:
         found = self.get(name)
         return None if found is None else found.text
+
+    def unset(self) -> list[str]:
+        """A few of the variables that its rules ask for and nobody sets: the project may."""
+        names: dict[str, None] = {}
+        for word in ("rules", "only", "except"):
+            node = self.get(word)
+            for text in _scalars(node) if node is not None else ():
+                for name in sorted(expression.names(text)):
+                    if name not in self.values and not name.startswith(("CI_", "GITLAB_")):
+                        names[name] = None
+        return list(names)[:_UNSET_MAX]
+
+
+def _scalars(node: Node, depth: int = 0) -> Iterator[str]:
+    if node.kind == SCALAR:
+        yield str(node.value)
+    elif depth < 20:
+        for each in (value for _, value in node.entries()) if node.kind == MAP else node:
+            yield from _scalars(each, depth + 1)
 
 
 class Config:

@@ -162,10 +162,7 @@ class _Parser:
         if config.jobs:
             remarks.which(self.reading, jobs, occasion, () if is_asked else usual, others)
         remarks.twice(self.reading, config)
-        values = self.facts_of(occasion).values
-        self.left_out = remarks.left_out(
-            self.reading, config, jobs, occasion, others, lambda draft: {**values, **draft.values}
-        )
+        self.left_out = remarks.left_out(self.reading, config, jobs, occasion, others)
 
     # The pipeline -------------------------------------------------------------------------------------------------
 
