@@ -29,7 +29,7 @@ def test_expressions(text: str, verdict: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ 'x'", "$A =~ /(/", "A", "'open", "$A && "],
+    ["", "$A ==", "== $A", "$A $B", "($A", "$A)", "${A}", "$A = 'x'", "$A =~ /(/", "A", "'open", "$A && "],
 )
 def test_what_is_no_expression(text: str) -> None:
     with pytest.raises(ExpressionError):

@@ -126,7 +126,8 @@ class _Parser:
         left = self.operand(depth)
         while word := self.mark("==", "!=", "=~", "!~"):
             right = self.operand(depth)
-            if word in ("=~", "!~") and right[0] not in ("pattern", "variable"):
+            is_text = right[0] == "value" and isinstance(right[1], str)
+            if word in ("=~", "!~") and right[0] not in ("pattern", "variable") and not is_text:
                 raise ExpressionError(f"right of {word} stands a pattern between slashes, or a variable that holds one")
             left = (word, left, right)
         return left
