@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INCLUDES_MAX = 150
 DEPTH_MAX = 20
+_WORD_MAX = 300
 _KINDS = ("local", "project", "remote", "template", "component", "artifact")
 _KEYS = frozenset((*_KINDS, "file", "ref", "rules", "inputs", "job", "integrity", "cache"))
 _COMPONENT = re.compile(r"\A(?P<host>[^/]+)/(?P<path>.+)/(?P<name>[^/@]+)@(?P<version>[^@]+)\Z")
@@ -197,7 +198,7 @@ class Includer:
             path = expanded(text, self.variables)
             if folder is None:
                 said = f"file {shorten(path)} of project {shorten(name)} is not at hand"
-                self.reading.lacks(at, "include", f"{said}; name a checkout with --include {shorten(name)}=DIR")
+                self.reading.lacks(at, "include", f"{said}; name a checkout with --include {_word(name)}=DIR")
                 continue
             found += self.local(node, at, path.removeprefix("./"), self.project(name, folder), stack)
         return found
@@ -215,7 +216,7 @@ class Includer:
             if key in (path, f"{parts['host']}/{path}", text, text.partition("@")[0], f"{path}/{name}"):
                 return self.of_component(node, at, self.project(key, folder), known, stack, text)
         said = f"component {shorten(text)} is not at hand"
-        self.reading.lacks(at, "include", f"{said}; name a checkout with --include {shorten(path)}=DIR")
+        self.reading.lacks(at, "include", f"{said}; name a checkout with --include {_word(path)}=DIR")
         return []
 
     def of_component(
@@ -240,7 +241,7 @@ class Includer:
             path = project.path(inside)
             if path is not None:
                 return self.one(node, at, path, project, stack)
-        hint = f"--include {shorten(key)}={'DIR' if inside else 'FILE'}"
+        hint = f"--include {_word(key)}={'DIR' if inside else 'FILE'}"
         self.reading.lacks(at, "include", f"{what} is not at hand; name a copy with {hint}")
         return []
 
@@ -280,6 +281,11 @@ class Includer:
             reading.problems += error.problems
             return []
         return [] if root is None else [self.merged(root, project, (*stack, path))]
+
+
+def _word(text: str) -> str:
+    """Text to be typed again, so whole wherever that is harmless."""
+    return text if text.isascii() and text.isprintable() and len(text) <= _WORD_MAX else shorten(text)
 
 
 def _shown(reading: Reading, path: str) -> str:

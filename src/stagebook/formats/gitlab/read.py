@@ -174,7 +174,8 @@ class _Parser:
         jobs = self.jobs_of(config, occasion)
         if config.jobs:
             remarks.which(self.reading, jobs, occasion, () if is_asked else usual, others)
-        remarks.twice(self.reading, config)
+        if not self.reading.missing:
+            remarks.twice(self.reading, config)
         self.left_out = remarks.left_out(self.reading, config, jobs, occasion, others)
 
     # The pipeline -------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ LANGUAGE = "gitlab"
 _NEVER_HERE = frozenset(
     ("api_failure", "runner_system_failure", "runner_unsupported", "stale_schedule", "archived_failure",
      "unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "missing_dependency_failure",
-     "forward_deployment_failure", "runner_interruption", "job_router_failure", "runner_provisioning_timeout")
+     "forward_deployment_failure", "runner_interrupted", "runner_interruption", "job_router_failure",
+     "runner_provisioning_timeout")
 )  # fmt: skip
 
 
