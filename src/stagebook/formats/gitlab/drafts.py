@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.gitlab import expression, parallel, rules
-from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job, mirrors
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
@@ -37,8 +37,8 @@ class Draft:
     waits for that."""
 
     __slots__ = (
-        "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "name",
-        "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
+        "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "mirrors",
+        "name", "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
     )  # fmt: skip
 
     def __init__(self, name: str, key: Node, node: Node) -> None:
@@ -60,6 +60,7 @@ class Draft:
         self.needs: Node | None = None
         self.cells: list[Cell] = []
         self.lacks_base = False
+        self.mirrors = False
 
     def get(self, name: str) -> Node | None:
         """The value of a key; None also where it is null, which is as if it were not there."""
@@ -209,6 +210,9 @@ class Config:
         draft.when = verdict.when or draft.text("when") or "on_success"
         draft.changed = verdict.changed
         draft.needs = verdict.needs if verdict.needs is not None else draft.get("needs")
+        draft.mirrors = mirrors(draft.needs)
+        if draft.mirrors and draft.needs is not None and len(draft.needs.value) <= 1:
+            draft.needs = None  # it has no job of its own pipeline to wait for, so its stage has it wait
         draft.is_manual = draft.when == "manual"
         draft.start_in = verdict.start_in or draft.text("start_in")
         allowed = draft.get("allow_failure")

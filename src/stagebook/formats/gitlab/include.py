@@ -215,7 +215,7 @@ class Includer:
         for key, folder in self.reading.request.includes.items():
             if key in (path, f"{parts['host']}/{path}", text, text.partition("@")[0], f"{path}/{name}"):
                 return self.of_component(node, at, self.project(key, folder), known, stack, text)
-        said = f"component {shorten(text)} is not at hand"
+        said = f"component {shorten(at.text or text)} is not at hand"
         self.reading.lacks(at, "include", f"{said}; name a checkout with --include {_word(path)}=DIR")
         return []
 

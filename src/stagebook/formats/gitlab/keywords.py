@@ -120,7 +120,7 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
         else:
             _check(reading, f"job {shorten(name)}", word, value)
     made = [word for word in ("script", "run", "trigger") if (node := job.get(word)) is not None and not node.is_null]
-    if not made and not lacks_base and not _mirrors(job):
+    if not made and not lacks_base and not mirrors(job.get("needs")):
         said = f"job {shorten(name)} has neither `script` nor `run` nor `trigger`"
         reading.absent(key, "job", said)
     elif len(made) > 1:
@@ -134,9 +134,8 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
                 reading.problem(found[0], "rules", f"job {shorten(name)} has `rules`, which cannot go with `{word}`")
 
 
-def _mirrors(job: Node) -> bool:
-    """Whether it only shows how another project's pipeline ends."""
-    needs = job.get("needs")
+def mirrors(needs: Node | None) -> bool:
+    """Whether the needs of a job are for it to show how another project's pipeline ends."""
     entries = list(needs) if needs is not None and needs.kind == LIST else [needs] if needs is not None else []
     return any(each.get("pipeline") is not None and each.get("job") is None for each in entries)
 
