@@ -186,6 +186,25 @@ def test_rules_do_not_go_with_only(project: Project) -> None:
     assert (line, "`rules`, which cannot go with `only`" in said) == (4, True)
 
 
+def test_what_a_webhook_tells(project: Project) -> None:
+    text = """
+        skip: {script: x, rules: [{if: $CI_COMMIT_MESSAGE =~ /skip/, when: never}, {when: always}]}
+        title: {script: x, rules: [{if: $CI_COMMIT_TITLE == "Mend it"}]}
+        next: {script: x, rules: [{if: $CI_MERGE_REQUEST_TARGET_BRANCH_NAME == "next"}]}
+        label: {script: x, rules: [{if: "$CI_MERGE_REQUEST_LABELS =~ /big/"}]}
+    """
+    push = {"ref": "refs/heads/topic", "commits": [{"message": "Mend it\n\nskip"}], "before": None}
+    assert list(project.stages(text, event="push", payload=push)) == ["title"]
+    merge = {
+        "object_attributes": {"source_branch": "t", "target_branch": "next", "iid": 7, "labels": [{"title": "big"}]}
+    }
+    pipeline = project.pipeline(text, event="merge_request", payload=merge)
+    assert [stage.id for stage in pipeline.stages] == ["skip", "next", "label"]
+    assert pipeline.context["predefined"]["CI_MERGE_REQUEST_IID"] == "7"
+    odd = {"object_attributes": 3, "commits": [1, {"added": 4}], "ref": 5, "project": [], "labels": "x"}
+    assert list(project.stages(text, event="push", payload=odd)) == ["skip"]
+
+
 def test_events_that_gitlab_has_not(project: Project) -> None:
     [(_, said)] = project.errors("a: {script: x}", event="pull_requests")
     assert said.startswith("event pull_requests is none of GitLab's: ")

@@ -4,7 +4,7 @@ of it are in the modules beside this one.
 
 from __future__ import annotations
 
-from stagebook.formats.gitlab import keywords
+from stagebook.formats.gitlab import event, keywords
 from stagebook.formats.gitlab.content import kind_of_trigger
 from stagebook.formats.gitlab.drafts import Config, Draft
 from stagebook.formats.gitlab.files import Project
@@ -201,23 +201,10 @@ def facts_maker(
     reading: Reading, home: Project, known: Callable[[Occasion], dict[str, str]]
 ) -> Callable[[Occasion], Facts]:
     """`known`: the variables that GitLab sets."""
-    changed = _changed(reading)
+    changed = event.changed(reading.request.payload)
 
     def facts(occasion: Occasion) -> Facts:
         strong = Variables(reading.request.variables)
         return Facts(occasion, {**known(occasion), **reading.request.variables}, home, changed, strong)
 
     return facts
-
-
-def _changed(reading: Reading) -> tuple[str, ...] | None:
-    """The files of a push, where its event tells them."""
-    commits = reading.request.payload.get("commits")
-    if not isinstance(commits, list) or not commits:
-        return None
-    found: list[str] = []
-    for commit in commits[:1000]:
-        for word in ("added", "modified", "removed"):
-            paths = commit.get(word) if isinstance(commit, dict) else None
-            found += [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
-    return tuple(dict.fromkeys(found))

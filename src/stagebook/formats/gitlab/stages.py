@@ -190,6 +190,8 @@ class Maker:
                 return "it starts a pipeline that an earlier job writes, which is known only at run time"
             return None
         if draft.get("run") is not None:
+            said = f"{shorten(draft.name)}: steps of `run` are only for GitLab's step runner"
+            self.reading.note(draft.get("run"), "server", said)
             return "its `run:` has steps of GitLab's step runner, which is not here"
         if draft.get("script") is None and draft.mirrors:
             return "it shows how a pipeline of another project ends, which is known only on the server"
