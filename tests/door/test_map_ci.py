@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.door.place import Place
@@ -223,6 +225,8 @@ def test_several_workflows_are_one_map_each_and_from_any_folder(repository: Plac
     below.mkdir(parents=True)
     found = repository.run("map", "--json", cwd=below).json
     assert [Path(each["file"]).name for each in found["pipelines"]] == ["ci.yml", "nightly.yml", "release.yml"]
+    text = repository.run("map", cwd=repository.folder).out
+    assert text.index(WORKFLOW) < text.index("CI  5 stages") < text.index(".github/workflows/nightly.yml")
     refused = repository.run("run", cwd=below)
     assert refused.code == 2
     assert "stagebook run ../../.github/workflows/ci.yml" in refused.err
@@ -262,6 +266,16 @@ def test_a_difference_shows_edges(repository: Place) -> None:
     assert "+ lint → test[python=3.11]" in done.out
 
 
+def test_a_new_workflow_among_others_is_all_added(repository: Place) -> None:
+    repository.write(GITHUB, WORKFLOW)
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run([*git, "add", "."], cwd=repository.folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], cwd=repository.folder, check=True)
+    repository.write(NIGHTLY, ".github/workflows/nightly.yml")
+    found = repository.run("map", "--diff", "HEAD", "--json").json["pipelines"]
+    assert [each["diff"]["stages"]["added"] for each in found] == [[], ["slow"]]
+
+
 def test_one_broken_file_does_not_hide_the_others(repository: Place) -> None:
     repository.write(GITHUB, WORKFLOW)
     repository.write("on: push\njobs: 5\n", ".github/workflows/bad.yml")
@@ -269,3 +283,57 @@ def test_one_broken_file_does_not_hide_the_others(repository: Place) -> None:
     assert done.code == 2
     assert "CI  5 stages" in done.out
     assert "bad.yml:2" in done.err
+
+
+def recorded(took: dict[str, list[tuple[str, int]]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Five runs, synthetic, as the API of GitHub answers: of each job its steps and their seconds."""
+    runs, jobs = [], []
+    for number in range(1, 6):
+        some = []
+        for at, (name, steps) in enumerate(took.items()):
+            now, told = 0, []
+            for step, seconds in steps:
+                ends = [f"2026-01-{number:02}T10:{each // 60:02}:{each % 60:02}Z" for each in (now, now + seconds)]
+                told.append({"name": step, "status": "completed", "conclusion": "success", "number": len(told) + 1,
+                             "started_at": ends[0], "completed_at": ends[1]})  # fmt: skip
+                now += seconds
+            some.append({
+                "id": number * 100 + at, "run_id": number, "run_attempt": 1, "name": name, "status": "completed",
+                "conclusion": "success", "created_at": told[0]["started_at"], "started_at": told[0]["started_at"],
+                "completed_at": told[-1]["completed_at"], "labels": ["ubuntu-latest"], "steps": told,
+            })  # fmt: skip
+        day = f"2026-01-{number:02}T10:00:00Z"
+        runs.append({
+            "id": number, "name": "CI", "path": WORKFLOW, "event": "push", "head_branch": "main", "head_sha": "0" * 40,
+            "status": "completed", "conclusion": "success", "run_attempt": 1, "run_number": number, "created_at": day,
+            "run_started_at": day, "updated_at": day,
+        })  # fmt: skip
+        jobs.append({"total_count": len(some), "jobs": some})
+    return {"total_count": 5, "workflow_runs": runs}, jobs
+
+
+def test_recorded_runs_say_what_a_job_of_its_own_would_save(repository: Place) -> None:
+    repository.write(GITHUB, WORKFLOW)
+    setup = [("Run actions/checkout@v4", 10), ("Run actions/download-artifact@v4", 5)]
+    tests = [*setup, ("Types", 90), ("Tests", 240)]
+    runs, jobs = recorded({"lint": setup, "build": setup, "test (3.11)": tests, "test (3.13)": tests, "deploy": setup})
+    for name, value in (("runs.json", runs), ("jobs.json", jobs)):
+        repository.write(json.dumps(value), name)
+    done = repository.run("import", "runs", "github", "runs.json", "jobs.json")
+    assert done.code == 0, done.said
+    found = repository.run("map", "--json").json
+    by_id = {stage["stage"]: stage for stage in found["stages"]}
+    assert by_id["test[python=3.11]"]["took_s"] == 345
+    assert [step["took_s"] for step in by_id["test[python=3.11]"]["steps"]] == [10, 5, 90, 240]
+    (split,) = [each for each in found["findings"] if each["code"] == "split-steps"]
+    assert (split["saves_s"], split["costs_s"]) == (90, 10)
+    (needless,) = [each for each in found["findings"] if each["code"] == "needless-order"]
+    assert needless["edges"][0]["from"] == "lint"
+    assert repository.run("plan", "--json").json["profile"]["runs"] == 5
+
+
+def test_a_plan_of_a_file_without_recorded_runs_says_where_to_get_some(repository: Place) -> None:
+    repository.write(GITHUB, WORKFLOW)
+    done = repository.run("plan")
+    assert done.code == 0, done.said
+    assert "stagebook import runs github" in done.out

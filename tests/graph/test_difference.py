@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,28 @@ def test_the_way_back_is_the_way_there_turned_round(one: Pipeline, other: Pipeli
     assert sorted(there.changed) == sorted(back.changed)
     edges = [{(need, stage.id) for stage in each.stages for need in stage.needs} for each in (one, other)]
     assert (edges[0] - set(there.edges_removed)) | set(there.edges_added) == edges[1]
+
+
+JOBS = """\
+on: push
+jobs:
+  first: {runs-on: x, steps: [{run: make}]}
+  second: {runs-on: x, steps: [{run: make test}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("now", "changed"),
+    [
+        (JOBS.replace("jobs:", "\n\njobs:"), []),
+        (JOBS.replace("second: {", "second: {needs: first, "), []),
+        (JOBS.replace("make test", "make tests"), [("second", ["command", "steps"])]),
+        (JOBS.replace("first: {runs-on: x", "first: {runs-on: y"), [("first", ["runs-on"])]),
+    ],
+)
+def test_jobs_are_compared_without_places_and_needs(now: str, changed: list[tuple[str, list[str]]]) -> None:
+    from stagebook.formats.load import parse
+
+    made = [parse(text.encode(), "/p/.github/workflows/ci.yml")[0] for text in (JOBS, now)]
+    assert made[0] is not None and made[1] is not None
+    assert difference(made[0], made[1]).changed == changed

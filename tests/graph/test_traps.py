@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagebook.formats import load
 from stagebook.formats.load import parse
-from stagebook.graph import duty, traps
+from stagebook.graph import duty, steps, traps
 from stagebook.graph.findings import Finding, judge
 from stagebook.graph.shape import shape
 from stagebook.graph.traps import Cap
@@ -34,7 +39,7 @@ def found(made: Pipeline, took: list[float] | None = None) -> list[Finding]:
 
 
 def codes(made: Pipeline) -> list[str]:
-    return [each.code for each in found(made)]
+    return [each.code for each in found(made) if not each.minor]
 
 
 def artifact(name: str, line: int = 3, is_open: bool = False) -> Datum:
@@ -90,7 +95,7 @@ def test_an_artifact_that_is_read_before_it_is_written() -> None:
     made = job("made", writes=(artifact("wheel"),))
     early = job("early", reads=(artifact("wheel", 12),))
     late = job("late", "made", reads=(artifact("wheel", 20),))
-    (one,) = found(pipeline(made, early, late))
+    one = found(pipeline(made, early, late))[0]
     assert (one.code, one.line, one.stages) == ("early-artifact", 12, ("early", "made"))
 
 
@@ -110,6 +115,36 @@ def test_one_artifact_of_all_cells() -> None:
         each._replace(job=each.job and each.job._replace(steps=(step._replace(condition="x"),))) for each in cells
     ]
     assert codes(pipeline(*sometimes)) == []
+
+
+def test_caches_that_miss_each_other() -> None:
+    def cache(name: str) -> Datum:
+        return Datum("cache", name, 4)
+
+    fills, reads = job("fills", writes=(cache("a"),)), job("reads", reads=(cache("a"),))
+    after = reads._replace(needs=("fills",), need_lines=(1,))
+    alone = job("alone", reads=(cache("b"),), writes=(cache("b"),))
+    for some, expected in (
+        ((fills, reads), ["early-cache"]),
+        ((fills, after), []),
+        ((alone,), []),
+        ((reads,), ["unwritten-cache"]),
+        ((fills,), ["unread-cache"]),
+    ):
+        assert [each.code for each in found(pipeline(*some)) if each.code.endswith("cache")] == expected
+
+
+def test_an_artifact_that_no_job_reads_is_minor() -> None:
+    (one,) = found(pipeline(job("made", writes=(artifact("report"),))))
+    assert (one.code, one.minor) == ("unread-artifact", True)
+
+
+def test_a_deployment_by_hand_need_not_wait_for_tests() -> None:
+    unit, ship = job("unit"), job("ship", environment="production")
+    assert codes(pipeline(unit, ship)) == ["missing-guard"]
+    gate = Stage("ship:play", "ship:play", 1, 1, "gate")
+    by_hand = ship._replace(needs=("ship:play",), need_lines=(1,))
+    assert codes(pipeline(unit, gate, by_hand)) == []
 
 
 def needed(text: str) -> list[tuple[str, str]]:
@@ -163,3 +198,43 @@ def test_what_is_taken_for_a_deployment(name: str, environment: str | None, depl
     stage = job(name, environment=environment)
     why = duty.acts(stage, None)
     assert (why is not None and duty.deploys(stage, why)) is deploys
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_on_real_files_findings_name_stages_edges_and_lines_that_are_there(shared_data: Path, system: str) -> None:
+    files = sorted((shared_data / system).iterdir())[::5]
+    for file in files:
+        data = file.read_bytes()
+        made, _ = parse(data, str(file), format=system)
+        if made is None:
+            continue
+        ids = {stage.id for stage in made.stages}
+        pairs = {(need, stage.id) for stage in made.stages for need in stage.needs}
+        lines = data.count(b"\n") + 1
+        is_whole = not any("/" in id for id in ids) and not made.files
+        for each in [*found(made), *steps.findings(made), *load.traps(made)]:
+            assert ids.issuperset(each.stages), (file.name, each)
+            assert pairs.issuperset(each.edges), (file.name, each)
+            assert not is_whole or 0 < each.line <= lines, (file.name, each)
+            assert each.level in ("warning", "note"), (file.name, each)
+
+
+@given(st.data())
+def test_whatever_jobs_pass_findings_stay_within_the_graph(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 6))
+    names = st.sampled_from(["a", "b", "*", "x-${{ matrix.y }}"])
+    stages = []
+    for number in range(count):
+        needs = data.draw(st.lists(st.sampled_from([f"j{n}" for n in range(number)]), unique=True)) if number else []
+        some = [
+            tuple(artifact(name, 3, "$" in name) for name in data.draw(st.lists(names, max_size=2))) for _ in range(2)
+        ]
+        by_order = tuple(data.draw(st.lists(st.sampled_from(needs), unique=True))) if needs else ()
+        system = data.draw(st.sampled_from(["github", "gitlab"]))
+        stages.append(job(f"j{number}", *needs, system=system, reads=some[0], writes=some[1], by_order=by_order))
+    made = pipeline(*stages)
+    took = data.draw(st.none() | st.lists(st.floats(0, 1e6), min_size=count, max_size=count))
+    ids = {stage.id for stage in made.stages}
+    for each in found(made, took):
+        assert ids.issuperset(each.stages)
+        assert each.saves_ms is None or 0 <= each.saves_ms <= sum(took or ())

@@ -15,6 +15,7 @@ from stagebook.model.problem import OK, WRONG_INPUT, InputError, Problem
 from stagebook.report import map as mapping
 from stagebook.report import problems
 from stagebook.report.durations import plural
+from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def execute(args: Namespace) -> int:
     if args.event is not None and is_many:
         from stagebook.cli import map_event
 
-        loaded, documents = map_event.documents(args, loaded, lambda each: _known(_cache(args, each), each))
+        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each))
         is_many = len(documents) > 1
     else:
-        documents = [_document(args, pipeline) for pipeline in loaded]
+        documents = [_document(args, pipeline, is_many) for pipeline in loaded]
     if format == "json":
         whole = {"pipelines": documents, "errors": problems.document(wrong)} if is_many else documents[0]
         if args.out is None:
@@ -115,17 +116,13 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
     return loaded, [trouble.near(problem) for problem in wrong]
 
 
-def _document(args: Namespace, pipeline: Pipeline) -> dict[str, Any]:
+def _document(args: Namespace, pipeline: Pipeline, is_many: bool) -> dict[str, Any]:
     asked = condition.asked(pipeline)
-    known = _known(_cache(args, pipeline), pipeline)
-    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline))
+    known, steps = _times(args, pipeline)
+    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
     if args.diff is not None:
-        _compare(args.diff, document, pipeline)
+        _compare(args, document, pipeline, is_many)
     return document
-
-
-def _cache(args: Namespace, pipeline: Pipeline) -> str:
-    return place.cache_directory(args, pipeline.file)
 
 
 def _format(args: Namespace) -> str:
@@ -142,20 +139,35 @@ def _format(args: Namespace) -> str:
     return format
 
 
-def _known(cache: str, pipeline: Pipeline) -> dict[str, int]:
-    """Milliseconds that its stages took lately, from what runs have left; empty where there were none."""
+def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[str, list[float | None]]]:
+    """Milliseconds that its stages took lately, from what runs have left, here or in a CI system; and what the steps of
+    its jobs took there. Empty where there were none."""
     from stagebook.record import durations
 
     ids = {stage.id for stage in pipeline.stages}
-    known = durations.load(cache, pipeline.file)
-    return {stage: ms for stage, ms in known.items() if stage in ids}
+    known = durations.load(place.cache_directory(args, pipeline.file), pipeline.file)
+    known = {stage: ms for stage, ms in known.items() if stage in ids}
+    if all(stage.job is None for stage in pipeline.stages):
+        return known, {}
+    from stagebook.record import recorded_times
+
+    found = recorded_times.times(place.state_directory(args, pipeline.file), pipeline.file)
+    known |= {stage: ms for stage, ms in found.stages.items() if stage in ids}
+    steps = {
+        stage.id: [found.steps[stage.id].get(step.name) for step in stage.job.steps]
+        for stage in pipeline.stages if stage.job is not None and found.steps.get(stage.id)
+    }  # fmt: skip
+    return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
 
 
-def _compare(base: str, document: dict[str, Any], pipeline: Pipeline) -> None:
+def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline, is_many: bool) -> None:
+    """Of several files one may be new: then all of it is."""
     from stagebook.cli import revision
     from stagebook.graph.difference import difference
 
-    before = revision.pipeline_at(base, pipeline.file)
+    base = args.diff
+    before = revision.pipeline_at(base, pipeline.file, foreign.request(args), pipeline.format, is_many)
+    before = before or pipeline._replace(stages=(), matrices={}, groups={})
     mapping.add_difference(document, mapping.document(before), base, difference(before, pipeline))
 
 
@@ -166,6 +178,8 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
     lines: list[str] = []
     for pipeline, document in zip(loaded, documents):
         lines += [""] if lines else []
+        if len(documents) > 1:
+            lines.append(style.paint(style.plain(harmless(trouble.near_path(pipeline.file))), "mute"))
         if args.table:
             lines += map_text.table(document, style)
         elif args.sideways:

@@ -11,15 +11,17 @@ from stagebook.report import map as mapping
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, TypeAlias
 
     from stagebook.formats.github.event import Together
     from stagebook.graph.findings import Finding
     from stagebook.model.pipeline import Pipeline
 
+    Times: TypeAlias = "tuple[dict[str, int], dict[str, list[float | None]]]"
+
 
 def documents(
-    args: Namespace, loaded: list[Pipeline], known: Callable[[Pipeline], Mapping[str, int]]
+    args: Namespace, loaded: list[Pipeline], times: Callable[[Pipeline], Times]
 ) -> tuple[list[Pipeline], list[dict[str, Any]]]:
     """Of the workflows of GitHub one map, of each other file its own. InputError where the event starts nothing, and
     with `--diff`, which compares file by file."""
@@ -32,22 +34,26 @@ def documents(
     if found is None and not others:
         where = "" if args.ref is None else f" to {args.ref}"
         raise InputError(f"no workflow of these starts on {event}{where}: {', '.join(each.file for each in loaded)}")
-    made = [] if found is None else [_document(found, known)]
-    of_others = [
-        mapping.document(each, known(each), condition.asked(each), traps.caps(each), traps.of_source(each))
-        for each in others
-    ]
+    made = [] if found is None else [_document(found, times)]
+    of_others = []
+    for each in others:
+        took, steps = times(each)
+        asked, caps = condition.asked(each), traps.caps(each)
+        of_others.append(mapping.document(each, took, asked, caps, traps.of_source(each), steps))
     return ([found.pipeline] if found is not None else []) + others, made + of_others
 
 
-def _document(found: Together, known: Callable[[Pipeline], Mapping[str, int]]) -> dict[str, Any]:
+def _document(found: Together, times: Callable[[Pipeline], Times]) -> dict[str, Any]:
     took: dict[str, int] = {}
+    steps: dict[str, list[float | None]] = {}
     more: list[Finding] = []
     for each in found.workflows:
-        took |= {f"{each.short}.{stage}": ms for stage, ms in known(each.pipeline).items()}
+        known, of_steps = times(each.pipeline)
+        took |= {f"{each.short}.{stage}": ms for stage, ms in known.items()}
+        steps |= {f"{each.short}.{stage}": some for stage, some in of_steps.items()}
         more += [_renamed(finding, each.short) for finding in traps.of_source(each.pipeline)]
     caps = traps.caps(found.pipeline)
-    document = mapping.document(found.pipeline, took, condition.asked(found.pipeline), caps, more)
+    document = mapping.document(found.pipeline, took, condition.asked(found.pipeline), caps, more, steps)
     for stage in document["stages"]:
         stage["file"] = found.files[stage["stage"]]
     for finding in document["findings"]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from stagebook.plan.patching import Asked, Known, Proposal
 
 EXAMPLE = """
-stagebook patch .github/workflows/ci.yml
+stagebook patch ci.yml
 stagebook patch .gitlab-ci.yml --accept 'lint→test' --write
-stagebook patch .github/workflows/ci.yml --change timeout --timeout 30m
-stagebook patch .github/workflows/ci.yml --set test.max-parallel=4 | git apply"""
+stagebook patch ci.yml --change timeout --timeout 30m
+stagebook patch ci.yml --set test.split=3 | git apply"""
 
 _KINDS = "needs order timeout fail-fast max-parallel concurrency interruptible split".split()
 _SETTINGS = "timeout=30m, fail-fast=false, max-parallel=4, concurrency=GROUP, interruptible=true, split=3"

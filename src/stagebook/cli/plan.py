@@ -113,6 +113,9 @@ def execute(args: Namespace) -> int:
     if args.check and pipeline.sla_ms is None:
         text = "--check asks whether the sla is met, and the file has none; add a line such as `sla: 15m`"
         raise InputError(text, [Problem(file, 0, 0, "sla", "error", text)])
+    if args.apply and pipeline.format != "native":
+        text = "--apply writes stagebook.yaml only; `stagebook patch` changes a file of a CI system"
+        raise InputError(text, [Problem(file, 0, 0, "apply", "error", text)])
     _tell_unbuilt(args, pipeline)
     code = OK
     if args.probe:
@@ -156,6 +159,7 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     as_is = _as_is(args, pipeline, choice, found, swept)
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
+    told["together"] = _together(args, pipeline)
     told["streams"] = _streams(args, pipeline, choice, flows)
     for stream in told["streams"]:
         stream["by_jobs"] = workers.plain(fitted, stream["stage"])
@@ -304,6 +308,17 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     from stagebook.history import samples
 
     return _past(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
+
+
+def _together(args: Any, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Pairs that overlapped in failed runs and seldom in others; none where there is no history."""
+    state = place.state_directory(args, pipeline.file)
+    if not os.path.isdir(state):
+        return []
+    from stagebook.history import together
+    from stagebook.history.store import Voice
+
+    return _past(state, lambda connection: together.of_file(connection, pipeline.file), Voice()) or []
 
 
 def suites(args: Any, pipeline: Pipeline) -> list[Suite]:

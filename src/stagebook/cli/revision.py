@@ -6,17 +6,22 @@ import os
 
 from stagebook.formats.load import load, parse
 from stagebook.formats.native.read import BYTES_MAX
+from stagebook.formats.request import NOTHING, Request
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
 
 
-def pipeline_at(base: str, file: str) -> Pipeline:
-    """The pipeline of `file` at the revision `base`, or the one in the file `base` where there is such a file.
+def pipeline_at(
+    base: str, file: str, request: Request = NOTHING, as_: str | None = None, is_new_fine: bool = False
+) -> Pipeline | None:  # fmt: skip
+    """The pipeline of `file` at the revision `base`, or the one in the file `base` where there is such a file; of a CI
+    system's file as `request` says; `as_`: the format of what git has. None where `is_new_fine`
+    and there was no such file yet.
 
     Raises InputError: no such revision, no such file in it, git says nothing, or what is there is no pipeline.
     """
     if os.path.isfile(base):
-        return load(base, None)
+        return load(base, None, request)
     from stagebook.condition.git import Git, Silent
 
     folder, name = os.path.split(file)
@@ -31,12 +36,14 @@ def pipeline_at(base: str, file: str) -> Pipeline:
         raise InputError(f"--diff {base}: there is no such file, and no revision can be asked for: {silent}") from None
     except ValueError:
         raise InputError(f"--diff {base!r}: that is no name of a revision") from None
+    if answer.code and is_new_fine:
+        return None
     if answer.code or answer.is_cut or len(answer.out) > BYTES_MAX:
         why = f"has no {name} that can be read" if answer.code else "is larger than 16 MiB"
         raise InputError(
             f"--diff {base}: {name} at that revision {why}" if not answer.code else f"--diff {base}: {base} {why}"
         )
-    pipeline, found = parse(answer.out, file)
+    pipeline, found = parse(answer.out, file, request, as_)
     if pipeline is None:
         errors = [each for each in found if each.level == "error"]
         first = f", the first on line {errors[0].line}: {errors[0].message}" if errors else ""

@@ -95,12 +95,17 @@ def _story(directory: str) -> tuple[Story, Mapping[str, str]]:
 
 def _pipeline(args: Namespace, story: Story | None) -> Pipeline:
     """As the file has it now; where it is gone, as it was in the run."""
-    from stagebook.formats.native import read
+    from stagebook.formats import load
 
     file = story.pipeline.file if story is not None else place.pipeline_file(args)
     if story is not None and not os.path.exists(file):
         return story.pipeline
-    return read.load_plain(file, place.cache_directory(args, file)).pipeline
+    cache = place.cache_directory(args, file)
+    if story is not None and story.pipeline.format in load.FOREIGN:
+        from stagebook.cli import imported
+
+        return imported.again(story.pipeline, cache).pipeline
+    return load.load(file, cache)
 
 
 def _now(args: Namespace, pipeline: Pipeline, index: int, then: Mapping[str, str]) -> Outlook:

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator
 
+    from stagebook.model.job import Job
     from stagebook.model.pipeline import Pipeline, Stage
 
 _PLACES = frozenset(("id", "name", "line", "col", "need_lines", "needs", "via", "declared", "early"))
@@ -17,6 +18,11 @@ _KEYS = {
     "allow_failure": "allow-failure", "log_limit_bytes": "log-limit", "env_inputs": "env-inputs", "env_from": "env",
     "cmd_from": "command",
 }  # fmt: skip
+
+
+#: Of a job: places, what it waits for (edges are compared by themselves), and what follows from both.
+_JOB_PLACES = frozenset(("line", "end_line", "needs", "call", "by_order", "file", "artifacts_from", "after"))
+_JOB_KEYS = {"runner": "runs-on", "title": "name", "reads": "what it reads", "writes": "what it leaves"}
 
 
 class Difference(NamedTuple):
@@ -60,10 +66,32 @@ def _differ(one: Stage, other: Stage) -> Iterator[str]:
             mine, theirs = (None if each is None else each.text for each in (mine, theirs))
         if _plain(mine) == _plain(theirs):
             continue
-        if field == "more":
+        if field == "job" and mine is not None and theirs is not None:
+            yield from _jobs_differ(mine, theirs)
+        elif field == "more":
             yield from sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
         else:
             yield _KEYS.get(field, field)
+
+
+def _jobs_differ(one: Job, other: Job) -> Iterator[str]:
+    """What of a job differs, lines and needs aside: the keys of its file as far as they are known."""
+    mine, theirs = _placeless(one), _placeless(other)
+    if mine == theirs:
+        return
+    before, after = mine.pop("spec"), theirs.pop("spec")
+    found = [_JOB_KEYS.get(key, key) for key in mine if mine[key] != theirs[key]]
+    found += [key.replace("_", "-") for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    yield from dict.fromkeys(found)
+
+
+def _placeless(value: Any) -> Any:
+    """Values, jobs and their steps as plain ones, without where they stand and what they need."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if hasattr(value, "keys"):
+        return {key: _placeless(each) for key, each in value.items() if key not in _JOB_PLACES}
+    return [_placeless(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:

@@ -54,6 +54,8 @@ class Given:
             yield "value", f"it starts when {' or '.join(started)} has ended"
         if stage.id.startswith(f"{need.id}/"):
             yield "value", f"{need.name} starts the pipeline that it is in"
+        if stage.job.spec.get("trigger"):
+            yield "called", f"{stage.name} starts another pipeline, which may be a deployment"
         for each in (need, stage):
             if is_elsewhere(each):
                 yield "called", f"what {each.name} calls is not here"
@@ -74,7 +76,9 @@ class Given:
 def is_elsewhere(stage: Stage) -> bool:
     """Whether it calls a workflow, or a pipeline, that could not be read."""
     job = stage.job
-    return job is not None and not job.steps and (bool(job.spec.get("uses")) or bool(job.spec.get("trigger")))
+    if job is None or job.steps:
+        return False
+    return bool(job.spec.get("uses")) or job.spec.get("trigger") in ("project", "artifact")
 
 
 def has_no_work(job: Job) -> bool:

@@ -203,7 +203,9 @@ class _Search:
         """Where no duration is known, no figure is worth a word: the file stays as it is."""
         as_it_is = self._forecast((), None)
         mode = "sequential" if as_it_is.sequential else "parallel"
-        found = Recommendation(as_it_is.jobs, mode, (reasons.NOTHING_KNOWN,), ())
+        is_recorded = any(stage.job is not None for stage in self.file.stages)
+        said = reasons.NOTHING_RECORDED.format(self.file.format) if is_recorded else reasons.NOTHING_KNOWN
+        found = Recommendation(as_it_is.jobs, mode, (said,), ())
         return Advised(found, self.file, as_it_is, self.sweep.sequential, None)
 
     def _plain(self) -> list[Option]:

@@ -83,6 +83,11 @@ def _queue_s(recorded: Samples) -> tuple[float, float] | None:
 def unsaid(pipeline: Pipeline) -> list[str]:
     """What no forecast of this pipeline counts, as sentences."""
     said = [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
+    if pipeline.missing:
+        count = len(pipeline.missing)
+        what = f"{count} file{'s' if count > 1 else ''} that {pipeline.file.rpartition('/')[2]} refers to"
+        order = "no order of theirs" if pipeline.format == "github" else "no order"
+        said.append(f"{what} could not be read, so {order} is called needless")
     if len(pipeline.stages) > LARGE:
         said.append(
             f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, fewer job counts "

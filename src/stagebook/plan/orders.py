@@ -32,7 +32,7 @@ PAIRS_MAX = 200
 #: Of what stages read and write of each other.
 LINKS_MAX = 1_000_000
 
-_KINDS = ("run", "cmd", "python")
+_KINDS = ("run", "cmd", "python", "job")
 _WHAT = {"each": "it works through items", "generate": "it generates stages", "split": "it is part of a suite"}
 #: Names of stages that prepare what all others work in.
 _PREPARES = frozenset(
@@ -54,6 +54,8 @@ def freed(pipeline: Pipeline, asked: Mapping[str, Collection[str]] | None = None
     """All stages that could start earlier, in file order; of one stage what is declared and what is not apart.
     `asked`: for each stage those that its condition asks for (`condition.asked`)."""
     stages = pipeline.stages
+    if pipeline.missing and pipeline.format != "github":  # a reason may be in what could not be read
+        return []
     needs = needs_of(pipeline)
     reasoned = _reasoned(pipeline, asked or {})
     stays = _that_stay(pipeline, needs)
@@ -176,6 +178,8 @@ class Independence:
 
     def _why_not_declared(self, first: int, second: int) -> str | None:
         one, other = self.pipeline.stages[first], self.pipeline.stages[second]
+        if one.job is not None and other.job is not None:
+            return "no artifact, output or cache passes between them, but an order may spare runs after a failure"
         if self._by_slack:
             return "the policy is lenient and no stage is `critical: true`, so the order says which failures count"
         if not (one.inputs or one.outputs or other.inputs or other.outputs):

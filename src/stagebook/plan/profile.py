@@ -296,8 +296,15 @@ def _change(before: Sequence[float], after: Sequence[float]) -> float | None:
 # What is not known ------------------------------------------------------------------------------------------------
 
 
+#: Formats of systems that record runs themselves, with each job on a machine of its own.
+_RECORDS = ("github", "gitlab")
+
+
 def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     stages = profile.stages
+    how = (
+        "stagebook run --sequential" if pipeline.format not in _RECORDS else f"stagebook import runs {pipeline.format}"
+    )
     unknown = [stage.stage for stage in stages if stage.source == "guess" and stage.ran_share]
     if not profile.runs and stages:
         if any(stage.source == "declared" for stage in stages):
@@ -305,9 +312,9 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
         else:
             told = f" and no duration is declared, so each stage is taken to last {GUESS_S:g} s"
         known = f"in {_runs(runs)} of this file no stage has passed" if runs else "no run of this file is on record"
-        yield f"{known}{told}: stagebook run --sequential"
+        yield f"{known}{told}: {how}"
     if 0 < len(unknown) < len(stages):
-        yield f"nothing is known of {_names(unknown)}, so the median of the others is taken: stagebook run --sequential"
+        yield f"nothing is known of {_names(unknown)}, so the median of the others is taken: {how}"
     for stage in stages:
         if stage.ran and not stage.runs:
             yield f"{stage.stage} has never passed: {stage.failed} of {stage.ran} attempts failed"
@@ -320,10 +327,14 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
     for count, names in sorted(by_count.items()):
         yield (
             f"{_names(names)} {'has' if len(names) == 1 else 'have'} {_runs(count)}, {ENOUGH} are needed: "
-            f"stagebook run --sequential, {ENOUGH - count} more {'time' if count == ENOUGH - 1 else 'times'}"
+            + (
+                f"{how}, {ENOUGH - count} more {'time' if count == ENOUGH - 1 else 'times'}"
+                if pipeline.format not in _RECORDS
+                else how
+            )
         )
     crowded = [stage.stage for stage in stages if stage.runs and not stage.lots()[0]]
-    if crowded:
+    if crowded and pipeline.format not in _RECORDS:
         yield (
             f"{_names(crowded)} always ran beside others, so what {'it takes' if len(crowded) == 1 else 'they take'} "
             "alone is not known: stagebook run --sequential"

@@ -36,6 +36,10 @@ NOTHING_KNOWN = (
     "insufficient data: nothing is known of how long stages take: stagebook run --sequential, "
     "or declare duration: in the file"
 )
+NOTHING_RECORDED = (
+    "insufficient data: nothing is known of how long jobs take: stagebook import runs {0} with what {0} has recorded, "
+    "or stagebook run"
+)
 #: Reasons of the map that keep two stages apart though no file passes between them.
 _APART = ("lock", "pool", "stated")
 

@@ -349,6 +349,8 @@ def _message(found: Finding) -> str:
 def _fix(found: Finding) -> str:
     if found.costs_ms is None:
         return found.fix
+    if found.code == "split-steps":
+        return f"{found.fix}; that set-up then costs {span(found.costs_ms / 1000)} more"
     return f"{found.fix}, which costs {span(found.costs_ms / 1000) if found.costs_ms else 'nothing'}"
 
 
@@ -384,6 +386,8 @@ def minor_in_words(findings: Collection[Mapping[str, Any]]) -> str:
         (count["possible-coupling"], "pool", "shared at once"),
         (count["split-steps"], "job", "with steps that could be a job of their own"),
         (count["unread-artifact"], "artifact", "that no job reads"),
+        (count["unread-cache"], "cache", "that no job reads"),
+        (count["unwritten-cache"] + count["early-cache"], "cache", "that no job fills before it is restored"),
     ]
     return ", ".join(f"{plural(number, noun)} {what}" for number, noun, what in said if number)
 

@@ -30,6 +30,7 @@ _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
     "artifact-clash": "artifact", "unread-artifact": "artifact", "unwritten-cache": "cache", "unread-cache": "cache",
+    "early-cache": "cache",
     "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
     "untrusted-checkout": "checkout", "split-steps": "steps",
 }  # fmt: skip

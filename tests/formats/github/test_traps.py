@@ -70,6 +70,11 @@ def test_on_pull_request_it_is_a_note(tmp_path: Path) -> None:
     assert steps(tmp_path, "pull_request", "- run: git checkout ${{ github.head_ref }}") == [(6, "note")]
 
 
+def test_what_no_event_of_the_file_brings_is_empty(tmp_path: Path) -> None:
+    assert steps(tmp_path, "push", "- run: git checkout ${{ github.head_ref }}") == []
+    assert steps(tmp_path, "workflow_call", "- run: git checkout ${{ github.head_ref }}") == [(6, "note")]
+
+
 CHECKOUT = [
     "- uses: actions/checkout@v4",
     "  with:",
@@ -114,6 +119,7 @@ def test_jobs_without_a_timeout_are_one_finding(tmp_path: Path) -> None:
         ("on: push", "environment: production\n    concurrency: {group: a}", False),
         ("on: {push: {tags: ['v*']}}", "environment: production", False),
         ("on: push", "environment: pypi", False),
+        ("on: pull_request", "environment: production", False),
         ("on: push", "name: x", False),
     ],
 )

@@ -73,7 +73,7 @@ def together(workflows: Sequence[Workflow], event: str, ref: str | None) -> Toge
             )
             for each in chosen for name, matrix in each.pipeline.matrices.items()
         },
-        problems=tuple(problem for each in chosen for problem in each.pipeline.problems),
+        problems=tuple(problem for each in chosen for problem in each.pipeline.problems if problem.code != "event"),
         missing=tuple(problem for each in chosen for problem in each.pipeline.missing),
         grades=tuple(grade for each in chosen for grade in each.pipeline.grades),
         groups={},

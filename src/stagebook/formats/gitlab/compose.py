@@ -15,9 +15,9 @@ from stagebook.formats.gitlab.rules import Facts
 from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.stages import Made, Maker
 from stagebook.formats.gitlab.templates import Extender, References
-from stagebook.formats.gitlab.variables import Occasion, Variables, predefined
+from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.formats.source.nodes import MAP, Node
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.pipeline import Stage
 
@@ -158,13 +158,7 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
     stages: list[Stage] = []
     for stage in made.stages:
         if waits and id_ in stage.needs and not stage.id.startswith(id_ + "/"):
-            line = stage.need_lines[stage.needs.index(id_)]
-            job = stage.job
-            if job is not None and id_ in job.by_order:
-                job = job._replace(by_order=(*job.by_order, *ends))
-            stage = stage._replace(
-                needs=(*stage.needs, *ends), need_lines=(*stage.need_lines, *(line for _ in ends)), job=job
-            )
+            stage = _behind(stage, id_, ends)
         stages.append(stage)
         if stage.id == id_:
             for each in child.stages:
@@ -177,11 +171,30 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
     )  # fmt: skip
 
 
-def facts_maker(reading: Reading, home: Project, project: Mapping[str, str]) -> Callable[[Occasion], Facts]:
+def _behind(stage: Stage, id_: str, ends: list[str]) -> Stage:
+    """A stage that waits for a trigger, and now for the ends of its child pipeline too; they wait for it themselves, so
+    where only the order of stages has it wait, they take its place."""
+    lines = dict(zip(stage.needs, stage.need_lines))
+    line = lines[id_]
+    job = stage.job
+    is_ordered = job is None or id_ in job.by_order
+    if job is not None and id_ in job.by_order:
+        job = job._replace(by_order=(*(each for each in job.by_order if each != id_), *ends))
+    if is_ordered and ends:
+        del lines[id_]
+    for each in ends:
+        lines.setdefault(each, line)
+    return stage._replace(needs=tuple(lines), need_lines=tuple(lines.values()), job=job)
+
+
+def facts_maker(
+    reading: Reading, home: Project, known: Callable[[Occasion], dict[str, str]]
+) -> Callable[[Occasion], Facts]:
+    """`known`: the variables that GitLab sets."""
     changed = _changed(reading)
 
     def facts(occasion: Occasion) -> Facts:
-        return Facts(occasion, {**predefined(occasion, reading.root, reading.file), **project}, home, changed)
+        return Facts(occasion, {**known(occasion), **reading.request.variables}, home, changed)
 
     return facts
 
@@ -197,7 +210,3 @@ def _changed(reading: Reading) -> tuple[str, ...] | None:
             paths = commit.get(word) if isinstance(commit, dict) else None
             found += [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
     return tuple(dict.fromkeys(found))
-
-
-def is_list(node: Node | None) -> bool:
-    return node is not None and node.kind == LIST

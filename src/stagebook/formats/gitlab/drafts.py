@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.gitlab import parallel, rules
-from stagebook.formats.gitlab.keywords import DEFAULTS, check_job, is_job
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
@@ -19,7 +19,7 @@ from stagebook.formats.source.nodes import LIST, MAP, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Iterator
 
 DEFAULT_STAGES = ("build", "test", "deploy")
 PRE, POST = ".pre", ".post"
@@ -85,6 +85,7 @@ class Config:
             if is_job(name, node):
                 check_job(reading, name, key, node, name in lacking)
                 self.jobs[name] = self._draft(name, key, node)
+        check_environments(reading, {name: draft.node for name, draft in self.jobs.items()})
         self._check_stages()
 
     def _stages(self) -> tuple[list[str], bool]:
@@ -111,8 +112,11 @@ class Config:
             if draft.position is None and not (draft.lacks_base and draft.get("stage") is None):
                 node = draft.get("stage")
                 said = f"job {shorten(draft.name)}: stage {shorten(draft.stage)} does not exist"
-                hint = f"; the stages are {shorten(shown)}" if not self.reading.is_fragment else ""
-                self.reading.absent(node or draft.key, "stage", said + hint)
+                hint = f"; the stages are {shorten(shown)}"
+                brief = (
+                    f"stage {shorten(draft.stage)} is none of {'the file' if self.are_declared else 'the usual ones'}"
+                )
+                self.reading.absent(node or draft.key, "stage", said + hint, brief)
 
     def _with_defaults(self, node: Node) -> Node:
         """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""
@@ -231,9 +235,3 @@ def milliseconds(text: str | None) -> int | None:
         total += float(found[1]) * _UNITS["mo" if unit.startswith("mo") else unit[0]]
         at = found.end()
     return round(total * 1000) if text and total < 1e10 else None
-
-
-def plain_of(node: Node) -> Any:
-    from stagebook.formats.gitlab.inputs import plain
-
-    return plain(node)

@@ -61,8 +61,13 @@ def parsed(text: str) -> Tree:
 
 
 def holds(text: str, variables: Mapping[str, str]) -> bool:
-    """Whether it is true. ExpressionError as for `parsed`, or where a pattern is none."""
-    return _truth(_value(parsed(text), variables))
+    """Whether it is true. ExpressionError as for `parsed`. Where a variable that should hold a pattern holds none, it
+    is false as a whole."""
+    tree = parsed(text)
+    try:
+        return _truth(_value(tree, variables))
+    except ExpressionError:
+        return False
 
 
 def names(text: str) -> set[str]:
@@ -86,7 +91,9 @@ def pattern(text: str) -> Any:
     try:
         return re2.compile(f"(?{flags}){body}" if flags else body, options)
     except re2.error as error:
-        raise ExpressionError(f"pattern '{shorten(text)}': {shorten(str(error))}") from None
+        said = error.args[0] if error.args else ""
+        why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ExpressionError(f"pattern '{shorten(text)}': {shorten(why)}") from None
 
 
 class _Parser:
@@ -119,7 +126,8 @@ class _Parser:
         left = self.operand(depth)
         while word := self.mark("==", "!=", "=~", "!~"):
             right = self.operand(depth)
-            if word in ("=~", "!~") and right[0] not in ("pattern", "variable"):
+            is_text = right[0] == "value" and isinstance(right[1], str)
+            if word in ("=~", "!~") and right[0] not in ("pattern", "variable") and not is_text:
                 raise ExpressionError(f"right of {word} stands a pattern between slashes, or a variable that holds one")
             left = (word, left, right)
         return left
@@ -180,6 +188,4 @@ def _said(value: Any) -> Any:
 def _matches(left: Any, right: str | None) -> bool:
     if not right:
         return False
-    if _pattern_text.match(right) is None:  # of a variable: what is no pattern is compared as text
-        return str(left or "") == right
     return pattern(right).search(str(left or "")) is not None

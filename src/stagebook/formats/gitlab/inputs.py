@@ -12,7 +12,8 @@ from stagebook.formats.gitlab.reading import Reading, like, list_of, rewritten, 
 from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, read
+from stagebook.model.problem import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,17 +59,31 @@ class Inputs:
             self.check_pattern(name, rule)
             given = values.get(name)
             if given is not None:
-                self.values[name] = given
+                given = self.values[name] = self.as_list(given, rule)
                 self.check(name, given, rule)
                 continue
             default = self.default(rule)
             if default is not None:
                 self.values[name] = default
+                if not default.is_null:
+                    self.check(name, default, rule)
             elif is_open:
                 self.lacking.add(name)
                 self.reading.lacks(key, "input", f"input {shorten(name)} has no value; give one with --input {name}=…")
             else:
                 self.reading.problem(self.at or key, "input", f"input {shorten(name)}: a value is required, none given")
+
+    def as_list(self, node: Node, rule: Node) -> Node:
+        """A list that the user gives as text, `[a, b]`, as one."""
+        kind = rule.get("type")
+        text = node.text or ""
+        if kind is None or kind.text != "array" or node.kind != SCALAR or not text.startswith("["):
+            return node
+        try:
+            documents = read(text.encode(), self.reading.file).documents
+        except InputError:
+            return node
+        return documents[0] if documents else node
 
     def default(self, rule: Node) -> Node | None:
         """By its rules, the first that holds, else as it says itself."""
@@ -97,7 +112,7 @@ class Inputs:
         if word not in _TYPES:
             self.reading.problem(kind, "input", f"input {shorten(name)}: type {shorten(word or '')} is unknown")
         elif word == "array":
-            if node.kind != LIST and not (text or "").startswith("["):
+            if node.kind != LIST:
                 wrong("a list is expected")
         elif node.kind != SCALAR:
             wrong(f"a {word} is expected")

@@ -18,7 +18,6 @@ from stagebook.formats.source.nodes import MAP, SCALAR, Node
 from stagebook.model.value import NamedTuple
 
 _KEYS = frozenset(("job", "artifacts", "optional", "parallel", "pipeline", "project", "ref"))
-NEEDS_MAX = 50
 _CELL = re.compile(r"\A(?P<job>.+?)(?:: \[.*\]| \d+/\d+)\Z", re.S)
 
 
@@ -41,6 +40,7 @@ class Needs:
         self.by_title = {cell.title: (draft, cell) for draft in drafts for cell in draft.cells}
         self.found: dict[str, list[Need]] = {}
         self.sources: dict[str, list[str]] = {}  #: ids, to those of the jobs whose artifacts it gets
+        self.makers = [draft for draft in drafts if draft.get("artifacts") is not None]
         self.count = 0
         self._walls: dict[int, list[str]] = {}
         for draft in drafts:
@@ -114,10 +114,11 @@ class Needs:
                 if not is_optional:
                     said = f"job {shown} needs {shorten(name)}, which is not in a pipeline of {self.occasion}"
                     hint = "; give both the same rules, or say `optional: true`"
-                    reading.absent(at, "needs", said + hint)
+                    reading.absent(at, "needs", said + hint, said)
                 return []
             if not is_optional:
-                reading.absent(at, "needs", f"job {shown} needs {shorten(name)}, which does not exist")
+                said = f"job {shown} needs {shorten(name)}, which does not exist"
+                reading.absent(at, "needs", said, f"{shorten(name)}, which is needed, is not there")
             return []
         if draft.position is not None and other.position is not None and other.position > draft.position:
             said = f"job {shown} needs {shorten(name)}, which is in a later stage: {shorten(other.stage)}"
@@ -202,7 +203,6 @@ class Needs:
                     said = f"job {shown}: {shorten(name)} of `dependencies` must be one of its `needs`"
                     reading.problem(item, "dependencies", said)
                 wanted |= ids
-        makers = [other for other in self.drafts if other.get("artifacts") is not None]
         for cell in draft.cells:
             if draft.needs is not None:
                 found = [need.id for need in self.found[cell.id] if need.has_artifacts]
@@ -210,10 +210,11 @@ class Needs:
                 found = []
             else:
                 found = [
-                    each.id for other in makers
+                    each.id for other in self.makers
                     if other.position is not None and other.position < draft.position for each in other.cells
                 ]  # fmt: skip
             self.sources[cell.id] = [id_ for id_ in found if wanted is None or id_ in wanted]
+            self.spend(draft, len(self.sources[cell.id]))
 
     def is_before(self, other: Draft, draft: Draft) -> bool:
         if other.position is None or draft.position is None:

@@ -44,7 +44,7 @@ def cells(reading: Reading, name: str, id_: str, node: Node | None) -> list[Cell
     if node.kind == SCALAR:
         text = node.text or ""
         if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= CELLS_MAX:
-            said = f"job {shorten(name)}: `parallel: {shorten(text)}` must be between 2 and {CELLS_MAX}"
+            said = f"job {shorten(name)}: `parallel: {shorten(text)}` must be between 1 and {CELLS_MAX}"
             reading.problem(node, "parallel", said)
             return [Cell(id_, name)]
         total = int(text)

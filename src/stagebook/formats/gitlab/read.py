@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 
-from stagebook.formats.gitlab import compose, grading
+from stagebook.formats.gitlab import compose, grading, remarks
 from stagebook.formats.gitlab.compose import Composer
-from stagebook.formats.gitlab.drafts import Config, Draft, known_occasions
+from stagebook.formats.gitlab.drafts import Config, known_occasions
 from stagebook.formats.gitlab.files import Project
 from stagebook.formats.gitlab.include import Includer
 from stagebook.formats.gitlab.reading import Reading, scalar
+from stagebook.formats.gitlab.repository import git_root, repository, spoken_of
 from stagebook.formats.gitlab.stages import Made
-from stagebook.formats.gitlab.variables import SOURCES, Occasion, git_root, predefined, repository
+from stagebook.formats.gitlab.variables import SOURCES, Occasion, predefined
 from stagebook.formats.native import cache
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.request import Request
@@ -69,26 +69,20 @@ def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
     )
 
 
-def _named_branch(data: bytes) -> str:
-    """The default branch of a project without a repository: the one that its file speaks of."""
-    return "master" if re.search(rb"\bmaster\b", data) and not re.search(rb"\bmain\b", data) else "main"
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(shorten(name) for name in names[:6])
-    return f"{len(names)} jobs ({shown}{', …' if len(names) > 6 else ''})"
-
-
 class _Parser:
     def __init__(self, reading: Reading, data: bytes) -> None:
         self.reading = reading
         self.data = data
         self.home = Project(reading.root)
-        known = repository(reading.root)
+        known, spoken = repository(reading.root), spoken_of(data)
         self.current, self.commit = known.branch, known.commit
-        self.default = known.default or _named_branch(data)
+        self.default = known.default or spoken.default or "main"
+        self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
-        self.facts_of = compose.facts_maker(reading, self.home, reading.request.variables)
+        self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
+
+    def predefined(self, occasion: Occasion) -> dict[str, str]:
+        return predefined(occasion, self.reading.root, self.reading.file, self.path)
 
     def includer(self, occasion: Occasion) -> Includer:
         sha = self.commit or "0" * 40
@@ -111,7 +105,7 @@ class _Parser:
             occasion = self.usual(config)
         made = Composer(reading, self.facts_of, self.includer).pipeline(config, occasion)
         if not reading.is_wrong:
-            self.remarks(config, made, occasion, wanted is not None)
+            self.remarks(config, occasion, wanted is not None)
         return self.built(made, occasion, root, config)
 
     def no_jobs(self, root: Node) -> None:
@@ -163,8 +157,7 @@ class _Parser:
         """The first of the usual occasions in which there is a pipeline with jobs, and whose jobs all have their needs
         if there is one."""
         occasions = known_occasions(self.default, self.current or self.default)
-        filled = [each for each in occasions if self.jobs_of(config, each)]
-        return filled[0] if filled else occasions[0]
+        return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
     def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
         facts = self.facts_of(occasion)
@@ -173,36 +166,16 @@ class _Parser:
             return set()
         return {draft.name for draft, is_in in config.drafts(facts, verdict.variables) if is_in}
 
-    def remarks(self, config: Config, made: Made, occasion: Occasion, is_asked: bool) -> None:
-        """Which pipeline this is, where that is not plain, and which jobs are only in others."""
-        reading = self.reading
-        here = self.jobs_of(config, occasion)
-        others = [
-            (each, self.jobs_of(config, each))
-            for each in known_occasions(self.default, self.current or self.default) if each != occasion
-        ]  # fmt: skip
-        if not here and config.jobs:
-            known = next((each for each, names in others if names), None)
-            hint = f"; there is one for {known.text}" if known is not None else ""
-            reading.warn(None, "no-pipeline", f"there is no pipeline for {occasion.text}{hint}")
-        elif not is_asked and occasion != known_occasions(self.default, self.current or self.default)[0]:
-            reading.note(
-                None, "occasion", f"this is the pipeline of {occasion.text}; choose another with --event, --ref"
-            )
-        groups: dict[str, list[Draft]] = {}
-        for draft in config.jobs.values():
-            if draft.name not in here:
-                where = [each.text for each, names in others if draft.name in names]
-                said = f"one of {', or '.join(where[:2])}" if where else ""
-                groups.setdefault(said, []).append(draft)
-        for said, drafts in groups.items():
-            shown = shorten(drafts[0].name) if len(drafts) == 1 else _listed([draft.name for draft in drafts])
-            are, they = ("is", "it is") if len(drafts) == 1 else ("are", "they are")
-            text = f"{shown} {are} not in a pipeline of {occasion.text}"
-            reading.note(
-                drafts[0].key, "other-event", text + (f"; {they} in {said}" if said else ", nor of any usual one")
-            )
-        self.left_out = [draft.name for drafts in groups.values() for draft in drafts]
+    def remarks(self, config: Config, occasion: Occasion, is_asked: bool) -> None:
+        usual = known_occasions(self.default, self.current or self.default)
+        others = {each: self.jobs_of(config, each) for each in usual if each != occasion}
+        jobs = self.jobs_of(config, occasion)
+        if config.jobs:
+            remarks.which(self.reading, jobs, occasion, () if is_asked else usual, others)
+        values = self.facts_of(occasion).values
+        self.left_out = remarks.left_out(
+            self.reading, config, jobs, occasion, others, lambda draft: {**values, **draft.values}
+        )
 
     # The pipeline -------------------------------------------------------------------------------------------------
 
@@ -210,7 +183,7 @@ class _Parser:
         reading = self.reading
         folder = os.path.basename(reading.root.rstrip("/"))
         context: Mapping[str, object] = {
-            "predefined": predefined(occasion, reading.root, reading.file),
+            "predefined": self.predefined(occasion),
             "project": dict(reading.request.variables),
             "source": occasion.source,
             "ref": occasion.ref,

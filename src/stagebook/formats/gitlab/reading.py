@@ -24,8 +24,8 @@ class Reading:
     `is_fragment`: it is a part of something else, so what it speaks of and does not have is no error."""
 
     __slots__ = (
-        "_cut", "_left", "_seen", "digests", "file", "is_fragment", "missing", "name", "problems", "request", "root",
-        "spots",
+        "_absent", "_cut", "_left", "_seen", "digests", "file", "is_fragment", "missing", "name", "problems",
+        "request", "root", "spots",
     )  # fmt: skip
 
     def __init__(self, file: str, root: str, request: Request) -> None:
@@ -38,6 +38,7 @@ class Reading:
         self.missing: list[Problem] = []
         self.digests: dict[str, str] = {}
         self.spots: dict[str, tuple[int, int]] = {}
+        self._absent: set[str] = set()
         self._seen: set[tuple[str, int, int, str]] = set()
         self._left = NODES_MAX
         self._cut = False
@@ -85,12 +86,20 @@ class Reading:
             self.missing.append(Problem(file, line, col, code, "note", message))
         self.note(node, code, message)
 
-    def absent(self, node: Node | None, code: str, message: str) -> None:
-        """It refers to what is not there: an error, but of a part of something else only a note."""
-        if self.is_fragment:
-            self.lacks(node, code, f"{message}; it may be in a file that could not be read")
-        else:
+    def absent(self, node: Node | None, code: str, message: str, brief: str = "") -> None:
+        """It refers to what is not there: an error, but of a part of something else only a note, by `brief` once for
+        all that refer to it. It is missing by itself only where no file is that may have it."""
+        if not self.is_fragment:
             self.problem(node, code, message)
+            return
+        text = f"{brief or message}; it may be in a file that could not be read"
+        if text in self._absent:
+            return
+        self._absent.add(text)
+        if any(each.code == "include" for each in self.missing):
+            self.note(node, code, text)
+        else:
+            self.lacks(node, code, text)
 
     def refuse(self, node: Node | None, code: str, message: str) -> NoReturn:
         """InputError: there is no use in reading on."""

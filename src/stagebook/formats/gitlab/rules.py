@@ -228,6 +228,8 @@ def _is_one(word: str, facts: Facts) -> bool:
         return occasion.source == named
     if word in ("branches", "tags"):
         return occasion.is_tag is (word == "tags") and occasion.source != "merge_request_event"
+    if occasion.source == "merge_request_event":
+        return False
     if word.startswith("/"):
         try:
             return pattern(word).search(occasion.ref) is not None

@@ -11,7 +11,7 @@ from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.nodes import is_nameable, shorten
-from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.formats.source.nodes import MAP, Node
 from stagebook.model.job import Datum, Job
 from stagebook.model.pipeline import Condition, Gate, Matrix, Retry, Secret, Stage, Timeouts
 from stagebook.model.value import NamedTuple
@@ -187,6 +187,8 @@ class Maker:
             return None
         if draft.get("run") is not None:
             return "its `run:` has steps of GitLab's step runner, which is not here"
+        if draft.get("script") is None and draft.needs is not None and not draft.lacks_base:
+            return "it shows how a pipeline of another project ends, which is known only on the server"
         if draft.get("script") is None:
             return "its script is in a file that could not be read"
         return None
@@ -226,7 +228,3 @@ class Maker:
                 names.append(name)
                 self.secrets.setdefault(name, Secret(name, None, self.reading.spot(key)[0]))
         return tuple(dict.fromkeys(names))
-
-
-def entries_of(node: Node) -> list[Node]:
-    return list(node) if node.kind == LIST else [node]

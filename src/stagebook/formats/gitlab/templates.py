@@ -9,7 +9,7 @@ from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, Node
 
 REFERENCES_MAX = 10
-EXTENDS_MAX = 11
+EXTENDS_MAX = 11  #: how many stand one on another
 _TAG = "!reference"
 
 
@@ -51,7 +51,8 @@ class References:
         else:
             found = self._done[path] = self.target(path)
         if found is None:
-            self.reading.absent(node, "reference", f"!reference [{shown}]: there is no such key")
+            said = f"!reference [{shown}]: there is no such key"
+            self.reading.absent(node, "reference", said, f"{shown}, which is referred to, is not there")
             return scalar(node, "", plain=True)
         self.reading.spend(node)
         return found
@@ -86,6 +87,7 @@ class Extender:
         self.reading = reading
         self.root = root
         self._done: dict[str, Node] = {}
+        self._heights: dict[str, int] = {}
         self.lacking: set[str] = set()  #: names of entries that extend what could not be read
 
     def resolved(self) -> Node:
@@ -106,29 +108,27 @@ class Extender:
             self.reading.problem(wanted, "extends", f"{shorten(name)}: `extends` takes a name or a list of names")
             return node
         under: Node | None = None
-        is_whole = True
         for base in wanted.texts:
             found = self.base(name, base, wanted, (*inside, name))
-            if found is None:
-                is_whole = False
-            else:
+            if found is not None:
                 under = found if under is None else merged(under, found, self.reading)
         made = node if under is None else merged(under, node, self.reading)
-        if is_whole or not inside:
-            self._done[name] = made
+        self._heights[name] = 1 + max(self._heights.get(base, 0) for base in wanted.texts) if wanted.texts else 0
+        self._done[name] = made
         return made
 
     def base(self, name: str, base: str, at: Node, inside: tuple[str, ...]) -> Node | None:
+        if len(inside) + self._heights.get(base, 0) > EXTENDS_MAX:
+            said = f"{shorten(name)}: more than {EXTENDS_MAX} templates stand one on another in `extends`"
+            self.reading.problem(at, "extends", said)
+            return None
         if base in inside:
             self.reading.problem(at, "extends", f"{shorten(name)}: `extends` goes in a circle by {shorten(base)}")
             return None
-        if len(inside) >= EXTENDS_MAX:
-            said = f"{shorten(name)}: more than {EXTENDS_MAX - 1} templates one on another in `extends`"
-            self.reading.problem(at, "extends", said)
-            return None
         found = self.root.get(base)
         if found is None:
-            self.reading.absent(at, "extends", f"{shorten(name)}: `extends` names {shorten(base)}, which is not there")
+            said = f"{shorten(name)}: `extends` names {shorten(base)}, which is not there"
+            self.reading.absent(at, "extends", said, f"{shorten(base)}, which is extended, is not there")
             self.lacking.add(name)
             return None
         if found.kind != MAP:

@@ -138,16 +138,18 @@ def settled(given: Variables, base: Mapping[str, str]) -> dict[str, str]:
 # What GitLab sets -----------------------------------------------------------------------------------------------------
 
 
-def predefined(occasion: Occasion, root: str, file: str) -> dict[str, str]:
-    """Those that a pipeline has before any job. Of a commit nothing is known but its branch."""
-    project = os.path.basename(root.rstrip("/")) or "project"
+def predefined(occasion: Occasion, root: str, file: str, path: str) -> dict[str, str]:
+    """Those that a pipeline has before any job, of a project named `path`, as `group/project`. Of a commit nothing is
+    known but its branch, and of the server nothing at all."""
+    namespace, _, project = path.rpartition("/")
     ref = occasion.ref
-    url = f"https://gitlab.local/local/{project}"
+    url = f"https://gitlab.local/{path}"
     values = {
         "CI": "true", "GITLAB_CI": "true", "CI_PIPELINE_SOURCE": occasion.source, "CI_COMMIT_REF_NAME": ref,
         "CI_COMMIT_REF_SLUG": slug(ref), "CI_DEFAULT_BRANCH": occasion.default_branch, "CI_PROJECT_DIR": root,
-        "CI_PROJECT_NAME": project, "CI_PROJECT_NAMESPACE": "local", "CI_PROJECT_ROOT_NAMESPACE": "local",
-        "CI_PROJECT_PATH": f"local/{project}", "CI_PROJECT_PATH_SLUG": slug(f"local/{project}"),
+        "CI_PROJECT_NAME": project, "CI_PROJECT_NAMESPACE": namespace,
+        "CI_PROJECT_ROOT_NAMESPACE": namespace.partition("/")[0],
+        "CI_PROJECT_PATH": path, "CI_PROJECT_PATH_SLUG": slug(path),
         "CI_PROJECT_TITLE": project, "CI_PROJECT_URL": url, "CI_PROJECT_VISIBILITY": "private",
         "CI_PROJECT_DEFAULT_BRANCH": occasion.default_branch, "CI_COMMIT_REF_PROTECTED": "false",
         "CI_CONFIG_PATH": os.path.relpath(file, root) if file.startswith(root.rstrip("/") + "/") else
@@ -162,10 +164,10 @@ def predefined(occasion: Occasion, root: str, file: str) -> dict[str, str]:
     elif occasion.source == "merge_request_event":
         values |= {
             "CI_MERGE_REQUEST_IID": "1", "CI_MERGE_REQUEST_ID": "1", "CI_MERGE_REQUEST_EVENT_TYPE": "detached",
-            "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": ref, "CI_OPEN_MERGE_REQUESTS": f"local/{project}!1",
+            "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": ref, "CI_OPEN_MERGE_REQUESTS": f"{path}!1",
             "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": occasion.default_branch,
-            "CI_MERGE_REQUEST_PROJECT_PATH": f"local/{project}",
-            "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": f"local/{project}", "CI_MERGE_REQUEST_LABELS": "",
+            "CI_MERGE_REQUEST_PROJECT_PATH": path,
+            "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": path, "CI_MERGE_REQUEST_LABELS": "",
             "CI_MERGE_REQUEST_TITLE": "", "CI_MERGE_REQUEST_REF_PATH": "refs/merge-requests/1/head",
         }  # fmt: skip
     else:
@@ -176,58 +178,3 @@ def predefined(occasion: Occasion, root: str, file: str) -> dict[str, str]:
 def slug(text: str) -> str:
     """As CI_COMMIT_REF_SLUG is made."""
     return re.sub(r"[^a-z0-9]", "-", text.lower())[:63].strip("-")
-
-
-# The repository -------------------------------------------------------------------------------------------------------
-
-
-def git_root(folder: str) -> str | None:
-    """The nearest folder, from `folder` upwards, that is a work tree of git."""
-    while True:
-        if os.path.exists(os.path.join(folder, ".git")):
-            return folder
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-
-
-class Repository(NamedTuple):
-    """What is known of the one at hand without asking git. `branch`: the one that is checked out; `default`: that of
-    the project; `commit`: its head. None: not known."""
-
-    branch: str | None = None
-    default: str | None = None
-    commit: str | None = None
-
-
-def repository(root: str) -> Repository:
-    git = os.path.join(root, ".git")
-    if not os.path.exists(git):
-        return Repository()
-    said = _first_line(git)
-    if said.startswith("gitdir:"):
-        git = os.path.join(root, said.removeprefix("gitdir:").strip())
-    head = _first_line(os.path.join(git, "HEAD"))
-    current = head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
-    common = _first_line(os.path.join(git, "commondir"))
-    shared = os.path.join(git, common) if common else git
-    commit: str | None = head if current is None else _first_line(os.path.join(shared, "refs", "heads", current))
-    if not commit or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-        commit = None
-    origin = _first_line(os.path.join(shared, "refs", "remotes", "origin", "HEAD"))
-    if origin.startswith("ref: refs/remotes/origin/"):
-        return Repository(current, origin.removeprefix("ref: refs/remotes/origin/"), commit)
-    for name in ("main", "master"):
-        if os.path.exists(os.path.join(shared, "refs", "heads", name)):
-            return Repository(current, name, commit)
-    return Repository(current, current, commit)
-
-
-def _first_line(path: str) -> str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, encoding="utf-8", errors="replace") as handle:
-            return handle.readline(4096).strip()
-    except OSError:
-        return ""

@@ -32,6 +32,6 @@ def find(
         return []
     made = [] if pipeline.missing else list(order.stage_order(pipeline, edges, found, took))
     made += width.wide(pipeline, caps)
-    made += data.artifacts(pipeline, found)
+    made += data.missed(pipeline, found)
     made += deploys.overtaking(pipeline)
     return made

@@ -1,4 +1,6 @@
-"""Artifacts of CI jobs that miss each other: read by nobody, read before they are written, written twice. Pure."""
+"""Artifacts and caches of CI jobs that miss each other: read by nobody, read before they are written, written twice.
+Pure. What one file alone cannot tell, since another workflow or a person may be at the other end, is minor.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +20,29 @@ if TYPE_CHECKING:
 _PAIRS_MAX = 200_000
 
 
-def artifacts(pipeline: Pipeline, found: Shape) -> list[Finding]:
-    """Costs at most `_PAIRS_MAX` comparisons; beyond, nothing is said."""
+def missed(pipeline: Pipeline, found: Shape) -> list[Finding]:
+    """Costs at most `_PAIRS_MAX` comparisons of each kind; beyond, nothing is said."""
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
-    writers = [(index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, "writes")]
-    readers = [(index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, "reads")]
-    if not writers and not readers or len(writers) * max(len(readers), 1) > _PAIRS_MAX:
-        return []
-    looker = _Looker(pipeline, Reach(needs, found.level), writers, readers)
-    return [*looker.read_early(), *looker.clashes()]
+    reach = Reach(needs, found.level)
+    made: list[Finding] = []
+    for kind in ("artifact", "cache"):
+        writers = [
+            (index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, kind, "writes")
+        ]
+        readers = [(index, datum) for index, stage in enumerate(pipeline.stages) for datum in _of(stage, kind, "reads")]
+        if not (writers or readers) or len(writers) * max(len(readers), 1) > _PAIRS_MAX:
+            continue
+        looker = _Looker(pipeline, reach, writers, readers)
+        made += [*looker.read_early(), *looker.clashes()] if kind == "artifact" else looker.caches_read()
+        made += looker.unread(kind)
+    return made
 
 
-def _of(stage: Stage, side: str) -> list[Datum]:
-    if stage.job is None or stage.job.system != "github":
+def _of(stage: Stage, kind: str, side: str) -> list[Datum]:
+    if stage.job is None or (kind == "artifact" and stage.job.system != "github"):
         return []  # GitLab hands artifacts on by its order of stages: nothing is read by name
-    return [each for each in getattr(stage.job, side) if each.kind == "artifact"]
+    return [each for each in getattr(stage.job, side) if each.kind == kind]
 
 
 class _Looker:
@@ -85,6 +94,51 @@ class _Looker:
                     "the step fails unless another workflow's run is named",
                     "name the artifact as it is uploaded, or the run that it is of",
                 )
+
+    def caches_read(self) -> Iterator[Finding]:
+        """What a job only restores although no job before it has filled it."""
+        told: set[tuple[str, int]] = set()
+        for reader, datum in self.readers:
+            own = self.stages[reader]
+            made = [index for index, written in self.writers if meet(written, datum)]
+            if (own.name, datum.line) in told or any(self.stages[index].name == own.name for index in made):
+                continue
+            if any(self.reach.before(index, reader) is not False for index in made):
+                continue
+            told.add((own.name, datum.line))
+            makers = [self.stages[index] for index in made]
+            some = listed(named(makers)) if makers else "no job of this file"
+            yield Finding(
+                "early-cache" if made else "unwritten-cache",
+                "note",
+                datum.line,
+                f"{own.name} restores cache {datum.name}, which {some} fills"
+                + (", perhaps later" if made else ""),
+                (own.id, *(stage.id for stage in makers)),
+                "it gets what an earlier run has left, or nothing",
+                f"let {own.name} need {some}" if made else "look whether another workflow fills it under that name",
+                minor=True,
+            )  # fmt: skip
+
+    def unread(self, kind: str) -> Iterator[Finding]:
+        """What no job of the file reads. People may."""
+        told: set[tuple[str, int]] = set()
+        for writer, datum in self.writers:
+            own = self.stages[writer]
+            if (own.name, datum.line) in told or any(meet(datum, read) for _, read in self.readers):
+                continue
+            told.add((own.name, datum.line))
+            verb = "uploads artifact" if kind == "artifact" else "fills cache"
+            yield Finding(
+                f"unread-{kind}",
+                "note",
+                datum.line,
+                f"{own.name} {verb} {datum.name}, which no job of this file reads",
+                (own.id,),
+                "it takes time and room",
+                "keep it if people or other workflows want it",
+                minor=True,
+            )
 
     def clashes(self) -> Iterator[Finding]:
         """One name that several jobs upload in one run: since its version 4 the action refuses the second one."""

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Sequence
 
-    from stagebook.model.pipeline import Pipeline
+    from stagebook.model.pipeline import Pipeline, Stage
 
 
 class Cap(NamedTuple):
@@ -46,10 +46,17 @@ def wide(pipeline: Pipeline, caps: Sequence[Cap]) -> Iterator[Finding]:
             f"{name} has {count} jobs{where} at once, and {cap.of} runs {cap.jobs}",
             tuple(stage.id for stage in some),
             f"they come in {rounds} rounds, and every other run of the account waits meanwhile",
-            f"set max-parallel to {max(1, cap.jobs * 4 // 5)}, or leave out cells that tell nothing new"
-            if some[0].job is not None and some[0].job.system == "github"
-            else "leave out cells that tell nothing new, or split them over pipelines",
+            _fix(cap, stages, some),
         )
+
+
+def _fix(cap: Cap, stages: Sequence[Stage], some: Sequence[Stage]) -> str:
+    """A limit of the matrix holds for all of its cells, so it is no cure where only some of them are meant."""
+    if len(some) < len(stages):
+        return f"leave out cells on {cap.labels[0]} that tell nothing new"
+    if some[0].job is not None and some[0].job.system == "github":
+        return f"set max-parallel to {max(1, cap.jobs * 4 // 5)}, or leave out cells that tell nothing new"
+    return "leave out cells that tell nothing new, or split them over pipelines"
 
 
 def _is_on(runner: str, labels: tuple[str, ...]) -> bool:

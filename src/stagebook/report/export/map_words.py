@@ -26,6 +26,7 @@ HEADINGS = {
     "unwritten-artifact": "Artifact that nobody uploads",
     "artifact-clash": "Artifact uploaded twice",
     "unread-artifact": "Artifact that no job reads",
+    "early-cache": "Cache restored too early",
     "unwritten-cache": "Cache that nobody fills",
     "unread-cache": "Cache that nobody reads",
     "no-timeout": "No timeout",

@@ -26,9 +26,13 @@ def find(data: bytes, pipeline: Pipeline) -> list[Finding]:
     if root is None or jobs is None or jobs.kind != MAP:
         return []
     started = triggers_of(root.get("on") or root.get("true"))
-    return [
+    made = [
         *injection.foreign_code(source, jobs, started),
         *injection.injections(source, jobs, started),
         *deploys.overtaking(root, jobs, started, pipeline),
-        *timeouts.endless(jobs, pipeline),
+        *timeouts.endless(jobs),
     ]
+    ids: dict[str, list[str]] = {}
+    for stage in pipeline.stages:
+        ids.setdefault(stage.name.partition("/")[0], []).append(stage.id)
+    return [each._replace(stages=tuple(id for job in each.stages for id in ids.get(job, ()))) for each in made]

@@ -22,11 +22,15 @@ _VERSIONED = re.compile(
 )
 
 
+#: Each pull request has a place of its own, as a rule, to try things in.
+_ON_PULLS = frozenset(("pull_request", "pull_request_target", "pull_request_review", "issue_comment"))
+
+
 def overtaking(
     root: Node, jobs: Node, started: Mapping[str, Any], pipeline: Pipeline
 ) -> Iterator[Finding]:  # fmt: skip
     """Jobs that deploy to one place, of a workflow that two pushes start twice."""
-    if root.get("concurrency") is not None or _is_only_of_tags(started):
+    if root.get("concurrency") is not None or _is_only_of_tags(started) or _ON_PULLS.issuperset(started):
         return
     acting = outside(pipeline)
     for name, key, job in jobs.items():
@@ -40,7 +44,7 @@ def overtaking(
                 "warning",
                 key.line,
                 f"two runs may do {name} at once, and the older one may end last",
-                tuple(stage.id for stage in stages),
+                (name,),
                 f"it deploys ({acting[stages[0].id]}) and has no concurrency group",
                 f"give it `concurrency: {{group: {_plain(name)}, cancel-in-progress: false}}`",
             )

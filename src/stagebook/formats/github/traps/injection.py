@@ -62,7 +62,7 @@ def injections(source: Source, jobs: Yaml, started: Mapping[str, Any]) -> Iterat
             for script, what in _scripts(step):
                 told: set[tuple[str, ...]] = set()
                 for path, line in _untrusted(source, script):
-                    if path not in told:
+                    if path not in told and _is_there(path, started):
                         told.add(path)
                         yield _injection(name, path, line, what, started)
 
@@ -129,6 +129,12 @@ def _is_untrusted(path: tuple[str, ...]) -> bool:
         len(known) == len(path) and all(a in (b, "*") or b in ("*", "[]") for a, b in zip(known, path))
         for known in _UNTRUSTED if path[:2] == ("github", "event")
     )  # fmt: skip
+
+
+def _is_there(path: tuple[str, ...], started: Mapping[str, Any]) -> bool:
+    """Whether any event that starts the workflow brings it: a called one gets those of its callers."""
+    events = _OF.get(path[1] if path[1] != "event" else path[2])
+    return events is None or "workflow_call" in started or any(event in started for event in events)
 
 
 def _injection(

@@ -10,20 +10,17 @@ if TYPE_CHECKING:
     from typing import Iterator
 
     from stagebook.formats.source.nodes import Node
-    from stagebook.model.pipeline import Pipeline
 
 DEFAULT_MINUTES = 360
 _NAMED_MAX = 3
 
 
-def endless(jobs: Node, pipeline: Pipeline) -> Iterator[Finding]:
+def endless(jobs: Node) -> Iterator[Finding]:
     """One for the file: jobs without `timeout-minutes` of their own or of all their steps."""
     found = [(name, key.line) for name, key, job in jobs.items() if _is_endless(job)]
     if not found:
         return
-    known = {stage.id: stage for stage in pipeline.stages}
     names = [name for name, _ in found]
-    stages = [id for id, stage in known.items() if stage.name in names]
     said = listed(names[:_NAMED_MAX], max(0, len(names) - _NAMED_MAX))
     who = "has" if len(names) == 1 else "have"
     yield Finding(
@@ -31,7 +28,7 @@ def endless(jobs: Node, pipeline: Pipeline) -> Iterator[Finding]:
         "note",
         found[0][1],
         f"{said} {who} no timeout",
-        tuple(stages or names),
+        tuple(names),
         f"a job that hangs is stopped after {DEFAULT_MINUTES // 60} hours only, and is paid for until then",
         "set `timeout-minutes` to two or three times what it usually takes",
     )
