@@ -105,6 +105,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _begin(args: argparse.Namespace, file: str, place: str) -> int:
     """A new run of a file, or what one would do."""
+    from stagebook.cli import pipelines
     from stagebook.formats.native import read
 
     if not args.dry_run:
