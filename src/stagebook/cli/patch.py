@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook patch ci.yml
-stagebook patch .gitlab-ci.yml --accept 'lint→test' --write
+stagebook patch ci.yml --accept 'lint→test' --write
 stagebook patch ci.yml --change timeout --timeout 30m
 stagebook patch ci.yml --set test.split=3 | git apply"""
 
