@@ -22,7 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from conform.row import Row
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = ("github", "gitlab", "expressions", "act", "actionlint", "gitlab_ci_local", "gitlab_ci_local_runs", "patches")
+SETS = (
+    "github", "gitlab", "expressions", "act", "actionlint", "workflow_parser", "gitlab_ci_local",
+    "gitlab_ci_local_runs", "patches",
+)  # fmt: skip
 
 
 def data_folder() -> Path:

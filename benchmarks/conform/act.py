@@ -54,7 +54,9 @@ def _files(folder: Path) -> Row:
     files = sorted(folder.rglob("*.yml"))
     for file in files:
         pipeline, problems = parse(file.read_bytes(), str(file), NOTHING)
-        is_wrong = file.name.startswith("invalid") or file.parent.name == "empty-workflow"
+        is_wrong = (
+            file.name.startswith("invalid") or file.parent.name == "empty-workflow" or not file.read_text().strip()
+        )
         if (pipeline is None) is not is_wrong:
             misses.append(f"{file.relative_to(folder)}: {problems[:1]}")
     share = 1 - len(misses) / len(files)

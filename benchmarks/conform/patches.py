@@ -22,8 +22,10 @@ from stagebook.formats.request import NOTHING
 from stagebook.formats.source import nodes, places
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
+from stagebook.plan import splitting
 
 A_FILE = 2  #: planted changes of a kind in one file
+ORDERS_A_FILE = 6  #: needs instead of the order of stages, which few files have
 FOLDERS = {"github": ".github/workflows", "gitlab": ""}
 
 
@@ -72,6 +74,8 @@ def planted(pipeline: Pipeline, system: str, text: str) -> Iterator[tuple[str, o
         found["concurrency"].append(of.Lock(name, "planted-group"))
         if system == "gitlab":
             found["interruptible"].append(of.Interruptible(name, True))
+        if stage.cell is None and splitting.is_splittable(stage):
+            found["split"].append(of.Split(name, 3))
         if name in pipeline.matrices and system == "github":
             found["fail-fast"].append(of.FailFast(name, not pipeline.matrices[name].fail_fast))
             found["max-parallel"].append(of.MaxParallel(name, 3))
@@ -84,10 +88,10 @@ def planted(pipeline: Pipeline, system: str, text: str) -> Iterator[tuple[str, o
         own = [need for need in sorted(needs[name]) if need in jobs and not is_read(need, text)]
         if own and not by_order:
             found["needs removed"].append(of.Needs(name, (), (own[0],)))
-        if by_order and by_order >= set(stage.needs):
+        if by_order and by_order >= set(stage.needs) and not pipeline.missing:
             found["needs instead of stage order"].append(of.NeedsOnly(name, ()))
     for kind, each in found.items():
-        for change in each[:A_FILE]:
+        for change in each[: ORDERS_A_FILE if kind == "needs instead of stage order" else A_FILE]:
             yield kind, change
 
 
@@ -101,7 +105,7 @@ def wrong(
 ) -> str | None:
     """What is not as it should be; None where all is."""
     try:
-        made = patch.patched(data, file, [change], NOTHING, system)
+        made = patch.patched(data, file, [change], NOTHING, system, rename_ok=True)
     except InputError as refused:
         return f"refused: {refused.problems[0].message if refused.problems else refused}"
     if made.data == data:

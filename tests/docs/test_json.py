@@ -40,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     (folder / "stagebook.yaml").write_text(PIPELINE)
     (folder / "other.yaml").write_text("stages: {first: 'true', gone: {run: 'true', needs: first}, again: 'true'}\n")
+    (folder / "ci.gitlab-ci.yml").write_text("a: {environment: production, script: ./deploy.sh}\n")
     (folder / "told.yaml").write_text("notify: [{command: ['true']}]\nstages: {first: 'true'}\n")
     (folder / "wrong.yaml").write_text("version: 1\nstage: {}\n")
     subprocess.run([stagebook, "run", "--quiet", "--no-wait"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
@@ -67,6 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["gc", "--cache-limit", "0B", "--dry-run"],
         ["audit", "--verify"],
         ["experiment", "--pairs", "1", "--warm-up", "0"],
+        ["patch", "ci.gitlab-ci.yml"],
     ],
     ids=" ".join,
 )

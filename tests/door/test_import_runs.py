@@ -11,6 +11,8 @@ from tests.door.place import Document, Place, by_stage
 from tests.recordings import synthetic
 from tests.recordings.server import Answer, Server, github, gitlab, run_of, serving
 
+from stagebook.recordings import steps
+
 WORKFLOW = """\
 name: CI
 on: push
@@ -157,6 +159,23 @@ def test_without_the_file_the_runs_are_kept_without_needs(place: Place) -> None:
     assert "no needs are known" in place.run("import", "runs", "github", "runs.json", "jobs.json").out
 
 
+def test_a_pair_that_overlaps_where_runs_fail_is_asked_about(repository: Place) -> None:
+    """`lint` and `deploy` of this invention need not wait for each other, and fail when they meet."""
+    jobs = (
+        synthetic.Job("build", 100),
+        *(synthetic.Job(f"early{number}", 20 * number + 20) for number in range(3)),
+        synthetic.Job("lint", 104, ("early2",), races_with="build"),
+    )
+    listed, found = synthetic.github(40, jobs=jobs, failing=0.02, queue_s=30)
+    document = imported(repository, "github", save(repository, "r.json", listed), save(repository, "j.json", found))
+    assert [sorted(pair["stages"]) for pair in document["together"]] == [["build", "lint"]]
+    assert document["together"][0]["p_corrected"] < 0.01
+    told = repository.run("plan", FILE, "--json").json
+    assert told["together"][0]["stages"] == document["together"][0]["stages"]
+    text = " ".join(repository.run("plan", FILE).out.split())
+    assert "disturb each other? They overlapped in" in text
+
+
 def test_gitlab(place: Place) -> None:
     (place.folder / ".git").mkdir()
     place.write(GITLAB, ".gitlab-ci.yml")
@@ -274,3 +293,43 @@ def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
         done = asked(repository, server)
         assert done.code == 2 and "404" in done.err and TOKEN not in done.said
         assert repository.run_ids() == []
+
+
+# What else is made of it -----------------------------------------------------------------------------------------
+
+
+def test_steps_are_known_by_their_names(repository: Place) -> None:
+    imported(repository, "github", *recorded(repository, 4, failing=0.0))
+    found = steps.of_file(str(repository.folder / ".stagebook"), str(repository.folder / FILE))
+    assert [(each.name, each.runs) for each in found["build"]] == [("Set up job", 4), ("Run it", 4)]
+    assert 30 < found["build"][0].median_s < 60 < found["build"][1].median_s
+    assert steps.of_file(str(repository.folder / ".stagebook"), "/elsewhere/ci.yml") == {}
+
+
+def test_the_cap_of_the_provider_bounds_the_plan(repository: Place) -> None:
+    """Thirty jobs at once where twenty may run: ten wait."""
+    names = [f"unit{number}" for number in range(30)]
+    job = "{runs-on: ubuntu-latest, steps: [{run: make}]}"
+    repository.write("on: push\njobs:\n" + "".join(f"  {name}: {job}\n" for name in names), FILE)
+    made = synthetic.github(5, jobs=tuple(synthetic.Job(name, 100) for name in names), failing=0.0)
+    imported(repository, "github", save(repository, "r.json", made[0]), save(repository, "j.json", made[1]))
+    told = repository.run("plan", FILE, "--json").json
+    assert told["profile"]["system"] == "github" and told["profile"]["queue_s"]["median"] > 0
+    assert (told["as_is"]["jobs"], told["sweep"][-1]["jobs"]) == (20, 20)
+    assert 190 < told["as_is"]["makespan_s"] < 230
+    wide = repository.run("plan", FILE, "--json", "--provider", "github-team").json
+    assert wide["as_is"]["makespan_s"] < 120
+    limits = repository.run("plan", FILE, "--limits", "--json", "--days", "366").json
+    assert limits["limits"]["provider"]["name"].startswith("github") and limits["limits"]["runs"] == 5
+
+
+def test_hostile_names_are_shown_and_do_nothing(repository: Place) -> None:
+    evil = "\x1b[2J\x1b]0;x\x07build\n::set-output\u202e"
+    listed, jobs = synthetic.github(2, jobs=(synthetic.Job(evil, 10),), failing=0.0)
+    listed["workflow_runs"][0] |= {"name": evil, "path": "../../../etc/passwd"}
+    files = save(repository, "r.json", listed), save(repository, "j.json", jobs)
+    done = repository.run("import", "runs", "github", *files)
+    assert done.code == 0, done
+    for words in (["runs"], ["show", "last"], ["timeline", "last"], ["stats", "nothing"]):
+        done = repository.run(*words)
+        assert not any(letter in done.said for letter in "\x1b\x07\u202e"), words

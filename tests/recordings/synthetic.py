@@ -45,7 +45,9 @@ class Timed(NamedTuple):
     outcome: str  #: success, failure or skipped
 
 
-def course(jobs: tuple[Job, ...], at_s: float, chance: random.Random, failing: float = 0.05) -> list[Timed]:
+def course(
+    jobs: tuple[Job, ...], at_s: float, chance: random.Random, failing: float = 0.05, queue_s: float = 8.0
+) -> list[Timed]:
     """One run on as many runners as it wants, each of which has to be waited for."""
     done: dict[str, Timed] = {}
     for job in jobs:
@@ -54,7 +56,7 @@ def course(jobs: tuple[Job, ...], at_s: float, chance: random.Random, failing: f
         if any(need.outcome != "success" for need in needs):
             done[job.name] = Timed(job, ready_s, ready_s, ready_s, "skipped")
             continue
-        started_s = ready_s + chance.expovariate(1 / 8)
+        started_s = ready_s + chance.expovariate(1 / queue_s)
         finished_s = started_s + job.takes_s * chance.uniform(0.9, 1.1)
         other = done.get(job.races_with or "")
         meets = other is not None and other.started_s < finished_s and started_s < other.finished_s
@@ -149,13 +151,13 @@ def gitlab_jobs(pipeline: Mapping[str, Any], timed: list[Timed]) -> list[dict[st
 
 
 def github(
-    runs: int = 40, seed: int = 1, jobs: tuple[Job, ...] = JOBS, failing: float = 0.05
+    runs: int = 40, seed: int = 1, jobs: tuple[Job, ...] = JOBS, failing: float = 0.05, queue_s: float = 8.0
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The answers of both calls for so many runs, an hour apart; that about jobs once a run."""
     chance = random.Random(seed)
     listed, found = [], []
     for number in range(runs):
-        timed = course(jobs, BEGIN_S + number * 3600, chance, failing)
+        timed = course(jobs, BEGIN_S + number * 3600, chance, failing, queue_s)
         listed.append(github_run(number, timed))
         jobs_of = github_jobs(listed[-1], timed)
         found.append({"total_count": len(jobs_of), "jobs": jobs_of})
@@ -163,12 +165,12 @@ def github(
 
 
 def gitlab(
-    runs: int = 40, seed: int = 1, jobs: tuple[Job, ...] = JOBS, failing: float = 0.05
+    runs: int = 40, seed: int = 1, jobs: tuple[Job, ...] = JOBS, failing: float = 0.05, queue_s: float = 8.0
 ) -> tuple[list[Any], list[Any]]:
     chance = random.Random(seed)
     listed, found = [], []
     for number in range(runs):
-        timed = course(jobs, BEGIN_S + number * 3600, chance, failing)
+        timed = course(jobs, BEGIN_S + number * 3600, chance, failing, queue_s)
         listed.append(gitlab_pipeline(number, timed))
         found += gitlab_jobs(listed[-1], timed)
     return listed[::-1], found

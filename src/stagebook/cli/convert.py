@@ -1,13 +1,79 @@
-"""`stagebook import SYSTEM FILE`: a CI system's file as a native one."""
+"""`stagebook import SYSTEM FILE`: a CI system's file as a native one, and what of it is lost."""
 
 from __future__ import annotations
 
+import os
+import sys
+
+from stagebook.cli import foreign, output
 from stagebook.cli.words import usage_error
+from stagebook.formats import load
+from stagebook.model.problem import FAILED, OK, DefectError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence
+
+    from stagebook.formats.convert import Converted
+    from stagebook.model.pipeline import Pipeline
 
 
 def execute(args: Any, system: str, file: str) -> int:
-    raise usage_error(f"import {system} FILE is not built yet")
+    """0; 1 under `--strict` where something is lost; InputError for a file that is wrong, or another system's."""
+    pipeline = load.load(os.path.abspath(file), None, foreign.request(args), getattr(args, "as", None) or system)
+    if pipeline.format != system:
+        raise usage_error(f"{file} is a file of {pipeline.format}, not of {system}")
+    from stagebook.formats import convert
+
+    made = convert.convert(pipeline)
+    _check(pipeline, made)
+    if args.json:
+        output.say_json(_document(pipeline, made))
+    elif args.report:
+        from stagebook.report import converted
+
+        output.say(converted.render(_document(pipeline, made), output.style_for(sys.stdout, args)))
+    elif args.out is not None:
+        output.write_file(args.out, made.text)
+    else:
+        sys.stdout.write(made.text)
+    if made.lost and not (args.json or args.report or args.quiet):
+        from stagebook.report.durations import plural
+
+        output.say([f"{plural(len(made.lost), 'thing')} not carried over as it was: see the comments"], sys.stderr)
+    return FAILED if args.strict and made.lost else OK
+
+
+def _check(pipeline: Pipeline, made: Converted) -> None:
+    """What is printed is read by the native reader, and has the same stages and needs."""
+    from stagebook.cli.pipelines import bad_conditions
+    from stagebook.formats.native import read
+
+    found, problems = read.parse(made.text.encode("utf-8", "surrogateescape"), "stagebook.yaml")
+    problems = (*problems, *(bad_conditions(found) if found is not None else ()))
+    errors = [each for each in problems if each.level == "error"]
+    if found is None or errors:
+        raise DefectError(f"{pipeline.file}: what was made of it is no native file: {errors[:3]}")
+    wanted = {made.ids[stage.id]: {made.ids[need] for need in stage.needs} for stage in pipeline.stages}
+    if wanted != {stage.id: set(stage.needs) for stage in found.stages}:
+        raise DefectError(f"{pipeline.file}: what was made of it has other needs")
+
+
+def _document(pipeline: Pipeline, made: Converted) -> dict[str, Any]:
+    grades = list(dict.fromkeys(pipeline.grades))
+    return {
+        "file": pipeline.file,
+        "format": pipeline.format,
+        "stages": len(pipeline.stages),
+        "text": made.text,
+        "grades": [each._asdict() for each in grades],
+        "counts": _counts([each.grade for each in grades]),
+        "lost": [each._asdict() for each in made.lost],
+        "renamed": {old: new for old, new in made.ids.items() if old != new},
+    }
+
+
+def _counts(grades: Sequence[str]) -> dict[str, int]:
+    from stagebook.model.job import GRADES
+
+    return {grade: grades.count(grade) for grade in GRADES}

@@ -97,6 +97,20 @@ def _load(args: Any, file: str, request: Request) -> Pipeline:
     return load.load(file, None, asked._replace(event=event, ref=ref), getattr(args, "as", None))
 
 
+def _together(args: Any, state: str, intake: Intake) -> list[dict[str, Any]]:
+    """Pairs of stages that overlapped in failed runs and seldom in others, by all that is on record of these files."""
+    files = [of.file for of in intake.of.values() if of.file]
+    if not files or not os.path.isdir(state):
+        return []
+    from stagebook.cli.voice import voice
+    from stagebook.history import store, together
+
+    def question(connection: Any) -> list[dict[str, Any]]:
+        return [{"file": file, **pair} for file in files for pair in together.of_file(connection, file)]
+
+    return store.ask(state, question, voice(args))
+
+
 def _say(args: Any, system: str, state: str, intake: Intake, going: int, said: list[str]) -> int:
     did = intake.did
     document = {
@@ -106,6 +120,7 @@ def _say(args: Any, system: str, state: str, intake: Intake, going: int, said: l
         "going": going,
         "left_out": {"other": did["other"], "empty": did["empty"]},
         "pipelines": [of.plain() for of in intake.of.values()],
+        "together": _together(args, state, intake),
         "notes": said,
     }
     if args.json:

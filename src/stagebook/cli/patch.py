@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from stagebook.cli import foreign, output, pipelines
+from stagebook.cli import foreign, output, pipelines, place, traps, trouble
 from stagebook.cli.words import usage_error
 from stagebook.model.problem import OK, InputError
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from stagebook.plan.patching import Asked, Known, Proposal
 
 EXAMPLE = """
-stagebook patch .github/workflows/ci.yml
+stagebook patch ci.yml
 stagebook patch .gitlab-ci.yml --accept 'lint→test' --write
-stagebook patch .github/workflows/ci.yml --change timeout --timeout 30m
-stagebook patch .github/workflows/ci.yml --set test.max-parallel=4 | git apply"""
+stagebook patch ci.yml --change timeout --timeout 30m
+stagebook patch ci.yml --set test.split=3 | git apply"""
 
 _KINDS = "needs order timeout fail-fast max-parallel concurrency interruptible split".split()
 _SETTINGS = "timeout=30m, fail-fast=false, max-parallel=4, concurrency=GROUP, interruptible=true, split=3"
@@ -59,7 +59,7 @@ def execute(args: Namespace) -> int:
     """0, also where there is nothing to change. InputError for a file that cannot be read or is native, for wrong
     words, for a change that is asked for and that no small edit makes, and with `--write` for a file that has changed
     meanwhile."""
-    from stagebook.formats import load
+    from stagebook.formats import load, patch
     from stagebook.formats.native.read import bytes_of
     from stagebook.plan import patching
 
@@ -72,10 +72,15 @@ def execute(args: Namespace) -> int:
     if pipeline.format not in load.FOREIGN:
         raise InputError(f"{args.file} is a native file: `stagebook plan --apply` writes what is recommended into it")
     asked = _asked(args)
-    found = patching.proposals(pipeline, _known(args, pipeline), asked)
+    known = _known(args, pipeline)._replace(sayers=patch.sayers(data, file, request, pipeline.format))
+    found = patching.proposals(pipeline, traps.all_of(pipeline), known, asked)
     chosen = _chosen(args, found)
     made, by_hand = _made(args, data, file, request, pipeline, found, chosen)
-    document = _document(args, pipeline, found, chosen, made, by_hand, data)
+    document = _document(pipeline, found, chosen, made, by_hand, data)
+    document["longest_s"] = patching.longest_s(pipeline, known)
+    if made is not None:
+        done = [found[at] for at in chosen if at not in by_hand]
+        document["longest_after_s"] = patching.longest_after_s(pipeline, made.after, known, done)
     if args.write and made is not None and made.data != data:
         from stagebook.cli.apply import replace
 
@@ -124,7 +129,8 @@ def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
 def _known(args: Any, pipeline: Pipeline) -> Known:
     """What runs on record say of its jobs, and what its provider allows."""
     from stagebook.cli import plan as planning
-    from stagebook.plan import patching, profile, providers
+    from stagebook.plan import patching, profile, providers, splitting
+    from stagebook.record import steps
 
     took: dict[str, float] = {}
     most: dict[str, float] = {}
@@ -137,8 +143,15 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
                 took[stage.stage], most[stage.stage] = stage.median_s, max(stage.walls_s)
                 runs = max(runs, stage.runs)
     table = providers.table(args.provider or pipeline.format, os.getcwd())
-    cap = providers.cap(args.provider, os.getcwd()) if args.provider else None
-    return patching.Known(took, most, runs, table.rounding, cap)
+    named = pipeline._replace(limits=pipeline.limits._replace(provider=args.provider))
+    caps = traps.caps(named) if args.provider else []
+    setup: dict[str, float] = {}
+    if took:
+        told = steps.lately(place.state_directory(args, pipeline.file), pipeline.file)
+        for each in pipeline.stages:
+            found_s = splitting.setup_s(each.job.steps, told.get(each.id, ())) if each.job is not None else None
+            setup |= {each.id: found_s} if found_s is not None else {}
+    return patching.Known(took, most, runs, table.rounding, tuple(caps), setup_s=setup)
 
 
 def _chosen(args: Any, found: list[Proposal]) -> list[int]:
@@ -152,7 +165,7 @@ def _chosen(args: Any, found: list[Proposal]) -> list[int]:
     if args.only:
         return [number - 1 for number in dict.fromkeys(args.only)]
     return [
-        place for place, each in enumerate(found) if not each.ask or (each.ask == "--rename-ok" and args.rename_ok)
+        at for at, each in enumerate(found) if not each.ask or (each.ask == "--rename-ok" and args.rename_ok)
     ]  # fmt: skip
 
 
@@ -163,7 +176,7 @@ def _made(
     from stagebook.formats import patch
 
     def patched(places: list[int]) -> Patched:
-        changes = [found[place].change for place in places]
+        changes = [found[at].change for at in places]
         return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok)
 
     if not chosen:
@@ -179,14 +192,14 @@ def _made(
     made: Patched | None = None
     good: list[int] = []
     by_hand: dict[int, str] = {}
-    for place in chosen:
+    for at in chosen:
         try:
-            made = patched([*good, place])
-            good.append(place)
+            made = patched([*good, at])
+            good.append(at)
         except InputError as refused:
-            if _is_asked(args, found[place]):
+            if _is_asked(args, found[at]):
                 raise
-            by_hand[place] = str(refused)
+            by_hand[at] = str(refused)
     return made, by_hand
 
 
@@ -195,23 +208,31 @@ def _is_asked(args: Any, proposal: Proposal) -> bool:
 
 
 def _document(
-    args: Any, pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
+    pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
     by_hand: dict[int, str], data: bytes,
 ) -> dict[str, Any]:  # fmt: skip
     from stagebook.formats.native.patch import diff
 
     changes = []
-    for place, each in enumerate(found):
+    for at, each in enumerate(found):
         changes.append({
-            "number": place + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
+            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
             "line": each.line, "why": each.why, "saves_s": each.saves_s, "costs_s": each.costs_s,
             "price": each.price or None,
             "evidence": {"source": each.evidence.source, "n": each.evidence.n, "text": each.evidence.text},
-            "in_patch": place in chosen and place not in by_hand, "ask": each.ask or None,
-            "by_hand": by_hand.get(place),
+            "in_patch": at in chosen and at not in by_hand, "ask": each.ask or None,
+            "by_hand": by_hand.get(at),
         })  # fmt: skip
     text = diff(data, made.data, _name(pipeline.file)) if made is not None else ""
-    return {"file": pipeline.file, "format": pipeline.format, "changes": changes, "diff": text, "written": False}
+    return {
+        "file": pipeline.file,
+        "format": pipeline.format,
+        "changes": changes,
+        "diff": text,
+        "written": False,
+        "longest_s": None,
+        "longest_after_s": None,
+    }
 
 
 def _name(file: str) -> str:
@@ -231,10 +252,11 @@ def _say(args: Any, document: dict[str, Any]) -> None:
 
     if document["changes"] and not args.quiet:
         style = output.style_for(sys.stderr, args)
-        output.say([*report.render(document, style), ""], sys.stderr)
+        output.say(report.render(document, style), sys.stderr)
     if document["written"]:
         count = sum(each["in_patch"] for each in document["changes"])
-        output.say([f"{document['file']}: {count} change{'s' if count != 1 else ''} written"])
+        near = trouble.near_path(document["file"])
+        output.say([f"{near}: {count} change{'s' if count != 1 else ''} written"])
     elif document["diff"]:
         sys.stdout.write(document["diff"])
     else:

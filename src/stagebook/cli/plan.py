@@ -159,6 +159,7 @@ def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str,
     as_is = _as_is(args, pipeline, choice, found, swept)
     idle = known.idle(advised.pipeline, found, choice)
     told = document.document(pipeline, found, swept, advised, as_is=as_is, after=after, unsaid=unsaid, idle=idle)
+    told["together"] = _together(args, pipeline)
     told["streams"] = _streams(args, pipeline, choice, flows)
     for stream in told["streams"]:
         stream["by_jobs"] = workers.plain(fitted, stream["stage"])
@@ -307,6 +308,17 @@ def samples(args: Any, pipeline: Pipeline) -> Samples | None:
     from stagebook.history import samples
 
     return _past(state, lambda connection: samples.samples(connection, pipeline.file), voice(args))
+
+
+def _together(args: Any, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Pairs that overlapped in failed runs and seldom in others; none where there is no history."""
+    state = place.state_directory(args, pipeline.file)
+    if not os.path.isdir(state):
+        return []
+    from stagebook.history import together
+    from stagebook.history.store import Voice
+
+    return _past(state, lambda connection: together.of_file(connection, pipeline.file), Voice()) or []
 
 
 def suites(args: Any, pipeline: Pipeline) -> list[Suite]:

@@ -100,6 +100,12 @@ def execute(args: argparse.Namespace) -> int:
             return _resume(args, place, run)
         if args.again or args.done:
             raise InputError(f"no run of {file} can go on, so `{(args.again + args.done)[0]}` waits for no answer")
+    return _begin(args, file, place)
+
+
+def _begin(args: argparse.Namespace, file: str, place: str) -> int:
+    """A new run of a file, or what one would do."""
+    from stagebook.cli import pipelines
     from stagebook.formats.native import read
 
     if not args.dry_run:

@@ -126,7 +126,8 @@ class Court:
             return None
         if answer.holds is None:
             return Verdict("error", f"{text}: it speaks of what is not known here")
-        return Verdict("run") if answer.holds else Verdict("skip", text)
+        because = f": {answer.because}" if answer.because is not None else ""
+        return Verdict("run") if answer.holds else Verdict("skip", text + because)
 
     def _judge(self, index: int, stages: Callable[[str], Any] | None, run_outcome: str | None) -> Verdict:
         """`stages` None: nothing has run. Raises _Unknown, then only."""

@@ -17,11 +17,16 @@ GITHUB, GITLAB = "github", "gitlab"
 MANUAL = "manual"  #: GitLab's word for what only a person starts: one that is not started does not hold
 
 
+_DID = {"failure": "failed", "cancelled": "was cancelled", "skipped": "was skipped"}
+
+
 class Answer(NamedTuple):
-    """`holds` None: it depends on what is not known yet. `mistake`: why there is no answer."""
+    """`holds` None: it depends on what is not known yet. `mistake`: why there is no answer. `because`: which job before
+    it is to blame, where it does not hold as not all went well."""
 
     holds: bool | None
     mistake: str | None = None
+    because: str | None = None
 
 
 class Past(NamedTuple):
@@ -133,8 +138,8 @@ class Foreign:
         if isinstance(tree, expression.ExpressionError):
             return Answer(False, str(tree))
         ended = self._ended(past)
-        before = [ended(name) for name in self._before(needs, self._needs_of)]
-        results = [None if end is None else end.result for end in before]
+        before = {name: ended(name) for name in self._before(needs, self._needs_of)}
+        results = [None if end is None else end.result for end in before.values()]
         functions = status_functions(results, past.run_outcome)
         try:
             holds = expression.truth(tree, contexts, functions)
@@ -143,6 +148,9 @@ class Foreign:
                 holds = False if is_well is False else None if is_well is expression.UNKNOWN else holds
         except expression.ExpressionError as error:
             return Answer(False, str(error))
+        blamed = next((each for each, end in before.items() if end is not None and end.result != "success"), None)
+        if holds is False and blamed is not None and (text.startswith("success()") or not expression.has_status(tree)):
+            return Answer(False, because=f"{blamed} {_DID[before[blamed].result]}")  # type: ignore[union-attr]
         return Answer(holds)
 
     def _tree(self, text: str) -> Any:

@@ -10,9 +10,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, TypeAlias
-
-    Change: TypeAlias = "Needs | NeedsOnly | Timeout | FailFast | MaxParallel | Lock | Interruptible | Split"
+    from typing import Iterable
 
 
 class Needs(NamedTuple):
@@ -88,6 +86,8 @@ class Split(NamedTuple):
     def __str__(self) -> str:
         return f"{self.job} in {self.parts} parts"
 
+
+Change = Needs | NeedsOnly | Timeout | FailFast | MaxParallel | Lock | Interruptible | Split
 
 #: The word for each kind, as options and reports have it.
 KINDS: dict[type, str] = {

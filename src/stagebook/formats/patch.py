@@ -91,10 +91,20 @@ def patched(
     else:
         from stagebook.formats.gitlab import patch as gitlab
 
-        text, wanted = gitlab.made(read(data, file), before, wanted)
+        text, wanted = gitlab.made(read(data, file), data, request, before, wanted)
     after = _read(text, file, request, format)
     check(before, after, wanted)
     return Patched(text, before, after)
+
+
+def sayers(data: bytes, file: str, request: Request, format: str) -> frozenset[str]:
+    """The jobs that say of all artifacts which of them they are given. Empty for formats in which none can."""
+    if format != "gitlab":
+        return frozenset()
+    from stagebook.formats.gitlab.said import Said
+
+    said = Said(read(data, file), data, request)
+    return frozenset([name for name in said.jobs if said.get(name, "dependencies") is not None])
 
 
 def _read(data: bytes, file: str, request: Request, format: str) -> Pipeline:
@@ -130,15 +140,15 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
     old_needs, new_needs = by_name(before), by_name(after)
     wanted = _wanted(old_needs, changes)
     for name, stages in _by_job(before).items():
-        if not _is_same(name, wanted, new_needs, before.format == "gitlab"):
+        if not _is_same(name, old_needs, wanted, new_needs, before.format == "gitlab"):
             _differs(before, stages[0], "it would wait for other jobs than that")
     for id_, stage in old.items():
         touched = {name for change in changes if change.job == stage.name for name in _TOUCHED[type(change)]}
         touched |= set(_FOLLOWS) if needs_change else set()
-        if any(isinstance(change, Split) for change in changes):
-            touched |= {"needs"}
-        is_own = any(change.job == stage.name for change in changes)
-        _compare(before, stage, new[id_], touched, is_own, needs_change)
+        own = [change for change in changes if change.job == stage.name]
+        if any(isinstance(change, NeedsOnly) for change in own):
+            _keeps_what_it_reads(before, stage, new[id_])
+        _compare(before, stage, new[id_], touched, bool(own), needs_change, bool(split))
     apart = {name for change in changes for name in _FRAME.get(type(change), ())}
     apart |= {"stages", "digest", "problems", "unbuilt", "grades"}
     for name in Pipeline._fields:
@@ -146,7 +156,16 @@ def check(before: Pipeline, after: Pipeline, changes: Sequence[Change]) -> None:
             _differs(before, None, f"`{name}` of the whole pipeline would differ")
 
 
-def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own: bool, needs_change: bool) -> None:
+def _keeps_what_it_reads(before: Pipeline, old: Stage, new: Stage) -> None:
+    if old.job is not None and new.job is not None:
+        had, has = ({(each.kind, each.name) for each in job.reads} for job in (old.job, new.job))
+        if not had <= has:
+            _differs(before, old, f"it would no longer be given {sorted(had - has)[0][1]}")
+
+
+def _compare(
+    before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own: bool, needs_change: bool, is_split: bool
+) -> None:
     for name in Stage._fields:
         if name in _PLACES or name in touched or name in ("job", "needs"):
             continue
@@ -156,19 +175,29 @@ def _compare(before: Pipeline, old: Stage, new: Stage, touched: set[str], is_own
         _differs(before, old, "it would be no job")
     if old.job is None or new.job is None or is_own and touched & {"command"}:
         return
-    apart = {"by_order", "steps"} if needs_change else {"steps"}
+    apart = {"by_order", "steps"} if needs_change or is_split else {"steps"}
+    apart |= {"spec", "reads"} if is_split else set()  # needs are listed by cell
     apart |= {"spec", "reads"} if is_own else set()
     for name in old.job._fields:
         if name not in apart and _bare_of(old.job, name) != _bare_of(new.job, name):
             _differs(before, old, f"its `{name}` would differ")
 
 
-def _is_same(name: str, wanted: Mapping[str, set[str]], found: Mapping[str, set[str]], is_ordered: bool) -> bool:
+def _is_same(
+    name: str,
+    old: Mapping[str, set[str]],
+    wanted: Mapping[str, set[str]],
+    new: Mapping[str, set[str]],
+    is_ordered: bool,
+) -> bool:
     """Whether a job waits for what it shall. Where the order of stages is part of it, all that lies before counts: what
     is implied and what is not then depends on the others."""
-    if wanted[name] == found.get(name, set()):
+    if wanted[name] == new.get(name, set()):
         return True
-    return is_ordered and before_of(name, wanted) == before_of(name, found)
+    if not is_ordered:
+        return False
+    before = before_of(name, new)
+    return before == before_of(name, wanted) or (wanted[name] == old[name] and before == before_of(name, old))
 
 
 def _wanted(needs: Mapping[str, set[str]], changes: Sequence[Change]) -> dict[str, set[str]]:

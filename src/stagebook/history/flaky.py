@@ -58,7 +58,7 @@ def _keys(chosen: Sequence[Any]) -> Any:
     """Each run with the number of that within which its tries are of the same thing: the first run of its commit and of
     its pipeline file, or itself."""
     commit = _of_one_commit(runs)
-    first = func.min(runs.c.id).over(partition_by=(commit, runs.c.digest))
+    first = func.min(runs.c.id).over(partition_by=(commit, runs.c.digest, runs.c.file))
     key = case((commit.is_(None), runs.c.id), else_=first).label("key")
     return select(runs.c.id, runs.c.pipeline, runs.c.started_us, key).where(*chosen).cte("keys")
 

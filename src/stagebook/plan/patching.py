@@ -20,12 +20,12 @@ from stagebook.formats.changes import (
     Split,
     Timeout,
 )
-from stagebook.graph import findings, guards
+from stagebook.graph import findings
 from stagebook.graph.shape import shape
+from stagebook.model.pipeline import Timeouts
 from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
 from stagebook.plan import splitting
-from stagebook.plan.orders import needs_of
 from stagebook.plan.recommendation import Evidence
 
 TYPE_CHECKING = False
@@ -33,16 +33,18 @@ if TYPE_CHECKING:
     from typing import Iterator, Mapping, Sequence
 
     from stagebook.formats.changes import Change
+    from stagebook.graph.findings import Finding
+    from stagebook.graph.traps import Cap
     from stagebook.model.pipeline import Pipeline, Stage
-    from stagebook.scheduler.plan import Cap
 
 QUESTIONS_MAX = 5  #: orders that are asked about, those that would save most
 #: A job that takes three times as long as ever is taken to hang; at least so many minutes, and in steps of so many.
 SLACK, LEAST_MIN, STEP_MIN = 3, 5, 5
 FALLBACK_MIN = 60  #: where a timeout is asked for and no duration is known
-_DEFAULT_MIN = {"github": 360, "gitlab": 60}
+_DEFAULT = {"github": "360 min", "gitlab": "as long as the project allows, an hour by default"}
 _SHARE = 0.8  #: of a provider's cap that one pipeline takes
 _WORTH = 0.01
+_PASSING = ("artifact", "output", "dotenv")
 
 
 class Proposal(NamedTuple):
@@ -77,24 +79,46 @@ class Asked(NamedTuple):
 
 class Known(NamedTuple):
     """`took_s` are seconds by stage id, of those that are known; `runs` how many runs stand behind them; `most_s` the
-    longest that each ever took. `rounding` and `cap` are the provider's."""
+    longest that each ever took. `rounding` and `caps` are the provider's. `sayers` are jobs that say of all artifacts
+    which they are given (GitLab's `dependencies`)."""
 
     took_s: Mapping[str, float] = {}
     most_s: Mapping[str, float] = {}
     runs: int = 0
     rounding: str | None = None
-    cap: Cap | None = None
+    caps: tuple[Cap, ...] = ()
+    sayers: frozenset[str] = frozenset()
+    setup_s: Mapping[str, float] = {}  #: by stage id, where steps are on record
 
 
-def proposals(pipeline: Pipeline, known: Known, asked: Asked) -> list[Proposal]:
-    """What is recommended and what could be, in the order of the file within each kind. InputError for what is asked
-    for and cannot be."""
-    return _Search(pipeline, known, asked).all()
+def proposals(pipeline: Pipeline, found: Sequence[Finding], known: Known, asked: Asked) -> list[Proposal]:
+    """What is recommended and what could be, in the order of the file within each kind. `found`: what `map` finds.
+    InputError for what is asked for and cannot be."""
+    return _Search(pipeline, found, known, asked).all()
+
+
+def longest_s(pipeline: Pipeline, known: Known) -> float | None:
+    """The longest path in seconds; None where no duration is known."""
+    search = _Search(pipeline, (), known, Asked())
+    return round(search._length(), 3) if known.took_s else None
+
+
+def longest_after_s(before: Pipeline, after: Pipeline, known: Known, made: Sequence[Proposal]) -> float | None:
+    """The same of the pipeline with these changes made; None also where one of them comes to nobody knows what."""
+    took = dict(known.took_s)
+    for each in made:
+        if isinstance(each.change, Split):
+            whole = _Search(before, (), known, Asked())._took(each.change.job)
+            if whole is None or each.saves_s is None:
+                return None
+            took |= {stage.id: whole - each.saves_s for stage in after.stages if stage.name == each.change.job}
+    return longest_s(after, known._replace(took_s=took))
 
 
 class _Search:
-    def __init__(self, pipeline: Pipeline, known: Known, asked: Asked) -> None:
+    def __init__(self, pipeline: Pipeline, found: Sequence[Finding], known: Known, asked: Asked) -> None:
         self.pipeline = pipeline
+        self.found = found
         self.known = known
         self.asked = asked
         self.jobs: dict[str, Stage] = {}
@@ -105,7 +129,7 @@ class _Search:
         names = {stage.id: stage.name for stage in pipeline.stages}
         for stage in pipeline.stages:
             own = self.needs.setdefault(stage.name, [])
-            own += [names[need] for need in stage.needs if names[need] not in own]
+            own += [need for need in dict.fromkeys(names[each] for each in stage.needs) if need not in own]
         self.outside = {names[id_] for id_ in findings.outside(pipeline)}
         self.outside |= {name for name, stage in self.jobs.items() if stage.job is not None and stage.job.environment}
         self.is_timed = bool(known.took_s)
@@ -152,7 +176,7 @@ class _Search:
             change = Lock(job, value)
         elif key == "split" and number and number > 1:
             change = Split(job, number)
-            saves, price = splitting.worth(self._took(job), self.asked.setup_s, number, self.known.rounding)
+            saves, price = splitting.worth(self._took(job), self._setup(job), number, self.known.rounding)
             return Proposal(change, self._line(job), f"{job} in {number} parts", said, saves, price=price)
         else:
             raise InputError(
@@ -168,41 +192,31 @@ class _Search:
 
     # Needs that are missing
 
+    def _of(self, code: str) -> Iterator[tuple[Finding, list[str]]]:
+        """Findings of that code, with the jobs that they are about."""
+        names = {stage.id: stage.name for stage in self.pipeline.stages}
+        for each in self.found:
+            if each.code == code:
+                yield each, list(dict.fromkeys(names[id_] for id_ in each.stages if names.get(id_) in self.jobs))
+
     def _unread(self) -> Iterator[Proposal]:
         """Artifacts that are read without waiting for the job that leaves them."""
-        writers: dict[str, list[str]] = {}
-        for name, stage in self.jobs.items():
-            for datum in stage.job.writes if stage.job is not None else ():
-                if datum.kind == "artifact" and not datum.is_open and name not in writers.setdefault(datum.name, []):
-                    writers[datum.name].append(name)
-        for name, stage in self.jobs.items():
-            for datum in stage.job.reads if stage.job is not None else ():
-                makers = writers.get(datum.name, [])
-                if datum.kind != "artifact" or datum.is_open or len(makers) != 1 or makers[0] == name:
-                    continue
-                maker = makers[0]
-                if maker in self._before(name) or name in self._before(maker):
-                    continue
-                why = f"{name} is given artifact {datum.name} of {maker} and does not wait for it"
-                said = Evidence("declared", 0, f"{name} names it on line {datum.line}")
-                yield Proposal(Needs(name, (maker,)), datum.line, why, said, costs_s=self._costs(name, [maker]))
+        for each, (job, *makers) in self._of("early-artifact"):
+            if makers and job in self._before(makers[0]):
+                continue
+            said = Evidence("declared", 0, f"{job} names it on line {each.line}")
+            costs = self._costs(job, makers)
+            if makers:
+                yield Proposal(Needs(job, tuple(makers)), each.line, each.message, said, costs_s=costs)
 
     def _unguarded(self) -> Iterator[Proposal]:
         """What acts outside before a test is over. What should guard what is a guess by names and commands: asked."""
-        needs = needs_of(self.pipeline)
-        names = [stage.name for stage in self.pipeline.stages]
-        acting = {stage.id: "" for stage in self.pipeline.stages if stage.name in self.outside}
-        found, _ = guards.missing(self.pipeline, needs, shape(needs).order, acting)
-        for each in found:
-            job = names[each.stage]
-            tests = list(dict.fromkeys(names[guard] for guard in each.guards if names[guard] in self.jobs))[:3]
-            if job not in self.jobs or not tests:
-                continue
-            why = f"{job} acts outside and can start before {', '.join(tests)} is over"
+        for each, (job, *tests) in self._of("missing-guard"):
             ask = " ".join([f"--add '{test}→{job}'" for test in tests])
             said = Evidence("none", 0, "told by names and commands alone")
-            costs = self._costs(job, tests)
-            yield Proposal(Needs(job, tuple(tests)), self._line(job), why, said, costs_s=costs, ask=ask)
+            if tests:
+                costs = self._costs(job, tests)
+                yield Proposal(Needs(job, tuple(tests)), each.line, each.message, said, costs_s=costs, ask=ask)
 
     # Needs without a reason
 
@@ -216,19 +230,31 @@ class _Search:
         questions: list[Proposal] = []
         bare = self._bare()
         for name in self.jobs:
-            declared = [need for need in self.needs[name] if bare.get((need, name)) == "declared"]
+            declared = self._declared(name, bare)
             yes = [need for need in self._before(name) if (need, name) in accepted]
             if dropped := list(dict.fromkeys([*declared, *yes])):
                 told = "you say so" if yes else "the file says what both read and make"
                 found += self._without(name, dropped, Evidence("accepted" if yes else "declared", 0, told))
-            for need in self.needs[name]:
-                if bare.get((need, name)) == "none" and (need, name) not in accepted:
-                    ask = f"--accept '{need}→{name}'"
-                    said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
-                    questions += [each._replace(ask=ask) for each in self._without(name, [need], said)]
+            asked = [need for need in self.needs[name] if bare.get((need, name)) == "none" and need not in yes]
+            if asked:
+                ask = " ".join([f"--accept '{need}→{name}'" for need in asked])
+                said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
+                questions += [each._replace(ask=ask) for each in self._without(name, [*dropped, *asked], said)]
         questions = [each for each in questions if each.saves_s is None or each.saves_s > self._length() * _WORTH]
         questions.sort(key=lambda each: -(each.saves_s or 0))
         return [*found, *questions[:QUESTIONS_MAX]]
+
+    def _declared(self, name: str, bare: Mapping[tuple[str, str], str]) -> list[str]:
+        """What a job waits for although the file says that nothing passes. Where it waits by the order of stages and
+        says what it is given, that is true of all that lies before it."""
+        stage = self.jobs[name]
+        if stage.job is not None and stage.job.by_order and name in self.known.sayers:
+            before = [need for need in self._before(name) if need in self.jobs]
+            kept = {need for need in self.needs[name] if (need, name) not in bare}
+            if any(need in self.jobs and not _passes(self.jobs[need], stage) for need in kept):
+                return []  # it is about those, and so perhaps about all that comes before
+            return [need for need in before if need not in kept and self._is_free(self.jobs[need], stage)]
+        return [need for need in self.needs[name] if bare.get((need, name)) == "declared"]
 
     def _bare(self) -> dict[tuple[str, str], str]:
         """Edges by names for which nothing in the file speaks, and whether it declares that: `declared` or `none`."""
@@ -242,7 +268,7 @@ class _Search:
             if edge.reasons or edge.implied or not self._is_free(need, stage):
                 kept.add(pair)
             else:
-                found[pair] = "declared" if edge.said or _declare(need, stage) else "none"
+                found[pair] = "declared" if edge.said or self._declare(need, stage) else "none"
         return {pair: said for pair, said in found.items() if pair not in kept}
 
     def _is_free(self, need: Stage, stage: Stage) -> bool:
@@ -251,6 +277,16 @@ class _Search:
         if {need.name, stage.name} & self.outside or stage.always or stage.when is not None:
             return False
         return not _passes(need, stage)
+
+    def _declare(self, need: Stage, stage: Stage) -> bool:
+        """Whether both jobs say what they make and read, as far as it passes between jobs."""
+        if need.job is None or stage.job is None:
+            return False
+        if stage.name in self.known.sayers:
+            return True
+        made = [each for each in need.job.writes if each.kind in _PASSING]
+        read = [each for each in stage.job.reads if each.kind in _PASSING]
+        return bool(made and read) and not any(each.is_open for each in (*made, *read))
 
     def _without(self, name: str, dropped: Sequence[str], said: Evidence) -> list[Proposal]:
         """What a job needs without these, all that came before them kept."""
@@ -261,7 +297,8 @@ class _Search:
         change: Change
         if by_order:
             reached = {need for each in after for need in self._before(each)}
-            change = NeedsOnly(name, tuple([need for need in after if need not in reached]))
+            kept = tuple([need for need in after if need not in reached and need in self.jobs])
+            change = NeedsOnly(name, kept)
             why = f"{name} waits for all earlier stages, and for {', '.join(dropped)} without a reason"
         else:
             reached = {need for each in left for need in (each, *self._before(each))}
@@ -281,56 +318,66 @@ class _Search:
     # Limits
 
     def _timeouts(self) -> Iterator[Proposal]:
-        format = self.pipeline.format
-        for name, stage in self.jobs.items():
-            if stage.timeouts.stage_ms is not None or stage.timeouts.attempt_ms is not None or self._calls(stage):
-                continue
+        """GitHub's are found by `map`. GitLab has one for the whole project, so there it is asked for or known."""
+        is_asked = self.asked.timeout_min is not None or "timeout" in self.asked.kinds
+        if self.pipeline.format == "github":
+            names = [name for _, names in self._of("no-timeout") for name in names]
+        else:
+            names = [name for name, stage in self.jobs.items() if stage.command and stage.timeouts == Timeouts()]
+        for name in names:
+            why = f"{name} has no timeout: should it hang, it holds a runner for {_DEFAULT[self.pipeline.format]}"
             most = [self.known.most_s[cell] for cell in self._cells(name) if cell in self.known.most_s]
-            why = f"{name} has no timeout: should it hang, it holds a runner for {_DEFAULT_MIN.get(format, 60)} min"
             if most:
                 minutes = max(LEAST_MIN, math.ceil(SLACK * max(most) / 60 / STEP_MIN) * STEP_MIN)
                 text = f"{SLACK} times the longest of {self.known.runs} runs on record, {max(most):.0f} s"
                 said = Evidence("history", self.known.runs, text)
                 yield Proposal(Timeout(name, minutes), self._line(name), why, said)
-                continue
-            asked = self.asked.timeout_min or (FALLBACK_MIN if "timeout" in self.asked.kinds else None)
-            said = Evidence("none", 0, "no run on record says how long it takes")
-            ask = "" if asked else "--timeout 60m"
-            yield Proposal(Timeout(name, asked or FALLBACK_MIN), self._line(name), why, said, ask=ask)
-
-    def _calls(self, stage: Stage) -> bool:
-        """Whether the job is another pipeline, which takes no timeout. Its runner is not asked for."""
-        return stage.kind != "job" or (not stage.command and not (stage.job is not None and stage.job.steps))
+            elif self.pipeline.format == "github" or is_asked:
+                said = Evidence("none", 0, "no run on record says how long it takes")
+                minutes = self.asked.timeout_min or FALLBACK_MIN
+                ask = "" if is_asked else f"--timeout {FALLBACK_MIN}m"
+                yield Proposal(Timeout(name, minutes), self._line(name), why, said, ask=ask)
 
     def _locks(self) -> Iterator[Proposal]:
-        """Deployments that two runs could do at once."""
-        places: dict[str, list[str]] = {}
-        for name, stage in self.jobs.items():
-            if stage.job is not None and stage.job.environment:
-                places.setdefault(stage.job.environment, []).append(name)
-        for place, names in places.items():
+        """Deployments that two runs could do at once. A matrix would wait for itself, and lose what waits."""
+        places = [stage.job.environment for stage in self.jobs.values() if stage.job is not None]
+        for each, names in self._of("no-concurrency"):
             for name in names:
-                stage = self.jobs[name]
-                if stage.locks or self.pipeline.matrices.get(name) is not None or "concurrency" in self.pipeline.more:
+                job = self.jobs[name].job
+                if job is None or name in self.pipeline.matrices:
                     continue
-                is_plain = place.isascii() and all(ch.isalnum() or ch in "-_./ " for ch in place)
-                own = name if not is_plain or len(names) > 1 else place
-                why = f"{name} deploys to {place}, and two runs could do so at once, the older one last"
-                said = Evidence("declared", 0, f"its environment is {place}, and no group keeps runs apart")
-                price = "of several runs that wait, GitHub keeps the newest" if self.pipeline.format == "github" else ""
-                yield Proposal(Lock(name, f"deploy-{own}"), self._line(name), why, said, price=price)
+                place = job.environment or ""
+                is_plain = place.isascii() and bool(place) and all(ch.isalnum() or ch in "-_./ " for ch in place)
+                own = place if is_plain and places.count(place) == 1 else name
+                group = own if own.startswith("deploy") else f"deploy-{own}"
+                said = Evidence("declared", 0, each.why)
+                price = "of several runs that wait, GitHub keeps the newest" if job.system == "github" else ""
+                yield Proposal(Lock(name, group), self._line(name), each.message, said, price=price)
 
     def _wide(self) -> Iterator[Proposal]:
         """Matrices that ask for more runners than the provider gives."""
-        cap = self.known.cap
-        if cap is None or self.pipeline.format != "github":
-            return
-        most = max(1, int(cap.jobs * _SHARE))
         for name, matrix in self.pipeline.matrices.items():
-            if name in self.jobs and len(matrix.cells) > most and (matrix.max_parallel or len(matrix.cells)) > most:
-                why = f"{len(matrix.cells)} cells of {name} ask for more than {cap.name} runs at once ({cap.jobs})"
-                text = f"{_SHARE:.0%} of the cap, as of {cap.as_of}; the rest is for other pipelines"
-                yield Proposal(MaxParallel(name, most), self._line(name), why, Evidence("declared", 0, text))
+            if name not in self.jobs or self.pipeline.format != "github":
+                continue
+            width = min(len(matrix.cells), matrix.max_parallel or len(matrix.cells))
+            fitting = [cap for cap in self.known.caps if width > cap.jobs and self._is_on(name, cap.labels)]
+            if not fitting:
+                continue
+            cap = min(fitting, key=lambda one: one.jobs)
+            why = f"{width} cells of {name} ask for more than {cap.of} runs at once ({cap.jobs})"
+            said = Evidence("declared", 0, f"{_SHARE:.0%} of the cap; the rest is for other runs of the account")
+            yield Proposal(MaxParallel(name, max(1, int(cap.jobs * _SHARE))), self._line(name), why, said)
+
+    def _is_on(self, name: str, labels: tuple[str, ...]) -> bool:
+        """Whether all cells of a job are on such machines, and on none of the user's own."""
+        for id_ in self._cells(name):
+            job = next(stage.job for stage in self.pipeline.stages if stage.id == id_)
+            runner = job.runner.lower() if job is not None else ""
+            if "self-hosted" in runner:
+                return False
+            if labels and not any(each.strip().startswith(labels) for each in runner.split(",")):
+                return False
+        return True
 
     def _suites(self) -> Iterator[Proposal]:
         """Test jobs that rule how long a run takes and whose program can do a part."""
@@ -340,17 +387,18 @@ class _Search:
             took = self._took(name)
             if took is None or stage.cell is not None or not splitting.is_splittable(stage):
                 continue
-            found = splitting.best(took, self.asked.setup_s, self.known.rounding)
+            setup_s = self._setup(name)
+            found = splitting.best(took, setup_s, self.known.rounding)
             if found is None:
                 continue
             parts, saves, price = found
             saves = min(saves, self._gain_if(name, took - saves))
             if saves > _WORTH * self._length():
-                text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {self.asked.setup_s:.0f} s of set-up"
-                yield Proposal(
-                    Split(name, parts), self._line(name), f"{name} takes longest and its program can do parts",
-                    Evidence("history", self.known.runs, text), saves, ask="--rename-ok", price=price,
-                )  # fmt: skip
+                text = f"{took:.0f} s in {self.known.runs} runs; each part repeats {setup_s:.0f} s of set-up"
+                said = Evidence("history", self.known.runs, text)
+                why = f"{name} is on the longest path, and its test program can do a part of the suite"
+                line, ask = self._line(name), "--rename-ok"
+                yield Proposal(Split(name, parts), line, why, said, saves, ask=ask, price=price)
 
     # Time
 
@@ -359,6 +407,13 @@ class _Search:
 
     def _took(self, name: str) -> float | None:
         found = [self.known.took_s[cell] for cell in self._cells(name) if cell in self.known.took_s]
+        return max(found) if found else None
+
+    def _setup(self, name: str) -> float | None:
+        """What each part of a job would repeat."""
+        if self.asked.setup_s is not None:
+            return self.asked.setup_s
+        found = [self.known.setup_s[cell] for cell in self._cells(name) if cell in self.known.setup_s]
         return max(found) if found else None
 
     def _length(self, needs: Mapping[str, Sequence[str]] | None = None, took: Mapping[str, float] = {}) -> float:
@@ -421,12 +476,3 @@ def _passes(need: Stage, stage: Stage) -> bool:
         if each.is_open and any(kind == each.kind for kind, _ in made):
             return True
     return any(each.is_open and each.kind in {read.kind for read in stage.job.reads} for each in need.job.writes)
-
-
-def _declare(need: Stage, stage: Stage) -> bool:
-    """Whether both jobs say what they make and read, as far as it passes between jobs."""
-    if need.job is None or stage.job is None:
-        return False
-    made = [each for each in need.job.writes if each.kind in ("artifact", "output", "dotenv")]
-    read = [each for each in stage.job.reads if each.kind in ("artifact", "output", "dotenv")]
-    return bool(made and read) and not any(each.is_open for each in (*made, *read))

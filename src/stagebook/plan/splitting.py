@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 from stagebook.formats import sharding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
+    from stagebook.model.job import JobStep
     from stagebook.model.pipeline import Stage
 
 PARTS_MAX = 8
+_OWN = ("Set up job", "Initialize containers", "Complete job", "Post ", "Pre ")
 _GAIN_MIN = 0.1  #: one part more has to save so much of the job
 
 
 def is_splittable(stage: Stage) -> bool:
     """Whether one line of a job starts a test program that can do a part of its suite."""
     return isinstance(stage.command, str) and sharding.line_of(stage.command, stage.command) is not None
+
+
+def setup_s(steps: Sequence[JobStep], told: Sequence[Sequence[tuple[str, float]]]) -> float | None:
+    """What a job does before its work, in seconds, by the steps that are on record of it; None without any. What the
+    system itself does before and after counts too: each part has it anew."""
+    if not told:
+        return None
+    names = {name for step in steps if step.is_setup for name in (step.name, f"Run {step.name}")}
+    sums = [sum(s for name, s in each if name in names or name.startswith(_OWN)) for each in told]
+    return median(sums)
 
 
 def worth(took_s: float | None, setup_s: float | None, parts: int, rounding: str | None) -> tuple[float | None, str]:

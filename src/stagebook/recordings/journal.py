@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stagebook.recordings.match import Names
 
 _FAILED = ("failure", "error", "timeout")
+_MERGES = ("pull_request", "merge_request_event")
 _LONG = 100  #: characters of a name that a file does not have
 
 
@@ -300,11 +301,13 @@ class _Lines:
             "system": run.system, "id": run.id, "attempt": run.attempt, "url": run.url, "event": run.event,
             "workflow": run.workflow, "whole": run.is_whole,
         }  # fmt: skip
+        # What is tried of a request to merge is its merge, of which only the run itself knows.
+        commit = f"{run.sha}+merge" if run.sha is not None and run.event in _MERGES else run.sha
         branch = None if run.ref is None or run.ref.startswith("refs/tags/") else run.ref
         day = self._story.stamp(0)[:10]
         self._add("run.started", 0, tail=members(
             pipeline=pipeline.name, mode="parallel", jobs=jobs, policy=pipeline.policy, stages=len(pipeline.stages),
-            file=pipeline.file, format=pipeline.format, boot=None, pid=None, digest="", commit=run.sha, branch=branch,
+            file=pipeline.file, format=pipeline.format, boot=None, pid=None, digest="", commit=commit, branch=branch,
             imported=origin, critical=[], jobs_because=f"as many as ran at once on {run.system}",
             choice={"today": day}, plan=to_plain(pipeline),
         ))  # fmt: skip

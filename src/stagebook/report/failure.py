@@ -190,5 +190,7 @@ def _path(path: str, document: Document) -> str:
 
 
 def _file_word(document: Document) -> str:
-    name = _short_path(str(document.get("file") or ""))
+    path = str(document.get("file") or "")
+    at = path.rfind("/.github/workflows/")  # such a file is named from the folder on that it is for
+    name = path[at + 1 :] if at >= 0 else _short_path(path)
     return "" if name in ("", "stagebook.yaml") else f" {quoted(name)}"

@@ -7,6 +7,7 @@ import os
 from stagebook.report.durations import plural
 from stagebook.report.harmless import harmless, wrap
 from stagebook.report.style import Style
+from stagebook.report.together import question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
     lines = [_head(document)]
     for of in document["pipelines"]:
         lines += _of(of, document["system"])
+    lines += [f"ask: {harmless(question(pair))}" for pair in document["together"]]
     lines += [f"note: {harmless(text)}" for text in document["notes"]]
     return [line for text in lines for line in wrap(style.plain(text), style.width - 1)]
 

@@ -23,9 +23,27 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
         if of:
             lines += [""] if lines else []
             lines.append(style.paint(f"{plural(len(of), 'change')} {title}", "bold"))
-            for each in of:
+            for each in _folded(of):
                 lines += _change(each, style)
+    before, after = document["longest_s"], document["longest_after_s"]
+    if before is not None and after is not None and before != after:
+        lines += ["", f"the longest path: {span(before)} now, {span(after)} with the patch"]
     return [style.plain(line) for line in lines]
+
+
+def _folded(changes: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that the same words ask for are one, in the words of the first."""
+    found: list[dict[str, Any]] = []
+    for each in changes:
+        last = found[-1] if found else None
+        if last is not None and each["ask"] and (each["kind"], each["ask"]) == (last["kind"], last["ask"]):
+            last["more"] += 1
+        else:
+            found.append({**each, "more": 0})
+    for each in found:
+        if each["more"]:
+            each["change"] += f", and so for {each['more']} more"
+    return list(found)
 
 
 def _change(change: Mapping[str, Any], style: Style) -> list[str]:

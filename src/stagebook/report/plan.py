@@ -8,6 +8,7 @@ from stagebook.report import streams
 from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.style import Style
+from stagebook.report.together import question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -464,7 +465,7 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     """What it stands on."""
     profile = plan["profile"]
     kind = "medians; of those in which a stage ran alone, if any"
-    if profile["system"] is not None:
+    if profile.get("system") is not None:
         kind = f"medians; recorded by {harmless(profile['system'])}, where each job has a machine of its own"
     said = {
         "history": f"from {behind(profile)} ({kind})",
@@ -480,6 +481,8 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
     lines = _wrapped(said, style)
+    for each in plan.get("together") or ():
+        lines += _wrapped(f"ask: {harmless(question(each))}", style)
     for lack in profile["lacks"]:
         lines += _wrapped(f"not known: {harmless(lack)}", style)
     for each in profile["assumed"]:

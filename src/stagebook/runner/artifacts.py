@@ -51,7 +51,7 @@ class Artifacts:
     def put(self, name: str, root: str, globs: list[str], exclude: list[str] | None = None) -> Put:
         """Keep files of `root` under a name, in place of what was kept under it before; nothing is kept where globs
         name nothing. Raises OSError."""
-        names, barren = matching.find(root, globs, exclude)
+        names, barren = matching.find(root, globs, exclude, folders=True)
         entry = self._entry(name)
         fresh = f"{entry}.new{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -75,7 +75,7 @@ class Artifacts:
         files = os.path.join(self._entry(name), _FILES)
         os.makedirs(into, exist_ok=True)
         copier = Copier(files, into)
-        for each in matching.find(files, ["."])[0]:
+        for each in matching.find(files, ["."], folders=True)[0]:
             copier.take(each)
         return copier.count
 

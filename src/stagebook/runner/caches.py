@@ -51,7 +51,7 @@ class Caches:
             files = os.path.join(self._entry(found), _FILES)
             os.makedirs(into, exist_ok=True)
             copier = Copier(files, into)
-            for each in matching.find(files, ["."])[0]:
+            for each in matching.find(files, ["."], folders=True)[0]:
                 copier.take(each)
             os.utime(os.path.join(self._entry(found), _KEY))
         return found
@@ -61,7 +61,7 @@ class Caches:
         or where there is nothing to keep. Raises OSError."""
         if not replace and self.find(key) is not None:
             return None
-        names, barren = matching.find(root, globs)
+        names, barren = matching.find(root, globs, folders=True)
         if not names:
             return None
         entry = self._entry(key)

@@ -13,9 +13,11 @@ _WILD = re.compile(r"[*?\[]")
 _ALTERNATIVES_MAX = 256
 
 
-def find(root: str, globs: list[str], exclude: list[str] | None = None) -> tuple[list[str], list[str]]:
-    """The files and links that globs name, folders that hold nothing included, as sorted paths from `root` on; and
-    those globs that name nothing. A glob that names a folder names all that lies below it. `exclude`: globs of files
+def find(
+    root: str, globs: list[str], exclude: list[str] | None = None, folders: bool = False
+) -> tuple[list[str], list[str]]:
+    """The files and links that globs name, and `folders` if asked for, as sorted paths from `root` on; and those globs
+    that name nothing. A glob that names a folder names all that lies below it. `exclude`: globs of files
     that are left out again; one that names a folder leaves out nothing of what lies in it."""
     without = {each for glob in exclude or () for each in alternatives(inside(root, glob) or "")}
     left_out = Globs(each for each in without if _WILD.search(each))
@@ -23,7 +25,9 @@ def find(root: str, globs: list[str], exclude: list[str] | None = None) -> tuple
     barren = []
     for glob in globs:
         path = inside(root, glob)
-        names = {name for each in alternatives(path) for name in _named(root, each)} if path is not None else set()
+        names = (
+            {name for each in alternatives(path) for name in _named(root, each, folders)} if path is not None else set()
+        )
         if not names:
             barren.append(glob)
         found |= names
@@ -57,15 +61,16 @@ def alternatives(glob: str) -> list[str]:
     return found
 
 
-def _named(root: str, glob: str) -> set[str]:
-    if _WILD.search(glob) is None:
-        return set(_below(root, glob)) if glob else set(_below(root, ""))
-    fixed = glob[: _WILD.search(glob).start()].rpartition("/")[0]  # type: ignore[union-attr]
+def _named(root: str, glob: str, with_folders: bool) -> set[str]:
+    wild = _WILD.search(glob)
+    if wild is None:
+        return set(_below(root, glob, with_folders))
+    fixed = glob[: wild.start()].rpartition("/")[0]
     both = Globs([glob, f"{glob}/**"])
-    return {name for name in _below(root, fixed) if both.first([name]) is not None}
+    return {name for name in _below(root, fixed, with_folders) if both.first([name]) is not None}
 
 
-def _below(root: str, path: str) -> list[str]:
+def _below(root: str, path: str, with_folders: bool) -> list[str]:
     """A file, or all that lies below a folder."""
     full = os.path.join(root, path) if path else root
     if path and any(os.path.islink(os.path.join(root, above)) for above in _above(path)):
@@ -79,7 +84,7 @@ def _below(root: str, path: str) -> list[str]:
         links = [each for each in folders if os.path.islink(os.path.join(folder, each))]
         names = [*files, *links]
         found += [each if at == "." else f"{at}/{each}" for each in names]
-        if not names and not folders and at != ".":
+        if with_folders and at != ".":
             found.append(at)
     return found
 

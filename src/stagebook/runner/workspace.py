@@ -32,7 +32,8 @@ def make(here: Here) -> None:
 def finish(here: Here, is_well: bool) -> str | None:
     """Remove them where all went well. Else they stay until the next run: a line that says where."""
     if not is_well:
-        return f"its workspace is kept until the next run: {here.workspace}"
+        below = os.path.relpath(here.workspace, here.root)
+        return f"its workspace is kept until the next run: {here.workspace if below.startswith('..') else below}"
     if not workspace.remove(here.place):
         return f"its workspace could not be removed: {here.place}"
     try:

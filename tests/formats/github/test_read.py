@@ -61,7 +61,7 @@ def test_jobs_wait_for_their_needs_only() -> None:
         ("jobs: {a: {runs-on: x, steps: [{run: x}]}}\n", 1, "missing-key"),
         ("on: push\n", 1, "missing-key"),
         ("runs: {using: composite, steps: []}\nname: x\n", 1, "action"),
-        ("", 0, "empty"),
+        ("", 1, "empty"),
         ("- a\n", 1, "type"),
         ("kind: Deployment\nspec: {}\n", 1, "template"),
     ],
@@ -95,6 +95,14 @@ def test_a_matrix_has_cells_with_the_names_that_github_shows() -> None:
     assert (matrix.cells, matrix.max_parallel, matrix.fail_fast) == (tuple(list(found)[:4]), 2, False)
 
 
+def test_cells_of_objects_are_named_by_all_their_values_up_to_what_github_shows() -> None:
+    cells = "{name: core, paths: 'tests/a tests/b'}, {name: other, paths: '" + "x" * 120 + "'}"
+    stages = read(jobs(test=f"strategy: {{matrix: {{shard: [{cells}]}}}}")).stages
+    titles = [each.job.title for each in stages if each.job is not None]
+    assert titles == ["test (core, tests/a tests/b)", f"test (other, {'x' * 84}..."]
+    assert [len(titles[1]), *(each.cell for each in stages)][:2] == [100, {"shard": "core tests/a tests/b"}]
+
+
 def test_a_matrix_that_is_known_only_at_run_time_is_one_stage_and_a_static_one_is_not() -> None:
     text = jobs(
         a="outputs: {m: '${{ steps.x.outputs.m }}'}",
@@ -104,7 +112,7 @@ def test_a_matrix_that_is_known_only_at_run_time_is_one_stage_and_a_static_one_i
     pipeline = read(text)
     assert list(by_id(pipeline)) == ["a", "b", "c[x=1]", "c[x=2]"]
     assert [each.line for each in pipeline.problems if each.code == "open-matrix"] == [4]
-    assert by_id(pipeline)["b"].job.unplayable  # type: ignore[union-attr]
+    assert "open_strategy" in by_id(pipeline)["b"].job.spec  # type: ignore[union-attr]
 
 
 def test_a_matrix_of_a_million_is_refused_at_once() -> None:
@@ -184,6 +192,7 @@ def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
             steps:
               - {id: v, run: "echo version=1 >> $GITHUB_OUTPUT; echo MODE=fast >> $GITHUB_ENV"}
               - run: make $MODE
+                name: "Make\twith \\e[31m${{ github.ref_name }} ${{ github.run_id }}"
               - uses: actions/upload-artifact@v4
                 with: {name: "dist-${{ github.run_id }}"}
           use:
@@ -194,8 +203,9 @@ def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
                 with: {pattern: dist-*}
               - run: echo ${{ needs.build.outputs.version }}
         """
-    build, use = (each.job for each in read(text).stages)
+    build, use = (each.job for each in read(text, Request(ref="main")).stages)
     assert build is not None and use is not None
+    assert build.steps[1].name == "Make with \N{REPLACEMENT CHARACTER}[31mmain ${{ github.run_id }}"
     assert [(each.kind, each.name) for each in build.steps[0].writes] == [("dotenv", "MODE"), ("output", "v.version")]
     assert [(each.kind, each.name) for each in build.steps[1].reads] == [("dotenv", "MODE")]
     assert {(each.kind, each.name, each.is_open) for each in build.writes} == {
@@ -258,7 +268,9 @@ def test_a_workflow_of_the_repository_stands_in_place_of_its_call(tmp_path: Path
     build, test, last = found["call/build[os=linux]"], found["call/test[os=linux]"], found["last"]
     assert build.job is not None and test.job is not None and last.job is not None
     assert (build.needs, test.needs) == (("first",), ("call/build[os=linux]",))
-    assert build.when is not None and build.when.text == "github.ref_name == 'main'"
+    assert build.when is not None and build.when.text == "success()"
+    assert build.job.spec["call"]["if"] == "github.ref_name == 'main'"
+    assert (build.job.spec["needs"], list(build.job.spec["call"]["needs"])) == ({}, ["first"])
     assert test.when is not None and test.when.text == "success()"
     assert last.needs == tuple(list(found)[1:5])
     assert (build.job.title, build.job.runner) == ("Call it (linux) / build", "linux")

@@ -217,11 +217,12 @@ def test_pipelines_that_only_the_server_starts(project: Project) -> None:
         make: {stage: build, script: ./gen, artifacts: {paths: [child.yml]}}
         made: {trigger: {include: [{artifact: child.yml, job: make}]}}
         theirs: {trigger: acme/shop}
-        named: {trigger: {project: acme/shop, branch: main}, needs: [{pipeline: $UP}]}
+        named: {trigger: {project: acme/shop, branch: main}, needs: [{pipeline: $UP, job: x}]}
+        shown: {needs: {pipeline: acme/shop}}
     """
     stages = project.stages(text)
-    assert all(stages[name].job.unplayable for name in ("made", "theirs", "named"))  # type: ignore[union-attr]
-    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5]
+    assert all(stages[name].job.unplayable for name in ("made", "theirs", "named", "shown"))  # type: ignore[union-attr]
+    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5, 6]
 
 
 def test_child_pipelines_that_never_end(project: Project) -> None:

@@ -38,6 +38,18 @@ from stagebook.model.pipeline import Retry
         ("workflow: {when: x}\na: {script: x}", 1, "`workflow` has no key `when`"),
         ("include: {local: a.yml, remote: b}\na: {script: x}", 1, "takes exactly one of"),
         ("include: {locale: a.yml}\na: {script: x}", 1, "include: unknown key `locale`"),
+        ("a: {script: x, environment: {name: e, on_stop: b}}", 1, "`on_stop` names b, which does not exist"),
+        ("a: {script: x, environment: {name: e, on_stop: b}}\nb: {script: x}", 1, "which has no environment"),
+        (
+            "a: {script: x, environment: {name: e, on_stop: b}}\nb: {script: x, environment: {name: e}}",
+            1,
+            "does not have `action: stop`",
+        ),
+        (
+            "a: {script: x, environment: {name: e, on_stop: b}}\nb: {script: x, environment: {name: f, action: stop}}",
+            1,
+            "has another environment",
+        ),
         (".a: {script: x}", 1, "the file has no job"),
         ("", 0, "the file holds no pipeline"),
         ("- a", 1, "a pipeline file is a mapping"),
@@ -109,7 +121,7 @@ def test_what_a_runner_is_given(project: Project) -> None:
           services: [postgres:16, {name: redis, alias: "cache, store", command: [run], variables: {P: 1}}]
           artifacts: {untracked: yes, when: always, exclude: [tmp/]}
           cache: {key: k, policy: $POLICY, untracked: true, fallback_keys: [f]}
-          environment: {name: review/$CI_COMMIT_REF_SLUG, url: https://x, on_stop: b, action: prepare}
+          environment: {name: review/$CI_COMMIT_REF_SLUG, url: https://x, action: prepare}
           release: {tag_name: v1, description: d}
           hooks: {pre_get_sources_script: [echo hi]}
           variables: {GIT_STRATEGY: none}

@@ -209,4 +209,4 @@ def test_the_number_of_the_cache_format_moves_with_what_is_kept() -> None:
             pipeline, _ = parse(path.read_bytes(), "/work/project/stagebook.yaml")
             assert pipeline is not None
             kept.update(cache.encode(pipeline))
-    assert kept.hexdigest()[:16] == "ecac695ede2e6460"
+    assert kept.hexdigest()[:16] == "8c33dbcd1b1f982d"

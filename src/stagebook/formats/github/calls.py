@@ -7,17 +7,18 @@ import re
 
 from stagebook.formats.github import conditions
 from stagebook.formats.github.cells import filled
+from stagebook.formats.github.checks import grants
 from stagebook.formats.github.expression import UNKNOWN, Open, references, template
 from stagebook.formats.github.expression.grammar import ExpressionError
-from stagebook.formats.github.jobs import STAGES_MAX, Jobs, Level, Unit, clean
+from stagebook.formats.github.jobs import Jobs, Level, Unit
 from stagebook.formats.github.known import typed
 from stagebook.formats.github.shape import nearest, number
 from stagebook.formats.github.triggers import triggers_of
-from stagebook.formats.github.values import value_of
+from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, SCALAR, Node, Source
 from stagebook.model.job import Job
-from stagebook.model.pipeline import Matrix, Stage
+from stagebook.model.pipeline import Stage
 from stagebook.model.problem import InputError, Problem
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 NESTED_MAX = 10  #: workflows that call each other, the first included, as GitHub has it
 _LOCAL = re.compile(r"(?:\./|\$/)[^@]+\.ya?ml")
-_REMOTE = re.compile(r"[^/@\s]+/[^/@\s]+/[^@\s]+\.ya?ml@[^\s]+")
+_REMOTE = re.compile(r"(?!\.{1,2}/)[^/@\s]+/[^/@\s]+/[^@\s]+\.ya?ml@[^\s]+")
 
 
 def unit(jobs: Jobs, base: _Base, is_gated: bool) -> Unit:
@@ -65,6 +66,7 @@ def unit(jobs: Jobs, base: _Base, is_gated: bool) -> Unit:
         jobs.walk.problem(node, "uses", said)
         return _alone(jobs, base, said, is_gated)
     _check(jobs, base, uses, declared)
+    grants.check(jobs.walk, base.key, uses, root, _rights(jobs, base))
     return _expanded(jobs, base, source, root, declared, trail, is_gated)
 
 
@@ -81,15 +83,14 @@ def _expanded(
     stages: list[Stage] = []
     inner: dict[str, Any] = {}
     for place, cell in enumerate(cells):
-        level = _level(jobs, base, cell, place, len(cells), declared, trail, is_gated)
+        level = _level(jobs, base, cell, place, len(cells), declared, trail)
         called = Jobs(source, root, level, jobs.found)
         units = called.read()
         _take(jobs, source)
         for name, each in units.items():
             stages += each.stages
             inner.setdefault(name, {"stages": []})["stages"] += each.need["stages"]
-        if len(jobs.found.stages) > STAGES_MAX:
-            jobs.walk.problem(base.key, "limit", f"called workflows make more than {STAGES_MAX} stages, the limit")
+        if jobs.is_too_much(base.key):
             break
     outputs = declared.get("outputs")
     texts = {
@@ -117,7 +118,6 @@ def _level(
     total: int,
     declared: Mapping[str, Any],
     trail: tuple[str, ...],
-    is_gated: bool,
 ) -> Level:
     outer = jobs.level
     contexts = jobs.contexts(base, cell, place, total)
@@ -141,6 +141,11 @@ def _level(
     }
     if cell is not None:
         call["matrix"] = cell.values
+    when = base.when
+    if when.condition is None and (base.needs or outer.when.condition is not None):
+        when = conditions.gated(when, base.key.line)
+    if when.condition is not None:
+        call["if"] = when.condition.text
     _, texts = jobs.id_of(base, cell)
     return Level(
         contexts={**outer.contexts, "inputs": inputs, "matrix": None},
@@ -148,14 +153,24 @@ def _level(
         title=f"{jobs.title(base, cell, contexts)} / ",
         cell=texts,
         entry=base.needs,
-        line=base.key.line,
-        when=conditions.settled(base.when, outer.contexts),
-        is_gated=is_gated,
-        needs=base.spec_needs,
+        line=outer.line or base.key.line,
+        col=outer.col or base.key.col,
+        when=when,
         call=call,
         secrets=_secrets(jobs, base),
         trail=trail,
+        strategy=base.strategy if base.strategy.cells is not None else outer.strategy,
+        rights=_rights(jobs, base),
     )
+
+
+def _rights(jobs: Jobs, base: _Base) -> Mapping[str, str] | None:
+    """What the job that calls may do: as it says, or its file, or the call around."""
+    for node in (base.body, jobs.root):
+        found = grants.rights_of(node)
+        if found is not None:
+            return found
+    return jobs.level.rights
 
 
 def _declared(declared: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
@@ -200,6 +215,9 @@ def _missing(jobs: Jobs, base: _Base, node: Node, uses: str, is_gated: bool) -> 
     else:
         project = "/".join(uses.partition("@")[0].split("/")[:2])
         why = f"the workflow {shorten(uses)} is not here; --include {shorten(project)}=DIR names a checkout of it"
+    path = "/".join(jobs.source.file.split("/")[-3:-1])
+    if uses.startswith(("./", "$/")) and path == ".github/workflows":
+        jobs.walk.problem(node, "uses", f"there is no {shorten(uses)} in this repository", "warning")
     jobs.found.missing.append(Problem(jobs.source.file, node.line, node.col, "missing-workflow", "note", why))
     return _alone(jobs, base, why, is_gated)
 
@@ -219,17 +237,13 @@ def _alone(jobs: Jobs, base: _Base, why: str, is_gated: bool) -> Unit:
         lock = jobs.lock(base.body, contexts)
         stages.append(
             Stage(
-                id_, level.prefix + base.name, base.key.line, base.key.col, "job", command="",
+                id_, level.prefix + base.name, level.line or base.key.line, level.col or base.key.col, "job",
                 needs=base.needs, need_lines=base.need_lines, join=base.when.join, always=base.when.always,
                 when=base.when.condition, cell=texts or None, locks={lock: "exclusive"} if lock else {},
                 secrets=jobs.secrets(base, base.key), job=job,
             )
         )  # fmt: skip
-    if base.strategy.cells is not None and stages:
-        jobs.found.matrices[level.prefix + base.name] = Matrix(
-            tuple(each.id for each in stages), base.strategy.max_parallel, base.strategy.fail_fast
-        )
-    jobs.found.stages += stages
+    jobs.made(base, tuple(stages))
     return Unit(tuple(stages), {"stages": [each.id for each in stages]}, is_gated)
 
 

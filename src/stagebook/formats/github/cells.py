@@ -1,5 +1,5 @@
-"""`strategy` of a job to cells, as far as its expressions are known when the file is read. The rules of a matrix are in
-`matrix`."""
+"""`strategy` of a job to cells, as far as its expressions are known when the file is read. The rules of a matrix are
+in `matrix`."""
 
 from __future__ import annotations
 
@@ -54,32 +54,56 @@ def strategy_of(walk: Walk, name_node: Node, body: Node, contexts: Mapping[str, 
 
 
 def _matrix(walk: Walk, place: Node, said: Any, contexts: Mapping[str, Any], made: Strategy) -> Strategy:
-    if isinstance(said, str):
-        said = filled(said, contexts)
-    if not isinstance(said, dict):
+    parts = _parts(said, contexts)
+    if parts is None:
         return made._replace(is_open=True)
-    axes: dict[str, list[Any]] = {}
-    lists: dict[str, list[dict[str, Any]]] = {"include": [], "exclude": []}
-    for key, value in said.items():
-        if isinstance(value, str):
-            value = filled(value, contexts)
-        if not isinstance(value, list):
-            return made._replace(is_open=True)
-        items = [_deep(each, contexts) for each in value]
-        if key in lists:
-            if any(not isinstance(each, dict) for each in items):
-                return made._replace(is_open=True)
-            lists[key] = items
-        else:
-            axes[key] = items
     try:
-        found = matrix.cells(axes, lists["include"], lists["exclude"])
+        found = matrix.cells(*parts)
     except TooMany as error:
         walk.problem(place, "limit", str(error))
         return made._replace(is_open=True)
     if not found:
         walk.problem(place, "empty", "no cell of the matrix is left, so that the job never runs", "warning")
     return made._replace(cells=tuple(found))
+
+
+def opened(said: Any, contexts: Mapping[str, Any]) -> Strategy:
+    """What a `strategy` that was open when it was read turns out to be, by all contexts. ValueError where it is no
+    matrix then either."""
+    said = filled(said, contexts)
+    if not isinstance(said, dict):
+        raise ValueError("strategy: a mapping is expected")
+    parts = _parts(said.get("matrix"), contexts)
+    if parts is None:
+        raise ValueError("strategy: matrix: lists of values by name are expected")
+    try:
+        found = matrix.cells(*parts)
+    except TooMany as error:
+        raise ValueError(f"strategy: {error}") from None
+    return Strategy(tuple(found), fail_fast=str(filled(said.get("fail-fast"), contexts)).lower() != "false")
+
+
+def _parts(
+    said: Any, contexts: Mapping[str, Any]
+) -> tuple[dict[str, list[Any]], list[dict[str, Any]], list[dict[str, Any]]] | None:
+    """Axes, what is included and what excluded; None where they are not known yet."""
+    said = filled(said, contexts)
+    if not isinstance(said, dict):
+        return None
+    axes: dict[str, list[Any]] = {}
+    lists: dict[str, list[dict[str, Any]]] = {"include": [], "exclude": []}
+    for key, value in said.items():
+        value = filled(value, contexts)
+        if not isinstance(value, list):
+            return None
+        items = [_deep(each, contexts) for each in value]
+        if key in lists:
+            if any(not isinstance(each, dict) for each in items):
+                return None
+            lists[key] = items
+        else:
+            axes[key] = items
+    return axes, lists["include"], lists["exclude"]
 
 
 def filled(value: Any, contexts: Mapping[str, Any]) -> Any:

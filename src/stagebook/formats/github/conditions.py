@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from stagebook.formats.github.expression import ExpressionError, condition, has_status, references, truth
+from stagebook.formats.github.expression import ExpressionError, condition, has_status, truth
 from stagebook.formats.github.values import place_of, value_of
 from stagebook.model.pipeline import Condition
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
-
     from stagebook.formats.source.nodes import Node, Source
 
 LANGUAGE = "github"
@@ -67,44 +65,8 @@ def gated(when: When, line: int) -> When:
     return when._replace(condition=when.condition._replace(text=f"success() && ({when.text})"))
 
 
-def within(when: When, around: When, is_root: bool) -> When:
-    """The same for a job of a called workflow whose caller has a condition. One that asks for the status itself, and
-    is not the first in its workflow, cannot be told what the caller's needs did."""
-    if around.condition is None or "${{" in around.text or "${{" in when.text:
-        return when
-    if when.condition is None:
-        return around if is_root else when
-    if not is_root and (around.join == "done" or when.join != "done"):
-        return when
-    joined = when.condition._replace(text=f"({around.text}) && ({when.text})")
-    return When(joined, "done" if "done" in (when.join, around.join) else "all", when.always and around.always)
-
-
-def settled(when: When, contexts: Mapping[str, Any]) -> When:
-    """The same with inputs that are known written out, so that it can be judged where they are others."""
-    if when.condition is None or "inputs" not in when.text:
-        return when
-    inputs = contexts.get("inputs")
-    text = when.text
-    try:
-        found = references(condition(text))
-    except ExpressionError:
-        return when
-    for each in reversed(found):
-        path = each.path
-        if len(path) == 2 and path[0].lower() == "inputs" and isinstance(inputs, dict) and path[1] in inputs:
-            written = text[each.offset : each.offset + len(path[0]) + 1 + len(path[1])]
-            if written == f"{path[0]}.{path[1]}":
-                text = text[: each.offset] + literal(inputs[path[1]]) + text[each.offset + len(written) :]
-    return when._replace(condition=when.condition._replace(text=text))
-
-
-def literal(value: Any) -> str:
-    """A scalar as the language writes it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return f"{value:g}"
-    return "'" + str(value).replace("'", "''") + "'"
+def within(when: When, around: When, line: int) -> When:
+    """The same for a job that is the first of a called workflow whose caller has a condition or needs: these are judged
+    before its own (`call` in its spec), so that it has one in any case."""
+    condition = when.condition or Condition("success()", line, 0, LANGUAGE)
+    return When(condition, "done" if "done" in (when.join, around.join) else "all", when.always and around.always)

@@ -3,8 +3,10 @@ not is a `*` in them. Moves nothing."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from stagebook.formats.github import words
-from stagebook.formats.github.expression import UNKNOWN, ExpressionError, references, template
+from stagebook.formats.github.expression import UNKNOWN, ExpressionError, condition, references, template
 from stagebook.formats.github.expression.evaluate import evaluate
 from stagebook.formats.github.expression.value import to_text
 from stagebook.model.job import Datum
@@ -62,21 +64,35 @@ def shown(text: str, contexts: Mapping[str, Any]) -> str:
 
 
 def references_in(value: Any) -> Iterator[Reference]:
-    """Of every expression in a value of the file, at any depth."""
+    """Of every expression in a value of the file, at any depth; `if` beside `${{ }}` included."""
     if isinstance(value, dict):
-        for each in value.values():
-            yield from references_in(each)
+        for key, each in value.items():
+            if key == "if" and isinstance(each, str) and "${{" not in each:
+                yield from _of_condition(each)
+            else:
+                yield from references_in(each)
     elif isinstance(value, list):
         for each in value:
             yield from references_in(each)
     elif isinstance(value, str) and "${{" in value:
-        try:
-            parts = template(value)
-        except ExpressionError:
-            return
-        for part in parts:
-            if part.tree is not None:
-                yield from references(part.tree)
+        yield from _of_text(value)
+
+
+@lru_cache(1024)
+def _of_text(text: str) -> tuple[Reference, ...]:
+    try:
+        parts = template(text)
+    except ExpressionError:
+        return ()
+    return tuple(each for part in parts if part.tree is not None for each in references(part.tree))
+
+
+@lru_cache(1024)
+def _of_condition(text: str) -> tuple[Reference, ...]:
+    try:
+        return tuple(references(condition(text)))
+    except ExpressionError:
+        return ()
 
 
 def of_action(

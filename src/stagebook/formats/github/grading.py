@@ -7,11 +7,13 @@ import re
 
 from stagebook.formats.github import words
 from stagebook.model.job import Grade
+from stagebook.model.problem import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable
+    from typing import Collection, Iterable
 
+    from stagebook.formats.github.local import Files
     from stagebook.formats.github.shape import Key
     from stagebook.formats.source.nodes import Node
 
@@ -20,6 +22,7 @@ EXACT, APPROXIMATED, IGNORED, SERVER = "exact", "approximated", "ignored", "serv
 #: The first pattern that fits a key decides; keys that none fits are exact.
 _TABLE: tuple[tuple[str, str, str], ...] = (
     (r"name|jobs|jobs\.\*|env(\..*)?|defaults(\..*)?", EXACT, ""),
+    (r"description", IGNORED, "for people"),
     (r"run-name", SERVER, "names a run in GitHub's list"),
     (r"on", EXACT, ""),
     (r"on\.(schedule|workflow_run|workflow_dispatch|workflow_call|push|pull_request)", EXACT, ""),
@@ -52,17 +55,20 @@ _BUILT_IN = re.compile(
 _known: dict[str, tuple[str, str]] = {}
 
 
-def grades_of(keys: Iterable[Key], root: Node) -> tuple[Grade, ...]:
-    """One for each key, in the order of the file."""
+def grades_of(keys: Iterable[Key], root: Node, files: Files, open_jobs: Collection[str] = ()) -> tuple[Grade, ...]:
+    """One for each key, in the order of the file. `open_jobs`: those with a matrix that is known only at run time."""
     made = []
     uses = _uses(root)
+    waiting = tuple(f"jobs.{name}.strategy.matrix" for name in open_jobs)
     for path, key, node in keys:
         grade, text = _graded(key)
         if key.startswith("jobs.*.steps[].") and (key.endswith(".uses") or ".with" in key):
             found = _STEP.match(path)
-            grade, text = _of_action(uses.get(found[0], "") if found else "")
+            grade, text = _of_action(uses.get(found[0], "") if found else "", files)
         elif key == "jobs.*.uses":
-            grade, text = _of_call(str((_at(root, path) or node).value))
+            grade, text = _of_call(str((_at(root, path) or node).value), files)
+        elif waiting and path.startswith(waiting):
+            grade, text = APPROXIMATED, "known only when it runs: the job is one stage here"
         made.append(Grade(path, key, node.line, grade, text))
     return tuple(made)
 
@@ -75,16 +81,20 @@ def _graded(key: str) -> tuple[str, str]:
     return found
 
 
-def _of_action(uses: str) -> tuple[str, str]:
-    if uses.startswith(("./", "$/")):
+def _of_action(uses: str, files: Files) -> tuple[str, str]:
+    if files.inside(uses) is not None:
         return EXACT, ""
     if _BUILT_IN.fullmatch(words.action_name(uses)):
         return APPROXIMATED, "done here by an equivalent"
     return SERVER, "the code of this action is not here: its step is skipped or fails, as you choose"
 
 
-def _of_call(uses: str) -> tuple[str, str]:
-    return (EXACT, "") if uses.startswith(("./", "$/")) else (SERVER, "the called workflow is not here")
+def _of_call(uses: str, files: Files) -> tuple[str, str]:
+    try:
+        is_here = files.source(uses) is not None
+    except InputError:
+        is_here = False
+    return (EXACT, "") if is_here else (SERVER, "the called workflow is not here")
 
 
 def _uses(root: Node) -> dict[str, str]:

@@ -8,13 +8,12 @@ import re
 from stagebook.formats.github import conditions, data
 from stagebook.formats.github.cells import Strategy, filled, strategy_of
 from stagebook.formats.github.conditions import When
-from stagebook.formats.github.expression import ExpressionError, condition, references
 from stagebook.formats.github.local import Files
 from stagebook.formats.github.matrix import Cell
 from stagebook.formats.github.order import needs_of, sorted_jobs
 from stagebook.formats.github.shape import Walk, whole
 from stagebook.formats.github.steps import Steps, joined
-from stagebook.formats.github.values import value_of
+from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.source.nodes import MAP, Node, Source
 from stagebook.model.job import Datum, Job, JobStep
 from stagebook.model.pipeline import Matrix, Stage, Timeouts
@@ -30,25 +29,27 @@ if TYPE_CHECKING:
     from stagebook.formats.github.spec import Need as SpecNeed
 
 STAGES_MAX = 10_000
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+NEEDS_MAX = 1_000_000
+TITLE_MAX = 100  #: characters of a job's name, as GitHub cuts it
 _SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Level(NamedTuple):
     """Where a workflow's jobs stand: at the top, or below a job that calls it. `entry`: the stages that the call waits
-    for; `is_gated`: one of them may be skipped. `trail`: the files around, outermost first."""
+    for; `when`: its condition, where it has one or needs. `trail`: the files around, outermost first."""
 
     contexts: Mapping[str, Any]
     prefix: str = ""
     title: str = ""
     cell: Mapping[str, str] = {}
     entry: tuple[str, ...] = ()
-    line: int = 0
+    line: int = 0  #: of the call, in the first file: all that is said of what is below it is said there
+    col: int = 0
     when: When = When()
-    is_gated: bool = False
-    needs: Mapping[str, SpecNeed] = {}
     call: Call | None = None
     secrets: Mapping[str, str] | None = None  #: None: as they are called at the top
+    strategy: Strategy | None = None  #: of the innermost call with a matrix
+    rights: Mapping[str, str] | None = None  #: what the caller's token may do; None where nobody says
     trail: tuple[str, ...] = ()
 
 
@@ -63,6 +64,10 @@ class Found:
         self.secrets: dict[str, int] = {}
         self.missing: list[Problem] = []
         self.problems: list[Problem] = []  #: of files beside the first
+        self.counted = 0
+        self.needs = 0
+        self.walks: dict[str, Walk] = {}  #: by file, which several may call
+        self.open_jobs: list[str] = []  #: those of the first file with a matrix that is known only at run time
 
 
 class Unit(NamedTuple):
@@ -81,7 +86,9 @@ class Jobs:
         self.root = root
         self.level = level
         self.found = found
-        self.walk = walk or whole(source, root)
+        if source.file not in found.walks:
+            found.walks[source.file] = walk or whole(source, root)
+        self.walk = found.walks[source.file]
         self.file = found.files.shown(source.file)
         self.name = (root.get("name") or root).text or self.file
         self.env = value_of(root.get("env"))
@@ -98,36 +105,75 @@ class Jobs:
         self.needs = needs
         for name in sorted_jobs(needs):
             self.units[name] = self.unit(name, *jobs[name])
+            if self.is_too_much(jobs[name][0]):
+                return {}
         return {name: self.units[name] for name in jobs if name in self.units}
+
+    def is_too_much(self, key: Node) -> bool:
+        """Whether there are more stages, or needs between them, than anybody could look at; then it is said."""
+        found = self.found
+        found.needs += sum(len(stage.needs) for stage in found.stages[found.counted :])
+        found.counted = len(found.stages)
+        if found.counted <= STAGES_MAX and found.needs <= NEEDS_MAX:
+            return False
+        said = f"{found.counted} stages with {found.needs} needs so far; {STAGES_MAX} and {NEEDS_MAX} are the limits"
+        self.walk.problem(key, "limit", said)
+        return True
 
     def unit(self, name: str, key: Node, body: Node) -> Unit:
         level = self.level
         own = conditions.when_of(self.source, body)
-        is_root = not self.needs[name]
-        is_gated = (level.is_gated or level.when.condition is not None) if is_root else False
-        is_gated = is_gated or any(self.units[need.job].is_gated for need in self.needs[name])
-        when = conditions.gated(own, key.line) if is_gated else own
-        if is_root and level.when.condition is not None:
-            when = own
-        when = conditions.within(when, level.when, is_root)
+        if self.needs[name]:
+            is_gated = any(self.units[need.job].is_gated for need in self.needs[name])
+            when = conditions.gated(own, key.line) if is_gated else own
+        else:
+            is_gated = level.when.condition is not None
+            when = conditions.within(own, level.when, key.line) if is_gated else own
+        if level.line and when.condition is not None:
+            when = when._replace(condition=when.condition._replace(line=level.line, col=level.col))
         is_gated = is_gated or own.condition is not None
         strategy = strategy_of(self.walk, key, body, level.contexts)
         if strategy.is_open and body.get("strategy") is not None:
-            said = "its matrix is known only when it runs: it is one stage here"
+            said = "its matrix is known only when it runs: it is one stage here, which does its cells one by one"
             self.walk.problem(body.get("strategy") or key, "open-matrix", said, "note")
-        base = _Base(name, key, body, when, strategy, *self.needed(name))
+            if not level.prefix:
+                self.found.open_jobs.append(name)
+        paths = tuple(dict.fromkeys(each.path for each in data.references_in([value_of(body), self.env])))
+        base = _Base(name, key, body, when, strategy, *self.needed(name), paths)
         if body.get("uses") is not None:
             from stagebook.formats.github import calls
 
             return calls.unit(self, base, is_gated)
         cells: tuple[Cell | None, ...] = strategy.cells if strategy.cells is not None else (None,)
         stages = tuple(self.stage(base, cell, place, len(cells)) for place, cell in enumerate(cells))
-        if strategy.cells is not None and stages:
-            self.found.matrices[level.prefix + name] = Matrix(
-                tuple(each.id for each in stages), strategy.max_parallel, strategy.fail_fast
-            )
-        self.found.stages += stages
+        self.made(base, stages)
+        self.shared_lock(base, stages)
         return Unit(stages, {"stages": [each.id for each in stages]}, is_gated)
+
+    def made(self, base: _Base, stages: tuple[Stage, ...]) -> None:
+        """Takes down the stages of a job. Cells of the calls around are cells of one matrix with its own."""
+        self.found.stages += stages
+        strategy = base.strategy if base.strategy.cells is not None else self.level.strategy
+        if strategy is None or not stages:
+            return
+        name = self.level.prefix + base.name
+        ids = tuple(each.id for each in stages)
+        known = self.found.matrices.get(name)
+        self.found.matrices[name] = Matrix(
+            ids if known is None else (*known.cells, *ids), strategy.max_parallel, strategy.fail_fast
+        )
+
+    def shared_lock(self, base: _Base, stages: tuple[Stage, ...]) -> None:
+        """Says where cells wait for each other in a concurrency group, in which GitHub keeps one and cancels others."""
+        if len(stages) < 3 or not stages[0].locks or len({tuple(each.locks) for each in stages}) > 1:
+            return
+        node = base.body.get("concurrency") or base.key
+        queue = node.get("queue")
+        if queue is None or queue.text != "max":
+            said = (
+                f"all {len(stages)} cells are in one concurrency group: GitHub lets one run and one wait, and cancels"
+            )
+            self.walk.problem(node, "shared-concurrency", f"{said} the others; put the matrix into its name", "warning")
 
     def needed(self, name: str) -> tuple[tuple[str, ...], tuple[int, ...], dict[str, SpecNeed]]:
         """The stages that a job needs, the line of each, and the same as its spec has it."""
@@ -137,10 +183,9 @@ class Jobs:
             unit = self.units[need.job]
             spec[need.job] = unit.need
             for stage in unit.stages:
-                ids.setdefault(stage.id, need.line)
+                ids.setdefault(stage.id, self.level.line or need.line)
         if not self.needs[name]:
             ids = dict.fromkeys(self.level.entry, self.level.line)
-            spec = dict(self.level.needs)
         return tuple(ids), tuple(ids.values()), spec
 
     # One stage --------------------------------------------------------------------------------------------------------
@@ -165,8 +210,10 @@ class Jobs:
         secrets = self.secrets(base, key)
         timeout = _number(body.get("timeout-minutes"), contexts)
         lock = self.lock(body, contexts)
+        if self.level.line:
+            job = _lined(job, self.level.line)
         return Stage(
-            id_, self.level.prefix + base.name, key.line, key.col, "job",
+            id_, self.level.prefix + base.name, self.level.line or key.line, self.level.col or key.col, "job",
             command="\n".join(step.text for step in steps if step.kind == "run"),
             needs=base.needs, need_lines=base.need_lines,
             join=base.when.join, always=base.when.always, when=base.when.condition,
@@ -197,7 +244,8 @@ class Jobs:
         made = data.shown(named, contexts)
         if cell is not None and cell.title and not has_matrix:
             made = f"{made} ({cell.title})"
-        return clean(self.level.title + made)
+        made = " ".join(made.split())
+        return clean(self.level.title + (made if len(made) <= TITLE_MAX else f"{made[: TITLE_MAX - 3]}..."))
 
     def steps(self, base: _Base, contexts: Mapping[str, Any]) -> tuple[JobStep, ...]:
         made = Steps(contexts, self.found.files.inside)
@@ -213,7 +261,7 @@ class Jobs:
         outputs = body.get("outputs")
         prefix = self.level.prefix
         writes += [
-            Datum("output", f"{prefix}{base.name}.{name}", key.line)
+            Datum("output", f"{prefix}{base.name}.{name.lower()}", key.line)
             for name, key, _ in (outputs.items() if outputs is not None else ())
         ]
         reads += self.read_outputs(base)
@@ -223,25 +271,19 @@ class Jobs:
             runner=self.runner(body, contexts),
             image=_named(body.get("container"), "image", contexts),
             environment=_named(body.get("environment"), "name", contexts),
-            unplayable=(
-                "its matrix is known only when it runs on GitHub" if base.strategy.is_open else None
-            ),
         )  # fmt: skip
 
     def read_outputs(self, base: _Base) -> list[Datum]:
         """What a job asks of those that it needs."""
-        needs = {need.job.lower(): need.job for need in self.needs[base.name]}
+        needs = {need.job.lower(): need for need in self.needs[base.name]}
         found = []
-        for path in _paths(value_of(base.body)):
-            if (
-                path[0].lower() == "needs"
-                and len(path) > 3
-                and path[2].lower() == "outputs"
-                and path[1].lower() in needs
-            ):
-                line = next(each.line for each in self.needs[base.name] if each.job == needs[path[1].lower()])
-                name = f"{self.level.prefix}{needs[path[1].lower()]}.{path[3]}"
-                found.append(Datum("output", name, line, path[3] in ("*", "[]")))
+        for path in base.paths:
+            if len(path) < 4 or path[0].lower() != "needs" or path[2].lower() != "outputs":
+                continue
+            need = needs.get(path[1].lower())
+            if need is not None:
+                name = f"{self.level.prefix}{need.job}.{path[3].lower()}"
+                found.append(Datum("output", name, need.line, path[3] in ("*", "[]")))
         return found
 
     def runner(self, body: Node, contexts: Mapping[str, Any]) -> str:
@@ -265,14 +307,14 @@ class Jobs:
     def secrets(self, base: _Base, key: Node) -> tuple[str, ...]:
         """Those that the job speaks of, under the names of the variables that hold them."""
         names: dict[str, None] = {}
-        for path in _paths([value_of(base.body), self.env]):
+        for path in base.paths:
             if path[0].lower() == "secrets" and len(path) > 1 and _SECRET.fullmatch(path[1]):
                 name = path[1].upper()
                 if self.level.secrets is not None:
                     name = self.level.secrets.get(name, "")
                 if name:
                     names[name] = None
-                    self.found.secrets.setdefault(name, key.line)
+                    self.found.secrets.setdefault(name, self.level.line or key.line)
         return tuple(names)
 
     def spec(self, base: _Base, cell: Cell | None, contexts: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,8 +339,9 @@ class Jobs:
         if cell is not None:
             made["matrix"] = cell.values
         made["strategy"] = contexts["strategy"]
-        if base.spec_needs:
-            made["needs"] = base.spec_needs
+        if base.strategy.is_open:
+            made["open_strategy"] = value_of(body.get("strategy"))
+        made["needs"] = base.spec_needs
         if self.level.call is not None:
             made["call"] = self.level.call
         if self.level.secrets is not None:
@@ -317,6 +360,7 @@ class _Base(NamedTuple):
     needs: tuple[str, ...]
     need_lines: tuple[int, ...]
     spec_needs: dict[str, SpecNeed]
+    paths: tuple[tuple[str, ...], ...]  #: what its expressions speak of
 
 
 def _label(cell: Mapping[str, str]) -> str:
@@ -325,10 +369,16 @@ def _label(cell: Mapping[str, str]) -> str:
     return label(dict(cell))
 
 
-def clean(text: str) -> str:
-    """A text of the file's for a name: one line, no control characters, not endless."""
-    line = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
-    return line if len(line) <= 200 else line[:199] + "…"
+def _lined(job: Job, line: int) -> Job:
+    """A job with everything said at one line, since it stands in another file."""
+
+    def at(found: tuple[Datum, ...]) -> tuple[Datum, ...]:
+        return tuple(each._replace(line=line) for each in found)
+
+    steps = tuple(
+        each._replace(line=line, end_line=line, reads=at(each.reads), writes=at(each.writes)) for each in job.steps
+    )
+    return job._replace(steps=steps, reads=at(job.reads), writes=at(job.writes))
 
 
 def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | None:
@@ -336,28 +386,6 @@ def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | No
     if node is not None and node.kind == MAP:
         node = node.get(key)
     return clean(data.shown(node.text, contexts)) if node is not None and node.text else None
-
-
-def _paths(value: Any) -> list[tuple[str, ...]]:
-    """Of all expressions in a value of the file, `if` included."""
-    found = [each.path for each in data.references_in(value)]
-    _ifs(value, found)
-    return found
-
-
-def _ifs(value: Any, found: list[tuple[str, ...]]) -> None:
-    if isinstance(value, dict):
-        text = value.get("if")
-        if isinstance(text, str) and "${{" not in text:
-            try:
-                found += [each.path for each in references(condition(text))]
-            except ExpressionError:
-                pass
-        for each in value.values():
-            _ifs(each, found)
-    elif isinstance(value, list):
-        for each in value:
-            _ifs(each, found)
 
 
 def _step(node: Node) -> dict[str, Any]:

@@ -18,8 +18,8 @@ FILES = ("action.yml", "action.yaml")
 
 
 class Manifest(NamedTuple):
-    """`using`: `composite`, `node20`, `docker`, … `steps` of a composite action, with `line`, as in `spec`. `inputs` and
-    `outputs` by name, as the file has them."""
+    """`using`: `composite`, `node20`, `docker`, … `steps` of a composite action, with `line`, as in `spec`. `inputs`
+    and `outputs` by name, as the file has them."""
 
     file: str
     name: str

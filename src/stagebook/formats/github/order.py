@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from stagebook.formats.source.nodes import Node
 
 
+TOLD_MAX = 8  #: jobs of a circle
+
+
 class Need(NamedTuple):
     job: str
     line: int
@@ -47,7 +50,10 @@ def _cycle(walk: Walk, jobs: dict[str, tuple[Node, Node]], found: dict[str, tupl
     if cycle is None:
         return False
     names = list(jobs)
-    told = [shorten(names[each]) for each in (*cycle, cycle[0])]
+    told = [shorten(names[each]) for each in cycle]
+    if len(told) > TOLD_MAX:
+        told = [*told[: TOLD_MAX - 1], f"… {len(told) - TOLD_MAX} more …", told[-1]]
+    told.append(told[0])
     said = f"jobs wait for each other: {' → '.join(told)}"
     walk.problem(jobs[names[cycle[0]]][0], "cycle", said)
     return True

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from stagebook.formats.github import grading, known
-from stagebook.formats.github.jobs import Found, Jobs, Level, clean
+from stagebook.formats.github.jobs import Found, Jobs, Level
 from stagebook.formats.github.local import Files, root_of
 from stagebook.formats.github.shape import Walk, whole
 from stagebook.formats.github.triggers import event_of, triggers_of
+from stagebook.formats.github.values import clean
 from stagebook.formats.native import cache
 from stagebook.formats.request import Request
 from stagebook.formats.source.nodes import MAP, Node, Source, read
@@ -56,7 +57,7 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
         files=found.files.hashes,
         context=contexts,
         missing=tuple(found.missing),
-        grades=grading.grades_of(walk.keys, root),
+        grades=grading.grades_of(walk.keys, root, found.files, found.open_jobs),
         more={"on": triggers},
     )  # fmt: skip
     return pipeline, problems
@@ -65,7 +66,8 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
 def _workflow(source: Source) -> Node | None:
     """The root of a workflow; None, and why, of what is none."""
     if not source.documents:
-        source.problem(None, "empty", "the file is empty; a workflow has `on` and `jobs`")
+        said = "the file is empty; a workflow has `on` and `jobs`"
+        source.problems.append(Problem(source.file, 1, 1, "empty", "error", said))
         return None
     root = source.documents[0]
     if len(source.documents) > 1:

@@ -43,10 +43,10 @@ def parse(items: Iterable[Item]) -> Recordings:
         value = item.value
         listed = value.get("jobs")
         if isinstance(value.get("workflow_runs"), list) or isinstance(listed, list):
-            if isinstance(listed, list) and listed and number_of(value.get("total_count")) is not None:
-                of = number_of(listed[0].get("run_id")) if isinstance(listed[0], dict) else None
-                if of is not None:
-                    totals[of] = value["total_count"]
+            of = {number_of(job.get("run_id")) for job in listed or () if isinstance(job, dict)}
+            only = of.pop() if len(of) == 1 else None
+            if only is not None and number_of(value.get("total_count")) is not None:
+                totals[only] = value["total_count"]
             continue
         id, run = number_of(value.get("id")), number_of(value.get("run_id"))
         if run is not None and id is not None and isinstance(value.get("name"), str) and "status" in value:
@@ -164,9 +164,10 @@ def _steps(value: Any) -> Iterable[RecordedStep]:
 
 
 def _path(value: Any) -> str | None:
-    """From the root of the repository; what follows an `@` is the ref of a workflow that lies elsewhere."""
-    text = text_of(value)
-    return text.partition("@")[0] if text else None
+    """From the root of the repository, and within it; what follows an `@` is a ref."""
+    path = (text_of(value) or "").partition("@")[0]
+    is_inside = path.isprintable() and not path.startswith("/") and ".." not in path.split("/")
+    return path if path and is_inside else None
 
 
 def _url(job: dict[str, Any], run: int) -> str | None:

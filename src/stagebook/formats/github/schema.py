@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 class Text(NamedTuple):
-    """A scalar. `type`: text, bool, number or integer. `site` None: no expression may stand there. `condition`: the
-    text is an expression even without `${{ }}`. `allowed`: the only texts."""
+    """A scalar. `type`: text, bool, number, integer or labels (text that may become a list). `site` None: no
+    expression may stand there. `condition`: the text is an expression even without `${{ }}`. `allowed`: the only
+    texts."""
 
     type: str = "text"
     site: str | None = None
@@ -120,7 +121,6 @@ _CALL_INPUT = Map(
         "required": Text("bool"),
         "default": Any("call-default"),
         "type": Text(allowed=("boolean", "number", "string")),
-        "deprecationMessage": _text(),
     },
     required=("type",),
 )
@@ -142,7 +142,7 @@ _CALL = Map(
     },
     may_be_empty=True,
 )
-_IMAGE_VERSION = Map("image_version", {"names": List(_text()), "versions": List(_text()), "types": _TYPES}, may_be_empty=True, lenient=True)  # fmt: skip  # noqa: E501
+_IMAGE_VERSION = Map("image_version", {"names": _FILTER, "versions": _FILTER, "types": _TYPES}, may_be_empty=True, lenient=True)  # fmt: skip  # noqa: E501
 _ON = Either(
     "on",
     text=_text(),
@@ -186,7 +186,7 @@ def _defaults(site: str | None) -> Map:
 
 def _container(of_service: bool) -> Map:
     keys: dict[str, Shape] = {
-        "image": _text("job", may_be_empty=True),
+        "image": _text("job"),
         "credentials": Map(
             "credentials",
             {"username": _text("credentials"), "password": _text("credentials")},
@@ -194,8 +194,8 @@ def _container(of_service: bool) -> Map:
             site="credentials",
         ),
         "env": _env("container-env"),
-        "ports": List(_text("job"), site="job", may_be_empty=True),
-        "volumes": List(_text("job"), site="job", may_be_empty=True),
+        "ports": List(_text("job"), site="job"),
+        "volumes": List(_text("job"), site="job"),
         "options": _text("job", may_be_empty=True),
     }
     if of_service:
@@ -256,12 +256,12 @@ _STRATEGY = Map(
     {"matrix": _MATRIX, "fail-fast": Text("bool", "strategy"), "max-parallel": Text("integer", "strategy")},
     site="strategy",
 )
-_NEEDS = List(_text(), single=True, may_be_empty=True)
+_NEEDS = List(_text(), single=True)
 _RUNS_ON = Either(
     "runs-on",
-    text=_text("job"),
+    text=Text("labels", "job"),
     list=List(_text("job")),
-    map=Map("runs-on", {"group": _text("job"), "labels": List(_text("job"), single=True)}),
+    map=Map("runs-on", {"group": _text("job"), "labels": List(Text("labels", "job"), single=True)}),
 )
 _JOB_COMMON: dict[str, Shape] = {
     "name": _text("job", may_be_empty=True),
@@ -278,12 +278,13 @@ JOB = Map(
         "runs-on": _RUNS_ON,
         "environment": Either(
             "environment",
-            text=_text("job"),
+            text=_text("job", may_be_empty=True),
             map=Map(
                 "environment",
                 {"name": _text("job"), "url": _text("environment-url"), "deployment": Text("bool", "job")},
                 required=("name",),
             ),
+            null=True,
         ),
         "outputs": Names("outputs", Text(site="outputs", may_be_empty=True), site=None, may_be_empty=True),
         "env": _env("job-env"),
@@ -292,7 +293,7 @@ JOB = Map(
         "timeout-minutes": Text("number", "job"),
         "cancel-timeout-minutes": Text("number", "job"),
         "continue-on-error": Text("bool", "job"),
-        "container": Either("container", text=_text("job", may_be_empty=True), map=_container(False)),
+        "container": Either("container", text=_text("job"), map=_container(False), null=True),
         "services": Names(
             "services",
             Either("services", text=_text("job"), map=_container(True)),
@@ -327,6 +328,7 @@ WORKFLOW = Map(
     "workflow",
     {
         "name": _text(may_be_empty=True),
+        "description": _text(may_be_empty=True),
         "run-name": _text("run-name"),
         "on": _ON,
         "permissions": PERMISSIONS,

@@ -76,33 +76,36 @@ class Walk:
 
     # Walking ----------------------------------------------------------------------------------------------------------
 
-    def walk(self, node: Node, shape: Shape, path: str, key: str, label: str) -> None:
+    def walk(self, node: Node, shape: Shape, path: str, key: str, label: str, at: Node | None = None) -> None:
+        """`at`: the key of the node, where there is one, or what else stands for it where something is missing."""
         kind = type(shape)
         if kind is Text:
             self.text(node, shape, key, label)  # type: ignore[arg-type]
         elif kind is Map:
-            self.map(node, shape, path, key, label)  # type: ignore[arg-type]
+            self.map(node, shape, path, key, label, at)  # type: ignore[arg-type]
         elif kind is Names:
             self.names(node, shape, path, key, label)  # type: ignore[arg-type]
         elif kind is List:
             self.list(node, shape, path, key, label)  # type: ignore[arg-type]
         elif kind is Either:
-            self.either(node, shape, path, key, label)  # type: ignore[arg-type]
+            self.either(node, shape, path, key, label, at)  # type: ignore[arg-type]
         else:
             self.any(node, shape.site, path, key)  # type: ignore[union-attr]
 
-    def either(self, node: Node, shape: Either, path: str, key: str, label: str) -> None:
+    def either(self, node: Node, shape: Either, path: str, key: str, label: str, at: Node | None) -> None:
         inner: Shape | None = {SCALAR: shape.text, LIST: shape.list, MAP: shape.map}[node.kind]
-        if node.is_null and not shape.null:
-            self.problem(node, "empty", f"`{shorten(label)}` is empty; remove it, or say what it is")
+        if node.is_null:
+            if not shape.null or not node.value:
+                level = "warning" if shape.null else "error"
+                self.problem(node, "empty", f"`{shorten(label)}` is empty; remove it, or say what it is", level)
         elif inner is None:
             forms = [("text", shape.text), ("a list", shape.list), ("a mapping", shape.map)]
             self.expected(node, label, " or ".join(text for text, form in forms if form is not None))
         else:
-            self.walk(node, inner, path, key, label)
+            self.walk(node, inner, path, key, label, at)
 
-    def map(self, node: Node, shape: Map, path: str, key: str, label: str) -> None:
-        if not self.is_map(node, shape, key, label):
+    def map(self, node: Node, shape: Map, path: str, key: str, label: str, at: Node | None) -> None:
+        if not self.is_map(node, shape, key, label, at):
             return
         keys = shape.keys
         for name, name_node, value in node.items():
@@ -112,24 +115,32 @@ class Walk:
             if inner is None:
                 self.unknown(name_node, shape, keys)
             else:
-                self.walk(value, inner, below, f"{key}.{name}" if key else name, name)
+                self.walk(value, inner, below, f"{key}.{name}" if key else name, name, name_node)
         if not node.value and not node.merged and not shape.may_be_empty and not shape.required:
             self.problem(node, "empty", f"`{shorten(label)}` is empty", "warning")
         for each in shape.required:
             if node.entry(each) is None:
-                self.problem(node, "missing-key", f"`{shorten(label)}` needs `{each}`")
+                self.problem(at or node, "missing-key", f"`{shorten(label)}` needs `{each}`")
 
-    def is_map(self, node: Node, shape: Map | Names, key: str, label: str) -> bool:
+    def lacking(self, shape: Map | Names, label: str, at: Node | None) -> None:
+        if at is None or not isinstance(shape, Map):
+            return
+        for each in shape.required:
+            self.problem(at, "missing-key", f"`{shorten(label)}` needs `{each}`")
+
+    def is_map(self, node: Node, shape: Map | Names, key: str, label: str, at: Node | None = None) -> bool:
         if node.kind == MAP:
             self.merges(node)
             return True
         if node.is_null:
             if not shape.may_be_empty:
                 self.problem(node, "empty", f"`{shorten(label)}` is empty; remove it, or say what it has")
+                self.lacking(shape, label, at)
         elif node.kind == SCALAR and shape.site is not None and "${{" in str(node.value):
             self.spot(node, shape.site, key, "map")
         else:
             self.expected(node, label, "a mapping")
+            self.lacking(shape, label, at)
         return False
 
     def names(self, node: Node, shape: Names, path: str, key: str, label: str) -> None:
@@ -144,7 +155,7 @@ class Walk:
             self.keys.append(Key(below, inner_key, name_node))
             self.own_name(name_node, name, shape, key, folded)
             if not INSERT.fullmatch(name):
-                self.walk(value, inner or shape.value, below, inner_key, name)
+                self.walk(value, inner or shape.value, below, inner_key, name, name_node)
         if not node.value and not node.merged and not shape.may_be_empty:
             self.problem(node, "empty", f"`{shorten(label)}` is empty", "warning")
 
@@ -173,7 +184,7 @@ class Walk:
             self.expected(node, label, "a list")
             return
         if node.is_null or not node.value:
-            if not shape.may_be_empty or (node.is_null and key != "jobs.*.steps"):
+            if not shape.may_be_empty or node.is_null:
                 level = "error" if node.is_null else "warning"
                 self.problem(node, "empty", f"`{shorten(label)}` is empty", level)
             return
@@ -200,7 +211,7 @@ class Walk:
         text = str(node.value)
         if not text.strip() or node.is_null:
             if not shape.may_be_empty:
-                self.problem(node, "empty", f"`{shorten(label)}` is empty")
+                self.problem(node, "empty", f"`{shorten(label)}` is empty", "warning" if shape.condition else "error")
             return
         if shape.site is not None and (shape.condition or "${{" in text):
             self.spot(node, shape.site, key, shape.type, shape.condition)
@@ -211,7 +222,7 @@ class Walk:
             return
         if shape.allowed and text not in shape.allowed:
             self.problem(node, "value", f"`{shorten(label)}` must be {_one_of(shape.allowed)}, not '{shorten(text)}'")
-        elif shape.type != "text":
+        elif shape.type not in ("text", "labels"):
             self.typed(node, text, shape.type, label)
 
     def typed(self, node: Node, text: str, type_: str, label: str) -> None:
@@ -227,7 +238,7 @@ class Walk:
                 return
         value = number(text)
         if value is not None and value <= 0:
-            self.problem(node, "value", f"`{label}` must be more than 0, not {said}")
+            self.problem(node, "value", f"`{label}` must be more than 0, not {said}", "warning")
 
     def spot(self, node: Node, site: str | None, key: str, type_: str, condition: bool = False) -> None:
         self.spots.append(Spot(node, site, key, type_, condition, self.job, self.step))
@@ -246,7 +257,7 @@ class Walk:
         self.problem(node, "unknown-key", f"unknown key `{shorten(name)}` in `{shape.name}`{near}", level)
 
 
-_TYPE_WORDS = {"bool": "boolean", "number": "number", "integer": "whole number", "text": "text"}
+_TYPE_WORDS = {"labels": "text", "bool": "boolean", "number": "number", "integer": "whole number", "text": "text"}
 
 
 def number(text: str) -> float | None:
@@ -278,6 +289,8 @@ def whole(source: Source, root: Node) -> Walk:
     walk = Walk(source)
     walk.walk(root, schema.WORKFLOW, "", "", "workflow")
     jobs = root.get("jobs")
+    if jobs is not None and jobs.kind == MAP and not jobs.value and not jobs.merged:
+        walk.problem(jobs, "empty", "`jobs` has no job")
     for name, name_node, body in jobs.items() if jobs is not None else ():
         walk.job = name
         _job(walk, name, name_node, body)
@@ -297,7 +310,7 @@ def _job(walk: Walk, name: str, name_node: Node, body: Node) -> None:
     if body.entry("runs-on") is None:
         walk.problem(name_node, "missing-key", f"job `{shorten(name)}` needs `runs-on`")
     steps = body.get("steps")
-    if steps is None or (steps.kind == LIST and not steps.value):
+    if steps is None or steps.is_null or (steps.kind == LIST and not steps.value):
         walk.problem(name_node, "missing-key", f"job `{shorten(name)}` needs `steps`, or `uses`")
     for number_, step in enumerate(steps if steps is not None else ()):
         walk.step = number_
@@ -332,11 +345,6 @@ def _step(walk: Walk, step: Node, path: str, in_parallel: bool) -> None:
 
 
 def kind_of(step: Node) -> str | None:
-    """`run`, `uses`, `wait`, …: by the key that is there; of several the one that is looked for first, but `run` and
-    `uses` by which comes first."""
+    """`run`, `uses`, `wait`, …: by the key that is there; of several, which is wrong, by the last."""
     found = [name for name, _, _ in step.items() if name in schema.STEPS]
-    if not found:
-        return None
-    if step.entry("shell") is not None and "run" not in found and "uses" in found:
-        return "uses"
-    return found[0]
+    return found[-1] if found else None

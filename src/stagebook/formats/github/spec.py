@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         continue_on_error: Any
         matrix: dict[str, Any]  #: of this cell, with values of the types that they have in the file
         strategy: dict[str, Any]  #: `fail-fast`, `job-index`, `job-total`, `max-parallel`
+        open_strategy: Any  #: `strategy` as the file has it, where its matrix is known only when the job runs
         needs: dict[str, Need]  #: by the ids in the file
         call: Call | None  #: of a job in a called workflow
         contexts: dict[str, Any]  #: known when read, in place of those of `Pipeline.context`: `inputs`, `github`, …

@@ -4,9 +4,8 @@ Local composite actions are looked into. Runs nothing."""
 from __future__ import annotations
 
 from stagebook.formats.github import data, words
-from stagebook.formats.github.expression import ExpressionError, condition, references
 from stagebook.formats.github.shape import kind_of
-from stagebook.formats.github.values import value_of
+from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, Node
 from stagebook.model.job import Datum, JobStep
@@ -94,7 +93,7 @@ class Steps:
 
     def composite(self, node: Node, inner: list[Node], after: tuple[int, ...], uses: str) -> list[int]:
         """The steps of an action in place of the one that uses it, on the line of that one."""
-        outer = _title(node, "uses")
+        outer = clean(data.shown(_title(node, "uses"), self.contexts))
         begin = len(self.found)
         nested = Steps(self.contexts, self.inside, (*self.trail, uses), self.room)
         for each in inner:
@@ -131,10 +130,11 @@ class Steps:
         elif kind == "run":
             writes = [Datum("dotenv", name, node.line) for name in words.variables_written(text)]
         setup = words.is_setup_action(text) if kind == "uses" else kind == "run" and words.is_setup_script(text)
+        title = clean(data.shown(_title(node, kind), self.contexts))
         self.found.append(
             JobStep(
-                _title(node, kind), node.line, node.end_line, kind, text, tuple(dict.fromkeys(after)),
-                _text(node, "if"), _text(node, "id"), setup, tuple(reads), tuple(writes),
+                title, node.line, node.end_line, kind, text, tuple(dict.fromkeys(after)), _text(node, "if"),
+                _text(node, "id"), setup, tuple(reads), tuple(writes),
             )
         )  # fmt: skip
         self.raw.append(value)
@@ -171,15 +171,12 @@ def joined(steps: Steps, outputs: Mapping[str, Any]) -> tuple[JobStep, ...]:
 
 
 def _references(raw: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Paths in a step, in lower case."""
-    found = [each.path for each in data.references_in(dict(raw))]
-    text = raw.get("if")
-    if isinstance(text, str) and "${{" not in text:
-        try:
-            found += [each.path for each in references(condition(text))]
-        except ExpressionError:
-            pass
-    return [tuple(each.lower() if place < 1 or path[0].lower() != "env" else each for place, each in enumerate(path)) for path in found]  # fmt: skip  # noqa: E501
+    """Paths in a step, in lower case but for variables."""
+    found = []
+    for each in data.references_in(dict(raw)):
+        head = each.path[0].lower()
+        found.append((head, *(each.path[1:] if head == "env" else map(str.lower, each.path[1:]))))
+    return found
 
 
 def _text(node: Node, key: str) -> str | None:
@@ -191,7 +188,7 @@ def _title(node: Node, kind: str) -> str:
     """As GitHub shows it."""
     name = _text(node, "name")
     if name:
-        return " ".join(name.split())
+        return name
     if kind == "run":
         lines = (_text(node, "run") or "").strip().splitlines()
         return f"Run {shorten(lines[0] if lines else '')}"

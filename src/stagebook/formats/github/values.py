@@ -3,12 +3,16 @@ meaning of keys."""
 
 from __future__ import annotations
 
+import re
+
 from stagebook.formats.github.shape import FALSE, TRUE, number
 from stagebook.formats.source.nodes import LIST, MAP, Node, Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def value_of(node: Node | None) -> Any:
@@ -40,7 +44,7 @@ def place_of(source: Source, node: Node, offset: int) -> tuple[int, int]:
     raw = source.text[raw_start : node.end]
     opening = text.rfind("${{", 0, offset + 1)
     if opening >= 0:
-        nth = text.count("${{", 0, opening + 1)
+        nth = text.count("${{", 0, opening + 3)
         at = -1
         for _ in range(nth):
             at = raw.find("${{", at + 1)
@@ -66,3 +70,9 @@ class At:
     def __init__(self, line: int, col: int) -> None:
         self.line = line
         self.col = col
+
+
+def clean(text: str) -> str:
+    """A text of the file's for a name: one line, no control characters, not endless."""
+    line = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    return line if len(line) <= 1_000 else line[:999] + "…"

@@ -7,7 +7,7 @@ import re
 #: Actions, without owner and version, that only make ready what later steps need.
 _SETUP_ACTION = re.compile(
     r"(?:^|/)(?:checkout|cache|restore|setup-[\w.-]+|[\w.-]*-setup|setup|install-[\w.-]+|[\w.-]*-install(?:er)?|"
-    r"rust-toolchain|toolchain|rust-cache|[\w.-]*-cache(?:-action)?|login-action|[\w.-]*-login|login|"
+    r"(?:[\w.-]*-)?toolchain|rust-cache|[\w.-]*-cache(?:-action)?|login-action|[\w.-]*-login|login|"
     r"configure-[\w.-]+|auth|harden-runner|free-disk-space|[\w.-]*disk-space[\w.-]*|action-setup|"
     r"gradle-build-action|setup|ssh-agent|maximize-build-space)(?:@|$)"
 )
@@ -19,15 +19,20 @@ _INSTALL = re.compile(
     r"npm\s+(?:ci|i|install)\b|yarn(?:\s+install)?(?:\s+--\S+)*\s*$|yarn\s+--frozen|pnpm\s+(?:i|install)\b|corepack\s+enable|bun\s+install|"
     r"bundle\s+install|gem\s+install|composer\s+install|go\s+(?:mod\s+download|install)|cargo\s+(?:fetch|install|binstall)|"
     r"rustup\s+\S+|dotnet\s+(?:restore|tool\s+install)|nuget\s+restore|git\s+(?:config|submodule|fetch|clone)|mkdir|chmod|"
-    r"docker\s+(?:login|pull)|export\s|set\s|cd\s|source\s|\.\s|echo\s"
+    r"docker\s+(?:login|pull)|(?:bash\s+|sh\s+|sudo\s+)?\S*(?:install|setup|prerequisites?|bootstrap)[\w-]*\.(?:sh|ps1|bat)\b|export\s|set\s|cd\s|source\s|\.\s|echo\s"
     r")"
 )
 _FILLER = re.compile(r"(?:export|set|cd|source|echo|mkdir|chmod|\.)\s|#|$")
 
 _env_write = re.compile(
-    r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<)[^\n;>]{0,400}>>\s*[\"']?\$\{?GITHUB_ENV", re.MULTILINE
+    r"(?:^|[\s;\"'({])([A-Za-z_][A-Za-z0-9_]*)(?:=|<<)[^\n;>]{0,400}(?:>>|\|\s*tee\s+(?:-a|--append))"
+    r"\s*[\"']?\$\{?GITHUB_ENV",
+    re.MULTILINE,
 )
 _env_read = re.compile(r"\$(?:env:)?\{?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+SCRIPT_MAX = 100_000  #: characters of a script that is looked into
 
 
 def is_setup_action(uses: str) -> bool:
@@ -36,6 +41,8 @@ def is_setup_action(uses: str) -> bool:
 
 def is_setup_script(text: str) -> bool:
     """Whether every line of a script installs something or stands beside such a line."""
+    if len(text) > SCRIPT_MAX:
+        return False
     lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     parts = [part.strip() for line in lines if line and not line.startswith("#") for part in line.split("&&")]
     parts = [part for part in parts if part]
@@ -46,7 +53,7 @@ def is_setup_script(text: str) -> bool:
 
 def variables_written(text: str) -> list[str]:
     """Names that a script appends to GITHUB_ENV."""
-    if "GITHUB_ENV" not in text:
+    if "GITHUB_ENV" not in text or len(text) > SCRIPT_MAX:
         return []
     return list(dict.fromkeys(_env_write.findall(text)))
 

@@ -247,6 +247,7 @@ def _environment(node: Node | None) -> Environment | None:
         "name": name,
         "url": _text(node, "url"),
         "action": _text(node, "action") or "start",
+        "tier": _text(node, "deployment_tier") or "",
         "on_stop": _text(node, "on_stop"),
     }
 

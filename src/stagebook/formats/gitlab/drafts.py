@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.gitlab import parallel, rules
-from stagebook.formats.gitlab.keywords import DEFAULTS, check_job, is_job
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
@@ -85,6 +85,7 @@ class Config:
             if is_job(name, node):
                 check_job(reading, name, key, node, name in lacking)
                 self.jobs[name] = self._draft(name, key, node)
+        check_environments(reading, {name: draft.node for name, draft in self.jobs.items()})
         self._check_stages()
 
     def _stages(self) -> tuple[list[str], bool]:

@@ -61,8 +61,13 @@ def parsed(text: str) -> Tree:
 
 
 def holds(text: str, variables: Mapping[str, str]) -> bool:
-    """Whether it is true. ExpressionError as for `parsed`, or where a pattern is none."""
-    return _truth(_value(parsed(text), variables))
+    """Whether it is true. ExpressionError as for `parsed`. Where a variable that should hold a pattern holds none, it
+    is false as a whole."""
+    tree = parsed(text)
+    try:
+        return _truth(_value(tree, variables))
+    except ExpressionError:
+        return False
 
 
 def names(text: str) -> set[str]:
@@ -183,6 +188,4 @@ def _said(value: Any) -> Any:
 def _matches(left: Any, right: str | None) -> bool:
     if not right:
         return False
-    if _pattern_text.match(right) is None:  # text, or a variable that holds no pattern: the left one has to be in it
-        return str(left or "") in right
     return pattern(right).search(str(left or "")) is not None

@@ -120,7 +120,7 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
         else:
             _check(reading, f"job {shorten(name)}", word, value)
     made = [word for word in ("script", "run", "trigger") if (node := job.get(word)) is not None and not node.is_null]
-    if not made and not lacks_base:
+    if not made and not lacks_base and not _mirrors(job):
         said = f"job {shorten(name)} has neither `script` nor `run` nor `trigger`"
         reading.absent(key, "job", said)
     elif len(made) > 1:
@@ -132,6 +132,33 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
             found = job.entry(word)
             if found is not None and not found[1].is_null:
                 reading.problem(found[0], "rules", f"job {shorten(name)} has `rules`, which cannot go with `{word}`")
+
+
+def _mirrors(job: Node) -> bool:
+    """Whether it only shows how another project's pipeline ends."""
+    needs = job.get("needs")
+    entries = list(needs) if needs is not None and needs.kind == LIST else [needs] if needs is not None else []
+    return any(each.get("pipeline") is not None and each.get("job") is None for each in entries)
+
+
+def check_environments(reading: Reading, jobs: dict[str, Node]) -> None:
+    """That the jobs which stop environments are there, and do."""
+    for name, job in jobs.items():
+        environment = job.get("environment")
+        on_stop = environment.get("on_stop") if environment is not None else None
+        stop = on_stop.text if on_stop is not None else None
+        if environment is None or on_stop is None or stop is None:
+            continue
+        what = f"job {shorten(name)}: `on_stop` names {shorten(stop)}, which"
+        other = jobs[stop].get("environment") if stop in jobs else None
+        if stop not in jobs:
+            reading.absent(on_stop, "environment", f"{what} does not exist")
+        elif other is None:
+            reading.absent(on_stop, "environment", f"{what} has no environment")
+        elif (other.get("action") or other).text != "stop":
+            reading.problem(on_stop, "environment", f"{what} does not have `action: stop`")
+        elif (other.get("name") or other).text != (environment.get("name") or environment).text:
+            reading.problem(on_stop, "environment", f"{what} has another environment")
 
 
 def _check(reading: Reading, what: str, word: str, value: Node) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Collection, Sequence
 
     from stagebook.formats.changes import Change
+    from stagebook.formats.request import Request
     from stagebook.formats.source.words import Value
     from stagebook.model.pipeline import Pipeline
 
@@ -25,18 +26,20 @@ NEEDS_MAX = 50  #: of one job, as GitLab has it unless its owner says otherwise
 _FRONT = ("stage", "extends", "<<", "image")
 
 
-def made(source: Source, before: Pipeline, changes: Sequence[Change]) -> tuple[bytes, list[Change]]:
+def made(
+    source: Source, data: bytes, request: Request, before: Pipeline, changes: Sequence[Change]
+) -> tuple[bytes, list[Change]]:
     """The file with the changes made, and the changes with what they bring along. InputError where no small edit does
     one."""
-    patch = _Patch(source, before)
+    patch = _Patch(source, Said(source, data, request), before)
     done = [patch.make(change) for change in changes]
     return patch.edits.made(), done
 
 
 class _Patch:
-    def __init__(self, source: Source, before: Pipeline) -> None:
+    def __init__(self, source: Source, said: Said, before: Pipeline) -> None:
         self.edits = Edits(source)
-        self.said = Said(source)
+        self.said = said
         self.before = before
         self.seen = {stage.name for stage in before.stages}
 
@@ -47,7 +50,7 @@ class _Patch:
         if isinstance(change, NeedsOnly):
             return self._needs_only(job, change.job, change.needs)
         if isinstance(change, Timeout):
-            if self.said.effective(job, "trigger") is not None:
+            if self.said.get(change.job, "trigger") is not None:
                 self.edits.refuse(job, "a job that starts another pipeline takes no `timeout`")
             self.edits.set_entry(job, "timeout", f"{change.minutes} minutes", ("tags", *_FRONT))
         elif isinstance(change, Lock):
@@ -61,7 +64,7 @@ class _Patch:
         return change
 
     def _job(self, name: str) -> Node:
-        found = self.said.job(name)
+        found = self.said.own(name)
         if found is None:
             self.edits.refuse(None, f"the file has no job `{name}` of its own; it comes from another")
         if found[1].kind != MAP:
@@ -73,31 +76,32 @@ class _Patch:
     # Needs
 
     def _needs(self, job: Node, change: Needs) -> Change:
-        edits = self.edits
-        said = self.said.effective(job, "needs")
-        if said is None:
-            if any(need not in stage.job.by_order for stage in self.before.stages
-                   if stage.name == change.job and stage.job is not None for need in stage.needs):  # fmt: skip
-                edits.refuse(job, f"what `{change.job}` needs is said in another file")
+        edits, name = self.edits, change.job
+        if not self.said.has_needs(name):
             return self._instead(job, change)
-        depends = self.said.effective(job, "dependencies")
+        said = self.said.get(name, "needs")
+        depends = self.said.get(name, "dependencies")
         for need in change.remove:
             if depends is not None and need in depends.texts:
-                edits.refuse(depends, f"`{change.job}` is given artifacts of `{need}` here, so it has to need it")
+                edits.refuse(job, f"`{name}` is given artifacts of `{need}` by `dependencies`, so it has to need it")
         own = edits.own(job, "needs")
-        had = [_job_of(each) for each in said] if said.kind == LIST else []
-        if said.kind != LIST or None in had:
-            edits.refuse(said, "these needs are not plain")
+        had = [_job_of(each) for each in said] if said is not None and said.kind == LIST else []
+        if said is None or said.kind != LIST or None in had:
+            edits.refuse(job, f"the needs of `{name}` are not plain")
         more: list[Value] = [self._item(need) for need in change.add if need not in had]
-        which = [place for place, name in enumerate(had) if name in change.remove]
+        which = [place for place, each in enumerate(had) if each in change.remove]
+        if not more and not which:
+            edits.refuse(job, f"the needs of `{name}` name other jobs, or cells of them")
         if own is None or edits.is_alias(*own):
-            kept = [self._value(each) for place, each in enumerate(said) if place not in which]
+            kept = [self._value(job, each) for place, each in enumerate(said) if place not in which]
             edits.set_entry(job, "needs", [*kept, *more], _FRONT)
         elif len(which) == len(had) and had:
             if more:
-                edits.refuse(said, "all items of this list would be others")
+                edits.refuse(own[0], "all items of this list would be others")
             edits.clear_list(job, "needs")
         else:
+            if len(own[1].value) != len(had):
+                edits.refuse(own[0], f"the needs of `{name}` are not plain")
             if which:
                 edits.remove_items(own[1], which)
             if more:
@@ -115,12 +119,11 @@ class _Patch:
 
     def _needs_only(self, job: Node, name: str, needs: Sequence[str], without: Collection[str] = ()) -> Change:
         edits, said = self.edits, self.said
-        if said.effective(job, "needs") is not None:
+        if said.has_needs(name):
             edits.refuse(job, f"`{name}` has `needs` already")
         earlier = self._earlier(job, name)
-        depends = said.effective(job, "dependencies")
-        leaving = [each for each, body in earlier.items() if said.has_artifacts(body)]
-        given = leaving if depends is None else depends.texts
+        depends = said.get(name, "dependencies")
+        given = depends.texts if depends is not None else [each for each in earlier if said.has_artifacts(each)]
         unseen = [each for each in earlier if each not in self.seen]
         wanted = dict.fromkeys((*needs, *given, *unseen))
         for each in without:
@@ -133,38 +136,34 @@ class _Patch:
         edits.set_entry(job, "needs", [self._item(each) for each in wanted], _FRONT)
         return NeedsOnly(name, tuple(wanted))
 
-    def _earlier(self, job: Node, name: str) -> dict[str, Node]:
+    def _earlier(self, job: Node, name: str) -> list[str]:
         """The jobs that it waits for by the order of stages, whichever of them a pipeline has."""
         edits = self.edits
-        if self.before.missing or self.said.root is None or self.said.root.get("include") is not None:
-            edits.refuse(job, f"the file includes others, whose jobs `{name}` waits for too")
-        place = self.said.place(job)
+        if self.before.missing:
+            edits.refuse(job, f"the file includes others that could not be read; `{name}` may wait for jobs in them")
+        place = self.said.jobs[name].position if name in self.said.jobs else None
         if place is None:
             edits.refuse(job, f"the stage of `{name}` is not among `stages`")
-        found = {}
-        for each, key, body in self.said.jobs():
-            its = self.said.place(body)
-            manual = self.said.is_manual(body)
-            if its is None or (its < place and manual is None):
-                edits.refuse(key, f"whether `{name}` waits for `{each}` depends on rules")
-            if its < place and not manual:
-                found[each] = body
+        found = []
+        for each, draft in self.said.jobs.items():
+            manual = self.said.is_manual(each)
+            if draft.position is None or draft.lacks_base or (draft.position < place and manual is None):
+                edits.refuse(job, f"whether `{name}` waits for `{each}` depends on rules")
+            if draft.position < place and not manual:
+                found.append(each)
         return found
 
     def _item(self, need: str) -> Value:
         """A need, which a pipeline may be without where rules may leave it out."""
-        found = self.said.job(need)
-        if found is not None and self.said.is_conditional(found[1]):
-            return {"job": need, "optional": True}
-        return need
+        return {"job": need, "optional": True} if self.said.is_conditional(need) else need
 
-    def _value(self, node: Node) -> Value:
+    def _value(self, job: Node, node: Node) -> Value:
         if node.tag is not None:
-            self.edits.refuse(node, "these needs are not plain")
+            self.edits.refuse(job, "its needs are not plain")
         if node.kind == MAP:
-            return {str(key.value): self._value(each) for key, each in node.entries()}
+            return {str(key.value): self._value(job, each) for key, each in node.entries()}
         if node.kind == LIST:
-            return [self._value(each) for each in node]
+            return [self._value(job, each) for each in node]
         text = str(node.value)
         return text == "true" if node.plain and text in ("true", "false") else text
 
@@ -177,11 +176,11 @@ class _Patch:
             ("resource_group", "its parts would wait for each other in its resource group"),
             ("trigger", "it starts another pipeline"),
         ):
-            if (found := self.said.effective(job, key)) is not None:
-                edits.refuse(found, f"`{change.job}` cannot be split: {why}")
-        artifacts = self.said.effective(job, "artifacts")
+            if self.said.get(change.job, key) is not None:
+                edits.refuse(job, f"`{change.job}` cannot be split: {why}")
+        artifacts = self.said.get(change.job, "artifacts")
         if artifacts is not None and artifacts.get("paths") is not None:
-            edits.refuse(artifacts, "its parts would leave artifacts at the same paths")
+            edits.refuse(job, "its parts would leave artifacts at the same paths")
         own = edits.own(job, "script")
         lines = own[1] if own is not None else None
         nodes = [] if lines is None else [lines] if lines.kind == SCALAR else list(lines)

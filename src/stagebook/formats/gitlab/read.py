@@ -44,6 +44,19 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
     return pipeline._replace(problems=_sorted(reading.problems)), _sorted(reading.problems)
 
 
+def whole(data: bytes, file: str, request: Request) -> Config | None:
+    """All jobs of a file and of what it includes, whichever of them a pipeline has; None where it holds nothing.
+    InputError where there is no use in reading on."""
+    folder = os.path.dirname(file)
+    reading = Reading(file, git_root(folder) or folder, request)
+    reading.is_fragment = not is_whole(file)
+    parser = _Parser(reading, data)
+    occasion = parser.asked() or known_occasions(parser.default, parser.current or parser.default)[0]
+    includer = parser.includer(occasion)
+    root = includer.content(data, file, None, parser.inputs())
+    return None if root is None else compose.config(reading, includer, root)
+
+
 def is_whole(file: str) -> bool:
     """Whether a file is a pipeline by its name, and not what others include."""
     name = os.path.basename(file)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         name: str
         url: str | None
         action: str  #: start, prepare, stop, verify or access
+        tier: str  #: deployment_tier
         on_stop: str | None
 
     class Release(TypedDict):

@@ -187,6 +187,8 @@ class Maker:
             return None
         if draft.get("run") is not None:
             return "its `run:` has steps of GitLab's step runner, which is not here"
+        if draft.get("script") is None and draft.needs is not None and not draft.lacks_base:
+            return "it shows how a pipeline of another project ends, which is known only on the server"
         if draft.get("script") is None:
             return "its script is in a file that could not be read"
         return None

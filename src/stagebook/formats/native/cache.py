@@ -19,7 +19,7 @@ except ImportError:  # an interpreter without the extension under that name
     from hashlib import blake2b
 
 #: Raised whenever the meaning of a file or the plain form changes.
-FORMAT = 13
+FORMAT = 14
 ENTRIES_MAX = 64
 _BYTES_MAX = 256 * 2**20
 

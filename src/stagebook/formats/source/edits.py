@@ -97,8 +97,13 @@ class Edits:
         text = self.source.text[node.start : node.end]
         if node.kind != SCALAR or text.count(line) != 1 or str(node.value).count(line) != 1:
             self.refuse(node, f"`{line}` is not there once, as it is")
-        self._values[id(node)] = str(node.value).replace(line, line + more)
-        self._insert(node.start + text.index(line) + len(line), more)
+        said = str(node.value).replace(line, line + more)
+        self._values[id(node)] = said
+        if node.plain and id(node) in places.in_flow(self.source):
+            start = places.body(self.source, node)
+            self._replace(places.Span(start, node.end), self._quoted('"', said))
+        else:
+            self._insert(node.start + text.index(line) + len(line), more)
 
     def remove_entry(self, node: Node, key: str) -> None:
         self._open(node)

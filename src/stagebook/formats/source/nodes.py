@@ -178,7 +178,7 @@ class _Composer:
         if depth > grammar.DEPTH_MAX:
             self.refuse(line, col, "limit", f"nested deeper than {grammar.DEPTH_MAX} levels, the limit")
         start = self.offset(mark)
-        height, before = 1, self.count
+        height, before = 1, self.count + self.aliased
         if kind is yaml.ScalarEvent:
             node = Node(SCALAR, event.value, start, line, col)
             node.plain = bool(event.implicit[0])
@@ -199,7 +199,7 @@ class _Composer:
             node.tag = event.tag
         if event.anchor is not None:
             node.anchor = event.anchor
-            self.anchors[event.anchor] = (node, self.count - before + 1, height)
+            self.anchors[event.anchor] = (node, self.count + self.aliased - before + 1, height)
         return node, height
 
     def map(self, node: Node, yaml: Any, depth: int) -> int:

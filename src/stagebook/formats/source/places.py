@@ -144,6 +144,24 @@ def shared(source: Source) -> set[int]:
     return found
 
 
+def in_flow(source: Source) -> set[int]:
+    """The ids of all nodes between brackets or braces."""
+    found: set[int] = set()
+    waiting = [(root, False) for root in source.documents]
+    while waiting:
+        node, is_inside = waiting.pop()
+        if is_inside:
+            if id(node) in found:
+                continue
+            found.add(id(node))
+        inside = is_inside or node.flow
+        if node.kind == MAP:
+            waiting += [(each, inside) for _, each in node.value if each.start >= node.start]
+        elif node.kind == LIST:
+            waiting += [(each, inside) for each in node.value if each.start >= node.start]
+    return found
+
+
 def comments(source: Source) -> list[Span]:
     """All comments, but for those in the head of a block of lines."""
     found = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Plain: TypeAlias = "str | list[Plain] | dict[str, Plain] | None"
 
 #: What YAML reads as text wherever it stands; and what it does outside of brackets.
-_SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*\Z")
+_SAFE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*|[0-9]+ [a-z]+)\Z")
 _SAFE_IN_BLOCK = re.compile(r"[A-Za-z_$][A-Za-z0-9_./+$(){}|&' *-]*\Z")
 _TAKEN = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 

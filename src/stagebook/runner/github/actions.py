@@ -104,10 +104,10 @@ def _inputs(running: Running, found: Manifest) -> dict[str, str]:
     for name in folded:
         if name not in known:
             running.say(f"warning: {found.name} has no input `{name}`")
-    made = {}
+    made: dict[str, str] = {}
     for name, entry in found.inputs.items():
         value = folded.get(name.lower())
         if value is None:
-            value = running.scope.text(entry.get("default"), running.found, f"inputs.{name}")
+            value = running.scope.text(entry.get("default"), {**running.found, "inputs": made}, f"inputs.{name}")
         made[name] = to_text(typed(value, "string"))
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from stagebook.formats.github.cells import opened
 from stagebook.formats.github.expression import to_text
 from stagebook.model.problem import SurroundingsError
 from stagebook.record import state
@@ -24,10 +25,32 @@ STOPPED = 143
 def play(here: Here) -> int:
     """The exit status of the job: that of the first step that failed."""
     stop = shell.Stop()
+    said = here.spec.get("open_strategy")
+    if said is None:
+        return _cell(here, stop, None)
+    try:
+        found = opened(said, Work(here, stop).base)
+    except ValueError as error:
+        log.say(f"ERROR: {error}")
+        return 1
+    first = 0
+    for place, cell in enumerate(found.cells or ()):
+        log.say(f"== Cell {place + 1} of {len(found.cells or ())}: {cell.title}")
+        strategy = {"fail-fast": found.fail_fast, "job-index": place, "job-total": len(found.cells or ())}
+        code = _cell(here, stop, {"matrix": cell.values, "strategy": strategy})
+        first = first or code
+        if stop.is_asked or (code and found.fail_fast):
+            break
+    return first
+
+
+def _cell(here: Here, stop: shell.Stop, contexts: Mapping[str, Any] | None) -> int:
+    """The job, in a workspace of its own. `contexts`: those of this cell, where they were not known when its file was
+    read."""
     workspace.make(here)
     code = 1
     try:
-        code = _Job(here, stop).play()
+        code = _Job(here, stop, contexts or {}).play()
     except Wrong as error:
         log.say(f"ERROR: {error}")
     except SurroundingsError as error:
@@ -41,11 +64,12 @@ def play(here: Here) -> int:
 
 
 class _Job:
-    def __init__(self, here: Here, stop: shell.Stop) -> None:
+    def __init__(self, here: Here, stop: shell.Stop, contexts: Mapping[str, Any]) -> None:
         self._here = here
         self._spec = here.spec
         self._stop = stop
         self._work = Work(here, stop)
+        self._work.base.update(contexts)
         self._scope = Scope(self._work)
 
     def play(self) -> int:
@@ -70,6 +94,8 @@ class _Job:
         if self._stop.is_asked:
             return STOPPED
         self._outputs()
+        if scope.status != SUCCESS and scope.is_buried and scope.blame:
+            log.say(f"the job failed by {scope.blame}: exit {scope.code or 1}")
         return 0 if scope.status == SUCCESS else scope.code or 1
 
     def _variables(self) -> None:

@@ -93,9 +93,16 @@ class Sequence:
         elif step.get("background") is True:
             self._start(step, str(step.get("id") or f"line {step.get('line', len(self._beside))}"))
         else:
+            was_well = self.scope.status == SUCCESS
             done = steps.play(self.scope, step)
             self.scope.work.apply(done.effects)
             self.scope.took(step, done)
+            if was_well and self.scope.status != SUCCESS:
+                found = self.scope.contexts()
+                name, place = steps.name_of(self.scope, step, found), steps.place_of(self.scope, step)
+                self.scope.blame = f'step "{name}" ({place})'
+            elif not was_well and done.outcome != SKIPPED:
+                self.scope.is_buried = True
 
     # Steps that speak of others
 

@@ -114,6 +114,8 @@ class Scope:
         self.steps: dict[str, Any] = {}
         self.status = SUCCESS
         self.code = 0  #: the exit status of the first step that failed
+        self.blame = ""  #: that step, in words
+        self.is_buried = False  #: others have spoken since
         self.action_path = ""
         self.file = work.here.spec.get("file") or os.path.basename(work.here.pipeline.file)
         self.defaults: Mapping[str, Any] = {}

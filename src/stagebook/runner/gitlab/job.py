@@ -79,19 +79,26 @@ class _Job:
         known = dict(context.get("predefined", {}))
         if known:
             base.pop("CI_COMMIT_BRANCH", None)
-        environment = spec.get("environment")
-        if environment:
-            base.update(
-                predefined.environment(environment["name"], environment.get("url"), environment.get("action") or "")
-            )
-        project = {**context.get("project", {}), **{name: here.env[name] for name in here.pipeline.env}}
-        raw = [*spec.get("raw", ()), *here.pipeline.env]
-        tables = (base, known, spec.get("predefined", {}), predefined.places(here), spec.get("variables", {}))
         reported = data.reported(here)
-        merged = variables.merged(*tables, reported, project)
-        around = {name: value for name, value in here.env.items() if name not in merged and name in ("HOME", "PATH")}
-        found = variables.expanded({**around, **merged, **here.secrets}, [*raw, *reported, *here.secrets])
-        return {name: found[name] for name in merged}
+        own = {name: here.env[name] for name in here.pipeline.env}
+        project = {**context.get("project", {}), **own}
+        raw = [*spec.get("raw", ()), *own, *reported, *here.secrets]
+        around = {name: here.env[name] for name in ("HOME", "PATH") if name in here.env}
+
+        def found(deployed: Mapping[str, str]) -> dict[str, str]:
+            merged = variables.merged(
+                base, known, spec.get("predefined", {}), deployed, predefined.places(here), spec.get("variables", {}),
+                reported, project,
+            )  # fmt: skip
+            values = variables.expanded({**around, **merged, **here.secrets}, raw)
+            return {name: values[name] for name in merged}
+
+        environment = spec.get("environment")
+        if not environment:
+            return found({})
+        values = found({})
+        name, url = (variables.filled(environment.get(key) or "", values) for key in ("name", "url"))
+        return found(predefined.environment(name, url, environment.get("action", ""), environment.get("tier", "")))
 
     def _tell_image(self) -> None:
         image = self._spec.get("image")

@@ -4,6 +4,7 @@ of the file knew (the event, the branch, the job's name) is in the pipeline alre
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -15,6 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+#: By their names, where the file does not say.
+_TIERS = (
+    ("development", re.compile(r"dev|review|trunk", re.IGNORECASE)),
+    ("testing", re.compile(r"test|tst|int|ac(?:ce|)pt|qa|qc|control|quality", re.IGNORECASE)),
+    ("staging", re.compile(r"st(?:a|)g|mod(?:e|)l|pre|demo|non", re.IGNORECASE)),
+    ("production", re.compile(r"pr(?:o|)d|live", re.IGNORECASE)),
+)
 _FORMAT = "%H%x00%h%x00%s%x00%cI%x00%an <%ae>%x00%B%x00%P"
 
 
@@ -71,14 +80,29 @@ def places(here: Here) -> dict[str, str]:
     return {"CI_PROJECT_DIR": here.workspace, "CI_BUILDS_DIR": here.place, "CI_CONCURRENT_ID": "0"}
 
 
-def environment(name: str, url: str | None, action: str) -> dict[str, str]:
+def environment(name: str, url: str, action: str, tier: str = "") -> dict[str, str]:
     """Of a job that deploys."""
     found = {
         "CI_ENVIRONMENT_NAME": name,
-        "CI_ENVIRONMENT_SLUG": slug(name, 24),
-        "CI_ENVIRONMENT_ACTION": action,
+        "CI_ENVIRONMENT_SLUG": environment_slug(name),
+        "CI_ENVIRONMENT_ACTION": action or "start",
+        "CI_ENVIRONMENT_TIER": tier or next((known for known, told in _TIERS if told.search(name)), "other"),
     }
     return {**found, "CI_ENVIRONMENT_URL": url} if url else found
+
+
+def environment_slug(name: str) -> str:
+    """At most 24 characters, which are still different for different names."""
+    text = re.sub(r"-+", "-", re.sub(r"[^a-z0-9]", "-", name.lower()))
+    if not re.match(r"[a-z]", text):
+        text = f"env-{text}"
+    if len(text) <= 24 and text == name:
+        return text
+    number, letters = int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest(), 16), ""
+    while len(letters) < 6:
+        number, digit = divmod(number, 36)
+        letters = _DIGITS[digit] + letters
+    return f"{text[:17].rstrip('-')}-{letters}"
 
 
 def slug(text: str, most: int = 63) -> str:

@@ -1,10 +1,9 @@
-"""What is wrong with a workflow beyond its shape, said at its place: expressions, names, events, patterns, shells. Each
-module knows one of these; none changes what is read.
-"""
+"""What is wrong with a workflow beyond its shape, said at its place: expressions, names, events, patterns, shells.
+Each module knows one of these; none changes what is read."""
 
 from __future__ import annotations
 
-from stagebook.formats.github.checks import events, expressions, globs, matrices, names, running, schedule
+from stagebook.formats.github.checks import actions, events, expressions, globs, matrices, names, running, schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,4 +22,5 @@ def all_of(walk: Walk, root: Node, triggers: Mapping[str, Any], files: Files) ->
     globs.check(walk, root)
     matrices.check(walk, root)
     running.check(walk, root)
+    actions.check(walk, root, files)
     expressions.check(walk, root, triggers, files)

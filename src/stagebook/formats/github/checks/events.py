@@ -1,5 +1,5 @@
-"""What is wrong with `on`: events and activity types that GitHub does not have, filters that do not go with them, inputs
-that contradict themselves. Patterns are in `globs`, times in `schedule`."""
+"""What is wrong with `on`: events and activity types that GitHub does not have, filters that do not go with them,
+inputs that contradict themselves. Patterns are in `globs`, times in `schedule`."""
 
 from __future__ import annotations
 

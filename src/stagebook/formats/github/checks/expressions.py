@@ -1,5 +1,5 @@
-"""What is wrong with expressions: their syntax, contexts and functions that may not stand there, what nothing is called,
-types that never fit, conditions that always hold."""
+"""What is wrong with expressions: their syntax, contexts and functions that may not stand there, what nothing is
+called, types that never fit, conditions that always hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stagebook.formats.github.expression import (
     references,
     template,
 )
-from stagebook.formats.github.shape import Spot, Walk, nearest
+from stagebook.formats.github.shape import PROBLEMS_MAX, Spot, Walk, nearest
 from stagebook.formats.github.sites import SITES
 from stagebook.formats.github.values import At, place_of
 from stagebook.formats.native.nodes import shorten
@@ -36,10 +36,11 @@ _WRONG_TYPES = {
     "integer": ("object", "array", "boolean"),
     "map": ("string", "number", "boolean", "array", "null"),
     "list": ("string", "number", "boolean", "null"),
+    "labels": ("object", "null"),
 }
 _MUST_BE = {
     "text": "text", "bool": "a boolean", "number": "a number", "integer": "a number", "map": "a mapping",
-    "list": "a list",
+    "list": "a list", "labels": "text or a list",
 }  # fmt: skip
 
 
@@ -64,6 +65,8 @@ class _Spot:
         self.site = SITES[spot.site or "none"]
 
     def say(self, offset: int, code: str, message: str, level: str = "error") -> None:
+        if len(self.walk.said) >= PROBLEMS_MAX:
+            return  # finding the place would cost more than it is worth
         line, col = place_of(self.walk.source, self.spot.node, offset)
         self.walk.problem(At(line, col), code, message, level)  # type: ignore[arg-type]
 
@@ -91,7 +94,7 @@ class _Spot:
             return
         self.tree(tree, 0, is_alone=True)
         if _is_constant(tree):
-            self.constant(0)
+            self.constant()
 
     def wrong(self, error: ExpressionError, offset: int) -> None:
         self.say(offset + (error.offset or 0), "expression", f"this expression is wrong: {error.message}")
@@ -152,13 +155,15 @@ class _Spot:
         """Says where `${{ }}` with text around it makes a condition that always holds."""
         trees = [part for part in parts if part.tree is not None]
         if len(parts) > 1 or not trees:
-            said = "text around `${{ }}` makes this condition text, which always holds; write it without `${{ }}`"
-            self.say(0, "condition", said, "warning")
+            around = "the line end after" if self.text.strip().endswith("}}") and len(trees) == 1 else "text around"
+            said = f"{around} `${{{{ }}}}` makes this condition text, which always holds; write it without `${{{{ }}}}`"
+            self.walk.problem(self.spot.node, "condition", said, "warning")
         elif _is_constant(trees[0].tree):
-            self.constant(trees[0].offset)
+            self.constant()
 
-    def constant(self, offset: int) -> None:
-        self.say(offset, "constant-condition", "this condition says the same in every run", "note")
+    def constant(self) -> None:
+        said = "this condition says the same in every run"
+        self.walk.problem(self.spot.node, "constant-condition", said, "note")
 
 
 def _is_constant(tree: Node) -> bool:

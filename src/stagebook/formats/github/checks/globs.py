@@ -6,7 +6,11 @@ from stagebook.formats.github.shape import Walk
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import SCALAR, Node
 
-_REFS = ("branches", "branches-ignore", "tags", "tags-ignore")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+_REFS = ("branches", "branches-ignore", "tags", "tags-ignore", "versions")
 _PATHS = ("paths", "paths-ignore")
 _SPECIAL = "[?+*\\!"
 _NOT_IN_REFS = " ~^:"
@@ -17,10 +21,21 @@ def check(walk: Walk, root: Node) -> None:
     for _, _, event in on.items() if on is not None else ():
         for name, _, value in event.items():
             for node in [value] if value.kind == SCALAR else list(value):
-                if node.kind == SCALAR and node.text and "${{" not in node.text:
-                    wrong = ref(node.text) if name in _REFS else path(node.text) if name in _PATHS else None
-                    if wrong is not None:
-                        walk.problem(node, "pattern", f"'{shorten(node.text)}' is no pattern: {wrong}", "warning")
+                if name in _REFS or name in _PATHS:
+                    _say(walk, node, path if name in _PATHS else ref)
+    jobs = root.get("jobs")
+    for _, _, body in jobs.items() if jobs is not None else ():
+        snapshot = body.get("snapshot")
+        version = snapshot.get("version") if snapshot is not None else None
+        if version is not None:
+            _say(walk, version, ref)
+
+
+def _say(walk: Walk, node: Node, judge: Callable[[str], str | None]) -> None:
+    if node.kind == SCALAR and node.text and "${{" not in node.text:
+        wrong = judge(node.text)
+        if wrong is not None:
+            walk.problem(node, "pattern", f"'{shorten(node.text)}' is no pattern: {wrong}", "warning")
 
 
 def path(text: str) -> str | None:

@@ -17,7 +17,7 @@ from stagebook.formats.github.checks.types import (
     of_value,
     told,
 )
-from stagebook.formats.github.expression import FUNCTIONS, Node
+from stagebook.formats.github.expression import Node
 from stagebook.formats.github.expression.value import to_text
 from stagebook.formats.github.shape import nearest
 from stagebook.formats.native.nodes import shorten
@@ -96,7 +96,7 @@ class Inference:
             if held.is_filtered and inner.kind == "array":
                 inner = inner.rest or ANY
             elif held.is_filtered and inner.kind == "object":
-                inner = merged_all([*inner.props.values(), *([inner.rest] if inner.rest else [])]) or ANY
+                inner = merged_all([*inner.props.values(), *([inner.rest] if inner.rest is not None else [])])
             return Type("array", {}, inner, True)
         if held.kind == "object":
             values = [*held.props.values(), *([held.rest] if held.rest is not None else [])]
@@ -147,7 +147,7 @@ class Inference:
             return self.json(node.below[0])
         if name == "case":
             return merged_all([*types[1::2], types[-1]]) if len(types) % 2 else ANY
-        return _RESULTS.get(name, ANY if name in FUNCTIONS else ANY)
+        return _RESULTS.get(name, ANY)
 
     def placeholders(self, node: Node) -> None:
         text = to_text(node.below[0].value)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from stagebook.formats.github.checks.types import (
     ANY,
     BOOLEAN,
+    DEPTH_MAX,
     NUMBER,
     OPEN,
     STRING,
@@ -105,7 +106,7 @@ class Known:
             declared = declared if isinstance(declared, dict) else {}
             made = object_of(
                 {
-                    name: _INPUT_TYPES.get(str(each.get("type", "string")), ANY) if isinstance(each, dict) else (STRING if event == "workflow_dispatch" else ANY)
+                    name: _INPUT_TYPES.get(str(each.get("type", "string")), ANY) if isinstance(each, dict) else ANY
                     for name, each in declared.items()
                 }
             )  # fmt: skip
@@ -117,8 +118,9 @@ class Known:
     def _secrets(self) -> Type:
         settings = self.triggers.get("workflow_call")
         declared = settings.get("secrets") if settings is not None else None
-        if not isinstance(declared, dict) or len(self.triggers) > 1:
+        if settings is None or "secrets" not in settings or len(self.triggers) > 1:
             return TEXTS
+        declared = declared if isinstance(declared, dict) else {}
         usual = ("github_token", "actions_step_debug", "actions_runner_debug")
         return object_of(dict.fromkeys([*declared, *usual], STRING))
 
@@ -233,7 +235,22 @@ def _item(node: Node) -> Type:
 
 
 def _typed(node: Node) -> Type:
-    return of_value(value_of(node))
+    return of_value(_static(value_of(node)))
+
+
+def _static(value: Any, depth: int = 0) -> Any:
+    """A value of the file with those of its expressions evaluated that speak of nothing."""
+    if isinstance(value, dict) and depth < DEPTH_MAX:
+        return {key: _static(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list) and depth < DEPTH_MAX:
+        return [_static(each, depth + 1) for each in value]
+    if isinstance(value, str) and "${{" in value:
+        try:
+            found = fill(value, {})
+        except ExpressionError:
+            return value
+        return value if found is UNKNOWN or has_unknown(found) else found
+    return value
 
 
 def _from_json(node: Node) -> Type:

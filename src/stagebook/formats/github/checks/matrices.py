@@ -48,6 +48,8 @@ def _axis(walk: Walk, name: str, node: Node) -> list[Any] | None:
     if node.kind != LIST:
         return None
     values = value_of(node)
+    if not values:
+        walk.problem(node, "empty", f"`{shorten(name)}` of the matrix has no values")
     for place, each in enumerate(node):
         if place < _COMPARED_MAX and any(same(values[place], before) for before in values[:place]):
             said = f"{_told(values[place])} stands twice in `{shorten(name)}`"

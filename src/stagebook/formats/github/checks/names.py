@@ -1,4 +1,5 @@
-"""What is wrong with names: ids of jobs and steps, environment variables, permissions, and anchors that nobody uses."""
+"""What is wrong with names: ids of jobs and steps, environment variables, permissions, and anchors that nobody
+uses."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""What is wrong with how jobs run: shells that their machine does not have, labels that contradict each other or are gone,
-commands that GitHub has given up, passwords in plain text."""
+"""What is wrong with how jobs run: shells that their machine does not have, labels that contradict each other or are
+gone, commands that GitHub has given up, passwords in plain text."""
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from stagebook.formats.github.checks.names import steps_of
+from stagebook.formats.github.expression.grammar import LENGTH_MAX
 from stagebook.formats.github.shape import Walk
 from stagebook.formats.github.values import At, place_of
 from stagebook.formats.native.nodes import shorten
@@ -26,6 +28,7 @@ _INSTEAD = {
 }
 _GONE = ("set-env", "add-path")
 _HOSTED = re.compile(r"(ubuntu|windows|macos)-[a-z0-9.]+(?:-[a-z0-9]+)*")
+_ACTION = re.compile(r"docker://\S*|(?:\.|\$)[/\\].*|\.|[\w-][\w. -]*[/\\][\w. -]+(?:[/\\][^@]+)?@\S+")
 #: Labels of GitHub's own machines that are no more.
 _RETIRED = re.compile(
     r"ubuntu-(?:16\.04|18\.04|20\.04)|windows-(?:2016|2019)|macos-10(?:\.\d+)?|macos-1[123](?:-large|-xlarge|\.0)?"
@@ -43,6 +46,8 @@ def check(walk: Walk, root: Node) -> None:
         for step in steps_of(body):
             _shell(walk, step.get("shell"), system)
             _commands(walk, step.get("run"))
+            _length(walk, step.get("run"))
+            _action(walk, step.get("uses"))
         _credentials(walk, body.get("container"), "container")
         services = body.get("services")
         for name, _, service in services.items() if services is not None else ():
@@ -60,16 +65,26 @@ def _shell(walk: Walk, node: Node | None, system: str) -> None:
     if node is None or node.kind != SCALAR or not node.text or "${{" in node.text or "{0}" in node.text:
         return
     known = _SHELLS[system]
-    if node.text not in known:
+    if node.text.lower() not in known:
         where = {"windows": " on Windows", "unix": " on Linux and macOS", "": ""}[system]
         said = f"there is no shell `{shorten(node.text)}`{where}: {', '.join(known)}, or a command with {{0}}"
         walk.problem(node, "shell", said, "warning")
+
+
+def _group(walk: Walk, node: Node | None) -> None:
+    text = node.text if node is not None and node.kind == SCALAR else None
+    if node is None or not text or "/" not in text or "${{" in text:
+        return
+    if not re.fullmatch(r"(?:org|organization|ent|enterprise)/[^/]+", text):
+        said = f"`{shorten(text)}` is no group of runners: it is NAME, organization/NAME or enterprise/NAME"
+        walk.problem(node, "label", said)
 
 
 def _labels(walk: Walk, body: Node) -> str:
     """Says what is wrong with labels. `windows` or `unix`, where they tell."""
     node = body.get("runs-on")
     if node is not None and node.kind == MAP:
+        _group(walk, node.get("group"))
         node = node.get("labels")
     nodes = [] if node is None else [node] if node.kind == SCALAR else list(node) if node.kind == LIST else []
     systems: dict[str, Node] = {}
@@ -96,13 +111,28 @@ def _labels(walk: Walk, body: Node) -> str:
 def _commands(walk: Walk, node: Node | None) -> None:
     if node is None or node.kind != SCALAR or "::" not in str(node.value):
         return
-    for found in _COMMAND.finditer(str(node.value)):
+    for found in islice(_COMMAND.finditer(str(node.value)), 100):
         line, col = place_of(walk.source, node, found.start())
         name = found[1]
         how = "does nothing any more" if name in _GONE else "is deprecated"
         said = f"the command `{name}` {how}; write {_INSTEAD[name]}"
         level = "warning" if name in _GONE else "note"
         walk.problem(At(line, col), "command", said, level)  # type: ignore[arg-type]
+
+
+def _length(walk: Walk, node: Node | None) -> None:
+    """A script with an expression becomes an expression as a whole."""
+    if node is not None and node.kind == SCALAR and "${{" in str(node.value) and len(str(node.value)) > LENGTH_MAX:
+        said = f"this script has expressions and {len(str(node.value))} characters; GitHub takes {LENGTH_MAX} then"
+        walk.problem(node, "limit", said)
+
+
+def _action(walk: Walk, node: Node | None) -> None:
+    if node is None or node.kind != SCALAR or not node.text or "${{" in node.text:
+        return
+    if not _ACTION.fullmatch(node.text):
+        said = f"`{shorten(node.text)}` is no action: it must be OWNER/REPO[/PATH]@REF, ./PATH or docker://IMAGE"
+        walk.problem(node, "uses", said)
 
 
 def _credentials(walk: Walk, node: Node | None, name: str) -> None:

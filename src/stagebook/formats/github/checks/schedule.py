@@ -4,6 +4,7 @@ exists."""
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from stagebook.formats.github.shape import Walk
 from stagebook.formats.native.nodes import shorten
@@ -58,7 +59,7 @@ def _cron(walk: Walk, node: Node, text: str) -> None:
 
 
 def _least_gap(minutes: list[int], every_hour: bool) -> int:
-    gaps = [later - earlier for earlier, later in zip(minutes, minutes[1:])]
+    gaps = [later - earlier for earlier, later in pairwise(minutes)]
     if every_hour and minutes:
         gaps.append(60 - minutes[-1] + minutes[0])
     return min(gaps, default=60)

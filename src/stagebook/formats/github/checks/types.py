@@ -1,4 +1,5 @@
-"""Types of the language of expressions, as far as a file tells them: what an object has, what a list is of. No places."""
+"""Types of the language of expressions, as far as a file tells them: what an object has, what a list is of. No
+places."""
 
 from __future__ import annotations
 

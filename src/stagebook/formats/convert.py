@@ -1,0 +1,270 @@
+"""A pipeline of a CI system as a native file: the same stages and needs, and as much of what jobs do as a shell can.
+What the jobs of each system do is in `github.convert` and `gitlab.convert`; how the file is written in `native.write`.
+
+Whatever is not carried over stands in the file as a comment, with its line, and in `lost`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import product
+
+from stagebook.formats.native import matrix, write
+from stagebook.formats.native.check import env_name
+from stagebook.formats.native.draft import Draft, DraftStage, Lost
+from stagebook.formats.native.nodes import is_nameable
+from stagebook.model.problem import InputError
+from stagebook.model.value import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, TypeAlias
+
+    from stagebook.formats.native.draft import Work
+    from stagebook.model.pipeline import Pipeline, Stage
+
+    #: What the job of a stage does, for all cells of its matrix. Ids are mapped to those of the text.
+    Worker: TypeAlias = "Callable[[Stage, Mapping[str, str]], Work]"
+    #: Under which conditions it runs: keys of a stage, parameters that they speak of, and what is lost.
+    Judge: TypeAlias = "Callable[[Stage, Mapping[str, str]], tuple[dict[str, Any], dict[str, str | None], list[Lost]]]"
+
+_RESERVED = ("parallel", "sequence")
+_NOT_A_POOL = re.compile(r"[^A-Za-z0-9_.-]+")
+_MATRIX_KEYS = frozenset(("include", "exclude", "max-parallel", "fail-fast"))
+_COMMENT_MAX = 200
+_EXPRESSION = "${{"  #: which a native file must not hold in a command
+
+
+class Converted(NamedTuple):
+    """`ids`: those of the pipeline to those that the text has."""
+
+    text: str
+    lost: tuple[Lost, ...]
+    ids: Mapping[str, str]
+
+
+def convert(pipeline: Pipeline) -> Converted:
+    """InputError for a pipeline that is of no CI system, or of which nothing is left."""
+    if pipeline.format == "github":
+        from stagebook.formats.github.convert import condition, work
+    elif pipeline.format == "gitlab":
+        from stagebook.formats.gitlab.convert import condition, work
+    else:
+        raise InputError(f"{pipeline.file} is no file of a CI system: there is nothing to convert")
+    if not pipeline.stages:
+        raise InputError(f"{pipeline.file} has no jobs: there is nothing to convert")
+    return _Conversion(pipeline, work, condition).converted()
+
+
+class _Conversion:
+    def __init__(self, pipeline: Pipeline, work: Worker, condition: Judge) -> None:
+        self._pipeline = pipeline
+        self._work = work
+        self._condition = condition
+        self._lost = [Lost(each.line, "server", each.message) for each in pipeline.missing]
+        self._params: dict[str, str | None] = {}
+        self._names: set[str] = set()
+        self._groups: list[tuple[str, list[Stage], bool]] = []  #: name, stages, whether they are cells of one matrix
+        self._ids: dict[str, str] = {}
+        self._group_of: dict[str, int] = {}
+
+    def converted(self) -> Converted:
+        for of in self._by_name():
+            self._group(of)
+        stages = tuple([self._stage(*group) for group in self._groups])
+        keys: dict[str, Any] = {"name": _cleared(self._pipeline.name) or "pipeline"}
+        if self._params:
+            keys["params"] = {name: {"default": value or ""} for name, value in self._params.items()}
+        if self._pipeline.secrets:
+            keys["secrets"] = list(dict.fromkeys(each.name for each in self._pipeline.secrets))
+        pools = self._pools()
+        if pools:
+            keys["pools"] = {name: {"size": 1, "machine": True} for name in pools}
+        lost = tuple(dict.fromkeys(sorted(self._lost, key=lambda each: (each.line, each.text))))
+        head = [f"Made by `stagebook import` from {os.path.basename(self._pipeline.file)}."]
+        head += [f"line {each.line}: {each.text}" for each in lost if not each.stage]
+        return Converted(write.write(Draft(tuple(head), keys, stages)), lost, self._ids)
+
+    # Which stages -----------------------------------------------------------------------------------------------
+
+    def _by_name(self) -> list[list[Stage]]:
+        """The cells of each matrix, and each other stage by itself."""
+        at = {stage.id: stage for stage in self._pipeline.stages}
+        found: dict[str, list[Stage]] = {}
+        matrix_of = {id: name for name, each in self._pipeline.matrices.items() for id in each.cells if id in at}
+        for stage in self._pipeline.stages:
+            found.setdefault(matrix_of.get(stage.id, f"\0{stage.id}"), []).append(stage)
+        return list(found.values())
+
+    def _group(self, of: list[Stage]) -> None:
+        is_matrix = of[0].cell is not None and self._are_alike(of)
+        if is_matrix:
+            name = self._free(of[0].name)
+            self._add(name, of, True)
+            for stage in of:
+                self._ids[stage.id] = f"{name}[{matrix.label(dict(stage.cell or {}))}]"
+            return
+        limits = self._pipeline.matrices.get(of[0].name)
+        if len(of) > 1 and limits is not None and limits.max_parallel is not None:
+            self._lose(of[0], "approximated", f"max-parallel {limits.max_parallel} holds for a matrix only", of[0].name)
+        for stage in of:
+            name = self._free(stage.id if stage.cell is None else f"{stage.name} ({', '.join(stage.cell.values())})")
+            self._add(name, [stage], False)
+            self._ids[stage.id] = name
+
+    def _add(self, name: str, of: list[Stage], is_matrix: bool) -> None:
+        for stage in of:
+            self._group_of[stage.id] = len(self._groups)
+        self._groups.append((name, of, is_matrix))
+
+    def _are_alike(self, of: list[Stage]) -> bool:
+        """Whether they differ in nothing but the values of their cells, which a native matrix can hold."""
+        if len({_same(stage) for stage in of}) > 1:
+            return False
+        cells = [stage.cell or {} for stage in of]
+        names = list(dict.fromkeys(name for cell in cells for name in cell))
+        labels = [matrix.label(dict(cell)) for cell in cells]
+        keys = [env_name(name) for name in names]
+        return (
+            all(cells) and len(set(labels)) == len(labels) and len(set(keys)) == len(keys)
+            and all(map(is_nameable, names)) and not _MATRIX_KEYS.intersection(names)
+        )  # fmt: skip
+
+    def _free(self, name: str) -> str:
+        plain = _cleared(name).strip() or "job"
+        if plain in _RESERVED:
+            plain += "_"
+        free, number = plain, 1
+        while free in self._names:
+            number += 1
+            free = f"{plain}#{number}"
+        self._names.add(free)
+        return free
+
+    # One stage --------------------------------------------------------------------------------------------------
+
+    def _stage(self, name: str, of: list[Stage], is_matrix: bool) -> DraftStage:
+        first = of[0]
+        lost: list[Lost] = []
+        keys: dict[str, Any] = {}
+        if first.gate is not None:
+            keys["gate"] = {"prompt": first.gate.prompt or f"Start {name}?"}
+        else:
+            work = self._work(first, self._ids)
+            lost += work.lost
+            self._params.update(work.params)
+            run = work.run.strip("\n")
+            keys["run"] = run.replace(_EXPRESSION, "$ {{") + ("\n" if "\n" in run else "")
+            if _EXPRESSION in run:
+                lost.append(Lost(first.line, "ignored", "`${{ }}` is left in text for another program, as `$ {{ }}`"))
+            keys.update(work.keys)
+        needs = self._needs(first)
+        if needs:
+            keys["needs"] = needs
+        if is_matrix:
+            keys["matrix"] = self._matrix(first.name, [dict(stage.cell or {}) for stage in of])
+        elif first.cell is not None:
+            own = {f"MATRIX_{env_name(axis)}": value for axis, value in first.cell.items()}
+            keys["env"] = {**own, **keys.get("env", {})}
+        made, params, more = self._condition(first, self._ids)
+        keys.update(made)
+        for param in params:
+            self._params.setdefault(param, None)
+        lost += more
+        keys.update(self._rules(first))
+        for each in lost:
+            self._lost.append(each._replace(stage=name))
+        comments = [f"line {each.line}: {each.text}"[:_COMMENT_MAX] for each in dict.fromkeys(lost)]
+        return DraftStage(name, keys, tuple(comments))
+
+    def _needs(self, stage: Stage) -> list[str]:
+        """A matrix as a whole where all of it is needed."""
+        wanted = dict.fromkeys(need for need in stage.needs if need in self._ids)
+        found: dict[str, None] = {}
+        for need in wanted:
+            name, of, is_matrix = self._groups[self._group_of[need]]
+            is_all = is_matrix and all(each.id in wanted for each in of)
+            found[name if is_all else self._ids[need]] = None
+        return list(found)
+
+    def _matrix(self, name: str, cells: list[dict[str, str]]) -> dict[str, Any]:
+        made = _axes(cells)
+        known = self._pipeline.matrices.get(name)
+        if known is not None and known.max_parallel is not None:
+            made["max-parallel"] = known.max_parallel
+        if known is not None and not known.fail_fast:
+            made["fail-fast"] = False
+        return made
+
+    def _rules(self, stage: Stage) -> dict[str, Any]:
+        """What all systems have in common."""
+        keys: dict[str, Any] = {}
+        if stage.timeouts.attempt_ms is not None:
+            keys["timeout"] = _duration(stage.timeouts.attempt_ms)
+        if stage.retry.attempts > 1:
+            keys["retry"] = {"attempts": stage.retry.attempts}
+        if stage.allow_failure:
+            keys["allow-failure"] = True
+        if stage.secrets:
+            keys["secrets"] = list(stage.secrets)
+        pools = {_pool(name): 1 for name in stage.locks if name in self._pipeline.machine_locks}
+        locks = {name: mode for name, mode in stage.locks.items() if name not in self._pipeline.machine_locks}
+        if pools:
+            keys["resources"] = {"pools": pools}
+        if locks:
+            keys["locks"] = locks
+        return keys
+
+    def _pools(self) -> list[str]:
+        held = {name for stage in self._pipeline.stages for name in stage.locks}
+        return list(dict.fromkeys(_pool(name) for name in self._pipeline.machine_locks if name in held))
+
+    def _lose(self, stage: Stage, grade: str, text: str, of: str) -> None:
+        self._lost.append(Lost(stage.line, grade, text, of))
+
+
+def _same(stage: Stage) -> tuple[Any, ...]:
+    """What all cells of a native matrix share."""
+    when = None if stage.when is None else stage.when.text
+    return (
+        frozenset(stage.needs), stage.timeouts, stage.retry, stage.allow_failure, tuple(stage.locks.items()), when,
+        stage.join, stage.always, stage.secrets, stage.name,
+    )  # fmt: skip
+
+
+def _cleared(name: str) -> str:
+    """As a name of a stage may be."""
+    plain = name.translate({ord("["): "(", ord("]"): ")"})
+    return plain if is_nameable(plain) else "".join(letter if is_nameable(letter) else " " for letter in plain)
+
+
+def _pool(name: str) -> str:
+    return _NOT_A_POOL.sub("-", name).strip("-") or "lock"
+
+
+def _axes(cells: list[dict[str, str]]) -> dict[str, Any]:
+    """Axes of which the first cells are all combinations, and the others as they are; those alone where there are no
+    such axes."""
+    for count in range(len(cells), 1, -1):
+        some, others = cells[:count], cells[count:]
+        names = list(some[0])
+        if any(list(cell) != names for cell in some):
+            continue
+        axes = {name: list(dict.fromkeys(cell[name] for cell in some)) for name in names}
+        sizes = 1
+        for values in axes.values():
+            sizes *= len(values)
+        if sizes != count or [dict(zip(names, values)) for values in product(*axes.values())] != some:
+            continue
+        bound = [{name: value for name, value in cell.items() if name in axes} for cell in others]
+        if not any(all(cell[name] == value for name, value in each.items()) for each in bound for cell in some):
+            return {**axes, **({"include": others} if others else {})}
+    return {"include": cells}
+
+
+def _duration(ms: int) -> str:
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if ms % size == 0:
+            return f"{ms // size}{unit}"
+    return f"{ms}ms"

@@ -1,0 +1,165 @@
+"""What a job of GitLab does as the `run` of a native stage, and when it runs as a condition there. Which stages there
+are is `formats.convert`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from stagebook.formats.native.check import env_name
+from stagebook.formats.native.draft import Lost, Work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+    from stagebook.model.pipeline import Stage
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
+_PREDEFINED = re.compile(r"\$\{?(CI_[A-Z0-9_]+|GITLAB_[A-Z0-9_]+)")
+#: What a shell can say for itself of what GitLab says to each job.
+_KNOWN = {
+    "CI": "true",
+    "CI_PROJECT_DIR": "$(git rev-parse --show-toplevel)",
+    "CI_COMMIT_SHA": "$(git rev-parse HEAD)",
+    "CI_COMMIT_SHORT_SHA": "$(git rev-parse --short=8 HEAD)",
+    "CI_COMMIT_BRANCH": "$(git rev-parse --abbrev-ref HEAD)",
+    "CI_COMMIT_REF_NAME": "$(git rev-parse --abbrev-ref HEAD)",
+    "CI_COMMIT_REF_SLUG": "$(git rev-parse --abbrev-ref HEAD | tr 'A-Z/_' 'a-z--')",
+    "CI_COMMIT_MESSAGE": "$(git log -1 --format=%B)",
+    "CI_PIPELINE_ID": "$STAGEBOOK_RUN",
+    "CI_JOB_ID": "$STAGEBOOK_RUN",
+}
+
+
+def work(stage: Stage, ids: Mapping[str, str]) -> Work:
+    assert stage.job is not None
+    spec: Mapping[str, Any] = stage.job.spec
+    lost: list[Lost] = []
+    script = [*_texts(spec, "before_script"), *_texts(spec, "script")]
+    after = _texts(spec, "after_script")
+    env, head = _variables(stage, spec)
+    text = "\n".join([*script, *after, *head])
+    head = [*_predefined(stage, spec, text, env, lost), *head]
+    if not script:
+        lost.append(
+            Lost(stage.line, "server", stage.job.unplayable or "it has no commands: what it starts is GitLab's")
+        )
+        script = ["true"]
+    if after:
+        head += ["stagebook_after() {", "(", "set +e", *after, ") || true", "}", "trap stagebook_after EXIT"]
+    lost += _around(stage, spec)
+    run = "\n".join([*head, *script])
+    if len(head) + len(script) > 1 or "\n" in run:
+        run = run.rstrip("\n") + "\n"
+    keys: dict[str, Any] = {}
+    if "\n" in run or "|" in run or "[[" in run:
+        keys["shell"] = "bash"
+    if env:
+        keys["env"] = env
+    return Work(run, keys, {}, tuple(lost))
+
+
+def condition(
+    stage: Stage, ids: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str | None], list[Lost]]:  # fmt: skip
+    """Rules were decided when the file was read; what is left is what becomes of jobs before it."""
+    keys: dict[str, Any] = {"always": True} if stage.always else {"join": stage.join} if stage.join != "all" else {}
+    if stage.when is None:
+        return keys, {}, []
+    if stage.when.text == "on_failure" and stage.needs:
+        names = [json.dumps(ids[need], ensure_ascii=False) for need in stage.needs if need in ids]
+        keys["when"] = " || ".join(f'stages[{name}].outcome in ["failure", "timeout", "error"]' for name in names)
+        return keys, {}, []
+    if stage.when.text == "manual":
+        keys["when"] = "false"
+        said = "manual: nobody starts it here; take `when` out, or put a gate before it, to run it"
+        return keys, {}, [Lost(stage.line, "approximated", said)]
+    return (
+        keys,
+        {},
+        [Lost(stage.when.line or stage.line, "ignored", f"`when: {stage.when.text[:60]}`: here it always runs")],
+    )
+
+
+def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Those with plain values as `env`, those that speak of others as assignments; those of the matrix by its cell."""
+    env: dict[str, Any] = {}
+    head: list[str] = []
+    cell = stage.cell or {}
+    for name, value in spec.get("variables", {}).items():
+        if not _VARIABLE.fullmatch(name) or name.startswith("STAGEBOOK_") or not isinstance(value, str):
+            continue
+        if name in cell:
+            head.append(f'export {name}="$MATRIX_{env_name(name)}"')
+        elif "$" in value and name not in spec.get("raw", ()):
+            head.append(f"export {name}={_quoted(value)}")
+        elif "\0" not in value:
+            env[name] = value
+    return env, head
+
+
+def _predefined(
+    stage: Stage, spec: Mapping[str, Any], text: str, env: Mapping[str, str], lost: list[Lost]
+) -> list[str]:  # fmt: skip
+    """Of what GitLab tells each job, that which this one speaks of."""
+    head = []
+    known = {**spec.get("predefined", {})}
+    for name in dict.fromkeys(_PREDEFINED.findall(text)):
+        if name in env:
+            continue
+        if name == "CI_NODE_INDEX" and "index" in (stage.cell or {}):
+            head.append('export CI_NODE_INDEX="$MATRIX_INDEX"')
+        elif name in _KNOWN:
+            head.append(f'export {name}="{_KNOWN[name]}"')
+        elif name in known and (stage.cell is None or name in ("CI_NODE_TOTAL", "CI_JOB_STAGE")):
+            head.append(f"export {name}={_quoted(str(known[name]).replace('$', '$$'))}")
+        elif not text.count(f"export {name}="):
+            lost.append(Lost(stage.line, "server", f"${name} is known to GitLab only"))
+    return head
+
+
+def _around(stage: Stage, spec: Mapping[str, Any]) -> list[Lost]:
+    line, found = stage.line, []
+    image = spec.get("image")
+    if isinstance(image, dict):
+        found.append(Lost(line, "ignored", f"image {str(image.get('name'))[:80]}: it runs on this machine"))
+    if spec.get("services"):
+        found.append(Lost(line, "ignored", "services: start what it needs yourself"))
+    environment = spec.get("environment")
+    if isinstance(environment, dict):
+        found.append(Lost(line, "server", f"environment {str(environment.get('name'))[:60]}: nobody has to agree here"))
+    artifacts = spec.get("artifacts")
+    if isinstance(artifacts, dict) and artifacts.get("reports", {}).get("dotenv"):
+        found.append(Lost(line, "ignored", "dotenv: its variables do not reach later stages; use $STAGEBOOK_OUTPUT"))
+    if spec.get("allow_exit_codes"):
+        found.append(Lost(line, "ignored", f"allowed exit codes {spec['allow_exit_codes']}: they fail it here"))
+    if spec.get("start_in_ms"):
+        found.append(Lost(line, "ignored", "delayed: here it starts at once"))
+    if spec.get("release"):
+        found.append(Lost(line, "server", "release: only GitLab makes one"))
+    return found
+
+
+def _texts(spec: Mapping[str, Any], key: str) -> list[str]:
+    return [str(each).rstrip("\n") for each in spec.get(key, ())]
+
+
+def _quoted(value: str) -> str:
+    """In double quotes for a shell; `$$` is a dollar sign, and a dollar before no name stays one."""
+
+    def reference(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return f"${{{name}}}" if name else r"\$"
+
+    made, at = "", 0
+    for match in _REFERENCE.finditer(value):
+        made += _escaped(value[at : match.start()]) + reference(match)
+        at = match.end()
+    return f'"{made}{_escaped(value[at:])}"'
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\\"$`])", r"\\\1", text)

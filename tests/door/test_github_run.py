@@ -1,0 +1,113 @@
+"""Workflows of GitHub Actions run here: jobs in the order of their needs, what passes between them, secrets hidden, and
+failures told with the line of the step.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from tests.door.place import Place
+
+WORKFLOW = """\
+name: CI
+on: push
+jobs:
+  plan:
+    runs-on: ubuntu-latest
+    outputs:
+      list: ${{ steps.make.outputs.list }}
+      go: ${{ steps.make.outputs.go }}
+    steps:
+      - uses: actions/checkout@v4
+      - id: make
+        run: |
+          echo 'list=["x", "y"]' >> "$GITHUB_OUTPUT"
+          printf 'go<<E\\nline one\\nyes\\nE\\n' >> "$GITHUB_OUTPUT"
+          cat app.txt > built.txt
+      - {uses: actions/upload-artifact@v4, with: {name: built, path: built.txt}}
+  each:
+    needs: plan
+    runs-on: ubuntu-latest
+    strategy: {matrix: {v: "${{ fromJSON(needs.plan.outputs.list) }}"}}
+    steps: [{run: "echo cell ${{ matrix.v }}"}]
+  fixed:
+    needs: plan
+    runs-on: ubuntu-latest
+    strategy: {matrix: {n: [1, 2]}, fail-fast: false}
+    steps:
+      - {uses: actions/download-artifact@v4, with: {name: built}}
+      - run: grep hello built.txt
+      - {name: Break the second, run: "test ${{ matrix.n }} != 2 || exit 9"}
+  skipped: {if: "github.ref == 'refs/heads/other'", runs-on: x, steps: [{run: "false"}]}
+  behind: {needs: skipped, runs-on: x, steps: [{run: "false"}]}
+  right: {needs: plan, if: "contains(needs.plan.outputs.go, 'yes')", runs-on: x, steps: [{run: "echo right"}]}
+  rescue:
+    needs: [fixed, right]
+    if: failure() && needs.right.result == 'success'
+    runs-on: x
+    steps: [{run: "echo rescue ${{ needs.fixed.result }}"}]
+  tidy: {needs: [behind, fixed], if: always(), runs-on: x, steps: [{run: "echo ${{ toJSON(needs.behind.result) }}"}]}
+"""
+
+
+@pytest.fixture
+def repository(place: Place) -> Place:
+    place.write("hello\n", "app.txt")
+    for words in (["init", "-q", "-b", "main"], ["add", "app.txt"], ["commit", "-q", "-m", "First"]):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *identity, *words], cwd=place.folder, env=place.env, check=True)
+    return place
+
+
+def test_a_workflow_runs_in_the_order_of_its_needs(repository: Place) -> None:
+    repository.write(WORKFLOW, ".github/workflows/ci.yml")
+    refused = repository.run("run")
+    assert refused.code == 2
+    assert "not been trusted yet" in refused.err
+    done = repository.run("run", "--json", "--yes")
+    assert done.code == 1, done.said
+    assert {stage["stage"]: (stage["outcome"], stage["reason"]) for stage in done.json["stages"]} == {
+        "plan": ("success", None),
+        "each": ("success", None),
+        "fixed[n=1]": ("success", None),
+        "fixed[n=2]": ("failure", "exit 9"),
+        "skipped": ("skip", "if: github.ref == 'refs/heads/other'"),
+        "behind": ("skip", "if: success(): skipped was skipped"),
+        "right": ("success", None),
+        "rescue": ("success", None),
+        "tidy": ("success", None),
+    }
+    logs = {stage: repository.run("logs", "last", stage).out for stage in ("each", "fixed[n=2]", "rescue", "tidy")}
+    assert "cell x\n" in logs["each"] and "cell y\n" in logs["each"]
+    assert 'ERROR: step "Break the second" (.github/workflows/ci.yml:29) failed with exit 9' in logs["fixed[n=2]"]
+    assert "rescue failure" in logs["rescue"]
+    assert '"skipped"' in logs["tidy"]
+    assert not (repository.folder / "built.txt").exists(), "the user's own folder stays as it is"
+
+
+def test_secrets_stay_hidden_and_reach_what_is_given_them(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  it:\n    runs-on: x\n    outputs: {leak: '${{ secrets.TOKEN }}'}\n    steps:\n"
+        "      - {run: 'echo \"[$T] [$TOKEN] ${{ secrets.NONE }}.\"', env: {T: '${{ secrets.TOKEN }}'}}\n"
+        "      - {run: exit 3, continue-on-error: true}\n"
+        "      - run: exit 4\n      - {if: always(), run: echo tidy}\n",
+        ".github/workflows/ci.yml",
+    )
+    (repository.base / "secrets").write_text("TOKEN=hush-hush-hush\n")
+    (repository.base / "secrets").chmod(0o600)
+    done = repository.run("run", "--yes", "--secret-file", str(repository.base / "secrets"), "--output", "group")
+    assert done.code == 1
+    assert "[***] [] ." in done.said
+    assert "hush" not in done.said
+    assert "output leak is left out" in done.said
+    assert 'the job failed by step "Run exit 4" (.github/workflows/ci.yml:9): exit 4' in done.said
+
+
+def test_a_dry_run_says_what_conditions_come_to(repository: Place) -> None:
+    repository.write(WORKFLOW, ".github/workflows/ci.yml")
+    rows = {row["stage"]: row for row in repository.run("run", "--dry-run", "--json").json["stages"]}
+    assert rows["skipped"]["action"] == rows["behind"]["action"] == "skip"
+    assert rows["skipped"]["reason"].endswith("github.ref is 'refs/heads/main'")
+    assert "decided when its needs have ended" in rows["right"]["reason"]
+    assert "runs: if: always()" in rows["tidy"]["reason"]

@@ -1,0 +1,167 @@
+"""Steps with `uses`: equivalents, actions of the workspace, and all others."""
+
+from __future__ import annotations
+
+import pytest
+from tests.runner.github.playing import Player
+
+from stagebook.runner.github.tools import fits
+
+
+def test_checkout_brings_the_files_of_the_folder(player: Player) -> None:
+    player.write("README.md", "hello\n")
+    done = player.steps("""\
+        - run: ls
+        - uses: actions/checkout@v4
+        - {uses: Actions/Checkout@v3, with: {path: below, ref: v1}}
+        - run: cat README.md below/README.md; echo changed > README.md
+        """)
+    assert done.code == 0, done.log
+    done.says("hello\nhello\n", "note: ref v1")
+    assert (player.folder / "README.md").read_text() == "hello\n", "the user's own folder is not touched"
+
+
+def test_a_cache_is_kept_for_the_next_run_and_an_exact_hit_is_not_kept_again(player: Player) -> None:
+    text = """\
+        - {id: c, uses: actions/cache@v4, with: {path: "dep\\n~/away", key: "k-${{ github.event_name }}", restore-keys: k-}}
+        - run: echo "hit=[${{ steps.c.outputs.cache-hit }}]"; mkdir -p dep; cat dep/x || echo built > dep/x
+        """  # noqa: E501
+    first = player.steps(text)
+    assert first.code == 0, first.log
+    first.says("nothing kept yet", "hit=[]", "== Post: save cache k-push", "1 files kept", "outside the workspace")
+    player.run = "r2"
+    second = player.steps(text)
+    second.says("restored from k-push", "hit=[true]", "built")
+    assert "Post" not in second.log
+    third = player.steps(text.replace("k-$", "k-new-$"))
+    third.says("restored from k-push", "hit=[false]", "save cache k-new-push")
+
+
+def test_a_job_that_failed_keeps_no_cache(player: Player) -> None:
+    done = player.steps("""\
+        - {uses: actions/cache@v4, with: {path: dep, key: k}}
+        - run: mkdir dep; echo x > dep/x; exit 1
+        """)
+    assert done.code == 1
+    assert "Post" not in done.log
+
+
+def test_artifacts_pass_from_job_to_job(player: Player) -> None:
+    done = player.steps("""\
+        - run: mkdir -p out/sub .hidden && echo a > out/a.txt && echo b > out/sub/b.txt && echo c > out/sub/c.log && echo h > out/.h
+        - {uses: actions/upload-artifact@v4, with: {name: all, path: out}}
+        - {uses: actions/upload-artifact@v4, with: {name: some, path: "out/**/*.txt\\n!out/sub/c.log"}}
+        - {uses: actions/upload-artifact@v4, with: {name: one, path: out/a.txt}}
+        - {uses: actions/upload-artifact@v4, with: {name: two, path: "out/a.txt\\nout/sub/c.log"}}
+        - {uses: actions/upload-artifact@v4, with: {name: away, path: "${{ runner.temp }}/*.sh"}}
+        - {uses: actions/upload-artifact@v4, with: {name: none, path: nothing}}
+        - {uses: actions/upload-artifact@v4, with: {name: none, path: nothing, if-no-files-found: error}, continue-on-error: true}
+        - {uses: actions/upload-artifact@v4, with: {name: all, path: out}, continue-on-error: true}
+        - {uses: actions/upload-artifact@v4, with: {name: "a/b", path: out}, continue-on-error: true}
+        """)  # noqa: E501
+    assert done.code == 0, done.log
+    done.says("warning: artifact none: no file fits nothing", "ERROR: artifact none", "one of that name already")
+    done.says("a name must not hold")
+    done = player.steps("""\
+        - {uses: actions/download-artifact@v4, with: {path: got}}
+        - {uses: actions/download-artifact@v4, with: {name: all}}
+        - {uses: actions/download-artifact@v4, with: {pattern: "{one,two}", path: m, merge-multiple: true}}
+        - run: find got a.txt sub m -type f | sort
+        - {uses: actions/download-artifact@v4, with: {name: nope}}
+        """)
+    assert done.code == 1
+    done.says("artifact nope: this run has none of that name; it has ")
+    found = [line for line in done.log.splitlines() if line.startswith(("got/", "a.txt", "sub/", "m/"))]
+    assert [each for each in found if not each.startswith("got/away")] == [
+        "a.txt", "got/all/a.txt", "got/all/sub/b.txt", "got/all/sub/c.log", "got/one/a.txt", "got/some/a.txt",
+        "got/some/sub/b.txt", "got/two/a.txt", "got/two/sub/c.log", "m/a.txt", "m/sub/c.log", "sub/b.txt", "sub/c.log",
+    ]  # fmt: skip
+    assert any(each.startswith("got/away/") for each in found)
+
+
+def test_an_action_of_the_workspace_has_steps_inputs_and_outputs_of_its_own(player: Player) -> None:
+    player.write(
+        "act/say/action.yml",
+        """\
+        name: say
+        inputs: {word: {required: true}, end: {default: "${{ github.event_name }}!"}}
+        outputs: {said: {value: "${{ steps.inner.outputs.said }}"}}
+        runs:
+          using: composite
+          steps:
+            - {id: inner, shell: sh, run: 'echo "said=${{ inputs.word }} ${{ inputs.end }} $AROUND" >> $GITHUB_OUTPUT'}
+            - {shell: bash, run: 'echo "SET=by action" >> $GITHUB_ENV; basename "$GITHUB_ACTION_PATH"'}
+            - {shell: bash, if: "steps.outer.outputs.x", run: echo never}
+        """,
+    )
+    player.write(
+        "act/fail/action.yaml",
+        """\
+        runs:
+          using: composite
+          steps:
+            - {uses: ./act/say, with: {word: inner}}
+            - {shell: sh, run: exit 4}
+            - {shell: sh, run: echo never}
+            - {shell: sh, if: failure(), run: echo cleaning}
+        """,
+    )
+    done = player.steps("""\
+        - {uses: ./act/say, continue-on-error: true}
+        - uses: actions/checkout@v4
+        - {id: outer, run: echo x=1 >> $GITHUB_OUTPUT}
+        - {id: say, uses: ./act/say, with: {word: hello, typo: x}, env: {AROUND: around}}
+        - run: echo "${{ steps.say.outputs.said }} [$SET] [$AROUND]"
+        - {id: fail, uses: ./act/fail}
+        - {if: failure(), run: "echo ${{ steps.fail.outcome }}"}
+        """)
+    assert done.code == 4
+    done.says("is a checkout missing before it?", "hello push! around [by action] []", "say has no input `typo`")
+    done.says("act/fail/action.yaml:5) failed with exit 4", "cleaning\n", "failure\n", "say\n")
+    assert "\nnever" not in done.log
+
+
+def test_actions_that_use_each_other_in_a_circle_end(player: Player) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        player.write(f"{name}/action.yml", f"runs: {{using: composite, steps: [{{uses: ./{other}}}]}}\n")
+    done = player.steps("- uses: actions/checkout@v4\n- uses: ./a\n")
+    assert done.code == 1
+    done.says("not in a circle")
+
+
+@pytest.mark.parametrize("uses", ["docker://alpine:3", "owner/action@v1", "./js"])
+def test_all_others_fail_with_a_reason_or_are_left_out_as_the_user_says(player: Player, uses: str) -> None:
+    player.write("js/action.yml", "runs: {using: node20, main: x.js}\n")
+    text = f"- uses: actions/checkout@v4\n- {{id: x, uses: '{uses}'}}\n- run: echo on ${{{{ steps.x.outcome }}}}\n"
+    done = player.steps(text)
+    assert done.code == 1
+    done.says(f"ERROR: {uses} is a", "`--uses skip` leaves out such steps", "ci.yml:7) failed")
+    player.local["uses"] = "skip"
+    done = player.steps(text)
+    assert done.code == 0, done.log
+    done.says(f"warning: {uses} is skipped", "on skipped")
+
+
+def test_a_tool_is_the_one_on_the_path(player: Player) -> None:
+    done = player.steps("""\
+        - {id: py, uses: actions/setup-python@v5, with: {python-version: "2.7"}}
+        - run: echo "${{ steps.py.outputs.python-version }}"
+        - {uses: dtolnay/rust-toolchain@stable, env: {PATH: /nowhere}}
+        """)
+    done.says(
+        "warning: python is 3.", "and 2.7 is asked for", "ERROR: dtolnay/rust-toolchain: rustc is not on the PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "does"),
+    [
+        ("3.11.7", "3.11", True), ("3.11.7", "3.1", False), ("20.1.0", "20.x", True), ("20.1.0", "lts/*", True),
+        ("18.2", ">=18", True), ("18.2", ">= 20", True), ("18.2", ">=20", False), ("1.22.3", "^1.20", True),
+        ("2.0", "^1.20", False), ("3.11.7", "3.12\n3.11", True), ("1.22.3", "~1.22.1", True),
+        ("1.22.3", "~1.21", False),
+        ("17.0.1", "<18", True), ("3.11", "3.x", True),
+    ],
+)  # fmt: skip
+def test_versions_fit(there: str, wanted: str, does: bool) -> None:
+    assert fits(there, wanted) is does
