@@ -120,6 +120,45 @@ cold:
     assert "kept" not in log(place, "cold")
 
 
+def test_what_a_file_may_say_of_sources_caches_and_artifacts(repository: Place) -> None:
+    text = """\
+default:
+  cache: {key: {files: [app.txt], prefix: $CI_JOB_NAME}, fallback_keys: ["spare-$CI_COMMIT_BRANCH"], paths: [deps]}
+spare: {stage: build, cache: {key: spare-main, paths: [deps], policy: push}, script: [mkdir deps, touch deps/spare]}
+make: {stage: build, cache: [], script: [touch made, echo x > ignored.txt], artifacts: {untracked: true}}
+bare:
+  variables: {GIT_STRATEGY: none}
+  cache: []
+  needs: []
+  script: ['test -z "$(ls)"', 'echo $DEEP', 'echo "raw $RAW"']
+take: {needs: [make, spare], script: [ls, ls deps, touch deps/more]}
+leave:
+  needs: [{job: make, artifacts: false}, spare]
+  cache: {key: spare-main, paths: [deps], policy: pull}
+  script: [ls, rm -r deps]
+variables: {DEEP: "${MIDDLE}!", MIDDLE: "$CI_COMMIT_REF_SLUG", RAW: {value: "a$b", expand: false}}
+"""
+    found = run(repository, text)
+    assert set(outcomes(found).values()) == {"success"}, {id: log(repository, id) for id in outcomes(found)}
+    taken = log(repository, "take")
+    assert {"made", "ignored.txt", "spare"} <= set(taken)
+    assert any(line.endswith(": restored from spare-main") for line in taken)
+    assert "made" not in log(repository, "leave")
+    assert {"main!", "raw a$b"} <= set(log(repository, "bare"))
+    again = run(repository, text, "--only", "take")
+    assert outcomes(again)["take"] == "success"
+    assert "more" in log(repository, "take"), "its own cache is there by now"
+
+
+def test_a_secret_that_is_not_set_is_empty_and_said(place: Place) -> None:
+    jobs = {"a": {"runs-on": "x", "env": {"T": "${{ secrets.TOKEN }}"}, "steps": [{"run": 'echo "[$T]"'}]}}
+    file = place.write(json.dumps({"on": "push", "jobs": jobs}), ".github/workflows/ci.yml")
+    done = place.run("run", str(file), "--yes", "--json")
+    assert done.code == 0, done
+    assert any("secret TOKEN is not set" in text for text in done.json["warnings"])
+    assert "[]" in log(place, "a")
+
+
 def test_secrets_and_variables_come_from_files_and_hide_themselves(place: Place) -> None:
     secrets, variables = place.base / "secrets", place.base / "variables"
     secrets.write_text("# tokens\nexport TOKEN='tok-5f2c8e1d'\n")
