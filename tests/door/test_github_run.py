@@ -86,6 +86,16 @@ def test_a_workflow_runs_in_the_order_of_its_needs(repository: Place) -> None:
     assert not (repository.folder / "built.txt").exists(), "the user's own folder stays as it is"
 
 
+def test_one_job_alone_takes_its_needs_as_done(repository: Place) -> None:
+    repository.write(WORKFLOW, ".github/workflows/ci.yml")
+    done = repository.run("run", "--yes", "--only", "tidy", "--only", "rescue", "--json")
+    assert done.code == 0, done.said
+    ended = {stage["stage"]: (stage["outcome"], stage["reason"]) for stage in done.json["stages"]}
+    assert ended["tidy"] == ("success", None)
+    assert ended["rescue"] == ("skip", "if: failure() && needs.right.result == 'success'")
+    assert '"success"' in repository.run("logs", "last", "tidy").out
+
+
 def test_secrets_stay_hidden_and_reach_what_is_given_them(repository: Place) -> None:
     repository.write(
         "on: push\njobs:\n  it:\n    runs-on: x\n    outputs: {leak: '${{ secrets.TOKEN }}'}\n    steps:\n"

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from stagebook.model.job import Job
 
 UNABLE = 70  #: the exit status of a job that could not be done (EX_SOFTWARE)
+NOT_SELECTED = "not selected"  #: as the plan of a run has it
 #: What the engine tells a job's process, and the processes of its steps need not know.
 _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
 
 class End(NamedTuple):
     """How a stage ended: one of Stagebook's outcomes, `is_allowed` where a failure was allowed. `outputs`: what it
-    said, by name."""
+    said, by name. `is_left_out`: it is not among those that the run was asked for, and is taken as done."""
 
     outcome: str
     is_allowed: bool
     outputs: Mapping[str, str]
+    is_left_out: bool = False
 
 
 class Here:
@@ -94,7 +96,12 @@ def find(environ: Mapping[str, str]) -> Here:
     if not places or pipeline.stages[places[0]].job is None:
         raise SurroundingsError(f"{journal}: `{id}` is no job")
     ends = {
-        stage.id: End(end.outcome, stage.allow_failure, _outputs(directory, index, len(story.attempts[index])))
+        stage.id: End(
+            end.outcome,
+            stage.allow_failure,
+            _outputs(directory, index, len(story.attempts[index])),
+            end.outcome == "skip" and end.reason == NOT_SELECTED,
+        )
         for index, (stage, end) in enumerate(zip(pipeline.stages, story.ends))
         if end is not None
     }

@@ -77,9 +77,11 @@ def run(
 ) -> Ended:  # fmt: skip
     """Run it to its end. `hear` is given each line, without its end, in place of the log."""
     ends_s = None if timeout_s is None else monotonic() + timeout_s
+    was_asked = stop.is_asked
     process = start(argv, env, cwd, subprocess.PIPE if hear else None)
     stop.groups.add(process.pid)
-    was_asked = stop.is_asked
+    if stop.is_asked and not was_asked:  # before the group was known
+        _send(process.pid, signal.SIGTERM)
     watched = _Watched(process, hear)
     try:
         is_timeout = not watched.wait(ends_s)
