@@ -28,7 +28,8 @@ HARMLESS = {
     "difflib",
 }
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",), "re2": ("condition", "record", "cli", "formats"),
+    "yaml": ("formats",), "celpy": ("condition",), "lark": ("condition",),
+    "re2": ("condition", "record", "cli", "formats"),
     "watchfiles": ("cli",), "blake3": ("artifact",), "sqlalchemy": ("history",), "alembic": ("history",),
     "pyarrow": ("history",), "opentelemetry": ("cli",), "numpy": ("study",),
     "fast_sugiyama": ("report",), "itsdangerous": ("approval",), "apprise": ("notify",), "requests": ("notify",),

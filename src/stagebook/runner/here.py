@@ -10,6 +10,7 @@ from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import reader, retelling, state
+from stagebook.record.reasons import is_no_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,19 +19,18 @@ if TYPE_CHECKING:
     from stagebook.model.job import Job
 
 UNABLE = 70  #: the exit status of a job that could not be done (EX_SOFTWARE)
-NOT_SELECTED = "not selected"  #: as the plan of a run has it
 #: What the engine tells a job's process, and the processes of its steps need not know.
 _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
 
 class End(NamedTuple):
-    """How a stage ended: one of Stagebook's outcomes, `is_allowed` where a failure was allowed. `outputs`: what it
-    said, by name. `is_left_out`: it is not among those that the run was asked for, and is taken as done."""
+    """How a stage ended: one of Stagebook's outcomes, `is_allowed` where a failure is. `outputs`: what it
+    said, by name."""
 
     outcome: str
     is_allowed: bool
     outputs: Mapping[str, str]
-    is_left_out: bool = False
+    is_left_out: bool = False  #: no part of this run
 
 
 class Here:
@@ -100,7 +100,7 @@ def find(environ: Mapping[str, str]) -> Here:
             end.outcome,
             stage.allow_failure,
             _outputs(directory, index, len(story.attempts[index])),
-            end.outcome == "skip" and end.reason == NOT_SELECTED,
+            is_no_part(end.reason),
         )
         for index, (stage, end) in enumerate(zip(pipeline.stages, story.ends))
         if end is not None
