@@ -190,7 +190,7 @@ def _defaults(site: str | None) -> Map:
 
 def _container(of_service: bool) -> Map:
     keys: dict[str, Shape] = {
-        "image": _text("job"),
+        "image": _text("job", may_be_empty=of_service),
         "credentials": Map(
             "credentials",
             {"username": _text("credentials"), "password": _text("credentials")},
