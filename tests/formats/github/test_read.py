@@ -351,6 +351,7 @@ def test_the_event_and_its_inputs_are_known() -> None:
     assert read(text).context["github"]["event_name"] == "push"
     asked = read(text, Request("workflow_dispatch", "main", inputs={"dry": "true"}))
     assert asked.context["inputs"] == {"level": 3, "dry": True}
+    assert asked.context["github"]["event"] == {"inputs": {"level": "3", "dry": "true"}}
     assert asked.context["github"]["ref"] == "refs/heads/main"
     assert asked.stages[0].job is not None and asked.stages[0].job.title == "level 3"
 
