@@ -20,6 +20,7 @@ class Text(NamedTuple):
     may_be_empty: bool = False
     condition: bool = False
     allowed: tuple[str, ...] = ()
+    is_hollow: bool = False  #: it may be empty, which is hardly meant
 
 
 class List(NamedTuple):
@@ -223,7 +224,12 @@ _STEP_DOES: dict[str, Shape] = {
 }
 STEP_RUN = Map(
     "step to run shell command",
-    {**_STEP_DOES, "run": _text("step"), "shell": _text("none"), "working-directory": _text("step")},
+    {
+        **_STEP_DOES,
+        "run": Text(site="step", is_hollow=True),
+        "shell": _text("none"),
+        "working-directory": _text("step"),
+    },
 )
 STEP_USES = Map(
     "step to execute action",
