@@ -48,7 +48,10 @@ def measure(data: Path) -> list[Row]:
         Row("gitlab-ci-local", texts[word], counts[word], 1 - len(found) / counts[word], 1.0, misses=tuple(found))
         for word, found in misses.items()
     ]
-    return [*rows, Row("gitlab-ci-local", "reading all of them, CPU", total, time.process_time() - began, 3.0, "seconds")]
+    return [
+        *rows,
+        Row("gitlab-ci-local", "reading all of them, CPU", total, time.process_time() - began, 3.0, "seconds"),
+    ]
 
 
 def _stated() -> list[dict[str, str]]:
