@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook patch ci.yml
-stagebook patch .gitlab-ci.yml --accept 'lint→test' --write
+stagebook patch ci.yml --accept 'lint→test' --write
 stagebook patch ci.yml --change timeout --timeout 30m
 stagebook patch ci.yml --set test.split=3 | git apply"""
 
@@ -65,7 +65,7 @@ def execute(args: Namespace) -> int:
 
     if args.write and args.diff:
         raise usage_error("--write and --diff are two ways; choose one")
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, "patch")
     data = bytes_of(args.file, file)
     request = foreign.request(args)
     pipeline = foreign.load(args, file, None)
@@ -130,7 +130,7 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
     """What runs on record say of its jobs, and what its provider allows."""
     from stagebook.cli import plan as planning
     from stagebook.plan import patching, profile, providers, splitting
-    from stagebook.record import steps
+    from stagebook.record import recorded_times
 
     took: dict[str, float] = {}
     most: dict[str, float] = {}
@@ -147,9 +147,9 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
     caps = traps.caps(named) if args.provider else []
     setup: dict[str, float] = {}
     if took:
-        told = steps.lately(place.state_directory(args, pipeline.file), pipeline.file)
+        told = recorded_times.times(place.state_directory(args, pipeline.file), pipeline.file).steps
         for each in pipeline.stages:
-            found_s = splitting.setup_s(each.job.steps, told.get(each.id, ())) if each.job is not None else None
+            found_s = splitting.setup_s(each.job.steps, told.get(each.id, {})) if each.job is not None else None
             setup |= {each.id: found_s} if found_s is not None else {}
     return patching.Known(took, most, runs, table.rounding, tuple(caps), setup_s=setup)
 
