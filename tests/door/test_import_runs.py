@@ -188,7 +188,11 @@ def test_gitlab(place: Place) -> None:
     document = imported(place, "gitlab", save(place, "p.json", listed), save(place, "j.json", found))
     assert document["added"] == 6 and document["pipelines"][0]["unmatched"] == []
     assert sum(stage["wait_s"] for stage in place.show()["stages"]) > 10
-    assert place.run("plan", ".gitlab-ci.yml", "--json").json["profile"]["runs"] == 6
+    told = place.run("plan", ".gitlab-ci.yml", "--json").json
+    assert told["profile"]["runs"] == 6 and told["as_is"]["jobs"] > 4
+    assert any("no cap on jobs at once is known of gitlab" in text for text in told["profile"]["assumed"])
+    limits = place.run("plan", ".gitlab-ci.yml", "--limits", "--json", "--days", "366").json["limits"]
+    assert limits["provider"]["name"].startswith("gitlab") and limits["runs"] == 6
 
 
 @pytest.mark.parametrize(
@@ -288,6 +292,23 @@ def test_gitlab_is_asked_for_jobs_and_bridges(place: Place) -> None:
         assert len(server.asked) == 1
 
 
+def test_a_child_pipeline_is_asked_for_with_its_parent(place: Place) -> None:
+    (place.folder / ".git").mkdir()
+    place.write("build: {script: [x]}\nkid: {trigger: {include: child.yml, strategy: depend}}\n", ".gitlab-ci.yml")
+    place.write("inner: {script: [x]}\n", "child.yml")
+    listed, found = synthetic.gitlab(1, jobs=(synthetic.Job("build", 9),), failing=0.0)
+    data = gitlab(listed, found)
+    base = next(iter(data))
+    child = {**listed[0], "id": 77, "source": "parent_pipeline"}
+    data[f"{base}/{listed[0]['id']}/bridges"] = [{**found[0], "id": 1, "name": "kid", "downstream_pipeline": child}]
+    data[f"{base}/77/jobs"] = [{**found[0], "id": 2, "name": "inner", "pipeline": child}]
+    data[f"{base}/77/bridges"] = []
+    with serving(data) as server:
+        told = asked(place, server, "--json", system="gitlab").json
+    assert (told["added"], told["pipelines"][0]["unmatched"]) == (1, [])
+    assert sorted(by_stage(place.show())) == ["build", "kid", "kid/inner"]
+
+
 def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
     with serving({}) as server:
         done = asked(repository, server)
@@ -307,8 +328,8 @@ def test_steps_are_known_by_their_names(repository: Place) -> None:
 
 
 def test_the_cap_of_the_provider_bounds_the_plan(repository: Place) -> None:
-    """Thirty jobs at once where twenty may run: ten wait."""
-    names = [f"unit{number}" for number in range(30)]
+    """Twenty-four jobs at once where twenty may run: four wait."""
+    names = [f"unit{number}" for number in range(24)]
     job = "{runs-on: ubuntu-latest, steps: [{run: make}]}"
     repository.write("on: push\njobs:\n" + "".join(f"  {name}: {job}\n" for name in names), FILE)
     made = synthetic.github(5, jobs=tuple(synthetic.Job(name, 100) for name in names), failing=0.0)
@@ -319,8 +340,7 @@ def test_the_cap_of_the_provider_bounds_the_plan(repository: Place) -> None:
     assert 190 < told["as_is"]["makespan_s"] < 230
     wide = repository.run("plan", FILE, "--json", "--provider", "github-team").json
     assert wide["as_is"]["makespan_s"] < 120
-    limits = repository.run("plan", FILE, "--limits", "--json", "--days", "366").json
-    assert limits["limits"]["provider"]["name"].startswith("github") and limits["limits"]["runs"] == 5
+    assert any("20 jobs at once, the cap of github" in text for text in told["profile"]["assumed"])
 
 
 def test_hostile_names_are_shown_and_do_nothing(repository: Place) -> None:

@@ -264,12 +264,12 @@ def _known(
     choice, facts = run.govern(pipeline, _choice(pipeline) if is_other else _asked(args, pipeline))
     flows = plan_items.known(args, pipeline)
     past = samples(args, pipeline)
-    choice = _with_cap(args, choice, None if past is None else past.recorded().system)
+    choice, capped = _with_cap(args, pipeline, choice, None if past is None else past.recorded().system)
     found = known.known(
         pipeline, past, choice.cores, seed=args.seed,
         streams=streams.streams(pipeline, choice, flows) if flows else None,
     )  # fmt: skip
-    unsaid = known.unsaid(pipeline) + [flow.said for flow in flows.values() if flow.said]
+    unsaid = known.unsaid(pipeline) + capped + [flow.said for flow in flows.values() if flow.said]
     if facts is not None and any(stage.when is not None for stage in pipeline.stages):
         from stagebook.condition.court import Court
 
@@ -288,14 +288,21 @@ def _known(
     return found, choice._replace(durations_ms=found.durations_ms(pipeline)), unsaid, flows
 
 
-def _with_cap(args: Any, choice: Choice, system: str | None) -> Choice:
-    """Under the cap of the provider that the user names, else of that which has recorded the runs."""
+def _with_cap(args: Any, pipeline: Pipeline, choice: Choice, system: str | None) -> tuple[Choice, list[str]]:
+    """Under the cap of the provider that the user names, else of that which has recorded the runs; and what is taken
+    for granted with it."""
     name = args.provider or system
     if name is None or (choice.cap is not None and args.provider is None):
-        return choice
+        return choice, []
     from stagebook.plan import providers
+    from stagebook.scheduler.plan import Cap
 
-    return choice._replace(cap=providers.cap(name))
+    table = providers.table(name, pipeline.folder)
+    if table.jobs is None:
+        said = f"no cap on jobs at once is known of {table.name}, so as many run as can; --provider names a table"
+        return choice._replace(cap=Cap(table.name, max(1, len(pipeline.stages)), table.as_of)), [said]
+    said = f"{table.jobs} jobs at once, the cap of {table.name} as of {table.as_of}; --provider names another"
+    return choice._replace(cap=Cap(table.name, table.jobs, table.as_of)), [] if args.provider else [said]
 
 
 class _Foreseen:
