@@ -181,27 +181,22 @@ def _made(
         return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok, before)
 
     before = pipeline if cache.digest(data) == pipeline.digest else None
-    if not chosen:
-        return None, {}
-    try:
-        return patched(chosen), {}
-    except InputError as refused:
-        if len(chosen) == 1 and _is_asked(args, found[chosen[0]]):
-            raise
-        said = {chosen[0]: str(refused)}
-    if len(chosen) == 1:
-        return None, said
     made: Patched | None = None
     good: list[int] = []
     by_hand: dict[int, str] = {}
-    for at in chosen:
+    lots = [chosen] if chosen else []
+    while lots:
+        lot = lots.pop()
         try:
-            made = patched([*good, at])
-            good.append(at)
+            made = patched([*good, *lot])
+            good += lot
         except InputError as refused:
-            if _is_asked(args, found[at]):
+            if len(lot) > 1:
+                lots += [lot[len(lot) // 2 :], lot[: len(lot) // 2]]
+                continue
+            if _is_asked(args, found[lot[0]]):
                 raise
-            by_hand[at] = str(refused)
+            by_hand[lot[0]] = str(refused)
     return made, by_hand
 
 
