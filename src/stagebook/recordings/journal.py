@@ -18,6 +18,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.record.clock import ulid
 from stagebook.record.line import encode, members, quote
 from stagebook.record.reasons import NOT_SELECTED
+from stagebook.record.retelling import usage_of
 from stagebook.record.story import Story
 
 TYPE_CHECKING = False
@@ -330,7 +331,10 @@ class _Lines:
                 [step.name, step.outcome, _after(step.started_us, self._epoch_us),
                  _after(step.finished_us, self._epoch_us)] for step in one.steps
             ]  # fmt: skip
-        self._story.exited(self._at(each), number + 1, us, one.outcome, one.reason)
+        if one.usage is not None:
+            tail["usage"] = dict(one.usage)
+        used = None if one.usage is None else usage_of(dict(one.usage))
+        self._story.exited(self._at(each), number + 1, us, one.outcome, one.reason, usage=used)
         self._add("stage.exited", us, each.stage.id, number + 1, members(**tail))
         if number + 1 == len(each.tries):
             self._ended(each, us)
