@@ -26,7 +26,7 @@ def test_the_document_has_the_keys_of_the_door() -> None:
         "stage": "unit[python=3.11]", "level": 1, "needs": ["checkout"], "line": 3, "kind": "run", "condition": None,
         "matrix": {"python": "3.11"}, "group": None, "duration_s": 122.0, "known_s": None, "took_s": 122.0,
         "slack_s": 178.0, "slack": None, "critical": False, "alone": False, "is_test": True, "outside": None,
-        "tolerance": "fails the run", "ordering": None, "mode": "parallel",
+        "tolerance": "fails the run", "ordering": None, "steps": None, "mode": "parallel",
     }  # fmt: skip
     on_stable = document(pipeline(stage("deploy", 61, when=Condition("params.channel == 'stable'"))))
     assert on_stable["stages"][0]["condition"] == "params.channel == 'stable'"

@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         action="store_true",
-        help="show the steps of each job of a CI file; with fewer than three jobs they are shown anyway",
+        help="show the steps of jobs (of fewer than three anyway), and of what works through items",
     )
     foreign.add_arguments(parser)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Collection, Mapping, Sequence
 
     from stagebook.graph.difference import Difference
-    from stagebook.model.pipeline import Pipeline, Stage
+    from stagebook.model.pipeline import Pipeline, Stage, Step
 
 _NOTHING: Mapping[str, Any] = {}
 #: How a run's durations count in those that are kept beside the journals (record.durations).
@@ -237,10 +237,10 @@ def _stages(
 
 
 def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, Any]] | None:
-    """Of a job of a CI system; None of any other stage. Steps count from 1."""
+    """Of a job of a CI system, or of a stage that works through items; None of any other. Steps count from 1."""
     job = stage.job
     if job is None:
-        return None
+        return None if stage.each is None else [_of_items(place, each) for place, each in enumerate(stage.each.steps)]
     reasons: dict[int, list[dict[str, Any]]] = {}
     for link in steps.links(job):
         if link.kind != "setup":
@@ -260,6 +260,13 @@ def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, 
         }
         for place, each in enumerate(job.steps)
     ]
+
+
+def _of_items(place: int, step: Step) -> dict[str, Any]:
+    return {
+        "step": place + 1, "name": step.name, "line": step.line, "kind": step.kind, "setup": False, "condition": None,
+        "needs": [place] if place else [], "reasons": [], "took_s": None,
+    }  # fmt: skip
 
 
 def _tolerance(stage: Stage) -> str:

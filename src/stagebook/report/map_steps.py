@@ -1,4 +1,5 @@
-"""Steps of the jobs in a map document, as text: a chain a job, what is set-up, what passes from one to another."""
+"""Steps in a map document, of jobs and of what works through items, as text: a chain each, what is set-up, what passes
+from one to another."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _STEPS_MAX = 60  #: of more, the rest is counted
 def is_few(document: Mapping[str, Any]) -> bool:
     """Whether it is a file of so few jobs that its steps are what there is to see."""
     names = {matrix_of(stage["stage"]) or stage["stage"] for stage in document["stages"]}
-    return 0 < len(names) < FEW and any(stage.get("steps") for stage in document["stages"])
+    return 0 < len(names) < FEW and any(stage["kind"] == "job" and stage["steps"] for stage in document["stages"])
 
 
 def render(document: Mapping[str, Any], style: Style, *, is_open: bool = False) -> list[str]:
