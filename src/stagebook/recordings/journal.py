@@ -284,10 +284,13 @@ class _Lines:
         return b"".join(self._lines), self._epoch_us + last_us
 
     def _events(self, told: list[_Told]) -> Iterable[tuple[int, int, int, _Told, int]]:
-        """Time, rank among those of one time, place, stage, try: an end before a start, but not before its own."""
+        """Time, rank among those of one time, place, stage, try: an end before a start, but not before its own. What
+        never ran makes no run longer."""
+        last_us = max([one.finished_us or 0 for each in told if each.ready_us for one in each.tries], default=None)
         for place, each in enumerate(told):
             if not each.ready_us:
-                yield max(each.at_us, self._epoch_us), 3, place, each, 0
+                at_us = each.at_us if last_us is None else min(each.at_us, last_us)
+                yield max(at_us, self._epoch_us), 3, place, each, 0
                 continue
             floor_us = self._epoch_us
             for number, one in enumerate(each.tries):
