@@ -6,16 +6,18 @@ from __future__ import annotations
 
 from stagebook.formats.source.edits import Edits
 from stagebook.formats.source.nodes import LIST, MAP, Node, Source
+from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Mapping
+
     from stagebook.formats.source.words import Value
 
 MEASURE = "pipx run stagebook measure"  #: hosted runners have pipx, so nothing has to be installed before
 RECORDS = ".stagebook/runs/*/journal.jsonl"
 _UPLOAD = "actions/upload-artifact@v4"
-_SHELLS = ("bash", "sh")
 
 
 class Instrumented(NamedTuple):
@@ -27,20 +29,36 @@ class Instrumented(NamedTuple):
 
 
 def instrumented(source: Source) -> Instrumented:
-    """InputError where an edit cannot be made."""
+    """A job in which no small edit does it is left as it is."""
     edits = Edits(source)
     root = source.documents[0] if source.documents else None
     jobs = root.get("jobs") if root is not None else None
-    done: list[str] = []
+    todo: dict[str, Node] = {}
     left: list[str] = []
     for name, key, job in jobs.items() if jobs is not None else ():
         why = _why_not(job) or ("it is an alias" if edits.is_alias(key, job) else None)
         if why is not None:
             left.append(f"{name}: {why}")
-            continue
+        else:
+            todo[name] = job
+    try:
+        data = _made(source, todo)
+    except InputError:
+        for name in list(todo):
+            try:
+                _made(source, {name: todo[name]})
+            except InputError as error:
+                left.append(f"{name}: {error}")
+                del todo[name]
+        data = _made(source, todo)
+    return Instrumented(data, tuple(todo), tuple(left))
+
+
+def _made(source: Source, jobs: Mapping[str, Node]) -> bytes:
+    edits = Edits(source)
+    for name, job in jobs.items():
         _measure(edits, name, job)
-        done.append(name)
-    return Instrumented(edits.made() if done else source.text.encode("utf-8"), tuple(done), tuple(left))
+    return edits.made() if jobs else source.text.encode("utf-8")
 
 
 def _why_not(job: Node) -> str | None:
