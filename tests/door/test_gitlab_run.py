@@ -91,6 +91,8 @@ def test_jobs_find_the_work_tree_as_it_is_and_what_others_left(repository: Place
     assert "after: failed" in broken
     assert "changed" in log(repository, "rescue"), "the artifact that a failure leaves"
     assert not (repository.folder / "out").exists(), "the user's own folder is as it was"
+    once_more = outcomes(repository.run("run", FILE, "--failed-of", "last", "--json").json)
+    assert (once_more["broken"], once_more["rescue"], once_more["build"]) == ("failure", "success", "skip")
 
 
 def test_one_job_alone_finds_the_artifacts_of_an_earlier_run(repository: Place) -> None:
