@@ -6,6 +6,7 @@ need the other, and so on, the first few jobs of each file. A refusal counts aga
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections import defaultdict
@@ -22,11 +23,11 @@ from stagebook.formats.request import NOTHING
 from stagebook.formats.source import nodes, places
 from stagebook.model.pipeline import Pipeline
 from stagebook.model.problem import InputError
-from stagebook.plan import splitting
 
 A_FILE = 2  #: planted changes of a kind in one file
 ORDERS_A_FILE = 6  #: needs instead of the order of stages, which few files have
-FOLDERS = {"github": ".github/workflows", "gitlab": ""}
+#: What keeps a job whole: it has parts, waits for itself, or hands on what its parts would overwrite.
+WHOLE = ("strategy", "outputs", "concurrency", "uses", "parallel", "resource_group", "artifacts", "trigger", "extends")
 
 
 def measure(data: Path) -> list[Row]:
@@ -42,9 +43,17 @@ def measure(data: Path) -> list[Row]:
             if pipeline is None:
                 continue
             was_valid = checks.is_valid(bytes_, system)
-            for kind, change in planted(pipeline, system, bytes_.decode()):
+            cases = [(bytes_, kind, change) for kind, change in planted(pipeline, system, bytes_.decode())]
+            for given, kind, change in [*cases, *suites(bytes_, pipeline, system)]:
                 count[system, kind] += 1
-                why = wrong(bytes_, str(file), system, pipeline, change, checks if was_valid else None)
+                why = wrong(
+                    given,
+                    str(file),
+                    system,
+                    change,
+                    checks if was_valid else None,
+                    pipeline if given is bytes_ else None,
+                )
                 if why is None:
                     kept[system, kind] += 1
                 else:
@@ -74,8 +83,6 @@ def planted(pipeline: Pipeline, system: str, text: str) -> Iterator[tuple[str, o
         found["concurrency"].append(of.Lock(name, "planted-group"))
         if system == "gitlab":
             found["interruptible"].append(of.Interruptible(name, True))
-        if stage.cell is None and splitting.is_splittable(stage):
-            found["split"].append(of.Split(name, 3))
         if name in pipeline.matrices and system == "github":
             found["fail-fast"].append(of.FailFast(name, not pipeline.matrices[name].fail_fast))
             found["max-parallel"].append(of.MaxParallel(name, 3))
@@ -100,23 +107,46 @@ def is_read(need: str, text: str) -> bool:
     return re.search(rf"needs\.{re.escape(need)}\b|toJSON\(needs\)|needs\.\*|dependencies:", text) is not None
 
 
+def suites(data: bytes, pipeline: Pipeline, system: str) -> Iterator[tuple[bytes, str, of.Change]]:
+    """Files in which the first plain command of a job has become a test program that can do a part of its suite."""
+    source = nodes.read(data, pipeline.file)
+    root = source.documents[-1]
+    jobs = root.get("jobs") if system == "github" else root
+    left = A_FILE
+    for name in dict.fromkeys(stage.name for stage in pipeline.stages if stage.cell is None):
+        job = jobs.get(name) if jobs is not None else None
+        if job is None or any(job.get(key) is not None for key in WHOLE) or "upload-artifact" in text_of(source, job):
+            continue
+        script = [step.get("run") for step in job.get("steps") or ()] if system == "github" else job.get("script") or ()
+        for node in script:
+            if node is not None and node.kind == nodes.SCALAR and node.plain and node.line == node.end_line and left:
+                left -= 1
+                text = source.text
+                yield (text[: node.start] + "npx jest" + text[node.end :]).encode(), "split", of.Split(name, 3)
+                break
+
+
+def text_of(source: nodes.Source, node: nodes.Node) -> str:
+    return source.text[node.start : node.end]
+
+
 def wrong(
-    data: bytes, file: str, system: str, before: Pipeline, change: of.Change, checks: Schemas | None
+    data: bytes, file: str, system: str, change: of.Change, checks: Schemas | None, before: Pipeline | None
 ) -> str | None:
     """What is not as it should be; None where all is."""
     try:
-        made = patch.patched(data, file, [change], NOTHING, system, rename_ok=True)
+        made = patch.patched(data, file, [change], NOTHING, system, True, before)
     except InputError as refused:
         return f"refused: {refused.problems[0].message if refused.problems else refused}"
     if made.data == data:
         return "empty patch"
-    if not is_local(data, made.data):
+    if not is_local(data, made.data) and not (isinstance(change, of.Split) and is_short(data, made.data)):
         return "other lines changed"
     if counts(data) != counts(made.data):
         return f"comments and anchors: {counts(data)} became {counts(made.data)}"
     if checks is not None and not checks.is_valid(made.data, system):
         return "no longer valid by the vendor's schema"
-    old, new = patch.by_name(before), patch.by_name(made.after)
+    old, new = patch.by_name(made.before), patch.by_name(made.after)
     if isinstance(change, of.Needs):
         wanted = (old[change.job] | set(change.add)) - set(change.remove)
         if new[change.job] != wanted and patch.before_of(change.job, {**old, change.job: wanted}) != patch.before_of(change.job, new):  # fmt: skip  # noqa: E501
@@ -137,6 +167,12 @@ def is_local(before: bytes, after: bytes) -> bool:
     while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
         tail += 1
     return len(new) - head - tail <= 12 and len(old) - head - tail <= 12
+
+
+def is_short(before: bytes, after: bytes) -> bool:
+    """Whether few lines differ, be it at two places."""
+    lines = difflib.diff_bytes(difflib.unified_diff, before.splitlines(), after.splitlines(), n=0)
+    return sum(line[:1] in (b"+", b"-") for line in lines) <= 8
 
 
 def counts(data: bytes) -> tuple[int, int]:

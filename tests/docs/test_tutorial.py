@@ -86,6 +86,7 @@ def say(step: Step, folder: Path, stagebook: str) -> subprocess.CompletedProcess
         TERM="dumb",
         LC_ALL="C.UTF-8",
         COLUMNS="80",
+        XDG_STATE_HOME=str(folder.parent / "state"),  # what is trusted is so for one page
         OTEL_EXPORTER_OTLP_TIMEOUT="1",  # a service that is not there is asked again for so long
     )
     return subprocess.run(

@@ -292,6 +292,23 @@ def test_gitlab_is_asked_for_jobs_and_bridges(place: Place) -> None:
         assert len(server.asked) == 1
 
 
+def test_a_child_pipeline_is_asked_for_with_its_parent(place: Place) -> None:
+    (place.folder / ".git").mkdir()
+    place.write("build: {script: [x]}\nkid: {trigger: {include: child.yml, strategy: depend}}\n", ".gitlab-ci.yml")
+    place.write("inner: {script: [x]}\n", "child.yml")
+    listed, found = synthetic.gitlab(1, jobs=(synthetic.Job("build", 9),), failing=0.0)
+    data = gitlab(listed, found)
+    base = next(iter(data))
+    child = {**listed[0], "id": 77, "source": "parent_pipeline"}
+    data[f"{base}/{listed[0]['id']}/bridges"] = [{**found[0], "id": 1, "name": "kid", "downstream_pipeline": child}]
+    data[f"{base}/77/jobs"] = [{**found[0], "id": 2, "name": "inner", "pipeline": child}]
+    data[f"{base}/77/bridges"] = []
+    with serving(data) as server:
+        told = asked(place, server, "--json", system="gitlab").json
+    assert (told["added"], told["pipelines"][0]["unmatched"]) == (1, [])
+    assert sorted(by_stage(place.show())) == ["build", "kid", "kid/inner"]
+
+
 def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
     with serving({}) as server:
         done = asked(repository, server)

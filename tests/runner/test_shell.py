@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.door import waiting
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.runner import images, shell
@@ -39,7 +40,14 @@ def test_a_timeout_ends_the_whole_group() -> None:
     ended = run("sleep 60 & echo $!; wait", timeout_s=0.2, hear=heard.append)
     assert ended.is_timeout
     assert not ended.is_well
-    assert not os.path.exists(f"/proc/{int(heard[0])}") or b"Z" in Path(f"/proc/{int(heard[0])}/stat").read_bytes()
+    waiting.until(lambda: _is_gone(int(heard[0])), "the end of what the shell had started")
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return b"Z" in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
 
 
 def test_lines_are_heard_whole_and_what_is_left_behind_is_not_waited_for() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX = 1 << 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPTIONS = ("play", "job", "matrix", "secret_file", "env_file")
+OPTIONS = ("job", "matrix", "play", "secret_file", "env_file", "unplayable", "uses")
 _WORDS = ("skip", "fail")
 
 
@@ -112,10 +112,9 @@ def refuse_unplayable(pipeline: Pipeline, plan: Plan) -> None:
     selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
     unplayable = [stage for stage in selected if stage.job is not None and stage.job.unplayable]
     if unplayable:
-        some = "it" if len(unplayable) == 1 else "them"
         raise InputError(
-            f"{_count(len(unplayable))} cannot run here, nothing was run; leave {some} out with --unplayable skip",
-            [_problem(pipeline, stage) for stage in unplayable],
+            f"{_count(len(unplayable))} cannot run here, nothing was run",
+            [_problem(pipeline, stage, "; --unplayable skip leaves out what cannot run") for stage in unplayable],
         )
     if not any(stage.kind != "gate" for stage in selected):
         left_out = [stage for stage in pipeline.stages if stage.job is not None and stage.job.unplayable]
@@ -123,9 +122,9 @@ def refuse_unplayable(pipeline: Pipeline, plan: Plan) -> None:
         raise InputError(f"nothing of {pipeline.file} can run here", problems or _refused(pipeline, "").problems)
 
 
-def _problem(pipeline: Pipeline, stage: Stage) -> Problem:
+def _problem(pipeline: Pipeline, stage: Stage, advice: str = "") -> Problem:
     assert stage.job is not None
-    text = f"job `{stage.id}` cannot run here: {stage.job.unplayable}"
+    text = f"job `{stage.id}` cannot run here: {stage.job.unplayable}{advice}"
     return Problem(pipeline.file, stage.line, stage.col, "unplayable", "error", text)
 
 
@@ -139,7 +138,7 @@ def _count(number: int) -> str:
 
 
 def _refuse_options(args: Any) -> None:
-    given = [f"--{name.replace('_', '-')}" for name in (*_OPTIONS, "unplayable", "uses") if getattr(args, name, None)]
+    given = [f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None)]
     if given:
         raise usage_error(f"{', '.join(given)}: for files of GitHub Actions and GitLab CI only")
 
@@ -150,12 +149,15 @@ def _absolute(path: str | None) -> str | None:
 
 def _named(pipeline: Pipeline, name: str) -> list[str]:
     """The ids of a job by its id, its name, or the name under which its system shows it."""
-    titled = [stage.id for stage in pipeline.stages if stage.job is not None and stage.job.title == name]
-    if titled:
-        return titled
     from stagebook.scheduler import select
 
-    return [pipeline.stages[index].id for index in select.named(pipeline, "--job", name)]
+    try:
+        return [pipeline.stages[index].id for index in select.named(pipeline, "--job", name)]
+    except InputError:
+        titled = [stage.id for stage in pipeline.stages if stage.job is not None and stage.job.title == name]
+        if not titled:
+            raise
+        return titled
 
 
 def _cells_left_out(given: list[str], pipeline: Pipeline) -> tuple[str, ...]:
@@ -201,14 +203,14 @@ def _lines(path: str, option: str) -> dict[str, str]:
         with open_regular(path) as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise _bad_file(path, 0, f"{option} {path}: {error.strerror}") from None
+        raise _bad_file(path, f"{option} {path}: {error.strerror}") from None
     if len(data) > FILE_BYTES_MAX:
-        raise _bad_file(path, 0, f"{option} {path}: more than {FILE_BYTES_MAX} bytes")
+        raise _bad_file(path, f"{option} {path}: more than {FILE_BYTES_MAX} bytes")
     found = {}
     for number, line in enumerate(data.decode("utf-8", "surrogateescape").splitlines(), 1):
         pair = pair_of(line)
         if pair is None:
-            raise _bad_file(path, number, f"{option} {path}: NAME=VALUE expected")
+            raise _bad_file(path, f"{option} {path}, line {number}: NAME=VALUE expected")
         if pair[0]:
             found[pair[0]] = pair[1]
     return found
@@ -228,5 +230,6 @@ def pair_of(line: str) -> tuple[str, str] | None:
     return name, value
 
 
-def _bad_file(path: str, line: int, text: str) -> InputError:
-    return InputError(text, [Problem(path, line, 1 if line else 0, "file", "error", text)])
+def _bad_file(path: str, text: str) -> InputError:
+    """Without a place, by which the line would be shown."""
+    return InputError(text, [Problem(path, 0, 0, "file", "error", text)])

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "say why a stage ran or did not, and what it would do now"),
     "import": ("import_", "a CI file to a native one; its recorded runs to history"),
     "plan": ("plan", "what more jobs would gain, what to change, and what if"),
-    "patch": ("patch", "the recommended change of a CI file, as a diff that git takes"),
+    "patch": ("patch", "the recommended change of a CI file, as a diff for git"),
     "experiment": ("experiment", "compare two ways to run it, by real runs in random pairs"),
     "cache": ("cache", "list or verify what is kept of outputs"),
     "gc": ("gc", "make room: old objects of the cache, and old runs"),

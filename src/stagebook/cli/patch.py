@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """
 stagebook patch ci.yml
-stagebook patch .gitlab-ci.yml --accept 'lint→test' --write
+stagebook patch ci.yml --accept 'lint→test' --write
 stagebook patch ci.yml --change timeout --timeout 30m
 stagebook patch ci.yml --set test.split=3 | git apply"""
 
@@ -174,11 +174,13 @@ def _made(
 ) -> tuple[Patched | None, dict[int, str]]:
     """The file with all of them; where that cannot be, with those that can, and why the others cannot."""
     from stagebook.formats import patch
+    from stagebook.formats.native import cache
 
     def patched(places: list[int]) -> Patched:
         changes = [found[at].change for at in places]
-        return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok)
+        return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok, before)
 
+    before = pipeline if cache.digest(data) == pipeline.digest else None
     if not chosen:
         return None, {}
     try:

@@ -155,7 +155,10 @@ def _begin(args: argparse.Namespace, file: str, place: str) -> int:
 
 
 #: What makes the choice of a run, by the names of options: a run that goes on has made its own.
-_CHOICES = ("jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of", "dead_of")
+_CHOICES = (
+    "jobs", "sequential", "policy", "param", "force", "only", "from", "until", "skip", "failed_of", "dead_of",
+    "event", "ref", "var", "input", "include", *imported.OPTIONS,
+)  # fmt: skip
 
 
 def _given(args: argparse.Namespace, names: tuple[str, ...]) -> list[str]:

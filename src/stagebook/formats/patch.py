@@ -66,14 +66,17 @@ def patched(
     request: Request = NOTHING,
     format: str | None = None,
     rename_ok: bool = False,
+    before: Pipeline | None = None,
 ) -> Patched:
-    """The file with the changes made. InputError where it has errors, where a change names a job that it has not, where
-    no small edit makes it, where it would change more than that, and, without `rename_ok`, where jobs would be called
-    something else."""
+    """The file with the changes made. `before`: what `data` is read as, where that is known.
+
+    InputError where it has errors, where a change names a job that it has not, where no small edit makes it, where it
+    would change more than that, and, without `rename_ok`, where jobs would be called something else.
+    """
     format = format or load.format_of(data, file)
     if format not in load.FOREIGN:
         _refuse(file, f"{file} is no file of a CI system; `stagebook plan --apply` changes a native one")
-    before = _read(data, file, request, format)
+    before = before or _read(data, file, request, format)
     wanted = joined(changes)
     names = {stage.name for stage in before.stages}
     for change in wanted:

@@ -12,7 +12,7 @@ _SHARED: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _SPLIT = (re.compile(r"(?:^|\s)pytest(?=\s|$)"), "--splits {parts} --group {part}")
 _SHELL = re.compile(r"[|&;<>\\#`]|\$\(")
-_PARTED = re.compile(r"--shard|--partition|--splits|--group|\s-I\s")
+_PARTED = re.compile(r"--shard|--partition|--splits|--group|\s-[IS]\s")
 
 
 def line_of(script: str, whole: str = "") -> tuple[str, str] | None:

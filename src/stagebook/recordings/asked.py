@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = "recorded"
 PAGE = 100
+_DEPTH_MAX = 3  #: of pipelines that pipelines start
 _SEARCH_MAX = 1000  #: runs that GitHub lists for one search
 _RUN_KEYS = (
     "id", "name", "path", "status", "conclusion", "event", "head_branch", "head_sha", "run_attempt", "run_number",
@@ -33,7 +34,7 @@ _STEP_KEYS = ("name", "conclusion", "started_at", "completed_at")
 _PIPELINE_KEYS = ("id", "status", "ref", "sha", "source", "created_at", "updated_at", "web_url", "name")
 _GITLAB_JOB_KEYS = (
     "id", "name", "stage", "status", "created_at", "started_at", "finished_at", "queued_duration", "allow_failure",
-    "failure_reason", "ref", "tag", "tag_list",
+    "failure_reason", "ref", "tag", "tag_list", "downstream_pipeline",
 )  # fmt: skip
 
 
@@ -100,9 +101,7 @@ def gitlab(client: Client, wanted: Wanted, kept: Kept) -> Iterator[list[Item]]:
         name = f"{id}.{text_of(pipeline.get('updated_at'), 40) or 0}"
         found = kept.read(name)
         if found is None:
-            jobs = _all(client, f"{base}/{id}/jobs", "", include_retried="true")
-            jobs += _all(client, f"{base}/{id}/bridges", "")
-            found = [_of(pipeline, _PIPELINE_KEYS), *[_gitlab_job(job, id) for job in jobs if isinstance(job, dict)]]
+            found = _of_pipeline(client, base, pipeline, id, 0)
             kept.write(name, found)
         yield _items(found)
 
@@ -137,6 +136,18 @@ class Kept:
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, f"{state.log_stem(name)}.json")
+
+
+def _of_pipeline(client: Client, base: str, pipeline: dict[str, Any], id: int, depth: int) -> list[dict[str, Any]]:
+    """A pipeline with its jobs and bridges, and those of pipelines that it has started in the same project."""
+    jobs = _all(client, f"{base}/{id}/jobs", "", include_retried="true") + _all(client, f"{base}/{id}/bridges", "")
+    found = [_of(pipeline, _PIPELINE_KEYS), *[_gitlab_job(job, id) for job in jobs if isinstance(job, dict)]]
+    for job in jobs if depth < _DEPTH_MAX else ():
+        child = job.get("downstream_pipeline") if isinstance(job, dict) else None
+        of = number_of(child.get("id")) if isinstance(child, dict) else None
+        if of is not None and child is not None and child.get("source") == "parent_pipeline":
+            found += _of_pipeline(client, base, child, of, depth + 1)
+    return found
 
 
 def _all(client: Client, path: str, key: str, **query: Any) -> list[Any]:

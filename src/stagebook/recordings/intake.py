@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _CHILD = "parent_pipeline"  #: what has started a pipeline of GitLab that another one made, from a file that is not told
 
 
+READINGS_MAX = 20  #: of one file, for as many branches
+
+
 class Files(NamedTuple):
     """The pipeline files that runs may be of, absolute. `root`: of the repository. `is_chosen`: the user has named the
     one there is, so that runs of others are left out."""
@@ -59,7 +62,7 @@ class Intake:
         self._keeper = keeper
         self._files = files
         self._load = load
-        self._read: dict[tuple[str, str, str | None], tuple[Pipeline | None, Names]] = {}
+        self._read: dict[tuple[str, str], dict[str | None, tuple[Pipeline | None, Names]]] = {}
         self._chosen: dict[tuple[Any, ...], str | None] = {}
         self.of: dict[str, Of] = {}
         self.did: Counter[str] = Counter()  #: `added`, `renewed`, `known`, `other` workflows, `empty`
@@ -138,11 +141,18 @@ class Intake:
         return best[0] if most and len(best) == 1 else ""
 
     def _pipeline(self, file: str, run: RecordedRun) -> tuple[Pipeline | None, Names]:
-        key = file, run.event or "", run.ref if run.system == "gitlab" else None
-        if key not in self._read:
-            pipeline = self._loaded(file, Request(run.event or "", run.ref)) if file else None
-            self._read[key] = pipeline, Names(pipeline)
-        return self._read[key]
+        """As it is for what started the run. Which branch that was decides little, and there are many of them: what
+        was read for another one will do if it knows all jobs, and so will the best after so many."""
+        known = self._read.setdefault((file, run.event or ""), {})
+        if not file:
+            known.setdefault(None, (None, Names(None)))
+        names = {job.name for job in run.jobs}
+        if run.ref not in known:
+            if any(_missing(each, names) == 0 for each in known.values()) or len(known) >= READINGS_MAX:
+                return min(known.values(), key=lambda each: _missing(each, names))
+            pipeline = self._loaded(file, Request(run.event or "", run.ref))
+            known[run.ref] = pipeline, Names(pipeline)
+        return known[run.ref]
 
     def _loaded(self, file: str, request: Request) -> Pipeline | None:
         if not os.path.isfile(file) and not self._files.is_chosen:
@@ -156,3 +166,9 @@ class Intake:
             where = f"{file}:{first.line}: {first.message}" if first is not None else str(error)
             self.said[f"read without its file, which is wrong: {where}"] = None
             return None
+
+
+def _missing(read: tuple[Pipeline | None, Names], names: set[str]) -> int:
+    """How many of these names are no stage's, or only a part of one."""
+    found = [read[1].find(name) for name in names]
+    return sum(each is None or each.is_part for each in found)

@@ -10,6 +10,7 @@ from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
 from stagebook.record import reader, retelling, state
+from stagebook.record.reasons import is_no_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
 
 class End(NamedTuple):
-    """How a stage ended: one of Stagebook's outcomes, `is_allowed` where a failure was allowed. `outputs`: what it
+    """How a stage ended: one of Stagebook's outcomes, `is_allowed` where a failure is. `outputs`: what it
     said, by name."""
 
     outcome: str
     is_allowed: bool
     outputs: Mapping[str, str]
+    is_left_out: bool = False  #: no part of this run
 
 
 class Here:
@@ -94,7 +96,12 @@ def find(environ: Mapping[str, str]) -> Here:
     if not places or pipeline.stages[places[0]].job is None:
         raise SurroundingsError(f"{journal}: `{id}` is no job")
     ends = {
-        stage.id: End(end.outcome, stage.allow_failure, _outputs(directory, index, len(story.attempts[index])))
+        stage.id: End(
+            end.outcome,
+            stage.allow_failure,
+            _outputs(directory, index, len(story.attempts[index])),
+            is_no_part(end.reason),
+        )
         for index, (stage, end) in enumerate(zip(pipeline.stages, story.ends))
         if end is not None
     }

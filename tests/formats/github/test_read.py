@@ -353,6 +353,21 @@ def test_the_event_and_its_inputs_are_known() -> None:
     assert asked.stages[0].job is not None and asked.stages[0].job.title == "level 3"
 
 
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [({"levl": "1"}, "input"), ({"level": "high"}, "input"), ({"mode": "slow"}, "input"), ({}, "missing-input")],
+)
+def test_inputs_that_do_not_fit_are_told(given: dict[str, str], code: str) -> None:
+    text = """\
+        on:
+          workflow_dispatch:
+            inputs: {level: {type: number, required: true}, mode: {type: choice, options: [fast, exact]}}
+        jobs: {a: {runs-on: x, steps: [{run: a}]}}
+        """
+    found = said(text, Request("" if given else "workflow_dispatch", inputs=given))
+    assert [(each.line, each.code) for each in found] == [(1, code)]
+
+
 def test_locks_timeouts_and_failures_that_are_allowed() -> None:
     text = jobs(
         a="concurrency: {group: 'Deploy-${{ github.ref_name }}'}, timeout-minutes: 1.5, continue-on-error: true",
@@ -369,4 +384,4 @@ def test_every_key_has_a_grade() -> None:
     grades = {each.path: each.grade for each in pipeline.grades}
     assert grades["jobs.a.permissions.contents"] == "server"
     assert grades["jobs.a.env.X"] == grades["jobs.a.needs"] == grades["jobs.a.steps[0].run"] == "exact"
-    assert len(grades) == 11
+    assert len(grades) == len(pipeline.grades) == 11

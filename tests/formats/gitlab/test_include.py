@@ -96,7 +96,7 @@ def test_what_is_not_at_hand_is_named_and_nothing_is_an_error_for_it(project: Pr
         (3, "file /b.yml of project acme/ci is not at hand"),
         (4, "remote file https://example.org/x.yml is not at hand"),
         (5, "template Jobs/Build.gitlab-ci.yml is not at hand"),
-        (6, "component gitlab.local/acme/parts/scan@1.0 is not at hand"),
+        (6, "component $CI_SERVER_FQDN/acme/parts/scan@1.0 is not at hand"),
     ]
     notes = [said.partition(";")[0] for line, said in project.said(text, "note") if line == 7]
     assert notes == [
@@ -191,7 +191,10 @@ def test_a_template_on_its_own_is_no_error(project: Project) -> None:
     assert len(pipeline.missing) == 2
 
 
-CHILD = "prep: {stage: build, script: make}\nrun: {script: './run $MODE', rules: [{if: $MODE}]}\n"
+CHILD = """\
+prep: {stage: build, script: make}
+run: {script: './run $MODE', variables: {MODE: slow}, rules: [{if: $MODE == "fast"}]}
+"""
 
 
 def test_child_pipelines_are_put_in(project: Project) -> None:
@@ -222,7 +225,8 @@ def test_pipelines_that_only_the_server_starts(project: Project) -> None:
     """
     stages = project.stages(text)
     assert all(stages[name].job.unplayable for name in ("made", "theirs", "named", "shown"))  # type: ignore[union-attr]
-    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5, 6]
+    assert stages["shown"].needs == ("make",)
+    assert [line for line, _ in project.said(text, "note")] == [3, 4, 5, 5]
 
 
 def test_child_pipelines_that_never_end(project: Project) -> None:

@@ -24,7 +24,6 @@ from stagebook.model.pipeline import Retry
         ("a: {script: []}", 1, "`script` is empty"),
         ("a: {script: x, when: never}", 1, "`when: never` is none of"),
         ("a: {script: x, retry: 3}", 1, "`retry` is 0, 1 or 2"),
-        ("a: {script: x, retry: {max: 1, when: bad_luck}}", 1, "`retry:when` knows no bad_luck"),
         ("a: {script: x, retry: {tries: 1}}", 1, "`retry` has no key `tries`"),
         ("a: {script: x, allow_failure: maybe}", 1, "`allow_failure` is true, false or has `exit_codes`"),
         ("a: {script: x, cache: {paths: x}}", 1, "`cache:paths` takes a list"),
@@ -58,6 +57,13 @@ from stagebook.model.pipeline import Retry
 )
 def test_what_gitlab_refuses(project: Project, text: str, line: int, said: str) -> None:
     assert any(at == line and said in message for at, message in project.errors(text)), project.errors(text)
+
+
+def test_a_reason_to_try_again_that_is_not_known_is_a_warning(project: Project) -> None:
+    text = "a: {script: x, retry: {max: 1, when: [bad_luck, script_failure]}}"
+    assert [said for _, said in project.said(text, "warning")] == [
+        "job a: `retry:when` knows no bad_luck, as far as is known here"
+    ]
 
 
 def test_all_errors_at_once(project: Project) -> None:

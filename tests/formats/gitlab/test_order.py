@@ -62,14 +62,23 @@ def test_lines_are_those_of_the_jobs_keys(project: Project) -> None:
 
 def test_needs_of_what_is_left_out(project: Project) -> None:
     text = """
-        build: {script: make, rules: [{if: $NIGHTLY}]}
+        build: {script: make, rules: [{if: $CI_COMMIT_TAG}]}
         test: {script: pytest, needs: [%s]}
     """
     assert project.needs(text % "{job: build, optional: true}") == {"test": []}
-    assert project.needs(text % "build", variables={"NIGHTLY": "1"})["test"] == ["build"]
+    assert project.needs(text % "build", ref="refs/tags/v1")["test"] == ["build"]
     [(line, said)] = project.errors(text % "build")
     assert line == 3
-    assert "test needs build, which is not in a pipeline of a push to main" in said
+    assert "test needs build, which is not in a pipeline of a push to main; give both the same rules" in said
+
+
+def test_needs_of_what_a_variable_of_the_project_may_let_in(project: Project) -> None:
+    text = "build: {script: make, rules: [{if: $NIGHTLY}]}\ntest: {script: pytest, needs: [build]}\n"
+    assert project.needs(text) == {"test": []}
+    [(line, said)] = project.said(text, "warning")
+    assert line == 2
+    assert said.endswith("it asks for $NIGHTLY, which nothing here sets (--var NIGHTLY=…)")
+    assert project.needs(text, variables={"NIGHTLY": "1"})["test"] == ["build"]
 
 
 @pytest.mark.parametrize(

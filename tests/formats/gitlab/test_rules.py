@@ -91,6 +91,20 @@ def test_variables_that_nobody_sets_are_named(project: Project) -> None:
     assert list(project.stages(text, variables={"FULL": "1"})) == ["a", "b", "c"]
 
 
+def test_two_pipelines_for_one_push(project: Project) -> None:
+    text = "a: {script: x, rules: [{if: $A, when: manual}, {when: always}]}\nb: {script: x, rules: [{when: never}]}\n"
+    assert [line for line, said in project.said(text, "note") if "makes two pipelines" in said] == [1]
+    both = "workflow: {rules: [{if: $CI_COMMIT_BRANCH}]}\n"
+    assert not [said for _, said in project.said(both + text, "note") if "two pipelines" in said]
+
+
+def test_variables_of_the_project_are_stronger_than_those_of_the_file(project: Project) -> None:
+    text = 'variables: {A: file}\na: {script: x, variables: {B: job}, rules: [{if: \'$A == "file" && $B == "job"\'}]}\n'
+    assert list(project.stages(text)) == ["a"]
+    assert project.stages(text, variables={"A": "project"}) == {}
+    assert project.stages(text, variables={"B": "project"}) == {}
+
+
 def test_the_pipeline_is_one_that_has_jobs(project: Project) -> None:
     text = "workflow: {rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]}\na: {script: x}\n"
     assert list(project.stages(text)) == ["a"]
@@ -170,6 +184,25 @@ def test_wrong_rules(project: Project, rules: str, said: str) -> None:
 def test_rules_do_not_go_with_only(project: Project) -> None:
     [(line, said)] = project.errors("a:\n  script: x\n  rules: [{when: always}]\n  only: [main]\n")
     assert (line, "`rules`, which cannot go with `only`" in said) == (4, True)
+
+
+def test_what_a_webhook_tells(project: Project) -> None:
+    text = """
+        skip: {script: x, rules: [{if: $CI_COMMIT_MESSAGE =~ /skip/, when: never}, {when: always}]}
+        title: {script: x, rules: [{if: $CI_COMMIT_TITLE == "Mend it"}]}
+        next: {script: x, rules: [{if: $CI_MERGE_REQUEST_TARGET_BRANCH_NAME == "next"}]}
+        label: {script: x, rules: [{if: "$CI_MERGE_REQUEST_LABELS =~ /big/"}]}
+    """
+    push = {"ref": "refs/heads/topic", "commits": [{"message": "Mend it\n\nskip"}], "before": None}
+    assert list(project.stages(text, event="push", payload=push)) == ["title"]
+    merge = {
+        "object_attributes": {"source_branch": "t", "target_branch": "next", "iid": 7, "labels": [{"title": "big"}]}
+    }
+    pipeline = project.pipeline(text, event="merge_request", payload=merge)
+    assert [stage.id for stage in pipeline.stages] == ["skip", "next", "label"]
+    assert pipeline.context["predefined"]["CI_MERGE_REQUEST_IID"] == "7"
+    odd = {"object_attributes": 3, "commits": [1, {"added": 4}], "ref": 5, "project": [], "labels": "x"}
+    assert list(project.stages(text, event="push", payload=odd)) == ["skip"]
 
 
 def test_events_that_gitlab_has_not(project: Project) -> None:

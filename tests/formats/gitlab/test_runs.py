@@ -74,6 +74,16 @@ def test_a_bridge_is_a_job_that_lasts_as_long_as_what_it_started() -> None:
     assert [each.name for each in read(PIPELINE, [job()], [bridge]).runs[0].jobs] == ["unit", "child"]
 
 
+def test_jobs_of_a_child_pipeline_are_the_parents() -> None:
+    bridge = job(id=6, name="child", downstream_pipeline={"id": 10, "status": "success"}, runner=None)
+    child = {**PIPELINE, "id": 10, "source": "parent_pipeline"}
+    inner = job(id=7, name="inner", pipeline={"id": 10, "status": "success"})
+    found = read(PIPELINE, child, [job()], [bridge], [inner]).runs
+    assert [(run.id, [each.name for each in run.jobs]) for run in found] == [("9", ["unit", "child", "child/inner"])]
+    apart = read(PIPELINE, {**child, "source": "pipeline"}, [job()], [bridge], [inner]).runs
+    assert [run.id for run in apart] == ["10", "9"], "of another project, or started by its token"
+
+
 def test_a_pipeline_that_goes_on_is_left_out() -> None:
     assert read({**PIPELINE, "status": "running"}, [job()]).going == 1
     assert read({**PIPELINE, "status": "manual"}, [job()]).going == 1

@@ -121,6 +121,21 @@ def test_an_action_of_the_workspace_has_steps_inputs_and_outputs_of_its_own(play
     assert "\nnever" not in done.log
 
 
+def test_an_action_of_another_repository_runs_from_a_checkout_that_the_user_names(player: Player) -> None:
+    player.write(
+        "elsewhere/sub/action.yml",
+        """\
+        runs:
+          using: composite
+          steps: [{shell: sh, run: echo from elsewhere}, {run: echo no shell}]
+        """,
+    )
+    player.local["request"] = {"includes": {"owner/repo": str(player.folder / "elsewhere")}}
+    done = player.steps("- uses: owner/repo/sub@v1\n")
+    assert done.code == 1
+    done.says("from elsewhere\n", "needs `shell`")
+
+
 def test_actions_that_use_each_other_in_a_circle_end(player: Player) -> None:
     for name, other in (("a", "b"), ("b", "a")):
         player.write(f"{name}/action.yml", f"runs: {{using: composite, steps: [{{uses: ./{other}}}]}}\n")

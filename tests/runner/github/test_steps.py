@@ -190,7 +190,7 @@ def test_containers_and_services_are_named_where_nothing_stands_for_them(player:
           it:
             runs-on: ubuntu-latest
             container: {image: "python:3", env: {INSIDE: "yes"}}
-            services: {db: {image: "postgres:16", ports: ["5432:5432"]}, none: {image: ""}}
+            services: {db: {image: "postgres:16", ports: ["5432:5432"]}, none: {image: "${{ github.nothing }}"}}
             steps: [{run: 'echo "$INSIDE"'}]
         """)
     assert done.code == 70
@@ -220,3 +220,16 @@ def test_a_matrix_that_is_known_only_now_is_done_cell_by_cell(player: Player) ->
     done = player.play(workflow, ends={"plan": End("success", False, {"cells": "7"})})
     assert done.code == 1
     done.says("lists of values by name are expected")
+
+
+def test_a_job_that_is_stopped_stops_its_step_and_runs_those_that_ask_for_it(player: Player) -> None:
+    done = player.steps("""\
+        - run: kill -TERM $PPID; sleep 600
+        - run: echo never
+        - {if: always(), run: "echo always ${{ job.status }}"}
+        - {if: cancelled(), run: echo cancelled}
+        - {if: failure(), run: echo never}
+        """)
+    assert done.code == 143
+    done.says("stopped", "always cancelled", "cancelled\n")
+    assert "\nnever" not in done.log

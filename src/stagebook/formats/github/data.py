@@ -15,9 +15,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator, Mapping
 
-    from stagebook.formats.github.expression import Reference
+    from stagebook.formats.github.expression import Part, Reference
 
 NAME_MAX = 300
+
+
+@lru_cache(4096)
+def parsed(text: str) -> tuple[Part, ...]:
+    """The parts of a text, once for all that look at it. ExpressionError."""
+    return tuple(template(text))
 
 
 def filled(text: str, contexts: Mapping[str, Any]) -> tuple[str, bool]:
@@ -25,7 +31,7 @@ def filled(text: str, contexts: Mapping[str, Any]) -> tuple[str, bool]:
     if "${{" not in text:
         return text[:NAME_MAX], False
     try:
-        parts = template(text)
+        parts = parsed(text)
     except ExpressionError:
         return "*", True
     made, is_open = "", False
@@ -48,7 +54,7 @@ def shown(text: str, contexts: Mapping[str, Any]) -> str:
     if "${{" not in text:
         return text
     try:
-        parts = template(text)
+        parts = parsed(text)
     except ExpressionError:
         return text
     made = ""
@@ -81,7 +87,7 @@ def references_in(value: Any) -> Iterator[Reference]:
 @lru_cache(1024)
 def _of_text(text: str) -> tuple[Reference, ...]:
     try:
-        parts = template(text)
+        parts = parsed(text)
     except ExpressionError:
         return ()
     return tuple(each for part in parts if part.tree is not None for each in references(part.tree))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagebook.formats.github.shape import Walk, nearest
+from stagebook.formats.github.shape import NEAREST_MAX, Walk, nearest
 from stagebook.formats.native.nodes import shorten
 from stagebook.graph.cycles import find_cycle
 from stagebook.model.value import NamedTuple
@@ -35,7 +35,8 @@ def needs_of(walk: Walk, jobs: dict[str, tuple[Node, Node]]) -> dict[str, tuple[
             known = folded.get(text.lower())
             if known is None:
                 said = f"job `{shorten(name)}` needs `{shorten(text)}`, which is no job of this file"
-                walk.problem(node, "unknown-need", said + nearest(text, jobs))
+                near = nearest(text, jobs) if len(walk.said) < NEAREST_MAX else ""
+                walk.problem(node, "unknown-need", said + near)
             elif known in given:
                 walk.problem(node, "duplicate-need", f"`{shorten(text)}` is needed twice", "warning")
             else:

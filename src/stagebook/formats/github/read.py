@@ -7,7 +7,7 @@ import os
 from stagebook.formats.github import grading, known
 from stagebook.formats.github.jobs import Found, Jobs, Level
 from stagebook.formats.github.local import Files, root_of
-from stagebook.formats.github.shape import Walk, whole
+from stagebook.formats.github.shape import Walk, nearest, number, whole
 from stagebook.formats.github.triggers import event_of, triggers_of
 from stagebook.formats.github.values import clean
 from stagebook.formats.native import cache
@@ -37,10 +37,11 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
     walk = whole(source, root)
     place = root_of(file)
     triggers = triggers_of(root.get("on"))
-    event = event_of(request.event, triggers)
+    event = event_of(request.event, triggers, bool(request.inputs))
     name = clean((root.get("name") or source.documents[0]).text or "") or os.path.basename(file).rpartition(".")[0]
     contexts = known.contexts_of(request, event, triggers, place, name)
     _started(walk, root, triggers, event, request)
+    _inputs(walk, root, triggers, event, request)
     found = Found(Files(place, request.includes))
     units = Jobs(source, root, Level(known.static(contexts)), found, walk).read()
     checks.all_of(walk, root, triggers, found.files)
@@ -97,6 +98,38 @@ def _started(walk: Walk, root: Node, triggers: Mapping[str, Any], event: str, re
             f"`{clean(event)}` does not start this workflow; it starts on {', '.join(map(clean, list(triggers)[:8]))}"
         )
         walk.problem(on[0] if on is not None else root, "event", said, "note")
+
+
+def _inputs(walk: Walk, root: Node, triggers: Mapping[str, Any], event: str, request: Request) -> None:
+    """Inputs that were given and are none, and those that GitHub would ask for."""
+    settings = triggers.get(event) or {}
+    declared = settings.get("inputs") if event in ("workflow_dispatch", "workflow_call") else None
+    declared = declared if isinstance(declared, dict) else {}
+    node = (root.entry("on") or (root,))[0]
+    for name, text in request.inputs.items():
+        spec = declared.get(name)
+        if name not in declared:
+            near = nearest(name, declared) if declared else "; it has none"
+            level = "error" if declared else "warning"  # it may be meant for another workflow beside this one
+            walk.problem(node, "input", f"this workflow has no input `{clean(name)}`{near}", level)
+        elif isinstance(spec, dict) and not _is_fit(text, spec):
+            kind = str(spec.get("type"))
+            said = " or ".join(map(str, spec["options"][:20])) if kind == "choice" else f"a {kind}"
+            walk.problem(node, "input", f"input `{clean(name)}` must be {clean(said)}, not '{clean(text)}'")
+    for name, spec in declared.items() if request.event else ():
+        is_asked = isinstance(spec, dict) and spec.get("required") is True and spec.get("default") is None
+        if is_asked and name not in request.inputs:
+            said = f"input `{clean(name)}` is required and not given; --input {clean(name)}=VALUE gives it"
+            walk.problem(node, "missing-input", said, "warning")
+
+
+def _is_fit(text: str, spec: Mapping[str, Any]) -> bool:
+    kind = spec.get("type")
+    if kind == "choice" and isinstance(spec.get("options"), list):
+        return text in map(str, spec["options"])
+    if kind == "boolean":
+        return text.lower() in ("true", "false")
+    return kind != "number" or number(text) is not None
 
 
 def _in_order(root: Node, units: Mapping[str, Any], stages: list[Stage]) -> tuple[Stage, ...]:

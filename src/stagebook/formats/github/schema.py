@@ -60,6 +60,10 @@ class Any(NamedTuple):
     site: str | None = None
 
 
+class Later(NamedTuple):
+    """What is walked along on its own, since its shape depends on what it has."""
+
+
 class Either(NamedTuple):
     """By the kind of the node. `null`: nothing may stand there."""
 
@@ -70,7 +74,7 @@ class Either(NamedTuple):
     null: bool = False
 
 
-Shape: TypeAlias = "Text | List | Map | Names | Any | Either"
+Shape: TypeAlias = "Text | List | Map | Names | Any | Later | Either"
 
 
 def _env(site: str) -> Names:
@@ -234,7 +238,7 @@ STEP_WAIT_ALL = Map("step that waits for all", {**_STEP_COMMON, "wait-all": Any(
 STEP_CANCEL = Map("step that cancels", {**_STEP_COMMON, "cancel": _text()})
 #: The key that tells of which kind a step is, in the order in which they are looked for.
 STEPS = {
-    "parallel": Map("parallel steps", {"name": _text("step"), "parallel": Any()}),
+    "parallel": Map("parallel steps", {"name": _text("step"), "parallel": Later()}),
     "wait": STEP_WAIT,
     "wait-all": STEP_WAIT_ALL,
     "cancel": STEP_CANCEL,
@@ -289,7 +293,7 @@ JOB = Map(
         "outputs": Names("outputs", Text(site="outputs", may_be_empty=True), site=None, may_be_empty=True),
         "env": _env("job-env"),
         "defaults": _defaults("defaults"),
-        "steps": List(Any(), may_be_empty=True),
+        "steps": List(Later(), may_be_empty=True),
         "timeout-minutes": Text("number", "job"),
         "cancel-timeout-minutes": Text("number", "job"),
         "continue-on-error": Text("bool", "job"),
@@ -335,7 +339,7 @@ WORKFLOW = Map(
         "env": _env("env"),
         "defaults": _defaults(None),
         "concurrency": _concurrency("concurrency"),
-        "jobs": Names("jobs", Any()),
+        "jobs": Names("jobs", Later()),
     },
     required=("on", "jobs"),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.github import schema
-from stagebook.formats.github.schema import Either, List, Map, Names, Text
+from stagebook.formats.github.schema import Any, Either, List, Map, Names, Text
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, Source
 from stagebook.model.value import NamedTuple
@@ -25,6 +25,7 @@ FLOAT = re.compile(
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 INSERT = re.compile(r"\$\{\{\s*insert\s*\}\}")
 PROBLEMS_MAX = 500
+NEAREST_MAX = 50  #: problems after which no likely word is looked for any more
 _KINDS = {MAP: "a mapping", LIST: "a list", SCALAR: "text"}
 
 
@@ -89,7 +90,7 @@ class Walk:
             self.list(node, shape, path, key, label)  # type: ignore[arg-type]
         elif kind is Either:
             self.either(node, shape, path, key, label, at)  # type: ignore[arg-type]
-        else:
+        elif kind is Any:
             self.any(node, shape.site, path, key)  # type: ignore[union-attr]
 
     def either(self, node: Node, shape: Either, path: str, key: str, label: str, at: Node | None) -> None:
@@ -252,7 +253,7 @@ class Walk:
         if shape.open:
             self.problem(node, "unknown-key", f"`{shorten(name)}` means nothing in `{shape.name}`", "note")
             return
-        near = nearest(name, keys)
+        near = nearest(name, keys) if len(self.said) < NEAREST_MAX else ""
         level = "warning" if shape.lenient else "error"
         self.problem(node, "unknown-key", f"unknown key `{shorten(name)}` in `{shape.name}`{near}", level)
 

@@ -35,10 +35,13 @@ def triggers_of(node: Node | None) -> dict[str, dict[str, Any]]:
     return found
 
 
-def event_of(asked: str, triggers: Mapping[str, Any]) -> str:
-    """The event that is meant: the one that was asked for, else what the file is mostly for."""
+def event_of(asked: str, triggers: Mapping[str, Any], with_inputs: bool = False) -> str:
+    """The event that is meant: the one that was asked for, else what the file is mostly for. `with_inputs`: somebody
+    gives inputs, which only a start by hand has."""
     if asked:
         return asked
+    if with_inputs and "workflow_dispatch" in triggers:
+        return "workflow_dispatch"
     for each in USUAL:
         if each in triggers:
             return each

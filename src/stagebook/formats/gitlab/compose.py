@@ -4,7 +4,7 @@ of it are in the modules beside this one.
 
 from __future__ import annotations
 
-from stagebook.formats.gitlab import keywords
+from stagebook.formats.gitlab import event, keywords
 from stagebook.formats.gitlab.content import kind_of_trigger
 from stagebook.formats.gitlab.drafts import Config, Draft
 from stagebook.formats.gitlab.files import Project
@@ -52,25 +52,22 @@ class Composer:
         self.includer_of = includer_of
 
     def pipeline(
-        self, found: Config, occasion: Occasion, added: Variables = Variables(), prefix: str = "", depth: int = 0
+        self, found: Config, occasion: Occasion, passed: Variables = Variables(), prefix: str = "", depth: int = 0
     ) -> Made:
-        """The stages of one pipeline. What is wrong is in the reading."""
+        """The stages of one pipeline. What is wrong is in the reading. `passed`: what its trigger hands over."""
         facts = self.facts_of(occasion)
+        facts = facts._replace(strong=passed.over(facts.strong))
         verdict = found.workflow(facts)
         if not verdict.included:
             return Made()
-        added = added.over(verdict.variables)
         drafts: list[Draft] = []
-        left_out: set[str] = set()
-        for draft, is_in in found.drafts(facts, added):
+        left_out: dict[str, Draft] = {}
+        for draft, is_in in found.drafts(facts, verdict.variables, passed):
             if is_in:
                 drafts.append(draft)
                 draft.cells = found.parallel(draft)
             else:
-                left_out.add(draft.name)
-        drafts.sort(key=lambda draft: len(found.stages) if draft.position is None else draft.position)
-        order = {draft.name: at for at, draft in enumerate(found.jobs.values())}
-        drafts.sort(key=lambda draft: order[draft.name])
+                left_out[draft.name] = draft
         self.same_ids(drafts)
         needs = Needs(self.reading, drafts, left_out, occasion.text)
         made = Maker(self.reading, drafts, needs, prefix).made()
@@ -121,7 +118,10 @@ class Composer:
                 self.reading.problem(draft.key, "trigger", said)
                 continue
             for cell in draft.cells:
+                missing = len(self.reading.missing)
                 child = self.child(draft, trigger, cell.values or {}, facts, prefix + cell.id, depth)
+                if not child.stages and len(self.reading.missing) > missing:
+                    made = _unplayable(made, prefix + cell.id, "what its child pipeline is made of is not at hand")
                 made = _joined(made, child, prefix + cell.id, trigger)
         return made
 
@@ -144,7 +144,8 @@ class Composer:
         passes = forward.get("yaml_variables") if forward is not None else None
         passed = Variables() if truth(passes) is False else draft.variables
         passed = Variables({**passed.values, **cell}, passed.raw)
-        made = self.pipeline(found, occasion, passed, id_ + "/", depth + 1)
+        inner = id_.replace("[", "(").replace("]", ")") + "/"  # an id has brackets at its end only
+        made = self.pipeline(found, occasion, passed, inner, depth + 1)
         self.reading.is_fragment = was
         return made
 
@@ -154,10 +155,11 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
     strategy = trigger.get("strategy")
     waits = strategy is not None and strategy.text in ("depend", "mirror")
     starts = set(child.starts)
+    inside = {stage.id for stage in child.stages}
     ends = child.ends
     stages: list[Stage] = []
     for stage in made.stages:
-        if waits and id_ in stage.needs and not stage.id.startswith(id_ + "/"):
+        if waits and id_ in stage.needs and stage.id not in inside:
             stage = _behind(stage, id_, ends)
         stages.append(stage)
         if stage.id == id_:
@@ -169,6 +171,14 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
         tuple(stages), {**made.matrices, **child.matrices}, tuple(dict.fromkeys((*made.locks, *child.locks))),
         (*made.secrets, *(each for each in child.secrets if each.name not in {own.name for own in made.secrets})),
     )  # fmt: skip
+
+
+def _unplayable(made: Made, id_: str, why: str) -> Made:
+    stages = tuple(
+        stage._replace(job=stage.job._replace(unplayable=why)) if stage.id == id_ and stage.job is not None else stage
+        for stage in made.stages
+    )
+    return made._replace(stages=stages)
 
 
 def _behind(stage: Stage, id_: str, ends: list[str]) -> Stage:
@@ -191,22 +201,10 @@ def facts_maker(
     reading: Reading, home: Project, known: Callable[[Occasion], dict[str, str]]
 ) -> Callable[[Occasion], Facts]:
     """`known`: the variables that GitLab sets."""
-    changed = _changed(reading)
+    changed = event.changed(reading.request.payload)
 
     def facts(occasion: Occasion) -> Facts:
-        return Facts(occasion, {**known(occasion), **reading.request.variables}, home, changed)
+        strong = Variables(reading.request.variables)
+        return Facts(occasion, {**known(occasion), **reading.request.variables}, home, changed, strong)
 
     return facts
-
-
-def _changed(reading: Reading) -> tuple[str, ...] | None:
-    """The files of a push, where its event tells them."""
-    commits = reading.request.payload.get("commits")
-    if not isinstance(commits, list) or not commits:
-        return None
-    found: list[str] = []
-    for commit in commits[:1000]:
-        for word in ("added", "modified", "removed"):
-            paths = commit.get(word) if isinstance(commit, dict) else None
-            found += [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
-    return tuple(dict.fromkeys(found))

@@ -60,9 +60,11 @@ def data(reading: Reading, draft: Draft) -> tuple[tuple[Datum, ...], tuple[Datum
     if node is not None:
         for each in _scalars(node.get("paths")):
             writes.append(_datum("artifact", each, reading))
-        for kind, _, value in (node.get("reports") or node).items() if node.get("reports") is not None else ():
-            for each in _scalars(value) if value.kind != MAP else _scalars(value.get("path")):
-                writes.append(_datum("dotenv" if kind == "dotenv" else "artifact", each, reading))
+        if truth(node.get("untracked")):
+            writes.append(Datum("artifact", "untracked files", reading.spot(node)[0]))
+        reports = node.get("reports")  # others than dotenv are for the server: no job gets them
+        for each in _scalars(reports.get("dotenv") if reports is not None else None):
+            writes.append(_datum("dotenv", each, reading))
     for cache in _caches(draft):
         key = _key(cache)
         name = key["key"] or "-".join(filter(None, (key["prefix"], *key["key_files"]))) or "default"

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.gitlab import parallel, rules
-from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job
+from stagebook.formats.gitlab import expression, parallel, rules
+from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, check_job, is_job, mirrors
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
 from stagebook.formats.gitlab.scalars import truth
-from stagebook.formats.gitlab.variables import Occasion, Variables, settled
+from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.gitlab.variables import read as read_variables
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STAGES = ("build", "test", "deploy")
 PRE, POST = ".pre", ".post"
+_UNSET_MAX = 6
 _duration = re.compile(
     r"(\d+(?:\.\d+)?)\s*(weeks?|w|days?|d|hours?|hrs?|hr|h|minutes?|mins?|min|m(?!o)|seconds?|secs?|sec|s|months?|mos?|"
     r"years?|y)?(?=[\s\d,]|and\b|$)[\s,]*(?:and\s+)?", re.I,
@@ -36,8 +37,8 @@ class Draft:
     waits for that."""
 
     __slots__ = (
-        "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "name",
-        "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
+        "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "mirrors",
+        "name", "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
     )  # fmt: skip
 
     def __init__(self, name: str, key: Node, node: Node) -> None:
@@ -59,6 +60,7 @@ class Draft:
         self.needs: Node | None = None
         self.cells: list[Cell] = []
         self.lacks_base = False
+        self.mirrors = False
 
     def get(self, name: str) -> Node | None:
         """The value of a key; None also where it is null, which is as if it were not there."""
@@ -68,6 +70,25 @@ class Draft:
     def text(self, name: str) -> str | None:
         found = self.get(name)
         return None if found is None else found.text
+
+    def unset(self) -> list[str]:
+        """A few of the variables that its rules ask for and nobody sets: the project may."""
+        names: dict[str, None] = {}
+        for word in ("rules", "only", "except"):
+            node = self.get(word)
+            for text in _scalars(node) if node is not None else ():
+                for name in sorted(expression.names(text)):
+                    if name not in self.values and not name.startswith(("CI_", "GITLAB_")):
+                        names[name] = None
+        return list(names)[:_UNSET_MAX]
+
+
+def _scalars(node: Node, depth: int = 0) -> Iterator[str]:
+    if node.kind == SCALAR:
+        yield str(node.value)
+    elif depth < 20:
+        for each in (value for _, value in node.entries()) if node.kind == MAP else node:
+            yield from _scalars(each, depth + 1)
 
 
 class Config:
@@ -152,19 +173,18 @@ class Config:
         node = workflow.get("rules") if workflow is not None else None
         if node is None or node.is_null:
             return Verdict(True)
-        known = facts._replace(values=settled(self.variables, facts.values))
-        return rules.judged(node, known)
+        return rules.judged(node, facts.knowing(self.variables))
 
-    def drafts(self, facts: Facts, added: Variables) -> Iterator[tuple[Draft, bool]]:
-        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets, `added` what the workflow
-        and the trigger add to the variables of the file."""
+    def drafts(self, facts: Facts, added: Variables, passed: Variables = Variables()) -> Iterator[tuple[Draft, bool]]:
+        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets; `added` is what the
+        workflow adds to the variables of the file, `passed` what a trigger hands over, which is the strongest."""
         workflow = self.root.get("workflow")
         has_workflow = workflow is not None and workflow.get("rules") is not None
         shared = added.over(self.variables)
         for draft in self.jobs.values():
             draft.variables = self._own_variables(draft, added, shared)
-            known = facts._replace(values=settled(draft.variables, facts.values))
-            yield draft, self._decide(draft, known, has_workflow)
+            yield draft, self._decide(draft, facts.knowing(draft.variables), has_workflow)
+            draft.variables = passed.over(draft.variables)
 
     def _own_variables(self, draft: Draft, added: Variables, shared: Variables) -> Variables:
         inherit = draft.get("inherit")
@@ -186,10 +206,13 @@ class Config:
         else:
             verdict = rules.chosen(draft.get("only"), draft.get("except"), facts)
         draft.variables = verdict.variables.over(draft.variables)
-        draft.values = settled(draft.variables, facts.values)
+        draft.values = dict(facts.knowing(draft.variables).values)
         draft.when = verdict.when or draft.text("when") or "on_success"
         draft.changed = verdict.changed
         draft.needs = verdict.needs if verdict.needs is not None else draft.get("needs")
+        draft.mirrors = mirrors(draft.needs)
+        if draft.mirrors and draft.needs is not None and len(draft.needs.value) <= 1:
+            draft.needs = None  # it has no job of its own pipeline to wait for, so its stage has it wait
         draft.is_manual = draft.when == "manual"
         draft.start_in = verdict.start_in or draft.text("start_in")
         allowed = draft.get("allow_failure")

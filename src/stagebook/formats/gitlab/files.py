@@ -56,7 +56,8 @@ class Project:
         """Whether there is a file, or (without a wildcard) a folder, that it names."""
         plain = glob.lstrip("/").removeprefix("./")
         if not _SPECIAL.search(plain):
-            return os.path.exists(os.path.join(self.root, plain))
+            path = os.path.normpath(os.path.join(self.root, plain))
+            return self.holds(path) and os.path.exists(path)
         return bool(self.matching(glob))
 
 

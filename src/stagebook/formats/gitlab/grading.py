@@ -44,7 +44,7 @@ _JOB: dict[str, tuple[str, str]] = {
     "environment": (APPROXIMATED, "its name and address are variables; deployments are the server's"),
     "environment.name": (EXACT, ""), "environment.url": (EXACT, ""), "environment.on_stop": _KEPT,
     "environment.auto_stop_in": _KEPT, "environment.kubernetes": (SERVER, "no cluster is known"),
-    "environment.deployment_tier": _KEPT,
+    "environment.deployment_tier": (EXACT, ""),
     "trigger": (EXACT, ""), "trigger.project": _OTHER, "trigger.branch": _OTHER,
     "trigger.include.artifact": (SERVER, "it is known only at run time"),
     "trigger.include.project": _OTHER, "trigger.forward.pipeline_variables": (SERVER, "there are none here"),
@@ -87,9 +87,9 @@ _NAMED = frozenset(
 )  # fmt: skip
 
 
-def grades(root: Node) -> tuple[Grade, ...]:
-    """One for each key of the file, in its order. Keys that GitLab refuses are errors and not here."""
-    found: list[Grade] = []
+def grades(root: Node, head: Node | None = None) -> tuple[Grade, ...]:
+    """One for each key of the file and its head, in their order. Keys that GitLab refuses are errors and not here."""
+    found: list[Grade] = list(grades(head)) if head is not None else []
     for name, key, value in root.items():
         if name in GLOBALS:
             under = name == "default"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INCLUDES_MAX = 150
 DEPTH_MAX = 20
+_WORD_MAX = 300
 _KINDS = ("local", "project", "remote", "template", "component", "artifact")
 _KEYS = frozenset((*_KINDS, "file", "ref", "rules", "inputs", "job", "integrity", "cache"))
 _COMPONENT = re.compile(r"\A(?P<host>[^/]+)/(?P<path>.+)/(?P<name>[^/@]+)@(?P<version>[^@]+)\Z")
@@ -39,6 +40,7 @@ class Includer:
         self.home = home
         self.variables = variables
         self.count = 0
+        self.head: Node | None = None  #: of the user's own file
         self._projects: dict[str, Project] = {}
 
     def content(
@@ -69,6 +71,8 @@ class Includer:
         if root.kind != MAP:
             self.reading.problem(root, "type", "a pipeline file is a mapping of keys and jobs")
             return None
+        if at is None:
+            self.head = head
         inputs = Inputs(self.reading, head, at, self.variables)
         inputs.component = component or {}
         inputs.given(values, is_open=at is None and self.reading.name != ".gitlab-ci.yml")
@@ -194,7 +198,7 @@ class Includer:
             path = expanded(text, self.variables)
             if folder is None:
                 said = f"file {shorten(path)} of project {shorten(name)} is not at hand"
-                self.reading.lacks(at, "include", f"{said}; name a checkout with --include {shorten(name)}=DIR")
+                self.reading.lacks(at, "include", f"{said}; name a checkout with --include {_word(name)}=DIR")
                 continue
             found += self.local(node, at, path.removeprefix("./"), self.project(name, folder), stack)
         return found
@@ -211,8 +215,8 @@ class Includer:
         for key, folder in self.reading.request.includes.items():
             if key in (path, f"{parts['host']}/{path}", text, text.partition("@")[0], f"{path}/{name}"):
                 return self.of_component(node, at, self.project(key, folder), known, stack, text)
-        said = f"component {shorten(text)} is not at hand"
-        self.reading.lacks(at, "include", f"{said}; name a checkout with --include {shorten(path)}=DIR")
+        said = f"component {shorten(at.text or text)} is not at hand"
+        self.reading.lacks(at, "include", f"{said}; name a checkout with --include {_word(path)}=DIR")
         return []
 
     def of_component(
@@ -237,7 +241,7 @@ class Includer:
             path = project.path(inside)
             if path is not None:
                 return self.one(node, at, path, project, stack)
-        hint = f"--include {shorten(key)}={'DIR' if inside else 'FILE'}"
+        hint = f"--include {_word(key)}={'DIR' if inside else 'FILE'}"
         self.reading.lacks(at, "include", f"{what} is not at hand; name a copy with {hint}")
         return []
 
@@ -277,6 +281,11 @@ class Includer:
             reading.problems += error.problems
             return []
         return [] if root is None else [self.merged(root, project, (*stack, path))]
+
+
+def _word(text: str) -> str:
+    """Text to be typed again, so whole wherever that is harmless."""
+    return text if text.isascii() and text.isprintable() and len(text) <= _WORD_MAX else shorten(text)
 
 
 def _shown(reading: Reading, path: str) -> str:

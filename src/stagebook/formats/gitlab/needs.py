@@ -31,7 +31,7 @@ class Need(NamedTuple):
 class Needs:
     """`left_out`: names of jobs that the file has and this pipeline has not."""
 
-    def __init__(self, reading: Reading, drafts: list[Draft], left_out: set[str], occasion: str) -> None:
+    def __init__(self, reading: Reading, drafts: list[Draft], left_out: dict[str, Draft], occasion: str) -> None:
         self.reading = reading
         self.drafts = drafts
         self.by_name = {draft.name: draft for draft in drafts}
@@ -110,11 +110,10 @@ class Needs:
             cells = other.cells
         else:
             base = _CELL.match(name)
-            if name in self.left_out or (base is not None and base["job"] in self.left_out):
+            gone = self.left_out.get(name) or (self.left_out.get(base["job"]) if base is not None else None)
+            if gone is not None:
                 if not is_optional:
-                    said = f"job {shown} needs {shorten(name)}, which is not in a pipeline of {self.occasion}"
-                    hint = "; give both the same rules, or say `optional: true`"
-                    reading.absent(at, "needs", said + hint, said)
+                    self.without(draft, at, gone, name)
                 return []
             if not is_optional:
                 said = f"job {shown} needs {shorten(name)}, which does not exist"
@@ -125,6 +124,16 @@ class Needs:
             reading.problem(at, "needs", said)
             return []
         return cells
+
+    def without(self, draft: Draft, at: Node, gone: Draft, name: str) -> None:
+        """A need is not in the pipeline: there is none then, unless the project has a variable that lets it in."""
+        said = f"job {shorten(draft.name)} needs {shorten(name)}, which is not in a pipeline of {self.occasion}"
+        unset = gone.unset()
+        if unset and not self.reading.is_fragment:
+            hint = f"; it asks for ${shorten(unset[0])}, which nothing here sets (--var {shorten(unset[0])}=…)"
+            self.reading.warn(at, "needs", said + hint)
+        else:
+            self.reading.absent(at, "needs", f"{said}; give both the same rules, or say `optional: true`", said)
 
     # Stages -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.gitlab import compose, grading, remarks
+from stagebook.formats.gitlab import compose, event, grading, remarks
 from stagebook.formats.gitlab.compose import Composer
 from stagebook.formats.gitlab.drafts import Config, known_occasions
 from stagebook.formats.gitlab.files import Project
@@ -12,9 +12,9 @@ from stagebook.formats.gitlab.include import Includer
 from stagebook.formats.gitlab.reading import Reading, scalar
 from stagebook.formats.gitlab.repository import git_root, repository, spoken_of
 from stagebook.formats.gitlab.stages import Made
-from stagebook.formats.gitlab.variables import SOURCES, Occasion, predefined
+from stagebook.formats.gitlab.variables import Occasion, predefined
 from stagebook.formats.native import cache
-from stagebook.formats.native.nodes import is_nameable, shorten
+from stagebook.formats.native.nodes import is_nameable
 from stagebook.formats.request import Request
 from stagebook.formats.source.nodes import SCALAR, Node
 from stagebook.model.pipeline import Pipeline
@@ -51,7 +51,10 @@ def whole(data: bytes, file: str, request: Request) -> Config | None:
     reading = Reading(file, git_root(folder) or folder, request)
     reading.is_fragment = not is_whole(file)
     parser = _Parser(reading, data)
-    occasion = parser.asked() or known_occasions(parser.default, parser.current or parser.default)[0]
+    occasion = (
+        event.asked(reading, parser.current, parser.default)
+        or known_occasions(parser.default, parser.current or parser.default)[0]
+    )
     includer = parser.includer(occasion)
     root = includer.content(data, file, None, parser.inputs())
     return None if root is None else compose.config(reading, includer, root)
@@ -79,10 +82,12 @@ class _Parser:
         self.default = known.default or spoken.default or "main"
         self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
+        self.head: Node | None = None
         self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
 
     def predefined(self, occasion: Occasion) -> dict[str, str]:
-        return predefined(occasion, self.reading.root, self.reading.file, self.path)
+        told = event.variables(self.reading.request.payload)
+        return {**predefined(occasion, self.reading.root, self.reading.file, self.path), **told}
 
     def includer(self, occasion: Occasion) -> Includer:
         sha = self.commit or "0" * 40
@@ -92,10 +97,11 @@ class _Parser:
     def pipeline(self) -> Pipeline:
         """InputError where there is no use in reading on."""
         reading = self.reading
-        wanted = self.asked()
+        wanted = event.asked(reading, self.current, self.default)
         occasion = wanted or known_occasions(self.default, self.current or self.default)[0]
         includer = self.includer(occasion)
         root = includer.content(self.data, reading.file, None, self.inputs())
+        self.head = includer.head
         if root is None:
             reading.refuse(None, "empty", "the file holds no pipeline: neither a job nor a keyword")
         config = compose.config(reading, includer, root)
@@ -124,38 +130,8 @@ class _Parser:
 
     # The occasion -------------------------------------------------------------------------------------------------
 
-    def asked(self) -> Occasion | None:
-        """What the user asks for; None: whatever the file is mostly for."""
-        request = self.reading.request
-        if not request.event and request.ref is None:
-            return None
-        source = SOURCES.get(request.event or "push")
-        if source is None:
-            said = f"event {shorten(request.event)} is none of GitLab's: {', '.join(sorted(set(SOURCES.values())))}"
-            self.reading.refuse(None, "event", said)
-        ref = request.ref or self._told() or self.current or self.default
-        if source == "merge_request_event" and request.ref is None and ref == self.default:
-            ref = "feature"
-        is_tag = ref.startswith("refs/tags/") or request.event in ("tag", "tag_push")
-        ref = ref.removeprefix("refs/tags/").removeprefix("refs/heads/")
-        if request.event in ("tag", "tag_push") and request.ref is None and self._told() is None:
-            ref = "v1.0.0"
-        if not ref or not is_nameable(ref):
-            self.reading.refuse(None, "ref", f"ref {shorten(ref)!r} is no name of a branch or tag")
-        return Occasion(source, ref, self.default, is_tag)
-
-    def _told(self) -> str | None:
-        payload = self.reading.request.payload
-        ref = payload.get("ref")
-        if isinstance(ref, str):
-            return ref
-        attributes = payload.get("object_attributes")
-        ref = attributes.get("source_branch") if isinstance(attributes, dict) else None
-        return ref if isinstance(ref, str) else None
-
     def usual(self, config: Config) -> Occasion:
-        """The first of the usual occasions in which there is a pipeline with jobs, and whose jobs all have their needs
-        if there is one."""
+        """The first of the usual occasions in which there is a pipeline with jobs."""
         occasions = known_occasions(self.default, self.current or self.default)
         return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
@@ -172,10 +148,9 @@ class _Parser:
         jobs = self.jobs_of(config, occasion)
         if config.jobs:
             remarks.which(self.reading, jobs, occasion, () if is_asked else usual, others)
-        values = self.facts_of(occasion).values
-        self.left_out = remarks.left_out(
-            self.reading, config, jobs, occasion, others, lambda draft: {**values, **draft.values}
-        )
+        if not self.reading.missing:
+            remarks.twice(self.reading, config)
+        self.left_out = remarks.left_out(self.reading, config, jobs, occasion, others)
 
     # The pipeline -------------------------------------------------------------------------------------------------
 
@@ -193,5 +168,5 @@ class _Parser:
             folder if folder and is_nameable(folder) else "pipeline", reading.file, "gitlab", cache.digest(self.data),
             made.stages, secrets=made.secrets, machine_locks=made.locks, matrices=made.matrices,
             root=reading.root, files=dict(reading.digests), context=context, missing=tuple(reading.missing),
-            grades=grading.grades(root),
+            grades=grading.grades(root, self.head),
         )  # fmt: skip

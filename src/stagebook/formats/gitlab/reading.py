@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from stagebook.formats.native.grammar import DEPTH_MAX, NODES_MAX
+from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 from stagebook.model.problem import InputError, Problem
 
@@ -80,11 +81,13 @@ class Reading:
         self.problem(node, code, message, "note")
 
     def lacks(self, node: Node | None, code: str, message: str) -> None:
-        """It refers to what could not be read."""
-        file, line, col = self.place(node)
+        """It refers to what could not be read: that is said of the pipeline as a whole, not among its problems, and by
+        a line of the user's own file."""
+        line, col = self.spot(node) if node is not None else (0, 0)
+        if node is not None and node.file is not None and node.file != self.file:
+            message += f" (line {node.line} of {shorten(os.path.relpath(node.file, self.root))})"
         if all((line, message) != (each.line, each.message) for each in self.missing):
-            self.missing.append(Problem(file, line, col, code, "note", message))
-        self.note(node, code, message)
+            self.missing.append(Problem(self.file, line, col, code, "note", message))
 
     def absent(self, node: Node | None, code: str, message: str, brief: str = "") -> None:
         """It refers to what is not there: an error, but of a part of something else only a note, by `brief` once for

@@ -4,16 +4,16 @@ nothing.
 
 from __future__ import annotations
 
-from stagebook.formats.gitlab import expression
 from stagebook.formats.gitlab.drafts import Config, Draft
 from stagebook.formats.gitlab.reading import Reading
+from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.gitlab.variables import Occasion
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import MAP, SCALAR, Node
+from stagebook.formats.source.nodes import LIST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator, Mapping, Sequence
+    from typing import Mapping, Sequence
 
 _SHOWN_MAX = 6
 
@@ -32,16 +32,34 @@ def which(
         reading.note(None, "occasion", said)
 
 
+def twice(reading: Reading, config: Config) -> None:
+    """Say it, as GitLab's lint does, where a push to a branch with a merge request makes two pipelines: no
+    `workflow:rules` forbid one, and rules end with a `when` that always holds."""
+    workflow = config.root.get("workflow")
+    if workflow is not None and workflow.get("rules") is not None:
+        return
+    found = []
+    for draft in config.jobs.values():
+        rules = draft.get("rules")
+        last = flattened(rules).value[-1:] if rules is not None and rules.kind == LIST else []
+        if last and [name for name, _, _ in last[0].items()] == ["when"]:
+            if (last[0].get("when") or rules or draft.key).text != "never":
+                found.append(draft)
+    if found:
+        shown = shorten(found[0].name) if len(found) == 1 else _listed([draft.name for draft in found])
+        said = f"{shown}: a push to a branch with a merge request makes two pipelines, for the last rule always holds"
+        reading.note(found[0].key, "two-pipelines", said + " and no `workflow:rules` forbid one of them")
+
+
 def left_out(
-    reading: Reading, config: Config, jobs: set[str], occasion: Occasion, others: Mapping[Occasion, set[str]],
-    values_of: Callable[[Draft], Mapping[str, str]],
-) -> list[str]:  # fmt: skip
+    reading: Reading, config: Config, jobs: set[str], occasion: Occasion, others: Mapping[Occasion, set[str]]
+) -> list[str]:
     """The names of jobs that are not in it, with a note for all that are in the same other ones."""
     groups: dict[str, list[Draft]] = {}
     for draft in config.jobs.values():
         if draft.name not in jobs:
             where = [each.text for each, names in others.items() if draft.name in names]
-            said = f"in one of {', or '.join(where[:2])}" if where else _unset(draft, values_of(draft))
+            said = f"in one of {', or '.join(where[:2])}" if where else _set_by(draft.unset())
             groups.setdefault(said, []).append(draft)
     for said, drafts in groups.items():
         is_one = len(drafts) == 1
@@ -62,24 +80,5 @@ def _listed(names: list[str]) -> str:
     return f"{len(names)} jobs ({shown}{', …' if len(names) > _SHOWN_MAX else ''})"
 
 
-def _unset(draft: Draft, values: Mapping[str, str]) -> str:
-    """`$A, $B (--var A=…)`: the variables that its rules ask for and nobody sets."""
-    names: dict[str, None] = {}
-    for word in ("rules", "only", "except"):
-        node = draft.get(word)
-        for text in _texts(node) if node is not None else ():
-            for name in sorted(expression.names(text)):
-                if name not in values and not name.startswith(("CI_", "GITLAB_")):
-                    names[name] = None
-    if not names:
-        return ""
-    shown = ", ".join(f"${shorten(name)}" for name in list(names)[:_SHOWN_MAX])
-    return f"{shown} (--var {shorten(next(iter(names)))}=…)"
-
-
-def _texts(node: Node, depth: int = 0) -> Iterator[str]:
-    if node.kind == SCALAR:
-        yield str(node.value)
-    elif depth < 20:
-        for each in (value for _, value in node.entries()) if node.kind == MAP else node:
-            yield from _texts(each, depth + 1)
+def _set_by(names: list[str]) -> str:
+    return f"{', '.join(f'${shorten(name)}' for name in names)} (--var {shorten(names[0])}=…)" if names else ""

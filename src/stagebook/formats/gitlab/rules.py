@@ -14,7 +14,7 @@ from stagebook.formats.gitlab.files import Project, braces, spelled
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.templates import flattened
-from stagebook.formats.gitlab.variables import Occasion, Variables, expanded
+from stagebook.formats.gitlab.variables import Occasion, Variables, expanded, settled
 from stagebook.formats.gitlab.variables import read as read_variables
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.request import NOTHING
@@ -35,12 +35,17 @@ _POLICY_KEYS = frozenset(("refs", "variables", "changes", "kubernetes"))
 
 
 class Facts(NamedTuple):
-    """What rules are held against."""
+    """What rules are held against. `strong`: variables that go before those of the file and its jobs."""
 
     occasion: Occasion
     values: Mapping[str, str]
     project: Project
     changed: tuple[str, ...] | None = None  #: files, where the event tells them
+    strong: Variables = Variables()
+
+    def knowing(self, variables: Variables) -> Facts:
+        """With those of the file and a job beside all else."""
+        return self._replace(values=settled(self.strong.over(variables), self.values))
 
 
 class Verdict(NamedTuple):

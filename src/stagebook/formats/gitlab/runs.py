@@ -58,8 +58,11 @@ def parse(items: Iterable[Item]) -> Recordings:
             raise refused(item, _EXPECTED)
     found = []
     going = empty = 0
+    children = _with_children(pipelines, jobs)
     for id, told in pipelines.items():
         status = str(told.get("status"))
+        if id in children:
+            continue
         if id not in jobs:
             empty += status in _OVER
             going += status not in _OVER
@@ -74,6 +77,24 @@ def parse(items: Iterable[Item]) -> Recordings:
             "/pipelines/ID/jobs?include_retried=true"
         )
     return Recordings(tuple(sorted(found, key=lambda run: (run.created_us or 0, run.id))), going, tuple(said))
+
+
+def _with_children(pipelines: dict[int, dict[str, Any]], jobs: dict[int, dict[int, dict[str, Any]]]) -> set[int]:
+    """Give jobs of a child pipeline to that which started it, as `BRIDGE/JOB`, where both are over; which pipelines are
+    such children. The innermost come first, as ids grow."""
+    children: set[int] = set()
+    for id in sorted(jobs, reverse=True):
+        for bridge in [job for job in jobs[id].values() if isinstance(job.get("downstream_pipeline"), dict)]:
+            child = number_of(bridge["downstream_pipeline"].get("id"))
+            told = pipelines.get(child or 0, {})
+            if child is None or child == id or child not in jobs or told.get("source") != "parent_pipeline":
+                continue
+            if told.get("status") not in _OVER or child in children:
+                continue
+            children.add(child)
+            for job in jobs[child].values():
+                jobs[id].setdefault(job["id"], {**job, "name": f"{bridge['name']}/{job['name']}"})
+    return children
 
 
 def _run(id: int, told: dict[str, Any], jobs: list[dict[str, Any]]) -> RecordedRun:

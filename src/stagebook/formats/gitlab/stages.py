@@ -24,7 +24,8 @@ LANGUAGE = "gitlab"
 _NEVER_HERE = frozenset(
     ("api_failure", "runner_system_failure", "runner_unsupported", "stale_schedule", "archived_failure",
      "unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "missing_dependency_failure",
-     "forward_deployment_failure", "runner_interruption", "job_router_failure", "runner_provisioning_timeout")
+     "forward_deployment_failure", "runner_interrupted", "runner_interruption", "job_router_failure",
+     "runner_provisioning_timeout")
 )  # fmt: skip
 
 
@@ -117,8 +118,11 @@ class Maker:
             needs |= {need.id: need for need in self.needs.found[cell.id]}
         line, col = self.reading.spot(draft.key)
         prompt = draft.text("manual_confirmation") or f"Start {draft.name}?"
+        id_ = f"{self.prefix}{draft.id}:play"
+        while id_.removeprefix(self.prefix) in self.of:
+            id_ += " by hand"
         return Stage(
-            f"{self.prefix}{draft.id}:play", f"{self.prefix}{draft.id}:play", line, col, "gate",
+            id_, id_, line, col, "gate",
             needs=tuple(self.prefix + need for need in needs), need_lines=tuple(need.line for need in needs.values()),
             gate=Gate(prompt),
         )  # fmt: skip
@@ -186,8 +190,10 @@ class Maker:
                 return "it starts a pipeline that an earlier job writes, which is known only at run time"
             return None
         if draft.get("run") is not None:
+            said = f"{shorten(draft.name)}: steps of `run` are only for GitLab's step runner"
+            self.reading.note(draft.get("run"), "server", said)
             return "its `run:` has steps of GitLab's step runner, which is not here"
-        if draft.get("script") is None and draft.needs is not None and not draft.lacks_base:
+        if draft.get("script") is None and draft.mirrors:
             return "it shows how a pipeline of another project ends, which is known only on the server"
         if draft.get("script") is None:
             return "its script is in a file that could not be read"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAP, LIST, SCALAR = "map", "list", "scalar"
 MERGE = "<<"
+NODES_MAX = 400_000  #: far above the largest files there are, and read in seconds
 _CORE_TAGS = "tag:yaml.org,2002:"
 
 
@@ -170,8 +171,8 @@ class _Composer:
         mark = event.start_mark
         line, col = mark.line + 1, mark.column + 1
         self.count += 1
-        if self.count > grammar.NODES_MAX:
-            self.refuse(line, col, "limit", f"the file has more than {grammar.NODES_MAX} values, the limit")
+        if self.count > NODES_MAX:
+            self.refuse(line, col, "limit", f"the file has more than {NODES_MAX} values, the limit")
         kind = type(event)
         if kind is yaml.AliasEvent:
             return self.alias(event, line, col, depth)

@@ -46,6 +46,9 @@ def use(running: Running) -> str:
             return known(running, {str(name).lower(): to_text(value) for name, value in given.items()})
         except OSError as error:
             raise Wrong(f"{uses}: {error.strerror or error}") from None
+    checkout = _included(running, uses)
+    if checkout is not None:
+        return _local(running, uses, checkout)
     return _foreign(running, uses, "a container" if uses.startswith("docker://") else "an action of another repository")
 
 
@@ -57,13 +60,28 @@ def _foreign(running: Running, uses: str, what: str) -> str:
     raise Wrong(f"{uses} is {what}, for which nothing here stands; `--uses skip` leaves out such steps")
 
 
+def _included(running: Running, uses: str) -> str | None:
+    """The folder of an action of another repository, where the user has named a checkout of that."""
+    includes = running.work.here.local.get("request", {}).get("includes", {})
+    name, _, ref = uses.partition("@")
+    parts = name.split("/")
+    project = "/".join(parts[:2])
+    folder = includes.get(f"{project}@{ref}") or includes.get(project)
+    return None if folder is None else os.path.normpath(os.path.join(folder, *parts[2:]))
+
+
 def _own(running: Running, uses: str) -> str:
-    work, scope = running.work, running.scope
-    folder = os.path.normpath(os.path.join(work.workspace, uses.removeprefix("$/")))
+    return _local(running, uses, os.path.normpath(os.path.join(running.work.workspace, uses.removeprefix("$/"))))
+
+
+def _local(running: Running, uses: str, folder: str) -> str:
+    scope = running.scope
     try:
         found = manifest(folder)
     except InputError as error:
         raise Wrong(f"{uses}: {error}") from None
+    if found is None and not uses.startswith(_OWN):
+        raise Wrong(f"{uses}: there is no action.yml in {folder}")
     if found is None:
         raise Wrong(f"{uses}: there is no action.yml in the workspace; is a checkout missing before it?")
     if found.using != "composite":
@@ -80,7 +98,8 @@ def _composite(running: Running, found: Manifest, folder: str) -> str:
     outer = running.scope
     inner = Scope(outer.work, _inputs(running, found), _own_env(running))
     inner.action_path, inner.trail, inner.stop, inner.prefix = folder, (*outer.trail, folder), outer.stop, outer.prefix
-    inner.file = os.path.relpath(found.file, outer.work.workspace)
+    below = os.path.relpath(found.file, outer.work.workspace)
+    inner.file = found.file if below.startswith("..") else below
     Sequence(inner).play(found.steps)
     contexts = inner.contexts()
     for name, entry in found.outputs.items():

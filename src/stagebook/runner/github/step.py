@@ -143,6 +143,8 @@ def script(running: Running) -> str:
     cwd = _directory(running)
     env = work.process_env(running.env, running.found)
     named = running.step.get("shell") or scope.defaults.get("shell")
+    if not named and scope.action_path:
+        raise Wrong("a step with `run` in an action needs `shell`")
     try:
         found = shells.shell(scope.text(named, running.found, "shell") or None, text, env.get("PATH"))
     except ValueError as error:

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 REPORT_BYTES_MAX = 1 << 20
+LOOKED_MAX = 200  #: runs, for artifacts of a job that is no part of this one
 
 
 def reported(here: Here) -> dict[str, str]:
     """The variables of the dotenv reports that a job gets: a later job's are stronger."""
-    store = Artifacts(here.directory, "dotenv")
     found: dict[str, str] = {}
     for stage in here.spec.get("artifacts_from") or ():
-        if not store.has(stage):
+        store, _ = store_of(here, stage, "dotenv")
+        if store is None:
             continue
         folder = store.files(stage)
         for path in sorted(glob.glob("**", root_dir=folder, recursive=True, include_hidden=True)):
@@ -38,6 +39,22 @@ def reported(here: Here) -> dict[str, str]:
 def _of_report(path: str) -> dict[str, str]:
     with open(path, encoding="utf-8", errors="replace") as file:
         return variables.dotenv(file.read(REPORT_BYTES_MAX))
+
+
+def store_of(here: Here, stage: str, kind: str) -> tuple[Artifacts | None, str]:
+    """Where the artifacts of a stage are, and the run they are of: this one; of a stage that is no part of it, the
+    latest run that has some. None where there are none."""
+    own = Artifacts(here.directory, kind)
+    if own.has(stage):
+        return own, here.run
+    end = here.end(stage)
+    if end is not None and end.is_left_out:
+        runs = os.path.dirname(here.directory)
+        for run in sorted(os.listdir(runs), reverse=True)[:LOOKED_MAX]:
+            earlier = Artifacts(os.path.join(runs, run), kind)
+            if run < here.run and earlier.has(stage):
+                return earlier, run
+    return None, ""
 
 
 class Store:
@@ -63,9 +80,11 @@ class Store:
             found = next((each for each in tries if self._caches.restore(each, root) is not None), None)
             log.say(f"cache {key}: {'nothing kept yet' if found is None else f'restored from {found}'}")
         for stage in self._here.spec.get("artifacts_from") or ():
-            if self._artifacts.has(stage):
-                count = self._artifacts.get(stage, root)
-                log.say(f"artifacts of {stage}: {count} file{'s' if count != 1 else ''}")
+            store, run = store_of(self._here, stage, "artifacts")
+            if store is not None:
+                count = store.get(stage, root)
+                of_run = "" if run == self._here.run else f", of run {run}"
+                log.say(f"artifacts of {stage}: {_count(count)}{of_run}")
             elif (end := self._here.end(stage)) is not None and end.outcome == "skip" and _promises(self._here, stage):
                 log.say(f"artifacts of {stage}: none, it did not run here")
 
@@ -78,7 +97,7 @@ class Store:
             paths = [variables.filled(each, self._values) for each in cache.get("paths") or ()]
             paths += self._untracked(cache)
             kept = self._caches.save(key, root, paths)
-            log.say(f"cache {key}: {'no files to keep' if kept is None else f'{kept.files} files kept'}")
+            log.say(f"cache {key}: {'no files to keep' if kept is None else f'{_count(kept.files)} kept'}")
         artifacts = self._here.spec.get("artifacts")
         if not artifacts or not _is_due(artifacts.get("when"), is_well):
             return True
@@ -96,7 +115,7 @@ class Store:
             log.say(f"WARNING: {each}: no matching files")
         for note in put.notes:
             log.say(f"WARNING: artifacts: {note}")
-        log.say(f"artifacts: {put.files} file{'s' if put.files != 1 else ''} kept")
+        log.say(f"artifacts: {_count(put.files)} kept")
 
     def _report(self, artifacts: Mapping[str, Any], root: str) -> bool:
         globs = [variables.filled(each, self._values) for each in (artifacts.get("reports") or {}).get("dotenv") or ()]
@@ -147,6 +166,10 @@ class Store:
 
 def _is_due(when: str | None, is_well: bool) -> bool:
     return {"always": True, "on_failure": not is_well}.get(when or "on_success", is_well)
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"
 
 
 def _promises(here: Here, stage: str) -> bool:

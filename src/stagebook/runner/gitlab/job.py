@@ -83,7 +83,7 @@ class _Job:
         own = {name: here.env[name] for name in here.pipeline.env}
         project = {**context.get("project", {}), **own}
         raw = [*spec.get("raw", ()), *own, *reported, *here.secrets]
-        around = {name: here.env[name] for name in ("HOME", "PATH") if name in here.env}
+        around: dict[str, str] = {name: here.env[name] for name in ["HOME", "PATH"] if name in here.env}
 
         def found(deployed: Mapping[str, str]) -> dict[str, str]:
             merged = variables.merged(

@@ -8,11 +8,11 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Mapping
+    from typing import Callable, Collection, Mapping
 
-BYTES_MAX = 1 << 20
+BYTES_MAX = 1 << 17  #: of one value: the system takes no more
 _REFERENCE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)", re.ASCII)
-_DEPTH_MAX = 20
+_DEPTH_MAX = 200
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -33,20 +33,18 @@ def _own(at: re.Match[str], name: str, weaker: str) -> str:
 def expanded(values: Mapping[str, str], raw: Collection[str] = ()) -> dict[str, str]:
     """All of them with what they speak of in its place; what is not there is empty. Those in `raw` are as they are."""
     known: dict[str, str] = {name: values[name] for name in raw if name in values}
+    under_way: set[str] = set()
 
-    def value(name: str, depth: int) -> str:
+    def value(name: str) -> str:
         if name not in known:
-            if name not in values:
-                return ""
-            if depth > _DEPTH_MAX:
+            if name in under_way or len(under_way) > _DEPTH_MAX:
                 return values[name]  # they speak of each other in a circle
-            text = _replaced(values[name], lambda other: value(other, depth + 1))
-            if depth:
-                return text
-            known[name] = text
+            under_way.add(name)
+            known[name] = _replaced(values[name], lambda other: value(other) if other in values else "")
+            under_way.discard(name)
         return known[name]
 
-    return {name: value(name, 0) for name in values}
+    return {name: value(name) for name in values}
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -54,11 +52,10 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return _replaced(text, lambda name: values.get(name, ""))
 
 
-def _replaced(text: str, value_of: object) -> str:
-    assert callable(value_of)
+def _replaced(text: str, value_of: Callable[[str], str]) -> str:
     parts, at, size = [], 0, 0
     for found in _REFERENCE.finditer(text):
-        put = "$" if found[0] == "$$" else str(value_of(found[1] or found[2]))
+        put = "$" if found[0] == "$$" else value_of(found[1] or found[2])
         parts += [text[at : found.start()], put]
         size += len(put)
         if size > BYTES_MAX:

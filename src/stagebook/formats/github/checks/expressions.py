@@ -3,6 +3,7 @@ called, types that never fit, conditions that always hold."""
 
 from __future__ import annotations
 
+from stagebook.formats.github import data
 from stagebook.formats.github.checks import inference
 from stagebook.formats.github.checks.known_types import Known
 from stagebook.formats.github.checks.types import Type, told
@@ -13,8 +14,8 @@ from stagebook.formats.github.expression import (
     calls,
     parse,
     references,
-    template,
 )
+from stagebook.formats.github.expression.grammar import LENGTH_MAX
 from stagebook.formats.github.shape import PROBLEMS_MAX, Spot, Walk, nearest
 from stagebook.formats.github.sites import SITES
 from stagebook.formats.github.values import At, place_of
@@ -71,11 +72,15 @@ class _Spot:
         self.walk.problem(At(line, col), code, message, level)  # type: ignore[arg-type]
 
     def check(self) -> None:
+        if len(self.text) > LENGTH_MAX and "${{" in self.text:
+            said = f"this text has expressions and {len(self.text)} characters; GitHub takes {LENGTH_MAX} then"
+            self.walk.problem(self.spot.node, "limit", said)
+            return
         if self.spot.condition and "${{" not in self.text:
             self.whole()
             return
         try:
-            parts = template(self.text)
+            parts = data.parsed(self.text)
         except ExpressionError as error:
             self.wrong(error, 0)
             return

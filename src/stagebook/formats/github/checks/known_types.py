@@ -23,7 +23,7 @@ from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Iterator, Mapping
 
     from stagebook.formats.github.local import Files
 
@@ -70,20 +70,29 @@ class Known:
         self.jobs = {name: body for name, _, body in (jobs.items() if jobs is not None else ())}
         self.folded = {name.lower(): name for name in self.jobs}
         self.inputs = self._inputs()
+        self.github = self._github()
+        self.secrets = self._secrets()
         self._of_job: dict[str, dict[str, Type]] = {}
-        self._steps: dict[tuple[str, int | None], Type] = {}
+        self._ids: dict[str, list[tuple[int, str, Type]]] = {}
+        self._last: tuple[tuple[str | None, int | None, bool], dict[str, Type]] | None = None
 
     def of(self, job: str | None, step: int | None, key: str) -> dict[str, Type]:
         """All contexts there, by name."""
+        asked = (job, step, key.startswith("on.workflow_call.outputs"))
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, self._made(*asked)
+        return self._last[1]
+
+    def _made(self, job: str | None, step: int | None, is_output: bool) -> dict[str, Type]:
         made = {
-            "github": self._github(), "env": TEXTS, "vars": TEXTS, "secrets": self._secrets(), "inputs": self.inputs,
+            "github": self.github, "env": TEXTS, "vars": TEXTS, "secrets": self.secrets, "inputs": self.inputs,
             "runner": RUNNER, "job": JOB, "strategy": STRATEGY,
         }  # fmt: skip
-        if key.startswith("on.workflow_call.outputs"):
+        if is_output:
             made["jobs"] = object_of({name: self._need(name) for name in self.jobs})
         if job is not None:
             if job not in self._of_job:
-                self._of_job[job] = {"needs": self._needs(job), "matrix": self._matrix(job)}
+                self._of_job = {job: {"needs": self._needs(job), "matrix": self._matrix(job)}}
             made |= self._of_job[job]
             made["steps"] = self._steps_of(job, step)
         return made
@@ -185,18 +194,17 @@ class Known:
 
     def _steps_of(self, job: str, before: int | None) -> Type:
         """The steps with ids, those before a place only."""
-        if (job, before) not in self._steps:
-            nodes = list(self.jobs[job].get("steps") or ())
-            found = {}
-            for step in nodes if before is None else nodes[:before]:
-                for each in [step, *(step.get("parallel") or ())]:
-                    node = each.get("id")
-                    if node is not None and node.kind == SCALAR and node.text:
-                        found[node.text] = object_of(
-                            {"outputs": self._outputs_of_step(each), "conclusion": STRING, "outcome": STRING}
-                        )
-            self._steps[job, before] = object_of(found)
-        return self._steps[job, before]
+        if job not in self._ids:
+            self._ids = {job: list(self._with_ids(job))}  # jobs come one after another
+        return object_of({name: each for place, name, each in self._ids[job] if before is None or place < before})
+
+    def _with_ids(self, job: str) -> Iterator[tuple[int, str, Type]]:
+        for place, step in enumerate(self.jobs[job].get("steps") or ()):
+            for each in [step, *(step.get("parallel") or ())]:
+                node = each.get("id")
+                if node is not None and node.kind == SCALAR and node.text:
+                    made = {"outputs": self._outputs_of_step(each), "conclusion": STRING, "outcome": STRING}
+                    yield place, node.text, object_of(made)
 
     def _outputs_of_step(self, step: Node) -> Type:
         uses = step.get("uses")

@@ -7,7 +7,6 @@ import re
 from itertools import islice
 
 from stagebook.formats.github.checks.names import steps_of
-from stagebook.formats.github.expression.grammar import LENGTH_MAX
 from stagebook.formats.github.shape import Walk
 from stagebook.formats.github.values import At, place_of
 from stagebook.formats.native.nodes import shorten
@@ -46,7 +45,6 @@ def check(walk: Walk, root: Node) -> None:
         for step in steps_of(body):
             _shell(walk, step.get("shell"), system)
             _commands(walk, step.get("run"))
-            _length(walk, step.get("run"))
             _action(walk, step.get("uses"))
         _credentials(walk, body.get("container"), "container")
         services = body.get("services")
@@ -118,13 +116,6 @@ def _commands(walk: Walk, node: Node | None) -> None:
         said = f"the command `{name}` {how}; write {_INSTEAD[name]}"
         level = "warning" if name in _GONE else "note"
         walk.problem(At(line, col), "command", said, level)  # type: ignore[arg-type]
-
-
-def _length(walk: Walk, node: Node | None) -> None:
-    """A script with an expression becomes an expression as a whole."""
-    if node is not None and node.kind == SCALAR and "${{" in str(node.value) and len(str(node.value)) > LENGTH_MAX:
-        said = f"this script has expressions and {len(str(node.value))} characters; GitHub takes {LENGTH_MAX} then"
-        walk.problem(node, "limit", said)
 
 
 def _action(walk: Walk, node: Node | None) -> None:

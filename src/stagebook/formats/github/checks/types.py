@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 DEPTH_MAX = 20
+ITEMS_MAX = 300  #: of a list that are looked at
 
 
 class Type(NamedTuple):
@@ -77,7 +78,7 @@ def of_value(value: Anything, depth: int = 0) -> Type:
             return OPEN
         return object_of({key: of_value(each, depth + 1) for key, each in value.items()})
     item: Type | None = None
-    for each in value:
+    for each in value[:ITEMS_MAX]:
         found = of_value(each, depth + 1)
         item = found if item is None else merged(item, found)
     return array_of(item or ANY)
