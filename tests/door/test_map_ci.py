@@ -266,11 +266,37 @@ def test_a_difference_shows_edges(repository: Place) -> None:
     assert "+ lint → test[python=3.11]" in done.out
 
 
-def test_a_new_workflow_among_others_is_all_added(repository: Place) -> None:
-    repository.write(GITHUB, WORKFLOW)
+def committed(repository: Place) -> None:
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
     subprocess.run([*git, "add", "."], cwd=repository.folder, check=True)
     subprocess.run([*git, "commit", "-qm", "first"], cwd=repository.folder, check=True)
+
+
+def test_what_a_file_includes_is_compared_as_it_was(repository: Place) -> None:
+    main = "stages: [build, test]\ninclude: {local: ci/jobs.yml}\nbuild: {stage: build, script: make}\n"
+    gitlab = repository.write(main, ".gitlab-ci.yml")
+    jobs = "unit: {stage: test, script: pytest}\nlint: {stage: test, script: ruff, needs: []}\n"
+    repository.write(jobs, "ci/jobs.yml")
+    called = "on: workflow_call\njobs:\n  one: {runs-on: x, steps: [{run: make}]}\n"
+    repository.write(called, ".github/workflows/called.yml")
+    call = "on: push\njobs:\n  call: {uses: ./.github/workflows/called.yml}\n"
+    caller = repository.write(call, ".github/workflows/caller.yml")
+    committed(repository)
+    jobs = "unit: {stage: test, script: pytest, needs: []}\nmore: {stage: test, script: x, needs: []}\n"
+    repository.write(jobs, "ci/jobs.yml")
+    called += "  two: {runs-on: x, needs: one, steps: [{run: make}]}\n"
+    repository.write(called, ".github/workflows/called.yml")
+    diff = repository.run("map", str(gitlab), "--diff", "HEAD", "--json").json["diff"]
+    assert (diff["stages"]["added"], [each["stage"] for each in diff["stages"]["removed"]]) == (["more"], ["lint"])
+    assert (diff["stages"]["changed"], diff["edges"]["added"]) == ([], [])
+    assert [(each["from"], each["to"]) for each in diff["edges"]["removed"]] == [("build", "unit")]
+    diff = repository.run("map", str(caller), "--diff", "HEAD", "--json").json["diff"]
+    assert (diff["stages"]["added"], diff["stages"]["removed"], diff["stages"]["changed"]) == (["call/two"], [], [])
+
+
+def test_a_new_workflow_among_others_is_all_added(repository: Place) -> None:
+    repository.write(GITHUB, WORKFLOW)
+    committed(repository)
     repository.write(NIGHTLY, ".github/workflows/nightly.yml")
     found = repository.run("map", "--diff", "HEAD", "--json").json["pipelines"]
     assert [each["diff"]["stages"]["added"] for each in found] == [[], ["slow"]]
