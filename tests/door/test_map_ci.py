@@ -129,12 +129,13 @@ deploy:
 GITLAB_MAP = """\
 level   stage                   slack     needs
     0   ┏ lint                  –
+        ┇
     1   ┣ wheel [1]             –         lint
         ┃  docs [1]             1 stage   lint
     2   ┣ unit ×2 ▸             –         wheel
     3   ┗ deploy [2]            –         docs, unit
 
-┃ critical path   ▸ folded, -v opens
+┃ critical path   ┇ needless order   ▸ folded, -v opens
 
 [1] stages     wheel and docs wait for lint by the order of stages only: they
                get no artifact and no variable of it; the longest chain becomes
