@@ -136,6 +136,12 @@ def test_what_is_known_before_a_run_is_foreseen() -> None:
     assert "decided" in found.explain(4)
 
 
+def test_a_long_chain_is_foreseen_without_end() -> None:
+    stages = [job("s0", "", "github.ref == 'x'")]
+    stages += [job(f"s{place}", f"s{place - 1}", "success()") for place in range(1, 300)]
+    assert court(*stages).foresee(299) == Verdict("skip", "if: success(): s298 was skipped")
+
+
 def test_a_mistake_is_a_verdict_and_cel_never_sees_it() -> None:
     wrong = Pipeline("ci", "/x/ci.yml", "github", "0", (job("it", "", "github.ref = 'x'"),))
     assert Court(wrong, Facts()).verdict(0, {}.get, lambda name: {}, "success").verdict == "error"
