@@ -96,6 +96,7 @@ EVENTS: dict[str, Event] = {
             "branch": Key("string?", required=False),
             "traceparent": Key("string?", "of whoever began the run (W3C)", False),
             "boottime_us": Key("number?", "only of a measured run", False),
+            "key": Key("string?", "of a measured run: what the user or the CI system calls it", False),
             "choice": Key("object", "what was asked for, durations and seed included"),
             "plan": Key("object", "the pipeline as it was read"),
         },

@@ -65,7 +65,7 @@ def grades_of(keys: Iterable[Key], root: Node, files: Files, open_jobs: Collecti
         elif key == "jobs.*.uses":
             grade, text = _of_call(str((_at(root, path) or node).value), files)
         elif waiting and path.startswith(waiting):
-            grade, text = APPROXIMATED, "known only when it runs: the job is one stage here"
+            grade, text = APPROXIMATED, "known only when it runs: one stage here, cell after cell"
         made.append(Grade(path, key, node.line, grade, text))
     return tuple(made)
 

@@ -12,7 +12,7 @@ from stagebook.record import state
 from stagebook.runner import images, log, shell, workspace
 from stagebook.runner.github.sequence import Sequence
 from stagebook.runner.github.work import SUCCESS, Scope, Work, Wrong
-from stagebook.runner.here import UNABLE, Here
+from stagebook.runner.here import Here
 from stagebook.runner.service import Service, Services
 
 TYPE_CHECKING = False
@@ -54,8 +54,7 @@ def _cell(here: Here, stop: shell.Stop, contexts: Mapping[str, Any] | None) -> i
     except Wrong as error:
         log.say(f"ERROR: {error}")
     except SurroundingsError as error:
-        log.say(f"ERROR: {error}")
-        code = UNABLE
+        code = log.unable(here.output, error)
     finally:
         kept = workspace.finish(here, code == 0)
         if kept is not None:
