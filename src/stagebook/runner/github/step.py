@@ -163,6 +163,7 @@ def command(
     files = Files(running.work.files, str(number))
     ended = shell.run(
         argv, {**env, **files.env}, cwd, running.scope.stop, timeout_s=timeout_s, hear=running.listener.hear,
+        heard=running.listener.heard,
         was_asked=running.was_asked,
     )  # fmt: skip
     wrong = files.take(running.effects)
