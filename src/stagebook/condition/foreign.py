@@ -37,6 +37,17 @@ class Past(NamedTuple):
     run_outcome: str | None  #: None: nothing has run
 
 
+_PUT_BEFORE = "success() && ("
+
+
+def shown(condition: Condition) -> str:
+    """The text as its file has it, without what a reader has put before it for needs that may be left out."""
+    text = condition.text
+    if condition.language == GITHUB and text.startswith(_PUT_BEFORE) and text.endswith(")"):
+        return text[len(_PUT_BEFORE) : -1]
+    return text
+
+
 class Foreign:
     """The judge of the conditions of one pipeline."""
 
