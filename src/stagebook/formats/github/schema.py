@@ -235,7 +235,7 @@ STEP_USES = Map(
     "step to execute action",
     {
         **_STEP_DOES,
-        "uses": _text("none"),
+        "uses": _text(),
         "with": Names("with", Text(site="step", may_be_empty=True), site="step", may_be_empty=False),
     },
 )
@@ -324,7 +324,7 @@ CALL = Map(
     "job that calls a workflow",
     {
         **_JOB_COMMON,
-        "uses": _text(),
+        "uses": _text("none"),
         "with": Names("with", Text(site="with", may_be_empty=True), site=None, may_be_empty=True),
         "secrets": Either(
             "secrets",
