@@ -23,6 +23,7 @@ from stagebook.model.pipeline import Retry
         ("a:\n  script:\n    - echo: x", 3, "a line of `script` is text"),
         ("a: {script: []}", 1, "`script` is empty"),
         ("a: {script: x, when: never}", 1, "`when: never` is none of"),
+        ("a: {script: x, when: delayed}", 1, "`when: delayed` takes `start_in`"),
         ("a: {script: x, retry: 3}", 1, "`retry` is 0, 1 or 2"),
         ("a: {script: x, retry: {tries: 1}}", 1, "`retry` has no key `tries`"),
         ("a: {script: x, allow_failure: maybe}", 1, "`allow_failure` is true, false or has `exit_codes`"),
@@ -161,6 +162,7 @@ def test_what_a_runner_is_given(project: Project) -> None:
     assert made["artifacts"]["untracked"] and made["artifacts"]["exclude"] == ["tmp/"]
     assert (made["cache"][0]["policy"], made["cache"][0]["fallback_keys"]) == ("$POLICY", ["f"])
     assert made["environment"]["action"] == "prepare"
+    assert stage.job is not None and stage.job.environment is None  # nothing is deployed there
     assert made["release"] == {"tag_name": "v1", "description": "d"}
     assert (made["pre_get_sources"], made["git_strategy"]) == (["echo hi"], "none")
     assert (made["allow_exit_codes"], stage.allow_failure) == ([3, 4], False)

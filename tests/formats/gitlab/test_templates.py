@@ -131,6 +131,7 @@ def test_variables(project: Project) -> None:
     assert made["raw"] == ["RAW"]
     assert pipeline.stages[0].locks == {"to-a1": "exclusive"}
     assert pipeline.machine_locks == ("to-a1",)
+    assert pipeline.stages[0].job is not None and pipeline.stages[0].job.environment == "$TARGET"
 
 
 def test_variables_that_speak_of_each_other_end(project: Project) -> None:

@@ -128,6 +128,9 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
         reading.absent(key, "job", said)
     elif len(made) > 1:
         reading.problem(key, "job", f"job {shorten(name)} has {made[0]} and {made[1]}, which exclude each other")
+    when, start = job.entry("when"), job.get("start_in")
+    if when is not None and when[1].text == "delayed" and (start is None or start.is_null):
+        reading.problem(when[0], "value", f"job {shorten(name)}: `when: delayed` takes `start_in` beside it")
     rules = job.get("rules")
     if rules is not None and rules.kind == LIST:
         check_rules(reading, rules, f"job {shorten(name)}")

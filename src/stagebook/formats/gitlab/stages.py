@@ -179,7 +179,7 @@ class Maker:
             content.steps(self.reading, draft), tuple(reads), self.writes[draft.name],
             tuple(self.prefix + need.id for need in needs if need.by_order),
             ", ".join(spec["tags"]), image["name"] if image is not None else None, draft.stage,
-            None if environment is None else environment["name"], self.unplayable(draft, trigger), spec,
+            None if environment is None or environment["action"] != "start" else environment["name"], self.unplayable(draft, trigger), spec,
         )  # fmt: skip
 
     def unplayable(self, draft: Draft, trigger: Node | None) -> str | None:
