@@ -174,12 +174,13 @@ class Maker:
         trigger = draft.get("trigger")
         environment = spec["environment"]
         image = spec["image"]
+        deploys_to = environment["name"] if environment is not None and environment["action"] == "start" else None
         return Job(
             "gitlab", self.prefix + cell.title if self.prefix else cell.title,
             content.steps(self.reading, draft), tuple(reads), self.writes[draft.name],
             tuple(self.prefix + need.id for need in needs if need.by_order),
             ", ".join(spec["tags"]), image["name"] if image is not None else None, draft.stage,
-            None if environment is None or environment["action"] != "start" else environment["name"], self.unplayable(draft, trigger), spec,
+            deploys_to, self.unplayable(draft, trigger), spec,
         )  # fmt: skip
 
     def unplayable(self, draft: Draft, trigger: Node | None) -> str | None:
