@@ -208,12 +208,16 @@ def _document(
     pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
     by_hand: dict[int, str], data: bytes,
 ) -> dict[str, Any]:  # fmt: skip
+    from stagebook.formats.changes import NeedsOnly
     from stagebook.formats.native.patch import diff
 
+    done = {each.job: each for each in made.changes if isinstance(each, NeedsOnly)} if made is not None else {}
     changes = []
     for at, each in enumerate(found):
+        is_order = isinstance(each.change, NeedsOnly) and at in chosen
+        change = done.get(each.change.job, each.change) if is_order else each.change
         changes.append({
-            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
+            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(change),
             "line": each.line, "why": each.why, "saves_s": each.saves_s, "costs_s": each.costs_s,
             "price": each.price or None,
             "evidence": {"source": each.evidence.source, "n": each.evidence.n, "text": each.evidence.text},

@@ -52,11 +52,13 @@ _FOLLOWS = ("when", "join", "always", "via", "declared", "early")
 
 
 class Patched(NamedTuple):
-    """`data` is the new file; `before` and `after` are the pipelines."""
+    """`data` is the new file; `before` and `after` are the pipelines. `changes` are those that were made, with what
+    they brought along."""
 
     data: bytes
     before: Pipeline
     after: Pipeline
+    changes: tuple[Change, ...] = ()
 
 
 def patched(
@@ -97,7 +99,7 @@ def patched(
         text, wanted = gitlab.made(read(data, file), data, request, before, wanted)
     after = _read(text, file, request, format)
     check(before, after, wanted)
-    return Patched(text, before, after)
+    return Patched(text, before, after, tuple(wanted))
 
 
 def sayers(data: bytes, file: str, request: Request, format: str) -> frozenset[str]:
