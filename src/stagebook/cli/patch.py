@@ -224,7 +224,7 @@ def _document(
             "in_patch": at in chosen and at not in by_hand, "ask": each.ask or None,
             "by_hand": by_hand.get(at),
         })  # fmt: skip
-    text = diff(data, made.data, _name(pipeline.file)) if made is not None else ""
+    text = diff(data, made.data, name_in_git(pipeline.file)) if made is not None else ""
     return {
         "file": pipeline.file,
         "format": pipeline.format,
@@ -236,7 +236,7 @@ def _document(
     }
 
 
-def _name(file: str) -> str:
+def name_in_git(file: str) -> str:
     """As git has it: from the root of the work tree on."""
     from stagebook.record.state import git_root
 

@@ -291,7 +291,7 @@ def _known(
 def _with_cap(args: Any, pipeline: Pipeline, choice: Choice, system: str | None) -> tuple[Choice, list[str]]:
     """Under the cap of the provider that the user names, else of that which has recorded the runs; and what is taken
     for granted with it."""
-    name = args.provider or system
+    name = args.provider or (pipeline.format if system == "measured" else system)
     if name is None or (choice.cap is not None and args.provider is None):
         return choice, []
     from stagebook.plan import providers

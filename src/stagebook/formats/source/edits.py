@@ -142,7 +142,7 @@ class Edits:
         spans = places.items(self.source, node)
         if not spans:
             self.refuse(node, "the places of its items are not clear")
-        dash = places.indent(self.source, spans[0].start)
+        dash = places.indent(self.source, places.body(self.source, node))  # an item may begin below its dash
         self._insert_lines(
             places.line_end(self.source, spans[-1].end - 1), [f"{dash}- {flow(each)}" for each in values]
         )
