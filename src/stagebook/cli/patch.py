@@ -197,6 +197,12 @@ def _made(
             if _is_asked(args, found[lot[0]]):
                 raise
             by_hand[lot[0]] = str(refused)
+    for at, each in enumerate(found):  # what is only offered is tried as well: nobody shall be asked in vain
+        if at not in chosen and each.kind in ("needs", "order"):
+            try:
+                patched([at])
+            except InputError as refused:
+                by_hand[at] = str(refused)
     return made, by_hand
 
 

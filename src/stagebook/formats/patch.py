@@ -97,7 +97,10 @@ def patched(
         from stagebook.formats.gitlab import patch as gitlab
 
         text, wanted = gitlab.made(read(data, file), data, request, before, wanted)
-    after = _read(text, file, request, format)
+    after, problems = load.parse(text, file, request, format)
+    if after is None:
+        first = next((each for each in problems if each.level == "error"), problems[0])
+        _refuse(file, f"nothing was changed, as the file would be wrong: {first.message}", first.line)
     check(before, after, wanted)
     return Patched(text, before, after, tuple(wanted))
 

@@ -103,7 +103,7 @@ def test_a_suite_is_split_only_with_a_word_on_names() -> None:
     ("change", "why"),
     [
         (Needs("ship", (), ("e2e",)), "reads `needs.e2e`"),
-        (Needs("lint", ("unit",)), "circle|cycle|errors"),
+        (Needs("lint", ("unit",)), "wait for each other: lint → unit → lint"),
         (Needs("lint", ("nobody",)), "no job `nobody`"),
         (Timeout("nobody", 5), "no job `nobody`"),
         (FailFast("lint", False), "no matrix"),
