@@ -44,7 +44,7 @@ def test_json_has_notes_and_grades(both: Place) -> None:
     assert found["ok"] is True
     assert {each["code"] for each in found["notes"]} >= {"missing-guard", "no-concurrency", "no-timeout", "stage-order"}
     assert [each["format"] for each in found["files"]] == ["github", "gitlab"]
-    assert found["files"][0]["grades"]["keys"] > 50
+    assert found["files"][0]["grades"]["keys"] > 40
 
 
 def test_a_file_of_a_system_that_is_not_read_yet(repository: Place) -> None:

@@ -136,7 +136,7 @@ EVENTS: dict[str, Event] = {
             "around": Key("object", required=False),
             "steps": Key(
                 "array",
-                "what another system recorded of its steps: name, outcome, and seconds from when to when, or null",
+                "of a job of a CI system its steps: name, outcome, and seconds from when to when, or null",
                 False,
             ),
             "warnings": Key("texts", required=False),
