@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import jsonschema
@@ -118,6 +119,22 @@ def test_plan_works_on_what_was_recorded(repository: Place) -> None:
     assert told["profile"]["source"] == "history" and told["profile"]["runs"] == 8
     assert told["critical_path"][0] == "build" and told["critical_path"][-1] == "deploy"
     assert 480 < told["critical_path_s"] < 600
+
+
+def test_what_failed_and_passed_when_it_was_run_again_is_flaky(repository: Place) -> None:
+    chance = random.Random(1)
+    timed = synthetic.course(synthetic.JOBS, synthetic.BEGIN_S, chance, failing=0.0)
+    failed = [each._replace(outcome="failure") if each.job.name == "lint" else each for each in timed]
+    run = synthetic.github_run(1, failed, attempt=2, conclusion="success")
+    again = [each._replace(queued_s=each.queued_s + 7200, started_s=each.started_s + 7200,
+                           finished_s=each.finished_s + 7200) for each in timed if each.job.name == "lint"]  # fmt: skip
+    jobs = synthetic.github_jobs(run, failed) + synthetic.github_jobs(run, again, attempt=2)
+    told = imported(repository, "github", save(repository, "j.json", [run, jobs]))
+    assert told["added"] == 2, "each attempt is a run"
+    first, second = (repository.show(run) for run in repository.run_ids())
+    assert (first["outcome"], second["outcome"]) == ("failure", "success")
+    assert by_stage(second)["build"]["reason"] == "not selected"
+    assert [one["stage"] for one in repository.run("flaky", "--json").json["flaky"]] == ["lint"]
 
 
 def test_of_a_failure_it_is_said_where_to_look(repository: Place) -> None:
