@@ -24,7 +24,7 @@ from conform.row import Row
 ROOT = Path(__file__).resolve().parent.parent
 SETS = (
     "github", "gitlab", "expressions", "act", "act_runs", "actionlint", "workflow_parser", "gitlab_ci_local",
-    "gitlab_ci_local_runs", "patches",
+    "gitlab_ci_local_runs", "patches", "converted",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Writes the pages, and parts of pages, that come from code: `make docs`. With --check it only says which are stale.
 
 Commands come from `--help`, keys from the grammar's table, the diagram of moves from the scheduler's table,
-the events of a journal from the record's.
+the events of a journal from the record's, grades of GitLab's keys from their table.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
 from stagebook.cli import reference
+from stagebook.formats.gitlab import grading
 from stagebook.formats.native import grammar
 from stagebook.formats.native.grammar import Either, Key, ListOf, MapOf, Record, Scalar, Type, Word
 from stagebook.record import events
@@ -103,6 +104,7 @@ def diagram() -> str:
 PAGES: dict[str, tuple[Callable[[], str] | None, dict[str, Callable[[], str]]]] = {
     "reference/commands.md": (reference.page, {}),
     "reference/keys.md": (keys, {}),
+    "how-to/read-gitlab.md": (None, {"grades": grading.table}),
     "reference/journal.md": (None, {"events": events.table}),
     "explanation/scheduler.md": (None, {"moves": diagram}),
 }

@@ -26,7 +26,7 @@ OTHER = {"espressomd__espresso__gitlab-ci.yml": (26, "its `default` has a script
 
 
 def measure(data: Path) -> list[Row]:
-    began = time.perf_counter()
+    began = time.process_time()
     found: dict[str, Pipeline] = {}
     traces, refused = [], []
     files = sorted((data / "gitlab").iterdir())
@@ -40,7 +40,7 @@ def measure(data: Path) -> list[Row]:
             refused.append(f"{file.name}:{problems[0].line}: {problems[0].message}")
         else:
             found[file.name] = pipeline
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     unexplained = [miss for miss in refused if miss.partition(":")[0] not in NONE]
     return [
         Row("gitlab", "no traceback", len(files), 1 - len(traces) / len(files), 1.0, misses=tuple(traces)),
@@ -53,7 +53,7 @@ def measure(data: Path) -> list[Row]:
             misses=tuple(refused),
         ),
         _jobs(found, data / "CI-MANIFEST.tsv"),
-        Row("gitlab", "reading all of them", len(files), took, 3.0, unit="seconds"),
+        Row("gitlab", "reading all of them, CPU", len(files), took, 3.0, unit="seconds"),
         *_grades(found),
     ]
 

@@ -21,7 +21,7 @@ STATED = Path(__file__).with_suffix(".tsv")
 
 
 def measure(data: Path) -> list[Row]:
-    began = time.perf_counter()
+    began = time.process_time()
     misses: dict[str, list[str]] = {"mapped": [], "refused": [], "elsewhere": []}
     counts = dict.fromkeys(misses, 0)
     traces: list[str] = []
@@ -48,7 +48,10 @@ def measure(data: Path) -> list[Row]:
         Row("gitlab-ci-local", texts[word], counts[word], 1 - len(found) / counts[word], 1.0, misses=tuple(found))
         for word, found in misses.items()
     ]
-    return [*rows, Row("gitlab-ci-local", "reading all of them", total, time.perf_counter() - began, 3.0, "seconds")]
+    return [
+        *rows,
+        Row("gitlab-ci-local", "reading all of them, CPU", total, time.process_time() - began, 3.0, "seconds"),
+    ]
 
 
 def _stated() -> list[dict[str, str]]:

@@ -69,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stagebook: str) -> Path:
         ["audit", "--verify"],
         ["experiment", "--pairs", "1", "--warm-up", "0"],
         ["patch", "ci.gitlab-ci.yml"],
+        ["plan", "--diff", "other.yaml"],
     ],
     ids=" ".join,
 )

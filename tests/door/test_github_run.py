@@ -4,6 +4,7 @@ failures told with the line of the step.
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -84,6 +85,18 @@ def test_a_workflow_runs_in_the_order_of_its_needs(repository: Place) -> None:
     assert "rescue failure" in logs["rescue"]
     assert '"skipped"' in logs["tidy"]
     assert not (repository.folder / "built.txt").exists(), "the user's own folder stays as it is"
+    steps = repository.run("map", "--steps").out.partition("steps of fixed")[2]
+    assert re.search(r"2 +Run grep hello built.txt +\d+ ms", steps), "how long steps took is known to the map"
+
+
+def test_one_job_alone_takes_its_needs_as_done(repository: Place) -> None:
+    repository.write(WORKFLOW, ".github/workflows/ci.yml")
+    done = repository.run("run", "--yes", "--only", "tidy", "--only", "rescue", "--json")
+    assert done.code == 0, done.said
+    ended = {stage["stage"]: (stage["outcome"], stage["reason"]) for stage in done.json["stages"]}
+    assert ended["tidy"] == ("success", None)
+    assert ended["rescue"] == ("skip", "if: failure() && needs.right.result == 'success'")
+    assert '"success"' in repository.run("logs", "last", "tidy").out
 
 
 def test_secrets_stay_hidden_and_reach_what_is_given_them(repository: Place) -> None:

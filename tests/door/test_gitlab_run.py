@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from tests.door.place import Place, outcomes, reasons
+from tests.door.place import Place, by_stage, outcomes, reasons
 
 FILE = ".gitlab-ci.yml"
 PIPELINE = """\
@@ -259,9 +259,13 @@ def test_a_service_of_the_settings_runs_beside_the_job(place: Place) -> None:
     place.write(f'[images]\n"web" = {{command = "{command}", ready = {port}}}\n', "stagebook.toml")
     place.write("import sys, urllib.request as r\nprint(r.urlopen(sys.argv[1]).status)\n", "ask.py")
     ask = f"python3 ask.py http://localhost:{port}"
-    run(place, f"a: {{services: [web], script: ['{ask}']}}\nb: {{services: [db:1], script: [true]}}\n")
+    found = run(place, f"a: {{services: [web], script: ['{ask}']}}\nb: {{services: [db:1], script: [true]}}\n")
     assert "200" in log(place, "a")
     assert any('[images] "db:1" = ' in line for line in log(place, "b"))
+    assert outcomes(found) == {"a": "success", "b": "error"}, "nobody's script is at fault"
+    assert str(by_stage(found)["b"]["attempts"][0]["reason"]).startswith(
+        "service db: nothing here stands for image db:1"
+    )
 
 
 def test_hostile_names_do_no_harm(place: Place) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
-from tests.door.place import Place, outcomes
+from tests.door.place import Place, by_stage, outcomes
 
 WORKFLOW = """\
 on: push
@@ -62,3 +64,60 @@ def test_wrong_words_are_said(place: Place, words: list[str], code: int, says: s
     place.write("on: push\njobs: {a: {needs: b, runs-on: x, steps: []}}\n", "broken.yml")
     done = place.run(*words)
     assert done.code == code and says in done.err, done
+
+
+MATRIX = """\
+name: CI
+on: push
+jobs:
+  build:
+    strategy: {matrix: {n: [1, 2]}}
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: make    # the one that matters
+  test:
+    needs: build
+    runs-on: ubuntu-latest
+    steps:
+      - run: make test
+  other:
+    runs-on: windows-latest
+    steps: [{run: dir}]
+"""
+
+
+def test_a_diff_has_each_job_measured(place: Place) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=place.folder, check=True)
+    place.write(MATRIX, FILE)
+    done = place.run("import", "github", FILE, "--instrument")
+    assert done.code == 0 and "not measured: other: it runs on Windows" in done.err
+    before = place.run("map", FILE, "--json").json
+    subprocess.run(["git", "apply"], cwd=place.folder, input=done.out.encode(), check=True)
+    text = (place.folder / FILE).read_text()
+    assert 'measure --name \\"build (${{ join(matrix.*' in text and "# the one that matters" in text
+    assert text.count("actions/upload-artifact@v4") == 2
+    after = place.run("map", FILE, "--json").json
+    assert [stage["needs"] for stage in after["stages"]] == [stage["needs"] for stage in before["stages"]]
+    assert place.run("import", "gitlab", FILE, "--instrument").code == 2
+
+
+def test_what_was_measured_on_many_machines_is_one_run(place: Place) -> None:
+    """Each job leaves a journal of its own, under the key that the CI system gives."""
+    (place.folder / ".git").mkdir()
+    place.write(MATRIX, FILE)
+    env = {"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_WORKFLOW": "CI"}
+    for number, (name, command) in enumerate([("build (1)", "true"), ("build (2)", "true"), ("test", "false")]):
+        words = ("measure", "--dir", str(place.base / f"m{number}"), "--name", name, "--", command)
+        assert place.run(*words, env=env).code == (command == "false")
+    files = [str(path) for path in sorted(place.base.glob("m*/runs/*/journal.jsonl"))]
+    told = place.run("import", "runs", "measured", *files, "--json").json
+    assert (told["added"], told["pipelines"][0]["unmatched"]) == (1, [])
+    assert place.run("import", "runs", "measured", *files, "--json").json["known"] == 1
+    shown = place.show()
+    stages = by_stage(shown)
+    assert (shown["imported"]["system"], shown["outcome"]) == ("github", "failure")
+    assert outcomes(shown) == {"build[n=1]": "success", "build[n=2]": "success", "test": "failure"}
+    assert stages["test"]["needs"] == ["build[n=1]", "build[n=2]"]
+    assert all(stage["attempts"][0]["usage"]["cpu_s"] is not None for stage in stages.values())
+    assert place.run("import", "runs", "measured", FILE).code == 2

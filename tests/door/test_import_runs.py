@@ -120,6 +120,13 @@ def test_plan_works_on_what_was_recorded(repository: Place) -> None:
     assert 480 < told["critical_path_s"] < 600
 
 
+def test_of_a_failure_it_is_said_where_to_look(repository: Place) -> None:
+    imported(repository, "github", *recorded(repository, 1, failing=1.0))
+    said = repository.run("show", "last").out
+    assert "log    https://github.com/octo/app/actions/runs/9000000" in said
+    assert "stagebook logs" not in said and "again  " not in said
+
+
 def test_nobody_goes_on_with_such_a_run(repository: Place) -> None:
     listed, jobs = synthetic.github(1)
     listed["workflow_runs"][0]["conclusion"] = "cancelled"

@@ -186,6 +186,7 @@ def test_a_result_keeps_to_the_vendors_schema(repository: Place) -> None:
         ([CI, "--set", "unit.split=2"], "--rename-ok"),
         ([CI, "--set", "lint.fail-fast=true"], "ci.yml:7:5: error: change it by hand: the job has no matrix"),
         ([CI, "--accept", "build→lint"], "does not wait for"),
+        ([CI, "--accept", "unit→deploy"], "deploy acts outside"),
         ([CI, "--accept", "build"], "two jobs with an arrow"),
         ([CI, "--add", "deploy→lint"], "would be a cycle"),
         ([CI, "--only", "99"], "--only 99"),

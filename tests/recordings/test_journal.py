@@ -92,7 +92,9 @@ def test_what_was_skipped_says_why() -> None:
     found = told(written(of, job("a", outcome="failure"), *skipped))
     assert found["by"]["b"]["reason"] == "needs a (failure)"
     assert found["by"]["c"]["reason"] == "when: github.ref == 'x'"
-    assert found["outcome"] == "failure"
+    assert (found["outcome"], found["wall_s"]) == ("failure", 65)
+    late = [job("a"), job("b", started=None, finished=4000, outcome="skip")]
+    assert told(written(of, *late))["wall_s"] == 65, "what never ran makes no run longer"
 
 
 def test_tries_of_one_job_are_attempts_of_its_stage() -> None:

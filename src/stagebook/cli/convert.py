@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def execute(args: Any, system: str, file: str) -> int:
     """0; 1 under `--strict` where something is lost; InputError for a file that is wrong, or another system's."""
+    if args.instrument:
+        return _instrument(args, system, file)
     pipeline = load.load(os.path.abspath(file), None, foreign.request(args), getattr(args, "as", None) or system)
     if pipeline.format != system:
         raise usage_error(f"{file} is a file of {pipeline.format}, not of {system}")
@@ -42,6 +44,38 @@ def execute(args: Any, system: str, file: str) -> int:
 
         output.say([f"{plural(len(made.lost), 'thing')} not carried over as it was: see the comments"], sys.stderr)
     return FAILED if args.strict and made.lost else OK
+
+
+def _instrument(args: Any, system: str, file: str) -> int:
+    """A diff that has each job's commands measured."""
+    if system != "github":
+        raise usage_error(
+            "--instrument: GitLab runs all commands of a job in one shell, so there is no one line for it; put "
+            "`stagebook measure --` before the commands that matter"
+        )
+    path = os.path.abspath(file)
+    load.load(path, None, foreign.request(args), system)  # which says what is wrong with it
+    from stagebook.cli.patch import name_in_git
+    from stagebook.formats.github import instrument
+    from stagebook.formats.native.patch import diff
+    from stagebook.formats.native.read import bytes_of
+    from stagebook.formats.source.nodes import read
+
+    data = bytes_of(file, path)
+    made = instrument.instrumented(read(data, path))
+    text = diff(data, made.data, name_in_git(path)) if made.jobs else ""
+    if args.json:
+        output.say_json({"file": path, "diff": text, "jobs": list(made.jobs), "left": list(made.left)})
+        return OK
+    if args.out is not None:
+        output.write_file(args.out, text)
+    else:
+        sys.stdout.write(text)
+    if made.left and not args.quiet:
+        from stagebook.report.harmless import harmless
+
+        output.say([f"not measured: {harmless(each)}" for each in made.left], sys.stderr)
+    return OK
 
 
 def _check(pipeline: Pipeline, made: Converted) -> None:

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 EXAMPLE = """
 stagebook import github .github/workflows/ci.yml > stagebook.yaml
 stagebook import gitlab .gitlab-ci.yml --report
+stagebook import github .github/workflows/ci.yml --instrument | git apply
 stagebook import runs github runs.json jobs-*.json
+stagebook import runs measured stagebook-*/journal.jsonl
 stagebook import runs github --repo octo/app --since 30d --branch main
 stagebook import runs gitlab --repo a/b --base-url https://git.example.org"""
 
 SYSTEMS = ("github", "gitlab")
+MEASURED = "measured"  #: not a system but journals that `stagebook measure` has left on others' machines
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     made = parser.add_argument_group("conversion")
     made.add_argument("--report", action="store_true", help="say of each key how much of its meaning is kept instead")
     made.add_argument("--strict", action="store_true", help="exit 1 if anything is lost")
+    made.add_argument("--instrument", action="store_true", help="print a diff that has each job measured instead")
     made.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of standard output")
     foreign.add_arguments(parser)
 
@@ -46,7 +50,10 @@ def execute(args: Namespace) -> int:
         if not args.words:
             raise usage_error(f"of which system? write `import runs {'` or `import runs '.join(SYSTEMS)}`")
         system, *files = args.words
-        _known(system)
+        if system != MEASURED:
+            _known(system)
+        elif args.repo is not None:
+            raise usage_error("--repo asks a CI system; `import runs measured` takes journals")
         from stagebook.cli import import_runs
 
         return import_runs.execute(args, system, files)

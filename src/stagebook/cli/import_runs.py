@@ -47,12 +47,19 @@ def _check(args: Any, files: list[str]) -> None:
             raise usage_error("which runs? name files with saved answers, or --repo")
     elif files:
         raise usage_error(f"--repo asks the server; `{files[0]}` is left over")
-    for option in ("report", "strict"):
+    for option in ("report", "strict", "instrument"):
         if getattr(args, option):
             raise usage_error(f"--{option} belongs to the conversion of a file")
 
 
 def _saved(system: str, files: list[str], intake: Intake) -> tuple[int, list[str]]:
+    if system == "measured":
+        from stagebook.recordings import measured
+
+        found = measured.read(files)
+        for run in found.runs:
+            intake.take(run)
+        return found.going, list(found.said)
     from stagebook.formats.source import documents
 
     reader = __import__(f"stagebook.formats.{system}.runs", fromlist=("parse",))
@@ -76,8 +83,10 @@ def _files(args: Any, system: str) -> Files:
             raise InputError(f"--file {args.file}: there is no such file")
         return Files((file,), git_root(os.path.dirname(file)) or os.path.dirname(file), True)
     root = git_root(here) or here
-    is_gitlab = system == "gitlab"
-    found = [file for file in detect.foreign_in(root) if (os.path.basename(file) in detect.GITLAB_NAMES) == is_gitlab]
+    found = [
+        file for file in detect.foreign_in(root)
+        if system == "measured" or (os.path.basename(file) in detect.GITLAB_NAMES) == (system == "gitlab")
+    ]  # fmt: skip
     return Files(tuple(found), root)
 
 

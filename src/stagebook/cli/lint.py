@@ -22,12 +22,12 @@ stagebook lint stagebook.yaml
 stagebook lint --strict --json
 stagebook lint --sarif -o lint.sarif"""
 
-FORMATS = ("text", "json", "sarif")
+FORMATS = ("text", "json", "sarif", "codequality")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="or a folder; default as of `map`")
-    parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help="text, json or sarif")
+    parser.add_argument("--format", choices=FORMATS, default="text", metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("--sarif", action="store_true", help="the same as --format sarif, for code scanners")
     parser.add_argument("-o", "--out", metavar="FILE", help="write SARIF to FILE instead of standard output")
     parser.add_argument(
@@ -63,8 +63,8 @@ def execute(args: Namespace) -> int:
         code = WRONG_INPUT
     elif args.strict and any(problem.level == "warning" for problem in found):
         code = FAILED
-    if format == "sarif":
-        _say_sarif(args, found)
+    if format in ("sarif", "codequality"):
+        _say_report(args, found, format)
     elif format == "json":
         output.say_json({"notes": problems.document(found), "ok": code == OK, "files": [_facts(*one) for one in good]})
     else:
@@ -86,18 +86,18 @@ def _format(args: Namespace) -> str:
     if len(asked) > 1:
         raise usage_error(f"{' and '.join(sorted(asked))} are two documents; choose one")
     format = asked.pop() if asked else "text"
-    if args.out is not None and format != "sarif":
-        raise usage_error("-o is for --sarif")
+    if args.out is not None and format not in ("sarif", "codequality"):
+        raise usage_error("-o is for --sarif and --format codequality")
     return format
 
 
-def _say_sarif(args: Namespace, found: list[Problem]) -> None:
+def _say_report(args: Namespace, found: list[Problem], format: str) -> None:
     from stagebook.record.state import git_root
-    from stagebook.report.export import sarif
+    from stagebook.report.export import codequality, sarif
 
     here = os.getcwd()
     whole = [problem._replace(file=problem.file and os.path.abspath(problem.file)) for problem in found]
-    text = sarif.render(whole, git_root(here) or here)
+    text = (sarif if format == "sarif" else codequality).render(whole, git_root(here) or here)
     if args.out is not None:
         output.write_file(args.out, text)
     else:

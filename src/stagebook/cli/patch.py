@@ -65,7 +65,7 @@ def execute(args: Namespace) -> int:
 
     if args.write and args.diff:
         raise usage_error("--write and --diff are two ways; choose one")
-    file = pipelines.find(args.file)
+    file = pipelines.find(args.file, "patch")
     data = bytes_of(args.file, file)
     request = foreign.request(args)
     pipeline = foreign.load(args, file, None)
@@ -130,7 +130,7 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
     """What runs on record say of its jobs, and what its provider allows."""
     from stagebook.cli import plan as planning
     from stagebook.plan import patching, profile, providers, splitting
-    from stagebook.record import steps
+    from stagebook.record import recorded_times
 
     took: dict[str, float] = {}
     most: dict[str, float] = {}
@@ -147,9 +147,9 @@ def _known(args: Any, pipeline: Pipeline) -> Known:
     caps = traps.caps(named) if args.provider else []
     setup: dict[str, float] = {}
     if took:
-        told = steps.lately(place.state_directory(args, pipeline.file), pipeline.file)
+        told = recorded_times.times(place.state_directory(args, pipeline.file), pipeline.file).steps
         for each in pipeline.stages:
-            found_s = splitting.setup_s(each.job.steps, told.get(each.id, ())) if each.job is not None else None
+            found_s = splitting.setup_s(each.job.steps, told.get(each.id, {})) if each.job is not None else None
             setup |= {each.id: found_s} if found_s is not None else {}
     return patching.Known(took, most, runs, table.rounding, tuple(caps), setup_s=setup)
 
@@ -181,27 +181,22 @@ def _made(
         return patch.patched(data, file, changes, request, pipeline.format, args.rename_ok, before)
 
     before = pipeline if cache.digest(data) == pipeline.digest else None
-    if not chosen:
-        return None, {}
-    try:
-        return patched(chosen), {}
-    except InputError as refused:
-        if len(chosen) == 1 and _is_asked(args, found[chosen[0]]):
-            raise
-        said = {chosen[0]: str(refused)}
-    if len(chosen) == 1:
-        return None, said
     made: Patched | None = None
     good: list[int] = []
     by_hand: dict[int, str] = {}
-    for at in chosen:
+    lots = [chosen] if chosen else []
+    while lots:
+        lot = lots.pop()
         try:
-            made = patched([*good, at])
-            good.append(at)
+            made = patched([*good, *lot])
+            good += lot
         except InputError as refused:
-            if _is_asked(args, found[at]):
+            if len(lot) > 1:
+                lots += [lot[len(lot) // 2 :], lot[: len(lot) // 2]]
+                continue
+            if _is_asked(args, found[lot[0]]):
                 raise
-            by_hand[at] = str(refused)
+            by_hand[lot[0]] = str(refused)
     return made, by_hand
 
 
@@ -225,7 +220,7 @@ def _document(
             "in_patch": at in chosen and at not in by_hand, "ask": each.ask or None,
             "by_hand": by_hand.get(at),
         })  # fmt: skip
-    text = diff(data, made.data, _name(pipeline.file)) if made is not None else ""
+    text = diff(data, made.data, name_in_git(pipeline.file)) if made is not None else ""
     return {
         "file": pipeline.file,
         "format": pipeline.format,
@@ -237,7 +232,7 @@ def _document(
     }
 
 
-def _name(file: str) -> str:
+def name_in_git(file: str) -> str:
     """As git has it: from the root of the work tree on."""
     from stagebook.record.state import git_root
 

@@ -37,7 +37,8 @@ stagebook plan --change unit=0.5x --without docs
 stagebook plan --scale service=50
 stagebook plan --arrivals 30/h --shared runners=4 --with other.yaml
 stagebook plan --accept lint->unit --apply
-stagebook plan --limits --days 14 --check"""
+stagebook plan --limits --days 14 --check
+stagebook plan --diff HEAD --max-slower 10%"""
 
 OWN = ("jobs",)  #: a list here, and not the setting of that name
 FORMATS = ("text", "json", "html")
@@ -64,7 +65,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="a probe may run what looks as if it acted outside")
     parser.add_argument("--optimise", metavar="SECONDS", help="comes with a later version")
-    parser.add_argument("--format", default="text", metavar="FORMAT", help="text (default), json or html")
+    parser.add_argument(
+        "--format", default="text", metavar="FORMAT", help="text (default), json or html; of --diff markdown"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of standard output")
     what = parser.add_argument_group("what if (a name is a stage, a matrix or a group)")
     what.add_argument(
@@ -94,12 +97,21 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--check", action="store_true",
         help="exit 1 if the sla is not met as the file stands; with --limits, if use went above the line of a cap",
     )  # fmt: skip
+    changed = parser.add_argument_group("what a change of the file comes to")
+    changed.add_argument("--diff", metavar="BASE", help="against a git revision or another file: edges, longest chain")
+    changed.add_argument("--max-slower", metavar="TIME", help="with --diff, exit 1 if it is slower by more: 60s, 10%%")
     foreign.add_arguments(parser)
 
 
 def execute(args: Namespace) -> int:
     """0; 1 under `--check` if the answer is no, or as the probe's run ended; InputError for wrong words, a wrong file
     or an unknown provider."""
+    if args.max_slower is not None and args.diff is None:
+        raise usage_error("--max-slower goes with --diff BASE")
+    if args.diff is not None:
+        from stagebook.cli import plan_diff
+
+        return plan_diff.execute(args)
     if args.limits:
         from stagebook.cli import plan_limits
 
@@ -279,7 +291,7 @@ def _known(
 def _with_cap(args: Any, pipeline: Pipeline, choice: Choice, system: str | None) -> tuple[Choice, list[str]]:
     """Under the cap of the provider that the user names, else of that which has recorded the runs; and what is taken
     for granted with it."""
-    name = args.provider or system
+    name = args.provider or (pipeline.format if system == "measured" else system)
     if name is None or (choice.cap is not None and args.provider is None):
         return choice, []
     from stagebook.plan import providers

@@ -196,11 +196,11 @@ def _resume(args: argparse.Namespace, place: str, run: str) -> int:
     if summary is not None:
         if summary["state"] != "running" and not summary.get("measured"):
             runs.refuse_other_rules(directory)
-        change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
-        if change is not None and not args.dry_run:
+        pipeline, change = _change(state.journal_path(directory), summary["file"], cache, args.accept_changes)
+        if not args.dry_run:
             from stagebook.cli import trust
 
-            trust.require(args, change.pipeline)
+            trust.require(args, pipeline)
     asked = resume.Asked(tuple(args.again), tuple(args.done))
     if args.dry_run:
         from stagebook.cli import rehearsal
@@ -247,9 +247,9 @@ def _write_junit(path: str, document: dict[str, Any], code: int) -> int:
     return code
 
 
-def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Change | None:
-    """What has changed in the file since the run began. The journal holds the plan, so to go on by another one must
-    be a decision: InputError where it was not taken."""
+def _change(journal: str, file: str, cache: str, is_accepted: bool) -> tuple[Pipeline, resume.Change | None]:
+    """What is to run, and what has changed in it since the run began. The journal holds the plan, so to go on by
+    another one must be a decision: InputError where it was not taken."""
     from stagebook.engine import resume
     from stagebook.model import changes, joining
     from stagebook.record import reader, retelling
@@ -257,19 +257,19 @@ def _change(journal: str, file: str, cache: str, is_accepted: bool) -> resume.Ch
     before = retelling.retell(reader.read(journal), journal)
     loaded = imported.again(before.pipeline, cache)
     if (loaded.pipeline.digest, loaded.pipeline.files) == (before.pipeline.digest, before.pipeline.files):
-        return None
+        return before.pipeline, None
     then = joining.as_read(before.pipeline)
     stages = changes.changed_stages(then, loaded.pipeline)
     named = stages + changes.changed_settings(then, loaded.pipeline)
     if not named:
-        return None
+        return before.pipeline, None
     if not is_accepted:
         raise InputError(
             f"{file} has changed since run {before.run} began: {', '.join(named)}; "
             "put it back, or --accept-changes to run what changed, and all that needs it, again"
         )
     _refuse_unbuilt(loaded.pipeline)
-    return resume.Change(loaded.pipeline, loaded.plain.decode("ascii"), tuple(stages))
+    return loaded.pipeline, resume.Change(loaded.pipeline, loaded.plain.decode("ascii"), tuple(stages))
 
 
 def _show_again(args: argparse.Namespace, document: dict[str, Any]) -> int:

@@ -85,6 +85,7 @@ class Account:
         self._story = story
         self._clock = clock
         self._names = names
+        self.steps: Callable[[int, int], str] | None = None  #: what a job's attempt says of its steps, as JSON
         self._told_waits: dict[int, tuple[str, str | None]] = {}
         self._untold: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.tell_at_us = NEVER_US  #: when `tell` has to be called
@@ -147,6 +148,9 @@ class Account:
             extra += f',"ready":{ready_us / 1e6},"waited":{quote(waited)}'
         if around is not None:
             extra += f',"around":{world.encode(around)}'
+        steps = self.steps(index, number) if self.steps is not None else ""
+        if steps:
+            extra += f',"steps":{steps}'
         self.writer.add(
             "stage.exited", us, self._names[index], number,
             f'"outcome":"{outcome}","reason":{text},"exit":{"null" if code is None else code},'

@@ -12,7 +12,7 @@ import resource  # noqa: F401  # `os.wait4` loads it at its first call, when no 
 from stagebook.engine import kernel
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.clock import Clock
-from stagebook.engine.ending import Memory, verdict
+from stagebook.engine.ending import UNABLE, Memory, unable, verdict
 from stagebook.engine.spawn import Call, Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage
@@ -20,6 +20,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.observe import cgroup
 from stagebook.observe import usage as usages
 from stagebook.observe.world import SHORTEST_US, World, run_delay_ns
+from stagebook.record import state
 from stagebook.record.growth import Growth
 from stagebook.record.story import Around, Usage
 from stagebook.scheduler.vocabulary import Kill
@@ -254,6 +255,10 @@ class Attempts:
         if group is not None:
             used = cgroup.usage(group, used)
         outcome, reason, code, number = verdict(attempt, self._memory, self._logs)
+        if outcome == "failure" and code == UNABLE:
+            path = state.unable_path(self._spawner.output(attempt.stage, attempt.number))
+            if (why := unable(path, self.mask)) is not None:
+                outcome, reason = "error", why
         if self._world is not None and attempt.began is not None:
             attempt.around = self._world.around_attempt(
                 attempt.began, attempt.started_us, self._clock.us(), group, attempt.delay_ns

@@ -6,11 +6,15 @@ import os
 import signal
 
 from stagebook.observe import cgroup
+from stagebook.record import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from stagebook.engine.attempt import Attempt
+    from stagebook.record.mask import Mask
 
+_REASON_MAX = 1000
+UNABLE = 70  #: the exit status of a job's process that could not do it (EX_SOFTWARE)
 Verdict = tuple[str, str | None, int | None, int | None]  #: outcome, reason, exit code, signal number
 
 
@@ -29,6 +33,17 @@ class Memory:
 def verdict(attempt: Attempt, memory: Memory, logs: str) -> Verdict:
     """(outcome, reason, exit code, signal number) of an attempt whose main process has been reaped."""
     return judge(attempt.status, attempt.why, attempt.tree.group, memory, logs)
+
+
+def unable(path: str, mask: Mask | None) -> str | None:
+    """Why the process of a job could not do it, as it says itself; None where it says nothing."""
+    try:
+        with state.open_regular(path) as file:
+            text = file.read(_REASON_MAX).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    text = " ".join(text.split())
+    return mask.text(text) if mask and text else text or None
 
 
 def judge(status: int, why: str | None, group: str | None, memory: Memory, folder: str) -> Verdict:

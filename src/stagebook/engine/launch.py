@@ -188,6 +188,10 @@ def assemble(
         wakeup.watch(ways.keys)
     account = Account(plan, machine, story, writer, clock, watch(story), names)
     wakeup.hurry = account.watcher.hurry
+    if any(stage.job is not None for stage in pipeline.stages):
+        from stagebook.engine.steps import Steps
+
+        account.steps = Steps(directory, clock).of
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"

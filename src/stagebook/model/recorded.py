@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from stagebook.model.value import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
 
 class RecordedStep(NamedTuple):
     name: str
@@ -29,6 +33,7 @@ class RecordedTry(NamedTuple):
     reason: str | None = None
     runner: str | None = None
     steps: tuple[RecordedStep, ...] = ()
+    usage: Mapping[str, Any] | None = None  #: as lines of a journal have it, where somebody has measured it
 
 
 class RecordedJob(NamedTuple):

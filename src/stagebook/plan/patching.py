@@ -144,7 +144,7 @@ class _Search:
             if (type(each.change), each.change) not in seen and self._is_wanted(each):
                 seen.add((type(each.change), each.change))
                 kept.append(each)
-        return kept
+        return sorted(kept, key=lambda each: bool(each.ask))
 
     def _is_wanted(self, proposal: Proposal) -> bool:
         return not self.asked.kinds or proposal.kind in self.asked.kinds
@@ -157,8 +157,9 @@ class _Search:
             self._known_jobs(f"--add '{need}→{job}'", need, job)
             if job in self._before(need) or job == need:
                 raise InputError(f"--add '{need}→{job}' would be a cycle: {need} comes after {job}")
-            costs = self._costs(job, [need])
-            yield Proposal(Needs(job, (need,)), self._line(job), f"{job} shall wait for {need}", said, costs_s=costs)
+            costs, why, line = self._costs(job, [need]), f"{job} shall wait for {need}", self._line(job)
+            price = self._skipping(job, [need])
+            yield Proposal(Needs(job, (need,)), line, why, said, costs_s=costs, price=price)
         for job, key, value in self.asked.settings:
             self._known_jobs(f"--set {job}.{key}={value}", job)
             yield self._setting(job, key, value, said)
@@ -207,7 +208,8 @@ class _Search:
             said = Evidence("declared", 0, f"{job} names it on line {each.line}")
             costs = self._costs(job, makers)
             if makers:
-                yield Proposal(Needs(job, tuple(makers)), each.line, each.message, said, costs_s=costs)
+                price = self._skipping(job, makers)
+                yield Proposal(Needs(job, tuple(makers)), each.line, each.message, said, costs_s=costs, price=price)
 
     def _unguarded(self) -> Iterator[Proposal]:
         """What acts outside before a test is over. What should guard what is a guess by names and commands: asked."""
@@ -215,8 +217,16 @@ class _Search:
             ask = " ".join([f"--add '{test}→{job}'" for test in tests])
             said = Evidence("none", 0, "told by names and commands alone")
             if tests:
-                costs = self._costs(job, tests)
-                yield Proposal(Needs(job, tuple(tests)), each.line, each.message, said, costs_s=costs, ask=ask)
+                costs, price, change = self._costs(job, tests), self._skipping(job, tests), Needs(job, tuple(tests))
+                yield Proposal(change, each.line, each.message, said, costs_s=costs, ask=ask, price=price)
+
+    def _skipping(self, job: str, needs: Sequence[str]) -> str:
+        """What a new need brings along on GitHub, where a skipped job skips those that need it."""
+        stage = self.jobs[job]
+        some = [need for need in needs if self.jobs[need].when is not None]
+        if self.pipeline.format != "github" or stage.join == "done" or not some:
+            return ""
+        return f"where the condition of {some[0]} does not hold, {job} is skipped too"
 
     # Needs without a reason
 
@@ -226,6 +236,8 @@ class _Search:
             self._known_jobs(f"--accept '{need}→{job}'", need, job)
             if need not in self._before(job):
                 raise InputError(f"--accept '{need}→{job}': {job} does not wait for {need} as it stands")
+            if (why := self._why_kept(need, job)) is not None:
+                raise InputError(f"--accept '{need}→{job}' is not possible: {why}")
         found: list[Proposal] = []
         questions: list[Proposal] = []
         bare = self._bare()
@@ -243,6 +255,14 @@ class _Search:
         questions = [each for each in questions if each.saves_s is None or each.saves_s > self._length() * _WORTH]
         questions.sort(key=lambda each: -(each.saves_s or 0))
         return [*found, *questions[:QUESTIONS_MAX]]
+
+    def _why_kept(self, need: str, job: str) -> str | None:
+        """Why nobody's word takes that order away; None if a person's does."""
+        one, other = self.jobs[need], self.jobs[job]
+        if _passes(one, other):
+            return f"{job} is given what {need} leaves"
+        acting = next((name for name in (job, need) if name in self.outside), None)
+        return f"{acting} acts outside, and keeps its place" if acting is not None else None
 
     def _declared(self, name: str, bare: Mapping[tuple[str, str], str]) -> list[str]:
         """What a job waits for although the file says that nothing passes. Where it waits by the order of stages and

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from statistics import median
 
 from stagebook.formats import sharding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Mapping, Sequence
 
     from stagebook.model.job import JobStep
     from stagebook.model.pipeline import Stage
@@ -24,14 +23,13 @@ def is_splittable(stage: Stage) -> bool:
     return isinstance(stage.command, str) and sharding.line_of(stage.command, stage.command) is not None
 
 
-def setup_s(steps: Sequence[JobStep], told: Sequence[Sequence[tuple[str, float]]]) -> float | None:
-    """What a job does before its work, in seconds, by the steps that are on record of it; None without any. What the
-    system itself does before and after counts too: each part has it anew."""
+def setup_s(steps: Sequence[JobStep], told: Mapping[str, float]) -> float | None:
+    """What a job does before its work, in seconds, by its steps on record (milliseconds by name); None without any.
+    What the system itself does before and after counts too: each part has it anew."""
     if not told:
         return None
     names = {name for step in steps if step.is_setup for name in (step.name, f"Run {step.name}")}
-    sums = [sum(s for name, s in each if name in names or name.startswith(_OWN)) for each in told]
-    return median(sums)
+    return sum([ms for name, ms in told.items() if name in names or name.startswith(_OWN)]) / 1000
 
 
 def worth(took_s: float | None, setup_s: float | None, parts: int, rounding: str | None) -> tuple[float | None, str]:

@@ -96,6 +96,7 @@ EVENTS: dict[str, Event] = {
             "branch": Key("string?", required=False),
             "traceparent": Key("string?", "of whoever began the run (W3C)", False),
             "boottime_us": Key("number?", "only of a measured run", False),
+            "key": Key("string?", "of a measured run: what the user or the CI system calls it", False),
             "choice": Key("object", "what was asked for, durations and seed included"),
             "plan": Key("object", "the pipeline as it was read"),
         },
@@ -135,7 +136,7 @@ EVENTS: dict[str, Event] = {
             "around": Key("object", required=False),
             "steps": Key(
                 "array",
-                "what another system recorded of its steps: name, outcome, and seconds from when to when, or null",
+                "of a job of a CI system its steps: name, outcome, and seconds from when to when, or null",
                 False,
             ),
             "warnings": Key("texts", required=False),

@@ -114,12 +114,12 @@ class Turn:
         """Whether somebody has ended the run."""
         return any(record["event"] == "run.ended" for record in self.recording.records[-2:])
 
-    def begin_run(self, name: str) -> None:
+    def begin_run(self, name: str, key: str | None = None) -> None:
         """The first line."""
         empty = Pipeline(name, "", MEASURED, "", ())
         self.writer.add("run.started", 0, tail=members(
             pipeline=name, mode="parallel", jobs=1, policy=empty.policy, stages=0, file="", format=MEASURED,
-            boot=boot_id(), pid=os.getpid(), digest="", boottime_us=self._boot_zero_us, critical=[], choice={},
+            boot=boot_id(), pid=os.getpid(), digest="", boottime_us=self._boot_zero_us, key=key, critical=[], choice={},
             plan=to_plain(empty),
         ))  # fmt: skip
         self.writer.write()
@@ -294,7 +294,7 @@ def _last_us(attempt: Attempt) -> int:
 def join(state_directory: str, key: str | None, name: str, durability: str = "normal") -> Turn:
     """A turn at the run of `key`, which is begun if there is none that goes on; without a key, at a run of its own."""
     if key is None:
-        return _new_run(state_directory, new_run_id(), name, durability)
+        return _new_run(state_directory, new_run_id(), name, None, durability)
     own = _by_id(state_directory, key)
     if own is not None:
         turn = Turn(own, durability)
@@ -313,7 +313,7 @@ def join(state_directory: str, key: str | None, name: str, durability: str = "no
         _forget_old_keys(os.path.dirname(path), path)
         run = new_run_id()
         os.pwrite(fd, run.encode(), 0)
-        return _new_run(state_directory, run, name, durability)
+        return _new_run(state_directory, run, name, key, durability)
     except OSError as error:
         raise SurroundingsError(f"cannot write {path}: {error.strerror}") from error
     finally:
@@ -355,9 +355,9 @@ def _end(directory: str) -> None:
         turn.abandon()
 
 
-def _new_run(state_directory: str, run: str, name: str, durability: str) -> Turn:
+def _new_run(state_directory: str, run: str, name: str, key: str | None, durability: str) -> Turn:
     turn = Turn(state.make_run(state_directory, run), durability)
-    turn.begin_run(name)
+    turn.begin_run(name, key)
     return turn
 
 

@@ -1,6 +1,6 @@
 """How long jobs and their steps took in the latest runs that another system has recorded, out of the journals that were
-made of them: weighted as in `durations`, the newest most. Reads a few; whoever has none of that system's pays for
-looking.
+made of them: weighted as in `durations`, the newest most. Where there are none, how long steps took in runs here. Reads
+a few; whoever has none of that system's pays for looking.
 """
 
 from __future__ import annotations
@@ -38,19 +38,22 @@ def times(directory: str, file: str) -> Times:
     took: dict[str, list[float]] = {}
     steps: dict[str, dict[str, list[float]]] = {}
     found: list[str] = []
+    here: list[str] = []
     for looked, summary in enumerate(runs.summaries(directory)):
         if looked == _LOOKED_AT_MAX or len(found) == RUNS_MAX:
             break
-        if not summary.get("imported") or summary.get("file") != file:
+        if summary.get("file") != file:
             continue
-        found.append(state.journal_path(state.run_directory(directory, str(summary["run"]))))
-    for path in reversed(found):
+        kept = found if summary.get("imported") else here
+        if len(kept) < RUNS_MAX:
+            kept.append(state.journal_path(state.run_directory(directory, str(summary["run"]))))
+    for path in reversed(found or here):
         try:
             _look(path, took, steps)
         except (StagebookError, OSError):
             continue
     return Times(
-        {id: round(_weighted(each)) for id, each in took.items()},
+        {id: round(_weighted(each)) for id, each in took.items()} if found else {},
         {id: {name: _weighted(each) for name, each in some.items()} for id, some in steps.items()},
     )
 

@@ -33,6 +33,7 @@ _FOLDERS = (
     "cache/objects",
     "cache/measured",
     "cache/items",
+    "cache/ci",
     "cache/recorded",
     "workspaces",
     "experiments",
@@ -164,6 +165,11 @@ def item_log_name(step: str, item: int) -> str:
 def workspaces_directory(state: str) -> str:
     """Where, by run, the copies of folders are that shards work in."""
     return os.path.join(state, "workspaces")
+
+
+def unable_path(output: str) -> str:
+    """Where the process of a job says why it could not do it, beside its `STAGEBOOK_OUTPUT` file."""
+    return f"{output}.unable"
 
 
 def reports_directory(directory: str) -> str:

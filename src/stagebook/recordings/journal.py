@@ -18,6 +18,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.record.clock import ulid
 from stagebook.record.line import encode, members, quote
 from stagebook.record.reasons import NOT_SELECTED
+from stagebook.record.retelling import usage_of
 from stagebook.record.story import Story
 
 TYPE_CHECKING = False
@@ -283,10 +284,13 @@ class _Lines:
         return b"".join(self._lines), self._epoch_us + last_us
 
     def _events(self, told: list[_Told]) -> Iterable[tuple[int, int, int, _Told, int]]:
-        """Time, rank among those of one time, place, stage, try: an end before a start, but not before its own."""
+        """Time, rank among those of one time, place, stage, try: an end before a start, but not before its own. What
+        never ran makes no run longer."""
+        last_us = max([one.finished_us or 0 for each in told if each.ready_us for one in each.tries], default=None)
         for place, each in enumerate(told):
             if not each.ready_us:
-                yield max(each.at_us, self._epoch_us), 3, place, each, 0
+                at_us = each.at_us if last_us is None else min(each.at_us, last_us)
+                yield max(at_us, self._epoch_us), 3, place, each, 0
                 continue
             floor_us = self._epoch_us
             for number, one in enumerate(each.tries):
@@ -330,7 +334,10 @@ class _Lines:
                 [step.name, step.outcome, _after(step.started_us, self._epoch_us),
                  _after(step.finished_us, self._epoch_us)] for step in one.steps
             ]  # fmt: skip
-        self._story.exited(self._at(each), number + 1, us, one.outcome, one.reason)
+        if one.usage is not None:
+            tail["usage"] = dict(one.usage)
+        used = None if one.usage is None else usage_of(dict(one.usage))
+        self._story.exited(self._at(each), number + 1, us, one.outcome, one.reason, usage=used)
         self._add("stage.exited", us, each.stage.id, number + 1, members(**tail))
         if number + 1 == len(each.tries):
             self._ended(each, us)

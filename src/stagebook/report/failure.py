@@ -43,6 +43,10 @@ def block(document: Document, style: Style, excerpt: Tail | None, short: str) ->
     lines = [*_others(failed[1:], style), *wrap(_headline(document, stage, style), style.width - 1)]
     if document.get("measured"):
         return lines  # what it printed went where the script wanted it, and only the script can run it again
+    origin = document.get("imported")
+    if origin:  # what it printed is there, and only there it can be run again
+        where = f"log    {harmless(str(origin['url']))}" if origin.get("url") else ""
+        return lines + [f"  {part}" for part in wrap(style.plain(where), style.width - 3)] if where else lines
     item = item_of(stage)
     has_log = item is not None
     if excerpt is not None and item is not None:

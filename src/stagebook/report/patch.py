@@ -31,12 +31,16 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
     return [style.plain(line) for line in lines]
 
 
+_SAME = ("kind", "ask", "by_hand", "evidence")
+
+
 def _folded(changes: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those that the same words ask for are one, in the words of the first."""
+    """Those of one kind that nothing on record speaks for, and that the same words ask for, are one, in the words of
+    the first."""
     found: list[dict[str, Any]] = []
     for each in changes:
         last = found[-1] if found else None
-        if last is not None and each["ask"] and (each["kind"], each["ask"]) == (last["kind"], last["ask"]):
+        if last is not None and each["evidence"]["source"] == "none" and all(each[of] == last[of] for of in _SAME):
             last["more"] += 1
         else:
             found.append({**each, "more": 0})

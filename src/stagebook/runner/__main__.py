@@ -11,6 +11,7 @@ from stagebook.runner import here, log
 
 def main() -> int:
     """The exit status of the job. 70: the job could not be done for what is around it, which the log says."""
+    output = os.environ.get("STAGEBOOK_OUTPUT", os.devnull)
     try:
         found = here.find(os.environ)
         if found.job.system == "github":
@@ -21,8 +22,7 @@ def main() -> int:
 
         return gitlab.play(found)
     except (SurroundingsError, OSError) as error:
-        log.say(f"ERROR: {error}")
-        return here.UNABLE
+        return log.unable(output, error)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
     from stagebook.model.job import Job
 
-UNABLE = 70  #: the exit status of a job that could not be done (EX_SOFTWARE)
+#: By which git would work on another repository than the job's: a hook that starts a run has them.
+_OF_GIT = frozenset(
+    ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
+     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_SHALLOW_FILE")
+)  # fmt: skip
 #: What the engine tells a job's process, and the processes of its steps need not know.
 _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
@@ -57,7 +61,7 @@ class Here:
         self.env = {
             name: value
             for name, value in environ.items()
-            if name not in _OURS and name not in self.secrets and not name.startswith("MATRIX_")
+            if name not in _OURS and name not in _OF_GIT and name not in self.secrets and not name.startswith("MATRIX_")
         }
         stem = f"{state.log_stem(self.stage.id)}.{attempt}"
         #: The job's own directory, not there yet: `workspace` and whatever it needs beside.

@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 import re
 
+from stagebook.record import state
+
+UNABLE = 70  #: EX_SOFTWARE; the engine takes it for this only where it is said why
 _HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def unable(output: str, why: object) -> int:
+    """Say that the job cannot be done, and why: in its log, and beside its output for the engine. The exit status."""
+    say(f"ERROR: {why}")
+    with open(state.unable_path(output), "w", encoding="utf-8", errors="replace") as file:
+        file.write(str(why))
+    return UNABLE
 
 
 def say(text: str) -> None:

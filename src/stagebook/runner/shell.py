@@ -73,13 +73,16 @@ def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, out: int | None
 
 def run(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, stop: Stop, *, timeout_s: float | None = None,
-    hear: Callable[[bytes], None] | None = None,
+    hear: Callable[[bytes], None] | None = None, was_asked: bool | None = None,
 ) -> Ended:  # fmt: skip
-    """Run it to its end. `hear` is given each line, without its end, in place of the log."""
+    """Run it to its end. `hear` is given each line, without its end, in place of the log. `was_asked`: whether the job
+    had been asked to end when it was decided to run this; None: by now."""
     ends_s = None if timeout_s is None else monotonic() + timeout_s
+    was_asked = stop.is_asked if was_asked is None else was_asked
     process = start(argv, env, cwd, subprocess.PIPE if hear else None)
     stop.groups.add(process.pid)
-    was_asked = stop.is_asked
+    if stop.is_asked and not was_asked:  # before the group was known
+        _send(process.pid, signal.SIGTERM)
     watched = _Watched(process, hear)
     try:
         is_timeout = not watched.wait(ends_s)

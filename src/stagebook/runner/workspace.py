@@ -25,6 +25,7 @@ _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "
 def make(here: Here) -> None:
     """The empty directories of a job. Raises SurroundingsError, OSError."""
     state.refuse_links(here.state)
+    workspace.sweep(here.state, but=here.run)
     workspace.remove(here.place)
     os.makedirs(here.workspace, 0o700)
 
@@ -53,10 +54,14 @@ def checkout(here: Here, into: str | None = None, history: bool = True) -> list[
         notes = copying.copy_tree(here.root, target, skip=(state.NAME, ".git"))
         return ["no git work tree: all files of the folder were copied", *notes]
     notes = []
-    if history:
-        notes += _clone(here.root, target)
-    notes += copying.copy(names, here.root, target)
-    return notes
+    if history and _has_history(here.root):
+        if not _clone(here.root, target):
+            notes.append("the history could not be cloned: git has nothing to say in this job")
+        elif not _is_filtered(here.root, names) and _git(target, "reset", "-q", "--hard") is not None:
+            return _bring_up(here.root, target)
+        else:
+            _git(target, "reset", "-q")
+    return notes + copying.copy(names, here.root, target)
 
 
 def _listed(root: str) -> list[str] | None:
@@ -64,30 +69,59 @@ def _listed(root: str) -> list[str] | None:
     if state.git_root(root) is None:
         return None
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    if listed is None:
-        return None
+    return None if listed is None else _names(listed)
+
+
+def _names(listed: bytes) -> list[str]:
     names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
     return [name for name in sorted(names) if state.NAME not in name.split("/") and not name.endswith("/")]
 
 
-def _clone(root: str, target: str) -> list[str]:
-    """The history, its index as of the last commit, and where it came from."""
-    if state.git_root(root) != root or _git(root, "rev-parse", "-q", "--verify", "HEAD") is None:
-        return []  # a folder within a work tree, or one without a commit
+def _has_history(root: str) -> bool:
+    """Not so for a folder within a work tree, or one without a commit."""
+    return state.git_root(root) == root and _git(root, "rev-parse", "-q", "--verify", "HEAD") is not None
+
+
+def _is_filtered(root: str, names: list[str]) -> bool:
+    """Whether files are another thing in commits than in the work tree, as large ones that lie elsewhere: then git
+    could not make them from what is here."""
+    for name in names:
+        if name.rpartition("/")[2] == ".gitattributes":
+            try:
+                with state.open_regular(os.path.join(root, name)) as file:
+                    if b"filter=" in file.read(1 << 20):
+                        return True
+            except OSError:
+                continue
+    return False
+
+
+def _bring_up(root: str, target: str) -> list[str]:
+    """From what is committed to what is there: changed and new files, and none that are gone."""
+    changed = _git(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", "HEAD")
+    fresh = _git(root, "ls-files", "-z", "--others", "--exclude-standard")
+    names = _names((changed or b"") + (fresh or b""))
+    for name in names:
+        if not os.path.lexists(os.path.join(root, name)):
+            workspace.remove(os.path.join(target, name))
+    return copying.copy(names, root, target)
+
+
+def _clone(root: str, target: str) -> bool:
+    """The history, and where it came from; False where there is none to be had."""
     git = os.path.join(target, ".git")
     if os.path.lexists(git):
         shutil.rmtree(git, ignore_errors=True)
     aside = f"{target}.git-new"
     shutil.rmtree(aside, ignore_errors=True)
     if _git(os.path.dirname(target), "clone", "-q", "--shared", "--no-checkout", "--template=", root, aside) is None:
-        return ["the history could not be cloned: git has nothing to say in this job"]
+        return False
     os.rename(os.path.join(aside, ".git"), git)
     os.rmdir(aside)
-    _git(target, "reset", "-q")
     origin = _git(root, "config", "--get", "remote.origin.url")
     if origin is not None:
         _git(target, "remote", "set-url", "origin", os.fsdecode(origin).strip())
-    return []
+    return True
 
 
 def _git(folder: str, *words: str) -> bytes | None:

@@ -185,6 +185,7 @@ def test_steps_in_the_background_make_a_graph() -> None:
 def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
     text = """\
         on: push
+        env: {KIND: dist}
         jobs:
           build:
             runs-on: x
@@ -194,7 +195,7 @@ def test_what_jobs_and_steps_leave_is_found_by_others() -> None:
               - run: make $MODE
                 name: "Make\twith \\e[31m${{ github.ref_name }} ${{ github.run_id }}"
               - uses: actions/upload-artifact@v4
-                with: {name: "dist-${{ github.run_id }}"}
+                with: {name: "${{ env.KIND }}-${{ github.run_id }}"}
           use:
             needs: build
             runs-on: x
@@ -277,6 +278,7 @@ def test_a_workflow_of_the_repository_stands_in_place_of_its_call(tmp_path: Path
     assert build.secrets == ("DEPLOY",)
     assert build.job.spec["secrets"]["TOKEN"] == "DEPLOY"
     assert last.job.spec["needs"]["call"]["outputs"] == {"url": "${{ jobs.build.outputs.url }}"}
+    assert pipeline.groups == {"call": tuple(list(found)[1:5])}
     assert list(pipeline.files) == [str(tmp_path / ".github/workflows/called.yml")]
     (tmp_path / ".github/workflows/called.yml").write_text(dedent(CALLED) + "# more\n")
     assert read(file.read_text(), file=str(file)).digest != pipeline.digest
@@ -349,6 +351,7 @@ def test_the_event_and_its_inputs_are_known() -> None:
     assert read(text).context["github"]["event_name"] == "push"
     asked = read(text, Request("workflow_dispatch", "main", inputs={"dry": "true"}))
     assert asked.context["inputs"] == {"level": 3, "dry": True}
+    assert asked.context["github"]["event"] == {"inputs": {"level": "3", "dry": "true"}}
     assert asked.context["github"]["ref"] == "refs/heads/main"
     assert asked.stages[0].job is not None and asked.stages[0].job.title == "level 3"
 

@@ -106,3 +106,44 @@ def test_brackets_in_names(project: Project) -> None:
     [stage] = project.stages("'a [b]': {script: x, parallel: {matrix: [{V: '[1]'}]}}").values()
     assert stage.id == "a (b)[V=%5B1%5D]"
     assert stage.job is not None and stage.job.title == "a [b]: [[1]]"
+
+
+def test_rules_that_ask_for_values_of_the_matrix(project: Project) -> None:
+    text = """
+        build:
+          stage: build
+          script: x
+          parallel: {matrix: [{OS: [linux, mac, win]}]}
+          rules:
+            - {if: $OS == "win", when: never}
+            - {if: $OS == "mac", allow_failure: true, variables: {SLOW: "1"}}
+            - {when: on_success}
+        test: {script: y, needs: [build]}
+        one: {script: y, needs: ["build: [linux]"]}
+    """
+    pipeline = project.pipeline(text)
+    stages = {stage.id: stage for stage in pipeline.stages}
+    assert list(stages) == ["build[OS=linux]", "build[OS=mac]", "test", "one"]
+    assert [stages[f"build[OS={name}]"].allow_failure for name in ("linux", "mac")] == [False, True]
+    assert spec(stages["build[OS=mac]"])["variables"] == {"OS": "mac", "SLOW": "1"}
+    assert spec(stages["build[OS=linux]"])["variables"] == {"OS": "linux"}
+    assert stages["test"].needs == ("build[OS=linux]", "build[OS=mac]")
+    assert pipeline.matrices["build"].cells == ("build[OS=linux]", "build[OS=mac]")
+    assert pipeline.context["left_out"] == []
+    [(line, said)] = project.errors(text.replace("build: [linux]", "build: [win]"))
+    assert (line, "build: [win], which is not in a pipeline of a push to main" in said) == (11, True)
+
+
+def test_manual_cells_have_gates_of_their_own(project: Project) -> None:
+    stages = project.stages("""
+        go:
+          script: x
+          parallel: {matrix: [{TO: [a, b, c]}]}
+          rules:
+            - {if: $TO == "a", when: manual}
+            - {if: $TO == "b", when: manual, variables: {V: "1"}}
+            - {when: on_success}
+    """)
+    assert stages["go[TO=a]"].needs == ("go:play",)
+    assert stages["go[TO=b]"].needs == ("go:play by hand",)
+    assert stages["go[TO=c]"].needs == ()

@@ -244,3 +244,14 @@ def _cut(value: Any, path: tuple[Any, ...]) -> Any:
 def _comments(data: bytes) -> list[str]:
     source = read(data, "f")
     return [re.sub(r"\s+$", "", source.text[each.start : each.end]) for each in places.comments(source)]
+
+
+def test_an_item_goes_below_dashes_that_stand_alone() -> None:
+    text = "a:\n  steps:\n    -\n      name: x\n    -\n      uses: z\nb: 1\n"
+    source = read(text.encode(), "f.yml")
+    found = source.documents[0].get("a")
+    steps = found.get("steps") if found is not None else None
+    assert steps is not None
+    edits = Edits(source)
+    edits.add_items(steps, ["last"])
+    assert edits.made().decode() == text.replace("b: 1", "    - last\nb: 1")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.runner.github.playing import Player
 
+from stagebook.formats.github.equivalents import EQUIVALENTS
+from stagebook.runner.github import actions
 from stagebook.runner.github.tools import fits
+
+
+def test_what_is_said_to_have_an_equivalent_has_one() -> None:
+    assert set(actions.EQUIVALENTS) == EQUIVALENTS
 
 
 def test_checkout_brings_the_files_of_the_folder(player: Player) -> None:

@@ -140,6 +140,17 @@ def test_needs_matrix_and_strategy_are_there(player: Player) -> None:
     done.says("failure 7 2.5 x", "1 of 2")
 
 
+def test_a_need_that_the_run_was_not_asked_for_is_taken_as_done(player: Player) -> None:
+    workflow = """\
+        on: push
+        jobs:
+          build: {runs-on: x, steps: [{run: "true"}]}
+          it: {needs: build, runs-on: x, steps: [{run: "echo ${{ needs.build.result }}"}]}
+        """
+    player.play(workflow, ends={"build": End("skip", False, {}, True)}).says("success\n")
+    player.play(workflow, ends={"build": End("skip", False, {})}).says("skipped\n")
+
+
 def test_secrets_are_seen_by_expressions_only_and_leave_no_trace(player: Player) -> None:
     player.environ.update(TOKEN="hush-hush", OTHER="unseen")
     done = player.play("""\

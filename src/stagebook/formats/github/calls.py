@@ -97,6 +97,7 @@ def _expanded(
         name: str(each.get("value", "")) for name, each in (outputs.items() if isinstance(outputs, dict) else ())
         if isinstance(each, dict)
     }  # fmt: skip
+    jobs.found.groups[jobs.level.prefix + base.name] = tuple(each.id for each in stages)
     gated = is_gated or any(each.when is not None for each in stages)
     return Unit(tuple(stages), {"stages": [each.id for each in stages], "outputs": texts, "jobs": inner}, gated)
 

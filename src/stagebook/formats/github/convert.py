@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTPUT = re.compile(r"\s*\$\{\{\s*steps\.[\w-]+\.outputs\.([\w-]+)\s*\}\}\s*")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+#: What takes a text from its standard input.
+_PROGRAMS = {
+    "python": "python3 -", "python3": "python3 -", "node": "node -", "perl": "perl -",
+    "pwsh": "pwsh -Command -", "powershell": "pwsh -Command -",
+}  # fmt: skip
 _ALWAYS = ("", "always()", "success()", "!cancelled()", "${{ always() }}", "${{ success() }}", "${{ !cancelled() }}")
 #: Actions that make a tool ready: what it is called, and the input that says which version.
 _TOOLS = {
@@ -183,7 +188,8 @@ class _Job:
     def _command(self, step: Mapping[str, Any], line: int) -> tuple[str, bool]:
         """The text, and whether it must not reach into the next step's."""
         defaults = self._spec.get("defaults") or {}
-        shell = _text(step.get("shell") or defaults.get("shell") or "bash").split(" ")[0]
+        usual = "pwsh" if "windows" in self._job.runner.lower() else "bash"
+        shell = _text(step.get("shell") or defaults.get("shell") or usual).split(" ")[0]
         folder = step.get("working-directory") or defaults.get("working-directory")
         head = [f"cd {self._quoted(_text(folder))}"] if folder else []
         env = step.get("env")
@@ -193,10 +199,8 @@ class _Job:
         body = step["run"]
         if shell in ("bash", "sh", "/bin/bash", "/bin/sh") or has_expression(shell):
             text = in_shell(body, self._uses)
-        elif shell in ("python", "pwsh", "python3", "node", "perl"):
-            program = {"python": "python3 -", "python3": "python3 -", "pwsh": "pwsh -Command -"}.get(
-                shell, f"{shell} -"
-            )
+        elif shell in _PROGRAMS:
+            program = _PROGRAMS[shell]
             if has_expression(body):
                 self._lose(line, "ignored", f"expressions in text for {shell} stay as they are")
             text = f"{program} <<'STAGEBOOK_END'\n{body.strip(chr(10))}\nSTAGEBOOK_END"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from stagebook.formats.github import words
+from stagebook.formats.github.equivalents import EQUIVALENTS
 from stagebook.model.job import Grade
 from stagebook.model.problem import InputError
 
@@ -48,10 +49,6 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
 )
 _PATTERNS = tuple((re.compile(pattern), grade, text) for pattern, grade, text in _TABLE)
 _STEP = re.compile(r"jobs\.[^.\[]+\.steps\[\d+\](?:\.parallel\[\d+\])?")
-#: Actions that have an equivalent here.
-_BUILT_IN = re.compile(
-    r"actions/(?:checkout|cache|cache/restore|cache/save|upload-artifact|download-artifact|setup-[a-z-]+)"
-)
 _known: dict[str, tuple[str, str]] = {}
 
 
@@ -68,7 +65,7 @@ def grades_of(keys: Iterable[Key], root: Node, files: Files, open_jobs: Collecti
         elif key == "jobs.*.uses":
             grade, text = _of_call(str((_at(root, path) or node).value), files)
         elif waiting and path.startswith(waiting):
-            grade, text = APPROXIMATED, "known only when it runs: the job is one stage here"
+            grade, text = APPROXIMATED, "known only when it runs: one stage here, cell after cell"
         made.append(Grade(path, key, node.line, grade, text))
     return tuple(made)
 
@@ -84,7 +81,7 @@ def _graded(key: str) -> tuple[str, str]:
 def _of_action(uses: str, files: Files) -> tuple[str, str]:
     if files.inside(uses) is not None:
         return EXACT, ""
-    if _BUILT_IN.fullmatch(words.action_name(uses)):
+    if words.action_name(uses) in EQUIVALENTS:
         return APPROXIMATED, "done here by an equivalent"
     return SERVER, "the code of this action is not here: its step is skipped or fails, as you choose"
 

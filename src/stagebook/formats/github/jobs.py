@@ -8,6 +8,8 @@ import re
 from stagebook.formats.github import conditions, data
 from stagebook.formats.github.cells import Strategy, filled, strategy_of
 from stagebook.formats.github.conditions import When
+from stagebook.formats.github.expression import UNKNOWN, Open
+from stagebook.formats.github.expression.value import to_text
 from stagebook.formats.github.local import Files
 from stagebook.formats.github.matrix import Cell
 from stagebook.formats.github.order import needs_of, sorted_jobs
@@ -60,6 +62,7 @@ class Found:
         self.files = files
         self.stages: list[Stage] = []
         self.matrices: dict[str, Matrix] = {}
+        self.groups: dict[str, tuple[str, ...]] = {}  #: calls to the stages in their place
         self.locks: dict[str, None] = {}
         self.secrets: dict[str, int] = {}
         self.missing: list[Problem] = []
@@ -199,6 +202,11 @@ class Jobs:
         made = {**self.level.contexts, "strategy": strategy}
         if not base.strategy.is_open:
             made["matrix"] = cell.values if cell is not None else None
+        made["env"] = env = Open()
+        for said in (self.env, value_of(base.body.get("env"))):
+            for name, text in said.items() if isinstance(said, dict) else ():
+                value = filled(text, made)
+                env[name] = value if value is UNKNOWN else to_text(value)
         return made
 
     def stage(self, base: _Base, cell: Cell | None, place: int, total: int) -> Stage:
@@ -218,7 +226,7 @@ class Jobs:
             needs=base.needs, need_lines=base.need_lines,
             join=base.when.join, always=base.when.always, when=base.when.condition,
             cell=texts or None,
-            locks={lock: "exclusive"} if lock else {},
+            locks={lock: "exclusive"} if lock else {}, group=self.level.prefix.rstrip("/") or None,
             timeouts=Timeouts(attempt_ms=int(timeout * 60_000)) if timeout else Timeouts(),
             allow_failure=_boolean(body.get("continue-on-error"), contexts),
             secrets=secrets,

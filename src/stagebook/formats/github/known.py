@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 
-from stagebook.formats.github.expression.value import Open
+from stagebook.formats.github.expression.value import Open, to_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ def contexts_of(
     request: Request, event: str, triggers: Mapping[str, Mapping[str, Any]], root: str, workflow: str
 ) -> dict[str, Any]:
     """`github`, `vars` and `inputs`, as far as they are known. JSON."""
-    return {
-        "github": _github(request, event, root, workflow),
-        "vars": dict(request.variables),
-        "inputs": inputs_of(request, event, triggers),
-    }
+    github = _github(request, event, root, workflow)
+    inputs = inputs_of(request, event, triggers)
+    if event == "workflow_dispatch":
+        told = {name: to_text(value) for name, value in inputs.items()}
+        github["event"] = {"inputs": told, **github.get("event", {})}
+    return {"github": github, "vars": dict(request.variables), "inputs": inputs}
 
 
 def _github(request: Request, event: str, root: str, workflow: str) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
         name, file, "github", _digest(data, found.files.hashes), _in_order(root, units, found.stages),
         secrets=tuple(Secret(each, line=line) for each, line in found.secrets.items()),
         matrices=found.matrices,
+        groups=found.groups,
         machine_locks=tuple(found.locks),
         problems=problems,
         root=place,

@@ -20,6 +20,7 @@ class Text(NamedTuple):
     may_be_empty: bool = False
     condition: bool = False
     allowed: tuple[str, ...] = ()
+    is_hollow: bool = False  #: it may be empty, which is hardly meant
 
 
 class List(NamedTuple):
@@ -190,7 +191,7 @@ def _defaults(site: str | None) -> Map:
 
 def _container(of_service: bool) -> Map:
     keys: dict[str, Shape] = {
-        "image": _text("job"),
+        "image": _text("job", may_be_empty=of_service),
         "credentials": Map(
             "credentials",
             {"username": _text("credentials"), "password": _text("credentials")},
@@ -223,7 +224,12 @@ _STEP_DOES: dict[str, Shape] = {
 }
 STEP_RUN = Map(
     "step to run shell command",
-    {**_STEP_DOES, "run": _text("step"), "shell": _text("none"), "working-directory": _text("step")},
+    {
+        **_STEP_DOES,
+        "run": Text(site="step", is_hollow=True),
+        "shell": _text("none"),
+        "working-directory": _text("step"),
+    },
 )
 STEP_USES = Map(
     "step to execute action",

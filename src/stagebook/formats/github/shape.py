@@ -212,7 +212,8 @@ class Walk:
         text = str(node.value)
         if not text.strip() or node.is_null:
             if not shape.may_be_empty:
-                self.problem(node, "empty", f"`{shorten(label)}` is empty", "warning" if shape.condition else "error")
+                level = "warning" if shape.condition or shape.is_hollow else "error"
+                self.problem(node, "empty", f"`{shorten(label)}` is empty", level)
             return
         if shape.site is not None and (shape.condition or "${{" in text):
             self.spot(node, shape.site, key, shape.type, shape.condition)

@@ -65,9 +65,10 @@ class Composer:
         for draft, is_in in found.drafts(facts, verdict.variables, passed):
             if is_in:
                 drafts.append(draft)
-                draft.cells = found.parallel(draft)
             else:
                 left_out[draft.name] = draft
+        for draft in drafts:
+            left_out.pop(draft.name, None)
         self.same_ids(drafts)
         needs = Needs(self.reading, drafts, left_out, occasion.text)
         made = Maker(self.reading, drafts, needs, prefix).made()

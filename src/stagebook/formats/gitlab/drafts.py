@@ -33,12 +33,12 @@ _UNITS = {"y": 31_557_600, "mo": 2_592_000, "w": 604_800, "d": 86_400, "h": 3600
 
 class Draft:
     """`node` has the defaults in it. `position` is that of its stage, None where the order of stages is not known.
-    `variables` are those of the file, the job and its rule. `is_manual` and `is_optional`: a person starts it; nobody
-    waits for that."""
+    `variables` are those of the file, the job and its rule, `ruled` those of its rule alone. `is_manual` and
+    `is_optional`: a person starts it; nobody waits for that."""
 
     __slots__ = (
         "cells", "changed", "codes", "id", "is_allowed", "is_manual", "is_optional", "key", "lacks_base", "mirrors",
-        "name", "needs", "node", "position", "stage", "start_in", "values", "variables", "when",
+        "name", "needs", "node", "position", "ruled", "stage", "start_in", "values", "variables", "when",
     )  # fmt: skip
 
     def __init__(self, name: str, key: Node, node: Node) -> None:
@@ -56,6 +56,7 @@ class Draft:
         self.start_in: str | None = None
         self.changed: tuple[str, ...] = ()
         self.variables = Variables()
+        self.ruled = Variables()
         self.values: dict[str, str] = {}
         self.needs: Node | None = None
         self.cells: list[Cell] = []
@@ -71,16 +72,29 @@ class Draft:
         found = self.get(name)
         return None if found is None else found.text
 
-    def unset(self) -> list[str]:
-        """A few of the variables that its rules ask for and nobody sets: the project may."""
+    def alone(self, cell: Cell) -> Draft:
+        """The same job with one of its cells only."""
+        part = Draft(self.name, self.key, self.node)
+        part.id, part.stage, part.position, part.lacks_base = self.id, self.stage, self.position, self.lacks_base
+        part.cells = [cell]
+        return part
+
+    def asked(self) -> list[str]:
+        """The variables that its rules speak of."""
         names: dict[str, None] = {}
         for word in ("rules", "only", "except"):
             node = self.get(word)
             for text in _scalars(node) if node is not None else ():
-                for name in sorted(expression.names(text)):
-                    if name not in self.values and not name.startswith(("CI_", "GITLAB_")):
-                        names[name] = None
-        return list(names)[:_UNSET_MAX]
+                names |= dict.fromkeys(sorted(expression.names(text)))
+        return list(names)
+
+    def unset(self) -> list[str]:
+        """A few of those that nobody sets: the project may."""
+        return [name for name in self.asked() if name not in self.values and not _is_gitlabs(name)][:_UNSET_MAX]
+
+
+def _is_gitlabs(name: str) -> bool:
+    return name.startswith(("CI_", "GITLAB_"))
 
 
 def _scalars(node: Node, depth: int = 0) -> Iterator[str]:
@@ -102,6 +116,7 @@ class Config:
         self.variables = read_variables(reading, root.get("variables"), "the file")
         self.stages, self.are_declared = self._stages()
         self.jobs: dict[str, Draft] = {}
+        self._cells: dict[str, list[Cell]] = {}
         for name, key, node in root.items():
             if is_job(name, node):
                 check_job(reading, name, key, node, name in lacking)
@@ -176,15 +191,42 @@ class Config:
         return rules.judged(node, facts.knowing(self.variables))
 
     def drafts(self, facts: Facts, added: Variables, passed: Variables = Variables()) -> Iterator[tuple[Draft, bool]]:
-        """Every job, and whether it is in the pipeline. `facts.values` has what GitLab sets; `added` is what the
-        workflow adds to the variables of the file, `passed` what a trigger hands over, which is the strongest."""
+        """Every job with its cells, and whether it is in the pipeline. `facts.values` has what GitLab sets; `added` is
+        what the workflow adds to the variables of the file, `passed` what a trigger hands over, which is the
+        strongest. A job whose rules ask for the values of its matrix comes once for all cells that are alike."""
         workflow = self.root.get("workflow")
         has_workflow = workflow is not None and workflow.get("rules") is not None
         shared = added.over(self.variables)
         for draft in self.jobs.values():
-            draft.variables = self._own_variables(draft, added, shared)
-            yield draft, self._decide(draft, facts.knowing(draft.variables), has_workflow)
-            draft.variables = passed.over(draft.variables)
+            own = self._own_variables(draft, added, shared)
+            for each, is_in in self._parts(draft, own, facts, has_workflow):
+                each.variables = passed.over(each.variables)
+                yield each, is_in
+
+    def _parts(self, draft: Draft, own: Variables, facts: Facts, has_workflow: bool) -> Iterator[tuple[Draft, bool]]:
+        """The job as a whole, or its cells where rules tell them apart."""
+        known = self._cells.get(draft.name)
+        if known is None:
+            known = parallel.cells(self.reading, draft.name, draft.id, draft.get("parallel"))
+            self._cells[draft.name] = known
+        draft.cells = list(known)
+        axes = {name for cell in draft.cells if not cell.is_numbered for name in cell.values or ()}
+        if not axes or axes.isdisjoint(draft.asked()):
+            draft.variables = own
+            yield draft, self._decide(draft, facts.knowing(own), has_workflow)
+            return
+        alike: dict[tuple[object, ...], Draft] = {}
+        for cell in draft.cells:
+            part = draft.alone(cell)
+            part.variables = Variables(cell.values or {}).over(own)
+            is_in = self._decide(part, facts.knowing(part.variables), has_workflow)
+            part.variables = part.ruled.over(own)
+            said = (is_in, part.when, part.is_allowed, part.start_in, part.changed, id(part.needs))
+            first = alike.setdefault((*said, *sorted(part.ruled.values.items())), part)
+            if first is not part:
+                first.cells.append(cell)
+        for key, part in alike.items():
+            yield part, bool(key[0])
 
     def _own_variables(self, draft: Draft, added: Variables, shared: Variables) -> Variables:
         inherit = draft.get("inherit")
@@ -205,7 +247,8 @@ class Config:
             verdict = Verdict(True)
         else:
             verdict = rules.chosen(draft.get("only"), draft.get("except"), facts)
-        draft.variables = verdict.variables.over(draft.variables)
+        draft.ruled = verdict.variables
+        draft.variables = draft.ruled.over(draft.variables)
         draft.values = dict(facts.knowing(draft.variables).values)
         draft.when = verdict.when or draft.text("when") or "on_success"
         draft.changed = verdict.changed
@@ -228,9 +271,6 @@ class Config:
             draft.is_allowed = draft.is_manual and node is None
         draft.is_optional = draft.is_manual and draft.is_allowed
         return verdict.included and draft.when != "never"
-
-    def parallel(self, draft: Draft) -> list[Cell]:
-        return parallel.cells(self.reading, draft.name, draft.id, draft.get("parallel"))
 
 
 def known_occasions(default_branch: str, branch: str) -> list[Occasion]:

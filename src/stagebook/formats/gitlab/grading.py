@@ -134,3 +134,16 @@ def _inside(
         own = table.get(inner) or table.get(f"{key}.{name}", grade)
         yield Grade(f"{path}.{name}", before + inner, at_node.line, *own)
         yield from _inside(value, f"{path}.{name}", before, inner, own, table)
+
+
+def table() -> str:
+    """Of the keys that are not exact, in Markdown, for the documentation."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for grades_of in (_JOB, _TOP):
+        for key, (grade, why) in sorted(grades_of.items()):
+            if grade != EXACT:
+                rows.setdefault((grade, why), []).append(f"`{key.replace('.', ':')}`")
+    lines = ["| keys | meaning here | why |", "|---|---|---|"]
+    for grade in (APPROXIMATED, IGNORED, SERVER):
+        lines += [f"| {', '.join(keys)} | {grade} | {why} |" for (word, why), keys in rows.items() if word == grade]
+    return "\n".join(lines)

@@ -33,8 +33,8 @@ def is_head(node: Node) -> bool:
 
 
 class Inputs:
-    """Values of one file: by name a node, None where none was given and none is needed. `known` None: the file declares
-    none, and none can be spoken of."""
+    """Values of one file, by name. `lacking`: those that nobody gave, where that is nobody's mistake. `at`: what
+    includes the file. `context`: variables for `expand_vars`."""
 
     def __init__(self, reading: Reading, head: Node | None, at: Node | None, context: Mapping[str, str]) -> None:
         self.reading = reading

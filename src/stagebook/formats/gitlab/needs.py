@@ -35,6 +35,9 @@ class Needs:
         self.reading = reading
         self.drafts = drafts
         self.by_name = {draft.name: draft for draft in drafts}
+        self.cells: dict[str, list[Cell]] = {}
+        for draft in drafts:
+            self.cells.setdefault(draft.name, []).extend(draft.cells)
         self.left_out = left_out
         self.occasion = occasion
         self.by_title = {cell.title: (draft, cell) for draft in drafts for cell in draft.cells}
@@ -107,10 +110,12 @@ class Needs:
             other, cell = self.by_title[name]
             cells = [cell]
         elif other is not None:
-            cells = other.cells
+            cells = self.cells[name]
         else:
             base = _CELL.match(name)
-            gone = self.left_out.get(name) or (self.left_out.get(base["job"]) if base is not None else None)
+            gone = self.left_out.get(name)
+            if gone is None and base is not None:
+                gone = self.left_out.get(base["job"]) or self.by_name.get(base["job"])
             if gone is not None:
                 if not is_optional:
                     self.without(draft, at, gone, name)
@@ -203,7 +208,7 @@ class Needs:
                     said = f"job {shown}: {shorten(name)} of `dependencies` is not in an earlier stage"
                     reading.problem(item, "dependencies", said)
                     continue
-                ids = {cell.id for cell in other.cells}
+                ids = {cell.id for cell in self.cells[name]}
                 if (
                     self.found[draft.cells[0].id]
                     and draft.needs is not None

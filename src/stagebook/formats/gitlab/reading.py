@@ -25,7 +25,7 @@ class Reading:
     `is_fragment`: it is a part of something else, so what it speaks of and does not have is no error."""
 
     __slots__ = (
-        "_absent", "_cut", "_left", "_seen", "digests", "file", "is_fragment", "missing", "name", "problems",
+        "_absent", "_left", "_seen", "digests", "file", "is_fragment", "missing", "name", "problems",
         "request", "root", "spots",
     )  # fmt: skip
 
@@ -42,7 +42,6 @@ class Reading:
         self._absent: set[str] = set()
         self._seen: set[tuple[str, int, int, str]] = set()
         self._left = NODES_MAX
-        self._cut = False
 
     # Places -------------------------------------------------------------------------------------------------------
 
@@ -61,7 +60,7 @@ class Reading:
     # Problems -----------------------------------------------------------------------------------------------------
 
     def problem(self, node: Node | None, code: str, message: str, level: str = "error") -> None:
-        """Take down what is wrong, once; hundreds of them are cut off."""
+        """Take down what is wrong, once; of hundreds only the first."""
         file, line, col = self.place(node)
         key = (file, line, col, message)
         if key in self._seen:
@@ -70,8 +69,9 @@ class Reading:
         if len(self.problems) >= PROBLEMS_MAX and level != "error":
             return
         if len(self.problems) >= 2 * PROBLEMS_MAX:
-            self._cut = True
             return
+        if len(self.problems) == 2 * PROBLEMS_MAX - 1:
+            message += " (more errors are not listed)"
         self.problems.append(Problem(file, line, col, code, level, message))
 
     def warn(self, node: Node | None, code: str, message: str) -> None:

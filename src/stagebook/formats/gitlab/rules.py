@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 WHENS = ("on_success", "on_failure", "always", "manual", "delayed", "never")
-RULES_MAX = 10_000
 _RULE_KEYS = frozenset(
     ("if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible",
      "auto_cancel")

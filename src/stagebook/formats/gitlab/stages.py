@@ -60,6 +60,7 @@ class Maker:
         self.reads: dict[str, tuple[Datum, ...]] = {}
         self.locks: dict[str, None] = {}
         self.secrets: dict[str, Secret] = {}
+        self.gates: set[str] = set()
         self.unplayed = self._unplayed()
 
     def made(self) -> Made:
@@ -74,9 +75,9 @@ class Maker:
             for cell in draft.cells:
                 stages.append(self.stage(draft, cell, gate))
             if draft.cells[0].values is not None:
-                matrices[self.prefix + draft.id] = Matrix(
-                    tuple(self.prefix + cell.id for cell in draft.cells), None, False
-                )
+                known = matrices.get(self.prefix + draft.id, Matrix(()))
+                ids = (*known.cells, *(self.prefix + cell.id for cell in draft.cells))
+                matrices[self.prefix + draft.id] = Matrix(ids, None, False)
         return Made(tuple(stages), matrices, tuple(self.locks), tuple(self.secrets.values()))
 
     # Manual jobs --------------------------------------------------------------------------------------------------
@@ -85,11 +86,11 @@ class Maker:
         names = self.reading.request.play
         return draft.name in names or draft.id in names or any(cell.title in names for cell in draft.cells)
 
-    def _unplayed(self) -> set[str]:
-        """Names of optional manual jobs that nobody plays, and of all that needs one."""
-        found = {draft.name for draft in self.drafts if draft.is_optional and not self.is_played(draft)}
+    def _unplayed(self) -> set[Draft]:
+        """Optional manual jobs that nobody plays, and all that needs one."""
+        found = {draft for draft in self.drafts if draft.is_optional and not self.is_played(draft)}
         for draft in self.drafts:
-            if draft.name in found:
+            if draft in found:
                 said = (
                     f"{shorten(draft.name)} is started by hand, and nobody waits for it: --play {shorten(draft.name)}"
                 )
@@ -98,14 +99,16 @@ class Maker:
         while more:
             more = False
             for draft in self.drafts:
-                if draft.name in found or draft.needs is None:
+                if draft in found or draft.needs is None:
                     continue
-                needed = [self.of[need.id].name for cell in draft.cells for need in self.needs.found[cell.id]]
-                base = next((name for name in needed if name in found), None)
+                needed = [self.of[need.id] for cell in draft.cells for need in self.needs.found[cell.id]]
+                base = next((other for other in needed if other in found), None)
                 if base is not None:
-                    found.add(draft.name)
+                    found.add(draft)
                     more = True
-                    said = f"{shorten(draft.name)} needs {shorten(base)}, which is started by hand: it does not run"
+                    said = (
+                        f"{shorten(draft.name)} needs {shorten(base.name)}, which is started by hand: it does not run"
+                    )
                     self.reading.note(draft.key, "manual", said + " before that is played")
         return found
 
@@ -119,8 +122,9 @@ class Maker:
         line, col = self.reading.spot(draft.key)
         prompt = draft.text("manual_confirmation") or f"Start {draft.name}?"
         id_ = f"{self.prefix}{draft.id}:play"
-        while id_.removeprefix(self.prefix) in self.of:
+        while id_.removeprefix(self.prefix) in self.of or id_ in self.gates:
             id_ += " by hand"
+        self.gates.add(id_)
         return Stage(
             id_, id_, line, col, "gate",
             needs=tuple(self.prefix + need for need in needs), need_lines=tuple(need.line for need in needs.values()),
@@ -154,7 +158,7 @@ class Maker:
     def condition(self, draft: Draft) -> tuple[Condition | None, str, bool]:
         node = draft.get("when") or draft.get("rules") or draft.key
         line, col = self.reading.spot(node)
-        if draft.name in self.unplayed:
+        if draft in self.unplayed:
             return Condition("manual", line, col, LANGUAGE), "all", False
         if draft.when == "on_failure":
             return Condition("on_failure", line, col, LANGUAGE), "done", False

@@ -34,6 +34,7 @@ class Edits:
         self._more: dict[int, list[tuple[str, Plain]]] = {}  # entries that a map gets, or other values of its keys
         self._items: dict[int, list[Plain]] = {}
         self._less: set[tuple[int, int]] = set()  # list and place of items that go
+        self._all_comments: list[places.Span] | None = None
         step = self._step()
         self.step = step if step else "  "
 
@@ -141,7 +142,7 @@ class Edits:
         spans = places.items(self.source, node)
         if not spans:
             self.refuse(node, "the places of its items are not clear")
-        dash = places.indent(self.source, spans[0].start)
+        dash = places.indent(self.source, places.body(self.source, node))  # an item may begin below its dash
         self._insert_lines(
             places.line_end(self.source, spans[-1].end - 1), [f"{dash}- {flow(each)}" for each in values]
         )
@@ -290,8 +291,13 @@ class Edits:
         self._replace(lines, kept)
 
     def _comments(self, span: places.Span) -> list[str]:
-        inside = [each for each in places.comments(self.source) if span.start <= each.start < span.end]
-        return [self.source.text[each.start : each.end].rstrip() for each in inside]
+        return [self.source.text[each.start : each.end].rstrip() for each in self._hidden(span)]
+
+    def _hidden(self, span: places.Span) -> list[places.Span]:
+        """The comments that begin in a stretch of the text."""
+        if self._all_comments is None:
+            self._all_comments = places.comments(self.source)
+        return [each for each in self._all_comments if span.start <= each.start < span.end]
 
     def _add_to_flow(self, node: Node, said: str) -> None:
         text = self.source.text
@@ -315,7 +321,7 @@ class Edits:
 
     def _comma(self, start: int, stop: int) -> int | None:
         """The comma in a stretch of the text, comments aside."""
-        hidden = [each for each in places.comments(self.source) if start <= each.start < stop]
+        hidden = self._hidden(places.Span(start, stop))
         for at in range(start, stop):
             if self.source.text[at] == "," and not any(each.start <= at < each.end for each in hidden):
                 return at

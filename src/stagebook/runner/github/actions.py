@@ -29,7 +29,7 @@ EQUIVALENTS: Mapping[str, Callable[[Running, dict[str, str]], str]] = {
     "actions/cache/save": kept.save,
     "actions/upload-artifact": kept.upload,
     "actions/download-artifact": kept.download,
-    **{f"actions/{name}": tools.setup for name in tools.SETUPS},
+    **{f"actions/{name}": tools.setup for name in tools.SETUPS if "/" not in name},
     **{name: tools.setup for name in tools.SETUPS if "/" in name},
 }
 

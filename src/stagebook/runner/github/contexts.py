@@ -33,7 +33,9 @@ def base(here: Here, secrets: Mapping[str, str], temp: str) -> dict[str, Any]:
 
     def ended(stage: str) -> Ended | None:
         end = here.end(stage)
-        return None if end is None else Ended(result_of(end.outcome, end.is_allowed), end.outputs)
+        if end is None:
+            return None
+        return Ended("success" if end.is_left_out else result_of(end.outcome, end.is_allowed), end.outputs)
 
     found = contexts(here.pipeline.context, here.spec, ended)  # type: ignore[arg-type]
     found["needs"] = {

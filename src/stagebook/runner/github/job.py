@@ -12,7 +12,7 @@ from stagebook.record import state
 from stagebook.runner import images, log, shell, workspace
 from stagebook.runner.github.sequence import Sequence
 from stagebook.runner.github.work import SUCCESS, Scope, Work, Wrong
-from stagebook.runner.here import UNABLE, Here
+from stagebook.runner.here import Here
 from stagebook.runner.service import Service, Services
 
 TYPE_CHECKING = False
@@ -54,8 +54,7 @@ def _cell(here: Here, stop: shell.Stop, contexts: Mapping[str, Any] | None) -> i
     except Wrong as error:
         log.say(f"ERROR: {error}")
     except SurroundingsError as error:
-        log.say(f"ERROR: {error}")
-        code = UNABLE
+        code = log.unable(here.output, error)
     finally:
         kept = workspace.finish(here, code == 0)
         if kept is not None:
@@ -84,12 +83,14 @@ class _Job:
             os.path.join(self._here.place, "services"), self._here.local.get("images", {}),
             work.process_env(work.env, work.base), self._stop,
         )  # fmt: skip
+        sequence = Sequence(scope)
         try:
             self._serve(services)
-            Sequence(scope).play(list(self._spec.get("steps") or ()))
+            sequence.play(list(self._spec.get("steps") or ()))
             self._after()
         finally:
             services.close()
+            self._tell(sequence)
         self._summary()
         if self._stop.is_asked:
             return STOPPED
@@ -97,6 +98,14 @@ class _Job:
         if scope.status != SUCCESS and scope.is_buried and scope.blame:
             log.say(f"the job failed by {scope.blame}: exit {scope.code or 1}")
         return 0 if scope.status == SUCCESS else scope.code or 1
+
+    def _tell(self, sequence: Sequence) -> None:
+        """How long each step took, for the record."""
+        folder = os.path.join(self._here.directory, "steps")
+        os.makedirs(folder, 0o700, exist_ok=True)
+        with open(os.path.join(folder, f"{self._here.index}.{self._here.attempt}"), "a", encoding="utf-8") as file:
+            for each in sequence.times:
+                file.write(json.dumps(each) + "\n")
 
     def _variables(self) -> None:
         """`env` of the workflow, then of the job; and what `defaults` says."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from time import monotonic_ns
 
 from stagebook.formats.github.expression import to_bool, to_text
+from stagebook.formats.native.nodes import shorten
 from stagebook.runner import shell
 from stagebook.runner.github import step as steps
 from stagebook.runner.github.files import Effects
@@ -78,15 +80,21 @@ class Sequence:
         self.scope = scope
         self._beside: dict[str, _Beside] = {}
         self._slots: Any = None
+        self._ended = SUCCESS  #: the outcome of the step before
+        #: Of each step its name as the file has it, how it ended, and when it began and ended, by the monotonic clock.
+        self.times: list[tuple[str, str, int, int]] = []
 
     def play(self, all_steps: list[Any]) -> None:
         """All of them. How it went is the scope's `status` then."""
         for step in all_steps:
             if isinstance(step, dict):
+                began_ns = monotonic_ns()
                 self._one(step)
+                self.times.append((raw_name(step), self._ended, began_ns, monotonic_ns()))
         self._drain()
 
     def _one(self, step: Mapping[str, Any]) -> None:
+        self._ended = SUCCESS
         control = next((key for key in _CONTROL if key in step), None)
         if control is not None:
             self._control(control, step)
@@ -97,6 +105,7 @@ class Sequence:
             done = steps.play(self.scope, step)
             self.scope.work.apply(done.effects)
             self.scope.took(step, done)
+            self._ended = done.outcome
             if was_well and self.scope.status != SUCCESS:
                 found = self.scope.contexts()
                 name, place = steps.name_of(self.scope, step, found), steps.place_of(self.scope, step)
@@ -227,6 +236,16 @@ class Sequence:
                     )
                 self._wait(beside)
                 self._take(beside)
+
+
+def raw_name(step: Mapping[str, Any]) -> str:
+    """As the map calls a step: by its text in the file, whatever that evaluates to."""
+    if step.get("name"):
+        return " ".join(to_text(step["name"]).split())
+    if "uses" in step:
+        return f"Run {shorten(to_text(step['uses']))}"
+    lines = to_text(step.get("run")).strip().splitlines()
+    return f"Run {shorten(lines[0] if lines else '')}"
 
 
 def _listed(value: Any) -> list[Any]:

@@ -35,6 +35,7 @@ class Running:
         self.env: dict[str, str] = {**self.work.env, **scope.env}
         self.listener = Listener(self.work.masks, effects, self.env, scope.prefix)
         self.code = 0
+        self.was_asked = scope.stop.is_asked  #: to end, before it was decided whether this step runs
 
     def say(self, text: str) -> None:
         self.listener.say(text)
@@ -161,7 +162,8 @@ def command(
     """Run a command of a step, with the files by which it speaks to the job. Raises SurroundingsError."""
     files = Files(running.work.files, str(number))
     ended = shell.run(
-        argv, {**env, **files.env}, cwd, running.scope.stop, timeout_s=timeout_s, hear=running.listener.hear
+        argv, {**env, **files.env}, cwd, running.scope.stop, timeout_s=timeout_s, hear=running.listener.hear,
+        was_asked=running.was_asked,
     )  # fmt: skip
     wrong = files.take(running.effects)
     for each in wrong:

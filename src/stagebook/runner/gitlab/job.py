@@ -11,7 +11,7 @@ import shutil
 from stagebook.model.problem import SurroundingsError
 from stagebook.runner import images, log, shell, workspace
 from stagebook.runner.gitlab import data, predefined, variables
-from stagebook.runner.here import UNABLE, Here
+from stagebook.runner.here import Here
 from stagebook.runner.service import Service, Services
 
 TYPE_CHECKING = False
@@ -35,8 +35,7 @@ def play(here: Here) -> int:
         is_well = code == 0
         return code
     except SurroundingsError as error:
-        log.say(f"ERROR: {error}")
-        return UNABLE
+        return log.unable(here.output, error)
     finally:
         kept = workspace.finish(here, is_well)
         if kept is not None:
