@@ -79,6 +79,8 @@ def acts(stage: Stage, command_says: str | None) -> str | None:
         return f"it may publish by {step.text.partition('@')[0]}"
     if command_says is not None:
         return f"its command: {command_says}"
+    if job.system == "gitlab" and stage.name.partition(":")[0] == "pages":
+        return "it publishes pages"
     named = _act.search(stage.name)
     return None if named is None else f"its name: {named[1].lower()}"
 
