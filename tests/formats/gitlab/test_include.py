@@ -218,6 +218,12 @@ def test_child_pipelines_are_put_in(project: Project) -> None:
     assert len(stages["last"].needs) == len(stages["last"].need_lines)
 
 
+def test_a_trigger_that_waits_hides_no_failure_of_its_child(project: Project) -> None:
+    project.write({"child.yml": "x: {stage: build, script: make}\ny: {script: clean, when: always}\n"})
+    needs = project.needs("a: {trigger: {include: child.yml, strategy: depend}}\nb: {stage: deploy, script: x}\n")
+    assert needs["b"] == ["a/x", "a/y"]
+
+
 def test_child_pipelines_of_triggers_that_do_not_run(project: Project) -> None:
     project.write({"child.yml": "x: {stage: build, script: make}\ny: {script: make, when: always}\n"})
     stages = project.stages("""

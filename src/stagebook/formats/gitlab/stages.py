@@ -27,7 +27,8 @@ _TIMEOUTS = frozenset(("stuck_or_timeout_failure", "job_execution_timeout"))
 
 
 class Made(NamedTuple):
-    """`ends`: the ids of those that nothing else in it waits for."""
+    """`ends`: the ids of those that nothing else in it waits for, whatever runs although others have failed left
+    aside."""
 
     stages: tuple[Stage, ...] = ()
     matrices: Mapping[str, Matrix] = {}
@@ -36,7 +37,7 @@ class Made(NamedTuple):
 
     @property
     def ends(self) -> list[str]:
-        needed = {need for stage in self.stages for need in stage.needs}
+        needed = {need for stage in self.stages if stage.join == "all" for need in stage.needs}
         return [stage.id for stage in self.stages if stage.id not in needed]
 
     @property
