@@ -67,7 +67,7 @@ def test_it_holds_the_work_tree_as_it_is_and_its_history(here: Any, attributes: 
     made = Path(here.workspace)
     assert (made / "link").is_symlink()
     assert os.access(made / "run.sh", os.X_OK)
-    assert git(made, "log", "--format=%s %D").strip() .startswith("First HEAD -> main, origin/main")
+    assert git(made, "log", "--format=%s %D").strip().startswith("First HEAD -> main, origin/main")
     assert git(made, "remote", "get-url", "origin").strip() == "https://example.org/shop.git"
     assert " M changed" in git(made, "status", "--short").splitlines()
     git(made, "commit", "-aqm", "Second")
