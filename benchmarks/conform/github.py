@@ -31,9 +31,9 @@ BROKEN = {"dbt-labs__dbt-external-tables__integration_tests.yml": "`include` bes
 
 
 def measure(data: Path) -> list[Row]:
-    began = time.perf_counter()
+    began = time.process_time()
     found, traces, refused = _read(sorted((data / "github").iterdir()))
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     count = len(found) + len(traces) + len(refused)
     unexplained = [miss for miss in refused if miss.partition(":")[0] not in BROKEN]
     rows = [
@@ -43,7 +43,7 @@ def measure(data: Path) -> list[Row]:
         ),
         _jobs(found, data / "CI-MANIFEST.tsv"),
         _chains(found),
-        Row("github", "reading all of them", count, took, 5.0, unit="seconds"),
+        Row("github", "reading all of them, CPU", count, took, 5.0, unit="seconds"),
     ]
     return rows + _grades(found)
 

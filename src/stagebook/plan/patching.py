@@ -177,7 +177,9 @@ class _Search:
             change = Lock(job, value)
         elif key == "split" and number and number > 1:
             change = Split(job, number)
-            saves, price = splitting.worth(self._took(job), self._setup(job), number, self.known.rounding)
+            saves, price = splitting.worth(
+                self._took(job), self._setup(job), number, self.known.rounding, len(self._cells(job))
+            )
             return Proposal(change, self._line(job), f"{job} in {number} parts", said, saves, price=price)
         else:
             raise InputError(
@@ -405,10 +407,10 @@ class _Search:
             return
         for name, stage in self.jobs.items():
             took = self._took(name)
-            if took is None or stage.cell is not None or not splitting.is_splittable(stage):
+            if took is None or not splitting.is_splittable(stage):
                 continue
             setup_s = self._setup(name)
-            found = splitting.best(took, setup_s, self.known.rounding)
+            found = splitting.best(took, setup_s, self.known.rounding, len(self._cells(name)))
             if found is None:
                 continue
             parts, saves, price = found

@@ -189,6 +189,9 @@ def test_a_template_on_its_own_is_no_error(project: Project) -> None:
     assert pipeline is not None
     assert [stage.id for stage in pipeline.stages] == ["scan"]
     assert len(pipeline.missing) == 2
+    project.write({".gitlab-ci.yml": "a: {script: x}"})
+    _, problems = parse(text, str(project.folder / "scan.yml"), Request())
+    assert [each.code for each in problems if each.level == "note"] == ["part"]
 
 
 CHILD = """\

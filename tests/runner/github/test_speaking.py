@@ -24,6 +24,7 @@ class Ear:
     def hear(self, *lines: str) -> str:
         for line in lines:
             self.listener.hear(line.encode())
+        self.listener.heard()
         return self._capture.readouterr().out
 
 

@@ -49,6 +49,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
 )
 _PATTERNS = tuple((re.compile(pattern), grade, text) for pattern, grade, text in _TABLE)
 _STEP = re.compile(r"jobs\.[^.\[]+\.steps\[\d+\](?:\.parallel\[\d+\])?")
+_OF_CALLS = ("jobs.*.uses", "jobs.*.with", "jobs.*.secrets")
 _known: dict[str, tuple[str, str]] = {}
 
 
@@ -62,8 +63,8 @@ def grades_of(keys: Iterable[Key], root: Node, files: Files, open_jobs: Collecti
         if key.startswith("jobs.*.steps[].") and (key.endswith(".uses") or ".with" in key):
             found = _STEP.match(path)
             grade, text = _of_action(uses.get(found[0], "") if found else "", files)
-        elif key == "jobs.*.uses":
-            grade, text = _of_call(str((_at(root, path) or node).value), files)
+        elif key.startswith(_OF_CALLS):
+            grade, text = _of_call(_called(root, path.split(".")[1]), files)
         elif waiting and path.startswith(waiting):
             grade, text = APPROXIMATED, "known only when it runs: one stage here, cell after cell"
         made.append(Grade(path, key, node.line, grade, text))
@@ -107,7 +108,8 @@ def _uses(root: Node) -> dict[str, str]:
     return found
 
 
-def _at(root: Node, path: str) -> Node | None:
+def _called(root: Node, job: str) -> str:
     jobs = root.get("jobs")
-    job = jobs.get(path[len("jobs.") : -len(".uses")]) if jobs is not None else None
-    return job.get("uses") if job is not None else None
+    body = jobs.get(job) if jobs is not None else None
+    uses = body.get("uses") if body is not None else None
+    return (uses.text if uses is not None else None) or ""

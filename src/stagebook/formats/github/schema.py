@@ -20,7 +20,7 @@ class Text(NamedTuple):
     may_be_empty: bool = False
     condition: bool = False
     allowed: tuple[str, ...] = ()
-    is_hollow: bool = False  #: it may be empty, which is hardly meant
+    is_hollow: bool = False  #: it may be empty text, which is hardly meant
 
 
 class List(NamedTuple):
@@ -191,7 +191,7 @@ def _defaults(site: str | None) -> Map:
 
 def _container(of_service: bool) -> Map:
     keys: dict[str, Shape] = {
-        "image": _text("job", may_be_empty=of_service),
+        "image": Text(site="job", is_hollow=of_service),
         "credentials": Map(
             "credentials",
             {"username": _text("credentials"), "password": _text("credentials")},
@@ -324,7 +324,7 @@ CALL = Map(
     "job that calls a workflow",
     {
         **_JOB_COMMON,
-        "uses": _text(),
+        "uses": _text("none"),
         "with": Names("with", Text(site="with", may_be_empty=True), site=None, may_be_empty=True),
         "secrets": Either(
             "secrets",
@@ -343,7 +343,7 @@ WORKFLOW = Map(
         "on": _ON,
         "permissions": PERMISSIONS,
         "env": _env("env"),
-        "defaults": _defaults(None),
+        "defaults": _defaults("none"),
         "concurrency": _concurrency("concurrency"),
         "jobs": Names("jobs", Later()),
     },

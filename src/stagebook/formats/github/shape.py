@@ -212,7 +212,7 @@ class Walk:
         text = str(node.value)
         if not text.strip() or node.is_null:
             if not shape.may_be_empty:
-                level = "warning" if shape.condition or shape.is_hollow else "error"
+                level = "warning" if shape.condition or (shape.is_hollow and not node.is_null) else "error"
                 self.problem(node, "empty", f"`{shorten(label)}` is empty", level)
             return
         if shape.site is not None and (shape.condition or "${{" in text):

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 LANGUAGE = "gitlab"
-_NEVER_HERE = frozenset(
-    ("api_failure", "runner_system_failure", "runner_unsupported", "stale_schedule", "archived_failure",
-     "unmet_prerequisites", "scheduler_failure", "data_integrity_failure", "missing_dependency_failure",
-     "forward_deployment_failure", "runner_interrupted", "runner_interruption", "job_router_failure",
-     "runner_provisioning_timeout")
-)  # fmt: skip
+#: Reasons to try again that occur here; all others are of GitLab's runners and its server.
+_HERE = frozenset(("always", "unknown_failure", "script_failure"))
+_TIMEOUTS = frozenset(("stuck_or_timeout_failure", "job_execution_timeout"))
 
 
 class Made(NamedTuple):
@@ -177,12 +174,13 @@ class Maker:
         trigger = draft.get("trigger")
         environment = spec["environment"]
         image = spec["image"]
+        deploys_to = environment["name"] if environment is not None and environment["action"] == "start" else None
         return Job(
             "gitlab", self.prefix + cell.title if self.prefix else cell.title,
             content.steps(self.reading, draft), tuple(reads), self.writes[draft.name],
             tuple(self.prefix + need.id for need in needs if need.by_order),
             ", ".join(spec["tags"]), image["name"] if image is not None else None, draft.stage,
-            None if environment is None else environment["name"], self.unplayable(draft, trigger), spec,
+            deploys_to, self.unplayable(draft, trigger), spec,
         )  # fmt: skip
 
     def unplayable(self, draft: Draft, trigger: Node | None) -> str | None:
@@ -221,13 +219,13 @@ class Maker:
         if not made["max"]:
             return Retry()
         only = [f"exit {code}" for code in made["exit_codes"]]
-        words = [word for word in made["when"] if word not in _NEVER_HERE]
-        if made["when"] and not words and not only:
-            return Retry()
-        if words and set(words) <= {"stuck_or_timeout_failure", "job_execution_timeout"}:
-            only.append("timeout")
-        elif words:
+        words = set(made["when"])
+        if not words.isdisjoint(_HERE):
             only = []
+        elif not words.isdisjoint(_TIMEOUTS):
+            only.append("timeout")
+        elif words and not only:
+            return Retry()
         return Retry(made["max"] + 1, only=tuple(only))
 
     def secret(self, draft: Draft) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ class _Job:
         path = os.path.join(folder, f"{state.log_stem(self._here.stage.id)}.{self._here.attempt}.md")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        log.say(f"summary: {path}")
+        log.say(f"summary: {os.path.relpath(path, self._here.state)}, in the state directory")
 
     def _outputs(self) -> None:
         """For other jobs. One that holds a secret is left out, as GitHub does."""

@@ -85,7 +85,9 @@ class _Spot:
             self.wrong(error, 0)
             return
         for part in parts:
-            if part.tree is not None:
+            if part.tree is not None and self.spot.site is None:
+                self.say(part.offset, "expression", f"no expression can stand in `{_last(self.spot.key)}`")
+            elif part.tree is not None:
                 self.tree(part.tree, part.offset, is_alone=len(parts) == 1)
         if self.spot.condition:
             self.condition(parts)
