@@ -9,6 +9,7 @@ import signal
 import subprocess
 
 import pytest
+from tests.door import processes
 from tests.door.place import Place, by_stage, outcomes, reasons
 
 FILE = ".gitlab-ci.yml"
@@ -259,7 +260,7 @@ slow:
 """
 
 
-@pytest.mark.parametrize("by", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("by", ["SIGINT", "engine", "both"])
 def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, by: str) -> None:
     place.write(SLOW, FILE)
     secrets = place.base / "secrets"
@@ -271,12 +272,15 @@ def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, b
         assert begun.wait().code == 130
         place.wait_for("slow", "after-canceled")
     else:
-        begun.kill("engine")
-    assert not place.left(5)
+        begun.kill(by)
+    left = {found.pid for found in processes.mark_processes(place.mark)} if by == "both" else set()
+    assert bool(left) == (by == "both"), "nobody is there to end it"
+    assert by == "both" or not place.left(5)
     (place.base / "go-on").touch()
     done = place.run("run", FILE, "--resume")
     assert done.code == 0, done
     assert place.began() == ["quick", "slow", "slow"]
+    assert not any(map(processes.is_alive, left)), "never two copies at once"
     assert {"A is b, level is 7", "token ***"} <= set(log(place, "slow"))
 
 
