@@ -36,7 +36,7 @@ for file in "${files[@]}"; do
     limit=()
     if [ -n "${MAX_SLOWER:-}" ]; then limit=(--max-slower "$MAX_SLOWER"); fi
     section=$(mktemp)
-    stagebook plan "$file" --diff "$base" --format markdown -o "$section" "${limit[@]}" || worse $?
+    stagebook plan "$file" --diff "$base" --format markdown -o "$section" ${limit[@]+"${limit[@]}"} || worse $?
     cat "$section" >> "$summary"
     cat "$section"
     rm -f "$section"

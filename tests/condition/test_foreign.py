@@ -126,14 +126,22 @@ def test_what_is_known_before_a_run_is_foreseen() -> None:
         job("build"),
         job("open", "build", "needs.build.outputs.x == 'y'"),
         job("any", "build", "always()"),
+        job("both", "off", "success() && (vars.MODE == 'slow')"),
     )
     assert found.foresee(0) == Verdict("skip", "if: github.ref == 'refs/heads/main'")
     assert found.foresee(1) == Verdict("skip", "if: success(): off was skipped"), "what it needs is left out"
     assert found.foresee(2) == Verdict("skip", "if: needs.build.outputs.x == 'y': off was skipped")
+    assert found.foresee(6) == Verdict("skip", "if: vars.MODE == 'slow': off was skipped"), "as its file has it"
     assert found.foresee(4) is None
     assert found.foresee(5) == Verdict("run")
     assert found.explain(0) == "skipped: if: github.ref == 'refs/heads/main': github.ref is 'refs/heads/dev'"
     assert "decided" in found.explain(4)
+
+
+def test_a_long_chain_is_foreseen_without_end() -> None:
+    stages = [job("s0", "", "github.ref == 'x'")]
+    stages += [job(f"s{place}", f"s{place - 1}", "success()") for place in range(1, 300)]
+    assert court(*stages).foresee(299) == Verdict("skip", "if: success(): s298 was skipped")
 
 
 def test_a_mistake_is_a_verdict_and_cel_never_sees_it() -> None:

@@ -124,3 +124,18 @@ def test_a_dry_run_says_what_conditions_come_to(repository: Place) -> None:
     assert rows["skipped"]["reason"].endswith("github.ref is 'refs/heads/main'")
     assert "decided when its needs have ended" in rows["right"]["reason"]
     assert "runs: if: always()" in rows["tidy"]["reason"]
+
+
+def test_actions_that_nothing_stands_for_are_told_before_anything_runs(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {uses: actions/checkout@v4}\n"
+        "      - {uses: Owner/Action/sub@v1}\n      - {uses: 'docker://alpine'}\n      - {uses: ./here}\n",
+        ".github/workflows/ci.yml",
+    )
+    done = repository.run("run", "--dry-run")
+    assert done.code == 0
+    assert "ci.yml:7: warning: nothing here stands for the action Owner/Action/sub@v1: its step fails" in done.err
+    assert "ci.yml:8: warning: nothing here stands for the action docker://alpine" in done.err
+    assert "checkout" not in done.err and "./here" not in done.err
+    assert "its step is left out" in repository.run("run", "--dry-run", "--uses", "skip").err
+    assert "sub@v1" not in repository.run("run", "--dry-run", "--include", "Owner/Action=.").err

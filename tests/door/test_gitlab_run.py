@@ -91,6 +91,8 @@ def test_jobs_find_the_work_tree_as_it_is_and_what_others_left(repository: Place
     assert "after: failed" in broken
     assert "changed" in log(repository, "rescue"), "the artifact that a failure leaves"
     assert not (repository.folder / "out").exists(), "the user's own folder is as it was"
+    once_more = outcomes(repository.run("run", FILE, "--failed-of", "last", "--json").json)
+    assert (once_more["broken"], once_more["rescue"], once_more["build"]) == ("failure", "success", "skip")
 
 
 def test_one_job_alone_finds_the_artifacts_of_an_earlier_run(repository: Place) -> None:
@@ -118,6 +120,45 @@ cold:
         run(place, text)
     assert "kept" in log(place, "warm")
     assert "kept" not in log(place, "cold")
+
+
+def test_what_a_file_may_say_of_sources_caches_and_artifacts(repository: Place) -> None:
+    text = """\
+default:
+  cache: {key: {files: [app.txt], prefix: $CI_JOB_NAME}, fallback_keys: ["spare-$CI_COMMIT_BRANCH"], paths: [deps]}
+spare: {stage: build, cache: {key: spare-main, paths: [deps], policy: push}, script: [mkdir deps, touch deps/spare]}
+make: {stage: build, cache: [], script: [touch made, echo x > ignored.txt], artifacts: {untracked: true}}
+bare:
+  variables: {GIT_STRATEGY: none}
+  cache: []
+  needs: []
+  script: ['test -z "$(ls)"', 'echo $DEEP', 'echo "raw $RAW"']
+take: {needs: [make, spare], script: [ls, ls deps, touch deps/more]}
+leave:
+  needs: [{job: make, artifacts: false}, spare]
+  cache: {key: spare-main, paths: [deps], policy: pull}
+  script: [ls, rm -r deps]
+variables: {DEEP: "${MIDDLE}!", MIDDLE: "$CI_COMMIT_REF_SLUG", RAW: {value: "a$b", expand: false}}
+"""
+    found = run(repository, text)
+    assert set(outcomes(found).values()) == {"success"}, {id: log(repository, id) for id in outcomes(found)}
+    taken = log(repository, "take")
+    assert {"made", "ignored.txt", "spare"} <= set(taken)
+    assert any(line.endswith(": restored from spare-main") for line in taken)
+    assert "made" not in log(repository, "leave")
+    assert {"main!", "raw a$b"} <= set(log(repository, "bare"))
+    again = run(repository, text, "--only", "take")
+    assert outcomes(again)["take"] == "success"
+    assert "more" in log(repository, "take"), "its own cache is there by now"
+
+
+def test_a_secret_that_is_not_set_is_empty_and_said(place: Place) -> None:
+    jobs = {"a": {"runs-on": "x", "env": {"T": "${{ secrets.TOKEN }}"}, "steps": [{"run": 'echo "[$T]"'}]}}
+    file = place.write(json.dumps({"on": "push", "jobs": jobs}), ".github/workflows/ci.yml")
+    done = place.run("run", str(file), "--yes", "--json")
+    assert done.code == 0, done
+    assert any("secret TOKEN is not set" in text for text in done.json["warnings"])
+    assert "[]" in log(place, "a")
 
 
 def test_secrets_and_variables_come_from_files_and_hide_themselves(place: Place) -> None:
@@ -207,7 +248,7 @@ quick:
   artifacts: {reports: {dotenv: made.env}}
 slow:
   stage: test
-  script: [*begin, 'test -e "$BASE/go-on" || sleep 300', 'echo "A is $A, level is $LEVEL"']
+  script: [*begin, 'test -e "$BASE/go-on" || sleep 300', 'echo "A is $A, level is $LEVEL"', 'echo "token ${TOKEN-}"']
   after_script: ['echo "$STAGEBOOK_STAGE 0 0 after-$CI_JOB_STATUS" >> "$LEDGER"']
 """
 
@@ -215,7 +256,9 @@ slow:
 @pytest.mark.parametrize("by", ["SIGINT", "SIGKILL"])
 def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, by: str) -> None:
     place.write(SLOW, FILE)
-    begun = place.start("run", FILE, "--yes", "--var", "LEVEL=7")
+    secrets = place.base / "secrets"
+    secrets.write_text("TOKEN=tok-5f2c8e1d\n")
+    begun = place.start("run", FILE, "--yes", "--var", "LEVEL=7", "--secret-file", str(secrets))
     place.wait_for("slow")
     if by == "SIGINT":
         begun.send(signal.SIGINT)
@@ -228,7 +271,7 @@ def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, b
     done = place.run("run", FILE, "--resume")
     assert done.code == 0, done
     assert place.began() == ["quick", "slow", "slow"]
-    assert "A is b, level is 7" in log(place, "slow")
+    assert {"A is b, level is 7", "token ***"} <= set(log(place, "slow"))
 
 
 def test_a_changed_file_is_read_again_as_it_was_and_trusted_again(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import jsonschema
@@ -11,7 +12,7 @@ from tests.door.place import Document, Place, by_stage
 from tests.recordings import synthetic
 from tests.recordings.server import Answer, Server, github, gitlab, run_of, serving
 
-from stagebook.recordings import steps
+from stagebook.record import recorded_times
 
 WORKFLOW = """\
 name: CI
@@ -118,6 +119,22 @@ def test_plan_works_on_what_was_recorded(repository: Place) -> None:
     assert told["profile"]["source"] == "history" and told["profile"]["runs"] == 8
     assert told["critical_path"][0] == "build" and told["critical_path"][-1] == "deploy"
     assert 480 < told["critical_path_s"] < 600
+
+
+def test_what_failed_and_passed_when_it_was_run_again_is_flaky(repository: Place) -> None:
+    chance = random.Random(1)
+    timed = synthetic.course(synthetic.JOBS, synthetic.BEGIN_S, chance, failing=0.0)
+    failed = [each._replace(outcome="failure") if each.job.name == "lint" else each for each in timed]
+    run = synthetic.github_run(1, failed, attempt=2, conclusion="success")
+    again = [each._replace(queued_s=each.queued_s + 7200, started_s=each.started_s + 7200,
+                           finished_s=each.finished_s + 7200) for each in timed if each.job.name == "lint"]  # fmt: skip
+    jobs = synthetic.github_jobs(run, failed) + synthetic.github_jobs(run, again, attempt=2)
+    told = imported(repository, "github", save(repository, "j.json", [run, jobs]))
+    assert told["added"] == 2, "each attempt is a run"
+    first, second = (repository.show(run) for run in repository.run_ids())
+    assert (first["outcome"], second["outcome"]) == ("failure", "success")
+    assert by_stage(second)["build"]["reason"] == "not selected"
+    assert [one["stage"] for one in repository.run("flaky", "--json").json["flaky"]] == ["lint"]
 
 
 def test_of_a_failure_it_is_said_where_to_look(repository: Place) -> None:
@@ -328,10 +345,9 @@ def test_a_repository_that_is_not_there_is_2(repository: Place) -> None:
 
 def test_steps_are_known_by_their_names(repository: Place) -> None:
     imported(repository, "github", *recorded(repository, 4, failing=0.0))
-    found = steps.of_file(str(repository.folder / ".stagebook"), str(repository.folder / FILE))
-    assert [(each.name, each.runs) for each in found["build"]] == [("Set up job", 4), ("Run it", 4)]
-    assert 30 < found["build"][0].median_s < 60 < found["build"][1].median_s
-    assert steps.of_file(str(repository.folder / ".stagebook"), "/elsewhere/ci.yml") == {}
+    found = recorded_times.times(str(repository.folder / ".stagebook"), str(repository.folder / FILE)).steps["build"]
+    assert list(found) == ["Set up job", "Run it"]
+    assert 30_000 < found["Set up job"] < 60_000 < found["Run it"]
 
 
 def test_the_cap_of_the_provider_bounds_the_plan(repository: Place) -> None:

@@ -77,6 +77,12 @@ def test_what_it_includes_belongs_to_the_content(foreign: Place) -> None:
     assert foreign.run("run", FILE).code == 2
 
 
+def test_commands_for_images_belong_to_the_content(foreign: Place) -> None:
+    assert foreign.run("run", FILE, "--yes").code == 0
+    foreign.write('[images]\n"*" = "env MORE=1"\n', "stagebook.toml")
+    assert foreign.run("run", FILE).code == 2
+
+
 @pytest.mark.parametrize(("answer", "code", "times"), [("y", 0, 1), ("", 2, 0), ("no", 2, 0)])
 def test_on_a_terminal_it_asks(foreign: Place, answer: str, code: int, times: int) -> None:
     found, said = answered(foreign, answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stagebook.graph import steps
+from stagebook.graph.shape import shape
 from stagebook.model.job import Job, JobStep
 from stagebook.model.pipeline import Matrix, Pipeline, Stage
 
@@ -71,7 +72,21 @@ def test_what_it_saves_and_costs() -> None:
     assert (unknown.saves_ms, unknown.minor) == (None, True)
 
 
+def test_what_is_not_on_the_longest_path_saves_nothing() -> None:
+    one, other = made(CHECKOUT, run("ruff check"), run("pytest")).stages[0], Stage("b", "b", 1, 1, "job")
+    pipeline = Pipeline("p", "/p", "github", "", (one, other))
+    took = [170_000.0, 150_000.0]
+    (found,) = steps.findings(pipeline, {"a": [10_000, 60_000, 100_000]}, took, shape([[], []], took))
+    assert (found.saves_ms, found.minor) == (20_000, False)
+    took = [170_000.0, 200_000.0]
+    (found,) = steps.findings(pipeline, {"a": [10_000, 60_000, 100_000]}, took, shape([[], []], took))
+    assert (found.saves_ms, found.minor) == (0, True)
+
+
 def test_in_a_matrix_it_is_done_in_each_cell() -> None:
     (one,) = steps.findings(made(CHECKOUT, run("ruff check"), run("pytest"), cells=3))
     assert "in each of 3 cells" in one.message
     assert not one.minor
+    times = {f"a[x={n}]": [50_000.0, 20_000.0, 100_000.0] for n in range(3)}
+    (timed,) = steps.findings(made(CHECKOUT, run("ruff check"), run("pytest"), cells=3), times)
+    assert (timed.saves_ms, timed.costs_ms) == (20_000, 10_000)  # a set-up more, and a check instead of three

@@ -118,3 +118,24 @@ def test_a_container_engine_runs_what_no_setting_names(tmp_path: Path) -> None:
     assert begun.endswith("-e POSTGRES_PASSWORD postgres:17")
     assert "s3cret" not in begun, "on a command line anybody can read it"
     assert ended.startswith("rm -f stagebook-")
+
+
+def test_a_flood_of_output_keeps_no_timeout_from_ending_it() -> None:
+    heard = 0
+
+    def hear(line: bytes) -> None:
+        nonlocal heard
+        heard += 1
+
+    assert run("yes", timeout_s=0.2, hear=hear).is_timeout
+    assert heard
+
+
+def test_what_is_left_behind_may_go_on_writing(tmp_path: Path) -> None:
+    go, wrote = tmp_path / "go", tmp_path / "wrote"
+    left = f"while ! test -e {go}; do sleep 0.02; done; /bin/echo later && touch {wrote}"
+    heard: list[bytes] = []
+    assert run(f"({left}) & echo now", hear=heard.append).is_well
+    assert heard == [b"now"]
+    go.touch()
+    waiting.until(wrote.exists, "a line that broke nobody")

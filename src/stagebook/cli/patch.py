@@ -197,6 +197,12 @@ def _made(
             if _is_asked(args, found[lot[0]]):
                 raise
             by_hand[lot[0]] = str(refused)
+    for at, each in enumerate(found):  # what is only offered is tried as well: nobody shall be asked in vain
+        if at not in chosen and each.kind in ("needs", "order"):
+            try:
+                patched([at])
+            except InputError as refused:
+                by_hand[at] = str(refused)
     return made, by_hand
 
 
@@ -208,12 +214,16 @@ def _document(
     pipeline: Pipeline, found: list[Proposal], chosen: list[int], made: Patched | None,
     by_hand: dict[int, str], data: bytes,
 ) -> dict[str, Any]:  # fmt: skip
+    from stagebook.formats.changes import NeedsOnly
     from stagebook.formats.native.patch import diff
 
+    done = {each.job: each for each in made.changes if isinstance(each, NeedsOnly)} if made is not None else {}
     changes = []
     for at, each in enumerate(found):
+        is_order = isinstance(each.change, NeedsOnly) and at in chosen
+        change = done.get(each.change.job, each.change) if is_order else each.change
         changes.append({
-            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(each.change),
+            "number": at + 1, "kind": each.kind, "job": each.change.job, "change": str(change),
             "line": each.line, "why": each.why, "saves_s": each.saves_s, "costs_s": each.costs_s,
             "price": each.price or None,
             "evidence": {"source": each.evidence.source, "n": each.evidence.n, "text": each.evidence.text},

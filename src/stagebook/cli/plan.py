@@ -238,7 +238,8 @@ def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> di
         runners = plan_words.runners(args.shared)
     else:
         runners = build.jobs(build.build(pipeline, mine))
-    return dict(arrivals.document(arrivals.traffic(parties, runners, args.shared is not None, args.seed)))
+    own = args.shared is not None or found.profile.system is not None  # machines, one a stage
+    return dict(arrivals.document(arrivals.traffic(parties, runners, own, args.seed)))
 
 
 def _party(args: Any, name: str, per_h: float | None) -> Party:

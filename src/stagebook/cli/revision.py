@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 
-from stagebook.formats.load import load, parse
-from stagebook.formats.native.read import BYTES_MAX
+from stagebook.formats.load import FOREIGN, load, parse
+from stagebook.formats.native.read import BYTES_MAX, bytes_of
 from stagebook.formats.request import NOTHING, Request
 from stagebook.model.pipeline import Pipeline
-from stagebook.model.problem import InputError
+from stagebook.model.problem import InputError, Problem
+from stagebook.record.state import git_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from stagebook.condition.git import Git
 
 
 def pipeline_at(
@@ -44,9 +49,29 @@ def pipeline_at(
             f"--diff {base}: {name} at that revision {why}" if not answer.code else f"--diff {base}: {base} {why}"
         )
     pipeline, found = parse(answer.out, file, request, as_)
+    if pipeline is None or pipeline.files or pipeline.missing:
+        pipeline, found = _with_its_files(git, named.line, file, request, as_) or (pipeline, found)
     if pipeline is None:
         errors = [each for each in found if each.level == "error"]
         first = f", the first on line {errors[0].line}: {errors[0].message}" if errors else ""
         count = f"{len(errors)} error{'s' if len(errors) != 1 else ''}"
         raise InputError(f"--diff {base}: {name} at that revision is no pipeline: {count}{first}")
     return pipeline
+
+
+def _with_its_files(
+    git: Git, revision: str, file: str, request: Request, as_: str | None
+) -> tuple[Pipeline | None, tuple[Problem, ...]] | None:
+    """The same with what it includes, or calls, as that was too; None of a native file, and outside of git."""
+    root = git_root(os.path.dirname(file))
+    if root is None or as_ not in FOREIGN:
+        return None
+    from stagebook.cli.revision_tree import tree
+    from stagebook.condition.git import Silent
+
+    try:
+        with tree(git, revision, root) as folder:
+            path = os.path.join(folder, os.path.relpath(file, root))
+            return parse(bytes_of(path, path), path, request, as_)
+    except (Silent, OSError):
+        return None

@@ -125,6 +125,8 @@ def _begin(args: argparse.Namespace, file: str, place: str) -> int:
 
     plan = build(loaded.pipeline, choice)
     imported.refuse_unplayable(loaded.pipeline, plan)
+    if not args.quiet and (unknown := imported.without_equivalent(loaded.pipeline, plan)):
+        _tell(args, unknown)
     if args.dry_run:
         from stagebook.cli import rehearsal
 

@@ -32,13 +32,18 @@ def require(args: Any, pipeline: Pipeline) -> None:
 
 
 def digest(pipeline: Pipeline) -> str:
-    """Of the content of all files that the pipeline was made of, wherever they lie."""
+    """Of the content of all files that the pipeline was made of, wherever they lie, and of the commands that stand for
+    its images, which a checkout may bring along."""
+    import json
     from hashlib import blake2b
 
     found = blake2b(digest_size=32)
     found.update(f"{pipeline.format}\0{pipeline.digest}\0".encode())
     for path, held in sorted(pipeline.files.items()):
         found.update(f"{os.path.basename(path)}\0{held}\0".encode("utf-8", "surrogateescape"))
+    images = pipeline.local.get("images")
+    if images:
+        found.update(json.dumps(images, sort_keys=True).encode())
     return found.hexdigest()
 
 

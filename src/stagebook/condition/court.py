@@ -8,7 +8,7 @@ from __future__ import annotations
 from stagebook.condition import cel
 from stagebook.condition.expression import Compiled, compiler_of, secrets
 from stagebook.condition.facts import Facts
-from stagebook.condition.foreign import Foreign, Past
+from stagebook.condition.foreign import Foreign, Past, shown
 from stagebook.model.globs import Globs
 from stagebook.model.pipeline import Condition, Pipeline, Stage
 from stagebook.model.value import NamedTuple
@@ -90,7 +90,7 @@ class Court:
             parts = [verdict.reason] if verdict.reason else []
             parts += [f"changed matches {found}"] if found is not None else []
             word = "when" if stage.when is None else _WORDS.get(stage.when.language, "when")
-            parts += [f"{word}: {one_line(stage.when.text)}{facts}"] if stage.when is not None else []
+            parts += [f"{word}: {one_line(shown(stage.when))}{facts}"] if stage.when is not None else []
             return f"runs: {'; '.join(parts)}"
         reason = verdict.reason or ""
         said = f"{reason}{facts}" if reason.startswith(("when: ", "if: ")) and verdict.verdict == "skip" else reason
@@ -119,7 +119,7 @@ class Court:
         stage = self._pipeline.stages[index]
         assert stage.when is not None
         answer = self._foreign.foresee(index) if past is None else self._foreign.judge(stage, past)
-        text = f"{_WORDS.get(stage.when.language, 'when')}: {one_line(stage.when.text)}"
+        text = f"{_WORDS.get(stage.when.language, 'when')}: {one_line(shown(stage.when))}"
         if answer.mistake is not None:
             return Verdict("error", f"{text}: {one_line(answer.mistake)}")
         if answer.holds is None and past is None:

@@ -9,7 +9,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, Iterator, Mapping
 
     from stagebook.formats.github import ended as ends
 
@@ -37,6 +37,17 @@ class Past(NamedTuple):
     run_outcome: str | None  #: None: nothing has run
 
 
+_PUT_BEFORE = "success() && ("
+
+
+def shown(condition: Condition) -> str:
+    """The text as its file has it, without what a reader has put before it for needs that may be left out."""
+    text = condition.text
+    if condition.language == GITHUB and text.startswith(_PUT_BEFORE) and text.endswith(")"):
+        return text[len(_PUT_BEFORE) : -1]
+    return text
+
+
 class Foreign:
     """The judge of the conditions of one pipeline."""
 
@@ -57,12 +68,25 @@ class Foreign:
 
     def foresee(self, index: int) -> Answer:
         """The same before anything has run. A stage that is foreseen to be left out is known to those after it."""
-        known = self._foreseen.get(index)
-        if known is None:
-            self._foreseen[index] = Answer(None)  # of a circle, which is no pipeline, nothing is known
-            past = Past(self._foreseen_outcome, lambda name: {}, None)
-            known = self._foreseen[index] = self.judge(self._pipeline.stages[index], past)
-        return known
+        past = Past(self._foreseen_outcome, lambda name: {}, None)
+        for each in self._unforeseen(index):
+            self._foreseen[each] = self.judge(self._pipeline.stages[each], past)
+        return self._foreseen[index]
+
+    def _unforeseen(self, index: int) -> Iterator[int]:
+        """This stage and those before it that have conditions of this room and are not foreseen yet, needs first."""
+        todo = [(index, False)]
+        seen: set[int] = set()
+        while todo:
+            at, is_ready = todo.pop()
+            if is_ready:
+                yield at
+            elif at not in seen and at not in self._foreseen:
+                seen.add(at)
+                stage = self._pipeline.stages[at]
+                if stage.when is not None and stage.when.language in (GITHUB, GITLAB):
+                    todo.append((at, True))
+                todo += [(self._places[need], False) for need in stage.needs if need in self._places]
 
     def speaks_of(self, condition: Condition) -> list[tuple[str, ...]]:
         """The paths that a condition speaks of; none where it is wrong."""
@@ -79,10 +103,8 @@ class Foreign:
         index = self._places.get(name)
         if index is None:
             return None
-        stage = self._pipeline.stages[index]
-        if stage.when is None or stage.when.language not in (GITHUB, GITLAB):
-            return None
-        return "skip" if self.foresee(index).holds is False else None
+        known = self._foreseen.get(index)
+        return "skip" if known is not None and known.holds is False else None
 
     # GitLab
 

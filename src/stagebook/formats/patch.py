@@ -52,11 +52,13 @@ _FOLLOWS = ("when", "join", "always", "via", "declared", "early")
 
 
 class Patched(NamedTuple):
-    """`data` is the new file; `before` and `after` are the pipelines."""
+    """`data` is the new file; `before` and `after` are the pipelines. `changes` are those that were made, with what
+    they brought along."""
 
     data: bytes
     before: Pipeline
     after: Pipeline
+    changes: tuple[Change, ...] = ()
 
 
 def patched(
@@ -95,9 +97,12 @@ def patched(
         from stagebook.formats.gitlab import patch as gitlab
 
         text, wanted = gitlab.made(read(data, file), data, request, before, wanted)
-    after = _read(text, file, request, format)
+    after, problems = load.parse(text, file, request, format)
+    if after is None:
+        first = next((each for each in problems if each.level == "error"), problems[0])
+        _refuse(file, f"nothing was changed, as the file would be wrong: {first.message}", first.line)
     check(before, after, wanted)
-    return Patched(text, before, after)
+    return Patched(text, before, after, tuple(wanted))
 
 
 def sayers(data: bytes, file: str, request: Request, format: str) -> frozenset[str]:

@@ -21,6 +21,13 @@ _PUBLISHERS = re.compile(
     r"actions/(?:create-release|upload-release-asset))@",
     re.IGNORECASE,
 )
+#: Those that may, as they are told to.
+_MAY_PUBLISH = re.compile(
+    r"^(?:docker/(?:build-push|bake)-action|redhat-actions/push-to-registry|google-github-actions/upload-cloud-storage|"
+    r"aws-actions/|azure/|google-github-actions/)",
+    re.IGNORECASE,
+)
+_SIGNS_IN = re.compile(r"login|auth|credentials|configure|setup|get-|secrets", re.IGNORECASE)
 _ACTS = "deploy|deployment|release|publish|promote|rollout|upload|migrate"
 _act = re.compile(rf"(?:^|[^a-z])({_ACTS})(?:[^a-z]|$)", re.IGNORECASE)
 _DRY = re.compile(r"--(?:dry-?run|no-push|snapshot)\b")
@@ -68,8 +75,12 @@ def acts(stage: Stage, command_says: str | None) -> str | None:
         return f"environment {job.environment}"
     if (step := next((each for each in job.steps if _publishes(each)), None)) is not None:
         return f"it uses {step.text.partition('@')[0]}"
+    if (step := next((each for each in job.steps if _may_publish(each)), None)) is not None:
+        return f"it may publish by {step.text.partition('@')[0]}"
     if command_says is not None:
         return f"its command: {command_says}"
+    if job.system == "gitlab" and stage.name.partition(":")[0] == "pages":
+        return "it publishes pages"
     named = _act.search(stage.name)
     return None if named is None else f"its name: {named[1].lower()}"
 
@@ -86,6 +97,8 @@ def deploys(stage: Stage, why: str) -> bool:
         return "$" not in why and _PLACE.search(why.removeprefix("environment ")) is not None
     if word == "its command":
         return _COMMAND.match(rest) is not None and not _DRY.search(str(stage.command))
+    if why.startswith("it may publish"):
+        return _DOES.search(name) is not None
     return why.startswith("it uses ") or _DOES.search(name) is not None
 
 
@@ -103,6 +116,10 @@ _TRIES_NOT = re.compile(
     r"counts?|params?|matrix|image|images|docs?|aggregate|trigger|coverage|naming|published|json)(?:[^a-z]|$)",
     re.IGNORECASE,
 )
+
+
+def _may_publish(step: JobStep) -> bool:
+    return step.kind == "uses" and _MAY_PUBLISH.match(step.text) is not None and not _SIGNS_IN.search(step.text)
 
 
 def tries(stage: Stage) -> bool:

@@ -418,7 +418,7 @@ def _unguarded(ground: _Ground, found: guards.Open) -> Finding:
         costs = max(0.0, ended - ground.found.latest[found.stage])
     return Finding(
         "missing-guard",
-        "error" if this.job is None else "warning",
+        "error" if this.job is None else "note" if found.waits else "warning",
         this.line,
         f"{this.id} can start before {coupling.listed(names, rest)} {ends}",
         (this.id, *(stages[test].id for test in tests)),

@@ -22,11 +22,13 @@ LISTED_MAX = 50  #: tests that are named of one stage
 
 
 class Open(NamedTuple):
-    """A stage that acts outside, the first of the tests and gates that it does not wait for, and how many there are."""
+    """A stage that acts outside, the first of the tests and gates that it does not wait for, how many there are, and
+    whether it waits for others."""
 
     stage: int
     guards: list[int]
     total: int
+    waits: bool = False
 
 
 def missing(
@@ -81,7 +83,9 @@ def missing(
             return [], ["which tests a deployment does not wait for: there are too many of both"]
         left = wanted & ~before[stage]
         if left:
-            found.append(Open(stage, [guards[bit] for bit in bits_of(left, LISTED_MAX)], left.bit_count()))
+            found.append(
+                Open(stage, [guards[bit] for bit in bits_of(left, LISTED_MAX)], left.bit_count(), bool(before[stage]))
+            )
     return found, []
 
 

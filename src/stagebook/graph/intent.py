@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-from stagebook.graph import duty
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Collection
@@ -109,6 +107,8 @@ class _Reader:
         return False, None if acts is None else f"its command: {_short(acts[1])}"
 
     def _read_job(self, stage: Stage) -> tuple[bool, str | None]:
+        from stagebook.graph import duty  # a native file has no such stage, and should not pay for it
+
         command = str(stage.command)[:_JOB_MAX]
         found = self.actors.search(command)
         why = duty.acts(stage, None if found is None else _short(found[1]))

@@ -20,6 +20,7 @@ _TEXTS_MAX = 200_000  #: characters of a job that are looked through
 #: Those of the system itself, of which is known what they bring and leave, and some that only set something up.
 _KNOWN_ACTION = re.compile(r"(?:actions|docker)/|\./|docker://|[\w.-]+/(?:setup|install)-|codecov/|coverallsapp/", re.I)
 _brings = re.compile(r"\bgit (?:clone|fetch|init)\b|\bgh (?:repo clone|run download)|\b(?:curl|wget|docker pull)\b")
+_keeps = re.compile(r"artifact|save|restore|upload|download|store|fetch|stash|workspace|persist", re.IGNORECASE)
 _tells = re.compile(
     r"(?:^|[^a-z])(status|success|succeeded|notify|notification|report|summary|summarize|finish|finalize|finalise|green|"
     r"passed|aggregate|collect|combine|complete|completed|conclusion|cleanup|clean-up|teardown)(?:[^a-z]|$)",
@@ -45,6 +46,8 @@ class Given:
             yield "value", f"output {name}"
         elif (datum := _perhaps(need.job, stage.job.reads)) is not None:
             yield "artifact", f"{datum.kind} {datum.name}, perhaps"
+        elif (action := _passing(need.job)) is not None and _passing(stage.job) is not None:
+            yield "artifact", f"what {action} keeps, perhaps"
         asked = self._of(stage)
         if "*" in asked or not asked.isdisjoint(_names(need)):
             yield "value", f"it asks what became of {need.name}"
@@ -100,6 +103,16 @@ def _perhaps(need: Job, reads: tuple[Datum, ...]) -> Datum | None:
     """An artifact that a job reads and another may have uploaded by an action whose inside is not known."""
     some = [each for each in reads if each.kind == "artifact"]
     return some[0] if some and has_unknown_actions(need) else None
+
+
+def _passing(job: Job) -> str | None:
+    """An action of somebody else's, or of the repository, that by its name keeps or fetches something."""
+    for step in job.steps:
+        if step.kind == "uses" and not step.text.startswith(("actions/", "docker://")):
+            name = step.text.partition("@")[0]
+            if _keeps.search(name):
+                return name
+    return None
 
 
 def has_unknown_actions(job: Job) -> bool:

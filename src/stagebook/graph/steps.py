@@ -12,12 +12,14 @@ from stagebook.graph import intent
 from stagebook.graph.coupling import written
 from stagebook.graph.findings import Finding
 from stagebook.graph.jobs import meet
+from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Mapping, Sequence
 
+    from stagebook.graph.shape import Shape
     from stagebook.model.job import Job, JobStep
     from stagebook.model.pipeline import Pipeline, Stage
 
@@ -93,56 +95,85 @@ class _Left:
         return None
 
 
-def findings(pipeline: Pipeline, took: Mapping[str, Sequence[float | None]] = {}) -> Iterator[Finding]:
-    """Of each job whose checks could run beside the rest. `took`: of a stage, what its steps took in milliseconds."""
-    told: set[str] = set()
-    for stage in pipeline.stages:
-        if stage.job is not None and stage.name not in told:
-            told.add(stage.name)
-            found = _split(pipeline, stage, stage.job, took.get(stage.id))
-            if found is not None:
-                yield found
+class _Split(NamedTuple):
+    """Steps that could be a job of their own, the set-up that it would have too, and of both what they take: `saved` of
+    the job itself, `again` for the set-up; None where that is not known."""
+
+    moved: list[int]
+    setup: list[int]
+    saved: float | None
+    part: float
+    again: float
 
 
-def _split(
-    pipeline: Pipeline, stage: Stage, job: Job, took: Sequence[float | None] | None
-) -> Finding | None:  # fmt: skip
+def findings(
+    pipeline: Pipeline,
+    step_ms: Mapping[str, Sequence[float | None]] = {},
+    took: Sequence[float] | None = None,
+    found: Shape | None = None,
+) -> Iterator[Finding]:
+    """Of each job whose checks could run beside the rest. `step_ms`: of a stage, what its steps took; `took`: what the
+    stages did, and `found` the shape with that. Milliseconds."""
+    by_name: dict[str, list[int]] = {}
+    for index, stage in enumerate(pipeline.stages):
+        if stage.job is not None:
+            by_name.setdefault(stage.name, []).append(index)
+    for places in by_name.values():
+        stage = pipeline.stages[places[0]]
+        assert stage.job is not None
+        split = _split(stage.job, step_ms.get(stage.id))
+        if split is None:
+            continue
+        saves = split.saved
+        if saves is not None and took is not None and found is not None:
+            saves = _saved(pipeline, places, saves, took, found)
+        yield _finding(stage, stage.job, split, len(places), saves)
+
+
+def _split(job: Job, took: Sequence[float | None] | None) -> _Split | None:
     moved, setup = movable(job)
     if not moved:
         return None
-    times = [each or 0.0 for each in took] if took and len(took) == len(job.steps) else None
-    saves = costs = None
-    if times is not None:
-        again = sum(times[place] for place in setup)
-        whole, part = sum(times), sum(times[place] for place in moved)
-        saves, costs = whole - max(whole - part, again + part), again
-        if saves < _WORTH_MS:
-            return None
+    if not took or len(took) != len(job.steps):
+        return _Split(moved, setup, None, 0.0, 0.0)
+    times = [each or 0.0 for each in took]
+    again, part, whole = (sum(times[place] for place in some) for some in (setup, moved, range(len(times))))
+    saved = whole - max(whole - part, again + part)
+    return None if saved < _WORTH_MS else _Split(moved, setup, saved, part, again)
+
+
+def _saved(pipeline: Pipeline, places: Sequence[int], saved: float, took: Sequence[float], found: Shape) -> float:
+    """How much shorter the longest path is where each cell of the job is so much shorter."""
+    at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
+    shorter = list(took)
+    for place in places:
+        shorter[place] = max(0.0, shorter[place] - saved)
+    return max(0.0, found.length - shape(needs, shorter).length)
+
+
+def _finding(stage: Stage, job: Job, split: _Split, cells: int, saves: float | None) -> Finding:
+    moved = split.moved
     names = [f"`{_short(job.steps[place].name)}`" for place in moved[:_NAMED_MAX]]
     names += [f"{len(moved) - _NAMED_MAX} more"] if len(moved) > _NAMED_MAX else []
     is_one = len(moved) == 1
-    cells = len(pipeline.matrices[stage.name].cells) if stage.name in pipeline.matrices else 1
     said = f"step{'' if is_one else 's'} {_ranges(moved)} of {stage.name} ({', '.join(names)}) only check{'s' * is_one}"
     said += f", in each of {cells} cells" if cells > 1 else ""
     why = "it needs nothing but the set-up, and no later step uses what it leaves"
     why = why if is_one else "they need nothing but the set-up, and no later step uses what they leave"
-    cost = f"which repeats {len(setup)} set-up step{'s' if len(setup) != 1 else ''}"
-    if saves is None:
-        cost += (
-            "; whether that pays, recorded runs tell" if cells == 1 else ", and does it once instead of in each cell"
-        )
+    fix = f"move {'it' if is_one else 'them'} to a job of {'its' if is_one else 'their'} own, "
+    fix += f"which repeats {len(split.setup)} set-up step{'s' if len(split.setup) != 1 else ''}"
+    if cells > 1:
+        fix += ", and does it once instead of in each cell"
+    elif saves is None:
+        fix += "; whether that pays, recorded runs tell"
+    if cells == 1 and job.system == "github":
+        fix += f"; or let {'it' if is_one else 'them'} run beside the others here (`background: true`)"
+    costs = None if split.saved is None else max(0.0, split.again - (cells - 1) * split.part)
     return Finding(
-        "split-steps",
-        "note",
-        job.steps[moved[0]].line,
-        said,
-        (stage.id,),
-        why,
-        f"move {'it' if is_one else 'them'} to a job of {'its' if is_one else 'their'} own, {cost}",
-        saves_ms=saves,
-        costs_ms=costs,
-        minor=saves is None and cells == 1,
-    )
+        "split-steps", "note", job.steps[moved[0]].line, said, (stage.id,), why, fix, saves_ms=saves, costs_ms=costs,
+        minor=not saves and cells == 1,
+    )  # fmt: skip
 
 
 def movable(job: Job) -> tuple[list[int], list[int]]:

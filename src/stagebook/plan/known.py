@@ -67,11 +67,9 @@ def known(
 def _elsewhere(pipeline: Pipeline, recorded: Samples, cores: int, seed: int, count: int) -> Known:
     """By runs that another system has recorded: there each stage has a machine of its own, so none slows another."""
     found = profile.build(_with_gates(pipeline), recorded, None)
-    alone = [stage._replace(cores=0.0, disk=None) for stage in found.stages]
-    found = found._replace(stages=tuple(alone), system=recorded.system, queue_s=_queue_s(recorded))
+    found = found._replace(system=recorded.system, queue_s=_queue_s(recorded))
     taught = contention.UNTAUGHT._replace(at_jobs=max(len(pipeline.stages), 1), runs=len(recorded.runs))
-    made = known_by(pipeline, found, taught, cores, seed=seed, count=count)
-    return made._replace(basis=made.basis._replace(speeds=None, bounds=()))
+    return known_by(pipeline, found, taught, cores, seed=seed, count=count)
 
 
 def _queue_s(recorded: Samples) -> tuple[float, float] | None:
@@ -107,6 +105,8 @@ def _reserving(stage: Stage, found: StageProfile, cores: int) -> StageProfile:
 def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
     """How many stages there are of which nobody knows what they use, and what a usual run would be if those only
     waited, with as many jobs as are then of use; None where there are none."""
+    if found.profile.system is not None:
+        return 0, None
     items = found.basis.items  # what works through these is not slowed down
     unknown = {stage.stage for stage in found.profile.stages if stage.cores is None and stage.median_s > 0} - set(items)
     if not unknown:
@@ -165,5 +165,7 @@ def known_by(
         rooms = []
     bounds = tuple([Shares(demands, each) for each in rooms if each != room])
     drawn = draws.draws(found, pipeline, count, seed)
+    if found.system is not None:  # a machine for each
+        return Known(found, taught, Basis(drawn, draws.typical(found), None, taught), cores)
     basis = Basis(drawn, draws.typical(found), Shares(demands, room), taught, bounds=bounds)
     return Known(found, taught, basis, cores)

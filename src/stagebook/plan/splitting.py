@@ -32,17 +32,20 @@ def setup_s(steps: Sequence[JobStep], told: Mapping[str, float]) -> float | None
     return sum([ms for name, ms in told.items() if name in names or name.startswith(_OWN)]) / 1000
 
 
-def worth(took_s: float | None, setup_s: float | None, parts: int, rounding: str | None) -> tuple[float | None, str]:
-    """Seconds saved, None where either figure is unknown; and what it costs, in words."""
+def worth(
+    took_s: float | None, setup_s: float | None, parts: int, rounding: str | None, cells: int = 1
+) -> tuple[float | None, str]:
+    """Seconds saved, None where either figure is unknown; and what it costs, in words. `cells`: of the job's matrix,
+    each of which is split."""
     if took_s is None or setup_s is None:
         return None, "each part repeats the set-up of the job, which is not known"
     part = _part(took_s, setup_s, parts)
-    before, after = billed(took_s, 1, rounding), billed(part, parts, rounding)
+    before, after = billed(took_s, cells, rounding), billed(part, parts * cells, rounding)
     unit = "billed minutes" if rounding == "job" else "minutes of runners"
     return round(took_s - part, 3), f"{after - before:+.1f} {unit}".replace("+-", "-").replace(".0 ", " ")
 
 
-def best(took_s: float, setup_s: float | None, rounding: str | None) -> tuple[int, float, str] | None:
+def best(took_s: float, setup_s: float | None, rounding: str | None, cells: int = 1) -> tuple[int, float, str] | None:
     """The number of parts from which on one more saves little, what it saves and costs; None where none is worth it or
     the set-up is not known."""
     if setup_s is None or setup_s >= took_s:
@@ -55,7 +58,7 @@ def best(took_s: float, setup_s: float | None, rounding: str | None) -> tuple[in
         parts += 1
     if parts == 1:
         return None
-    saves, price = worth(took_s, setup_s, parts, rounding)
+    saves, price = worth(took_s, setup_s, parts, rounding, cells)
     return parts, saves or 0.0, price
 
 

@@ -61,7 +61,7 @@ def document(
     judged = judge(pipeline, asked, figures.took if is_known else None, found)
     made = [
         *judged.findings, *traps.find(pipeline, judged.edges, found, figures.took if is_known else None, caps), *more,
-        *steps.findings(pipeline, step_ms),
+        *steps.findings(pipeline, step_ms, figures.took if is_known else None, found),
     ]  # fmt: skip
     made.sort(key=lambda each: each.minor)
     findings = [_finding(number, each) for number, each in enumerate(made, 1)]
@@ -357,7 +357,7 @@ def _fix(found: Finding) -> str:
     if found.costs_ms is None:
         return found.fix
     if found.code == "split-steps":
-        return f"{found.fix}; that set-up then costs {span(found.costs_ms / 1000)} more"
+        return f"{found.fix}; that costs {span(found.costs_ms / 1000)} more in all" if found.costs_ms else found.fix
     return f"{found.fix}, which costs {span(found.costs_ms / 1000) if found.costs_ms else 'nothing'}"
 
 

@@ -150,7 +150,7 @@ def _rows(found: Mapping[str, Any], is_open: bool, told: Sequence[Mapping[str, A
             marks.setdefault(stage_id, []).append(each["number"])
     path = dict(zip(found["critical_path"][1:], found["critical_path"]))
     bare = {
-        edge["to"] for each in told if each["code"] == "needless-order" for edge in each["edges"]
+        edge["to"] for each in told if each["code"] in ("needless-order", "stage-order") for edge in each["edges"]
         if path.get(edge["to"]) == edge["from"]
     }  # fmt: skip
     change = _changes(found)

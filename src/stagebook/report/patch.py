@@ -17,8 +17,8 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
     changes = document["changes"]
     for title, of in (
         ("in the patch", [each for each in changes if each["in_patch"]]),
-        ("only if you say so", [each for each in changes if not each["in_patch"] and each["ask"]]),
-        ("left out", [each for each in changes if not each["in_patch"] and not each["ask"]]),
+        ("only if you say so", [each for each in changes if not each["in_patch"] and not each["by_hand"]]),
+        ("left out", [each for each in changes if each["by_hand"]]),
     ):
         if of:
             lines += [""] if lines else []
@@ -56,7 +56,7 @@ def _change(change: Mapping[str, Any], style: Style) -> list[str]:
     said.append(_worth(change))
     if change["by_hand"]:
         said.append(change["by_hand"])
-    if change["ask"]:
+    if change["ask"] and not change["by_hand"]:
         said.append(f"to have it: {change['ask']}")
     lines = _wrapped(head, style, "")
     for text in said:

@@ -474,7 +474,7 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     }[profile["source"]]
     if profile["error"] is not None:
         said += f"; {predicted(profile)}"
-    if profile["queue_s"] is not None:
+    if profile.get("queue_s") is not None:
         waits = profile["queue_s"]
         said += f"; jobs waited {span(waits['median'])} for a runner (median; 95 of 100 at most {span(waits['p95'])}), "
         said += "which is not counted above"

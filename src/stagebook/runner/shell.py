@@ -15,10 +15,11 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Sequence
+    from typing import IO, Any, Callable, Mapping, Sequence
 
 GRACE_S = 5.0  #: from TERM to KILL
 _LINE_MAX = 1 << 16
+_DRAINED_MAX = 32  #: reads of 64 KiB: more than a pipe holds
 
 
 class Ended(NamedTuple):
@@ -73,9 +74,11 @@ def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, out: int | None
 
 def run(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, stop: Stop, *, timeout_s: float | None = None,
-    hear: Callable[[bytes], None] | None = None, was_asked: bool | None = None,
+    hear: Callable[[bytes], None] | None = None, heard: Callable[[], None] | None = None,
+    was_asked: bool | None = None,
 ) -> Ended:  # fmt: skip
-    """Run it to its end. `hear` is given each line, without its end, in place of the log. `was_asked`: whether the job
+    """Run it to its end. `hear` is given each line, without its end, in place of the log; `heard` is called when there
+    is no more for now. `was_asked`: whether the job
     had been asked to end when it was decided to run this; None: by now."""
     ends_s = None if timeout_s is None else monotonic() + timeout_s
     was_asked = stop.is_asked if was_asked is None else was_asked
@@ -83,7 +86,7 @@ def run(
     stop.groups.add(process.pid)
     if stop.is_asked and not was_asked:  # before the group was known
         _send(process.pid, signal.SIGTERM)
-    watched = _Watched(process, hear)
+    watched = _Watched(process, hear, heard)
     try:
         is_timeout = not watched.wait(ends_s)
         if is_timeout:
@@ -110,9 +113,13 @@ def _send(group: int, number: int) -> None:
 class _Watched:
     """A process and, where somebody listens, its output: both are waited for without a thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes], hear: Callable[[bytes], None] | None) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], hear: Callable[[bytes], None] | None,
+        heard: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         self._end = os.pidfd_open(process.pid)
         self._hear = hear
+        self._heard = heard
         self._pipe = process.stdout
         self._rest = b""
 
@@ -123,12 +130,19 @@ class _Watched:
             watched: list[Any] = [self._end, *([self._pipe] if self._pipe is not None else [])]
             left = None if until_s is None else max(0.0, until_s - monotonic())
             ready, _, _ = select.select(watched, (), (), left)
-            if self._pipe is not None and self._pipe in ready and self._take():
-                continue
             if self._end in ready:
+                self._drain()
                 return True
-            if not ready and left is not None:
+            if self._pipe is not None and self._pipe in ready:
+                self._take()
+            if until_s is not None and monotonic() >= until_s:
                 return False
+
+    def _drain(self) -> None:
+        """What was in the pipe when the process ended, and no more: others may write into it for ever."""
+        for _ in range(_DRAINED_MAX):
+            if self._pipe is None or not select.select((self._pipe,), (), (), 0)[0] or not self._take():
+                return
 
     def _take(self) -> bool:
         """Hear of what there is; False if there is nothing more to come, ever or for now."""
@@ -144,11 +158,31 @@ class _Watched:
         if len(self._rest) > _LINE_MAX:
             self._hear(self._rest)
             self._rest = b""
+        if self._heard is not None:
+            self._heard()
         return True
 
     def close(self) -> None:
         if self._rest and self._hear is not None:
             self._hear(self._rest)
-        if self._pipe is not None:
-            self._pipe.close()
+        if self._heard is not None:
+            self._heard()
         os.close(self._end)
+        if self._pipe is not None:
+            _leave(self._pipe)
+
+
+def _leave(pipe: IO[bytes]) -> None:
+    """Whoever still has the other end, a server that a step has left behind, may go on writing: what it says is of no
+    step, and read so that it does not break."""
+    if select.select((pipe,), (), (), 0)[0] and not os.read(pipe.fileno(), 1 << 16):
+        pipe.close()
+        return
+    from threading import Thread
+
+    def read() -> None:
+        with pipe:
+            while os.read(pipe.fileno(), 1 << 16):
+                pass
+
+    Thread(target=read, daemon=True).start()

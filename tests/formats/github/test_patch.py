@@ -94,16 +94,26 @@ def test_a_suite_is_split_only_with_a_word_on_names() -> None:
     said = made(Split("e2e", 3), rename_ok=True)
     assert "          npx playwright test --shard=${{ matrix.part }}/3\n" in said
     assert "    strategy:\n      matrix:\n        part: [1, 2, 3]\n" in said
-    for job, why in (("lint", "no one line"), ("unit", "a strategy already"), ("ship", "a concurrency group")):
+    for job, why in (("lint", "no one line"), ("unit", "no one line"), ("ship", "a concurrency group")):
         with pytest.raises(InputError, match=why):
             made(Split(job, 2), rename_ok=True)
+
+
+def test_a_suite_with_a_matrix_is_split_in_each_of_its_cells() -> None:
+    suite = FILE.replace("make unit", "npx vitest run")
+    done = patched(suite.encode(), "/r/.github/workflows/ci.yml", [Split("unit", 2)], rename_ok=True)
+    assert b"        os: [a, b]   # two\n        part: [1, 2]\n" in done.data
+    assert b"      - run: npx vitest run --shard=${{ matrix.part }}/2\n" in done.data
+    assert len(done.after.matrices["unit"].cells) == 4
+    with pytest.raises(InputError, match="`exclude` of its matrix"):
+        made(Split("unit", 2), text=suite.replace("# two\n", "\n        exclude: [{os: a}]\n"), rename_ok=True)
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         (Needs("ship", (), ("e2e",)), "reads `needs.e2e`"),
-        (Needs("lint", ("unit",)), "circle|cycle|errors"),
+        (Needs("lint", ("unit",)), "wait for each other: lint → unit → lint"),
         (Needs("lint", ("nobody",)), "no job `nobody`"),
         (Timeout("nobody", 5), "no job `nobody`"),
         (FailFast("lint", False), "no matrix"),

@@ -23,11 +23,12 @@ from stagebook.model.pipeline import Retry
         ("a:\n  script:\n    - echo: x", 3, "a line of `script` is text"),
         ("a: {script: []}", 1, "`script` is empty"),
         ("a: {script: x, when: never}", 1, "`when: never` is none of"),
+        ("a: {script: x, when: delayed}", 1, "`when: delayed` takes `start_in`"),
         ("a: {script: x, retry: 3}", 1, "`retry` is 0, 1 or 2"),
         ("a: {script: x, retry: {tries: 1}}", 1, "`retry` has no key `tries`"),
         ("a: {script: x, allow_failure: maybe}", 1, "`allow_failure` is true, false or has `exit_codes`"),
         ("a: {script: x, cache: {paths: x}}", 1, "`cache:paths` takes a list"),
-        ("a: {script: x, cache: [{key: {files: []}}]}", 1, "`cache:key:files` takes one or two files"),
+        ("a: {script: x, cache: [{key: {files: []}}]}", 1, "`cache:key:files` takes between 1 and 10 files"),
         ("a: {script: x, artifacts: {when: sometimes}}", 1, "`artifacts:when: sometimes` is none of"),
         ("a: {script: x, variables: [b]}", 1, "`variables` takes a mapping"),
         ("a: {script: x, timeout: soon}", 1, "`timeout: soon` is no duration"),
@@ -64,6 +65,22 @@ def test_a_reason_to_try_again_that_is_not_known_is_a_warning(project: Project) 
     assert [said for _, said in project.said(text, "warning")] == [
         "job a: `retry:when` knows no bad_luck, as far as is known here"
     ]
+
+
+@pytest.mark.parametrize(
+    ("retry", "made"),
+    [
+        ("2", Retry(3)),
+        ("{max: 1, when: script_failure}", Retry(2)),
+        ("{max: 1, when: [runner_system_failure, always]}", Retry(2)),
+        ("{max: 1, when: runner_system_failure}", Retry()),
+        ("{max: 2, when: job_execution_timeout}", Retry(3, only=("timeout",))),
+        ("{max: 2, exit_codes: [7, 8]}", Retry(3, only=("exit 7", "exit 8"))),
+        ("0", Retry()),
+    ],
+)
+def test_retries(project: Project, retry: str, made: Retry) -> None:
+    assert project.stages(f"a: {{script: x, retry: {retry}}}")["a"].retry == made
 
 
 def test_all_errors_at_once(project: Project) -> None:
@@ -145,6 +162,7 @@ def test_what_a_runner_is_given(project: Project) -> None:
     assert made["artifacts"]["untracked"] and made["artifacts"]["exclude"] == ["tmp/"]
     assert (made["cache"][0]["policy"], made["cache"][0]["fallback_keys"]) == ("$POLICY", ["f"])
     assert made["environment"]["action"] == "prepare"
+    assert stage.job is not None and stage.job.environment is None  # nothing is deployed there
     assert made["release"] == {"tag_name": "v1", "description": "d"}
     assert (made["pre_get_sources"], made["git_strategy"]) == (["echo hi"], "none")
     assert (made["allow_exit_codes"], stage.allow_failure) == ([3, 4], False)

@@ -131,9 +131,15 @@ def test_variables(project: Project) -> None:
     assert made["raw"] == ["RAW"]
     assert pipeline.stages[0].locks == {"to-a1": "exclusive"}
     assert pipeline.machine_locks == ("to-a1",)
+    assert pipeline.stages[0].job is not None and pipeline.stages[0].job.environment == "$TARGET"
 
 
 def test_variables_that_speak_of_each_other_end(project: Project) -> None:
     lines = [f"  V{at}: '{f'$V{at + 1}' * 20}'" for at in range(40)]
-    text = "variables:\n" + "\n".join([*lines, "  A: $B", "  B: $A"]) + "\na: {script: x, rules: [{if: '$V0 == $A'}]}\n"
+    text = "variables:\n" + "\n".join(lines) + "\na: {script: x, rules: [{if: '$V0 == $NONE'}]}\n"
     assert project.stages(text) == {}
+    circle = "variables: {A: $B, B: '${C}x', C: $A$C, PATH: 'x:$PATH'}\na: {script: x}\n"
+    [(line, said)] = project.errors(circle)
+    assert line == 2
+    assert said == "job a: variables speak of each other in a circle: $A → $B → $C → $A"
+    assert project.stages("a: {script: x, variables: {PATH: 'x:$PATH'}}")

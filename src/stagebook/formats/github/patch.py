@@ -116,12 +116,18 @@ class _Patch:
         edits = self.edits
         self._runs(job, "strategy.matrix")
         for key, why in (
-            ("strategy", "it has a strategy already"),
             ("outputs", "it has outputs, and only one part's would be seen"),
             ("concurrency", "it has a concurrency group, in which its parts would wait for each other"),
         ):
             if (entry := job.entry(key)) is not None:
                 edits.refuse(entry[0], f"`{change.job}` cannot be split: {why}")
+        strategy = job.get("strategy")
+        matrix = strategy.get("matrix") if strategy is not None else None
+        if strategy is not None and (matrix is None or matrix.kind != MAP or not matrix.value):
+            edits.refuse(strategy, f"`{change.job}` cannot be split: its matrix is not written out")
+        for key in ("include", "exclude", "part"):
+            if matrix is not None and (entry := matrix.entry(key)) is not None:
+                edits.refuse(entry[0], f"`{change.job}` cannot be split: `{key}` of its matrix would mean other cells")
         steps = [step for step in job.get("steps") or () if step.kind == MAP]
         for step in steps:
             uses = step.get("uses")
@@ -138,7 +144,10 @@ class _Patch:
                 said = option.format(part="${{ matrix.part }}", parts=change.parts)
                 edits.append_to_line(run, line, f" {said}")
         parts = list(range(1, change.parts + 1))
-        edits.add_entry(job, "strategy", {"matrix": {"part": parts}}, _BEHIND_RUNNER)
+        if matrix is not None:
+            edits.add_entry(matrix, "part", parts)
+        else:
+            edits.add_entry(job, "strategy", {"matrix": {"part": parts}}, _BEHIND_RUNNER)
 
 
 def _reading(node: Node, need: str) -> Node | None:

@@ -54,14 +54,16 @@ def in_shell(text: str, uses: Uses) -> str:
     except ExpressionError:
         uses.unknown[text.strip()[:60]] = None
         return text
-    made = ""
+    made: list[str] = []
+    quotes = _Quotes()
     for part in parts:
         if part.tree is None:
-            made += part.text
+            quotes.read(part.text)
+            made.append(part.text)
             continue
         value = meaning(part.tree, part.text.strip(), uses)
-        made += f"'\"{value}\"'" if _is_in_single_quotes(made) else value
-    return made
+        made.append(f"'\"{value}\"'" if quotes.open == "'" else value)
+    return "".join(made)
 
 
 def has_expression(text: str) -> bool:
@@ -110,21 +112,24 @@ def _literal(value: object) -> str:
     return re.sub(r"([$`\"\\])", r"\\\1", str(value))
 
 
-def _is_in_single_quotes(text: str) -> bool:
-    """Whether a shell that has read so far stands in single quotes, as far as that can be told without its grammar."""
-    quote = ""
-    escaped = False
-    for letter in text[text.rfind("\n\n") + 1 :]:
-        if escaped:
-            escaped = False
-        elif letter == "\\" and quote != "'":
-            escaped = True
-        elif quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        elif letter == "#":
-            quote = "#"
-        if quote == "#" and letter == "\n":
-            quote = ""
-    return quote == "'"
+class _Quotes:
+    """In which quotes a shell stands that has read so far, as far as that can be told without its grammar."""
+
+    def __init__(self) -> None:
+        self.open = ""  #: `'`, `"`, or `#` of a comment
+        self._is_escaped = False
+        self._before = "\n"
+
+    def read(self, text: str) -> None:
+        for letter in text:
+            if self._is_escaped:
+                self._is_escaped = False
+            elif letter == "\\" and self.open in ("", '"'):
+                self._is_escaped = True
+            elif self.open == "#":
+                self.open = "" if letter == "\n" else "#"
+            elif self.open:
+                self.open = "" if letter == self.open else self.open
+            elif letter in "'\"" or (letter == "#" and self._before.isspace()):
+                self.open = letter
+            self._before = letter

@@ -15,7 +15,7 @@ from stagebook.formats.gitlab.rules import Facts
 from stagebook.formats.gitlab.scalars import truth
 from stagebook.formats.gitlab.stages import Made, Maker
 from stagebook.formats.gitlab.templates import Extender, References
-from stagebook.formats.gitlab.variables import Occasion, Variables
+from stagebook.formats.gitlab.variables import Occasion, Variables, circle
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import MAP, Node
 from stagebook.graph.cycles import find_cycle
@@ -65,6 +65,7 @@ class Composer:
         for draft, is_in in found.drafts(facts, verdict.variables, passed):
             if is_in:
                 drafts.append(draft)
+                self.check_variables(draft)
             else:
                 left_out[draft.name] = draft
         for draft in drafts:
@@ -75,6 +76,13 @@ class Composer:
         if not self.is_circle(drafts, needs):
             made = self.with_children(found, made, drafts, facts, prefix, depth)
         return made
+
+    def check_variables(self, draft: Draft) -> None:
+        names = circle(draft.variables)
+        if names:
+            shown = " → ".join(f"${shorten(name)}" for name in [*names, names[0]][:12])
+            said = f"job {shorten(draft.name)}: variables speak of each other in a circle: {shown}"
+            self.reading.problem(draft.get("variables") or draft.key, "variable", said)
 
     def same_ids(self, drafts: list[Draft]) -> None:
         seen: dict[str, Draft] = {}
@@ -167,11 +175,19 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
             for each in child.stages:
                 if each.id in starts:
                     each = each._replace(needs=(id_,), need_lines=(stage.line,))
-                stages.append(each)
+                stages.append(_if_triggered(each, stage))
     return Made(
         tuple(stages), {**made.matrices, **child.matrices}, tuple(dict.fromkeys((*made.locks, *child.locks))),
         (*made.secrets, *(each for each in child.secrets if each.name not in {own.name for own in made.secrets})),
     )  # fmt: skip
+
+
+def _if_triggered(stage: Stage, trigger: Stage) -> Stage:
+    """A stage of a child pipeline that is not there where its trigger does not run: a stage that is skipped by its
+    condition counts as done."""
+    if stage.kind == "job" and stage.when is None:
+        stage = stage._replace(when=trigger.when)
+    return stage if stage.changed else stage._replace(changed=trigger.changed)
 
 
 def _unplayable(made: Made, id_: str, why: str) -> Made:

@@ -77,7 +77,8 @@ _TOP: dict[str, tuple[str, str]] = {
     "include.artifact": (SERVER, "it is known only at run time"),
     "include.job": (SERVER, "it is known only at run time"),
     "include.rules.changes": (APPROXIMATED, "taken to hold: which files have changed is not known"),
-    "spec": (EXACT, ""), "types": (IGNORED, "GitLab has removed it: `stages` is its name"),
+    "spec": (EXACT, ""), "$schema": (IGNORED, "it is for editors"),
+    "types": (IGNORED, "GitLab has removed it: `stages` is its name"),
 }  # fmt: skip
 #: Where the keys of a mapping are names of the user's.
 _NAMED = frozenset(

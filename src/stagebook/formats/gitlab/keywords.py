@@ -11,9 +11,10 @@ from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 NAME_MAX = 255
+KEY_FILES_MAX = 10
 GLOBALS = frozenset(
     ("stages", "include", "default", "workflow", "image", "services", "before_script", "after_script", "variables",
-     "cache", "spec", "types")
+     "cache", "spec", "types", "$schema")
 )  # fmt: skip
 DEFAULTS = frozenset(
     ("after_script", "artifacts", "before_script", "cache", "hooks", "id_tokens", "identity", "image", "interruptible",
@@ -55,10 +56,12 @@ INSIDE: dict[str, frozenset[str]] = {
 }  # fmt: skip
 _JOB_WHENS = tuple(each for each in WHENS if each != "never")
 _RETRY = frozenset(
-    ("always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure", "runner_system_failure",
-     "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure", "unmet_prerequisites",
-     "scheduler_failure", "data_integrity_failure", "missing_dependency_failure", "forward_deployment_failure",
-     "runner_interrupted", "runner_interruption", "job_router_failure", "runner_provisioning_timeout")
+    ("always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure",
+     "stuck_pending_with_matching_runners", "stuck_pending_no_matching_runners", "no_updates_running",
+     "no_updates_canceling", "runner_system_failure", "runner_configuration_error",
+     "runner_external_dependency_failure", "runner_interrupted", "runner_unsupported", "stale_schedule",
+     "job_execution_timeout", "server_timeout_running", "server_timeout_canceling", "archived_failure",
+     "unmet_prerequisites", "scheduler_failure", "data_integrity_failure")
 )  # fmt: skip
 _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("artifacts", "when"): frozenset(("on_success", "on_failure", "always")),
@@ -125,6 +128,9 @@ def check_job(reading: Reading, name: str, key: Node, job: Node, lacks_base: boo
         reading.absent(key, "job", said)
     elif len(made) > 1:
         reading.problem(key, "job", f"job {shorten(name)} has {made[0]} and {made[1]}, which exclude each other")
+    when, start = job.entry("when"), job.get("start_in")
+    if when is not None and when[1].text == "delayed" and (start is None or start.is_null):
+        reading.problem(when[0], "value", f"job {shorten(name)}: `when: delayed` takes `start_in` beside it")
     rules = job.get("rules")
     if rules is not None and rules.kind == LIST:
         check_rules(reading, rules, f"job {shorten(name)}")
@@ -214,8 +220,8 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
     elif word == "cache":
         key_node = value.get("key")
         files = key_node.get("files") if key_node is not None else None
-        if files is not None and not 1 <= len(files.texts) <= 2:
-            reading.problem(files, "value", f"{what}: `cache:key:files` takes one or two files")
+        if files is not None and not 1 <= len(files.texts) <= KEY_FILES_MAX:
+            reading.problem(files, "value", f"{what}: `cache:key:files` takes between 1 and {KEY_FILES_MAX} files")
     elif word == "artifacts":
         reports = value.get("reports")
         for name, _, inner in reports.items() if reports is not None else ():

@@ -112,6 +112,10 @@ class _Parser:
         made = Composer(reading, self.facts_of, self.includer).pipeline(config, occasion)
         if not reading.is_wrong:
             self.remarks(config, occasion, wanted is not None)
+            whole_file = os.path.join(reading.root, ".gitlab-ci.yml")
+            if reading.missing and not is_whole(reading.file) and os.path.isfile(whole_file):
+                said = "this is a part of a pipeline, and .gitlab-ci.yml beside it may be the whole: name that file"
+                reading.note(None, "part", said)
         return self.built(made, occasion, root, config)
 
     def no_jobs(self, root: Node) -> None:

@@ -10,6 +10,7 @@ import re
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.scalars import said, truth
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
+from stagebook.graph.cycles import find_cycle
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -133,6 +134,24 @@ def settled(given: Variables, base: Mapping[str, str]) -> dict[str, str]:
         name: value if "$" not in value or name in given.raw else _expand(value, known, given.raw, (name,), done)
         for name, value in known.items()
     }
+
+
+def circle(given: Variables) -> list[str]:
+    """Names of variables in a circle, each of which speaks of the next; one that speaks of itself means another
+    place's."""
+    names = [name for name, value in given.values.items() if "$" in value and name not in given.raw]
+    if len(names) < 2:
+        return []
+    at = {name: place for place, name in enumerate(names)}
+    asks = [
+        [at[other] for other in _names(given.values[name]) if other in at and other != name] for name in names
+    ]  # fmt: skip
+    found = find_cycle(asks) or []
+    return [names[place] for place in (*found[:1], *reversed(found[1:]))]
+
+
+def _names(text: str) -> set[str]:
+    return {found[1] or found[2] for found in _variable.finditer(text) if not found[3]}
 
 
 # What GitLab sets -----------------------------------------------------------------------------------------------------

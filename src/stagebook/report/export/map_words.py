@@ -20,7 +20,7 @@ HEADINGS = {
     "implied-need": "Need that others imply",
     "possible-coupling": "Possible coupling",
     "missing-guard": "Missing guard",
-    "stage-order": "Waits by the order of stages only",
+    "stage-order": "Order of stages only",
     "wide-matrix": "Matrix wider than the cap",
     "early-artifact": "Artifact read too early",
     "unwritten-artifact": "Artifact that nobody uploads",
@@ -58,7 +58,8 @@ def verdict(document: Document) -> str:
         said = f"The longest chain has {plural(len(document['critical_path']), 'stage')}; no durations are known"
     else:
         said = f"{span(least)} is the least this order allows"
-        alone = max([one["saves_s"] or 0 for one in map_nodes.findings(document)], default=0)
+        needless = [one for one in map_nodes.findings(document) if one["code"] in map_nodes.NEEDLESS]
+        alone = max([one["saves_s"] or 0 for one in needless], default=0)
         saved = max(alone, document.get("needless_s") or 0)
         if saved > 0:
             said += f"; {span(saved)} of it has no reason in the file"
@@ -114,7 +115,10 @@ def heading(finding: Mapping[str, Any]) -> str:
         return f"{title}: {name(edge['from'])} → {name(edge['to'])}" + (f" and {len(more)} more" if more else "")
     if finding["code"] == "missing-guard":
         return f"{title}: {some[0]}"
-    shown = (" ↔ " if finding["code"] == "possible-coupling" else ", ").join(some[:3])
+    is_shared = finding["code"] == "possible-coupling"
+    if not is_shared:  # of a matrix all cells are meant
+        some = list(dict.fromkeys(name(id.partition("[")[0]) for id in finding["stages"]))
+    shown = (" ↔ " if is_shared else ", ").join(some[:3])
     return f"{title}: {shown}" + (f" and {len(some) - 3} more" if len(some) > 3 else "")
 
 

@@ -5,9 +5,9 @@ workspace, and a clear end for all others. What equivalents do is in the modules
 from __future__ import annotations
 
 import os
-import re
 
 from stagebook.formats.github.ended import typed
+from stagebook.formats.github.equivalents import checkout_of, name_of
 from stagebook.formats.github.expression import to_text
 from stagebook.formats.github.manifest import Manifest, manifest
 from stagebook.model.problem import InputError
@@ -39,14 +39,14 @@ def use(running: Running) -> str:
     uses = running.text("uses")
     if uses.startswith(_OWN):
         return _own(running, uses)
-    known = EQUIVALENTS.get(re.sub("@.*", "", uses).lower())
+    known = EQUIVALENTS.get(name_of(uses))
     if known is not None:
         given = running.scope.filled(running.step.get("with") or {}, running.found, "with")
         try:
             return known(running, {str(name).lower(): to_text(value) for name, value in given.items()})
         except OSError as error:
             raise Wrong(f"{uses}: {error.strerror or error}") from None
-    checkout = _included(running, uses)
+    checkout = checkout_of(uses, running.work.here.local.get("request", {}).get("includes", {}))
     if checkout is not None:
         return _local(running, uses, checkout)
     return _foreign(running, uses, "a container" if uses.startswith("docker://") else "an action of another repository")
@@ -58,16 +58,6 @@ def _foreign(running: Running, uses: str, what: str) -> str:
         running.say(f"warning: {uses} is skipped: {what}, for which nothing here stands")
         return SKIPPED
     raise Wrong(f"{uses} is {what}, for which nothing here stands; `--uses skip` leaves out such steps")
-
-
-def _included(running: Running, uses: str) -> str | None:
-    """The folder of an action of another repository, where the user has named a checkout of that."""
-    includes = running.work.here.local.get("request", {}).get("includes", {})
-    name, _, ref = uses.partition("@")
-    parts = name.split("/")
-    project = "/".join(parts[:2])
-    folder = includes.get(f"{project}@{ref}") or includes.get(project)
-    return None if folder is None else os.path.normpath(os.path.join(folder, *parts[2:]))
 
 
 def _own(running: Running, uses: str) -> str:

@@ -65,14 +65,22 @@ class Listener:
         self._prefix = prefix
         self._stopped: str | None = None
         self.failed = False  #: a command was wrong in a way that fails the step
+        self._waiting: list[bytes] = []  #: lines that are not in the log yet
 
     def hear(self, line: bytes) -> None:
         if b"::" in line and self._command(line.decode("utf-8", "replace").removesuffix("\r")):
             return
-        _write(self._prefix.encode() + (self._masks.line(line) if self._masks else line) + b"\n")
+        self._waiting.append(self._prefix.encode() + (self._masks.line(line) if self._masks else line) + b"\n")
+
+    def heard(self) -> None:
+        """All that has been heard belongs into the log now."""
+        if self._waiting:
+            _write(b"".join(self._waiting))
+            self._waiting = []
 
     def say(self, text: str) -> None:
         """A line of the job's own about this step."""
+        self.heard()
         log.say(self._prefix + self._masks.text(text))
 
     def _command(self, line: str) -> bool:
@@ -93,10 +101,12 @@ class Listener:
             self._stopped = text
         elif name == "add-mask":
             self._masks.add(text)
-        elif name == "set-output":
-            self._effects.outputs[properties.get("name", "")] = text
-        elif name == "save-state":
-            self._effects.state[properties.get("name", "")] = text
+        elif name in ("set-output", "save-state"):
+            if not properties.get("name"):
+                self.say(f"ERROR: {name}: a name is missing")
+                self.failed = True
+            else:
+                (self._effects.outputs if name == "set-output" else self._effects.state)[properties["name"]] = text
         elif name in ("set-env", "add-path"):
             self._unsecure(name, properties, text)
         elif name in _LEVELS:

@@ -74,7 +74,8 @@ class _Job:
     def play(self) -> int:
         """Raises Wrong, SurroundingsError."""
         work, scope = self._work, self._scope
-        os.makedirs(work.temp, 0o700, exist_ok=True)
+        for folder in (work.temp, work.base["runner"]["tool_cache"]):
+            os.makedirs(folder, 0o700, exist_ok=True)
         with open(os.path.join(work.temp, "event.json"), "w", encoding="utf-8") as file:
             json.dump(work.base["github"].get("event") or {}, file)
         self._variables()
@@ -163,7 +164,7 @@ class _Job:
         path = os.path.join(folder, f"{state.log_stem(self._here.stage.id)}.{self._here.attempt}.md")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        log.say(f"summary: {path}")
+        log.say(f"summary: {os.path.relpath(path, self._here.state)}, in the state directory")
 
     def _outputs(self) -> None:
         """For other jobs. One that holds a secret is left out, as GitHub does."""

@@ -33,7 +33,7 @@ class Running:
         self.found = found  #: contexts
         self.effects = effects
         self.env: dict[str, str] = {**self.work.env, **scope.env}
-        self.listener = Listener(self.work.masks, effects, self.env, scope.prefix)
+        self.listener = Listener(self.work.masks, effects, {**self.work.here.env, **self.env}, scope.prefix)
         self.code = 0
         self.was_asked = scope.stop.is_asked  #: to end, before it was decided whether this step runs
 
@@ -45,7 +45,9 @@ class Running:
         own = self.scope.texts(self.step.get("env"), self.found, "env")
         self.env = {**self.env, **own}
         self.found = {**self.found, "env": self.env}
-        self.listener = Listener(self.work.masks, self.effects, self.env, self.scope.prefix)
+        self.listener = Listener(
+            self.work.masks, self.effects, {**self.work.here.env, **self.env}, self.scope.prefix
+        )  # fmt: skip
 
     def text(self, key: str) -> str:
         return self.scope.text(self.step.get(key), self.found, key)
@@ -163,6 +165,7 @@ def command(
     files = Files(running.work.files, str(number))
     ended = shell.run(
         argv, {**env, **files.env}, cwd, running.scope.stop, timeout_s=timeout_s, hear=running.listener.hear,
+        heard=running.listener.heard,
         was_asked=running.was_asked,
     )  # fmt: skip
     wrong = files.take(running.effects)

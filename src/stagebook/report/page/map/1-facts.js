@@ -13,7 +13,7 @@ map.findings.forEach((finding) => finding.stages.forEach((index) => stages[index
 const count = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
-const NEEDLESS = new Set(["needless-order", "implied-need"]);
+const NEEDLESS = new Set(["needless-order", "implied-need", "stage-order"]);
 const KINDS = {
   critical: (stage) => Boolean(stage.critical),
   gate: (stage) => stage.kind === "gate",

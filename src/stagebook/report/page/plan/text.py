@@ -325,7 +325,9 @@ def _stands(plan: Document) -> Iterator[str]:
     """What the figures stand on, and what is not known."""
     profile = plan["profile"]
     said = [f"From {_SOURCES[profile['source']]}" + (f": {behind(profile)}" if profile["runs"] else "")]
-    if profile["measured_jobs"] > 1:
+    if profile.get("system") is not None:
+        said.append(f"Recorded by {profile['system']}, where each job has a machine of its own")
+    elif profile["measured_jobs"] > 1:
         said.append(f"Runs of up to {plural(profile['measured_jobs'], 'job')} were measured")
     if profile["error"] is not None:
         said.append(_capital(predicted(profile)))
