@@ -248,7 +248,7 @@ quick:
   artifacts: {reports: {dotenv: made.env}}
 slow:
   stage: test
-  script: [*begin, 'test -e "$BASE/go-on" || sleep 300', 'echo "A is $A, level is $LEVEL"']
+  script: [*begin, 'test -e "$BASE/go-on" || sleep 300', 'echo "A is $A, level is $LEVEL"', 'echo "token ${TOKEN-}"']
   after_script: ['echo "$STAGEBOOK_STAGE 0 0 after-$CI_JOB_STATUS" >> "$LEDGER"']
 """
 
@@ -256,7 +256,9 @@ slow:
 @pytest.mark.parametrize("by", ["SIGINT", "SIGKILL"])
 def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, by: str) -> None:
     place.write(SLOW, FILE)
-    begun = place.start("run", FILE, "--yes", "--var", "LEVEL=7")
+    secrets = place.base / "secrets"
+    secrets.write_text("TOKEN=tok-5f2c8e1d\n")
+    begun = place.start("run", FILE, "--yes", "--var", "LEVEL=7", "--secret-file", str(secrets))
     place.wait_for("slow")
     if by == "SIGINT":
         begun.send(signal.SIGINT)
@@ -269,7 +271,7 @@ def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, b
     done = place.run("run", FILE, "--resume")
     assert done.code == 0, done
     assert place.began() == ["quick", "slow", "slow"]
-    assert "A is b, level is 7" in log(place, "slow")
+    assert {"A is b, level is 7", "token ***"} <= set(log(place, "slow"))
 
 
 def test_a_changed_file_is_read_again_as_it_was_and_trusted_again(place: Place) -> None:

@@ -49,6 +49,18 @@ def test_a_matrix_is_capped_at_four_fifths_of_what_its_machines_allow(runner: st
     assert of_kind(proposals(pipeline(*cells, matrices=matrices), (), Known(), Asked()), "max-parallel") == []
 
 
+def test_what_fewer_at_once_and_too_short_a_timeout_cost_is_told() -> None:
+    cells, matrices = wide("unit", 4)
+    known = Known({cell.id: 60.0 for cell in cells}, {cell.id: 70.0 for cell in cells}, 5)
+    words = Asked(settings=(("unit", "max-parallel", "2"), ("unit", "timeout", "1m"), ("unit", "timeout", "2m")))
+    some = proposals(pipeline(*cells, matrices=matrices), (), known, words)
+    assert [(each.kind, each.costs_s, each.price) for each in some] == [
+        ("max-parallel", 60.0, ""), ("timeout", None, "a run on record took 70 s, which it would end"),
+        ("timeout", None, ""),
+    ]  # fmt: skip
+    assert proposals(pipeline(*cells, matrices=matrices), (), Known(), words)[0].costs_s is None
+
+
 def test_timeouts_are_three_times_the_longest_or_asked_for() -> None:
     some = pipeline(job("a"), job("b"))
     found = [Finding("no-timeout", "note", 4, "a and b have no timeout", ("a", "b"))]

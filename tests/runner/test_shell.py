@@ -131,6 +131,11 @@ def test_a_flood_of_output_keeps_no_timeout_from_ending_it() -> None:
     assert heard
 
 
-def test_what_is_left_behind_may_go_on_writing() -> None:
-    ended = run("(trap '' TERM; yes) & echo $!", hear=lambda line: None)
-    assert ended.is_well
+def test_what_is_left_behind_may_go_on_writing(tmp_path: Path) -> None:
+    go, wrote = tmp_path / "go", tmp_path / "wrote"
+    left = f"while ! test -e {go}; do sleep 0.02; done; /bin/echo later && touch {wrote}"
+    heard: list[bytes] = []
+    assert run(f"({left}) & echo now", hear=heard.append).is_well
+    assert heard == [b"now"]
+    go.touch()
+    waiting.until(wrote.exists, "a line that broke nobody")

@@ -101,3 +101,18 @@ def test_what_the_repository_brings_along_is_not_run(here: Any, tmp_path: Path) 
     (tmp_path / "post-checkout").symlink_to("trap")
     workspace.checkout(here)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_files_of_submodules_come_from_where_they_lie(here: Any, tmp_path: Path) -> None:
+    root = Path(here.root)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "lib").write_text("lib\n")
+    git(other, "init", "-q")
+    git(other, "add", ".")
+    git(other, "commit", "-q", "-m", "Lib")
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "deps/other")
+    workspace.checkout(here)
+    assert "deps/other/lib" not in held(here.workspace)
+    assert workspace.submodules(here) == []
+    assert held(here.workspace)["deps/other/lib"] == "lib\n"

@@ -121,13 +121,14 @@ def pipeline_file(args: Any) -> str:
 
 def _latest_of(args: Any, files: list[str]) -> str:
     """Of several pipelines here the one that ran last. InputError that names them where none did."""
-    from stagebook.cli import pipelines
+    from stagebook.model.problem import InputError
     from stagebook.record import runs
 
     for summary in runs.summaries(state_directory(args)):
         if summary.get("file") in files:
             return str(summary["file"])
-    return pipelines.find(None, args.command)
+    said = ", ".join(os.path.relpath(file) for file in files)
+    raise InputError(f"there are {len(files)} pipelines here, and none of them has run yet: {said}")
 
 
 def from_here(args: Any, here: str, file: str | None, state_path: str) -> dict[str, str]:

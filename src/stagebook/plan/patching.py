@@ -166,13 +166,18 @@ class _Search:
 
     def _setting(self, job: str, key: str, value: str, said: Evidence) -> Proposal:
         change: Change
+        costs: float | None = None
+        price = ""
         number = int(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
         if key in ("fail-fast", "interruptible") and value in ("true", "false"):
             change = FailFast(job, value == "true") if key == "fail-fast" else Interruptible(job, value == "true")
         elif key == "timeout":
             change = Timeout(job, minutes_of(value))
+            most = max([self.known.most_s.get(cell, 0.0) for cell in self._cells(job)], default=0.0)
+            price = f"a run on record took {most:.0f} s, which it would end" if most > change.minutes * 60 else ""
         elif key == "max-parallel" and number:
             change = MaxParallel(job, number)
+            costs = self._costs_of_width(job, number)
         elif key == "concurrency" and value:
             change = Lock(job, value)
         elif key == "split" and number and number > 1:
@@ -186,7 +191,8 @@ class _Search:
                 f"--set {job}.{key}={value}: one of timeout=30m, fail-fast=true|false, max-parallel=N, "
                 "concurrency=GROUP, interruptible=true|false, split=N (2 or more)"
             )
-        return Proposal(change, self._line(job), f"{job}.{key} is to be {value}", said)
+        why = f"{job}.{key} is to be {value}"
+        return Proposal(change, self._line(job), why, said, costs_s=costs, price=price)
 
     def _known_jobs(self, option: str, *names: str) -> None:
         for name in names:
@@ -388,7 +394,9 @@ class _Search:
             cap = min(fitting, key=lambda one: one.jobs)
             why = f"{width} cells of {name} ask for more than {cap.of} runs at once ({cap.jobs})"
             said = Evidence("declared", 0, f"{_SHARE:.0%} of the cap; the rest is for other runs of the account")
-            yield Proposal(MaxParallel(name, max(1, int(cap.jobs * _SHARE))), self._line(name), why, said)
+            most = max(1, int(cap.jobs * _SHARE))
+            costs = self._costs_of_width(name, most)
+            yield Proposal(MaxParallel(name, most), self._line(name), why, said, costs_s=costs)
 
     def _is_on(self, name: str, labels: tuple[str, ...]) -> bool:
         """Whether all cells of a job are on such machines, and on none of the user's own."""
@@ -458,6 +466,18 @@ class _Search:
             return None
         wanted = list(dict.fromkeys([*self.needs[name], *more]))
         return round(max(0.0, self._length({**self.needs, name: wanted}) - self._length()), 3)
+
+    def _costs_of_width(self, name: str, most: int) -> float | None:
+        """What it costs to run no more cells of a job at once than that, each begun as soon as one has ended."""
+        took = [self.known.took_s.get(cell) for cell in self._cells(name)]
+        known = [each for each in took if each is not None]
+        if not known or len(known) < len(took):
+            return None
+        ends = [0.0] * most
+        for each in known:
+            ends.sort()
+            ends[0] += each
+        return round(max(0.0, self._length(took={name: max(ends)}) - self._length()), 3)
 
     def _before(self, name: str) -> list[str]:
         """All that is over before a job begins, nearest first."""

@@ -15,7 +15,7 @@ from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Sequence
+    from typing import IO, Any, Callable, Mapping, Sequence
 
 GRACE_S = 5.0  #: from TERM to KILL
 _LINE_MAX = 1 << 16
@@ -167,6 +167,22 @@ class _Watched:
             self._hear(self._rest)
         if self._heard is not None:
             self._heard()
-        if self._pipe is not None:
-            self._pipe.close()
         os.close(self._end)
+        if self._pipe is not None:
+            _leave(self._pipe)
+
+
+def _leave(pipe: IO[bytes]) -> None:
+    """Whoever still has the other end, a server that a step has left behind, may go on writing: what it says is of no
+    step, and read so that it does not break."""
+    if select.select((pipe,), (), (), 0)[0] and not os.read(pipe.fileno(), 1 << 16):
+        pipe.close()
+        return
+    from threading import Thread
+
+    def read() -> None:
+        with pipe:
+            while os.read(pipe.fileno(), 1 << 16):
+                pass
+
+    Thread(target=read, daemon=True).start()

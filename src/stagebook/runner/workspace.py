@@ -64,6 +64,21 @@ def checkout(here: Here, into: str | None = None, history: bool = True) -> list[
     return notes + copying.copy(names, here.root, target)
 
 
+def submodules(here: Here) -> list[str]:
+    """Put the files of submodules where they belong, as they lie here. What is worth a note. Raises
+    SurroundingsError."""
+    if not os.path.isfile(os.path.join(here.root, ".gitmodules")):
+        return []
+    own = _git(here.root, "ls-files", "-z", "--cached")
+    all_ = _git(here.root, "ls-files", "-z", "--cached", "--recurse-submodules")
+    if own is None or all_ is None:
+        return ["the files of submodules could not be listed: they are not there"]
+    names = sorted(set(_names(all_)) - set(_names(own)))
+    if not names:
+        return ["no submodule has files here: git submodule update --init brings them"]
+    return copying.copy(names, here.root, here.workspace)
+
+
 def _listed(root: str) -> list[str] | None:
     """The files of a work tree; None where there is none, or git cannot say."""
     if state.git_root(root) is None:

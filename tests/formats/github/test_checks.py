@@ -74,6 +74,16 @@ CASES = {
               - run: echo ${{ needs.b.result }}  # type
               - run: echo ${{ matrix.more.shallow }}  # type
         """,
+    "defaults of inputs": """\
+        on:
+          workflow_call:
+            inputs:
+              first: {type: string, default: "${{ github.actor }}"}
+              second: {type: boolean, default: "${{ inputs.first }}"}  # type
+              third: {type: string, default: "${{ inputs.fourth }}"}  # type
+              fourth: {type: number, default: "${{ inputs.third == 'x' && 1 || 2 }}"}
+        jobs: {a: {runs-on: x, steps: [{run: x}]}}
+        """,
     "names": """\
         on: push
         env: {A=B: 1}  # env

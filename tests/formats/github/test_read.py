@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from stagebook.formats.github.expression import condition, truth
 from stagebook.formats.github.read import parse
 from stagebook.formats.request import NOTHING, Request
 from stagebook.model.pipeline import Pipeline, Stage
@@ -149,6 +150,17 @@ def test_conditions_say_what_they_wait_for() -> None:
         ("all", False), ("all", False), ("all", False), ("done", True), ("done", False), ("all", False),
     ]  # fmt: skip
     assert found["a"].when is not None and (found["a"].when.line, found["a"].when.language) == (3, "github")
+
+
+def test_a_condition_with_anything_around_its_expression_is_text_that_always_holds() -> None:
+    head = "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: a}]\n"
+    texts = ["    if: |\n      ${{ false }}\n", "    if: |-\n      ${{ false }}\n", "    if: |\n      false\n"]
+    made = [read(head + text).stages[0].when for text in texts]
+    assert [each.text if each else None for each in made] == ["${{ false }}\n", "false", "false"]
+    assert [truth(condition(each.text), {}) for each in made if each] == [True, False, False]
+    assert [[each.code for each in said(head + text) if each.level == "warning"] for text in texts] == [
+        ["condition"], [], [],
+    ]  # fmt: skip
 
 
 # Steps ----------------------------------------------------------------------------------------------------------------

@@ -218,6 +218,24 @@ def test_child_pipelines_are_put_in(project: Project) -> None:
     assert len(stages["last"].needs) == len(stages["last"].need_lines)
 
 
+def test_a_trigger_that_waits_hides_no_failure_of_its_child(project: Project) -> None:
+    project.write({"child.yml": "x: {stage: build, script: make}\ny: {script: clean, when: always}\n"})
+    needs = project.needs("a: {trigger: {include: child.yml, strategy: depend}}\nb: {stage: deploy, script: x}\n")
+    assert needs["b"] == ["a/x", "a/y"]
+
+
+def test_child_pipelines_of_triggers_that_do_not_run(project: Project) -> None:
+    project.write({"child.yml": "x: {stage: build, script: make}\ny: {script: make, when: always}\n"})
+    stages = project.stages("""
+        a: {trigger: {include: child.yml}, when: manual}
+        b: {trigger: {include: child.yml}, rules: [{changes: [src/*]}]}
+    """)
+    assert [stages[id_].when.text for id_ in ("a", "a/x", "a/y")] == ["manual"] * 3  # type: ignore[union-attr]
+    assert [stages[id_].changed for id_ in ("b", "b/x", "b/y")] == [("src/*",)] * 3
+    played = project.stages("a: {trigger: {include: child.yml}, when: manual}\n", play=("a",))
+    assert played["a/y"].when is None
+
+
 def test_pipelines_that_only_the_server_starts(project: Project) -> None:
     text = """
         make: {stage: build, script: ./gen, artifacts: {paths: [child.yml]}}

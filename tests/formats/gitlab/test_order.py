@@ -172,9 +172,26 @@ def test_what_runs_whatever_its_needs_did(project: Project) -> None:
         build: {stage: build, script: make}
         mend: {script: ./mend, when: on_failure}
         clean: {script: ./clean, when: always}
+        tell: {script: ./tell, needs: [mend]}
+        ship: {stage: deploy, script: ./ship}
     """)
     assert (stages["mend"].join, stages["mend"].always, stages["mend"].when.text) == ("done", False, "on_failure")  # type: ignore[union-attr]
     assert (stages["clean"].join, stages["clean"].always, stages["clean"].when) == ("done", True, None)
+    assert (stages["tell"].join, stages["tell"].when.text) == ("all", "on_failure")  # type: ignore[union-attr]
+    assert (stages["ship"].join, stages["ship"].when) == ("all", None)
+
+
+def test_a_job_that_runs_after_failures_hides_none(project: Project) -> None:
+    """`ship` must not start when `build` has failed, though all of the stage before it have run well."""
+    needs = project.needs("""
+        build: {stage: build, script: make}
+        mend: {script: ./mend, when: on_failure}
+        clean: {script: ./clean, when: always}
+        ship: {stage: deploy, script: ./ship}
+        last: {stage: .post, script: ./last}
+    """)
+    assert needs["ship"] == ["build", "clean", "mend"]
+    assert needs["last"] == ["ship"]
 
 
 _names = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True)

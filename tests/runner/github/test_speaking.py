@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def test_commands_of_all_kinds(capfd: pytest.CaptureFixture[str]) -> None:
         ear.hear("std::vector::x", "::unknown::x", "a ::error::x")
         == "| std::vector::x\n| ::unknown::x\n| a ::error::x\n"
     )
+    assert ear.hear("::set-output::x") == "| ERROR: set-output: a name is missing\n"
     assert ear.hear("::set-env name=A::b", "::add-path::/x").count("disabled") == 2
     assert ear.listener.failed
     assert ear.effects.env == {}
@@ -93,3 +95,29 @@ def test_files_that_a_step_has_broken_are_no_trouble(tmp_path: Path) -> None:
     effects = Effects()
     files.take(effects)
     assert (effects.outputs, effects.env, effects.path) == ({}, {}, ["/a", "/b\ufffd"])
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_no_output_of_a_step_can_break_its_job(line: bytes, is_command: bool) -> None:
+    effects = Effects()
+    listener = Listener(Masks(["secret"]), effects, {"ACTIONS_ALLOW_UNSECURE_COMMANDS": "true"})
+    before = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        listener.hear((b"::set-env name=" if is_command else b"::") + line)
+        listener.heard()
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(nowhere)
+    assert all("\0" not in name + value and name for name, value in effects.env.items())
+
+
+@given(st.text(max_size=60))
+def test_any_text_in_a_file_is_pairs_or_refused(text: str) -> None:
+    try:
+        found = list(pairs(text))
+    except ValueError:
+        return
+    assert all(name for name, _ in found)

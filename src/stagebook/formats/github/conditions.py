@@ -39,18 +39,16 @@ def when_of(source: Source, body: Node) -> When:
         return When()
     value = value_of(node)
     text = ("true" if value else "false") if isinstance(value, bool) else str(node.value)
-    stripped = text.strip()
-    offset = text.find(stripped)
-    if stripped.startswith("${{") and stripped.endswith("}}") and stripped.count("${{") == 1:
-        inner = stripped[3:-2]
-        offset += 3 + len(inner) - len(inner.lstrip())
-        stripped = inner.strip()
+    said, offset = text, len(text) - len(text.lstrip())
+    if text.startswith("${{") and text.endswith("}}") and text.count("${{") == 1:
+        said = text[3:-2]
+        offset = 3 + len(said) - len(said.lstrip())
     try:
-        tree = condition(stripped)
+        tree = condition(said)
     except ExpressionError:
         return When()
     line, col = place_of(source, node, offset)
-    made = Condition(stripped, line, col, LANGUAGE)
+    made = Condition(said if "${{" in said else said.strip(), line, col, LANGUAGE)
     if not has_status(tree):
         return When(made)
     return When(made, "done", truth(tree, {}, _ENDS) is not False)

@@ -175,11 +175,19 @@ def _joined(made: Made, child: Made, id_: str, trigger: Node) -> Made:
             for each in child.stages:
                 if each.id in starts:
                     each = each._replace(needs=(id_,), need_lines=(stage.line,))
-                stages.append(each)
+                stages.append(_if_triggered(each, stage))
     return Made(
         tuple(stages), {**made.matrices, **child.matrices}, tuple(dict.fromkeys((*made.locks, *child.locks))),
         (*made.secrets, *(each for each in child.secrets if each.name not in {own.name for own in made.secrets})),
     )  # fmt: skip
+
+
+def _if_triggered(stage: Stage, trigger: Stage) -> Stage:
+    """A stage of a child pipeline that is not there where its trigger does not run: a stage that is skipped by its
+    condition counts as done."""
+    if stage.kind == "job" and stage.when is None:
+        stage = stage._replace(when=trigger.when)
+    return stage if stage.changed else stage._replace(changed=trigger.changed)
 
 
 def _unplayable(made: Made, id_: str, why: str) -> Made:

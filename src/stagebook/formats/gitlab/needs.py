@@ -154,7 +154,8 @@ class Needs:
             self.spend(draft, len(needs))
 
     def wall(self, position: int) -> list[str]:
-        """The last of all jobs before a position. Those of one stage without `needs` stand for all before them."""
+        """The last of all jobs before a position. Those of one stage without `needs` stand for all before them; one
+        that runs although others have failed stands for itself alone."""
         known = self._walls.get(position)
         if known is None:
             before = [
@@ -164,6 +165,8 @@ class Needs:
             reached: set[str] = set()
             covered = -1
             for draft in before:
+                if draft.when in ("always", "on_failure"):
+                    continue
                 if draft.needs is None and draft.position is not None:
                     covered = max(covered, draft.position)
                 else:

@@ -27,7 +27,8 @@ _TIMEOUTS = frozenset(("stuck_or_timeout_failure", "job_execution_timeout"))
 
 
 class Made(NamedTuple):
-    """`ends`: the ids of those that nothing else in it waits for."""
+    """`ends`: the ids of those that nothing else in it waits for, whatever runs although others have failed left
+    aside."""
 
     stages: tuple[Stage, ...] = ()
     matrices: Mapping[str, Matrix] = {}
@@ -36,7 +37,7 @@ class Made(NamedTuple):
 
     @property
     def ends(self) -> list[str]:
-        needed = {need for stage in self.stages for need in stage.needs}
+        needed = {need for stage in self.stages if stage.join == "all" for need in stage.needs}
         return [stage.id for stage in self.stages if stage.id not in needed]
 
     @property
@@ -59,6 +60,7 @@ class Maker:
         self.secrets: dict[str, Secret] = {}
         self.gates: set[str] = set()
         self.unplayed = self._unplayed()
+        self.after_failure = self._with_dependents([draft for draft in drafts if draft.when == "on_failure"])
 
     def made(self) -> Made:
         for draft in self.drafts:
@@ -83,30 +85,36 @@ class Maker:
         names = self.reading.request.play
         return draft.name in names or draft.id in names or any(cell.title in names for cell in draft.cells)
 
-    def _unplayed(self) -> set[Draft]:
+    def _unplayed(self) -> dict[Draft, Draft | None]:
         """Optional manual jobs that nobody plays, and all that needs one."""
-        found = {draft for draft in self.drafts if draft.is_optional and not self.is_played(draft)}
+        found = self._with_dependents(
+            [draft for draft in self.drafts if draft.is_optional and not self.is_played(draft)]
+        )
+        for draft, base in found.items():
+            shown = shorten(draft.name)
+            if base is None:
+                said = f"{shown} is started by hand, and nobody waits for it: --play {shown}"
+            else:
+                said = f"{shown} needs {shorten(base.name)}: it does not run before that is played"
+            self.reading.note(draft.key, "manual", said)
+        return found
+
+    def _with_dependents(self, drafts: list[Draft]) -> dict[Draft, Draft | None]:
+        """These, and all that names one of them in its needs, to what each of the latter needs."""
+        found: dict[Draft, Draft | None] = dict.fromkeys(drafts)
+        if not found:
+            return found
+        dependents: dict[Draft, dict[Draft, None]] = {}
         for draft in self.drafts:
-            if draft in found:
-                said = (
-                    f"{shorten(draft.name)} is started by hand, and nobody waits for it: --play {shorten(draft.name)}"
-                )
-                self.reading.note(draft.key, "manual", said)
-        more = bool(found)
-        while more:
-            more = False
-            for draft in self.drafts:
-                if draft in found or draft.needs is None:
-                    continue
-                needed = [self.of[need.id] for cell in draft.cells for need in self.needs.found[cell.id]]
-                base = next((other for other in needed if other in found), None)
-                if base is not None:
-                    found.add(draft)
-                    more = True
-                    said = (
-                        f"{shorten(draft.name)} needs {shorten(base.name)}, which is started by hand: it does not run"
-                    )
-                    self.reading.note(draft.key, "manual", said + " before that is played")
+            for cell in draft.cells if draft.needs is not None else ():
+                for need in self.needs.found[cell.id]:
+                    dependents.setdefault(self.of[need.id], {})[draft] = None
+        todo = list(found)
+        for base in todo:
+            for draft in dependents.get(base, ()):
+                if draft not in found:
+                    found[draft] = base
+                    todo.append(draft)
         return found
 
     def gate(self, draft: Draft) -> Stage | None:
@@ -161,6 +169,8 @@ class Maker:
             return Condition("on_failure", line, col, LANGUAGE), "done", False
         if draft.when == "always":
             return None, "done", True
+        if draft in self.after_failure:  # what needs a job that does not run does not either
+            return Condition("on_failure", line, col, LANGUAGE), "all", False
         return None, "all", False
 
     def job(self, draft: Draft, cell: Cell, needs: list[Need]) -> Job:

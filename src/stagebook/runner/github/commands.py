@@ -101,10 +101,12 @@ class Listener:
             self._stopped = text
         elif name == "add-mask":
             self._masks.add(text)
-        elif name == "set-output":
-            self._effects.outputs[properties.get("name", "")] = text
-        elif name == "save-state":
-            self._effects.state[properties.get("name", "")] = text
+        elif name in ("set-output", "save-state"):
+            if not properties.get("name"):
+                self.say(f"ERROR: {name}: a name is missing")
+                self.failed = True
+            else:
+                (self._effects.outputs if name == "set-output" else self._effects.state)[properties["name"]] = text
         elif name in ("set-env", "add-path"):
             self._unsecure(name, properties, text)
         elif name in _LEVELS:

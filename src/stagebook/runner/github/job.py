@@ -74,7 +74,8 @@ class _Job:
     def play(self) -> int:
         """Raises Wrong, SurroundingsError."""
         work, scope = self._work, self._scope
-        os.makedirs(work.temp, 0o700, exist_ok=True)
+        for folder in (work.temp, work.base["runner"]["tool_cache"]):
+            os.makedirs(folder, 0o700, exist_ok=True)
         with open(os.path.join(work.temp, "event.json"), "w", encoding="utf-8") as file:
             json.dump(work.base["github"].get("event") or {}, file)
         self._variables()

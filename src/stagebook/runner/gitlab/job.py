@@ -118,7 +118,10 @@ class _Job:
             self._shell("pre_get_sources", hooks, shell.Ended(0))
         if strategy in ("none", "empty"):
             return
-        for note in workspace.checkout(self._here):
+        notes = workspace.checkout(self._here)
+        if self._values.get("GIT_SUBMODULE_STRATEGY") in ("normal", "recursive"):
+            notes += workspace.submodules(self._here)
+        for note in notes:
             log.say(f"note: {note}")
 
     def _service(self, spec: Mapping[str, Any]) -> Service:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stagebook.formats.github.expression import Node
     from stagebook.formats.github.local import Files
 
+_DEFAULT = "on.workflow_call.inputs.*.default"
 _FREE = frozenset(FUNCTIONS) - {"hashfiles", "success", "failure", "always", "cancelled"}
 _WRONG_TYPES = {
     "text": ("object", "array", "null"),
@@ -136,14 +137,19 @@ class _Spot:
     def types(self, tree: Node, offset: int, is_alone: bool) -> None:
         spot = self.spot
         contexts = self.known.of(spot.job, spot.step, spot.key)
+        wanted: Type | None = None
+        if spot.key == _DEFAULT:
+            before, wanted = self.known.default(spot.node)
+            contexts = {**contexts, "inputs": before}
 
         def say(at: int, message: str) -> None:
             self.say(offset + at, "type", message, "warning")
 
         found = inference.Inference(contexts, say).of(tree)
-        if spot.condition:
-            return
-        self.fits(found, offset, is_alone)
+        if wanted is not None and wanted.kind in ("boolean", "number") and found.kind not in ("any", wanted.kind):
+            say(0, f"the input is {told(wanted)}, its default {told(found)}")
+        if not spot.condition:
+            self.fits(found, offset, is_alone)
 
     def fits(self, found: Type, offset: int, is_alone: bool) -> None:
         """Whether what it is can become what stands there."""

@@ -69,6 +69,9 @@ class Known:
         jobs = root.get("jobs")
         self.jobs = {name: body for name, _, body in (jobs.items() if jobs is not None else ())}
         self.folded = {name.lower(): name for name in self.jobs}
+        on = root.get("on")
+        call = on.get("workflow_call") if on is not None else None
+        self.called = call.get("inputs") if call is not None else None
         self.inputs = self._inputs()
         self.github = self._github()
         self.secrets = self._secrets()
@@ -96,6 +99,17 @@ class Known:
             made |= self._of_job[job]
             made["steps"] = self._steps_of(job, step)
         return made
+
+    def default(self, node: Node) -> tuple[Type, Type | None]:
+        """The inputs that stand before the one of a workflow call with that default, and its own type."""
+        before: dict[str, Type] = {}
+        for name, _, body in self.called.items() if self.called is not None else ():
+            type_ = body.get("type")
+            made = _INPUT_TYPES.get((type_.text if type_ is not None else None) or "", ANY)
+            if body.get("default") is node:
+                return object_of(before), made
+            before[name] = made
+        return object_of(before), None
 
     def _github(self) -> Type:
         inputs = self.triggers.get("workflow_dispatch")

@@ -95,10 +95,10 @@ def condition(
     text: str, contexts: Collection[str] | None = None, functions: Mapping[str, tuple[int, int]] | None = None
 ) -> Node:
     """The tree of an `if:`, which is an expression with or without `${{ }}` around it. Where `${{ }}` is a part of it
-    only, it is a text, as the system has it: true whatever it says. ExpressionError."""
+    only, be the rest a line end, it is a text, as the system has it: true whatever it says. ExpressionError."""
     if OPENING not in text:
         return parse(text, contexts, functions)
-    parts = [part for part in template(text, contexts, functions) if part.tree is not None or part.text.strip()]
+    parts = template(text, contexts, functions)
     if len(parts) == 1 and parts[0].tree is not None:
         return parts[0].tree
     pattern = "".join(
