@@ -175,6 +175,15 @@ def test_a_run_belongs_to_its_own_workflow(repository: Place) -> None:
     assert [of["file"].endswith(FILE) for of in jobs_only["pipelines"]] == [True], "the one that knows the jobs"
 
 
+def test_a_native_file_made_of_the_workflow_has_its_timings(repository: Place) -> None:
+    files = recorded(repository, 6, failing=0.0)
+    repository.write(repository.run("import", "github", FILE, "--quiet").out)
+    told = imported(repository, "github", *files, "--file", "stagebook.yaml")
+    assert (told["added"], told["pipelines"][0]["unmatched"]) == (6, [])
+    plan = repository.run("plan", "--json").json
+    assert (plan["profile"]["runs"], plan["profile"]["system"]) == (6, "github")
+
+
 def test_without_the_file_the_runs_are_kept_without_needs(place: Place) -> None:
     document = imported(place, "github", *recorded(place, 2))
     assert document["added"] == 2

@@ -81,7 +81,10 @@ def _files(args: Any, system: str) -> Files:
         file = os.path.abspath(args.file)
         if not os.path.isfile(file):
             raise InputError(f"--file {args.file}: there is no such file")
-        return Files((file,), git_root(os.path.dirname(file)) or os.path.dirname(file), True)
+        from stagebook.cli import foreign
+
+        root = git_root(os.path.dirname(file)) or os.path.dirname(file)
+        return Files((file,), root, True, foreign.format_at(file) == "native")
     root = git_root(here) or here
     found = [
         file for file in detect.foreign_in(root)

@@ -29,11 +29,12 @@ READINGS_MAX = 20  #: of one file, for as many branches
 
 class Files(NamedTuple):
     """The pipeline files that runs may be of, absolute. `root`: of the repository. `is_chosen`: the user has named the
-    one there is, so that runs of others are left out."""
+    one there is, so that runs of others are left out, unless it `takes_all`: a native file is called otherwise."""
 
     files: tuple[str, ...]
     root: str
     is_chosen: bool = False
+    takes_all: bool = False
 
 
 class Of:
@@ -75,7 +76,7 @@ class Intake:
         return is_other
 
     def _is_file(self, path: str) -> bool:
-        return os.path.basename(self._files.files[0]) == os.path.basename(path)
+        return self._files.takes_all or os.path.basename(self._files.files[0]) == os.path.basename(path)
 
     def take(self, run: RecordedRun) -> None:
         """Raises SurroundingsError, and InputError where the file that the user has named is wrong."""

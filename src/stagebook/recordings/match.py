@@ -44,6 +44,8 @@ class Names:
 
     def _add(self, stage: Stage) -> None:
         title = stage.job.title if stage.job is not None and stage.job.title else stage.id
+        if stage.job is None and stage.cell:  # of a native file, which may have been made of one of that system
+            title = f"{stage.name} ({', '.join(stage.cell.values())})"
         for name in dict.fromkeys((title, stage.id)):
             self._exact.setdefault(_plain(name), []).append(stage.id)
         for name in dict.fromkeys((title, stage.id, stage.name)):
