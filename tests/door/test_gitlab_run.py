@@ -120,6 +120,12 @@ cold:
         run(place, text)
     assert "kept" in log(place, "warm")
     assert "kept" not in log(place, "cold")
+    would = place.run("gc", "--cache-age", "1ms", "--dry-run", "--json").json
+    assert would["job_caches"] == ["main-deps"]
+    assert place.run("gc", "--json").json["job_caches"] == []
+    assert "1 cache of jobs" in place.run("gc", "--cache-age", "1ms").out
+    run(place, text, "--only", "warm")
+    assert "kept" not in log(place, "warm")
 
 
 def test_what_a_file_may_say_of_sources_caches_and_artifacts(repository: Place) -> None:

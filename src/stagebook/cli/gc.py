@@ -37,6 +37,7 @@ def execute(args: Namespace) -> int:
     from stagebook.artifact import state, sweep
     from stagebook.artifact.store import Store
     from stagebook.isolate import workspace
+    from stagebook.runner.caches import Caches
 
     limit = quantity.size_bytes(args.settings.cache_limit)
     age_s = quantity.duration_ms(args.settings.cache_age) / 1000
@@ -53,7 +54,11 @@ def execute(args: Namespace) -> int:
         collected = store.collect(limit, age_s, args.dry_run, state.named(folder).keys())
     except OSError as error:
         raise SurroundingsError(f"cannot remove {error.filename}: {error.strerror}") from None
+    caches = Caches(where)
+    unused = caches.unused(age_s)
     if not args.dry_run:
+        if unused:
+            caches.forget(unused)
         runs = [left for left in runs if sweep.remove(where, left)]
         aside = [left for left in aside if sweep.remove(where, left)]
         sweep.finish(where)
@@ -68,6 +73,8 @@ def execute(args: Namespace) -> int:
         "unpublished_bytes": sum(left.size for left in aside),
         "workspaces": workspaces,
         "workspaces_bytes": workspaces_bytes,
+        "job_caches": sorted(unused),
+        "job_caches_bytes": sum(unused.values()),
         "runs": [left.run for left in runs],
         "runs_bytes": sum(left.size for left in runs),
         "kept_bytes": collected.kept_bytes,

@@ -56,6 +56,7 @@ def collected(document: Mapping[str, Any], style: Style) -> list[str]:
         (len(document["temporaries"]), "temporary file", "temporary files", "temporaries_bytes"),
         (len(document["unpublished"]), "run's unpublished files", "runs' unpublished files", "unpublished_bytes"),
         (len(document["workspaces"]), "run's workspaces", "runs' workspaces", "workspaces_bytes"),
+        (len(document["job_caches"]), "cache of jobs", "caches of jobs", "job_caches_bytes"),
         (len(document["runs"]), "run", "runs", "runs_bytes"),
     ]
     said = [

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from contextlib import contextmanager
 
 from stagebook.runner import matching
@@ -16,7 +17,7 @@ from stagebook.runner.copying import Copier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Iterable, Iterator
 
 BYTES_MAX = 5 << 30
 _KEY = "key"
@@ -79,6 +80,17 @@ class Caches:
             self._prune(entry)
         return Put(copier.count, copier.size_bytes, barren, copier.notes)
 
+    def unused(self, age_s: float) -> dict[str, int]:
+        """Those that nobody has used for so long: keys to bytes."""
+        before_s = time.time() - age_s
+        return {key: _size_bytes(self._entry(key)) for key, used_s in self._kept().items() if used_s < before_s}
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove what is kept under these. Raises OSError."""
+        with self._locked(fcntl.LOCK_EX):
+            for key in keys:
+                shutil.rmtree(self._entry(key), ignore_errors=True)
+
     def _prune(self, kept: str) -> None:
         """Whoever calls holds the lock."""
         rows = []
@@ -89,10 +101,7 @@ class Caches:
                 if not os.path.isdir(f"/proc/{pid}"):
                     shutil.rmtree(path, ignore_errors=True)
             elif os.path.isdir(path):
-                size = sum(
-                    os.lstat(os.path.join(folder, file)).st_size for folder, _, files in os.walk(path) for file in files
-                )
-                rows.append((_used_s(path), size, path))
+                rows.append((_used_s(path), _size_bytes(path), path))
         total = sum(size for _, size, _ in rows)
         for _, size, path in sorted(rows):
             if total <= self._limit_bytes:
@@ -134,6 +143,10 @@ class Caches:
             yield
         finally:
             os.close(fd)
+
+
+def _size_bytes(path: str) -> int:
+    return sum(os.lstat(os.path.join(folder, file)).st_size for folder, _, files in os.walk(path) for file in files)
 
 
 def _used_s(path: str) -> float:

@@ -400,3 +400,38 @@ def test_every_key_has_a_grade() -> None:
     assert grades["jobs.a.permissions.contents"] == "server"
     assert grades["jobs.a.env.X"] == grades["jobs.a.needs"] == grades["jobs.a.steps[0].run"] == "exact"
     assert len(grades) == len(pipeline.grades) == 11
+
+
+def test_a_called_workflow_waits_as_its_call_does(tmp_path: Path) -> None:
+    file = repository(
+        tmp_path,
+        called="""\
+        on: workflow_call
+        jobs:
+          a: {runs-on: x, steps: [{run: a}]}
+          b: {needs: a, runs-on: x, steps: [{run: b}]}
+          c: {if: always(), runs-on: x, steps: [{run: c}]}
+        """,
+        ci="""\
+        on: push
+        jobs:
+          first: {runs-on: x, steps: [{run: a}]}
+          plain: {needs: first, uses: ./.github/workflows/called.yml}
+          ever: {needs: first, if: always(), uses: ./.github/workflows/called.yml}
+        """,
+    )
+    found = by_id(read(file.read_text(), file=str(file)))
+    made = {
+        name: (each.when.text if each.when else None, each.join, each.job.spec["call"].get("if"))
+        for name, each in found.items()
+        if each.job is not None and "call" in each.job.spec
+    }
+    assert made == {
+        "plain/a": (None, "all", "success()"),
+        "plain/b": (None, "all", "success()"),
+        "plain/c": ("always()", "done", "success()"),
+        "ever/a": ("success()", "done", "always()"),
+        "ever/b": ("success()", "all", "always()"),
+        "ever/c": ("always()", "done", "always()"),
+    }
+    assert [found[name].always for name in ("plain/c", "ever/a", "ever/c")] == [False, False, True]

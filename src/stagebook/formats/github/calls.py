@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.github import conditions
 from stagebook.formats.github.cells import filled
 from stagebook.formats.github.checks import grants
 from stagebook.formats.github.expression import UNKNOWN, Open, references, template
@@ -142,11 +141,8 @@ def _level(
     }
     if cell is not None:
         call["matrix"] = cell.values
-    when = base.when
-    if when.condition is None and (base.needs or outer.when.condition is not None):
-        when = conditions.gated(when, base.key.line)
-    if when.condition is not None:
-        call["if"] = when.condition.text
+    if base.when.condition is not None or base.needs:
+        call["if"] = base.when.text or "success()"
     _, texts = jobs.id_of(base, cell)
     return Level(
         contexts={**outer.contexts, "inputs": inputs, "matrix": None},
@@ -156,7 +152,7 @@ def _level(
         entry=base.needs,
         line=outer.line or base.key.line,
         col=outer.col or base.key.col,
-        when=when,
+        when=base.when,
         call=call,
         secrets=_secrets(jobs, base),
         trail=trail,

@@ -35,7 +35,7 @@ class When(NamedTuple):
 def when_of(source: Source, body: Node) -> When:
     """What `if` says; nothing where there is none, or one that is no expression (which is said elsewhere)."""
     node = body.get("if")
-    if node is None or node.text is None:
+    if node is None or not (node.text or "").strip():
         return When()
     value = value_of(node)
     text = ("true" if value else "false") if isinstance(value, bool) else str(node.value)

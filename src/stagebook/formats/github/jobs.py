@@ -131,7 +131,8 @@ class Jobs:
             when = conditions.gated(own, key.line) if is_gated else own
         else:
             is_gated = level.when.condition is not None
-            when = conditions.within(own, level.when, key.line) if is_gated else own
+            is_called = level.call is not None and "if" in level.call and (is_gated or own.condition is not None)
+            when = conditions.within(own, level.when, key.line) if is_called else own
         if level.line and when.condition is not None:
             when = when._replace(condition=when.condition._replace(line=level.line, col=level.col))
         is_gated = is_gated or own.condition is not None

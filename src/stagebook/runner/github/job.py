@@ -81,7 +81,7 @@ class _Job:
         self._variables()
         self._image()
         services = Services(
-            os.path.join(self._here.place, "services"), self._here.local.get("images", {}),
+            os.path.join(self._here.place, "_services"), self._here.local.get("images", {}),
             work.process_env(work.env, work.base), self._stop,
         )  # fmt: skip
         sequence = Sequence(scope)

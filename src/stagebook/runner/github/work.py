@@ -58,7 +58,7 @@ class Work:
     def __init__(self, here: Here, stop: shell.Stop) -> None:
         self.here = here
         self.stop = stop
-        self.temp = os.path.join(here.place, "temp")
+        self.temp = os.path.join(here.place, "_temp")
         self.files = os.path.join(here.place, "files")
         wanted = here.spec.get("secrets")
         secrets = (

@@ -50,7 +50,7 @@ class _Job:
         self._values = self._variables()
         self._env = {**here.env, **self._values, **here.secrets}
         self._prefix: tuple[str, ...] = ()
-        self._temp = os.path.join(here.place, "temp")
+        self._temp = os.path.join(here.place, "_temp")
 
     def play(self) -> int:
         self._tell_image()
@@ -58,7 +58,7 @@ class _Job:
         store = data.Store(self._here, self._values, self._env)
         store.pull()
         services = Services(
-            os.path.join(self._here.place, "services"), self._here.local.get("images", {}), self._env, self._stop
+            os.path.join(self._here.place, "_services"), self._here.local.get("images", {}), self._env, self._stop
         )
         try:
             for service in self._spec.get("services") or ():
