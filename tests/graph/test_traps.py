@@ -108,13 +108,16 @@ def test_an_artifact_that_nobody_uploads() -> None:
 
 
 def test_one_artifact_of_all_cells() -> None:
-    step = JobStep("upload", 5, 6, "uses", "actions/upload-artifact@v4")
-    cells = [job(f"m[x={n}]", name="m", steps=(step,), writes=(artifact("wheel", 5),)) for n in range(2)]
-    assert codes(pipeline(*cells)) == ["artifact-clash"]
-    sometimes = [
-        each._replace(job=each.job and each.job._replace(steps=(step._replace(condition="x"),))) for each in cells
-    ]
-    assert codes(pipeline(*sometimes)) == []
+    def cells(*sure: bool | None) -> list[str]:
+        some = [
+            job(f"m[x={n}]", name="m", writes=(artifact("wheel", 5)._replace(is_sure=each),))
+            for n, each in enumerate(sure)
+        ]
+        return [each.message for each in found(pipeline(*some)) if not each.minor]
+
+    assert cells(True, True) == ["all 2 cells of m upload an artifact called wheel"]
+    assert cells(True, False, True) == ["2 of the 3 cells of m upload an artifact called wheel"]
+    assert cells(True, False) == cells(None, None) == cells(True, None) == []
 
 
 def test_caches_that_miss_each_other() -> None:
