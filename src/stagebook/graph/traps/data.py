@@ -4,9 +4,10 @@ Pure. What one file alone cannot tell, since another workflow or a person may be
 
 from __future__ import annotations
 
+from stagebook.graph.actions import unknown_in
 from stagebook.graph.coupling import listed, named
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import has_unknown_actions, meet
+from stagebook.graph.jobs import meet
 from stagebook.graph.reach import Reach
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ class _Looker:
             self.is_part
             or bool(pipeline.missing)
             or any(
-                "/" in stage.id or (stage.job is not None and has_unknown_actions(stage.job))
+                "/" in stage.id or (stage.job is not None and unknown_in(stage.job) is not None)
                 for stage in pipeline.stages
             )
         )
