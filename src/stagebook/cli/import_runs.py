@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from stagebook.recordings.intake import Files, Intake
 
 
+TOLD_BY = 6  #: of fewer runs no test can tell anything
+
+
 def execute(args: Any, system: str, files: list[str]) -> int:
     """0; InputError for wrong words and documents, SurroundingsError for a server or a disk that gives way."""
     _check(args, files)
@@ -112,7 +115,11 @@ def _load(args: Any, file: str, request: Request) -> Pipeline:
 def _together(args: Any, state: str, intake: Intake) -> list[dict[str, Any]]:
     """Pairs of stages that overlapped in failed runs and seldom in others, by all that is on record of these files."""
     files = [of.file for of in intake.of.values() if of.file]
-    if not files or not os.path.isdir(state):
+    if not files or not intake.did["added"] + intake.did["renewed"]:
+        return []
+    from stagebook.record import runs
+
+    if len(runs.ids(state)) < TOLD_BY:
         return []
     from stagebook.cli.voice import voice
     from stagebook.history import store, together

@@ -52,7 +52,11 @@ class Keeper:
             return Kept(run, "renewed")
         directory = state.run_directory(self.directory, written.run)
         if not os.path.isdir(directory):
-            directory = state.make_run(self.directory, written.run)
+            try:
+                directory = state.make_run(self.directory, written.run)
+            except SurroundingsError:
+                if not os.path.isdir(directory):  # another import was faster
+                    raise
         self._write(directory, written)
         if run is not None:  # it began at another time than was known
             self._forget(run)
@@ -61,7 +65,7 @@ class Keeper:
 
     def _write(self, directory: str, written: Written) -> None:
         """The journal is there as a whole or not at all, and as old as what it tells."""
-        draft, path = os.path.join(directory, _DRAFT), state.journal_path(directory)
+        draft, path = os.path.join(directory, f"{_DRAFT}.{os.getpid()}"), state.journal_path(directory)
         try:
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "wb") as file:

@@ -14,6 +14,7 @@ from stagebook.report.harmless import cut, harmless
 from stagebook.report.page import frame
 from stagebook.report.page.plan import chart
 from stagebook.report.plan import BINDS, alone, behind, conditionally, doubts, edits, predicted, supposed
+from stagebook.report.together import question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -334,6 +335,9 @@ def _stands(plan: Document) -> Iterator[str]:
     if profile["others_cores"] is not None:
         said.append(f"Others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy")
     yield "".join(f"<p>{_text(text)}.</p>" for text in said)
+    if plan.get("together"):
+        asked = "".join(f"<li>{_text(_capital(question(pair)))}</li>" for pair in plan["together"])
+        yield f'<h3>To ask</h3><ul class="dash">{asked}</ul>'
     if profile["lacks"]:
         lacks = "".join(f"<li>{_text(_capital(lack))}</li>" for lack in profile["lacks"])
         yield f'<h3>Not known</h3><ul class="dash">{lacks}</ul>'
