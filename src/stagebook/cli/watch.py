@@ -210,7 +210,7 @@ def _folder(args: argparse.Namespace) -> str:
     from stagebook.formats.load import FOREIGN
     from stagebook.record import state
 
-    above = os.path.dirname(args.file)
+    above: str = os.path.dirname(args.file)
     if (getattr(args, "as", None) or foreign.format_at(args.file)) in FOREIGN:
         return state.git_root(above) or above
     return above
