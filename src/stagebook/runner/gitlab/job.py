@@ -54,6 +54,7 @@ class _Job:
 
     def play(self) -> int:
         self._tell_image()
+        self._tell_server()
         self._sources()
         store = data.Store(self._here, self._values, self._env)
         store.pull()
@@ -110,6 +111,14 @@ class _Job:
         else:
             self._prefix = known.argv
             self._env.update(known.env)
+
+    def _tell_server(self) -> None:
+        """What GitLab would do around the script."""
+        if self._spec.get("start_in_ms"):
+            log.say(f"note: there it starts after {self._spec['start_in_ms'] / 1000:g} s, here at once")
+        release = self._spec.get("release")
+        if release:
+            log.say(f"note: release {variables.filled(release['tag_name'], self._values)} is made by GitLab, not here")
 
     def _sources(self) -> None:
         strategy = variables.filled(self._spec.get("git_strategy") or "", self._values)
