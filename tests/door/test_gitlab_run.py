@@ -82,6 +82,7 @@ def test_jobs_find_the_work_tree_as_it_is_and_what_others_left(repository: Place
         "build": "success", "unit[DB=pg]": "success", "unit[DB=lite]": "success", "odd": "success",
         "broken": "failure", "rescue": "success", "ship": "skip", "by hand": "skip",
     }  # fmt: skip
+    assert "odd: exit 3, with which it may end (allow_failure: exit_codes)" in found["warnings"]  # type: ignore[operator]
     said = log(repository, "build")
     assert "hello world, a push by build of build" in said
     assert "First" in said

@@ -171,7 +171,7 @@ class _Job:
     def _code(self, ended: shell.Ended, is_well: bool) -> int:
         allowed = self._spec.get("allow_exit_codes") or ()
         if ended.code in allowed and ended.code:
-            log.say(f"WARNING: exit {ended.code} is one of those that the job may end with (allow_failure: exit_codes)")
+            log.warn(self._here.output, f"exit {ended.code}, with which it may end (allow_failure: exit_codes)")
             return 0
         if ended.code:
             log.say(f"ERROR: Job failed: exit code {ended.code}")
