@@ -5,6 +5,7 @@ failures told with the line of the step.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 
 import pytest
@@ -139,3 +140,78 @@ def test_actions_that_nothing_stands_for_are_told_before_anything_runs(repositor
     assert "checkout" not in done.err and "./here" not in done.err
     assert "its step is left out" in repository.run("run", "--dry-run", "--uses", "skip").err
     assert "sub@v1" not in repository.run("run", "--dry-run", "--include", "Owner/Action=.").err
+
+
+def test_a_secret_in_a_line_that_is_long_stays_hidden(repository: Place) -> None:
+    repository.write(
+        """\
+on: push
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - env: {T: "${{ secrets.TOK }}"}
+        shell: python
+        run: |
+          import os
+          print((os.environ["T"] + ",") * 9000)
+          print("::add-mask::" + "M4SK".lower() * 3)
+          print("M4SK".lower() * 30000)
+          print(" " * 70000 + ":end", end="")
+      - run: echo after
+""",
+        ".github/workflows/ci.yml",
+    )
+    (repository.base / "secrets").write_text("TOK=hush-5f2c8e1d\n")
+    (repository.base / "secrets").chmod(0o600)
+    done = repository.run("run", "--yes", "--secret-file", str(repository.base / "secrets"))
+    assert done.code == 0, done
+    lines = repository.run("logs", "last", "a").out.splitlines()
+    assert "***," * 9000 in lines
+    assert "***" * 10000 in lines
+    assert [line[-5:] for line in lines if line.endswith((":end", "after"))] == [" :end", "after"]
+    assert not any(part in line for line in lines for part in ("hush", "5f2c", "8e1d", "m4sk"))
+
+
+DEAF = """\
+on: push
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - run: 'trap "" TERM INT; echo "$STAGEBOOK_STAGE 1 $$ begin" >> "$LEDGER"; sleep 61'
+      - {if: cancelled(), run: 'echo "$STAGEBOOK_STAGE 1 0 tidy" >> "$LEDGER"'}
+"""
+
+
+def test_a_step_that_hears_no_signal_does_not_cost_what_cleans_up(repository: Place) -> None:
+    repository.write(DEAF, ".github/workflows/ci.yml")
+    begun = repository.start("run", "--yes")
+    repository.wait_for("a")
+    begun.send(signal.SIGTERM)
+    assert begun.wait().code == 143
+    assert repository.began() == ["a"]
+    repository.wait_for("a", "tidy")
+    assert not repository.left(5)
+
+
+def test_an_action_that_was_not_read_when_its_file_was_trusted_does_not_run(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - {uses: actions/checkout@v4, with: {path: sub}}\n"
+        "      - {uses: ./sub/act}\n",
+        ".github/workflows/ci.yml",
+    )
+    (repository.folder / "act").mkdir()
+    action = "runs: {using: composite, steps: [{shell: sh, run: 'echo ran >> \"$BASE/ran\"'}]}\n"
+    repository.write(action, "act/action.yml")
+    assert repository.run("run", "--yes").code == 0
+    assert repository.run("run").code == 0
+    repository.write(action + "# changed\n", "act/action.yml")
+    assert repository.run("run").code == 2
+    repository.write(
+        (repository.folder / ".github/workflows/ci.yml").read_text() + "      - {uses: ./../outact}\n",
+        ".github/workflows/ci.yml",
+    )
+    done = repository.run("lint")
+    assert (done.code, "ci.yml:8:16: error: `./../outact` leads out of the repository" in done.said) == (2, True)
+    assert (repository.base / "ran").read_text() == "ran\nran\n"

@@ -291,6 +291,25 @@ def test_a_stopped_run_ends_its_jobs_and_goes_on_without_options(place: Place, b
     assert {"A is b, level is 7", "token ***"} <= set(log(place, "slow"))
 
 
+def test_a_script_that_hears_no_signal_does_not_cost_its_after_script(place: Place) -> None:
+    deaf = 'trap "" TERM INT; echo "$STAGEBOOK_STAGE 1 $$ begin" >> "$LEDGER"; sleep 61'
+    after = 'echo "$STAGEBOOK_STAGE 1 0 after-$CI_JOB_STATUS" >> "$LEDGER"'
+    place.write(f"a:\n  script:\n    - |\n      {deaf}\n  after_script:\n    - |\n      {after}\n", FILE)
+    begun = place.start("run", FILE, "--yes")
+    place.wait_for("a")
+    begun.send(signal.SIGINT)
+    assert begun.wait().code == 130
+    place.wait_for("a", "after-canceled")
+
+
+def test_a_cache_of_which_the_key_holds_a_secret_is_refused(place: Place) -> None:
+    place.write("a: {script: ['echo $TOKEN'], variables: {K: $TOKEN}, cache: {key: 'k-$K', paths: [x]}}\n", FILE)
+    (place.base / "secrets").write_text("TOKEN=tok-5f2c8e1d\n")
+    (place.base / "secrets").chmod(0o600)
+    done = place.run("run", FILE, "--yes", "--secret-file", str(place.base / "secrets"))
+    assert (done.code, "cache:key holds a secret" in done.said, "tok-5f2c" in done.said) == (4, True, False)
+
+
 def test_a_changed_file_is_read_again_as_it_was_and_trusted_again(place: Place) -> None:
     place.write(SLOW, FILE)
     begun = place.start("run", FILE, "--yes", "--var", "LEVEL=7")

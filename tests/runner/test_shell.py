@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from itertools import cycle
 from pathlib import Path
+from time import monotonic
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.door import waiting
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.runner import images, shell
+from stagebook.runner.github import commands
+from stagebook.runner.github.commands import Listener, Masks
+from stagebook.runner.github.files import Effects
 from stagebook.runner.service import Service, Services
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -139,3 +147,61 @@ def test_what_is_left_behind_may_go_on_writing(tmp_path: Path) -> None:
     assert heard == [b"now"]
     go.touch()
     waiting.until(wrote.exists, "a line that broke nobody")
+
+
+class Asked(shell.Stop):
+    """Asked from the beginning of a command on, which has not heard of it."""
+
+    def __init__(self) -> None:
+        self.groups = set()
+        self.grace_s, self.asked_s = 0.1, None
+        self.is_asked = False
+
+    def ask(self, _: bytes) -> None:
+        self.is_asked, self.asked_s = True, monotonic()
+
+
+def test_what_does_not_end_when_its_job_is_asked_to_is_ended_by_force() -> None:
+    stop = Asked()
+    argv = ("/bin/sh", "-c", "trap '' TERM INT; echo deaf; sleep 60")
+    assert shell.run(argv, ENV, "/", stop, hear=stop.ask) == shell.Ended(137, is_stopped=True)
+    assert shell.run(("/bin/sh", "-c", "exit 0"), ENV, "/", stop).is_well, "what cleans up then has its time"
+
+
+SECRETS = ["s3cret-7f", "s3cret-7f-and-more", "aXa", "\u00fcber"]
+
+
+@given(
+    st.lists(st.sampled_from([*SECRETS, "x", "s3cret", "-and", "aX", "\n", ",", "::add-mask::zz\n", "::", "zz"])),
+    st.lists(st.integers(1, 40), min_size=1),
+)
+def test_wherever_a_long_line_is_cut_what_is_hidden_in_it_stays_hidden(pieces: list[str], sizes: list[int]) -> None:
+    data = "".join(pieces).encode()
+    whole, cut = _told(data, [len(data) or 1], 1 << 30), _told(data, sizes, 8)
+    assert not any(each in cut for each in SECRETS)
+    assert cut.count("\n") == whole.count("\n"), "no line is made of a part of one"
+    assert cut == whole
+
+
+def _told(data: bytes, sizes: list[int], line_max: int) -> str:
+    """What a listener writes of this, heard in pieces of these sizes; a line above `line_max` in parts."""
+    said: list[bytes] = []
+    listener = Listener(Masks(SECRETS), Effects(), {}, "> ")
+    rest, is_within = b"", False
+    with mock.patch.object(commands, "_write", said.append):
+        for size in cycle(sizes):
+            piece, data = data[:size], data[size:]
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                listener.hear(line)
+            is_within = is_within and not lines
+            if len(rest) > line_max:
+                taken = listener.part(rest)
+                rest, is_within = rest[taken:], is_within or taken > 0
+            listener.heard()
+            if not data:
+                break
+        if rest or is_within:
+            listener.hear(rest)
+        listener.heard()
+    return b"".join(said).decode()

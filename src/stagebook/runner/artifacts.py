@@ -10,6 +10,10 @@ from stagebook.record import state
 from stagebook.runner import matching
 from stagebook.runner.copying import Copier
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
 _NAME = "name"
 _FILES = "files"
 
@@ -48,19 +52,25 @@ class Artifacts:
     def has(self, name: str) -> bool:
         return os.path.isfile(os.path.join(self._entry(name), _NAME))
 
-    def put(self, name: str, root: str, globs: list[str], exclude: list[str] | None = None) -> Put:
+    def put(
+        self, name: str, root: str, globs: list[str], exclude: list[str] | None = None,
+        linked: Mapping[str, str] | None = None,
+    ) -> Put:  # fmt: skip
         """Keep files of `root` under a name, in place of what was kept under it before; nothing is kept where globs
-        name nothing. Raises OSError."""
+        name nothing. `linked`: files beside these, by their paths from `root` on, and where their content is. Raises
+        OSError."""
         names, barren = matching.find(root, globs, exclude, folders=True)
         entry = self._entry(name)
         fresh = f"{entry}.new{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
-        if not names:
+        if not names and not linked:
             return Put(0, 0, barren, [])
         os.makedirs(os.path.join(fresh, _FILES), 0o700)
         copier = Copier(root, os.path.join(fresh, _FILES))
         for each in names:
             copier.take(each)
+        for each, origin in (linked or {}).items():
+            copier.follow(each, origin)
         with open(os.path.join(fresh, _NAME), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(name)
         self.remove(name)

@@ -48,6 +48,19 @@ class Copier:
         self.count = 0
         self.size_bytes = 0
 
+    def follow(self, name: str, origin: str) -> None:
+        """A file under a name, its content from `origin`, for whatever is linked to. Raises OSError where the target
+        cannot be written, which nobody else may write into."""
+        copied = os.path.join(self._target, name)
+        os.makedirs(os.path.dirname(copied), exist_ok=True)
+        try:
+            self._file(origin, copied)
+        except (PermissionError, FileNotFoundError) as error:
+            self._left_out(name, error.strerror or "not allowed")
+            return
+        self.count += 1
+        self.size_bytes += os.stat(copied).st_size
+
     def take(self, name: str) -> None:
         """One file, link or folder, by its path from the source on. Raises OSError where the target cannot be
         written."""

@@ -69,12 +69,30 @@ def test_files_beside_the_repository_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "outside.yml").write_text(outside)
     (root / "link.yml").symlink_to(tmp_path / "outside.yml")
     (tmp_path / "action.yml").write_text("runs: {using: composite, steps: [{run: stolen}]}\n")
-    text = HEAD + "  a: {uses: ./../outside.yml}\n  b: {uses: ./link.yml}\n  c: {runs-on: x, steps: [{uses: ./../}]}\n"
+    text = HEAD + "  a: {uses: ./../outside.yml}\n  b: {uses: ./link.yml}\n"
     pipeline, _ = parse(text.encode(), str(root / ".github/workflows/ci.yml"), NOTHING)
     assert pipeline is not None
-    assert [each.id for each in pipeline.stages] == ["a", "b", "c"]
+    assert [each.id for each in pipeline.stages] == ["a", "b"]
     assert not pipeline.files
     assert [each.line for each in pipeline.missing] == [3, 4]
+
+
+def test_an_action_must_lie_in_its_repository(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    (root / ".git").mkdir(parents=True)
+    (root / "inside").mkdir()
+    (root / "file").mkdir()
+    (tmp_path / "action.yml").write_text("runs: {using: composite, steps: [{shell: sh, run: stolen}]}\n")
+    (root / "link").symlink_to(tmp_path)
+    (root / "near").symlink_to("inside")
+    (root / "file/action.yml").symlink_to(tmp_path / "action.yml")
+    uses = ["./../", "./../../outact", "./link", "./near", "./file", "./inside", "$/../"]
+    steps = "\n".join(f"      - uses: {each}" for each in uses)
+    text = HEAD + f"  a:\n    runs-on: x\n    steps:\n{steps}\n"
+    pipeline, problems = parse(text.encode(), str(root / "ci.yml"), NOTHING)
+    assert pipeline is None
+    found = [each.line for each in problems if "leads out of the repository" in each.message]
+    assert found == [6, 7, 8, 10, 12]
 
 
 _scalars = st.sampled_from(["x", "", "1", "true", "null", "${{ github.ref }}", "${{ matrix.x }}", "${{", "push", "./a"])

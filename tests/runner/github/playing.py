@@ -12,6 +12,7 @@ import pytest
 
 from stagebook.condition import outputs
 from stagebook.formats.load import load
+from stagebook.formats.request import Request
 from stagebook.runner.github import job
 from stagebook.runner.here import End, Here
 
@@ -40,6 +41,9 @@ class Player:
         self.environ: dict[str, str] = {}
         self.run = "r1"
 
+    def _request(self) -> Request:
+        return Request(includes=self.local.get("request", {}).get("includes", {}))
+
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +58,7 @@ class Player:
         self, workflow: str, job_id: str = "it", ends: Mapping[str, End] | None = None, attempt: int = 1
     ) -> Played:  # fmt: skip
         self.write(".github/workflows/ci.yml", workflow)
-        pipeline = load(str(self.folder / ".github/workflows/ci.yml"), None)._replace(local=self.local)
+        pipeline = load(str(self.folder / ".github/workflows/ci.yml"), None, self._request())._replace(local=self.local)
         index = [stage.id for stage in pipeline.stages].index(job_id)
         directory = self.folder / ".stagebook" / "runs" / self.run
         output = directory / "outputs" / f"{index}.{attempt}"

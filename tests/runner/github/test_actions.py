@@ -54,7 +54,7 @@ def test_a_job_that_failed_keeps_no_cache(player: Player) -> None:
 
 def test_artifacts_pass_from_job_to_job(player: Player) -> None:
     done = player.steps("""\
-        - run: mkdir -p out/sub .hidden && echo a > out/a.txt && echo b > out/sub/b.txt && echo c > out/sub/c.log && echo h > out/.h
+        - run: mkdir -p out/sub .hidden && echo a > out/a.txt && echo b > out/sub/b.txt && echo c > out/sub/c.log && echo h > out/.h; echo > "$RUNNER_TEMP/away.sh"
         - {uses: actions/upload-artifact@v4, with: {name: all, path: out}}
         - {uses: actions/upload-artifact@v4, with: {name: some, path: "out/**/*.txt\\n!out/sub/c.log"}}
         - {uses: actions/upload-artifact@v4, with: {name: one, path: out/a.txt}}
@@ -133,13 +133,69 @@ def test_an_action_of_another_repository_runs_from_a_checkout_that_the_user_name
         """\
         runs:
           using: composite
-          steps: [{shell: sh, run: echo from elsewhere}, {run: echo no shell}]
+          steps: [{shell: sh, run: echo from elsewhere}]
         """,
     )
     player.local["request"] = {"includes": {"owner/repo": str(player.folder / "elsewhere")}}
     done = player.steps("- uses: owner/repo/sub@v1\n")
+    assert done.code == 0
+    done.says("from elsewhere\n")
+
+
+def test_an_action_below_a_checkout_with_a_path_is_found_and_one_that_was_not_read_is_refused(player: Player) -> None:
+    player.write("act/action.yml", "runs: {using: composite, steps: [{uses: ./sub/inner}]}\n")
+    player.write("inner/action.yml", "runs: {using: composite, steps: [{shell: sh, run: echo from inner}]}\n")
+    done = player.steps("- {uses: actions/checkout@v4, with: {path: sub}}\n- uses: ./sub/act\n")
+    assert done.code == 0, done.log
+    done.says("from inner\n")
+    assert {path.rpartition("/repo/")[2] for path in done.here.pipeline.files} == {"act/action.yml", "inner/action.yml"}
+    for text in (
+        '- {uses: actions/checkout@v4, with: {path: "${{ github.job }}"}}\n- uses: ./it/inner\n',
+        "- uses: actions/checkout@v4\n- run: echo >> act/action.yml\n- uses: ./act\n",
+    ):
+        done = player.steps(text)
+        assert done.code == 1
+        done.says("/action.yml is not among the files that were trusted")
+        assert "from inner" not in done.log
+
+
+def test_an_action_that_a_link_leads_to_from_a_step_is_refused(player: Player) -> None:
+    player.write("../out/action.yml", "runs: {using: composite, steps: [{shell: sh, run: echo stolen}]}\n")
+    done = player.steps(f"- run: ln -s {player.folder.parent}/out act\n- uses: ./act\n")
     assert done.code == 1
-    done.says("from elsewhere\n", "needs `shell`")
+    done.says("./act leads out of the workspace")
+    assert "stolen" not in done.log
+
+
+def test_an_artifact_holds_what_links_in_the_workspace_lead_to(player: Player) -> None:
+    done = player.steps("""\
+        - run: |
+            mkdir -p out real/deep && echo one > real/deep/1 && echo two > two
+            ln -s ../real out/folder; ln -s ../two out/file; ln -s /etc/passwd out/away; ln -s ../.. real/up
+            ln -s .. real/loop; ln -s ../out/file real/again
+        - {uses: actions/upload-artifact@v4, with: {name: a, path: "out\\n!out/folder/loop/**"}}
+        - run: rm -rf out real two
+        - {uses: actions/download-artifact@v4, with: {name: a, path: got}}
+        - run: find got ! -type d -printf '%y %P\\n' | sort; cat got/file got/folder/deep/1 got/folder/again
+        """)
+    assert done.code == 0, done.log
+    done.says("f file\nf folder/again\nf folder/deep/1\n", "two\none\ntwo\n", "out/away is left out", "/up is left out")
+
+
+def test_names_on_disk_hold_no_secret(player: Player) -> None:
+    player.environ["TOKEN"] = "hush-hush-hush"
+    done = player.steps("""\
+        - {uses: actions/upload-artifact@v4, with: {name: "a ${{ secrets.TOKEN }}", path: x}, continue-on-error: true}
+        - {uses: actions/cache@v4, with: {key: "k-${{ secrets.TOKEN }}", path: x}, continue-on-error: true}
+        - run: |
+            echo "A=${{ secrets.TOKEN }}" | tee -a "$GITHUB_ENV" "$GITHUB_OUTPUT" "$GITHUB_STEP_SUMMARY" > /dev/null
+            exit 3
+        """)
+    assert done.code == 3, done.log
+    done.says("artifact: `name` holds a secret", "cache: `key` holds a secret")
+    kept = list((player.folder / ".stagebook").rglob("*"))
+    assert kept
+    assert not [each for each in kept if "hush" in each.name or (each.is_file() and "hush" in each.read_text())]
 
 
 def test_actions_that_use_each_other_in_a_circle_end(player: Player) -> None:

@@ -28,18 +28,43 @@ class Files:
         self.first = os.path.realpath(first) if first else ""  #: the workflow that is read
         self.includes = includes
         self.hashes: dict[str, str] = {}
+        self._checkouts: list[str] = []
         self._sources: dict[str, Source | None] = {}
         self._actions: dict[str, tuple[Source, Node] | None] = {}
 
     def path_of(self, uses: str) -> tuple[str, str] | None:
         """The folder that holds the repository, and the path below it. None of one that is not here."""
         if uses.startswith(_OWN):
-            return self.root, uses[2:].partition("@")[0].replace("\\", "/")
+            return self.root, self._below(uses[2:].partition("@")[0].replace("\\", "/"))
         name, _, ref = uses.partition("@")
         parts = name.split("/")
         project = "/".join(parts[:2])
         folder = self.includes.get(f"{project}@{ref}") or self.includes.get(project)
         return None if folder is None or len(parts) < 2 else (os.path.realpath(folder), "/".join(parts[2:]))
+
+    def checked_out(self, below: str) -> None:
+        """The repository lies in a folder of the workspace too, by its path there."""
+        path = os.path.normpath(below)
+        if path not in (".", "..", *self._checkouts) and not path.startswith(("/", "../")):
+            self._checkouts.append(path)
+            self._actions = {uses: found for uses, found in self._actions.items() if found is not None}
+
+    def _below(self, path: str) -> str:
+        if self._checkouts and not os.path.exists(os.path.join(self.root, path)):
+            plain = os.path.normpath(path)
+            for folder in self._checkouts:
+                if plain.startswith(folder + "/"):
+                    return plain[len(folder) + 1 :]
+        return path
+
+    def leads_out(self, uses: str) -> bool:
+        """Whether the action of the repository that `uses` names lies outside of it, by its path or by a link."""
+        if not uses.startswith(_OWN):
+            return False
+        folder, below = self.path_of(uses) or (self.root, "")
+        path = os.path.join(folder, below)
+        found = [os.path.realpath(each) for each in (path, *(os.path.join(path, name) for name in _ACTION_FILES))]
+        return any(each != folder and not each.startswith(folder.rstrip("/") + "/") for each in found)
 
     def source(self, uses: str) -> Source | None:
         """The file that `uses` names; None where it is not here. InputError where it is no YAML."""

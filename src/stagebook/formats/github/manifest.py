@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from stagebook.formats.github.values import value_of
+from stagebook.formats.native import cache
 from stagebook.formats.native.read import bytes_of
 from stagebook.formats.source.nodes import LIST, MAP, read
 from stagebook.model.value import NamedTuple
@@ -27,6 +28,7 @@ class Manifest(NamedTuple):
     inputs: dict[str, dict[str, Any]]
     outputs: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
+    digest: str  #: of the file's content
 
 
 def manifest(folder: str) -> Manifest | None:
@@ -34,7 +36,8 @@ def manifest(folder: str) -> Manifest | None:
     path = next((each for name in FILES if os.path.isfile(each := os.path.join(folder, name))), None)
     if path is None:
         return None
-    documents = read(bytes_of(path, path), path).documents
+    data = bytes_of(path, path)
+    documents = read(data, path).documents
     root = documents[0] if documents else None
     runs = root.get("runs") if root is not None else None
     using = runs.get("using") if runs is not None else None
@@ -48,6 +51,7 @@ def manifest(folder: str) -> Manifest | None:
     return Manifest(
         path, (name.text if name is not None else None) or os.path.basename(folder),
         (using.text if using is not None else None) or "", _tables(root, "inputs"), _tables(root, "outputs"), steps,
+        cache.digest(data),
     )  # fmt: skip
 
 

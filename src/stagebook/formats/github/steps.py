@@ -4,6 +4,7 @@ Local composite actions are looked into. Runs nothing."""
 from __future__ import annotations
 
 from stagebook.formats.github import data, words
+from stagebook.formats.github.equivalents import name_of
 from stagebook.formats.github.expression import Open
 from stagebook.formats.github.expression.value import to_text
 from stagebook.formats.github.shape import kind_of
@@ -92,6 +93,8 @@ class Steps:
         """A step with `run` or `uses`: its places in `found`, several for a composite action."""
         if kind == "uses":
             uses = (node.get("uses") or node).text or ""
+            if name_of(uses) == "actions/checkout":
+                self._checkout(node)
             inner = self.files.inside(uses) if uses not in self.trail and len(self.trail) < NESTED_MAX else None
             if inner:
                 return self.composite(node, inner, after, uses)
@@ -99,6 +102,12 @@ class Steps:
         else:
             self.put(node, "run", (node.get("run") or node).text or "", after)
         return [len(self.found) - 1]
+
+    def _checkout(self, node: Node) -> None:
+        given = node.get("with")
+        path = given.get("path") if given is not None and given.kind == MAP else None
+        if path is not None and path.text and "${{" not in path.text:
+            self.files.checked_out(path.text)
 
     def composite(self, node: Node, inner: list[Node], after: tuple[int, ...], uses: str) -> list[int]:
         """The steps of an action in place of the one that uses it."""

@@ -9,7 +9,7 @@ import os
 from stagebook.formats.github.ended import typed
 from stagebook.formats.github.equivalents import checkout_of, name_of
 from stagebook.formats.github.expression import to_text
-from stagebook.formats.github.manifest import Manifest, manifest
+from stagebook.formats.github.manifest import FILES, Manifest, manifest
 from stagebook.model.problem import InputError
 from stagebook.runner.github import kept, sources, tools
 from stagebook.runner.github.step import Running
@@ -61,7 +61,12 @@ def _foreign(running: Running, uses: str, what: str) -> str:
 
 
 def _own(running: Running, uses: str) -> str:
-    return _local(running, uses, os.path.normpath(os.path.join(running.work.workspace, uses.removeprefix("$/"))))
+    folder = os.path.normpath(os.path.join(running.work.workspace, uses.removeprefix("$/")))
+    top = os.path.realpath(running.work.workspace)
+    for each in (folder, *(os.path.join(folder, name) for name in FILES)):
+        if os.path.realpath(each) != top and not os.path.realpath(each).startswith(top + "/"):
+            raise Wrong(f"{uses} leads out of the workspace: an action must lie in it")
+    return _local(running, uses, folder)
 
 
 def _local(running: Running, uses: str, folder: str) -> str:
@@ -76,6 +81,12 @@ def _local(running: Running, uses: str, folder: str) -> str:
         raise Wrong(f"{uses}: there is no action.yml in the workspace; is a checkout missing before it?")
     if found.using != "composite":
         return _foreign(running, uses, f"an action that runs by {found.using or 'nothing'}")
+    if found.digest not in running.work.here.pipeline.files.values():
+        raise Wrong(
+            f"{uses}: {_shown(running, found.file)} is not among the files that were trusted: "
+            "it has changed since, was made by a step, or lies where its workflow does not plainly say. Let the "
+            "checkout put it where `uses` looks, and run again"
+        )
     if folder in scope.trail or len(scope.trail) >= NESTED_MAX:
         raise Wrong(f"{uses}: actions that use each other go {NESTED_MAX} deep at most, and not in a circle")
     return _composite(running, found, folder)
@@ -88,8 +99,7 @@ def _composite(running: Running, found: Manifest, folder: str) -> str:
     outer = running.scope
     inner = Scope(outer.work, _inputs(running, found), _own_env(running))
     inner.action_path, inner.trail, inner.stop, inner.prefix = folder, (*outer.trail, folder), outer.stop, outer.prefix
-    below = os.path.relpath(found.file, outer.work.workspace)
-    inner.file = found.file if below.startswith("..") else below
+    inner.file = _shown(running, found.file)
     Sequence(inner).play(found.steps)
     contexts = inner.contexts()
     for name, entry in found.outputs.items():
@@ -98,6 +108,12 @@ def _composite(running: Running, found: Manifest, folder: str) -> str:
     if running.scope.stop.is_asked:
         return CANCELLED
     return SUCCESS if inner.status == SUCCESS else FAILURE
+
+
+def _shown(running: Running, path: str) -> str:
+    """From the workspace on, where it lies there."""
+    below = os.path.relpath(path, running.work.workspace)
+    return path if below.startswith("..") else below
 
 
 def _own_env(running: Running) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 HIDDEN = "***"
+_COMMAND_MAX = 8 << 20  #: bytes of one that are waited for
 _COMMAND = re.compile(r"\s*::(\S+?)(?:\s+(.*?))?::(.*)", re.DOTALL)
 _LEVELS = ("error", "warning", "notice")
 _DATA = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
@@ -27,6 +28,7 @@ class Masks:
     def __init__(self, values: list[str]) -> None:
         self._values: list[str] = []
         self._bytes: list[bytes] = []
+        self._within: tuple[re.Pattern[bytes] | None, int] = None, 0  #: those of one line, and the longest
         for value in values:
             self.add(value)
 
@@ -38,6 +40,9 @@ class Masks:
             if each.strip() and each not in self._values:
                 # A new list, the longest first: another thread may be looking at the old one.
                 self._values = sorted([*self._values, each], key=len, reverse=True)
+                found = [one.encode("utf-8", "surrogateescape") for one in self._values if "\n" not in one]
+                longest = max(map(len, found), default=0)
+                self._within = (re.compile(b"|".join(map(re.escape, found))) if found else None), longest
                 self._bytes = [one.encode("utf-8", "surrogateescape") for one in self._values]
 
     def hides(self, text: str) -> bool:
@@ -48,6 +53,17 @@ class Masks:
         for value in self._bytes:
             data = data.replace(value, HIDDEN.encode())
         return data
+
+    def cut(self, data: bytes) -> int:
+        """How much of an unfinished line can be told by itself: none of the values is cut in two there."""
+        wanted, longest = self._within
+        if wanted is None:
+            return len(data)
+        end = max(0, len(data) - longest + 1)
+        for found in wanted.finditer(data):
+            if found.end() > end:
+                return found.end() if found.start() < end else end
+        return end
 
     def text(self, text: str) -> str:
         for value in self._values:
@@ -66,11 +82,27 @@ class Listener:
         self._stopped: str | None = None
         self.failed = False  #: a command was wrong in a way that fails the step
         self._waiting: list[bytes] = []  #: lines that are not in the log yet
+        self._is_within = False  #: a line of which a part has been heard
 
     def hear(self, line: bytes) -> None:
-        if b"::" in line and self._command(line.decode("utf-8", "replace").removesuffix("\r")):
+        if not self._is_within and b"::" in line and self._command(line.decode("utf-8", "replace").removesuffix("\r")):
             return
-        self._waiting.append(self._prefix.encode() + (self._masks.line(line) if self._masks else line) + b"\n")
+        self._told(line + b"\n")
+        self._is_within = False
+
+    def part(self, data: bytes) -> int:
+        """What there is of a very long line: how much of it is heard by that. A command is waited for."""
+        if not self._is_within and len(data) < _COMMAND_MAX and data.lstrip()[:2] == b"::":
+            return 0
+        length = self._masks.cut(data)
+        if length:
+            self._told(data[:length])
+            self._is_within = True
+        return length
+
+    def _told(self, data: bytes) -> None:
+        prefix = b"" if self._is_within else self._prefix.encode()
+        self._waiting.append(prefix + (self._masks.line(data) if self._masks else data))
 
     def heard(self) -> None:
         """All that has been heard belongs into the log now."""

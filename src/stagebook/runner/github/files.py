@@ -50,6 +50,12 @@ class Files:
             with open(path, "wb"):
                 pass
 
+    def remove(self) -> None:
+        """They may hold secrets, and the workspace may be kept."""
+        for path in self.paths.values():
+            if os.path.lexists(path) and not os.path.isdir(path):
+                os.unlink(path)
+
     @property
     def env(self) -> dict[str, str]:
         """The variables that name them."""

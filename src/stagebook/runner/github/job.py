@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 from stagebook.formats.github.cells import opened
 from stagebook.formats.github.expression import to_text
@@ -11,7 +12,7 @@ from stagebook.model.problem import SurroundingsError
 from stagebook.record import state
 from stagebook.runner import images, log, shell, workspace
 from stagebook.runner.github.sequence import Sequence
-from stagebook.runner.github.work import SUCCESS, Scope, Work, Wrong
+from stagebook.runner.github.work import FILES, SUCCESS, Scope, Work, Wrong
 from stagebook.runner.here import Here
 from stagebook.runner.service import Service, Services
 
@@ -24,7 +25,7 @@ STOPPED = 143
 
 def play(here: Here) -> int:
     """The exit status of the job: that of the first step that failed."""
-    stop = shell.Stop()
+    stop = shell.Stop(here.stage.grace_ms)
     said = here.spec.get("open_strategy")
     if said is None:
         return _cell(here, stop, None)
@@ -56,6 +57,7 @@ def _cell(here: Here, stop: shell.Stop, contexts: Mapping[str, Any] | None) -> i
     except SurroundingsError as error:
         code = log.unable(here.output, error)
     finally:
+        shutil.rmtree(os.path.join(here.place, FILES), ignore_errors=True)  # they may hold secrets
         kept = workspace.finish(here, code == 0)
         if kept is not None:
             log.say(kept)

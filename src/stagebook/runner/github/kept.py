@@ -40,7 +40,7 @@ def save(running: Running, given: dict[str, str]) -> str:
 
 def _restore(running: Running, given: dict[str, str]) -> bool:
     """Whether that very key was there."""
-    key = given.get("key", "")
+    key = _sayable(running, "cache: `key`", given.get("key", ""))
     if not key:
         raise Wrong("cache: input `key` is missing")
     store, into = Caches(running.work.here.state), running.work.workspace
@@ -58,7 +58,7 @@ def _restore(running: Running, given: dict[str, str]) -> bool:
 
 
 def _save(running: Running, given: dict[str, str]) -> None:
-    key = given.get("key", "")
+    key = _sayable(running, "cache: `key`", given.get("key", ""))
     root = running.work.workspace
     kept = Caches(running.work.here.state).save(key, root, _inside(running, given), replace=False)
     running.say(f"cache {key}: {'nothing new to keep' if kept is None else f'{kept.files} files kept'}")
@@ -79,7 +79,7 @@ def _outside(running: Running, given: dict[str, str]) -> None:
 
 
 def upload(running: Running, given: dict[str, str]) -> str:
-    name = _name(given.get("name", "") or "artifact")
+    name = _name(_sayable(running, "artifact: `name`", given.get("name", "")) or "artifact")
     store = Artifacts(running.work.here.directory)
     if store.has(name) and given.get("overwrite") != "true":
         raise Wrong(f"artifact {name}: this run has one of that name already; give it another, or `overwrite: true`")
@@ -92,7 +92,9 @@ def upload(running: Running, given: dict[str, str]) -> str:
         if how != "ignore":
             running.say(f"warning: {said}")
         return SUCCESS
-    put = store.put(name, root, [glob.escape(each) for each in files])
+    plain = [glob.escape(each) for each, origin in files.items() if origin is None]
+    linked = {each: origin for each, origin in files.items() if origin is not None}
+    put = store.put(name, root, plain, linked=linked)
     for note in put.notes:
         running.say(f"warning: artifact {name}: {note}")
     running.effects.outputs.update({"artifact-id": name, "artifact-url": "", "artifact-digest": ""})
@@ -100,9 +102,10 @@ def upload(running: Running, given: dict[str, str]) -> str:
     return SUCCESS
 
 
-def _found(running: Running, given: dict[str, str]) -> tuple[str, list[str]]:
-    """The folder that all searched paths have in common, and the files below it."""
-    names: set[str] = set()
+def _found(running: Running, given: dict[str, str]) -> tuple[str, dict[str, str | None]]:
+    """The folder that all searched paths have in common, and the files below it: where their content is, of those that
+    are links or reached by one."""
+    names: dict[str, str | None] = {}
     bases: list[str] = []
     is_hidden = given.get("include-hidden-files") == "true"
     for line in _lines(given.get("path", "")):
@@ -110,19 +113,43 @@ def _found(running: Running, given: dict[str, str]) -> tuple[str, list[str]]:
         root, path = _searched(running, line[1:].strip() if is_out else line)
         if is_out:
             globs = Globs(matching.alternatives(path))
-            names = {each for each in names if globs.first([os.path.relpath(each, root)]) is None}
+            names = {
+                each: origin for each, origin in names.items() if globs.first([os.path.relpath(each, root)]) is None
+            }  # fmt: skip
             continue
         base = _base(root, path)
-        found = {os.path.join(root, each) for each in matching.find(root, [path or "."])[0]}
-        names |= {each for each in found if is_hidden or not _is_hidden(os.path.relpath(each, base))}
+        found = _followed(running, [os.path.join(root, each) for each in matching.find(root, [path or "."])[0]])
+        names |= {
+            each: origin for each, origin in found.items() if is_hidden or not _is_hidden(os.path.relpath(each, base))
+        }  # fmt: skip
         bases.append(base)
-    files = sorted(each for each in names if os.path.isfile(each))
-    if not files:
-        return "/", []
+    if not names:
+        return "/", {}
     root = os.path.commonpath(bases)
     while not os.path.isdir(root):
         root = os.path.dirname(root)
-    return root, [os.path.relpath(each, root) for each in files]
+    return root, {os.path.relpath(each, root): names[each] for each in sorted(names)}
+
+
+def _followed(running: Running, paths: list[str]) -> dict[str, str | None]:
+    """The files among these, and those that links among them lead to inside the workspace: what they are called, and
+    where their content is if elsewhere."""
+    top = os.path.realpath(running.work.workspace)
+    found: dict[str, str | None] = {}
+    todo: list[tuple[str, tuple[str, ...]]] = [(each, ()) for each in reversed(paths)]
+    while todo:
+        path, trail = todo.pop()
+        real = os.path.realpath(path)
+        if not trail and not os.path.islink(path):
+            if os.path.isfile(path):
+                found[path] = None
+        elif not real.startswith(top + "/") or not os.path.exists(real):
+            running.say(f"warning: {path} is left out: it links to nothing in the workspace")
+        elif os.path.isfile(real):
+            found[path] = real
+        elif os.path.isdir(real) and real not in trail:
+            todo += [(os.path.join(path, each), (*trail, real)) for each in sorted(os.listdir(real), reverse=True)]
+    return found
 
 
 def _searched(running: Running, line: str) -> tuple[str, str]:
@@ -172,6 +199,13 @@ def _name(name: str) -> str:
     if _NAME_WRONG.search(name):
         raise Wrong(f'artifact {name!r}: a name must not hold any of " * : < > ? | \\ / or a line break')
     return name
+
+
+def _sayable(running: Running, what: str, value: str) -> str:
+    """It names a folder on disk, where nothing is masked. Raises Wrong."""
+    if running.work.masks.hides(value):
+        raise Wrong(f"{what} holds a secret, and is not kept secret: leave it out, or use a hash of it")
+    return value
 
 
 def _lines(text: str) -> list[str]:

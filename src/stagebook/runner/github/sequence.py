@@ -28,12 +28,18 @@ class Part(shell.Stop):
 
     def __init__(self, whole: shell.Stop) -> None:
         self._whole = whole
+        self.wake, self.grace_s = whole.wake, whole.grace_s
         self._is_asked = False
         self.groups: set[int] = _Both(whole.groups)
 
     @property
     def is_asked(self) -> bool:  # type: ignore[override]
         return self._is_asked or self._whole.is_asked
+
+    @property
+    def asked_s(self) -> float | None:  # type: ignore[override]
+        """When the whole job was: who asks this alone sees to its end."""
+        return self._whole.asked_s
 
     def ask(self, number: int) -> None:
         self._is_asked = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from stagebook.formats.github.expression import to_bool, to_text
 from stagebook.formats.github.expression.value import to_number
@@ -155,7 +156,11 @@ def script(running: Running) -> str:
     number = work.number()
     path = shell.script_file(work.temp, f"{number}{found.ending}", found.text.replace("\r\n", "\n"))
     argv = (*work.prefix, *found.command(path))
-    return command(running, argv, cwd, env, timeout_s, number)
+    try:
+        return command(running, argv, cwd, env, timeout_s, number)
+    finally:
+        with suppress(OSError):
+            os.unlink(path)  # expressions may have put secrets into it
 
 
 def command(
@@ -165,10 +170,10 @@ def command(
     files = Files(running.work.files, str(number))
     ended = shell.run(
         argv, {**env, **files.env}, cwd, running.scope.stop, timeout_s=timeout_s, hear=running.listener.hear,
-        heard=running.listener.heard,
-        was_asked=running.was_asked,
+        heard=running.listener.heard, part=running.listener.part, was_asked=running.was_asked,
     )  # fmt: skip
     wrong = files.take(running.effects)
+    files.remove()
     for each in wrong:
         running.say(f"ERROR: {each}")
     running.code = ended.code

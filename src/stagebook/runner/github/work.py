@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from stagebook.runner.here import Here
 
+FILES = "files"  #: the folder of those by which steps speak to their job
 SUCCESS, FAILURE, CANCELLED, SKIPPED = "success", "failure", "cancelled", "skipped"
 
 
@@ -59,7 +60,7 @@ class Work:
         self.here = here
         self.stop = stop
         self.temp = os.path.join(here.place, "_temp")
-        self.files = os.path.join(here.place, "files")
+        self.files = os.path.join(here.place, FILES)
         wanted = here.spec.get("secrets")
         secrets = (
             {name: here.secrets[held] for name, held in wanted.items() if held in here.secrets}

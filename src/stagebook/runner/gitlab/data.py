@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 
+from stagebook.model.problem import SurroundingsError
 from stagebook.runner import log
 from stagebook.runner.artifacts import Artifacts
 from stagebook.runner.caches import Caches
@@ -137,6 +138,13 @@ class Store:
         return True
 
     def _key(self, cache: Mapping[str, Any]) -> str:
+        """Raises SurroundingsError."""
+        key = self._key_of(cache)
+        if any(value.strip() and value in key for value in self._here.secrets.values()):
+            raise SurroundingsError("cache:key holds a secret, and is not kept secret: use another variable for it")
+        return key
+
+    def _key_of(self, cache: Mapping[str, Any]) -> str:
         files = cache.get("key_files") or ()
         if not files:
             return variables.filled(cache.get("key") or "", self._values) or "default"

@@ -23,7 +23,7 @@ AFTER_S = 300.0  #: how long an after_script may take
 
 def play(here: Here) -> int:
     """The exit status of the job: that of its script."""
-    stop = shell.Stop()
+    stop = shell.Stop(here.stage.grace_ms)
     if here.spec.get("trigger"):
         log.say("a trigger: its pipeline's jobs are stages of their own")
         return 0

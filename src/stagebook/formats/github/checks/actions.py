@@ -18,6 +18,10 @@ def check(walk: Walk, root: Node, files: Files) -> None:
         for step in steps_of(body):
             entry = step.entry("uses")
             if entry is not None and entry[1].kind == SCALAR and entry[1].text:
+                if files.leads_out(entry[1].text):
+                    said = f"`{shorten(entry[1].text)}` leads out of the repository: an action must lie in it"
+                    walk.problem(entry[1], "uses", said)
+                    continue
                 found = files.action(entry[1].text)
                 if found is not None:
                     _inputs(walk, entry[1], step.get("with"), found[1])
