@@ -12,9 +12,9 @@ from stagebook.formats.native.draft import Lost, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
-    from stagebook.model.pipeline import Stage
+    from stagebook.model.pipeline import Pipeline, Stage
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
@@ -34,6 +34,16 @@ _KNOWN = {
 }
 
 
+def head(pipeline: Pipeline) -> list[Lost]:
+    """Jobs of the file that its rules keep out of this pipeline."""
+    names = [str(each) for each in pipeline.context.get("left_out") or ()]
+    if not names:
+        return []
+    shown = ", ".join(name if name.isprintable() else "?" for name in names[:8]) + (" …" if names[8:] else "")
+    said = f"not in this pipeline by their rules, and so not here: {shown[:200]}; see --event, --ref and --var"
+    return [Lost(0, "ignored", said)]
+
+
 def work(stage: Stage, ids: Mapping[str, str]) -> Work:
     assert stage.job is not None
     spec: Mapping[str, Any] = stage.job.spec
@@ -43,11 +53,12 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
     env, head = _variables(stage, spec)
     text = "\n".join([*script, *after, *head])
     head = [*_predefined(stage, spec, text, env, lost), *head]
+    is_idle = False
     if not script:
         lost.append(
             Lost(stage.line, "server", stage.job.unplayable or "it has no commands: what it starts is GitLab's")
         )
-        script = ["true"]
+        script, is_idle = ["echo 'what this job does there is yet to be written here' >&2; exit 1"], True
     elif any("windows" in str(tag).lower() for tag in spec.get("tags", ())):
         lost.append(Lost(stage.line, "server", "its runner is a Windows machine: what is written for that fails here"))
         head, after, script = [], [], ["echo 'written for another system' >&2", "false"]
@@ -62,29 +73,30 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
         keys["shell"] = "bash"
     if env:
         keys["env"] = env
+    if is_idle:
+        keys["when"] = "false"
     return Work(run, keys, {}, tuple(lost))
 
 
 def condition(
-    stage: Stage, ids: Mapping[str, str]
+    stage: Stage, ids: Mapping[str, str], before: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str | None], list[Lost]]:  # fmt: skip
-    """Rules were decided when the file was read; what is left is what becomes of jobs before it."""
+    """`before`: those whose failure counts. Rules were decided when the file was read; what is left is what becomes of
+    jobs before it."""
     keys: dict[str, Any] = {"always": True} if stage.always else {"join": stage.join} if stage.join != "all" else {}
     if stage.when is None:
         return keys, {}, []
-    if stage.when.text == "on_failure" and stage.needs:
-        names = [json.dumps(ids[need], ensure_ascii=False) for need in stage.needs if need in ids]
+    if stage.when.text == "on_failure" and before:
+        names = [json.dumps(name, ensure_ascii=False) for name in before]
         keys["when"] = " || ".join(f'stages[{name}].outcome in ["failure", "timeout", "error"]' for name in names)
         return keys, {}, []
     if stage.when.text == "manual":
         keys["when"] = "false"
         said = "manual: nobody starts it here; take `when` out, or put a gate before it, to run it"
         return keys, {}, [Lost(stage.line, "approximated", said)]
-    return (
-        keys,
-        {},
-        [Lost(stage.when.line or stage.line, "ignored", f"`when: {stage.when.text[:60]}`: here it always runs")],
-    )
+    keys["when"] = "false"
+    said = f"`when: {stage.when.text[:60]}`: nothing before it can fail, so it never runs"
+    return keys, {}, [Lost(stage.when.line or stage.line, "ignored", said)]
 
 
 def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
