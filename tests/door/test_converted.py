@@ -60,6 +60,8 @@ jobs:
 GITLAB = """\
 stages: [build, test, deploy]
 build: {stage: build, script: ["exit 1"]}
+say: {stage: build, script: ["echo 'WORD=two words' > build.env"], artifacts: {reports: {dotenv: build.env}}}
+hear: {stage: test, needs: [say], script: ['echo "$WORD" >> log']}
 test: {stage: test, script: ["true"]}
 tell: {stage: deploy, script: [echo told >> log], when: on_failure}
 never: {stage: build, script: [echo DEPLOY >> log], when: on_failure}
@@ -107,8 +109,19 @@ def test_a_pipeline_of_gitlab_does_no_more_than_it_does_there(place: Place) -> N
     done = place.run("run", "--json", "-j", "4")
     assert outcomes(done.json) == {
         "build": "failure", "test": "skip", "tell": "success", "never": "skip", "deploy": "skip",
+        "say": "success", "hear": "success",
     }, (done, text)  # fmt: skip
-    assert _read(place, "log") == "told\n"
+    assert sorted(_read(place, "log").splitlines()) == ["told", "two words"]
+
+
+def test_jobs_for_tags_run_for_a_tag_only(place: Place) -> None:
+    place.write(GITLAB.replace("echo DEPLOY >> log], only", 'echo "$CI_COMMIT_TAG" >> log], only'), "ci.yml")
+    place.run("import", "gitlab", "ci.yml", "--ref", "refs/tags/v1", "-o", "stagebook.yaml")
+    assert "tagged" in _read(place, "stagebook.yaml")
+    place.run("run", "--only", "tagged")
+    assert not (place.folder / "log").exists()
+    place.run("run", "--only", "tagged", "--param", "git_tag=v1")
+    assert _read(place, "log") == "v1\n"
 
 
 def test_a_called_workflow_has_the_values_that_its_caller_gives(place: Place) -> None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from stagebook.formats.native.draft import Work
     from stagebook.model.pipeline import Pipeline, Stage
 
-    #: What the job of a stage does, for all cells of its matrix. Ids are mapped to those of the text.
-    Worker: TypeAlias = "Callable[[Stage, Mapping[str, str]], Work]"
+    #: What the job of a stage does, for all cells of its matrix. Ids are mapped to those of the text; then all stages
+    #: and what the pipeline knows (`Pipeline.context`).
+    Worker: TypeAlias = "Callable[[Stage, Mapping[str, str], Mapping[str, Stage], Mapping[str, Any]], Work]"
     #: Under which conditions it runs, by the ids of all stages before it: keys of a stage, parameters that they speak
     #: of, and what is lost.
     Judge: TypeAlias = (
@@ -81,6 +82,7 @@ class _Conversion:
         self._lost = [*head, *(Lost(each.line, "server", each.message) for each in pipeline.missing)]
         self._elsewhere = elsewhere
         self._at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+        self._stages = {stage.id: stage for stage in pipeline.stages}
         self._before = reach(pipeline.stages)
         self._params: dict[str, str | None] = {}
         self._names: set[str] = set()
@@ -178,7 +180,7 @@ class _Conversion:
         if first.gate is not None:
             keys["gate"] = {"prompt": first.gate.prompt or f"Start {name}?"}
         else:
-            work = self._work(first, self._ids)
+            work = self._work(first, self._ids, self._stages, self._pipeline.context)
             lost += work.lost
             self._params.update(work.params)
             run = work.run.strip("\n")
@@ -248,7 +250,7 @@ class _Conversion:
     def _on_one_branch(self, stage: Stage, keys: dict[str, Any], lost: list[Lost]) -> None:
         """Its rules were decided for one branch or tag, so it runs there only."""
         ref = str(self._pipeline.context.get("ref") or "")
-        if ref.startswith("refs/tags/"):
+        if "CI_COMMIT_TAG" in self._pipeline.context.get("predefined", {}):
             self._params.setdefault("git_tag", None)
             text, where = 'params.git_tag != ""', "a tag (`--param git_tag=NAME`)"
         elif ref and ref.isprintable():
@@ -328,7 +330,8 @@ class _Conversion:
         if stage.timeouts.attempt_ms is not None:
             keys["timeout"] = _duration(stage.timeouts.attempt_ms)
         if stage.retry.attempts > 1:
-            keys["retry"] = {"attempts": stage.retry.attempts}
+            only = {"only": list(stage.retry.only)} if stage.retry.only else {}
+            keys["retry"] = {"attempts": stage.retry.attempts, **only}
         if stage.allow_failure:
             keys["allow-failure"] = True
         if stage.changed:

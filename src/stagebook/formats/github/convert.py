@@ -32,6 +32,7 @@ _ANY_TIME = ("push", "pull_request", "workflow_dispatch", "workflow_call", "merg
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTPUT = re.compile(r"\s*\$\{\{\s*steps\.[\w-]+\.outputs\.([\w-]+)\s*\}\}\s*")
 _ENV = re.compile(r"\$\{\{\s*env\.(\w+)\s*\}\}")
+_PIPE = re.compile(r"(?<!\|)\|(?!\|)")
 _LINUX = re.compile(r"ubuntu|linux|debian|fedora")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 #: What takes a text from its standard input.
@@ -88,7 +89,9 @@ def head(pipeline: Pipeline) -> list[Lost]:
     return [Lost(line, "ignored", f"there it starts on {_short(', '.join(said), 120)}; here whenever somebody runs it")]
 
 
-def work(stage: Stage, ids: Mapping[str, str]) -> Work:
+def work(
+    stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage], context: Mapping[str, Any]
+) -> Work:  # fmt: skip
     assert stage.job is not None
     return _Job(stage, ids).work()
 
@@ -178,7 +181,7 @@ class _Job:
             keys["env"] = self._env
         if self._is_empty:
             keys["when"] = "false"
-        if self._requires:
+        if self._requires and not self._is_empty:
             keys["requires"] = self._requires
         return Work(run, keys, self._uses.params, tuple(self._lost))
 
@@ -202,8 +205,11 @@ class _Job:
     def _nothing(self) -> str:
         """It does nothing here, and says so."""
         missing = self._job.unplayable
-        self._lose(self._stage.line, "server", missing or "nothing of this job is a command of a shell: it never runs")
-        self._is_empty = True
+        if missing:
+            self._lose(self._stage.line, "server", f"{missing}: it fails here, so that nothing goes on without it")
+        else:
+            self._lose(self._stage.line, "server", "nothing of this job is a command of a shell: it never runs")
+        self._is_empty = not missing
         return f"echo 'line {self._stage.line}: what this job does there is yet to be written here' >&2; exit 1"
 
     def _variables(self, texts: str) -> None:
@@ -294,6 +300,8 @@ class _Job:
             if param.startswith("github_"):
                 said = f"`{param.replace('_', '.', 1)}` is the parameter {param} here, empty unless `--param` gives it"
                 self._lose(line, "approximated", said)
+        if step.get("timeout-minutes") is not None:
+            self._lose(line, "ignored", f"step {_short(name or 'there')}: a timeout is of the whole stage here")
         if step.get("background") in (True, "true"):
             self._lose(line, "approximated", f"step {_short(name or 'there')}: not in the background but in its turn")
         text, own = self._command(step, line)
@@ -317,6 +325,8 @@ class _Job:
         body = step["run"]
         if shell in ("bash", "sh", "/bin/bash", "/bin/sh") or has_expression(shell):
             text = in_shell(body, self._uses)
+            if not step.get("shell") and not defaults.get("shell") and _PIPE.search(text):
+                head.append("set +o pipefail")  # which GitHub sets only where `shell: bash` stands
         elif shell in _PROGRAMS:
             program = _PROGRAMS[shell]
             if has_expression(body):

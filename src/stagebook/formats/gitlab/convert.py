@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
+#: What was decided when the file was read.
+_DECIDED = ("GITLAB_CI", "CI_PIPELINE_SOURCE", "CI_DEFAULT_BRANCH", "CI_PROJECT_NAME", "CI_CONFIG_PATH")
+_MERGE = ("CI_MERGE_REQUEST_", "CI_EXTERNAL_PULL_REQUEST_")
 _PREDEFINED = re.compile(r"\$\{?(CI_[A-Z0-9_]+|GITLAB_[A-Z0-9_]+)")
 #: What a shell can say for itself of what GitLab says to each job.
 _KNOWN = {
@@ -44,7 +47,10 @@ def head(pipeline: Pipeline) -> list[Lost]:
     return [Lost(0, "ignored", said)]
 
 
-def work(stage: Stage, ids: Mapping[str, str]) -> Work:
+def work(
+    stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage], context: Mapping[str, Any]
+) -> Work:  # fmt: skip
+    """`stages`: all of the pipeline, by their ids; `context`: what it knows."""
     assert stage.job is not None
     spec: Mapping[str, Any] = stage.job.spec
     lost: list[Lost] = []
@@ -52,7 +58,7 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
     after = _texts(spec, "after_script")
     env, head = _variables(stage, spec)
     text = "\n".join([*script, *after, *head])
-    head = [*_predefined(stage, spec, text, env, lost), *head]
+    head = [*_predefined(stage, spec, text, env, lost, context.get("predefined") or {}), *head, *_told(spec, stages)]
     is_idle = False
     if not script:
         lost.append(
@@ -75,7 +81,7 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
         keys["env"] = env
     if is_idle:
         keys["when"] = "false"
-    return Work(run, keys, {}, tuple(lost))
+    return Work(run, keys, {"git_tag": None} if "PARAM_GIT_TAG" in run else {}, tuple(lost))
 
 
 def condition(
@@ -117,22 +123,46 @@ def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], l
 
 
 def _predefined(
-    stage: Stage, spec: Mapping[str, Any], text: str, env: Mapping[str, str], lost: list[Lost]
-) -> list[str]:  # fmt: skip
+    stage: Stage,
+    spec: Mapping[str, Any],
+    text: str,
+    env: Mapping[str, str],
+    lost: list[Lost],
+    decided: Mapping[str, Any],
+) -> list[str]:
     """Of what GitLab tells each job, that which this one speaks of."""
     head = []
-    known = {**spec.get("predefined", {})}
+    known = {**spec.get("predefined", {}), **{name: decided[name] for name in _DECIDED if name in decided}}
+    is_tag, is_merge = "CI_COMMIT_TAG" in decided, decided.get("CI_PIPELINE_SOURCE") == "merge_request_event"
     for name in dict.fromkeys(_PREDEFINED.findall(text)):
-        if name in env:
-            continue
+        if name in env or (name == "CI_COMMIT_TAG" and not is_tag) or (name.startswith(_MERGE) and not is_merge):
+            continue  # which is not set there either
         if name == "CI_NODE_INDEX" and "index" in (stage.cell or {}):
             head.append('export CI_NODE_INDEX="$MATRIX_INDEX"')
+        elif is_tag and name in ("CI_COMMIT_TAG", "CI_COMMIT_REF_NAME"):
+            head.append(f'export {name}="$PARAM_GIT_TAG"')
         elif name in _KNOWN:
             head.append(f'export {name}="{_KNOWN[name]}"')
-        elif name in known and (stage.cell is None or name in ("CI_NODE_TOTAL", "CI_JOB_STAGE")):
+        elif name in known and (stage.cell is None or name in ("CI_NODE_TOTAL", "CI_JOB_STAGE", *_DECIDED)):
             head.append(f"export {name}={_quoted(str(known[name]).replace('$', '$$'))}")
         elif not text.count(f"export {name}="):
             lost.append(Lost(stage.line, "server", f"${name} is known to GitLab only"))
+    return head
+
+
+def _told(spec: Mapping[str, Any], stages: Mapping[str, Stage]) -> list[str]:
+    """Variables of the dotenv files that earlier jobs have left in the folder."""
+    files: dict[str, None] = {}
+    for id in spec.get("artifacts_from", ()):
+        job = stages[id].job if id in stages else None
+        artifacts = job.spec.get("artifacts") if job is not None else None
+        found = artifacts.get("reports", {}).get("dotenv") if isinstance(artifacts, dict) else None
+        files.update(dict.fromkeys(map(str, found or ())))
+    head = []
+    for file in files:
+        if file.isprintable():
+            each = 'while IFS= read -r line; do case "$line" in [A-Za-z_]*=*) export "${line?}" ;; esac; done'
+            head.append(f"if [ -f {_quoted(file)} ]; then {each} < {_quoted(file)}; fi")
     return head
 
 
@@ -146,9 +176,6 @@ def _around(stage: Stage, spec: Mapping[str, Any]) -> list[Lost]:
     environment = spec.get("environment")
     if isinstance(environment, dict):
         found.append(Lost(line, "server", f"environment {str(environment.get('name'))[:60]}: nobody has to agree here"))
-    artifacts = spec.get("artifacts")
-    if isinstance(artifacts, dict) and artifacts.get("reports", {}).get("dotenv"):
-        found.append(Lost(line, "ignored", "dotenv: its variables do not reach later stages; use $STAGEBOOK_OUTPUT"))
     if spec.get("allow_exit_codes"):
         found.append(Lost(line, "ignored", f"allowed exit codes {spec['allow_exit_codes']}: they fail it here"))
     if spec.get("start_in_ms"):
