@@ -88,6 +88,8 @@ def test_a_workflow_does_no_more_than_it_does_there(place: Place) -> None:
     _repository(place, "main")
     made = place.run("import", "github", "ci.yml", "--strict", "-o", "stagebook.yaml")
     assert made.code == 1
+    untagged = place.run("run", "--json")
+    assert set(outcomes(untagged.json).values()) == {"skip"}, "it starts for tags only"
     done = place.run("run", "--json", "-j", "4", "--param", "git_tag=v1")
     assert outcomes(done.json) == {
         "build[v=1]": "success", "build[v=2]": "failure", "release": "skip", "after": "skip", "unknown": "skip",
@@ -122,6 +124,30 @@ def test_jobs_for_tags_run_for_a_tag_only(place: Place) -> None:
     assert not (place.folder / "log").exists()
     place.run("run", "--only", "tagged", "--param", "git_tag=v1")
     assert _read(place, "log") == "v1\n"
+
+
+def test_a_condition_on_a_secret_never_holds(place: Place) -> None:
+    place.write(
+        "on: push\njobs:\n  a:\n    if: vars.TOKEN == 'x'\n    runs-on: ubuntu-latest\n"
+        "    steps: [{run: 'echo ${{ secrets.TOKEN }}'}]\n",
+        "ci.yml",
+    )
+    done = place.run("import", "github", "ci.yml")
+    assert done.code == 0 and 'when: "false"' in done.out and "asks for the secret TOKEN" in done.out
+
+
+def test_what_is_within_a_value_of_the_matrix_is_there_for_each_cell(place: Place) -> None:
+    place.write(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    strategy:\n      matrix:\n"
+        "        is: [{name: one, cc: 'g $X', slow: true}, {name: two, cc: clang}]\n"
+        "    steps:\n      - run: echo '${{ matrix.is.name }}' \"${{ matrix.is.cc }}\" >> log\n"
+        "      - if: matrix.is.slow\n        run: echo slow >> log\n",
+        "ci.yml",
+    )
+    place.run("import", "github", "ci.yml", "-o", "stagebook.yaml")
+    done = place.run("run", "--json", "-j", "1")
+    assert done.code == 0, (done, _read(place, "stagebook.yaml"))
+    assert sorted(_read(place, "log").splitlines()) == ["one g $X", "slow", "two clang"]
 
 
 def test_a_called_workflow_has_the_values_that_its_caller_gives(place: Place) -> None:

@@ -57,14 +57,14 @@ def convert(pipeline: Pipeline, elsewhere: Collection[str] | None = None) -> Con
     among them run on this branch only. InputError for a pipeline that is of no CI system, or of which nothing is left.
     """
     if pipeline.format == "github":
-        from stagebook.formats.github.convert import condition, head, work
+        from stagebook.formats.github.convert import condition, head, start, work
     elif pipeline.format == "gitlab":
-        from stagebook.formats.gitlab.convert import condition, head, work
+        from stagebook.formats.gitlab.convert import condition, head, start, work
     else:
         raise InputError(f"{pipeline.file} is no file of a CI system: there is nothing to convert")
     if not pipeline.stages:
         raise InputError(f"{pipeline.file} has no jobs: there is nothing to convert")
-    return _Conversion(pipeline, work, condition, head(pipeline), elsewhere).converted()
+    return _Conversion(pipeline, work, condition, start(pipeline), head(pipeline), elsewhere).converted()
 
 
 class _Conversion:
@@ -73,6 +73,7 @@ class _Conversion:
         pipeline: Pipeline,
         work: Worker,
         condition: Judge,
+        start: tuple[str, Mapping[str, str | None]],
         head: Sequence[Lost],
         elsewhere: Collection[str] | None,
     ) -> None:
@@ -81,6 +82,8 @@ class _Conversion:
         self._condition = condition
         self._lost = [*head, *(Lost(each.line, "server", each.message) for each in pipeline.missing)]
         self._elsewhere = elsewhere
+        self._secrets = [each.name for each in pipeline.secrets]
+        self._start = start
         self._at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
         self._stages = {stage.id: stage for stage in pipeline.stages}
         self._before = reach(pipeline.stages)
@@ -104,7 +107,8 @@ class _Conversion:
         if self._is_shared:
             said = (
                 "each job has a checkout of its own there; here all share one folder, so jobs hold the lock "
-                f"{WORK_TREE}, one at a time: take it out of `locks` where a job writes nothing that another one uses"
+                f"{WORK_TREE}, one at a time, and find what those before them have left: take it out of `locks` "
+                "where a job writes nothing that another one uses"
             )
             self._lost.append(Lost(0, "approximated", said))
         pools = self._pools()
@@ -206,6 +210,13 @@ class _Conversion:
         for param in params:
             self._params.setdefault(param, None)
         lost += more
+        if self._start[0] and first.id not in self._is_idle and (not needs or {"join", "always"} & set(keys)):
+            self._params.update(self._start[1])
+            keys["when"] = f"({self._start[0]}) && ({keys['when']})" if keys.get("when") else self._start[0]
+        secret = next((each for each in self._secrets if f"env.{each} " in str(keys.get("when"))), None)
+        if secret is not None:
+            keys["when"] = "false"
+            lost.append(Lost(first.line, "ignored", f"its condition asks for the secret {secret}: it never runs here"))
         keys.update(self._rules(first))
         if first.job is not None and first.id not in self._is_idle and any(map(self._is_beside_others, of)):
             keys["locks"] = {**keys.get("locks", {}), WORK_TREE: "exclusive"}

@@ -211,8 +211,8 @@ class _Translation:
         if self._is_input(path):
             self.params.setdefault(name, None)
             return f"params.{name}" if _NAME.fullmatch(name) else f"params[{_literal(name)}]"
-        if path[0] == "env" and len(path) == 2 and _NAME.fullmatch(name):
-            return f"env.{name}"
+        if path[0] in ("env", "vars") and len(path) == 2 and _NAME.fullmatch(name):
+            return f'("{name}" in env ? env.{name} : "")'
         if path[0] == "needs" and len(path) == 4 and path[2] == "outputs":
             return f"stages[{_literal(self._one(path[1]))}].outputs[{_literal(name)}]"
         if path[0] == "github" and len(path) > 1:

@@ -4,16 +4,19 @@ are is `formats.convert`; what an expression is to a shell, `shelltext`.
 
 from __future__ import annotations
 
+import json
 import re
 
 from stagebook.formats.github import called, cel
 from stagebook.formats.github.shellcond import FAILED, Test, outcome_of, tested
 from stagebook.formats.github.shelltext import (
+    TAG,
     VARIABLES,
     Uses,
     has_expression,
     in_shell,
     known_value,
+    shell_literal,
     unknown_variables,
 )
 from stagebook.formats.native.draft import Lost, Work
@@ -33,6 +36,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTPUT = re.compile(r"\s*\$\{\{\s*steps\.[\w-]+\.outputs\.([\w-]+)\s*\}\}\s*")
 _ENV = re.compile(r"\$\{\{\s*env\.(\w+)\s*\}\}")
 _PIPE = re.compile(r"(?<!\|)\|(?!\|)")
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _LINUX = re.compile(r"ubuntu|linux|debian|fedora")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 #: What takes a text from its standard input.
@@ -86,14 +90,39 @@ def head(pipeline: Pipeline) -> list[Lost]:
     if not said:
         return []
     line = next((each.line for each in pipeline.grades if each.path.split(".")[0] == "on"), 0)
-    return [Lost(line, "ignored", f"there it starts on {_short(', '.join(said), 120)}; here whenever somebody runs it")]
+    here = "its first stages ask for that" if start(pipeline)[0] else "whenever somebody runs it"
+    return [Lost(line, "ignored", f"there it starts on {_short(', '.join(said), 120)}; here {here}")]
+
+
+def start(pipeline: Pipeline) -> tuple[str, dict[str, str | None]]:
+    """A condition for what starts with a push to some branches or tags and with nothing else, and its parameters;
+    empty where there is none, or no words for it."""
+    started: Mapping[str, Any] = pipeline.more.get("on") or {}
+    settings = started.get("push")
+    if set(started) != {"push"} or not isinstance(settings, dict) or not {"branches", "tags"}.intersection(settings):
+        return "", {}
+    parts: list[str] = []
+    params: dict[str, str | None] = {}
+    tags, branches = _patterns(settings.get("tags")), _patterns(settings.get("branches"))
+    if tags:
+        params[TAG] = None
+        parts.append(f'params.{TAG} != ""')
+    if branches and all(_PLAIN.fullmatch(each) for each in branches):
+        parts.append(f"branch in [{', '.join(map(json.dumps, branches))}]")
+    elif branches:
+        return "", {}
+    return " || ".join(parts), params
+
+
+def _patterns(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
 
 
 def work(
     stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage], context: Mapping[str, Any]
 ) -> Work:  # fmt: skip
     assert stage.job is not None
-    return _Job(stage, ids).work()
+    return _Job(stage, ids, stages).work()
 
 
 def condition(
@@ -147,11 +176,12 @@ class _Block(NamedTuple):
 
 
 class _Job:
-    def __init__(self, stage: Stage, ids: Mapping[str, str]) -> None:
+    def __init__(self, stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage]) -> None:
         assert stage.job is not None
         self._stage = stage
         self._job = stage.job
         self._ids = ids
+        self._stages = stages
         self._spec: Mapping[str, Any] = stage.job.spec
         self._uses = Uses(None, self._spec.get("secrets") or {})
         self._uses.inputs = called.words(self._spec.get("call"), self._uses.params)
@@ -170,6 +200,8 @@ class _Job:
             if block is not None:
                 blocks.append(block)
         run = self._run(blocks)
+        if self._uses.fields and not self._is_empty:
+            run = "\n".join([*self._fields(), run])
         for variable, (need, output) in self._uses.outputs.items():
             self._output_of(variable, need, output)
         for text in self._uses.unknown:
@@ -201,6 +233,16 @@ class _Job:
         if is_told:
             made.append(f'[ -z "${FAILED}" ]')
         return "\n".join([*self._head, *made]) + "\n"
+
+    def _fields(self) -> list[str]:
+        """What is within the values of a matrix, for each cell."""
+        lines = ['case "$STAGEBOOK_STAGE" in']
+        for id, cell in self._stages.items():
+            if cell.name == self._stage.name and cell.job is not None and id in self._ids:
+                values = cell.job.spec.get("matrix") or {}
+                made = [f'{name}="{shell_literal(_within(values, path))}"' for name, path in self._uses.fields.items()]
+                lines.append(f'"{shell_literal(self._ids[id])}") {" ".join(made)} ;;')
+        return [*lines, "esac"]
 
     def _nothing(self) -> str:
         """It does nothing here, and says so."""
@@ -388,6 +430,13 @@ class _Job:
 
 def _heading(text: str) -> str:
     return _short(text.replace("${{", "{{"))
+
+
+def _within(value: Any, path: Sequence[str]) -> Any:
+    """None for what is not there."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _action_of(reference: str) -> str:

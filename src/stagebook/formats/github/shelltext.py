@@ -67,6 +67,7 @@ class Uses:
         self.steps: dict[str, str] = {}  #: ids of the steps before: `run`, or `cache` for an action of that kind
         self.params: dict[str, str | None] = {}
         self.outputs: dict[str, tuple[str, str]] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}  #: variables for what is within a value of the matrix
         self.unknown: dict[str, None] = {}  #: expressions without a meaning here
 
 
@@ -137,6 +138,10 @@ def known_value(path: tuple[str, ...], uses: Uses) -> str | None:
         names = [uses.secrets.get(names[0], names[0])]
     if context == "matrix" and len(names) == 1:
         return f"${{MATRIX_{env_name(names[0])}}}"
+    if context == "matrix" and len(names) > 1:
+        variable = f"MATRIX_{env_name('_'.join(names))}"
+        uses.fields[variable] = tuple(names)
+        return f"${{{variable}}}"
     if context in ("env", "secrets", "vars") and len(names) == 1 and _VARIABLE.fullmatch(names[0]):
         return f"${{{names[0]}}}"
     name = names[0] if context == "inputs" and len(names) == 1 else None

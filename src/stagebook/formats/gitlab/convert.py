@@ -47,6 +47,11 @@ def head(pipeline: Pipeline) -> list[Lost]:
     return [Lost(0, "ignored", said)]
 
 
+def start(pipeline: Pipeline) -> tuple[str, dict[str, str | None]]:
+    """None for the pipeline as a whole: rules are those of jobs."""
+    return "", {}
+
+
 def work(
     stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage], context: Mapping[str, Any]
 ) -> Work:  # fmt: skip
