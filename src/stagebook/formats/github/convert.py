@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 
 from stagebook.formats.github import called, cel
 from stagebook.formats.github.shellcond import FAILED, Test, outcome_of, tested
@@ -369,7 +370,7 @@ class _Job:
         """The text, and whether it must not reach into the next step's."""
         defaults = self._spec.get("defaults") or {}
         is_open = has_expression(_text(self._spec.get("runs_on")))
-        is_windows = _POWERSHELL.search(step["run"]) if is_open else "windows" in self._job.runner.lower()
+        is_windows = self._is_powershell if is_open else "windows" in self._job.runner.lower()
         usual = "pwsh" if is_windows else "bash"
         shell = _text(step.get("shell") or defaults.get("shell") or usual).split(" ")[0]
         folder = step.get("working-directory") or defaults.get("working-directory")
@@ -392,6 +393,12 @@ class _Job:
             self._lose(line, "server", f"shell {_short(shell)}: no such shell here, so the step fails")
             text = f"echo 'line {line}: written for another shell' >&2; false"
         return "\n".join([*head, text]), bool(head)
+
+    @cached_property
+    def _is_powershell(self) -> bool:
+        """By the look of its steps, where its machine is told by an expression."""
+        steps = _flat(self._spec.get("steps", ()))
+        return any(_POWERSHELL.search(_text(step.get("run"))) for step in steps if not step.get("shell"))
 
     def _action(self, step: Mapping[str, Any], line: int) -> None:
         reference = step["uses"]
