@@ -64,3 +64,23 @@ def test_jobs_that_were_run_here_have_a_machine_each(repository: Place) -> None:
     check = question["check"]
     assert f"git -C {repository.folder} archive" in check
     assert f"stagebook run {FILE} --until accept" in check
+
+
+def test_jobs_that_never_run_for_the_event_are_in_no_figure(repository: Place) -> None:
+    """Of the map as of the plan."""
+    text = WORKFLOW + (
+        "  ship:\n    needs: accept\n    if: startsWith(github.ref, 'refs/tags/')\n    runs-on: ubuntu-latest\n"
+        "    steps: [{run: sleep 9}]\n"
+    )
+    repository.write(text, FILE)
+    assert repository.run("run", FILE, "--yes", "-q").code == 0
+    found = repository.run("map", FILE, "--json").json
+    assert found["not_run"] == ["ship"]
+    assert found["critical_path"] == ["unit", "accept"]
+    assert found["figures"]["others"] == 0
+    assert found["sequential_s"] == pytest.approx(sum(each["known_s"] or 0 for each in found["stages"]))
+    assert "ship taken not to run, by its condition" in " ".join(repository.run("map", FILE).out.split())
+    assert "ship is taken not to run" in repository.run("plan", FILE, "--json").out
+    tagged = repository.run("map", FILE, "--ref", "refs/tags/v1", "--json").json
+    assert (tagged["not_run"], tagged["figures"]["others"]) == ([], 1)
+    assert tagged["critical_path"] == ["unit", "accept", "ship"]

@@ -88,6 +88,7 @@ def blank(pipeline: Pipeline, known: Known, said: str, unsaid: Sequence[str]) ->
     """The same where nothing at all is known: no figure is made up, and `said` tells how to come by some."""
     runs = max([stage.ran for stage in known.profile.stages], default=0)
     lack = "no job of this file has passed yet" if runs else "no run of this file is on record"
+    lack = f"{lack}: stagebook import runs {pipeline.format}"
     stages = [
         {**dict.fromkeys(_stage(stage, 0.0)), "stage": stage.stage, "runs": 0, "failed": stage.failed, "ran": stage.ran}
         for stage in known.profile.stages
