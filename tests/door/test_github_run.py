@@ -164,7 +164,8 @@ def test_an_action_that_may_not_be_reached_is_a_warning(repository: Place) -> No
 def test_a_workflow_of_which_nothing_is_left_is_no_success(repository: Place) -> None:
     repository.write(
         "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {uses: actions/checkout@v4}\n"
-        "      - {uses: o/publish@v1}\n  alone:\n    runs-on: x\n    steps: [{uses: o/deploy@v1}]\n",
+        "      - {uses: o/publish@v1}\n  alone:\n    runs-on: x\n    steps: [{uses: o/deploy@v1}]\n"
+        "  never: {if: \"github.ref == 'x'\", runs-on: x, steps: [{run: echo}]}\n",
         ".github/workflows/ci.yml",
     )
     for words in (["--dry-run"], ["--yes"]):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import Any, Mapping
 
+    from stagebook.condition.facts import Facts
     from stagebook.scheduler.plan import Choice, Plan
 
 FILE_BYTES_MAX = 1 << 20
@@ -107,24 +108,28 @@ def chosen(args: Any, pipeline: Pipeline, choice: Choice) -> Choice:
     return choice._replace(until=choice.until + until, skip=choice.skip + skip)
 
 
-def refuse_unplayable(pipeline: Pipeline, plan: Plan, out: set[int]) -> None:
-    """InputError where a job that is to run cannot, or none can. `out`: those that their conditions keep from it."""
-    if pipeline.format not in loading.FOREIGN:
-        return
+def refuse_unplayable(pipeline: Pipeline, plan: Plan, facts: Facts | None) -> list[Problem]:
+    """InputError with all that is wrong where a job that is to run cannot, none can, or one is sure to come to a step
+    that cannot; else what is to be told of steps. Jobs that their conditions keep from running are not asked about."""
+    out = playable.foreseen(pipeline, facts)
     selected = [index for index, planned in enumerate(plan.stages) if planned.skip is None]
-    unplayable = [
-        stage for index in selected
-        if index not in out and (stage := pipeline.stages[index]).job is not None and stage.job.unplayable
-    ]  # fmt: skip
-    if unplayable:
-        raise InputError(
-            f"{_count(len(unplayable))} cannot run here, nothing was run",
-            [_problem(pipeline, stage, "; --unplayable skip leaves out what cannot run") for stage in unplayable],
-        )
-    if not any(pipeline.stages[index].kind != "gate" for index in selected):
-        left_out = [stage for stage in pipeline.stages if stage.job is not None and stage.job.unplayable]
-        problems = [_problem(pipeline, stage) for stage in left_out]
+    jobs = [(index, stage) for index, stage in enumerate(pipeline.stages) if stage.job is not None]
+    meant = {*selected} - out
+    problems = [_problem(pipeline, stage) for _, stage in jobs if stage.job is not None and stage.job.unplayable]
+    if not any(pipeline.stages[index].kind != "gate" for index in (meant if problems else selected)):
         raise InputError(f"nothing of {pipeline.file} can run here", problems or _refused(pipeline, "").problems)
+    unplayable = [stage for index, stage in jobs if index in meant and stage.job is not None and stage.job.unplayable]
+    told: list[Problem] = []
+    why = f"{_count(len(unplayable))} cannot run here, nothing was run"
+    wrong = [_problem(pipeline, stage, "; --unplayable skip leaves out what cannot run") for stage in unplayable]
+    try:
+        told = playable.without_equivalent(pipeline, plan, out)
+    except InputError as error:
+        why = why if wrong else str(error)
+        wrong += error.problems
+    if wrong:
+        raise InputError(why, wrong)
+    return told
 
 
 def _problem(pipeline: Pipeline, stage: Stage, advice: str = "") -> Problem:

@@ -78,7 +78,7 @@ def without_equivalent(pipeline: Pipeline, plan: Plan, out: set[int]) -> list[Pr
     is_skipping = pipeline.local.get("uses") == "skip"
     found: dict[str, list[tuple[Job, JobStep, bool]]] = {}
     for index, (stage, planned) in enumerate(zip(pipeline.stages, plan.stages)):
-        if planned.skip is not None or stage.job is None or index in out:
+        if planned.skip is not None or stage.job is None or stage.job.unplayable or index in out:
             continue
         is_open = stage.when is not None and not _is_plain(stage.when.text)
         for step in stage.job.steps:

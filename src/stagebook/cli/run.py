@@ -125,11 +125,8 @@ def _begin(args: argparse.Namespace, file: str, place: str) -> int:
 
     plan = build(loaded.pipeline, choice)
     if loaded.pipeline.local:
-        from stagebook.cli import playable
-
-        out = playable.foreseen(loaded.pipeline, facts)
-        imported.refuse_unplayable(loaded.pipeline, plan, out)
-        if (unknown := playable.without_equivalent(loaded.pipeline, plan, out)) and not args.quiet:
+        unknown = imported.refuse_unplayable(loaded.pipeline, plan, facts)
+        if unknown and not args.quiet:
             _tell(args, unknown)
     if args.dry_run:
         from stagebook.cli import rehearsal

@@ -38,8 +38,8 @@ NOTHING_KNOWN = (
     "or declare duration: in the file"
 )
 NOTHING_RECORDED = (
-    "insufficient data: nothing is known of how long jobs take; import what {0} has recorded (stagebook import runs {0}), "
-    "or run it here (stagebook run)"
+    "insufficient data: nothing is known of how long jobs take; import what {0} has recorded "
+    "(stagebook import runs {0}), or run it here (stagebook run)"
 )
 #: Reasons of the map that keep two stages apart though no file passes between them.
 _APART = ("lock", "pool", "stated")
