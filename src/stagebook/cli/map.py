@@ -20,7 +20,7 @@ from stagebook.report.harmless import harmless
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
+    from typing import Any, Mapping
 
 EXAMPLE = """
 stagebook map
@@ -65,7 +65,7 @@ def execute(args: Namespace) -> int:
     if args.event is not None and is_many:
         from stagebook.cli import map_event
 
-        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each))
+        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each), not_run)
         is_many = len(documents) > 1
     else:
         documents = [_document(args, pipeline, is_many) for pipeline in loaded]
@@ -119,7 +119,8 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
 def _document(args: Namespace, pipeline: Pipeline, is_many: bool) -> dict[str, Any]:
     asked = condition.asked(pipeline)
     known, steps = _times(args, pipeline)
-    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
+    caps, more, out = traps.caps(pipeline), traps.of_source(pipeline), not_run(pipeline, known)
+    document = mapping.document(pipeline, known, asked, caps, more, steps, out)
     if args.diff is not None:
         _compare(args, document, pipeline, is_many)
     return document
@@ -158,6 +159,18 @@ def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[st
         for stage in pipeline.stages if stage.job is not None and found.steps.get(stage.id)
     }  # fmt: skip
     return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
+
+
+def not_run(pipeline: Pipeline, known: Mapping[str, int]) -> list[str]:
+    """The jobs of a CI system's file that their conditions keep from running, as far as that can be told beforehand;
+    asked only where figures stand on it."""
+    if not known or all(stage.job is None or stage.when is None for stage in pipeline.stages):
+        return []
+    from stagebook.cli import playable
+    from stagebook.condition import facts
+
+    found = facts.gather(pipeline.folder, {}, os.environ, None, facts.wanted(pipeline))
+    return [pipeline.stages[index].id for index in sorted(playable.foreseen(pipeline, found))]
 
 
 def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline, is_many: bool) -> None:

@@ -124,9 +124,10 @@ def _begin(args: argparse.Namespace, file: str, place: str) -> int:
     from stagebook.scheduler.build import build
 
     plan = build(loaded.pipeline, choice)
-    imported.refuse_unplayable(loaded.pipeline, plan)
-    if not args.quiet and (unknown := imported.without_equivalent(loaded.pipeline, plan)):
-        _tell(args, unknown)
+    if loaded.pipeline.local:
+        unknown = imported.refuse_unplayable(loaded.pipeline, plan, facts)
+        if unknown and not args.quiet:
+            _tell(args, unknown)
     if args.dry_run:
         from stagebook.cli import rehearsal
 

@@ -139,6 +139,10 @@ def _second_line(found: Mapping[str, Any]) -> str:
     if figures["others"]:
         known = "known" if figures["history"] else "declared"
         text += f"; {figures['others']} without a {known} duration taken as the median of the others"
+    if idle := found.get("not_run"):
+        names = ", ".join(harmless(each) for each in idle[:_MISSING_MAX])
+        more = f" and {len(idle) - _MISSING_MAX} more" if len(idle) > _MISSING_MAX else ""
+        text += f"; {names}{more} taken not to run, by {'its condition' if len(idle) == 1 else 'their conditions'}"
     return text
 
 

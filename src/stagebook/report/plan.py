@@ -27,6 +27,9 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
     """Lines for a terminal; nothing in them but what the document says. `is_open`: with what is known of each stage."""
     found = plan["recommendation"]
     lines: list[str] = []
+    if not plan["sweep"]:  # nothing is known that a figure could be made of
+        lines = [style.paint(line, "bold") for line in _wrapped(_verdict(plan), style)]
+        return [style.plain(line) for line in [*lines, "", *_standing(plan, style)]]
     if plan.get("what_if"):
         lines += _what_if(plan["what_if"], plan, style)
     if plan.get("arrivals"):
@@ -467,10 +470,13 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     kind = "medians; of those in which a stage ran alone, if any"
     if profile.get("system") is not None:
         kind = f"medians; recorded by {harmless(profile['system'])}, where each job has a machine of its own"
+    elif profile.get("own_machines"):
+        kind = "medians of runs on this machine, taken as if each job had one of its own"
     said = {
         "history": f"from {behind(profile)} ({kind})",
         "declared": "from declared durations",
         "file": "from timings in the file",
+        None: "",
     }[profile["source"]]
     if profile["error"] is not None:
         said += f"; {predicted(profile)}"
@@ -480,7 +486,7 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
         said += "which is not counted above"
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
-    lines = _wrapped(said, style)
+    lines = _wrapped(said, style) if said else []
     for each in plan.get("together") or ():
         lines += _wrapped(f"ask: {harmless(question(each))}", style)
     for lack in profile["lacks"]:
