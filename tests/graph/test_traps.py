@@ -140,6 +140,8 @@ def test_caches_that_miss_each_other() -> None:
 def test_an_artifact_that_no_job_reads_is_minor() -> None:
     (one,) = found(pipeline(job("made", writes=(artifact("report"),))))
     assert (one.code, one.minor) == ("unread-artifact", True)
+    (one,) = found(pipeline(job("made", writes=(artifact("*", is_open=True),))))
+    assert one.message == "made uploads an artifact, which no job of this file reads"
 
 
 def test_a_deployment_that_waits_for_some_tests_is_a_note() -> None:

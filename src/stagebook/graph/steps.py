@@ -11,7 +11,7 @@ import re
 from stagebook.graph import intent
 from stagebook.graph.coupling import written
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import meet
+from stagebook.graph.jobs import in_words, meet
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 
@@ -85,7 +85,7 @@ class _Left:
         for given in step.reads:
             for left in self.step.writes:
                 if meet(left, given):
-                    return ("artifact" if left.kind in ("artifact", "cache") else "value"), f"{left.kind} {left.name}"
+                    return ("artifact" if left.kind in ("artifact", "cache") else "value"), in_words(left)
         if self.variables is not None and (found := self.variables.search(text)):
             return "value", f"variable {found[1]}"
         if common := self.files & paths:
