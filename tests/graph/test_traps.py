@@ -165,6 +165,21 @@ def test_actions_that_nobody_knows_may_pass_something() -> None:
         assert [not edge.reasons for edge in judge(made).edges] == [is_bare], (first, second)
 
 
+@pytest.mark.parametrize(
+    ("uses", "is_told"),
+    [
+        ("some/winget-releaser@v2", True),
+        ("mislav/bump-homebrew-formula-action@v3", True),
+        ("goreleaser/goreleaser-action@v6", True),
+        ("some/publish-unit-test-result-action@v2", False),
+        ("release-drafter/release-drafter@v6", False),
+    ],
+)
+def test_what_publishes_by_an_action_waits_for_the_tests(uses: str, is_told: bool) -> None:
+    made = job("winget", "build", steps=(JobStep("x", 1, 1, "uses", uses),))
+    assert ("missing-guard" in codes(pipeline(job("build"), job("test"), made))) is is_told
+
+
 def test_a_deployment_by_hand_need_not_wait_for_tests() -> None:
     unit, ship = job("unit"), job("ship", environment="production")
     assert codes(pipeline(unit, ship)) == ["missing-guard"]

@@ -32,7 +32,7 @@ _WORDS = {
     "artifact-clash": "artifact", "unread-artifact": "artifact", "unwritten-cache": "cache", "unread-cache": "cache",
     "early-cache": "cache",
     "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
-    "untrusted-checkout": "checkout", "split-steps": "steps",
+    "untrusted-checkout": "checkout", "split-steps": "steps", "repeated-check": "repeated",
 }  # fmt: skip
 _OF_ALL = ("no-timeout",)  #: of most stages of a file, as a rule, so that marks on them would say nothing
 _COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
