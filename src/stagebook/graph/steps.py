@@ -185,7 +185,8 @@ def _repeated(stage: Stage, job: Job, cells: int) -> Iterator[Finding]:
     if _lints.search(stage.name):
         return
     for place, step in enumerate(job.steps):
-        if step.kind in ("run", "script") and step.condition is None and _lints.search(step.name) and not _tries.search(step.name):
+        is_lint = _lints.search(step.name) is not None and _tries.search(step.name) is None
+        if is_lint and step.kind in ("run", "script") and step.condition is None:
             yield Finding(
                 "repeated-check",
                 "note",
