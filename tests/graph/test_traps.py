@@ -149,6 +149,20 @@ def test_a_deployment_that_waits_for_some_tests_is_a_note() -> None:
     assert [(each.code, each.level) for each in found(pipeline(unit, e2e, ship))] == [("missing-guard", "note")]
 
 
+def test_a_deployment_cannot_need_a_test_of_a_later_stage_of_gitlab() -> None:
+    unit = job("unit", system="gitlab", stage="test")
+    ship = job("ship", system="gitlab", stage="publish", environment="production")
+    child = job("ship/unit", "ship", system="gitlab", stage="test")
+
+    def is_told(stages: list[str], test: Stage) -> bool:
+        return "missing-guard" in codes(pipeline(ship, test, format="gitlab", context={"stages": stages}))
+
+    assert is_told(["test", "publish"], unit)
+    assert not is_told(["publish", "test"], unit)
+    assert not is_told(["test"], unit)  # in which stage it is a file says that is not at hand
+    assert not is_told(["test", "publish"], child)
+
+
 def test_actions_that_nobody_knows_may_pass_something() -> None:
     def uses(name: str) -> tuple[JobStep, ...]:
         return (JobStep("c", 1, 1, "uses", "actions/checkout@v4"), JobStep("x", 1, 1, "uses", name))
