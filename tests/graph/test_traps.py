@@ -140,6 +140,8 @@ def test_caches_that_miss_each_other() -> None:
 def test_an_artifact_that_no_job_reads_is_minor() -> None:
     (one,) = found(pipeline(job("made", writes=(artifact("report"),))))
     assert (one.code, one.minor) == ("unread-artifact", True)
+    (one,) = found(pipeline(job("made", writes=(artifact("*", is_open=True),))))
+    assert one.message == "made uploads an artifact, which no job of this file reads"
 
 
 def test_a_deployment_that_waits_for_some_tests_is_a_note() -> None:
@@ -175,6 +177,21 @@ def test_actions_that_nobody_knows_may_pass_something() -> None:
     ):
         made = pipeline(job("first", steps=uses(first)), job("second", "first", steps=uses(second)))
         assert [not edge.reasons for edge in judge(made).edges] == [is_bare], (first, second)
+
+
+@pytest.mark.parametrize(
+    ("uses", "is_told"),
+    [
+        ("some/winget-releaser@v2", True),
+        ("mislav/bump-homebrew-formula-action@v3", True),
+        ("goreleaser/goreleaser-action@v6", True),
+        ("some/publish-unit-test-result-action@v2", False),
+        ("release-drafter/release-drafter@v6", False),
+    ],
+)
+def test_what_publishes_by_an_action_waits_for_the_tests(uses: str, is_told: bool) -> None:
+    made = job("winget", "build", steps=(JobStep("x", 1, 1, "uses", uses),))
+    assert ("missing-guard" in codes(pipeline(job("build"), job("test"), made))) is is_told
 
 
 def test_a_deployment_by_hand_need_not_wait_for_tests() -> None:

@@ -18,7 +18,8 @@ _PUBLISHERS = re.compile(
     r"js-devtools/npm-publish|goreleaser/goreleaser-action|cycjimmy/semantic-release-action|"
     r"(?:azure/webapps-deploy|aws-actions/amazon-ecs-deploy-task-definition|google-github-actions/deploy-[\w-]+)|"
     r"(?:rust-lang/crates-io-auth-action|katyo/publish-crates)|svenstaro/upload-release-action|"
-    r"actions/(?:create-release|upload-release-asset))@",
+    r"actions/(?:create-release|upload-release-asset)|snapcore/action-publish|haaleo/publish-vscode-extension|"
+    r"[\w.-]+/(?:bump-homebrew-formula-action|(?:[\w.-]+-)?(?:releaser|publisher)(?:-action)?))@",
     re.IGNORECASE,
 )
 #: Those that may, as they are told to.

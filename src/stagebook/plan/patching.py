@@ -213,11 +213,13 @@ class _Search:
         for each, (job, *makers) in self._of("early-artifact"):
             if makers and job in self._before(makers[0]):
                 continue
-            said = Evidence("declared", 0, f"{job} names it on line {each.line}")
+            where = "" if each.file is None else f" of {each.file}"
+            line = each.line if each.file is None else self._line(makers[0] if job not in self.jobs else job)
+            said = Evidence("declared", 0, f"{job} names it on line {each.line}{where}")
             costs = self._costs(job, makers)
             if makers:
                 price = self._skipping(job, makers)
-                yield Proposal(Needs(job, tuple(makers)), each.line, each.message, said, costs_s=costs, price=price)
+                yield Proposal(Needs(job, tuple(makers)), line, each.message, said, costs_s=costs, price=price)
 
     def _unguarded(self) -> Iterator[Proposal]:
         """What acts outside before a test is over. What should guard what is a guess by names and commands: asked."""

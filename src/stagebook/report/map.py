@@ -100,7 +100,14 @@ def document(
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
         "not_run": [stage.id for stage in pipeline.stages if stage.id in out and stage.id not in known],
-        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "missing": [
+            {
+                "line": each.line or None,
+                "file": None if each.file == pipeline.file else each.file,
+                "message": each.message,
+            }
+            for each in pipeline.missing
+        ],
         "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
@@ -373,13 +380,19 @@ def _fix(found: Finding) -> str:
 
 def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
     return [
-        {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
+        {
+            "code": note.code,
+            "level": note.level,
+            "line": note.line or None,
+            "file": None if note.file == pipeline.file else note.file,
+            "message": note.message,
+        }
         for note in (*pipeline.problems, *pipeline.unbuilt)
     ]
 
 
 def _notes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: each[name] for name in ("code", "level", "line", "message")} for each in findings]
+    return [{name: each[name] for name in ("code", "level", "line", "file", "message")} for each in findings]
 
 
 def named(stages: Collection[Mapping[str, Any]]) -> list[str]:

@@ -32,7 +32,7 @@ _WORDS = {
     "artifact-clash": "artifact", "unread-artifact": "artifact", "unwritten-cache": "cache", "unread-cache": "cache",
     "early-cache": "cache",
     "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
-    "untrusted-checkout": "checkout", "split-steps": "steps",
+    "untrusted-checkout": "checkout", "split-steps": "steps", "repeated-check": "repeated",
 }  # fmt: skip
 _OF_ALL = ("no-timeout",)  #: of most stages of a file, as a rule, so that marks on them would say nothing
 _COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
@@ -118,7 +118,8 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
         so = "no order of theirs is called needless" if is_part else "no order is called needless"
         lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
         for each in missing[:_MISSING_MAX]:
-            place = f"line {each['line']}: " if each["line"] else ""
+            beside = (each.get("file") or "").rpartition("/")[2]
+            place = "" if not each["line"] else f"{beside}:{each['line']}: " if beside else f"line {each['line']}: "
             lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]
         if len(missing) > _MISSING_MAX:
             lines.append(f"  and {len(missing) - _MISSING_MAX} more")
