@@ -91,7 +91,9 @@ def test_a_place_tells_where_content_does_not(file: str, format: str) -> None:
     assert format in taken(b"a: 1\n", file)
 
 
-@pytest.mark.parametrize("piece", [b" ", b"a ", b"a:", b"- ", b"\n", b"- if: $", b"/*", b"stages:\n#\n", b"x (\n", b"a: {,", b"{a:{", b"{'"])
+@pytest.mark.parametrize(
+    "piece", [b" ", b"a ", b"a:", b"- ", b"\n", b"- if: $", b"/*", b"stages:\n#\n", b"x (\n", b"a: {,", b"{a:{", b"{'"]
+)
 def test_no_text_takes_long(piece: bytes) -> None:
     began = time.monotonic()
     taken(piece * (1_000_000 // len(piece)))

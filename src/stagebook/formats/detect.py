@@ -58,7 +58,9 @@ _GROOVY = re.compile(
 _COMMENT = re.compile(rb"\s+|//[^\n]*|/\*.*?\*/|#![^\n]*", re.DOTALL)
 #: The whole file in braces, as JSON is.
 _FLOW = re.compile(rb"(?:\s+|#[^\n]*|---(?=\s)|%YAML[^\n]*)*+\{")
-_FLOW_PART = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|'[^']*'|(?<![^\s])#[^\n]*|[\[\]{}:,\n]|[^\[\]{}:,\n\"'#]++|.", re.DOTALL)
+_FLOW_PART = re.compile(
+    rb"\"(?:[^\"\\]|\\.)*+\"|'[^']*'|(?<![^\s])#[^\n]*|[\[\]{}:,\n]|[^\[\]{}:,\n\"'#]++|.", re.DOTALL
+)
 _ACTION = re.compile(rb"^runs[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n|[ \t]+[\w-]+:.*\r?\n)*?[ \t]+using[ \t]*:", re.MULTILINE)  # fmt: skip  # noqa: E501
 
 

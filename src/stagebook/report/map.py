@@ -97,7 +97,9 @@ def document(
             "source": figures.source,
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
-        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "missing": [
+            {"code": each.code, "line": each.line or None, "message": each.message} for each in pipeline.missing
+        ],
         "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,

@@ -5,7 +5,10 @@ Findings have the numbers of the document; those that gain nothing are counted i
 
 from __future__ import annotations
 
+import re
+
 from stagebook.graph.coupling import listed
+from stagebook.graph.findings import lacking_words
 from stagebook.model.value import NamedTuple
 from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
@@ -26,6 +29,7 @@ _MARKS_MAX = 4
 _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _MISSING_MAX = 5
+_OF_PROJECT = re.compile(r"file (\S+)( of project .+)")
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
@@ -112,17 +116,38 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
     if found.get("grades"):
         lines += wrap(f"{grades.summary(found['grades'])}; --grades lists them", style.width - 1)
     if missing := found.get("missing"):
-        count = plural(len(missing), "file")
         is_part = found["format"] == "github"
-        what = f"{count} that it calls" if is_part else f"{count} that it includes"
+        what = lacking_words([each["code"] for each in missing], "it calls" if is_part else "it includes")
         so = "no order of theirs is called needless" if is_part else "no order is called needless"
-        lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
-        for each in missing[:_MISSING_MAX]:
-            place = f"line {each['line']}: " if each["line"] else ""
-            lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]
-        if len(missing) > _MISSING_MAX:
-            lines.append(f"  and {len(missing) - _MISSING_MAX} more")
+        lines += wrap(f"{what}, so {so}:", style.width - 1)
+        told = _told_missing(missing)
+        for text in told[:_MISSING_MAX]:
+            lines += [f"  {part}" for part in wrap(style.plain(harmless(text)), style.width - 3)]
+        if len(told) > _MISSING_MAX:
+            lines.append(f"  and {len(told) - _MISSING_MAX} more")
     return lines
+
+
+def _told_missing(missing: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each, but one for all that are of one project."""
+    groups: dict[str, tuple[list[int], list[str]]] = {}
+    for each in missing:
+        of_project = _OF_PROJECT.fullmatch(each["message"])
+        name, rest = of_project.groups() if of_project is not None else ("", each["message"])
+        places, names = groups.setdefault(rest, ([], []))
+        if each["line"] and each["line"] not in places:
+            places.append(each["line"])
+        if name:
+            names.append(name)
+    told = []
+    for rest, (places, names) in groups.items():
+        place = f"line{'s' if len(places) > 1 else ''} {', '.join(map(str, places))}: " if places else ""
+        if len(names) > 1:
+            rest = f"files {listed(names)}{rest.replace(' is not', ' are not', 1)}"
+        elif names:
+            rest = f"file {names[0]}{rest}"
+        told.append(place + rest)
+    return told
 
 
 def _second_line(found: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ Takes source lines from whoever has them; reads no file.
 
 from __future__ import annotations
 
+import re
+
 from stagebook.model.problem import Problem
 from stagebook.report.durations import plural
 from stagebook.report.harmless import cells, harmless
@@ -19,6 +21,10 @@ Source: TypeAlias = "Callable[[str, int], str | None]"
 
 _WITHOUT_EXCERPT = frozenset({"cycle"})  #: the message shows every line that matters by itself
 _EXCERPT_MAX = 200
+#: A note on one name: `a is started by hand`, `job a has no script`.
+_OF_ONE = re.compile(r"(?P<what>job )?(?P<name>\S.*?)(?P<said> (?:is|has) .+)", re.DOTALL)
+_FOLDED_MIN = 3
+_NAMES_MAX = 6
 
 
 def render(problems: Iterable[Problem], style: Style, source: Source | None = None) -> list[str]:
@@ -31,6 +37,33 @@ def render(problems: Iterable[Problem], style: Style, source: Source | None = No
             if text is not None:
                 lines.extend(_excerpt(problem, text, style))
     return lines
+
+
+def folded(problems: Iterable[Problem]) -> list[Problem]:
+    """The same with notes that say one thing of many names as one note, where the first of them was."""
+    said: dict[tuple[str, str, str, str], list[tuple[Problem, str]]] = {}
+    found: list[Problem | tuple[str, str, str, str]] = []
+    for problem in problems:
+        parts = _OF_ONE.match(problem.message) if problem.level == "note" else None
+        if parts is None:
+            found.append(problem)
+            continue
+        key = (problem.file, problem.code, parts["what"] or "", parts["said"])
+        if key not in said:
+            found.append(key)
+        said.setdefault(key, []).append((problem, parts["name"]))
+    made: list[Problem] = []
+    for each in found:
+        if isinstance(each, Problem):
+            made.append(each)
+        elif len(said[each]) < _FOLDED_MIN:
+            made += [problem for problem, _ in said[each]]
+        else:
+            names = list(dict.fromkeys([name for _, name in said[each]]))
+            shown = ", ".join(names[:_NAMES_MAX]) + (", …" if len(names) > _NAMES_MAX else "")
+            text = f"each of {len(names)} {'jobs ' if each[2] else ''}({shown}){each[3]}"
+            made.append(said[each][0][0]._replace(col=0, message=text))
+    return made
 
 
 def _headline(problem: Problem, style: Style) -> str:

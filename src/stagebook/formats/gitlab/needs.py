@@ -122,7 +122,7 @@ class Needs:
                 return []
             if not is_optional:
                 said = f"job {shown} needs {shorten(name)}, which does not exist"
-                reading.absent(at, "needs", said, f"{shorten(name)}, which is needed, is not there")
+                reading.absent(at, "needs", said, f"{shorten(name)} is needed and not there")
             return []
         if draft.position is not None and other.position is not None and other.position > draft.position:
             said = f"job {shown} needs {shorten(name)}, which is in a later stage: {shorten(other.stage)}"

@@ -93,7 +93,7 @@ class Maker:
         for draft, base in found.items():
             shown = shorten(draft.name)
             if base is None:
-                said = f"{shown} is started by hand, and nobody waits for it: --play {shown}"
+                said = f"{shown} is started by hand, and nobody waits for it; `run --play` with its name starts it"
             else:
                 said = f"{shown} needs {shorten(base.name)}: it does not run before that is played"
             self.reading.note(draft.key, "manual", said)
