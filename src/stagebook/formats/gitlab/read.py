@@ -88,6 +88,7 @@ class _Parser:
         self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
         self.head: Node | None = None
+        self._jobs_of: dict[Occasion, set[str]] = {}
         self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
 
     def predefined(self, occasion: Occasion) -> dict[str, str]:
@@ -145,11 +146,13 @@ class _Parser:
         return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
     def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
-        facts = self.facts_of(occasion)
-        verdict = config.workflow(facts)
-        if not verdict.included:
-            return set()
-        return {draft.name for draft, is_in in config.drafts(facts, verdict.variables) if is_in}
+        known = self._jobs_of.get(occasion)
+        if known is None:
+            facts = self.facts_of(occasion)
+            verdict = config.workflow(facts)
+            drafts = config.drafts(facts, verdict.variables) if verdict.included else ()
+            known = self._jobs_of[occasion] = {draft.name for draft, is_in in drafts if is_in}
+        return known
 
     def remarks(self, config: Config, occasion: Occasion, is_asked: bool) -> None:
         usual = known_occasions(self.default, self.current or self.default)
