@@ -180,16 +180,18 @@ class Includer:
             path = beside.path(text) if self.home.holds(beside.root) else None
         if path is None:
             where = f" in project {shorten(project.name)}" if project.name else ""
-            self.gone(at, f"local file {shorten(text)} does not exist{where}", project)
+            what = f"local file {shorten(text)}"
+            self.gone(at, f"{what} does not exist{where}", project, f"{what} is not at hand{where}")
             return []
         return self.one(node, at, path, project, stack)
 
-    def gone(self, at: Node, said: str, project: Project) -> None:
-        """A file is not where it has to be: an error, as to GitLab, where all files of the project are at hand."""
+    def gone(self, at: Node, said: str, project: Project, brief: str = "") -> None:
+        """A file is not where it has to be: an error, as to GitLab, where all files of the project are at hand; else
+        it is only missing here, by `brief`."""
         if self.reading.is_at_hand or (project is not self.home and not self.reading.is_part):
             self.reading.problem(at, "include", said)
         else:
-            self.reading.lacks(at, "include", said.replace("does not exist", "is not at hand"))
+            self.reading.lacks(at, "include", brief or said)
 
     def lacks_variable(self, text: str) -> bool:
         return any(name not in self.variables for name in names(text))
