@@ -256,7 +256,7 @@ def test_what_could_not_be_included_is_said_before_any_advice(repository: Place)
     repository.write(theirs + GITLAB + by_hand, ".gitlab-ci.yml")
     done = repository.run("map")
     assert "2 files that it includes could not be read, so no order is called needless" in done.out
-    assert "files all.yml and more.yml of project our/templates are not at hand" in " ".join(done.out.split())
+    assert "each of 2 files (all.yml, more.yml) of project our/templates is not at hand" in " ".join(done.out.split())
     assert "each of 4 (j0, j1, j2, j3) is started by hand, and nobody waits for it" in done.err
     assert "each of 4 (.b0, .b1, .b2, .b3) is extended and not there" in done.err
     assert "stages  " not in done.out

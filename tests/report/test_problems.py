@@ -89,6 +89,7 @@ def test_notes_that_say_one_thing_of_many_names_are_folded() -> None:
         Problem("other.yml", 1, 1, "manual", "note", "d is started by hand"),
         Problem("ci.yml", 2, 1, "other", "note", "e is this"),
         Problem("ci.yml", 2, 1, "other", "note", "f is that"),
+        *(Problem("ci.yml", 3, 1, "server", "note", f"k starts p{line}: that is far") for line in range(4)),
     ]
     found = folded([*others[:2], *by_hand, *no_script, *others[2:]])
     assert found == [

@@ -5,8 +5,6 @@ Findings have the numbers of the document; those that gain nothing are counted i
 
 from __future__ import annotations
 
-import re
-
 from stagebook.graph.coupling import listed
 from stagebook.graph.findings import lacking_words
 from stagebook.model.value import NamedTuple
@@ -14,6 +12,7 @@ from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
+from stagebook.report.problems import together
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import MARKS, Style
 
@@ -29,7 +28,7 @@ _MARKS_MAX = 4
 _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _MISSING_MAX = 5
-_OF_PROJECT = re.compile(r"file (\S+)( of project .+)")
+_LINES_MAX = 6
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
@@ -129,24 +128,12 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def _told_missing(missing: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each, but one for all that are of one project."""
-    groups: dict[str, tuple[list[int], list[str]]] = {}
-    for each in missing:
-        of_project = _OF_PROJECT.fullmatch(each["message"])
-        name, rest = of_project.groups() if of_project is not None else ("", each["message"])
-        places, names = groups.setdefault(rest, ([], []))
-        if each["line"] and each["line"] not in places:
-            places.append(each["line"])
-        if name:
-            names.append(name)
+    """A line for each, but one for all of which the same is said."""
     told = []
-    for rest, (places, names) in groups.items():
-        place = f"line{'s' if len(places) > 1 else ''} {', '.join(map(str, places))}: " if places else ""
-        if len(names) > 1:
-            rest = f"files {listed(names)}{rest.replace(' is not', ' are not', 1)}"
-        elif names:
-            rest = f"file {names[0]}{rest}"
-        told.append(place + rest)
+    for text, members in together([each["message"] for each in missing], 2):
+        lines = sorted({missing[place]["line"] for place in members if missing[place]["line"]})
+        shown = ", ".join([*map(str, lines[:_LINES_MAX]), *["…"] * (len(lines) > _LINES_MAX)])
+        told.append(f"line{'s' if len(lines) > 1 else ''} {shown}: {text}" if lines else text)
     return told
 
 

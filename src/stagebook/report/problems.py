@@ -14,16 +14,19 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, TypeAlias
+    from typing import Callable, Iterable, Sequence, TypeAlias
 
 #: (file, line) to the text of that line, or None where it is not to be had
 Source: TypeAlias = "Callable[[str, int], str | None]"
 
 _WITHOUT_EXCERPT = frozenset({"cycle"})  #: the message shows every line that matters by itself
 _EXCERPT_MAX = 200
-#: A note on one name: `a is started by hand`, `job a has no script`.
-_OF_ONE = re.compile(r"(?P<what>job )?(?P<name>\S.*?)(?P<said> (?:is|has) .+)", re.DOTALL)
-_FOLDED_MIN = 3
+#: What is said of one name: `a is started by hand`, `job a has no script`.
+_OF_ONE = re.compile(
+    r"(?P<what>(?:job|local file|file|component|template) )?(?P<name>(?! )(?:(?!: ).)+?)"
+    r"(?P<said> (?:is|has|starts|of project) .+)",
+    re.DOTALL,
+)
 _NAMES_MAX = 6
 
 
@@ -41,29 +44,39 @@ def render(problems: Iterable[Problem], style: Style, source: Source | None = No
 
 def folded(problems: Iterable[Problem]) -> list[Problem]:
     """The same with notes that say one thing of many names as one note, where the first of them was."""
-    said: dict[tuple[str, str, str, str], list[tuple[Problem, str]]] = {}
-    found: list[Problem | tuple[str, str, str, str]] = []
-    for problem in problems:
-        parts = _OF_ONE.match(problem.message) if problem.level == "note" else None
-        if parts is None:
-            found.append(problem)
-            continue
-        key = (problem.file, problem.code, parts["what"] or "", parts["said"])
-        if key not in said:
-            found.append(key)
-        said.setdefault(key, []).append((problem, parts["name"]))
-    made: list[Problem] = []
-    for each in found:
-        if isinstance(each, Problem):
-            made.append(each)
-        elif len(said[each]) < _FOLDED_MIN:
-            made += [problem for problem, _ in said[each]]
+    found: list[tuple[int, Problem]] = []
+    alike: dict[tuple[str, str], list[tuple[int, Problem]]] = {}
+    for place, problem in enumerate(problems):
+        if problem.level == "note":
+            alike.setdefault((problem.file, problem.code), []).append((place, problem))
         else:
-            names = list(dict.fromkeys([name for _, name in said[each]]))
-            shown = ", ".join(names[:_NAMES_MAX]) + (", …" if len(names) > _NAMES_MAX else "")
-            text = f"each of {len(names)} {'jobs ' if each[2] else ''}({shown}){each[3]}"
-            made.append(said[each][0][0]._replace(col=0, message=text))
-    return made
+            found.append((place, problem))
+    for group in alike.values():
+        for text, members in together([problem.message for _, problem in group]):
+            place, first = group[members[0]]
+            found.append((place, first if len(members) == 1 else first._replace(col=0, message=text)))
+    return [problem for _, problem in sorted(found, key=lambda pair: pair[0])]
+
+
+def together(texts: Sequence[str], least: int = 3) -> list[tuple[str, list[int]]]:
+    """Texts that say one thing of at least so many names as one: `each of 9 jobs (a, b, …) is …`; and the places of
+    those that each stands for."""
+    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for place, text in enumerate(texts):
+        parts = _OF_ONE.fullmatch(text)
+        key, name = (("", text), "") if parts is None else ((parts["what"] or "", parts["said"]), parts["name"])
+        groups.setdefault(key, []).append((place, name))
+    made: list[tuple[str, list[int]]] = []
+    for (what, said), members in groups.items():
+        places = [place for place, _ in members]
+        names = list(dict.fromkeys([name for _, name in members]))
+        if len(names) < least:
+            made += [(texts[place], [place]) for place in places]
+            continue
+        shown = ", ".join(names[:_NAMES_MAX]) + (", …" if len(names) > _NAMES_MAX else "")
+        kind = f"{what[:-1]}s " if what else ""
+        made.append((f"each of {len(names)} {kind}({shown}){said}", places))
+    return sorted(made, key=lambda pair: pair[1][0])
 
 
 def _headline(problem: Problem, style: Style) -> str:

@@ -98,6 +98,13 @@ def test_without_the_files_with_the_jobs_no_pipeline_is_only_a_note(project: Pro
     assert "none of the jobs at hand is in a pipeline of a push to main" in project.said(text, "note")[0][1]
 
 
+def test_the_pipeline_of_another_occasion_says_why_it_is_that_one(project: Project) -> None:
+    text = "include: {project: our/ci, file: /x.yml}\na: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n"
+    assert project.said(text, "note")[0][1].startswith(
+        "none of the jobs at hand is in a pipeline of a push to main, so this is the pipeline of a push of tag"
+    )
+
+
 def test_rules_and_variables_of_an_include(project: Project) -> None:
     project.write({"on.yml": "on_: {script: x}", "off.yml": "off_: {script: x}", "Dockerfile": ""})
     text = """

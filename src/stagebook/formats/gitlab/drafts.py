@@ -145,7 +145,7 @@ class Config:
     def _check_stages(self) -> None:
         shown = ", ".join(self.stages)
         for draft in self.jobs.values():
-            if draft.position is None and not (draft.lacks_base and draft.get("stage") is None):
+            if draft.position is None and not (draft.get("stage") is None and self._is_half(draft)):
                 node = draft.get("stage")
                 said = f"job {shorten(draft.name)}: stage {shorten(draft.stage)} does not exist"
                 hint = f"; the stages are {shorten(shown)}"
@@ -153,6 +153,11 @@ class Config:
                     f"stage {shorten(draft.stage)} is none of {'the file' if self.are_declared else 'the usual ones'}"
                 )
                 self.reading.absent(node or draft.key, "stage", said + hint, brief)
+
+    def _is_half(self, draft: Draft) -> bool:
+        """Whether the rest of a job is in what could not be read."""
+        does = any(draft.get(key) is not None for key in ("script", "run", "trigger"))
+        return draft.lacks_base or (self.reading.is_fragment and not does)
 
     def _with_defaults(self, node: Node) -> Node:
         """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""

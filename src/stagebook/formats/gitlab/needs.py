@@ -200,9 +200,9 @@ class Needs:
                     continue
                 if other is None:
                     if name not in self.left_out:
-                        reading.absent(
-                            item, "dependencies", f"job {shown}: {shorten(name)} of `dependencies` does not exist"
-                        )
+                        said = f"job {shown}: {shorten(name)} of `dependencies` does not exist"
+                        brief = f"{shorten(name)} is named by `dependencies` and not there"
+                        reading.absent(item, "dependencies", said, brief)
                     else:
                         said = f"job {shown}: {shorten(name)} of `dependencies` is not in a pipeline of {self.occasion}"
                         reading.warn(item, "dependencies", said)
