@@ -251,9 +251,14 @@ def test_one_map_of_all_that_an_event_starts(repository: Place) -> None:
 
 
 def test_what_could_not_be_included_is_said_before_any_advice(repository: Place) -> None:
-    repository.write(f"include: {{project: our/templates, file: all.yml}}\n{GITLAB}", ".gitlab-ci.yml")
+    theirs = "include: {project: our/templates, file: [all.yml, more.yml]}\n"
+    by_hand = "".join(f"j{number}: {{extends: .b{number}, when: manual, script: x}}\n" for number in range(4))
+    repository.write(theirs + GITLAB + by_hand, ".gitlab-ci.yml")
     done = repository.run("map")
-    assert "1 file that it includes could not be read, so no order is called needless" in done.out
+    assert "2 files that it includes could not be read, so no order is called needless" in done.out
+    assert "each of 2 files (all.yml, more.yml) of project our/templates is not at hand" in " ".join(done.out.split())
+    assert "each of 4 (j0, j1, j2, j3) is started by hand, and nobody waits for it" in done.err
+    assert "each of 4 (.b0, .b1, .b2, .b3) is extended and not there" in done.err
     assert "stages  " not in done.out
     assert done.out.index("our/templates") < done.out.index("level   stage")
 

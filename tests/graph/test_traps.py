@@ -68,6 +68,8 @@ def test_no_order_is_called_needless_where_files_are_missing() -> None:
     made = pipeline(lint, unit, missing=(gone,))._replace(format="gitlab")
     assert found(made) == []
     assert "1 file that it includes could not be read" in judge(made).unsaid[0]
+    of_another = gone._replace(code="extends")
+    assert "1 thing that it refers to is not in the file" in judge(made._replace(missing=(of_another,))).unsaid[0]
 
 
 def test_deployments_keep_the_order_of_stages() -> None:

@@ -256,4 +256,5 @@ def _tell_problems(args: Namespace, pipeline: Pipeline) -> None:
     found = [trouble.near(problem) for problem in (*pipeline.problems, *pipeline.unbuilt)]
     if found and not args.quiet:
         style = output.style_for(sys.stderr, args)
-        output.say([*problems.render(found, style, trouble.source_line), ""], sys.stderr)
+        shown = found if args.verbose else problems.folded(found)
+        output.say([*problems.render(shown, style, trouble.source_line), ""], sys.stderr)

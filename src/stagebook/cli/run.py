@@ -332,6 +332,7 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
     from stagebook.report import problems
 
     found = [trouble.near(problem) for problem in found]
+    found = found if args.verbose else problems.folded(found)
     output.say(problems.render(found, output.style_for(sys.stderr, args), trouble.source_line), sys.stderr)
     sys.stderr.flush()
 

@@ -7,6 +7,7 @@ checks and leaves nothing is said to be free.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from stagebook.graph import intent
 from stagebook.graph.coupling import written
@@ -55,17 +56,20 @@ class Link(NamedTuple):
 
 def links(job: Job) -> list[Link]:
     """In order of steps, then of needs; none of a job with more than 300 steps."""
-    if len(job.steps) > _STEPS_MAX:
-        return []
-    made = [_Left(step) for step in job.steps]
+    return [] if len(job.steps) > _STEPS_MAX else list(_links(job.steps))
+
+
+@lru_cache(maxsize=256)  # the cells of a matrix have the same steps
+def _links(steps: tuple[JobStep, ...]) -> tuple[Link, ...]:
+    made = [_Left(step) for step in steps]
     found = []
-    for place, step in enumerate(job.steps):
+    for place, step in enumerate(steps):
         text = f"{step.text}\n{step.condition or ''}"[:_TEXT_MAX]
         paths = set(_path.findall(text))
         for need in range(place):
             if (why := made[need].why(step, text, paths)) is not None:
                 found.append(Link(need, place, *why))
-    return found
+    return tuple(found)
 
 
 class _Left:

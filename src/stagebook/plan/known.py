@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stagebook.graph.findings import lacking_words
 from stagebook.history.figures import quantile
 from stagebook.model.value import NamedTuple
 from stagebook.plan import calibrate, contention, draws, profile
@@ -101,10 +102,9 @@ def unsaid(pipeline: Pipeline) -> list[str]:
     """What no forecast of this pipeline counts, as sentences."""
     said = [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
     if pipeline.missing:
-        count = len(pipeline.missing)
-        what = f"{count} file{'s' if count > 1 else ''} that {pipeline.file.rpartition('/')[2]} refers to"
+        what = lacking_words([each.code for each in pipeline.missing], f"{pipeline.file.rpartition('/')[2]} refers to")
         order = "no order of theirs" if pipeline.format == "github" else "no order"
-        said.append(f"{what} could not be read, so {order} is called needless")
+        said.append(f"{what}, so {order} is called needless")
     if len(pipeline.stages) > LARGE:
         said.append(
             f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, fewer job counts "

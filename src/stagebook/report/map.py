@@ -102,6 +102,7 @@ def document(
         "not_run": [stage.id for stage in pipeline.stages if stage.id in out and stage.id not in known],
         "missing": [
             {
+                "code": each.code,
                 "line": each.line or None,
                 "file": None if each.file == pipeline.file else each.file,
                 "message": each.message,

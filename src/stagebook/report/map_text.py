@@ -6,11 +6,13 @@ Findings have the numbers of the document; those that gain nothing are counted i
 from __future__ import annotations
 
 from stagebook.graph.coupling import listed
+from stagebook.graph.findings import lacking_words
 from stagebook.model.value import NamedTuple
 from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
+from stagebook.report.problems import together
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import MARKS, Style
 
@@ -26,6 +28,7 @@ _MARKS_MAX = 4
 _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _MISSING_MAX = 5
+_LINES_MAX = 6
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
@@ -112,18 +115,31 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
     if found.get("grades"):
         lines += wrap(f"{grades.summary(found['grades'])}; --grades lists them", style.width - 1)
     if missing := found.get("missing"):
-        count = plural(len(missing), "file")
         is_part = found["format"] == "github"
-        what = f"{count} that it calls" if is_part else f"{count} that it includes"
+        what = lacking_words([each["code"] for each in missing], "it calls" if is_part else "it includes")
         so = "no order of theirs is called needless" if is_part else "no order is called needless"
-        lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
-        for each in missing[:_MISSING_MAX]:
-            beside = (each.get("file") or "").rpartition("/")[2]
-            place = "" if not each["line"] else f"{beside}:{each['line']}: " if beside else f"line {each['line']}: "
-            lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]
-        if len(missing) > _MISSING_MAX:
-            lines.append(f"  and {len(missing) - _MISSING_MAX} more")
+        lines += wrap(f"{what}, so {so}:", style.width - 1)
+        told = _told_missing(missing)
+        for text in told[:_MISSING_MAX]:
+            lines += [f"  {part}" for part in wrap(style.plain(harmless(text)), style.width - 3)]
+        if len(told) > _MISSING_MAX:
+            lines.append(f"  and {len(told) - _MISSING_MAX} more")
     return lines
+
+
+def _told_missing(missing: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each, but one for all of which the same is said."""
+    told = []
+    for text, members in together([each["message"] for each in missing], 2):
+        own = sorted({missing[at]["line"] for at in members if missing[at]["line"] and not missing[at].get("file")})
+        shown = ", ".join([*map(str, own[:_LINES_MAX]), *["…"] * (len(own) > _LINES_MAX)])
+        places = [f"line{'s' if len(own) > 1 else ''} {shown}"] if own else []
+        for file, line in sorted(
+            {(each["file"], each["line"] or 0) for each in map(missing.__getitem__, members) if each.get("file")}
+        ):
+            places.append(f"{file.rpartition('/')[2]}:{line}")
+        told.append(f"{', '.join(places)}: {text}" if places else text)
+    return told
 
 
 def _second_line(found: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from stagebook.graph.coupling import listed
 from stagebook.report import streams
 from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
@@ -18,6 +19,8 @@ _BAR_MIN = 12
 #: From this width on a sweep has its interval, its efficiency and its gain as columns.
 _WIDE = 110
 _SAME = 0.005
+_NAMED_MAX = 4
+_NOT_TO_RUN = " taken not to run: "
 #: Half an interval, over its middle, from which on it is said; and an error of prediction from which on figures are no
 #: good.
 _WIDE_INTERVAL, _POOR = 0.1, 0.25
@@ -491,9 +494,31 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
         lines += _wrapped(f"ask: {harmless(question(each))}", style)
     for lack in profile["lacks"]:
         lines += _wrapped(f"not known: {harmless(lack)}", style)
-    for each in profile["assumed"]:
+    for each in _folded(profile["assumed"]):
         lines += _wrapped(f"assumed: {harmless(each)}", style)
     return lines
+
+
+def _folded(assumed: Sequence[str]) -> list[str]:
+    """One sentence for all stages that are taken not to run for one reason, the cells of a matrix as one."""
+    found: dict[str, dict[str, int]] = {}
+    for each in assumed:
+        stage, said, why = each.partition(f" is{_NOT_TO_RUN}")
+        if said:
+            names = found.setdefault(why, {})
+            name = stage.partition("[")[0] or stage
+            names[name] = names.get(name, 0) + 1
+        else:
+            found[each] = {}
+    made = []
+    for why, names in found.items():
+        count = sum(names.values())
+        shown = [name if times == 1 else f"{name} ×{times}" for name, times in names.items()]
+        if count > _NAMED_MAX:
+            made.append(f"{count} stages are{_NOT_TO_RUN}{why} ({listed(shown)})")
+        else:
+            made.append(f"{listed(shown)} {'is' if count == 1 else 'are'}{_NOT_TO_RUN}{why}" if names else why)
+    return made
 
 
 def _columns(columns: Sequence[Sequence[str]], from_left: Sequence[int] = ()) -> list[str]:

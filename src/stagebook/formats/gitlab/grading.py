@@ -38,8 +38,8 @@ _JOB: dict[str, tuple[str, str]] = {
     "image": _IMAGE, "services": (APPROXIMATED, "by a container where an engine is, or a command of the settings"),
     "tags": (APPROXIMATED, "this machine is the runner, whatever its tags"),
     "artifacts": (EXACT, ""), "artifacts.expire_in": _KEPT, "artifacts.expose_as": _KEPT, "artifacts.public": _KEPT,
-    "artifacts.access": _KEPT, "artifacts.name": _KEPT, "artifacts.reports": _KEPT,
-    "artifacts.reports.dotenv": (EXACT, ""),
+    "artifacts.access": _KEPT, "artifacts.name": _KEPT, "artifacts.reports": (EXACT, ""),
+    "artifacts.reports.*": _KEPT, "artifacts.reports.dotenv": (EXACT, ""),
     "cache": (EXACT, ""), "cache.unprotect": (SERVER, "protected branches are the server's"),
     "environment": (APPROXIMATED, "its name and address are variables; deployments are the server's"),
     "environment.name": (EXACT, ""), "environment.url": (EXACT, ""), "environment.on_stop": _KEPT,
@@ -132,7 +132,7 @@ def _inside(
     for name, at_node, value in node.items():
         word = "*" if key in _NAMED else name
         inner = f"{key}.{word}"
-        own = table.get(inner) or table.get(f"{key}.{name}", grade)
+        own = table.get(inner) or table.get(f"{key}.{name}") or table.get(f"{key}.*", grade)
         yield Grade(f"{path}.{name}", before + inner, at_node.line, *own)
         yield from _inside(value, f"{path}.{name}", before, inner, own, table)
 
