@@ -65,7 +65,9 @@ def test_what_its_page_finds_is_found_and_mended(example: tuple[Place, str]) -> 
     was = place.run("map", file, "--json").json
     assert [each["code"] for each in was["findings"] if not each["minor"]] == [code]
     assert place.run("patch", file, "--write").code == 0
-    changed = subprocess.run(["git", "diff", "-U0"], cwd=place.folder, env=place.env, capture_output=True, text=True)
+    changed = subprocess.run(
+        ["git", "diff", "-U0"], cwd=place.folder, env=place.env, capture_output=True, text=True, check=True
+    )
     lines = [line for line in changed.stdout.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert lines
     assert all(line in page for line in lines)

@@ -220,14 +220,23 @@ def test_what_is_taken_for_a_deployment(name: str, environment: str | None, depl
 
 @pytest.mark.parametrize(
     ("name", "of_stage", "run", "why", "deploys"),
-    [("staging", "deploy", "./bin/x staging", "its stage: deploy", True), ("eu", "production", "./x", "its stage: production", True),
-     ("eu", "go-live", "./x", "its stage: go-live", False), ("ship", None, "./bin/rollout staging", "its script: rollout", True),
-     ("x", None, "set -e\nbash ci/deploy.sh --now", "its script: deploy.sh", True), ("x", None, "make publish", "its script: publish", False),
-     ("ship", None, "./x", "its name: ship", False), ("staging", None, "./x", "its name: staging", True),
-     ("x", None, "echo to production", None, False), ("build:production", "build", "./x", None, False),
-     ("test-staging", "test", "./x", None, False), ("x", None, "make test-deploy", None, False),
-     ("x", "test", "cargo build --release && ls target/release", None, False), ("x", "build-release", "./x", None, False)],
-)  # fmt: skip
+    [
+        ("staging", "deploy", "./bin/x staging", "its stage: deploy", True),
+        ("eu", "production", "./x", "its stage: production", True),
+        ("eu", "go-live", "./x", "its stage: go-live", False),
+        ("ship", None, "./bin/rollout staging", "its script: rollout", True),
+        ("x", None, "set -e\nbash ci/deploy.sh --now", "its script: deploy.sh", True),
+        ("x", None, "make publish", "its script: publish", False),
+        ("ship", None, "./x", "its name: ship", False),
+        ("staging", None, "./x", "its name: staging", True),
+        ("x", None, "echo to production", None, False),
+        ("build:production", "build", "./x", None, False),
+        ("test-staging", "test", "./x", None, False),
+        ("x", None, "make test-deploy", None, False),
+        ("x", "test", "cargo build --release && ls target/release", None, False),
+        ("x", "build-release", "./x", None, False),
+    ],
+)
 def test_stages_scripts_and_places_say_what_acts_outside(
     name: str, of_stage: str | None, run: str, why: str | None, deploys: bool
 ) -> None:
