@@ -144,8 +144,10 @@ def test_a_group_has_one_name_and_is_not_for_jobs_that_run_once_a_version(reposi
     """Of three tags that are pushed quickly, a group would drop the middle one."""
     repository.write(
         "on: push\njobs:\n  deploy: {runs-on: x, steps: [{run: kubectl apply -f x}]}\n"
+        "  deploy-after: {needs: deploy-tag, runs-on: x, steps: [{run: kubectl apply -f z}]}\n"
         "  deploy-tag:\n    if: startsWith(github.ref, 'refs/tags/v')\n    runs-on: x\n"
-        "    steps: [{run: kubectl apply -f y}]\n",
+        "    steps: [{run: kubectl apply -f y}]\n"
+        "  deploy-step: {runs-on: x, steps: [{if: github.ref_type == 'tag', run: kubectl apply -f z}]}\n",
         ".github/workflows/cd.yml",
     )
     repository.write(

@@ -45,14 +45,14 @@ _MAKES = re.compile(
 #: Where all jobs of a stage of GitLab act outside, by its name.
 _stage_acts = re.compile(rf"(?:^|[^a-z])({_ACTS}|{_HINTS})(?:[^a-z]|$)", re.IGNORECASE)
 _DEPLOYS_STAGE = re.compile(
-    r"^(?:[\w]+[-_. :/])*(deploy|deploys|deployment|rollout|production|prod|staging)(?:[-_. :/][\w]+)*$", re.IGNORECASE
+    r"(?:^|[^a-z])(?:deploy|deploys|deployment|rollout|production|prod|staging)(?:[^a-z]|$)", re.IGNORECASE
 )
 #: Scripts, targets and programs whose whole name says it, where a command begins: `./bin/rollout staging`.
 _SCRIPT = re.compile(
     r"(?:^|[\n;&|({]|\b(?:then|do|else))[ \t]*"
     r"(?:(?:\w+=\S*|sudo|exec|time|env|timeout \S+|(?:poetry|uv|pipenv|hatch) run|npx|bundle exec|"
     r"(?:ba|da|z)?sh(?: -\w+)*|python3?(?: -\w+)*|node|ruby|php|perl|make(?: -\S+)*|just|task|rake|"
-    r"npm run|yarn(?: run)?|pnpm(?: run)?|mvnw?|gradle|\S*/(?:gradlew|mvnw)(?: -\S+)*)[ \t]+)*"
+    r"npm run|yarn(?: run)?|pnpm(?: run)?|mvnw?|gradle|[^\s=]*/(?:gradlew|mvnw)(?: -\S+)*)[ \t]+)*"
     rf"[\"']?(?:[^\s;&|()\"']*/)?((?:{_ACTS}|{_HINTS})(?:[-_.:][\w.:-]+)?)(?=[\s;&|)\"']|$)",
     re.IGNORECASE,
 )
@@ -149,7 +149,7 @@ def deploys(stage: Stage, why: str) -> bool:
 
 def _is_place(name: str) -> bool:
     """Whether a job is called like a place, and nothing else: `staging`, `production-eu`."""
-    return re.match(r"(?:staging|production|prod)(?:[-_. :/][\w]+)*$", name, re.IGNORECASE) is not None
+    return re.match(r"(?:staging|production|prod)(?![a-z])", name, re.IGNORECASE) is not None
 
 
 def _publishes(step: JobStep) -> bool:
@@ -185,10 +185,28 @@ _OF_TAGS = re.compile(
 _NOT_OF_TAGS = re.compile(r"!\s*(?:startsWith|contains|\()|!=")
 
 
-def is_of_versions(stage: Stage) -> bool:
-    """Whether a job takes part for tags or releases alone, as its condition reads: each of these comes once, and none
-    makes another one old. One that speaks of them among others counts as well."""
-    text = stage.when.text if stage.when is not None else ""
+def of_versions(stages: Sequence[Stage]) -> frozenset[str]:
+    """Ids of jobs that take part, or do a part of what they do, for tags or releases alone, as conditions read, and of
+    those that need such a job: each version comes once, and none makes another one old."""
+    found: set[str] = set()
+    dependents: dict[str, list[str]] = {}
+    for stage in stages:
+        own = stage.when.text if stage.when is not None else ""
+        steps = stage.job.steps if stage.job is not None else ()
+        if _is_of_tags(own) or any(_is_of_tags(step.condition or "") for step in steps):
+            found.add(stage.id)
+        for need in stage.needs if stage.join == "all" else ():
+            dependents.setdefault(need, []).append(stage.id)
+    todo = list(found)
+    while todo:
+        for each in dependents.pop(todo.pop(), ()):
+            if each not in found:
+                found.add(each)
+                todo.append(each)
+    return frozenset(found)
+
+
+def _is_of_tags(text: str) -> bool:
     return _OF_TAGS.search(text) is not None and _NOT_OF_TAGS.search(text) is None
 
 
