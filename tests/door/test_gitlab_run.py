@@ -82,6 +82,7 @@ def test_jobs_find_the_work_tree_as_it_is_and_what_others_left(repository: Place
         "build": "success", "unit[DB=pg]": "success", "unit[DB=lite]": "success", "odd": "success",
         "broken": "failure", "rescue": "success", "ship": "skip", "by hand": "skip",
     }  # fmt: skip
+    assert "odd: exit 3, with which it may end (allow_failure: exit_codes)" in found["warnings"]  # type: ignore[operator]
     said = log(repository, "build")
     assert "hello world, a push by build of build" in said
     assert "First" in said
@@ -230,12 +231,18 @@ def test_a_job_that_cannot_run_here_is_named_and_may_be_left_out(place: Place) -
 
 
 def test_a_manual_job_that_blocks_is_a_gate(place: Place) -> None:
-    text = "a: {stage: build, script: [echo a], rules: [{when: manual}]}\nb: {stage: test, script: [echo b]}\n"
+    text = "a: {stage: build, script: [echo a], rules: [{when: manual}]}\n"
+    later = "when: delayed, start_in: 2 minutes, release: {tag_name: v1, description: x}"
+    text += f"b: {{stage: test, script: [echo b], {later}}}\n"
     place.write(text, FILE)
     assert place.run("run", FILE, "--yes", "--no-wait").code == 3
     done = place.run("approve", "last", "a:play", "--yes")
     assert done.code == 0, done
     assert outcomes(place.show())["b"] == "success"
+    assert log(place, "b")[:2] == [
+        "note: there it starts after 120 s, here at once",
+        "note: release v1 is made by GitLab, not here",
+    ]
 
 
 def test_an_image_is_this_machine_or_what_the_settings_name(place: Place) -> None:

@@ -81,3 +81,23 @@ def test_what_ran_is_found_from_any_folder(repository: Place) -> None:
     assert [each["outcome"] for each in repository.run("runs", "--json", cwd=below).json["runs"]] == ["success"]
     assert repository.run("why", "a", "--json", cwd=below).json["then"]["outcome"] == "success"
     assert "hello" in repository.run("logs", "last", "a", cwd=below).out
+
+
+def test_what_a_called_file_has_is_said_of_that_file(repository: Place) -> None:
+    upload = "{uses: actions/upload-artifact@v4, with: {name: wheel}}"
+    repository.write(
+        "on: workflow_call\njobs:\n  b:\n    runs-on: x\n    strategy: {matrix: {n: [1, 2]}}\n"
+        f"    steps:\n      - run: make\n      - {upload}\n",
+        ".github/workflows/build.yml",
+    )
+    ci = repository.write(
+        "on: push\njobs:\n  call: {uses: ./.github/workflows/build.yml}\n", ".github/workflows/ci.yml"
+    )
+    assert ".github/workflows/build.yml:8: warning: all 2 cells of call/b upload" in repository.run("lint", str(ci)).err
+    found = repository.run("map", str(ci), "--json").json
+    steps = found["stages"][0]["steps"]
+    assert [(each["file"].partition(".github")[2], each["line"]) for each in steps] == [
+        ("/workflows/build.yml", 7), ("/workflows/build.yml", 8),
+    ]  # fmt: skip
+    said = repository.run("map", str(ci), "--steps").out
+    assert "build.yml:7" in said and "build.yml:8" in said

@@ -87,7 +87,7 @@ level   stage                   slack     needs
                cancel-in-progress: false}`                            ci.yml:42
 
 [4] timeout    build and test have no timeout: a job that hangs is stopped
-               after 6 hours only, and is paid for until then
+               after 6 hours only, and holds its machine until then
                set `timeout-minutes` to two or three times what it usually
                takes                                                  ci.yml:14
 

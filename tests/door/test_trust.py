@@ -104,6 +104,11 @@ def test_it_is_kept_where_only_the_user_can_write_and_never_beside_the_file(fore
     assert (foreign.base / "state" / "stagebook" / "trusted").is_dir()
 
 
+def test_a_watch_of_what_is_not_trusted_ends_before_it_runs_anything(foreign: Place) -> None:
+    done = foreign.run("run", FILE, "--watch")
+    assert (done.code, "has not been trusted yet" in done.err, ran(foreign)) == (2, True, 0)
+
+
 def test_a_file_of_stagebook_is_the_users_own(place: Place) -> None:
     place.pipeline({"one": "true"})
     assert place.run("run").code == 0

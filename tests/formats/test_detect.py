@@ -53,6 +53,15 @@ def test_our_own_files_are_ours() -> None:
         ("include:\n  - local: a.yml\n", "gitlab"),
         ("spec:\n  inputs:\n    x:\n---\n$[[ inputs.x ]]:\n  script: make\n", "gitlab"),
         (".rules:\n  rules:\n    - if: $CI_COMMIT_TAG\n", "gitlab"),
+        ("a: {stage: test, script: [a]}\n", "gitlab"),
+        ("'a b': {'script': [a]}\n", "gitlab"),
+        ("a: {extends: .b}\n", "gitlab"),
+        ("# one\n---\n{a: {stage: test, script: [a]}, b: {image: c}}\n", "gitlab"),
+        ('{"stages":["build"],"a":{"script":"make"}}', "gitlab"),
+        ('{"on":"push","jobs":{"a":{"steps":[]}}}', "github"),
+        ('{"stages": {"a": {"run": "script: x, {"}}}', "native"),
+        ("{\n  stages: {a: make}, # script\n  name: x\n}\n", "native"),
+        ("stages: {a: {run: make}}\n", "native"),
         ("on: push\njobs:\n  a: {}\n", "github"),
         ("'on':\n  push:\n'jobs':\n  a: {}\n", "github"),
         ("on: push\n", "github"),
@@ -82,7 +91,9 @@ def test_a_place_tells_where_content_does_not(file: str, format: str) -> None:
     assert format in taken(b"a: 1\n", file)
 
 
-@pytest.mark.parametrize("piece", [b" ", b"a ", b"a:", b"- ", b"\n", b"- if: $", b"/*", b"stages:\n#\n", b"x (\n"])
+@pytest.mark.parametrize(
+    "piece", [b" ", b"a ", b"a:", b"- ", b"\n", b"- if: $", b"/*", b"stages:\n#\n", b"x (\n", b"a: {,", b"{a:{", b"{'"]
+)
 def test_no_text_takes_long(piece: bytes) -> None:
     began = time.monotonic()
     taken(piece * (1_000_000 // len(piece)))

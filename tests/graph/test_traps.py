@@ -108,13 +108,16 @@ def test_an_artifact_that_nobody_uploads() -> None:
 
 
 def test_one_artifact_of_all_cells() -> None:
-    step = JobStep("upload", 5, 6, "uses", "actions/upload-artifact@v4")
-    cells = [job(f"m[x={n}]", name="m", steps=(step,), writes=(artifact("wheel", 5),)) for n in range(2)]
-    assert codes(pipeline(*cells)) == ["artifact-clash"]
-    sometimes = [
-        each._replace(job=each.job and each.job._replace(steps=(step._replace(condition="x"),))) for each in cells
-    ]
-    assert codes(pipeline(*sometimes)) == []
+    def cells(*sure: bool | None) -> list[str]:
+        some = [
+            job(f"m[x={n}]", name="m", writes=(artifact("wheel", 5)._replace(is_sure=each),))
+            for n, each in enumerate(sure)
+        ]
+        return [each.message for each in found(pipeline(*some)) if not each.minor]
+
+    assert cells(True, True) == ["all 2 cells of m upload an artifact called wheel"]
+    assert cells(True, False, True) == ["2 of the 3 cells of m upload an artifact called wheel"]
+    assert cells(True, False) == cells(None, None) == cells(True, None) == []
 
 
 def test_caches_that_miss_each_other() -> None:
@@ -144,14 +147,31 @@ def test_a_deployment_that_waits_for_some_tests_is_a_note() -> None:
     assert [(each.code, each.level) for each in found(pipeline(unit, e2e, ship))] == [("missing-guard", "note")]
 
 
-def test_actions_that_keep_and_fetch_may_pass_something() -> None:
+def test_a_deployment_cannot_need_a_test_of_a_later_stage_of_gitlab() -> None:
+    unit = job("unit", system="gitlab", stage="test")
+    ship = job("ship", system="gitlab", stage="publish", environment="production")
+    child = job("ship/unit", "ship", system="gitlab", stage="test")
+
+    def is_told(stages: list[str], test: Stage) -> bool:
+        return "missing-guard" in codes(pipeline(ship, test, format="gitlab", context={"stages": stages}))
+
+    assert is_told(["test", "publish"], unit)
+    assert not is_told(["publish", "test"], unit)
+    assert not is_told(["test"], unit)  # in which stage it is a file says that is not at hand
+    assert not is_told(["test", "publish"], child)
+
+
+def test_actions_that_nobody_knows_may_pass_something() -> None:
     def uses(name: str) -> tuple[JobStep, ...]:
         return (JobStep("c", 1, 1, "uses", "actions/checkout@v4"), JobStep("x", 1, 1, "uses", name))
 
     for first, second, is_bare in (
         ("our/ci/save@v1", "our/ci/restore@v1", False),
         ("Swatinem/rust-cache@v2", "Swatinem/rust-cache@v2", True),
-        ("our/ci/save@v1", "our/ci/other@v1", True),
+        ("our/ci/save@v1", "our/ci/other@v1", False),
+        ("our/ci/save@v1", "Swatinem/rust-cache@v2", True),
+        ("our/ci/save@v1", "pnpm/action-setup@v4", True),
+        ("./build", "./test", False),
     ):
         made = pipeline(job("first", steps=uses(first)), job("second", "first", steps=uses(second)))
         assert [not edge.reasons for edge in judge(made).edges] == [is_bare], (first, second)

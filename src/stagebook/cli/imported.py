@@ -130,7 +130,7 @@ def without_equivalent(pipeline: Pipeline, plan: Plan) -> list[Problem]:
         return []
     from stagebook.formats.github.equivalents import stands
 
-    first: dict[str, tuple[int, str]] = {}
+    first: dict[str, tuple[int, str | None]] = {}
     count: dict[str, int] = {}
     includes = pipeline.local.get("request", {}).get("includes", {})
     for stage, planned in zip(pipeline.stages, plan.stages):
@@ -138,7 +138,7 @@ def without_equivalent(pipeline: Pipeline, plan: Plan) -> list[Problem]:
             continue
         for step in stage.job.steps:
             if step.kind == "uses" and not stands(step.text, includes):
-                first.setdefault(step.text, (step.line, stage.job.spec.get("file", "")))
+                first.setdefault(step.text, (step.line, step.file))
                 count[step.text] = count.get(step.text, 0) + 1
     is_skipped = pipeline.local.get("uses") == "skip"
     then = "is left out" if is_skipped else "fails; --uses skip leaves it out"

@@ -165,7 +165,8 @@ def _traps(pipeline: Pipeline) -> list[Problem]:
     for each in traps.all_of(pipeline):
         text = f"{each.message}: {each.why}" if each.why else each.message
         text += f"; {each.fix}" if each.fix else ""
-        found.append(Problem(pipeline.file, each.line, 0, each.code, each.level, text))
+        file = pipeline.file if each.file is None else os.path.join(pipeline.folder, each.file)
+        found.append(Problem(file, each.line, 0, each.code, each.level, text))
     return found
 
 

@@ -57,7 +57,8 @@ def _document(found: Together, times: Callable[[Pipeline], Times]) -> dict[str, 
     for stage in document["stages"]:
         stage["file"] = found.files[stage["stage"]]
     for finding in document["findings"]:
-        finding["file"] = found.files.get(finding["stages"][0]) if finding["stages"] else None
+        if finding["file"] is None and finding["stages"]:
+            finding["file"] = found.files.get(finding["stages"][0])
     document["not_started"] = [
         {"workflow": each.short, "file": each.pipeline.file, "events": sorted(each.triggers)} for each in found.others
     ]

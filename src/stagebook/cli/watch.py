@@ -68,7 +68,7 @@ class Watch:
         self._args = args
         self._starts = starts
         self._cache = os.path.join(place, "cache")
-        self._folder = os.path.dirname(args.file)
+        self._folder = _folder(args)
         self._own = affected.Own()
         self._concern: affected.Concern | None = None
         self._noted: list[int] = []
@@ -176,21 +176,23 @@ class Watch:
         return {**{path: during[path] for path in foreign}, **after}
 
     def _stages(self, changed: Iterable[str]) -> list[str] | None:
-        if self._concern is None or os.path.basename(self._args.file) in changed:
+        if self._concern is None or os.path.relpath(self._args.file, self._folder) in changed:
             return None
         return self._concern.stages(changed)
 
     def _read(self) -> None:
         """What the pipeline says of its files now. Where it is wrong, the run is who tells."""
-        from stagebook.cli import foreign
+        from stagebook.cli import imported, trust
         from stagebook.scheduler.plan import Choice
 
         args = self._args
         try:
-            pipeline = foreign.load(self._args, self._args.file, self._cache if os.path.isdir(self._cache) else None)
+            cache = self._cache if os.path.isdir(self._cache) else None
+            pipeline = imported.load_plain(args, args.file, cache).pipeline
         except InputError:
             self._concern = None
             return
+        trust.require(args, pipeline)  # asked here: a run that is a child has no terminal to ask on
         choice = Choice(
             cores=1, only=tuple(args.only), from_=self._starts, until=tuple(args.until), skip=tuple(args.skip)
         )
@@ -200,6 +202,18 @@ class Watch:
         if not self._args.quiet:
             output.say([harmless(text)])
             sys.stdout.flush()
+
+
+def _folder(args: argparse.Namespace) -> str:
+    """Where the stages run: beside a native file, at the root of the work tree for one of a CI system."""
+    from stagebook.cli import foreign
+    from stagebook.formats.load import FOREIGN
+    from stagebook.record import state
+
+    above: str = os.path.dirname(args.file)
+    if (getattr(args, "as", None) or foreign.format_at(args.file)) in FOREIGN:
+        return state.git_root(above) or above
+    return above
 
 
 class Changes:

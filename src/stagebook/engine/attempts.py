@@ -12,7 +12,7 @@ import resource  # noqa: F401  # `os.wait4` loads it at its first call, when no 
 from stagebook.engine import kernel
 from stagebook.engine.attempt import Attempt
 from stagebook.engine.clock import Clock
-from stagebook.engine.ending import UNABLE, Memory, unable, verdict
+from stagebook.engine.ending import UNABLE, Memory, told, verdict
 from stagebook.engine.spawn import Call, Spawner
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Stage
@@ -255,17 +255,19 @@ class Attempts:
         if group is not None:
             used = cgroup.usage(group, used)
         outcome, reason, code, number = verdict(attempt, self._memory, self._logs)
-        if outcome == "failure" and code == UNABLE:
-            path = state.unable_path(self._spawner.output(attempt.stage, attempt.number))
-            if (why := unable(path, self.mask)) is not None:
-                outcome, reason = "error", why
+        output = self._spawner.output(attempt.stage, attempt.number)
+        if outcome == "failure" and code == UNABLE and (why := told(state.unable_path(output), self.mask)) is not None:
+            outcome, reason = "error", why
+        warnings = attempt.warnings()
+        if code == 0 and (warning := told(state.warning_path(output), self.mask)) is not None:
+            warnings += (f"{attempt.name}: {warning}",)
         if self._world is not None and attempt.began is not None:
             attempt.around = self._world.around_attempt(
                 attempt.began, attempt.started_us, self._clock.us(), group, attempt.delay_ns
             )
         if group is not None:
             cgroup.remove(group)
-        self._over.append((attempt, Finished(outcome, reason, code, number, used, attempt.warnings())))
+        self._over.append((attempt, Finished(outcome, reason, code, number, used, warnings)))
 
     def _close_capture(self, attempt: Attempt) -> None:
         capture = attempt.capture

@@ -35,8 +35,8 @@ def verdict(attempt: Attempt, memory: Memory, logs: str) -> Verdict:
     return judge(attempt.status, attempt.why, attempt.tree.group, memory, logs)
 
 
-def unable(path: str, mask: Mask | None) -> str | None:
-    """Why the process of a job could not do it, as it says itself; None where it says nothing."""
+def told(path: str, mask: Mask | None) -> str | None:
+    """What the process of a job says of itself in a file, as one line; None where it says nothing."""
     try:
         with state.open_regular(path) as file:
             text = file.read(_REASON_MAX).decode("utf-8", "replace").strip()

@@ -19,8 +19,9 @@ NATIVE_NAME = "stagebook.yaml"
 WORKFLOWS = os.path.join(".github", "workflows")
 GITLAB_NAMES = (".gitlab-ci.yml", ".gitlab-ci.yaml")
 _HEAD_MAX = 1 << 20
+_FLOW_MAX = 1 << 18
 _key = re.compile(
-    rb"^(?:\"([\w.-]+)\"|'([\w.-]+)'|([\w.:/()+@&*-][\w.:/ ()+@&*-]{0,200}?))[ \t]{0,9}:(?=\s|$)",
+    rb"^(?:\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'|([\w.:/()+@&*-][\w.:/ ()+@&*-]{0,200}?))[ \t]{0,9}:(?=\s|$)",
     re.MULTILINE,
 )
 _NATIVE_KEYS = frozenset(
@@ -33,9 +34,11 @@ _GITLAB_GLOBAL = frozenset(
     (b"stages", b"default", b"image", b"services", b"variables", b"cache", b"spec", b"types",
      *_GITLAB_ONLY)
 )  # fmt: skip
+#: A key that only jobs of GitLab have: on a line of its own, or in braces as far as they go on the line.
 _GITLAB_JOB = re.compile(
-    rb"^[ \t]+(?:script|extends|before_script|after_script|rules|only|except|trigger|allow_failure|resource_group|"
-    rb"parallel|dependencies)[ \t]*:", re.MULTILINE,
+    rb"^(?:[ \t]+|[^\s#{:][^\n#{]{0,200}:[ \t]+\{(?:[^\n#]{0,2000}[,{])?[ \t]*)[\"']?(?:script|extends|before_script|"
+    rb"after_script|rules|only|except|trigger|allow_failure|resource_group|parallel|dependencies)[\"']?[ \t]*:",
+    re.MULTILINE,
 )  # fmt: skip
 #: A list under a key at the left edge that holds what only rules of GitLab hold.
 _GITLAB_RULE = re.compile(rb"^[ \t]*-[ \t]+if:[^\n]*\$\w+", re.MULTILINE)
@@ -53,6 +56,11 @@ _GROOVY = re.compile(
     rb"import [\w.*]+;?\s*$|def \w+\s*[=(]|\w+ = (?:library\(|'''|\"|')", re.MULTILINE,
 )  # fmt: skip
 _COMMENT = re.compile(rb"\s+|//[^\n]*|/\*.*?\*/|#![^\n]*", re.DOTALL)
+#: The whole file in braces, as JSON is.
+_FLOW = re.compile(rb"(?:\s+|#[^\n]*|---(?=\s)|%YAML[^\n]*)*+\{")
+_FLOW_PART = re.compile(
+    rb"\"(?:[^\"\\]|\\.)*+\"|'[^']*'|(?<![^\s])#[^\n]*|[\[\]{}:,\n]|[^\[\]{}:,\n\"'#]++|.", re.DOTALL
+)
 _ACTION = re.compile(rb"^runs[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n|[ \t]+[\w-]+:.*\r?\n)*?[ \t]+using[ \t]*:", re.MULTILINE)  # fmt: skip  # noqa: E501
 
 
@@ -61,6 +69,8 @@ def format_of(data: bytes, file: str) -> str:
     parts = file.replace("\\", "/").split("/")
     name = parts[-1]
     head = data[:_HEAD_MAX].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    if (opened := _FLOW.match(head)) is not None:
+        head = _unfolded(head[opened.end() : opened.end() + _FLOW_MAX])
     keys = {(a or b or c) for a, b, c in _key.findall(head)}
     if parts[-2:-1] == [".circleci"] or (_CIRCLECI_VERSION.search(head) and keys & _CIRCLECI_KEYS):
         _refuse(file, f"{file} is a file of CircleCI, which cannot be read yet; GitHub Actions and GitLab CI can")
@@ -81,6 +91,29 @@ def format_of(data: bytes, file: str) -> str:
     if b"on" in keys:
         return "github"
     return "gitlab" if _is_gitlab(head, keys, parts) else "native"
+
+
+def _unfolded(head: bytes) -> bytes:
+    """What stands in the outermost braces, each of its keys at the left edge of a line of its own."""
+    made: list[bytes] = []
+    depth, is_key = 1, True
+    for found in _FLOW_PART.finditer(head):
+        part = found[0]
+        if part in (b"{", b"["):
+            depth += 1
+        elif part in (b"}", b"]"):
+            depth -= 1
+            if not depth:
+                break
+        if part == b"\n" or part[:1] == b"#":
+            part = b" "
+        elif depth == 1 and part == b",":
+            part, is_key = b"\n", True
+        elif depth == 1 and part == b":" and is_key:
+            part, is_key = b": ", False
+        if not (is_key and part.isspace() and part != b"\n"):
+            made.append(part.lstrip() if is_key and part != b"\n" else part)
+    return b"".join(made)
 
 
 def _is_gitlab(head: bytes, keys: set[bytes], parts: list[str]) -> bool:

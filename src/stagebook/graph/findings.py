@@ -74,7 +74,8 @@ class Finding(NamedTuple):
     `edges`: needs it is about, as (need, stage); `instead`: those that must come in their place, so that no guard is
     lost. `shared`: what stages share. `saves_ms`: of needless order, what leaving it out saves; `costs_ms`: of a
     missing guard, what waiting costs; None where no duration is known. `evidence`: of needless order, `declared` or
-    `none`. `minor`: nothing is gained or lost by it as it stands."""
+    `none`. `minor`: nothing is gained or lost by it as it stands. `file`: where its line is,
+    from the pipeline's root on, if not in the pipeline's own file."""
 
     code: str
     level: str
@@ -90,6 +91,7 @@ class Finding(NamedTuple):
     edges: tuple[tuple[str, str], ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
     minor: bool = False
+    file: str | None = None
 
 
 class Judgement(NamedTuple):

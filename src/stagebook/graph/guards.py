@@ -37,7 +37,8 @@ def missing(
     """The stages that act outside and do not wait for a test or gate, by place; and what was not looked for.
 
     A test that waits for what such a stage does is not meant: one that tries what was deployed, or another deployment
-    than those that the stage itself waits for. Nor is one whose failure is allowed, or a clean-up.
+    than those that the stage itself waits for. Nor is one whose failure is allowed, or a clean-up; nor, on GitLab, one
+    of a later stage or of another pipeline, which GitLab lets no job need.
     """
     stages = pipeline.stages
     acting = [
@@ -69,6 +70,7 @@ def missing(
         by_last.setdefault(place.bit_length(), []).append(place)
     found: list[Open] = []
     looks = 0
+    places = _Places(pipeline, guards)
     for stage in acting:
         if stages[stage].always:
             continue
@@ -81,12 +83,49 @@ def missing(
                     wanted |= by_place[place]
         if looks > _LOOKS_MAX:
             return [], ["which tests a deployment does not wait for: there are too many of both"]
-        left = wanted & ~before[stage]
+        left = places.needable(stage, wanted & ~before[stage])
         if left:
             found.append(
                 Open(stage, [guards[bit] for bit in bits_of(left, LISTED_MAX)], left.bit_count(), bool(before[stage]))
             )
     return found, []
+
+
+class _Places:
+    """Where jobs of GitLab stand: in which of the pipelines that are put in one another, and in which of its stages."""
+
+    def __init__(self, pipeline: Pipeline, guards: Sequence[int]) -> None:
+        self._pipeline = pipeline
+        self._guards = guards
+        names = pipeline.context.get("stages") if pipeline.format == "gitlab" else None
+        self._at: dict[str, int] = {name: at for at, name in enumerate(names)} if isinstance(names, list) else {}
+        self._ids = {stage.id.replace("[", "(").replace("]", ")") for stage in pipeline.stages} if self._at else set()
+        self._masks: dict[tuple[str, int], int] = {}
+
+    def needable(self, stage: int, wanted: int) -> int:
+        """Those of the guards, as bits, that a stage can need as far as its place goes."""
+        if not self._at or not wanted:
+            return wanted
+        own = self._place(stage)
+        if own not in self._masks:
+            mask = 0
+            for bit, guard in enumerate(self._guards):
+                inside, at = self._place(guard)
+                if inside == own[0] and 0 <= at <= own[1]:
+                    mask |= 1 << bit
+            self._masks[own] = mask
+        return wanted & self._masks[own]
+
+    def _place(self, stage: int) -> tuple[str, int]:
+        """The job that starts its pipeline, empty for the outermost, and the place of its stage there: below all if it
+        is not known, as nothing is sound advice then. Of other pipelines than the outermost all are at one."""
+        each = self._pipeline.stages[stage]
+        end = each.id.rfind("/")
+        while end >= 0 and each.id[:end] not in self._ids:
+            end = each.id.rfind("/", 0, end)
+        if end >= 0:
+            return each.id[:end], 0
+        return "", 0 if each.job is None else self._at.get(each.job.stage or "", -1)
 
 
 def _has_to_wait(stage: Stage, why: str) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
+from stagebook.graph.actions import unknown_in
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator
@@ -17,10 +19,7 @@ if TYPE_CHECKING:
     from stagebook.model.pipeline import Stage
 
 _TEXTS_MAX = 200_000  #: characters of a job that are looked through
-#: Those of the system itself, of which is known what they bring and leave, and some that only set something up.
-_KNOWN_ACTION = re.compile(r"(?:actions|docker)/|\./|docker://|[\w.-]+/(?:setup|install)-|codecov/|coverallsapp/", re.I)
 _brings = re.compile(r"\bgit (?:clone|fetch|init)\b|\bgh (?:repo clone|run download)|\b(?:curl|wget|docker pull)\b")
-_keeps = re.compile(r"artifact|save|restore|upload|download|store|fetch|stash|workspace|persist", re.IGNORECASE)
 _tells = re.compile(
     r"(?:^|[^a-z])(status|success|succeeded|notify|notification|report|summary|summarize|finish|finalize|finalise|green|"
     r"passed|aggregate|collect|combine|complete|completed|conclusion|cleanup|clean-up|teardown)(?:[^a-z]|$)",
@@ -46,8 +45,8 @@ class Given:
             yield "value", f"output {name}"
         elif (datum := _perhaps(need.job, stage.job.reads)) is not None:
             yield "artifact", f"{datum.kind} {datum.name}, perhaps"
-        elif (action := _passing(need.job)) is not None and _passing(stage.job) is not None:
-            yield "artifact", f"what {action} keeps, perhaps"
+        elif (left := unknown_in(need.job)) is not None and (found_by := unknown_in(stage.job)) is not None:
+            yield "called", f"whether {left} leaves something for {found_by} is not known"
         asked = self._of(stage)
         if "*" in asked or not asked.isdisjoint(_names(need)):
             yield "value", f"it asks what became of {need.name}"
@@ -102,22 +101,7 @@ def _output_of(need: Stage, reads: tuple[Datum, ...]) -> str | None:
 def _perhaps(need: Job, reads: tuple[Datum, ...]) -> Datum | None:
     """An artifact that a job reads and another may have uploaded by an action whose inside is not known."""
     some = [each for each in reads if each.kind == "artifact"]
-    return some[0] if some and has_unknown_actions(need) else None
-
-
-def _passing(job: Job) -> str | None:
-    """An action of somebody else's, or of the repository, that by its name keeps or fetches something."""
-    for step in job.steps:
-        if step.kind == "uses" and not step.text.startswith(("actions/", "docker://")):
-            name = step.text.partition("@")[0]
-            if _keeps.search(name):
-                return name
-    return None
-
-
-def has_unknown_actions(job: Job) -> bool:
-    """Whether it uses actions that may upload or download anything."""
-    return any(step.kind == "uses" and not _KNOWN_ACTION.match(step.text) for step in job.steps)
+    return some[0] if some and unknown_in(need) is not None else None
 
 
 def passed(writes: tuple[Datum, ...], reads: tuple[Datum, ...]) -> Datum | None:

@@ -172,7 +172,7 @@ def _finding(stage: Stage, job: Job, split: _Split, cells: int, saves: float | N
     costs = None if split.saved is None else max(0.0, split.again - (cells - 1) * split.part)
     return Finding(
         "split-steps", "note", job.steps[moved[0]].line, said, (stage.id,), why, fix, saves_ms=saves, costs_ms=costs,
-        minor=not saves and cells == 1,
+        minor=not saves and cells == 1, file=job.steps[moved[0]].file,
     )  # fmt: skip
 
 

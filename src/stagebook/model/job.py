@@ -28,18 +28,22 @@ class Grade(NamedTuple):
 
 class Datum(NamedTuple):
     """Something that one job or step leaves and another finds. `kind`: `artifact`, `cache`, `output`, `dotenv` or
-    `workspace`. `name` may be a glob, or hold an expression where it is known only at run time; then `is_open`."""
+    `workspace`. `name` may be a glob, or hold an expression where it is known only at run time; then `is_open`. `file`
+    as of a step. `is_sure`: whether its step takes part in this cell, None where that is not known."""
 
     kind: str
     name: str
     line: int
     is_open: bool = False
+    file: str | None = None
+    is_sure: bool | None = True
 
 
 class JobStep(NamedTuple):
     """One step of a job. `kind`: `run` (shell text), `uses` (an action, by its reference), `script` (a part of a GitLab
     job), `wait` or `cancel` (of steps that run in the background). `after`: places, in `Job.steps`, of the steps that
-    must be over before it begins; the one before it, as a rule."""
+    must be over before it begins; the one before it, as a rule. `file`: that in which its lines are, from the
+    pipeline's root on, if it is not the pipeline's own."""
 
     name: str
     line: int
@@ -52,6 +56,7 @@ class JobStep(NamedTuple):
     is_setup: bool = False  #: makes ready what later steps need: a checkout, a tool, a cache, an installation
     reads: tuple[Datum, ...] = ()
     writes: tuple[Datum, ...] = ()
+    file: str | None = None
 
 
 class Job(NamedTuple):

@@ -172,6 +172,11 @@ def unable_path(output: str) -> str:
     return f"{output}.unable"
 
 
+def warning_path(output: str) -> str:
+    """Where the process of a job says what is to be known of it although it went well."""
+    return f"{output}.warning"
+
+
 def reports_directory(directory: str) -> str:
     """Where copies of the JUnit reports of the run are that has this directory."""
     return os.path.join(directory, "reports")

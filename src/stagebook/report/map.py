@@ -64,7 +64,7 @@ def document(
         *steps.findings(pipeline, step_ms, figures.took if is_known else None, found),
     ]  # fmt: skip
     made.sort(key=lambda each: each.minor)
-    findings = [_finding(number, each) for number, each in enumerate(made, 1)]
+    findings = [_finding(pipeline, number, each) for number, each in enumerate(made, 1)]
     numbers = {pair: number for number, each in enumerate(made, 1) for pair in each.edges}
     kinds = {stage.id: stage.kind for stage in pipeline.stages if stage.kind == "gate"}
     by_id = {stage.id: stage for stage in pipeline.stages}
@@ -74,7 +74,7 @@ def document(
         "file": pipeline.file,
         "format": pipeline.format,
         "stages": [
-            {**each, "steps": _steps(stage, step_ms.get(stage.id))}
+            {**each, "steps": _steps(pipeline, stage, step_ms.get(stage.id))}
             for each, stage in zip(_stages(pipeline, found, figures, known, alone(needs)), pipeline.stages)
         ],
         "edges": [_edge(each, by_id[each.stage], kinds, numbers) for each in judged.edges],
@@ -236,7 +236,7 @@ def _stages(
     ]
 
 
-def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, Any]] | None:
+def _steps(pipeline: Pipeline, stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, Any]] | None:
     """Of a job of a CI system, or of a stage that works through items; None of any other. Steps count from 1."""
     job = stage.job
     if job is None:
@@ -251,6 +251,7 @@ def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, 
             "step": place + 1,
             "name": each.name,
             "line": each.line or None,
+            "file": _place(pipeline, each.file),
             "kind": each.kind,
             "setup": each.is_setup,
             "condition": each.condition,
@@ -264,8 +265,8 @@ def _steps(stage: Stage, took: Sequence[float | None] | None) -> list[dict[str, 
 
 def _of_items(place: int, step: Step) -> dict[str, Any]:
     return {
-        "step": place + 1, "name": step.name, "line": step.line, "kind": step.kind, "setup": False, "condition": None,
-        "needs": [place] if place else [], "reasons": [], "took_s": None,
+        "step": place + 1, "name": step.name, "line": step.line, "file": None, "kind": step.kind, "setup": False,
+        "condition": None, "needs": [place] if place else [], "reasons": [], "took_s": None,
     }  # fmt: skip
 
 
@@ -327,12 +328,13 @@ def _sets(pipeline: Pipeline, found: Shape) -> list[dict[str, Any]]:
     return [{"level": level, "stages": ids} for level, ids in enumerate(levels) if len(ids) > 1]
 
 
-def _finding(number: int, found: Finding) -> dict[str, Any]:
+def _finding(pipeline: Pipeline, number: int, found: Finding) -> dict[str, Any]:
     return {
         "number": number,
         "code": found.code,
         "level": found.level,
         "line": found.line or None,
+        "file": _place(pipeline, found.file),
         "message": _message(found),
         "fix": _fix(found),
         "stages": list(found.stages),
@@ -344,6 +346,11 @@ def _finding(number: int, found: Finding) -> dict[str, Any]:
         "evidence": found.evidence,
         "minor": found.minor,
     }
+
+
+def _place(pipeline: Pipeline, file: str | None) -> str | None:
+    """The path of a file that is named from the pipeline's root on."""
+    return file if file is None or file.startswith("/") else f"{pipeline.folder}/{file}"
 
 
 def _message(found: Finding) -> str:
@@ -369,10 +376,7 @@ def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def _notes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {"code": each["code"], "level": each["level"], "line": each["line"], "message": each["message"]}
-        for each in findings
-    ]
+    return [{name: each[name] for name in ("code", "level", "line", "message")} for each in findings]
 
 
 def named(stages: Collection[Mapping[str, Any]]) -> list[str]:

@@ -56,6 +56,8 @@ def _step(step: Mapping[str, Any], steps: list[Mapping[str, Any]], width: int, s
         said.append(f"if {cut(harmless(step['condition']), 60)}")
     if step["needs"] != ([step["step"] - 1] if step["step"] > 1 else []) and step["needs"]:
         said.append(f"after {', '.join(map(str, step['needs']))}")
+    if step.get("file"):
+        said.append(f"{harmless(step['file'].rpartition('/')[2])}:{step['line']}")
     said += [f"from {each['from']}: {harmless(each['text'])}" for each in step["reasons"]]
     place = f"{step['step']:>5}   "
     head = place + pad(style.plain(cut(harmless(_name(step)), _NAME_MAX)), width)

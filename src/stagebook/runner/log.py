@@ -19,6 +19,13 @@ def unable(output: str, why: object) -> int:
     return UNABLE
 
 
+def warn(output: str, text: str) -> None:
+    """Say something in the job's log and, beside its output, for the whole run."""
+    say(f"WARNING: {text}")
+    with open(state.warning_path(output), "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+
+
 def say(text: str) -> None:
     """One line, or several, in the job's log at once."""
     data = _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "replace") + b"\n"

@@ -347,7 +347,8 @@ def test_steps_of_an_action_of_the_repository_are_seen(tmp_path: Path) -> None:
     assert job is not None
     assert [each.text for each in job.steps] == ["first", "inner", "./one", "deep", "last"]
     assert [each.after for each in job.steps] == [(), (0,), (1,), (2,), (3,)]
-    assert {each.line for each in job.steps} == {3}
+    assert [each.file for each in job.steps] == [None, *["one/action.yml"], *["two/action.yml"] * 2, None]
+    assert [each.line for each in job.steps] == [3, 1, 1, 1, 3]
 
 
 # What is known --------------------------------------------------------------------------------------------------------

@@ -7,17 +7,21 @@ from functools import lru_cache
 
 from stagebook.formats.github import words
 from stagebook.formats.github.expression import UNKNOWN, ExpressionError, condition, references, template
-from stagebook.formats.github.expression.evaluate import evaluate
+from stagebook.formats.github.expression.evaluate import evaluate, truth
 from stagebook.formats.github.expression.value import to_text
 from stagebook.model.job import Datum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Mapping
+    from typing import Any, Callable, Iterator, Mapping
 
-    from stagebook.formats.github.expression import Part, Reference
+    from stagebook.formats.github.expression import Node, Part, Reference
 
 NAME_MAX = 300
+#: What functions of status say to a step if all before it goes well.
+_GOES_WELL: dict[str, Callable[..., bool]] = {
+    "success": lambda *_: True, "failure": lambda *_: False, "always": lambda *_: True, "cancelled": lambda *_: False,
+}  # fmt: skip
 
 
 @lru_cache(4096)
@@ -101,8 +105,29 @@ def _of_condition(text: str) -> tuple[Reference, ...]:
         return ()
 
 
+@lru_cache(1024)
+def _tree(text: str) -> Node:
+    return condition(text)
+
+
+def takes_part(text: str | bool | None, contexts: Mapping[str, Any]) -> bool | None:
+    """Whether a step's `if` holds as far as it is known when read, if all before it goes well; None where it is not."""
+    if text is None or isinstance(text, bool):
+        return text is not False
+    try:
+        known = {name: each for name, each in contexts.items() if name != "env"}  # which steps before it may set
+        return truth(_tree(text), known, _GOES_WELL)
+    except ExpressionError:
+        return None
+
+
 def of_action(
-    uses: str, with_: Mapping[str, Any], line: int, contexts: Mapping[str, Any]
+    uses: str,
+    with_: Mapping[str, Any],
+    line: int,
+    contexts: Mapping[str, Any],
+    file: str | None = None,
+    is_sure: bool | None = True,
 ) -> tuple[list[Datum], list[Datum]]:
     """What a step with a known action reads and writes."""
     name = words.action_name(uses)
@@ -113,7 +138,7 @@ def of_action(
 
     def datum(kind: str, text: str, as_glob: bool = False) -> Datum:
         made, is_open = filled(text, contexts)
-        return Datum(kind, made, line, is_open or as_glob)
+        return Datum(kind, made, line, is_open or as_glob, file, is_sure)
 
     if name == "actions/upload-artifact":
         return [], [datum("artifact", given("name") or "artifact")]

@@ -201,8 +201,9 @@ class Jobs:
             "max-parallel": base.strategy.max_parallel or total,
         }  # fmt: skip
         made = {**self.level.contexts, "strategy": strategy}
-        if not base.strategy.is_open:
-            made["matrix"] = cell.values if cell is not None else None
+        made["matrix"] = cell.values if cell is not None else None
+        if base.strategy.is_open:
+            del made["matrix"]
         made["env"] = env = Open()
         for said in (self.env, value_of(base.body.get("env"))):
             for name, text in said.items() if isinstance(said, dict) else ():
@@ -219,8 +220,6 @@ class Jobs:
         secrets = self.secrets(base, key)
         timeout = _number(body.get("timeout-minutes"), contexts)
         lock = self.lock(body, contexts)
-        if self.level.line:
-            job = _lined(job, self.level.line)
         return Stage(
             id_, self.level.prefix + base.name, self.level.line or key.line, self.level.col or key.col, "job",
             command="\n".join(step.text for step in steps if step.kind == "run"),
@@ -257,7 +256,7 @@ class Jobs:
         return clean(self.level.title + (made if len(made) <= TITLE_MAX else f"{made[: TITLE_MAX - 3]}..."))
 
     def steps(self, base: _Base, contexts: Mapping[str, Any]) -> tuple[JobStep, ...]:
-        made = Steps(contexts, self.found.files.inside)
+        made = Steps(contexts, self.found.files, self.found.files.beside(self.source))
         for node in base.body.get("steps") or ():
             made.add(node)
         outputs = value_of(base.body.get("outputs"))
@@ -268,9 +267,9 @@ class Jobs:
         reads = [each for step in steps for each in step.reads if each.kind in ("artifact", "cache")]
         writes = [each for step in steps for each in step.writes if each.kind in ("artifact", "cache")]
         outputs = body.get("outputs")
-        prefix = self.level.prefix
+        prefix, place = self.level.prefix, self.found.files.beside(self.source)
         writes += [
-            Datum("output", f"{prefix}{base.name}.{name.lower()}", key.line)
+            Datum("output", f"{prefix}{base.name}.{name.lower()}", key.line, file=place)
             for name, key, _ in (outputs.items() if outputs is not None else ())
         ]
         reads += self.read_outputs(base)
@@ -286,13 +285,14 @@ class Jobs:
         """What a job asks of those that it needs."""
         needs = {need.job.lower(): need for need in self.needs[base.name]}
         found = []
+        place = self.found.files.beside(self.source)
         for path in base.paths:
             if len(path) < 4 or path[0].lower() != "needs" or path[2].lower() != "outputs":
                 continue
             need = needs.get(path[1].lower())
             if need is not None:
                 name = f"{self.level.prefix}{need.job}.{path[3].lower()}"
-                found.append(Datum("output", name, need.line, path[3] in ("*", "[]")))
+                found.append(Datum("output", name, need.line, path[3] in ("*", "[]"), place))
         return found
 
     def runner(self, body: Node, contexts: Mapping[str, Any]) -> str:
@@ -376,18 +376,6 @@ def _label(cell: Mapping[str, str]) -> str:
     from stagebook.formats.native.matrix import label
 
     return label(dict(cell))
-
-
-def _lined(job: Job, line: int) -> Job:
-    """A job with everything said at one line, since it stands in another file."""
-
-    def at(found: tuple[Datum, ...]) -> tuple[Datum, ...]:
-        return tuple(each._replace(line=line) for each in found)
-
-    steps = tuple(
-        each._replace(line=line, end_line=line, reads=at(each.reads), writes=at(each.writes)) for each in job.steps
-    )
-    return job._replace(steps=steps, reads=at(job.reads), writes=at(job.writes))
 
 
 def _named(node: Node | None, key: str, contexts: Mapping[str, Any]) -> str | None:

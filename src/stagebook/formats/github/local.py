@@ -8,7 +8,7 @@ import os
 from stagebook.formats.native import cache
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.native.read import bytes_of
-from stagebook.formats.source.nodes import LIST, Node, Source, read
+from stagebook.formats.source.nodes import LIST, MAP, Node, Source, read
 from stagebook.model.problem import InputError
 
 TYPE_CHECKING = False
@@ -23,8 +23,9 @@ _ACTION_FILES = ("action.yml", "action.yaml")
 class Files:
     """`hashes` are those of the files read, by path."""
 
-    def __init__(self, root: str, includes: Mapping[str, str]) -> None:
+    def __init__(self, root: str, includes: Mapping[str, str], first: str = "") -> None:
         self.root = os.path.realpath(root)
+        self.first = os.path.realpath(first) if first else ""  #: the workflow that is read
         self.includes = includes
         self.hashes: dict[str, str] = {}
         self._sources: dict[str, Source | None] = {}
@@ -80,6 +81,23 @@ class Files:
         runs = found[1].get("runs")
         steps = runs.get("steps") if runs is not None else None
         return list(steps) if steps is not None and steps.kind == LIST else None
+
+    def beside(self, source: Source) -> str | None:
+        """A file as steps and data name it: None of the first one. Cut nowhere, as it is to be found again."""
+        path = os.path.realpath(source.file)
+        if path == self.first:
+            return None
+        return os.path.relpath(path, self.root) if path.startswith(self.root + "/") else path
+
+    def inputs(self, uses: str) -> dict[str, str | None]:
+        """The inputs that an action declares, with their defaults as text."""
+        found = self.action(uses)
+        node = found[1].get("inputs") if found is not None else None
+        made: dict[str, str | None] = {}
+        for name, _, body in node.items() if node is not None and node.kind == MAP else ():
+            default = body.get("default") if body.kind == MAP else None
+            made[name] = None if default is None else default.text
+        return made
 
     def shown(self, path: str) -> str:
         """A path as it is told: from the root on where it lies there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 
 from stagebook.formats.github.expression.value import is_equal, to_text
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 
 CELLS_MAX = 256  #: of one matrix, as GitHub has it
 LABEL_MAX = 80
+BEGINNINGS_MAX = 8
 
 
 class Cell(NamedTuple):
     """`values` are those that the `matrix` context has. `texts` name the cell: of its axes, or, for one that only
-    `include` makes, of all it has. `title` is what GitHub shows in parentheses after the job's name."""
+    `include` makes, of all it has; of these `label` has the first, as many as tell it from the others. `title` is what
+    GitHub shows in parentheses after the job's name."""
 
     values: dict[str, Any]
     texts: dict[str, str]
@@ -56,18 +59,30 @@ def cells(axes: dict[str, list[Any]], include: list[dict[str, Any]], exclude: li
             added.append(dict(each))
     if len(made) + len(added) > CELLS_MAX:
         raise TooMany(len(made) + len(added))
-    return list(_named([*zip(made, named), *((each, each) for each in added)]))
+    return list(_named([*zip(made, named), *((each, each) for each in added)], len(made)))
 
 
-def _named(found: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Cell]:
+def _named(found: list[tuple[dict[str, Any], dict[str, Any]]], axes: int) -> Iterator[Cell]:
+    """`axes`: so many cells, the first, are combinations of axes, and are called by all of them."""
+    texts = [{key: " ".join(leaves(value))[:LABEL_MAX] for key, value in named.items()} for _, named in found]
     taken: dict[str, int] = {}
-    for values, named in found:
-        texts = {key: " ".join(leaves(value))[:LABEL_MAX] for key, value in named.items()}
-        text = label(texts)
+    shared = Counter(begin for each in texts for begin in _beginnings(each))
+    for place, (values, _) in enumerate(found):
+        own = texts[place]
+        text = label(own)
+        if place >= axes:
+            text = next((begin for begin in _beginnings(own) if shared[begin] == 1), text)
         taken[text] = taken.get(text, 0) + 1
         if taken[text] > 1:
             text = f"{text}#{taken[text]}"
-        yield Cell(values, texts, text, ", ".join(leaf for value in values.values() for leaf in leaves(value)))
+        yield Cell(values, own, text, ", ".join(leaf for value in values.values() for leaf in leaves(value)))
+
+
+def _beginnings(texts: dict[str, str]) -> Iterator[str]:
+    """Labels of the first value, of the first two, and so on; of a few."""
+    few = list(texts.items())[:BEGINNINGS_MAX]
+    for many in range(1, len(few) + 1):
+        yield label(dict(few[:many]))
 
 
 def leaves(value: Any, depth: int = 0) -> list[str]:

@@ -42,7 +42,7 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
     contexts = known.contexts_of(request, event, triggers, place, name)
     _started(walk, root, triggers, event, request)
     _inputs(walk, root, triggers, event, request)
-    found = Found(Files(place, request.includes))
+    found = Found(Files(place, request.includes, file))
     units = Jobs(source, root, Level(known.static(contexts)), found, walk).read()
     checks.all_of(walk, root, triggers, found.files)
     problems = _sorted([*source.problems, *found.problems])

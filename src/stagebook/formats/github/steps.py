@@ -4,6 +4,8 @@ Local composite actions are looked into. Runs nothing."""
 from __future__ import annotations
 
 from stagebook.formats.github import data, words
+from stagebook.formats.github.expression import Open
+from stagebook.formats.github.expression.value import to_text
 from stagebook.formats.github.shape import kind_of
 from stagebook.formats.github.values import clean, value_of
 from stagebook.formats.native.nodes import shorten
@@ -12,10 +14,9 @@ from stagebook.model.job import Datum, JobStep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping
+    from typing import Any, Mapping
 
-    #: The steps of a local composite action, by what `uses` says; None of any other action.
-    Inside = Callable[[str], "list[Node] | None"]
+    from stagebook.formats.github.local import Files
 
 STEPS_MAX = 2_000  #: of a job, those inside actions included
 NESTED_MAX = 10  #: actions inside each other, as GitHub has it
@@ -24,13 +25,21 @@ _TITLES = {"wait": "Wait", "wait-all": "Wait for all", "cancel": "Cancel"}
 
 class Steps:
     """Built up in file order. `last` are the places of the steps that the next one waits for; `background` those that
-    run on, by their id or place."""
+    run on, by their id or place. `file` as of a step."""
 
     def __init__(
-        self, contexts: Mapping[str, Any], inside: Inside, trail: tuple[str, ...] = (), room: list[int] | None = None
+        self,
+        contexts: Mapping[str, Any],
+        files: Files,
+        file: str | None = None,
+        trail: tuple[str, ...] = (),
+        room: list[int] | None = None,
+        is_sure: bool | None = True,
     ) -> None:
         self.contexts = contexts
-        self.inside = inside
+        self.files = files
+        self.file = file
+        self.is_sure = is_sure  #: whether the action around takes part
         self.trail = trail  #: the actions around
         self.room = [STEPS_MAX] if room is None else room
         self.found: list[JobStep] = []
@@ -83,7 +92,7 @@ class Steps:
         """A step with `run` or `uses`: its places in `found`, several for a composite action."""
         if kind == "uses":
             uses = (node.get("uses") or node).text or ""
-            inner = self.inside(uses) if uses not in self.trail and len(self.trail) < NESTED_MAX else None
+            inner = self.files.inside(uses) if uses not in self.trail and len(self.trail) < NESTED_MAX else None
             if inner:
                 return self.composite(node, inner, after, uses)
             self.put(node, "uses", uses, after)
@@ -92,10 +101,15 @@ class Steps:
         return [len(self.found) - 1]
 
     def composite(self, node: Node, inner: list[Node], after: tuple[int, ...], uses: str) -> list[int]:
-        """The steps of an action in place of the one that uses it, on the line of that one."""
+        """The steps of an action in place of the one that uses it."""
         outer = clean(data.shown(_title(node, "uses"), self.contexts))
         begin = len(self.found)
-        nested = Steps(self.contexts, self.inside, (*self.trail, uses), self.room)
+        action = self.files.action(uses)
+        assert action is not None
+        nested = Steps(
+            {**self.contexts, "inputs": self.given(node, uses)}, self.files, self.files.beside(action[0]),
+            (*self.trail, uses), self.room, _both(self.is_sure, data.takes_part(_condition(node), self.contexts)),
+        )  # fmt: skip
         for each in inner:
             nested.add(each)
         if not nested.found:
@@ -105,13 +119,11 @@ class Steps:
             self.found.append(
                 step._replace(
                     name=f"{outer} / {step.name}",
-                    line=node.line,
-                    end_line=node.end_line,
                     after=tuple(begin + each for each in step.after) or after,
                     condition=step.condition if place else _text(node, "if") or step.condition,
                     id=None,
-                    reads=tuple(each._replace(line=node.line) for each in step.reads if each.kind != "output"),
-                    writes=tuple(each._replace(line=node.line) for each in step.writes if each.kind != "output"),
+                    reads=tuple(each for each in step.reads if each.kind != "output"),
+                    writes=tuple(each for each in step.writes if each.kind != "output"),
                 )
             )
             self.raw.append(nested.raw[place])
@@ -119,22 +131,35 @@ class Steps:
         self.found[-1] = last._replace(id=_text(node, "id"))
         return list(range(begin, len(self.found)))
 
+    def given(self, node: Node, uses: str) -> Open:
+        """The inputs of an action, as far as they are known."""
+        value = value_of(node.get("with"))
+        said = {name.lower(): each for name, each in value.items()} if isinstance(value, dict) else {}
+        made = Open()
+        for name, default in self.files.inputs(uses).items():
+            text = to_text(said[name.lower()]) if name.lower() in said else default or ""
+            filled, is_open = data.filled(text, self.contexts)
+            if not is_open:
+                made[name] = filled
+        return made
+
     def put(self, node: Node, kind: str, text: str, after: tuple[int, ...]) -> None:
         self.room[0] -= 1
         value = value_of(node)
         with_ = value.get("with") if isinstance(value.get("with"), dict) else {}
         reads: list[Datum] = []
         writes: list[Datum] = []
+        sure = _both(self.is_sure, data.takes_part(_condition(node), self.contexts))
         if kind == "uses":
-            reads, writes = data.of_action(text, with_, node.line, self.contexts)
+            reads, writes = data.of_action(text, with_, node.line, self.contexts, self.file, sure)
         elif kind == "run":
-            writes = [Datum("dotenv", name, node.line) for name in words.variables_written(text)]
+            writes = [Datum("dotenv", name, node.line, file=self.file) for name in words.variables_written(text)]
         setup = words.is_setup_action(text) if kind == "uses" else kind == "run" and words.is_setup_script(text)
         title = clean(data.shown(_title(node, kind), self.contexts))
         self.found.append(
             JobStep(
                 title, node.line, node.end_line, kind, text, tuple(dict.fromkeys(after)), _text(node, "if"),
-                _text(node, "id"), setup, tuple(reads), tuple(writes),
+                _text(node, "id"), setup, tuple(reads), tuple(writes), self.file,
             )
         )  # fmt: skip
         self.raw.append(value)
@@ -153,11 +178,11 @@ def joined(steps: Steps, outputs: Mapping[str, Any]) -> tuple[JobStep, ...]:
             if path[0] == "steps" and len(path) > 2 and path[2] in ("outputs", "outcome", "conclusion"):
                 name = path[3] if len(path) > 3 else path[2]
                 asked.setdefault(path[1], []).append(name)
-                reading[-1].append(Datum("output", f"{path[1]}.{name}", step.line, name == "*"))
+                reading[-1].append(Datum("output", f"{path[1]}.{name}", step.line, name == "*", step.file))
         if set_before:
             used = {path[1] for path in found if path[0] == "env" and len(path) > 1}
             used |= words.variables_read(step.text) if step.kind == "run" else set()
-            reading[-1] += [Datum("dotenv", name, step.line) for name in sorted(used & set_before)]
+            reading[-1] += [Datum("dotenv", name, step.line, file=step.file) for name in sorted(used & set_before)]
         set_before |= {each.name for each in step.writes if each.kind == "dotenv"}
     for reference in data.references_in(dict(outputs)):
         path = tuple(each.lower() for each in reference.path)
@@ -165,7 +190,7 @@ def joined(steps: Steps, outputs: Mapping[str, Any]) -> tuple[JobStep, ...]:
             asked.setdefault(path[1], []).append(path[3])
     made = []
     for step, reads in zip(steps.found, reading):
-        given = [Datum("output", f"{step.id.lower()}.{name}", step.line) for name in dict.fromkeys(asked.get(step.id.lower(), ()))] if step.id else []  # fmt: skip  # noqa: E501
+        given = [Datum("output", f"{step.id.lower()}.{name}", step.line, file=step.file) for name in dict.fromkeys(asked.get(step.id.lower(), ()))] if step.id else []  # fmt: skip  # noqa: E501
         made.append(step._replace(reads=(*step.reads, *dict.fromkeys(reads)), writes=(*step.writes, *given)))
     return tuple(made)
 
@@ -177,6 +202,17 @@ def _references(raw: Mapping[str, Any]) -> list[tuple[str, ...]]:
         head = each.path[0].lower()
         found.append((head, *(each.path[1:] if head == "env" else map(str.lower, each.path[1:]))))
     return found
+
+
+def _condition(node: Node) -> str | bool | None:
+    value = value_of(node.get("if"))
+    return value if isinstance(value, bool) or value is None else to_text(value)
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    if one is False or other is False:
+        return False
+    return True if one and other else None
 
 
 def _text(node: Node, key: str) -> str | None:

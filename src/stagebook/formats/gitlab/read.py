@@ -167,6 +167,7 @@ class _Parser:
             "source": occasion.source,
             "ref": occasion.ref,
             "left_out": self.left_out,
+            "stages": config.stages,
         }
         return Pipeline(
             folder if folder and is_nameable(folder) else "pipeline", reading.file, "gitlab", cache.digest(self.data),

@@ -4,9 +4,10 @@ Pure. What one file alone cannot tell, since another workflow or a person may be
 
 from __future__ import annotations
 
+from stagebook.graph.actions import unknown_in
 from stagebook.graph.coupling import listed, named
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import has_unknown_actions, meet
+from stagebook.graph.jobs import meet
 from stagebook.graph.reach import Reach
 
 TYPE_CHECKING = False
@@ -50,8 +51,14 @@ class _Looker:
         self, pipeline: Pipeline, reach: Reach, writers: list[tuple[int, Datum]], readers: list[tuple[int, Datum]]
     ) -> None:
         self.stages = pipeline.stages
-        self.is_called = bool(pipeline.missing) or any(
-            "/" in stage.id or (stage.job is not None and has_unknown_actions(stage.job)) for stage in pipeline.stages
+        self.is_part = "workflow_call" in pipeline.more.get("on", ())  #: whoever calls it may write and read too
+        self.is_called = (
+            self.is_part
+            or bool(pipeline.missing)
+            or any(
+                "/" in stage.id or (stage.job is not None and unknown_in(stage.job) is not None)
+                for stage in pipeline.stages
+            )
         )
         self.reach = reach
         self.writers = writers
@@ -62,9 +69,9 @@ class _Looker:
         told: set[tuple[int, str]] = set()
         for reader, datum in self.readers:
             own = self.stages[reader]
-            if (datum.line, datum.name) in told or not datum.name:
+            if (datum.line, datum.name) in told or not datum.name or datum.is_sure is False:
                 continue
-            made = [index for index, written in self.writers if meet(written, datum)]
+            made = [index for index, written in self.writers if written.is_sure is not False and meet(written, datum)]
             if any(index == reader for index in made):
                 continue
             ordered = [index for index in made if self.reach.before(index, reader) is not False]
@@ -82,6 +89,7 @@ class _Looker:
                     (own.id, *(stage.id for stage in makers)),
                     "whether it is there is a matter of luck",
                     f"let {own.name} need {some}",
+                    file=datum.file,
                 )
             elif not datum.is_open and not self.is_called and not any(each.is_open for _, each in self.writers):
                 told.add((datum.line, datum.name))
@@ -93,6 +101,7 @@ class _Looker:
                     (own.id,),
                     "the step fails unless another workflow's run is named",
                     "name the artifact as it is uploaded, or the run that it is of",
+                    file=datum.file,
                 )
 
     def caches_read(self) -> Iterator[Finding]:
@@ -118,14 +127,19 @@ class _Looker:
                 "it gets what an earlier run has left, or nothing",
                 f"let {own.name} need {some}" if made else "look whether another workflow fills it under that name",
                 minor=True,
+                file=datum.file,
             )  # fmt: skip
 
     def unread(self, kind: str) -> Iterator[Finding]:
-        """What no job of the file reads. People may."""
+        """What no job of the file reads. People may, and so may whoever calls the file."""
+        if self.is_part:
+            return
         told: set[tuple[str, int]] = set()
         for writer, datum in self.writers:
             own = self.stages[writer]
-            if (own.name, datum.line) in told or any(meet(datum, read) for _, read in self.readers):
+            if datum.is_sure is False or (own.name, datum.line) in told:
+                continue
+            if any(meet(datum, read) for _, read in self.readers):
                 continue
             told.add((own.name, datum.line))
             verb = "uploads artifact" if kind == "artifact" else "fills cache"
@@ -138,39 +152,32 @@ class _Looker:
                 "it takes time and room",
                 "keep it if people or other workflows want it",
                 minor=True,
+                file=datum.file,
             )
 
     def clashes(self) -> Iterator[Finding]:
         """One name that several jobs upload in one run: since its version 4 the action refuses the second one."""
-        by_name: dict[tuple[str, int], list[int]] = {}
+        by_name: dict[tuple[str, str | None, int], list[int]] = {}
         for index, datum in self.writers:
             if datum.is_open or "*" in datum.name or not datum.name:
                 continue
-            by_name.setdefault((datum.name, datum.line), []).append(index)
-        for (name, line), users in by_name.items():
+            if datum.is_sure:
+                by_name.setdefault((datum.name, datum.file, datum.line), []).append(index)
+        for (name, file, line), users in by_name.items():
             stages = [self.stages[index] for index in dict.fromkeys(users)]
             if len(stages) < 2 or any(stage.cell is None or stage.name != stages[0].name for stage in stages):
-                continue
-            if not _is_unconditional(stages[0], line):
                 continue
             yield Finding(
                 "artifact-clash",
                 "warning",
                 line,
-                f"all {len(stages)} cells of {stages[0].name} upload an artifact called {name}",
+                f"{self._cells(stages)} of {stages[0].name} upload an artifact called {name}",
                 tuple(stage.id for stage in stages),
                 "the second one to come is refused (with actions/upload-artifact before v4: it overwrites)",
                 "put a value of the matrix into the name",
+                file=file,
             )
 
-
-def _is_unconditional(stage: Stage, line: int) -> bool:
-    """Whether the step on that line always takes part: of a step with a condition perhaps only one cell does. Of a job
-    that is called the line is the caller's, and says nothing of the step."""
-    assert stage.job is not None
-    if "/" in stage.id:
-        return False
-    for step in stage.job.steps:
-        if step.line <= line <= step.end_line:
-            return step.condition is None
-    return False
+    def _cells(self, some: list[Stage]) -> str:
+        total = sum(stage.name == some[0].name for stage in self.stages)
+        return f"all {total} cells" if len(some) == total else f"{len(some)} of the {total} cells"

@@ -132,7 +132,7 @@ def evidence(finding: Mapping[str, Any], file: str) -> str:
     if finding["shared"]:
         said.append(name(finding["shared"]))
     if finding["line"]:
-        said.append(f"{name(file.rpartition('/')[2])}:{finding['line']}")
+        said.append(f"{name((finding.get('file') or file).rpartition('/')[2])}:{finding['line']}")
     return " · ".join(said)
 
 

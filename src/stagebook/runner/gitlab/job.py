@@ -54,6 +54,7 @@ class _Job:
 
     def play(self) -> int:
         self._tell_image()
+        self._tell_server()
         self._sources()
         store = data.Store(self._here, self._values, self._env)
         store.pull()
@@ -111,6 +112,14 @@ class _Job:
             self._prefix = known.argv
             self._env.update(known.env)
 
+    def _tell_server(self) -> None:
+        """What GitLab would do around the script."""
+        if self._spec.get("start_in_ms"):
+            log.say(f"note: there it starts after {self._spec['start_in_ms'] / 1000:g} s, here at once")
+        release = self._spec.get("release")
+        if release:
+            log.say(f"note: release {variables.filled(release['tag_name'], self._values)} is made by GitLab, not here")
+
     def _sources(self) -> None:
         strategy = variables.filled(self._spec.get("git_strategy") or "", self._values)
         hooks = self._spec.get("pre_get_sources") or []
@@ -162,7 +171,7 @@ class _Job:
     def _code(self, ended: shell.Ended, is_well: bool) -> int:
         allowed = self._spec.get("allow_exit_codes") or ()
         if ended.code in allowed and ended.code:
-            log.say(f"WARNING: exit {ended.code} is one of those that the job may end with (allow_failure: exit_codes)")
+            log.warn(self._here.output, f"exit {ended.code}, with which it may end (allow_failure: exit_codes)")
             return 0
         if ended.code:
             log.say(f"ERROR: Job failed: exit code {ended.code}")

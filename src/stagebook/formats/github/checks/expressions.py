@@ -4,7 +4,7 @@ called, types that never fit, conditions that always hold."""
 from __future__ import annotations
 
 from stagebook.formats.github import data
-from stagebook.formats.github.checks import inference
+from stagebook.formats.github.checks import inference, payloads
 from stagebook.formats.github.checks.known_types import Known
 from stagebook.formats.github.checks.types import Type, told
 from stagebook.formats.github.expression import (
@@ -24,9 +24,9 @@ from stagebook.formats.source.nodes import Node as YamlNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
-    from stagebook.formats.github.expression import Node
+    from stagebook.formats.github.expression import Node, Part
     from stagebook.formats.github.local import Files
 
 _DEFAULT = "on.workflow_call.inputs.*.default"
@@ -90,6 +90,7 @@ class _Spot:
                 self.say(part.offset, "expression", f"no expression can stand in `{_last(self.spot.key)}`")
             elif part.tree is not None:
                 self.tree(part.tree, part.offset, is_alone=len(parts) == 1)
+        self.payload([(part.tree, part.offset) for part in parts if part.tree is not None], parts)
         if self.spot.condition:
             self.condition(parts)
 
@@ -101,6 +102,7 @@ class _Spot:
             self.wrong(error, 0)
             return
         self.tree(tree, 0, is_alone=True)
+        self.payload([(tree, 0)], ())
         if _is_constant(tree):
             self.constant()
 
@@ -124,6 +126,15 @@ class _Spot:
                 )
         if is_allowed:
             self.types(tree, offset, is_alone)
+
+    def payload(self, trees: Sequence[tuple[Node, int]], parts: Sequence[Part]) -> None:
+        """Says which fields of the event are always empty, and where that makes one concurrency group of many."""
+        found = [(each, offset) for tree, offset in trees for each in payloads.absent(tree, self.known.triggers)]
+        is_group = self.spot.key.endswith(("concurrency", "concurrency.group"))
+        is_one = is_group and payloads.is_same(parts, frozenset(each.path for each, _ in found))
+        for each, offset in found:
+            so = "; all runs are in one group then, in which one waits for another or cancels it" if is_one else ""
+            self.say(offset + each.offset, "payload", each.text + so, "warning")
 
     def context(self, name: str, written: str, offset: int) -> None:
         if name not in CONTEXTS:

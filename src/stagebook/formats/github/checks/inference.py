@@ -34,6 +34,13 @@ _RESULTS = {
     "cancelled": BOOLEAN,
 }  # fmt: skip
 _TEXT_ARGUMENTS = {"startswith": (0, 1), "endswith": (0, 1), "format": (0,), "fromjson": (0,), "hashfiles": range(255)}
+#: Why a context has nothing at all, by how it is written.
+_BARE = {
+    "`matrix`": ": this job has no matrix",
+    "`needs`": ": this job needs no other",
+    "`steps`": ": no step before this one has an id",
+    "`inputs`": ": this workflow declares none",
+}
 _placeholder = re.compile(r"\{\{|\}\}|\{(\d{1,3})\}")
 
 
@@ -84,9 +91,9 @@ class Inference:
         if key.kind == "star":
             return self.filtered(held, key)
         if held.is_filtered:
-            inner = self.property(held.rest or ANY, key)
+            inner = self.property(held.rest or ANY, key, "each of a list")
             return Type("array", {}, inner, True)
-        return self.property(held, key)
+        return self.property(held, key, _written(node.below[0]))
 
     def filtered(self, held: Type, key: Node) -> Type:
         if held.kind == "any":
@@ -104,7 +111,7 @@ class Inference:
         self.say(key.offset, f"`.*` is of a list or an object, not of {told(held)}")
         return ANY
 
-    def property(self, held: Type, key: Node) -> Type:
+    def property(self, held: Type, key: Node, of: str) -> Type:
         asked = self.of(key)
         if held.kind == "any":
             return ANY
@@ -113,8 +120,8 @@ class Inference:
                 self.say(key.offset, f"a list is indexed by a number, not by {told(asked)}")
             return held.rest or ANY
         if held.kind != "object":
-            name = f"`{shorten(to_text(key.value))}` is asked of" if key.kind == "literal" else "an index is asked of"
-            self.say(key.offset, f"{name} {told(held)}, which has nothing in it")
+            name = f"`{shorten(to_text(key.value))}`" if key.kind == "literal" else "fields"
+            self.say(key.offset, f"{of} is {told(held)}, and has no {name}")
             return ANY
         if asked.kind not in ("any", "string"):
             self.say(key.offset, f"an object is indexed by text, not by {told(asked)}")
@@ -124,8 +131,8 @@ class Inference:
         if name in held.props:
             return held.props[name]
         if held.rest is None:
-            near = nearest(name, held.props) if held.props else ""
-            self.say(key.offset, f"there is no `{shorten(key.value)}`{near}")
+            near = nearest(name, held.props) if held.props else _BARE.get(of, "")
+            self.say(key.offset, f"{of} has no `{shorten(key.value)}`{near}")
             return ANY
         return held.rest
 
@@ -168,6 +175,15 @@ class Inference:
         except (ValueError, RecursionError) as error:
             self.say(node.offset, f"this is no JSON: {shorten(str(error))}")
             return ANY
+
+
+def _written(node: Node) -> str:
+    """A part of an expression as it is written, where it is a path of names."""
+    names: list[str] = []
+    while node.kind == "index" and node.below[1].kind == "literal" and isinstance(node.below[1].value, str):
+        names.append(node.below[1].value)
+        node = node.below[0]
+    return f"`{shorten('.'.join([node.value, *reversed(names)]))}`" if node.kind == "name" else "this"
 
 
 def merged_all(types: list[Type]) -> Type:

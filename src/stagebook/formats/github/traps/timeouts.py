@@ -29,7 +29,7 @@ def endless(jobs: Node) -> Iterator[Finding]:
         found[0][1],
         f"{said} {who} no timeout",
         tuple(names),
-        f"a job that hangs is stopped after {DEFAULT_MINUTES // 60} hours only, and is paid for until then",
+        f"a job that hangs is stopped after {DEFAULT_MINUTES // 60} hours only, and holds its machine until then",
         "set `timeout-minutes` to two or three times what it usually takes",
     )
 
