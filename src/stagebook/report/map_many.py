@@ -69,11 +69,15 @@ def _once(
     files = dict.fromkeys(at for at, _ in found)
     what = "workflow" if all(documents[at]["format"] == "github" for at in files) else "file"
     said = f"{_OF_FILE[first['code']]}: {_key(first)[2]}" if first["code"] in _OF_FILE else first["message"]
-    places = [f"{paths[at].rpartition('/')[2]}{':' + str(each['line']) if each['line'] else ''}" for at, each in found]
-    places = list(dict.fromkeys(places))
+    places = list(dict.fromkeys(_place(each, paths[at]) for at, each in found))
     if len(places) > _PLACES_MAX:
         places[_PLACES_MAX:] = [f"{len(places) - _PLACES_MAX} more"]
     return map_text.told(first, "", f"{plural(len(files), what)}: {said}", [first["fix"], ", ".join(places)], style)
+
+
+def _place(found: Mapping[str, Any], path: str) -> str:
+    name = (found.get("file") or path).rpartition("/")[2]
+    return f"{name}:{found['line']}" if found["line"] else name
 
 
 def _of_all(documents: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
