@@ -257,6 +257,33 @@ def test_what_is_taken_for_a_deployment(name: str, environment: str | None, depl
     assert (why is not None and duty.deploys(stage, why)) is deploys
 
 
+@pytest.mark.parametrize(
+    ("name", "of_stage", "run", "why", "deploys"),
+    [
+        ("staging", "deploy", "./bin/x staging", "its stage: deploy", True),
+        ("eu", "production", "./x", "its stage: production", True),
+        ("eu", "go-live", "./x", "its stage: go-live", False),
+        ("ship", None, "./bin/rollout staging", "its script: rollout", True),
+        ("x", None, "set -e\nbash ci/deploy.sh --now", "its script: deploy.sh", True),
+        ("x", None, "make publish", "its script: publish", False),
+        ("ship", None, "./x", "its name: ship", False),
+        ("staging", None, "./x", "its name: staging", True),
+        ("x", None, "echo to production", None, False),
+        ("build:production", "build", "./x", None, False),
+        ("test-staging", "test", "./x", None, False),
+        ("x", None, "make test-deploy", None, False),
+        ("x", "test", "cargo build --release && ls target/release", None, False),
+        ("x", "build-release", "./x", None, False),
+    ],
+)
+def test_stages_scripts_and_places_say_what_acts_outside(
+    name: str, of_stage: str | None, run: str, why: str | None, deploys: bool
+) -> None:
+    stage = job(name, stage=of_stage, system="gitlab")._replace(command=run)
+    assert duty.acts(stage, None) == why
+    assert (why is not None and duty.deploys(stage, why)) is deploys
+
+
 @pytest.mark.parametrize("system", ["github", "gitlab"])
 def test_on_real_files_findings_name_stages_edges_and_lines_that_are_there(shared_data: Path, system: str) -> None:
     files = sorted((shared_data / system).iterdir())[::8]

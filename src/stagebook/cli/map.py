@@ -189,6 +189,15 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
 
     style = output.style_for(sys.stdout, args)
     lines: list[str] = []
+    if len(documents) > 1 and not (
+        args.table or args.sideways or args.verbose or args.steps or args.diff or args.grades
+    ):
+        from stagebook.report import map_many
+
+        for pipeline in loaded:
+            _tell_problems(args, pipeline)
+        lines = map_many.render(documents, [trouble.near_path(pipeline.file) for pipeline in loaded], style)
+        return "\n".join(lines) + "\n"
     for pipeline, document in zip(loaded, documents):
         lines += [""] if lines else []
         if len(documents) > 1:

@@ -72,7 +72,7 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
         lines += map_steps.render(map_document, style, is_open=is_open)
     if "diff" in map_document:
         lines += ["", *difference(map_document["diff"], style)]
-    return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
+    return [*lines, *findings(map_document, told, len(found) - len(told), style)]
 
 
 def _worst(found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -315,15 +315,11 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
 # Findings
 
 
-def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
+def findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
+    """Those that are `told`, how many `more` there are, and what has not been looked for."""
     lines: list[str] = []
     for each in told:
-        word = _WORDS.get(each["code"], "note")
-        name = f"[{each['number']}] {word}"
-        indent = " " * 15
-        text = wrap(style.plain(harmless(each["message"])), max(20, style.width - 16))
-        start = pad(name, 15) if cells(name) < 15 else f"{name} "
-        lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
+        lines += ["", *_told(each, f"[{each['number']}] ", each["message"], style)]
         lines += _advice(map_document, each, style)
     if more > 0:
         lines += ["", f"{more} more findings, -v lists them"]
@@ -334,6 +330,21 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         said = "; ".join(map_document["unsaid"])
         lines += ["", *wrap(style.plain(f"not listed, or not looked for: {said}"), style.width - 1)]
     return lines
+
+
+def told(found: Mapping[str, Any], number: str, message: str, rest: Sequence[str], style: Style) -> list[str]:
+    """One finding in these words, with paragraphs of the rest."""
+    lines = _told(found, number, message, style)
+    for text in rest:
+        lines += [" " * 15 + part for part in wrap(style.plain(harmless(text)), max(20, style.width - 16))]
+    return lines
+
+
+def _told(found: Mapping[str, Any], number: str, message: str, style: Style) -> list[str]:
+    name = f"{number}{_WORDS.get(found['code'], 'note')}"
+    text = wrap(style.plain(harmless(message)), max(20, style.width - 16))
+    start = pad(name, 15) if cells(name) < 15 else f"{name} "
+    return [style.paint(start, _COLORS[found["level"]]) + text[0], *(" " * 15 + part for part in text[1:])]
 
 
 def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Style) -> list[str]:
