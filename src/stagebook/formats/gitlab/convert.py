@@ -21,6 +21,8 @@ _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
 #: What was decided when the file was read.
 _DECIDED = ("GITLAB_CI", "CI_PIPELINE_SOURCE", "CI_DEFAULT_BRANCH", "CI_PROJECT_NAME", "CI_CONFIG_PATH")
 _MERGE = ("CI_MERGE_REQUEST_", "CI_EXTERNAL_PULL_REQUEST_")
+#: Where the path of a grade goes from a job to what says when it is there.
+_RULE = re.compile(r"\.(?:rules\[\d+\]|only|except)(?:\.|\Z)")
 _PREDEFINED = re.compile(r"\$\{?(CI_[A-Z0-9_]+|GITLAB_[A-Z0-9_]+)")
 #: What a shell can say for itself of what GitLab says to each job.
 _KNOWN = {
@@ -38,13 +40,34 @@ _KNOWN = {
 
 
 def head(pipeline: Pipeline) -> list[Lost]:
-    """Jobs of the file that its rules keep out of this pipeline."""
+    """Jobs of the file that its rules keep out of this pipeline, and rules on changed files that have no words here."""
+    lost = _changes(pipeline)
     names = [str(each) for each in pipeline.context.get("left_out") or ()]
     if not names:
-        return []
+        return lost
     shown = ", ".join(name if name.isprintable() else "?" for name in names[:8]) + (" …" if names[8:] else "")
     said = f"not in this pipeline by their rules, and so not here: {shown[:200]}; see --event, --ref and --var"
-    return [Lost(0, "ignored", said)]
+    return [*lost, Lost(0, "ignored", said)]
+
+
+def _changes(pipeline: Pipeline) -> list[Lost]:
+    """`changes` that no stage has as its `changed`."""
+    carried = {name for stage in pipeline.stages if stage.changed for name in (stage.name, stage.id)}
+    lost = []
+    for each in pipeline.grades:
+        if each.key.endswith("changes.compare_to"):
+            said = "`compare_to`: here it is asked against --base"
+            lost.append(Lost(each.line, "approximated", said))
+        if not each.key.endswith((".rules.changes", ".only.changes", ".except.changes")):
+            continue
+        of = _RULE.split(each.path.removeprefix("jobs."))[0]
+        if "except" not in each.key and (of in carried or (of.startswith(".") and carried)):
+            continue
+        what = ":".join(each.key.split(".")[-2:])
+        taken = "not to hold" if "except" in each.key else "to hold"
+        shown = f" of {of[:60]}" if of.isprintable() else ""
+        lost.append(Lost(each.line, "ignored", f"`{what}`{shown}: no native words for it here: taken {taken}"))
+    return lost
 
 
 def start(pipeline: Pipeline) -> tuple[str, dict[str, str | None]]:
