@@ -33,6 +33,16 @@ def test_steps_of_a_group_run_at_once_and_all_are_waited_for(player: Player) -> 
     assert "\nnever" not in done.log
 
 
+def test_steps_without_an_id_may_stand_in_one_line(player: Player) -> None:
+    done = player.steps(f"""\
+        - parallel: [{{run: "{until("go")}; exit 4"}}, {{run: "touch go"}}, {{run: "echo third"}}]
+        - run: echo never
+        """)
+    assert done.code == 4, done.log
+    done.says("third\n")
+    assert "\nnever" not in done.log
+
+
 def test_a_background_step_that_is_cancelled_fails_nothing(player: Player) -> None:
     done = player.steps(f"""\
         - {{id: server, background: true, run: "touch up; sleep 600"}}

@@ -165,9 +165,7 @@ class Sequence:
         for number, each in enumerate(_listed(step.get("parallel"))):
             if isinstance(each, dict):
                 id = str(each.get("id") or f"line {each.get('line') or (step.get('line', 0), number)}")
-                self._start(each, id)
-                if id in self._beside:
-                    started.append(id)
+                started.append(self._start(each, id))
         return started
 
     def _find(self, id: str) -> _Beside | None:
@@ -178,7 +176,8 @@ class Sequence:
 
     # In the background
 
-    def _start(self, step: Mapping[str, Any], id: str) -> None:
+    def _start(self, step: Mapping[str, Any], id: str) -> str:
+        """What it goes by from now on: several without an `id` may stand in one line."""
         from threading import BoundedSemaphore, Thread
 
         if self._slots is None:
@@ -203,7 +202,12 @@ class Sequence:
 
         beside.thread = Thread(target=do, daemon=True)
         beside.thread.start()
-        self._beside[id] = beside
+        key, count = id, 1
+        while key in self._beside:
+            count += 1
+            key = f"{id} ({count})"
+        self._beside[key] = beside
+        return key
 
     def _wait(self, beside: _Beside, until_s: float | None = None) -> None:
         assert beside.thread is not None
