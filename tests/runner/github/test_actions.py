@@ -6,7 +6,7 @@ import pytest
 from tests.runner.github.playing import Player
 
 from stagebook.formats.github.equivalents import EQUIVALENTS
-from stagebook.runner.github import actions
+from stagebook.runner.github import actions, kept
 from stagebook.runner.github.tools import fits
 
 
@@ -180,6 +180,17 @@ def test_an_artifact_holds_what_links_in_the_workspace_lead_to(player: Player) -
         """)
     assert done.code == 0, done.log
     done.says("f file\nf folder/again\nf folder/deep/1\n", "two\none\ntwo\n", "out/away is left out", "/up is left out")
+
+
+def test_links_that_multiply_end(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "THROUGH_MAX", 500)
+    done = player.steps("""\
+        - run: |
+            for n in $(seq 16); do mkdir -p d/$n; ln -s ../$((n + 1)) d/$n/a; ln -s ../$((n + 1)) d/$n/b; done
+        - {uses: actions/upload-artifact@v4, with: {name: a, path: d}}
+        """)
+    assert done.code == 1
+    done.says("links to folders lead to more than 500 files")
 
 
 def test_names_on_disk_hold_no_secret(player: Player) -> None:

@@ -251,6 +251,6 @@ def test_a_server_that_a_step_leaves_behind_serves_later_steps(player: Player) -
         - run: |
             (while test -e "$PWD" && ! test -e stop; do test -e ask && /bin/echo asked && mv ask answer; sleep 0.02; done) &
         - run: touch ask; for i in $(seq 500); do test -e answer && break; sleep 0.02; done; test -e answer; touch stop
-        """)
+        """)  # noqa: E501
     assert done.code == 0, done.log
     assert "asked\n" not in done.log

@@ -13,6 +13,7 @@ from stagebook.runner.caches import Caches
 from stagebook.runner.github.step import Running
 from stagebook.runner.github.work import SUCCESS, Post, Wrong
 
+THROUGH_MAX = 50_000  #: files and folders reached by links to folders: such links to each other multiply
 _WILD = re.compile(r"[*?\[{]")
 _NAME_WRONG = re.compile(r"[\"*:<>?|\r\n\\/]")
 
@@ -137,8 +138,12 @@ def _followed(running: Running, paths: list[str]) -> dict[str, str | None]:
     top = os.path.realpath(running.work.workspace)
     found: dict[str, str | None] = {}
     todo: list[tuple[str, tuple[str, ...]]] = [(each, ()) for each in reversed(paths)]
+    through = 0
     while todo:
         path, trail = todo.pop()
+        through += bool(trail)
+        if through > THROUGH_MAX:
+            raise Wrong(f"artifact: links to folders lead to more than {THROUGH_MAX} files, such as {path[:200]}")
         real = os.path.realpath(path)
         if not trail and not os.path.islink(path):
             if os.path.isfile(path):
