@@ -53,6 +53,14 @@ def test_it_is_refused_soon_and_in_words_that_can_be_shown(text: str, code: str)
     assert len(problems) < 600
 
 
+def test_a_file_that_is_too_large_is_refused_at_once() -> None:
+    text = HEAD + "  a:\n    runs-on: x\n    steps:\n" + "".join(f"    - run: echo {n}\n" for n in range(150_000))
+    began = time.process_time()
+    pipeline, problems = parse(text.encode(), "/nowhere/ci.yml", NOTHING)
+    assert time.process_time() - began < 0.5
+    assert pipeline is None and [each.code for each in problems] == ["limit"] and "2 MiB" in problems[0].message
+
+
 def test_a_number_of_thousands_of_digits_is_read() -> None:
     text = HEAD + f"  a: {{{STEPS}, timeout-minutes: 0x{'1' * 5000}}}\n"
     assert parse(text.encode(), "/nowhere/ci.yml", NOTHING)[0] is not None
