@@ -105,6 +105,6 @@ def test_long_words_cost_no_more_than_their_length(unit: str) -> None:
 
 
 def test_each_variable_of_a_line_is_seen() -> None:
-    text = "echo A=1 >> $GITHUB_ENV; echo \"B=2\" >> \"$GITHUB_ENV\""
+    text = 'echo A=1 >> $GITHUB_ENV; echo "B=2" >> "$GITHUB_ENV"'
     found = steps.links(Job("github", "a", (run(text), run("use $B"), run("use $A"))))
     assert [each.text for each in found] == ["variable B", "variable A"]

@@ -167,6 +167,6 @@ def test_what_the_server_says_has_neither_the_token_nor_line_ends(server: Server
 )
 def test_an_address_of_the_server_that_is_wrong(server: Server, talk: Talk, fault: Answer) -> None:
     server.faults = [fault]
-    with pytest.raises(SurroundingsError, match="no address|another server") as caught:
+    with pytest.raises(SurroundingsError, match=r"no address|another server") as caught:
         talk.all()
     assert TOKEN not in str(caught.value)

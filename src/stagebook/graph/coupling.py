@@ -36,7 +36,10 @@ _installs = (
         re.compile(r"(?:^|[\n;&|(][^\S\n]*)(?:npm (?:ci|i|install)|yarn install|pnpm (?:i|install))\b"),
         "node_modules in {dir}",
     ),
-    (re.compile(r"(?:^|[\n;&|(][^\S\n]*|sudo )apt(?:-get)? (?:-\S+ )*(?:install|update|upgrade)\b"), "the lock of dpkg"),
+    (
+        re.compile(r"(?:^|[\n;&|(][^\S\n]*|sudo )apt(?:-get)? (?:-\S+ )*(?:install|update|upgrade)\b"),
+        "the lock of dpkg",
+    ),
     (re.compile(r"(?:^|[\n;&|(][^\S\n]*)(?:pip3?|python3? -m pip) install (?!.*--target)"), "the Python environment"),
     (re.compile(r"(?:^|[\n;&|(][^\S\n]*)bundle install\b"), "the gems of {dir}"),
 )

@@ -50,8 +50,8 @@ def words(any_of: str) -> re.Pattern[str]:
 
 #: What may stand before a program without being one.
 _RUNNERS = (
-    r"(?:(?:\w+=\S{0,999}+|(?:poetry|uv|pipenv|hatch) run|npx|yarn|pnpm exec|bundle exec|xvfb-run|time|timeout \S+|env|sudo|"
-    r"exec)\s+)*"
+    r"(?:(?:\w+=\S{0,999}+|(?:poetry|uv|pipenv|hatch) run|npx|yarn|pnpm exec|bundle exec|xvfb-run|time|timeout \S+|"
+    r"env|sudo|exec)\s+)*"
 )
 
 

@@ -28,8 +28,8 @@ def asked(reading: Reading, current: str | None, default: str) -> Occasion | Non
         from difflib import get_close_matches
 
         near = get_close_matches(request.event[:100], sorted(SOURCES), 1, 0.7)
-        hint = f", did you mean {near[0]}?" if near else f": {', '.join(sorted(set(SOURCES.values())))}"
-        said = f"event {shorten(request.event)} is none of GitLab's{hint}"
+        said = f"event {shorten(request.event)} is none of GitLab's: {', '.join(sorted(set(SOURCES.values())))}"
+        said += f"; did you mean {near[0]}?" if near else ""
         reading.refuse(None, "event", said)
     told = _ref(request.payload)
     ref = request.ref or told or ("v1.0.0" if request.event in _TAGS else current or default)
