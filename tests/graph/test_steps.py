@@ -108,3 +108,24 @@ def test_each_variable_of_a_line_is_seen() -> None:
     text = 'echo A=1 >> $GITHUB_ENV; echo "B=2" >> "$GITHUB_ENV"'
     found = steps.links(Job("github", "a", (run(text), run("use $B"), run("use $A"))))
     assert [each.text for each in found] == ["variable B", "variable A"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "is_told"),
+    [
+        ("Run linting checks", 3, True),
+        ("scripts/lint", 3, True),
+        ("Run linting checks", 1, False),
+        ("Splinter", 3, False),
+        ("Check", 3, False),
+        ("Smoke test lint-imports", 3, False),
+    ],
+)
+def test_a_check_that_each_cell_repeats(name: str, cells: int, is_told: bool) -> None:
+    lint = run("scripts/check", line=7)._replace(name=name)
+    found = list(steps.findings(made(CHECKOUT, lint, run("scripts/test"), cells=cells)))
+    assert [(each.code, each.level, each.line) for each in found] == (
+        [("repeated-check", "note", 7)] if is_told else []
+    )
+    once = lint._replace(condition="matrix.x == 1")
+    assert list(steps.findings(made(CHECKOUT, once, run("scripts/test"), cells=cells))) == []

@@ -8,13 +8,14 @@ import sys
 from stagebook.cli import foreign, output
 from stagebook.cli.words import usage_error
 from stagebook.formats import load
-from stagebook.model.problem import FAILED, OK, DefectError
+from stagebook.model.problem import FAILED, OK, DefectError, InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence
 
     from stagebook.formats.convert import Converted
+    from stagebook.formats.request import Request
     from stagebook.model.pipeline import Pipeline
 
 
@@ -27,7 +28,7 @@ def execute(args: Any, system: str, file: str) -> int:
         raise usage_error(f"{file} is a file of {pipeline.format}, not of {system}")
     from stagebook.formats import convert
 
-    made = convert.convert(pipeline)
+    made = convert.convert(pipeline, _elsewhere(pipeline, foreign.request(args)))
     _check(pipeline, made)
     if args.json:
         output.say_json(_document(pipeline, made))
@@ -44,6 +45,17 @@ def execute(args: Any, system: str, file: str) -> int:
 
         output.say([f"{plural(len(made.lost), 'thing')} not carried over as it was: see the comments"], sys.stderr)
     return FAILED if args.strict and made.lost else OK
+
+
+def _elsewhere(pipeline: Pipeline, request: Request) -> set[str] | None:
+    """The stages of a GitLab file in a pipeline of some other branch, whose rules say so when it is read."""
+    if pipeline.format != "gitlab":
+        return None
+    try:
+        other = load.load(pipeline.file, None, request._replace(ref="stagebook/some-other-branch"), "gitlab")
+    except InputError:
+        return None
+    return {stage.id for stage in other.stages}
 
 
 def _instrument(args: Any, system: str, file: str) -> int:

@@ -6,44 +6,83 @@ from __future__ import annotations
 
 import re
 
-from stagebook.formats.github.expression import ExpressionError, Node, template
+from stagebook.formats.github.expression import ExpressionError, Node, template, to_text
 from stagebook.formats.native.check import env_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Mapping
+
+_WORD = re.compile(r"[A-Za-z0-9_./:@=+-]*")
+_ONE_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_OUTPUT = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: The parameter that says which tag a run is for: a checkout does not tell a tag from a branch.
+TAG = "git_tag"
+_BRANCH = "$(git rev-parse --abbrev-ref HEAD)"
 #: Contexts that a shell can answer for itself.
 KNOWN = {
     ("github", "sha"): "$(git rev-parse HEAD)",
-    ("github", "ref_name"): "$(git rev-parse --abbrev-ref HEAD)",
-    ("github", "head_ref"): "$(git rev-parse --abbrev-ref HEAD)",
-    ("github", "ref"): "refs/heads/$(git rev-parse --abbrev-ref HEAD)",
+    ("github", "ref_name"): f"${{PARAM_GIT_TAG:-{_BRANCH}}}",
+    ("github", "head_ref"): _BRANCH,
+    ("github", "ref"): f"${{PARAM_GIT_TAG:+refs/tags/}}${{PARAM_GIT_TAG:-refs/heads/{_BRANCH}}}",
+    ("github", "ref_type"): '$([ -n "${PARAM_GIT_TAG}" ] && echo tag || echo branch)',
+    ("github", "event_name"): "${STAGEBOOK_EVENT:-${GITHUB_EVENT_NAME:-manual}}",
     ("github", "workspace"): "$(git rev-parse --show-toplevel)",
     ("github", "actor"): "${USER:-}",
     ("github", "run_id"): "${STAGEBOOK_RUN}",
     ("github", "run_attempt"): "${STAGEBOOK_ATTEMPT}",
     ("github", "run_number"): "${STAGEBOOK_RUN}",
     ("github", "job"): "${STAGEBOOK_STAGE}",
-    ("runner", "os"): "$(uname -s)",
-    ("runner", "arch"): "$(uname -m)",
+    ("runner", "os"): "$(uname -s | sed s/Darwin/macOS/)",
+    ("runner", "arch"): "$(uname -m | sed 's/x86_64/X64/; s/aarch64/ARM64/; s/arm64/ARM64/')",
     ("runner", "temp"): "${TMPDIR:-/tmp}",
 }
+#: What GitHub sets for each step, by the context that it is; and what is as it is.
+VARIABLES = {
+    f"{context.upper()}_{name.upper()}": (context, name)
+    for context, name in KNOWN if (context, name) != ("github", "event_name")
+}  # fmt: skip
+#: Those of which only GitHub knows the value, and without which a command would do something else.
+_UNKNOWN = re.compile(
+    r"\b(GITHUB_(?:REPOSITORY(?:_OWNER|_ID|_OWNER_ID)?|TOKEN|EVENT_PATH|BASE_REF|API_URL|SERVER_URL|GRAPHQL_URL|ACTION_PATH"
+    r"|TRIGGERING_ACTOR|WORKFLOW(?:_REF|_SHA)?)|RUNNER_TOOL_CACHE|RUNNER_NAME)\b"
+)
+
+
+def unknown_variables(text: str) -> list[str]:
+    """Names that a text reads of GitHub's own variables and that have no value here."""
+    return [
+        name
+        for name in dict.fromkeys(_UNKNOWN.findall(text))
+        if re.search(rf"\$\{{?{name}\b", text) and not re.search(rf"(?m)(?:^|[\s;]){name}=", text)
+    ]
 
 
 class Uses:
-    """What texts speak of: parameters with their defaults, secrets, outputs of needs by the variable for each."""
+    """What texts speak of: parameters with their defaults, secrets, outputs of needs by the variable for each.
+    `inputs`: of a called workflow, as a shell has them; `secrets`: what they are called by who calls it."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: Callable[[str], str] | None = None, secrets: Mapping[str, str] = {}) -> None:
+        self.inputs = inputs
+        self.secrets = secrets
+        self.steps: dict[str, str] = {}  #: ids of the steps before: `run`, or `cache` for an action of that kind
         self.params: dict[str, str | None] = {}
         self.outputs: dict[str, tuple[str, str]] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}  #: variables for what is within a value of the matrix
         self.unknown: dict[str, None] = {}  #: expressions without a meaning here
 
 
 def path_of(tree: Node) -> tuple[str, ...] | None:
-    """`github.ref_name` as its names; None of what is no plain path."""
+    """`github.ref_name` as its names, with `*` for all of a list; None of what is no plain path."""
     if tree.kind == "name":
         return (str(tree.value).lower(),)
-    if tree.kind == "index" and tree.below[1].kind == "literal" and isinstance(tree.below[1].value, str):
-        above = path_of(tree.below[0])
-        return None if above is None else (*above, tree.below[1].value)
+    if tree.kind == "index":
+        above, key = path_of(tree.below[0]), tree.below[1]
+        if above is not None and key.kind == "star":
+            return (*above, "*")
+        if above is not None and key.kind == "literal" and isinstance(key.value, str):
+            return (*above, key.value)
     return None
 
 
@@ -73,9 +112,9 @@ def has_expression(text: str) -> bool:
 def meaning(tree: Node, text: str, uses: Uses) -> str:
     """One expression."""
     if tree.kind == "literal":
-        return _literal(tree.value)
+        return shell_literal(tree.value)
     path = path_of(tree)
-    found = None if path is None else _of_path(path, uses)
+    found = _either(tree, uses) if path is None else known_value(path, uses)
     if found is None:
         uses.unknown[text] = None
         said = re.sub(r"[^A-Za-z0-9_. ()=!&|,-]", "", text)[:60]
@@ -83,12 +122,49 @@ def meaning(tree: Node, text: str, uses: Uses) -> str:
     return found
 
 
-def _of_path(path: tuple[str, ...], uses: Uses) -> str | None:
-    if path in KNOWN:
-        return KNOWN[path]
+def _either(tree: Node, uses: Uses) -> str | None:
+    """`a || b`, where `a` is a variable."""
+    if tree.kind != "binary" or tree.value != "||":
+        return None
+    *firsts, last = tree.below
+    path = path_of(last)
+    if path is not None:
+        made = known_value(path, uses)
+    else:
+        made = str(last.value) if last.kind == "literal" and isinstance(last.value, str) else None
+        made = made if made is not None and _WORD.fullmatch(made) else None
+    for first in reversed(firsts):
+        path = path_of(first)
+        value = known_value(path, uses) if path is not None else None
+        match = _ONE_VARIABLE.fullmatch(value or "")
+        if made is None or match is None:
+            return None
+        made = f"${{{match[1]}:-{made}}}"
+    return made
+
+
+def known_value(path: tuple[str, ...], uses: Uses) -> str | None:
+    """What a path is to a shell, for within double quotes; None for what only GitHub knows."""
+    found = KNOWN.get(path[:2]) if len(path) == 2 else None
+    if found is not None:
+        if "PARAM_GIT_TAG" in found:
+            uses.params.setdefault(TAG, None)
+        return found
     context, *names = path
+    if "*" in names:
+        return None
+    if context == "steps" and len(names) == 3 and names[1] == "outputs":
+        return _of_step(names[0], names[2], uses)
+    if context == "inputs" and uses.inputs is not None and len(names) == 1:
+        return uses.inputs(names[0])
+    if context == "secrets" and len(names) == 1:
+        names = [uses.secrets.get(names[0], names[0])]
     if context == "matrix" and len(names) == 1:
         return f"${{MATRIX_{env_name(names[0])}}}"
+    if context == "matrix" and len(names) > 1:
+        variable = f"MATRIX_{env_name('_'.join(names))}"
+        uses.fields[variable] = tuple(names)
+        return f"${{{variable}}}"
     if context in ("env", "secrets", "vars") and len(names) == 1 and _VARIABLE.fullmatch(names[0]):
         return f"${{{names[0]}}}"
     name = names[0] if context == "inputs" and len(names) == 1 else None
@@ -104,12 +180,19 @@ def _of_path(path: tuple[str, ...], uses: Uses) -> str | None:
     return None
 
 
-def _literal(value: object) -> str:
-    if value is None:
+def _of_step(step: str, output: str, uses: Uses) -> str | None:
+    """What an earlier step of the same job has said. A cache that is none is never hit."""
+    kind = uses.steps.get(step, "")
+    if kind == "cache":
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return re.sub(r"([$`\"\\])", r"\\\1", str(value))
+    if kind != "run" or not _OUTPUT.fullmatch(output):
+        return None
+    return f"$(sed -n 's/^{output}=//p' \"$STAGEBOOK_OUTPUT\" | tail -n 1)"
+
+
+def shell_literal(value: object) -> str:
+    """For within double quotes."""
+    return re.sub(r"([$`\"\\])", r"\\\1", to_text(value))
 
 
 class _Quotes:

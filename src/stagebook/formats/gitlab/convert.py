@@ -12,12 +12,17 @@ from stagebook.formats.native.draft import Lost, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
-    from stagebook.model.pipeline import Stage
+    from stagebook.model.pipeline import Pipeline, Stage
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
+#: What was decided when the file was read.
+_DECIDED = ("GITLAB_CI", "CI_PIPELINE_SOURCE", "CI_DEFAULT_BRANCH", "CI_PROJECT_NAME", "CI_CONFIG_PATH")
+_MERGE = ("CI_MERGE_REQUEST_", "CI_EXTERNAL_PULL_REQUEST_")
+#: Where the path of a grade goes from a job to what says when it is there.
+_RULE = re.compile(r"\.(?:rules\[\d+\]|only|except)(?:\.|\Z)")
 _PREDEFINED = re.compile(r"\$\{?(CI_[A-Z0-9_]+|GITLAB_[A-Z0-9_]+)")
 #: What a shell can say for itself of what GitLab says to each job.
 _KNOWN = {
@@ -34,7 +39,46 @@ _KNOWN = {
 }
 
 
-def work(stage: Stage, ids: Mapping[str, str]) -> Work:
+def head(pipeline: Pipeline) -> list[Lost]:
+    """Jobs of the file that its rules keep out of this pipeline, and rules on changed files that have no words here."""
+    lost = _changes(pipeline)
+    names = [str(each) for each in pipeline.context.get("left_out") or ()]
+    if not names:
+        return lost
+    shown = ", ".join(name if name.isprintable() else "?" for name in names[:8]) + (" …" if names[8:] else "")
+    said = f"not in this pipeline by their rules, and so not here: {shown[:200]}; see --event, --ref and --var"
+    return [*lost, Lost(0, "ignored", said)]
+
+
+def _changes(pipeline: Pipeline) -> list[Lost]:
+    """`changes` that no stage has as its `changed`."""
+    carried = {name for stage in pipeline.stages if stage.changed for name in (stage.name, stage.id)}
+    lost = []
+    for each in pipeline.grades:
+        if each.key.endswith("changes.compare_to"):
+            said = "`compare_to`: here it is asked against --base"
+            lost.append(Lost(each.line, "approximated", said))
+        if not each.key.endswith((".rules.changes", ".only.changes", ".except.changes")):
+            continue
+        of = _RULE.split(each.path.removeprefix("jobs."))[0]
+        if "except" not in each.key and (of in carried or (of.startswith(".") and carried)):
+            continue
+        what = ":".join(each.key.split(".")[-2:])
+        taken = "not to hold" if "except" in each.key else "to hold"
+        shown = f" of {of[:60]}" if of.isprintable() else ""
+        lost.append(Lost(each.line, "ignored", f"`{what}`{shown}: no native words for it here: taken {taken}"))
+    return lost
+
+
+def start(pipeline: Pipeline) -> tuple[str, dict[str, str | None]]:
+    """None for the pipeline as a whole: rules are those of jobs."""
+    return "", {}
+
+
+def work(
+    stage: Stage, ids: Mapping[str, str], stages: Mapping[str, Stage], context: Mapping[str, Any]
+) -> Work:  # fmt: skip
+    """`stages`: all of the pipeline, by their ids; `context`: what it knows."""
     assert stage.job is not None
     spec: Mapping[str, Any] = stage.job.spec
     lost: list[Lost] = []
@@ -42,12 +86,13 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
     after = _texts(spec, "after_script")
     env, head = _variables(stage, spec)
     text = "\n".join([*script, *after, *head])
-    head = [*_predefined(stage, spec, text, env, lost), *head]
+    head = [*_predefined(stage, spec, text, env, lost, context.get("predefined") or {}), *head, *_told(spec, stages)]
+    is_idle = False
     if not script:
         lost.append(
             Lost(stage.line, "server", stage.job.unplayable or "it has no commands: what it starts is GitLab's")
         )
-        script = ["true"]
+        script, is_idle = ["echo 'what this job does there is yet to be written here' >&2; exit 1"], True
     elif any("windows" in str(tag).lower() for tag in spec.get("tags", ())):
         lost.append(Lost(stage.line, "server", "its runner is a Windows machine: what is written for that fails here"))
         head, after, script = [], [], ["echo 'written for another system' >&2", "false"]
@@ -62,29 +107,30 @@ def work(stage: Stage, ids: Mapping[str, str]) -> Work:
         keys["shell"] = "bash"
     if env:
         keys["env"] = env
-    return Work(run, keys, {}, tuple(lost))
+    if is_idle:
+        keys["when"] = "false"
+    return Work(run, keys, {"git_tag": None} if "PARAM_GIT_TAG" in run else {}, tuple(lost))
 
 
 def condition(
-    stage: Stage, ids: Mapping[str, str]
+    stage: Stage, ids: Mapping[str, str], before: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str | None], list[Lost]]:  # fmt: skip
-    """Rules were decided when the file was read; what is left is what becomes of jobs before it."""
+    """`before`: those whose failure counts. Rules were decided when the file was read; what is left is what becomes of
+    jobs before it."""
     keys: dict[str, Any] = {"always": True} if stage.always else {"join": stage.join} if stage.join != "all" else {}
     if stage.when is None:
         return keys, {}, []
-    if stage.when.text == "on_failure" and stage.needs:
-        names = [json.dumps(ids[need], ensure_ascii=False) for need in stage.needs if need in ids]
+    if stage.when.text == "on_failure" and before:
+        names = [json.dumps(name, ensure_ascii=False) for name in before]
         keys["when"] = " || ".join(f'stages[{name}].outcome in ["failure", "timeout", "error"]' for name in names)
         return keys, {}, []
     if stage.when.text == "manual":
         keys["when"] = "false"
         said = "manual: nobody starts it here; take `when` out, or put a gate before it, to run it"
         return keys, {}, [Lost(stage.line, "approximated", said)]
-    return (
-        keys,
-        {},
-        [Lost(stage.when.line or stage.line, "ignored", f"`when: {stage.when.text[:60]}`: here it always runs")],
-    )
+    keys["when"] = "false"
+    said = f"`when: {stage.when.text[:60]}`: nothing before it can fail, so it never runs"
+    return keys, {}, [Lost(stage.when.line or stage.line, "ignored", said)]
 
 
 def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -105,22 +151,46 @@ def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], l
 
 
 def _predefined(
-    stage: Stage, spec: Mapping[str, Any], text: str, env: Mapping[str, str], lost: list[Lost]
-) -> list[str]:  # fmt: skip
+    stage: Stage,
+    spec: Mapping[str, Any],
+    text: str,
+    env: Mapping[str, str],
+    lost: list[Lost],
+    decided: Mapping[str, Any],
+) -> list[str]:
     """Of what GitLab tells each job, that which this one speaks of."""
     head = []
-    known = {**spec.get("predefined", {})}
+    known = {**spec.get("predefined", {}), **{name: decided[name] for name in _DECIDED if name in decided}}
+    is_tag, is_merge = "CI_COMMIT_TAG" in decided, decided.get("CI_PIPELINE_SOURCE") == "merge_request_event"
     for name in dict.fromkeys(_PREDEFINED.findall(text)):
-        if name in env:
-            continue
+        if name in env or (name == "CI_COMMIT_TAG" and not is_tag) or (name.startswith(_MERGE) and not is_merge):
+            continue  # which is not set there either
         if name == "CI_NODE_INDEX" and "index" in (stage.cell or {}):
             head.append('export CI_NODE_INDEX="$MATRIX_INDEX"')
+        elif is_tag and name in ("CI_COMMIT_TAG", "CI_COMMIT_REF_NAME"):
+            head.append(f'export {name}="$PARAM_GIT_TAG"')
         elif name in _KNOWN:
             head.append(f'export {name}="{_KNOWN[name]}"')
-        elif name in known and (stage.cell is None or name in ("CI_NODE_TOTAL", "CI_JOB_STAGE")):
+        elif name in known and (stage.cell is None or name in ("CI_NODE_TOTAL", "CI_JOB_STAGE", *_DECIDED)):
             head.append(f"export {name}={_quoted(str(known[name]).replace('$', '$$'))}")
         elif not text.count(f"export {name}="):
             lost.append(Lost(stage.line, "server", f"${name} is known to GitLab only"))
+    return head
+
+
+def _told(spec: Mapping[str, Any], stages: Mapping[str, Stage]) -> list[str]:
+    """Variables of the dotenv files that earlier jobs have left in the folder."""
+    files: dict[str, None] = {}
+    for id in spec.get("artifacts_from", ()):
+        job = stages[id].job if id in stages else None
+        artifacts = job.spec.get("artifacts") if job is not None else None
+        found = artifacts.get("reports", {}).get("dotenv") if isinstance(artifacts, dict) else None
+        files.update(dict.fromkeys(map(str, found or ())))
+    head = []
+    for file in files:
+        if file.isprintable():
+            each = 'while IFS= read -r line; do case "$line" in [A-Za-z_]*=*) export "${line?}" ;; esac; done'
+            head.append(f"if [ -f {_quoted(file)} ]; then {each} < {_quoted(file)}; fi")
     return head
 
 
@@ -134,9 +204,6 @@ def _around(stage: Stage, spec: Mapping[str, Any]) -> list[Lost]:
     environment = spec.get("environment")
     if isinstance(environment, dict):
         found.append(Lost(line, "server", f"environment {str(environment.get('name'))[:60]}: nobody has to agree here"))
-    artifacts = spec.get("artifacts")
-    if isinstance(artifacts, dict) and artifacts.get("reports", {}).get("dotenv"):
-        found.append(Lost(line, "ignored", "dotenv: its variables do not reach later stages; use $STAGEBOOK_OUTPUT"))
     if spec.get("allow_exit_codes"):
         found.append(Lost(line, "ignored", f"allowed exit codes {spec['allow_exit_codes']}: they fail it here"))
     if spec.get("start_in_ms"):

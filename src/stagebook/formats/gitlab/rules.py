@@ -101,8 +101,23 @@ def judged(rules: Node, facts: Facts) -> Verdict:
     if facts.changed is None and found.rule is not None and found.rule.get("changes") is not None:
         without = _first(rules, facts, True)
         if not without.included:
-            return found._replace(changed=_globs(found.rule.get("changes"), facts.values))
+            return found._replace(changed=_globs_of(rules, found, facts))
     return found
+
+
+def _globs_of(rules: Node, found: Verdict, facts: Facts) -> tuple[str, ...]:
+    """Those of the rule that was found, and of those after it that say the same of the job for other files."""
+    globs: dict[str, None] = {}
+    is_after = False
+    for rule in flattened(rules).value:
+        is_after = is_after or rule is found.rule
+        if not is_after or rule.kind != MAP or not _matches(rule, facts, False):
+            continue
+        when = rule.get("when")
+        if (when.text if when is not None else None) != found.when:
+            break
+        globs.update(dict.fromkeys(_globs(rule.get("changes"), facts.values)))
+    return tuple(globs)
 
 
 def _first(rules: Node, facts: Facts, is_known: bool) -> Verdict:
