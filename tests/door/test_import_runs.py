@@ -378,3 +378,14 @@ def test_hostile_names_are_shown_and_do_nothing(repository: Place) -> None:
     for words in (["show", "last"], ["timeline", "last"]):
         done = repository.run(*words)
         assert not any(letter in done.said for letter in "\x1b\x07\u202e"), words
+
+
+def test_what_an_event_has_started_that_no_file_names(repository: Place) -> None:
+    listed, jobs = synthetic.github(1)
+    for run in listed["workflow_runs"]:
+        run["event"] = "dynamic"
+    files = [save(repository, "runs.json", listed), save(repository, "jobs.json", jobs)]
+    done = repository.run("import", "runs", "github", *files)
+    assert done.code == 0 and "which is wrong" not in done.said
+    stages = by_stage(repository.show())
+    assert {need.partition("[")[0] for need in stages["deploy"]["needs"]} == {"lint", "unit"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from stagebook.graph import steps
@@ -90,6 +92,22 @@ def test_in_a_matrix_it_is_done_in_each_cell() -> None:
     times = {f"a[x={n}]": [50_000.0, 20_000.0, 100_000.0] for n in range(3)}
     (timed,) = steps.findings(made(CHECKOUT, run("ruff check"), run("pytest"), cells=3), times)
     assert (timed.saves_ms, timed.costs_ms) == (20_000, 10_000)  # a set-up more, and a check instead of three
+
+
+@pytest.mark.parametrize("unit", ["ab01", "a=", ";a=", "a/", ">.", "\n", "a.", "redis+"])
+def test_long_words_cost_no_more_than_their_length(unit: str) -> None:
+    long = unit * (20_000 // len(unit))
+    job = Job("github", "a", (CHECKOUT, run("make"), run(f"{long} >> $GITHUB_ENV"), run(f"ruff check {long}")))
+    began = time.process_time()
+    steps.links(job)
+    steps.movable(job)
+    assert time.process_time() - began < 2
+
+
+def test_each_variable_of_a_line_is_seen() -> None:
+    text = 'echo A=1 >> $GITHUB_ENV; echo "B=2" >> "$GITHUB_ENV"'
+    found = steps.links(Job("github", "a", (run(text), run("use $B"), run("use $A"))))
+    assert [each.text for each in found] == ["variable B", "variable A"]
 
 
 @pytest.mark.parametrize(

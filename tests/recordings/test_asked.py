@@ -8,6 +8,7 @@ from typing import Any, Iterator
 import pytest
 from tests.recordings import synthetic
 
+from stagebook.model.problem import SurroundingsError
 from stagebook.recordings import asked
 from stagebook.recordings.asked import Kept, Wanted
 
@@ -61,3 +62,13 @@ def test_no_more_than_are_wanted_and_what_has_come_is_kept(tmp_path: Path) -> No
     broken.write_text("{")
     ids(stub, wanted, tmp_path)
     assert stub.jobs == 6, "what is kept and cannot be read is asked for again"
+
+
+@pytest.mark.parametrize("id", [{"a": 1}, {}, [], "7", None])
+def test_a_run_whose_number_is_none(id: Any, tmp_path: Path) -> None:
+    class Odd(Stub):
+        def pages(self, path: str, **query: Any) -> Iterator[Any]:
+            yield {"workflow_runs": [{"id": id}]}
+
+    with pytest.raises(SurroundingsError, match="a run without a number"):
+        ids(Odd(0), Wanted("o/r", "2026-01-01"), tmp_path)

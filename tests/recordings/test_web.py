@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Iterator
 
@@ -145,3 +146,27 @@ def test_nobody_there_is_said_without_a_traceback(talk: Talk) -> None:
 def test_addresses_that_are_refused(url: str) -> None:
     with pytest.raises(InputError, match="--base-url"):
         Client(url, {"Authorization": "x"}, print)
+
+
+def test_what_the_server_says_has_neither_the_token_nor_line_ends(server: Server, talk: Talk) -> None:
+    said = {"message": f"bad header:\r\n\x1b[31mAuthorization: Bearer {TOKEN}"}
+    server.faults = [Answer(418, json.dumps(said).encode())]
+    with pytest.raises(Denied) as caught:
+        talk.all()
+    assert str(caught.value).endswith("418, bad header: [31mAuthorization: Bearer ***")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(302, b"", (("Location", "http://[::1"),)),
+        Answer(200, b"[1]", (("Link", '<http://[::1>; rel="next"'),)),
+        Answer(200, b"[1]", (("Link", f'<http://other.example/{TOKEN}>; rel="next"'),)),
+        Answer(302, b"", (("Location", f"http://other.example/{TOKEN}"),)),
+    ],
+)
+def test_an_address_of_the_server_that_is_wrong(server: Server, talk: Talk, fault: Answer) -> None:
+    server.faults = [fault]
+    with pytest.raises(SurroundingsError, match=r"no address|another server") as caught:
+        talk.all()
+    assert TOKEN not in str(caught.value)

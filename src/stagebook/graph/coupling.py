@@ -28,17 +28,20 @@ COMMAND_MAX = 4000
 _writes = re.compile(r"(?:^|[\s;&|(])(?:[12&]?>{1,2}\|?\s*|tee (?:-a )?)([\w./@+-]+)(?![\w./@+${*'\"-])")
 _sqlite = re.compile(r"\bsqlite3 (?:-\S+ )*([\w./@+-]+\.\w+)")
 _port = re.compile(r"(?:\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0):|--port[= ])(\d{2,5})\b")
-_url = re.compile(r"\b(postgres(?:ql)?|mysql|mariadb|mongodb|redis|amqp|sqlite|mssql)(?:\+\w+)*://([^\s'\"]+)")
+_url = re.compile(r"\b(postgres(?:ql)?|mysql|mariadb|mongodb|redis|amqp|sqlite|mssql)(?:\+\w+){0,3}://([^\s'\"]+)")
 _ends = re.compile(r"[?#;&,)]")
-_tree = re.compile(r"(?:^|[\n;&|(]\s*|\s)git (?:-\S+ )*(checkout|switch|reset|clean|pull|merge|rebase|stash|am)\b")
+_tree = re.compile(r"(?:^|[\n;&|(][^\S\n]*|\s)git (?:-\S+ )*(checkout|switch|reset|clean|pull|merge|rebase|stash|am)\b")
 _installs = (
     (
-        re.compile(r"(?:^|[\n;&|(]\s*)(?:npm (?:ci|i|install)|yarn install|pnpm (?:i|install))\b"),
+        re.compile(r"(?:^|[\n;&|(][^\S\n]*)(?:npm (?:ci|i|install)|yarn install|pnpm (?:i|install))\b"),
         "node_modules in {dir}",
     ),
-    (re.compile(r"(?:^|[\n;&|(]\s*|sudo )apt(?:-get)? (?:-\S+ )*(?:install|update|upgrade)\b"), "the lock of dpkg"),
-    (re.compile(r"(?:^|[\n;&|(]\s*)(?:pip3?|python3? -m pip) install (?!.*--target)"), "the Python environment"),
-    (re.compile(r"(?:^|[\n;&|(]\s*)bundle install\b"), "the gems of {dir}"),
+    (
+        re.compile(r"(?:^|[\n;&|(][^\S\n]*|sudo )apt(?:-get)? (?:-\S+ )*(?:install|update|upgrade)\b"),
+        "the lock of dpkg",
+    ),
+    (re.compile(r"(?:^|[\n;&|(][^\S\n]*)(?:pip3?|python3? -m pip) install (?!.*--target)"), "the Python environment"),
+    (re.compile(r"(?:^|[\n;&|(][^\S\n]*)bundle install\b"), "the gems of {dir}"),
 )
 _HINTS = (">", "tee", "sqlite", "port", "localhost", "127.", "0.0.0.0", "://", "git ", "install", "npm", "apt", "yarn")
 

@@ -50,13 +50,13 @@ def words(any_of: str) -> re.Pattern[str]:
 
 #: What may stand before a program without being one.
 _RUNNERS = (
-    r"(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch) run|npx|yarn|pnpm exec|bundle exec|xvfb-run|time|timeout \S+|env|sudo|"
-    r"exec)\s+)*"
+    r"(?:(?:\w+=\S{0,999}+|(?:poetry|uv|pipenv|hatch) run|npx|yarn|pnpm exec|bundle exec|xvfb-run|time|timeout \S+|"
+    r"env|sudo|exec)\s+)*"
 )
 
 
 def _programs(programs: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[\n;&|(]\s*){_RUNNERS}(?:[^\s;&|()]*/)?({programs})(?=[\s;&|)]|$)")
+    return re.compile(rf"(?:^|[\n;&|(][^\S\n]*){_RUNNERS}(?:[^\s;&|()]*/)?({programs})(?=[\s;&|)]|$)")
 
 
 def _short(words: str) -> str:

@@ -131,7 +131,7 @@ def meet(written: Datum, read: Datum) -> bool:
     return fnmatchcase(written.name, read.name) or fnmatchcase(read.name, written.name)
 
 
-_expression = re.compile(r"\$\{\{.*?\}\}|\$\{\w+\}|\$\w+", re.DOTALL)
+_expression = re.compile(r"\$\{\{.{0,999}?\}\}|\$\{\w+\}|\$\w+", re.DOTALL)
 
 
 def _skeleton(one: str, other: str) -> bool:

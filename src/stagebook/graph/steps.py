@@ -28,11 +28,14 @@ _TEXT_MAX = 20_000
 _STEPS_MAX = 300
 _NAMED_MAX = 3
 _WORTH_MS = 5_000
-_sets_variable = re.compile(r"([A-Za-z_]\w*)=[^\n]*>>\s*[\"']?\$\{?GITHUB_ENV|^([A-Za-z_]\w*)<<", re.MULTILINE)
-_path = re.compile(r"[\w.@+-]*(?:/[\w.@+-]+)+|[\w@+-]+\.[A-Za-z]\w*")
+# Each of these takes time in proportion to the text, whatever the text is.
+_into_env = re.compile(r">>[^\S\n]*[\"']?\$\{?GITHUB_ENV")
+_assigned = re.compile(r"(?<!\w)\d*+([A-Za-z_]\w*+)=")
+_here = re.compile(r"^([A-Za-z_]\w*)<<", re.MULTILINE)
+_path = re.compile(r"(?<![\w.@+-])[\w.@+-]*+(?:/[\w.@+-]+)+|(?<![\w@+-])[\w@+-]++\.[A-Za-z]\w*")
 #: Checks of the text of a program: they need neither what was built nor each other.
 _READS_ONLY = re.compile(
-    r"(?:^|[\n;&|(]\s*)(?:(?:\w+=\S*|(?:poetry|uv|pipenv|hatch|pdm) run|npx|yarn|pnpm exec|bundle exec|"
+    r"(?:^|[\n;&|(][^\S\n]*)(?:(?:\w+=\S{0,999}+|(?:poetry|uv|pipenv|hatch|pdm) run|npx|yarn|pnpm exec|bundle exec|"
     r"python3? -m)\s+)*"
     r"(?:ruff (?:check|format --check)|ruff|flake8|pylint|mypy|pyright|black --check|isort --check|codespell|yamllint|"
     r"shellcheck|hadolint|actionlint|eslint|prettier --check|rubocop|golangci-lint|gofmt|cargo fmt|"
@@ -41,7 +44,7 @@ _READS_ONLY = re.compile(
 )
 _lints = re.compile(r"(?:^|[^a-z])(?:lint|linting|linters?|code style|check formatting)(?:[^a-z]|$)", re.IGNORECASE)
 _tries = re.compile(r"test|smoke", re.IGNORECASE)
-_LEAVES = re.compile(r"--fix\b|--write\b|>\s*\S+\.\w+|git (?:add|commit|push)|cov|report|junit|--output|-o ")
+_LEAVES = re.compile(r"--fix\b|--write\b|>\s*[^\s>]+\.\w|git (?:add|commit|push)|cov|report|junit|--output|-o ")
 
 
 class Link(NamedTuple):
@@ -78,7 +81,7 @@ class _Left:
     def __init__(self, step: JobStep) -> None:
         text = step.text[:_TEXT_MAX]
         self.step = step
-        names = {one or other for one, other in _sets_variable.findall(text)} if "GITHUB_ENV" in text else set()
+        names = _variables(text) if "GITHUB_ENV" in text else set()
         self.variables = (
             re.compile(rf"(?:\$\{{?|env\.)({'|'.join(map(re.escape, sorted(names)))})\b") if names else None
         )
@@ -99,6 +102,17 @@ class _Left:
         if self.step.is_setup and not step.is_setup:
             return "setup", "makes ready what it needs"
         return None
+
+
+def _variables(text: str) -> set[str]:
+    """Those that a script sets for later steps."""
+    names = set(_here.findall(text))
+    for line in text.split("\n"):
+        for before in _into_env.split(line)[:-1]:
+            found = _assigned.search(before)
+            if found is not None:
+                names.add(found[1])
+    return names
 
 
 class _Split(NamedTuple):

@@ -71,15 +71,18 @@ def github(client: Client, wanted: Wanted, kept: Kept, skips: Callable[[str], bo
 def _github_runs(client: Client, base: str, wanted: Wanted) -> Iterator[dict[str, Any]]:
     """A search ends after a thousand runs, so the next one begins where the last one has ended."""
     until = ""
-    seen: set[Any] = set()
+    seen: set[int] = set()
     while True:
         created = f"{wanted.since}..{until}" if until else f">={wanted.since}"
         count = fresh = 0
         for page in client.pages(base, created=created, branch=wanted.branch, per_page=PAGE):
             for run in _list(page, "workflow_runs"):
                 count += 1
-                if isinstance(run, dict) and run.get("id") not in seen:
-                    seen.add(run.get("id"))
+                id = number_of(run.get("id")) if isinstance(run, dict) else None
+                if id is None:
+                    raise SurroundingsError("the server lists a run without a number; is this address that of its API?")
+                if id not in seen:
+                    seen.add(id)
                     fresh += 1
                     until = text_of(run.get("created_at")) or until
                     yield run
@@ -93,7 +96,8 @@ def gitlab(client: Client, wanted: Wanted, kept: Kept) -> Iterator[list[Item]]:
     listed = client.pages(
         base, updated_after=wanted.since, ref=wanted.branch, order_by="id", sort="desc", per_page=PAGE
     )
-    for pipeline in _listed((each for page in listed for each in _list(page, "")), wanted.limit):
+    pipelines = (each for page in listed for each in _list(page, "") if isinstance(each, dict))
+    for pipeline in _listed(pipelines, wanted.limit):
         id = number_of(pipeline.get("id"))
         if id is None or pipeline.get("status") not in ("success", "failed", "canceled", "skipped"):
             yield _items([pipeline])

@@ -161,6 +161,8 @@ class Intake:
         try:
             return self._load(file, request)
         except InputError as error:
+            if request.event and any(each.code == "event" for each in error.problems):
+                return self._loaded(file, request._replace(event=""))  # systems have events that no file names
             if self._files.is_chosen:
                 raise
             first = next((each for each in error.problems if each.level == "error"), None)

@@ -22,7 +22,7 @@ from stagebook.model.value import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from email.message import Message
-    from typing import IO, Any, Callable, Iterator, Mapping
+    from typing import IO, Any, Callable, Iterator, Mapping, Sequence
 
 TIMEOUT_S = 30.0  #: without a byte
 ANSWER_S = 120.0  #: for a whole answer
@@ -32,6 +32,7 @@ LIMITED_S = 60.0  #: where a server says that a limit is reached, and not until 
 WAIT_MAX_S = 900.0  #: a longer wait is left to the user
 PAGE_MAX = 64 << 20
 _CHUNK = 1 << 16
+_TOKEN_MIN = 8  #: so that the word `Bearer` is none
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.IGNORECASE)
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -61,9 +62,10 @@ class Client:
         self.base = _checked(base, bool(headers))
         self.asked = 0  #: requests so far
         self._headers = {"Accept": "application/json", "User-Agent": f"stagebook/{__version__}", **headers}
+        self._tokens = [word for text in headers.values() for word in text.split() if len(word) >= _TOKEN_MIN]
         self._say, self._sleep = say, sleep
         self._not_before = 0.0
-        self._open = urllib.request.build_opener(_SameServer(self.base)).open
+        self._open = urllib.request.build_opener(_SameServer(self.base, self._tokens)).open
 
     def about(self, headers: Mapping[str, str]) -> None:
         """Further headers, that are no secret."""
@@ -110,11 +112,13 @@ class Client:
                 headers = answer.headers
         except urllib.error.HTTPError as error:
             with error:
-                raise _refusal(url, error) from None
+                raise _refusal(url, error, self._tokens) from None
         except urllib.error.URLError as error:
             raise Broken(f"no answer: {_reason(error.reason)}") from None
         except (http.client.HTTPException, OSError) as error:
             raise Broken(f"no whole answer: {_reason(error)}") from None
+        except ValueError:
+            raise SurroundingsError(f"{_place(url)}: it leads on to what is no address") from None
         self._note_limit(headers)
         try:
             value = json.loads(data)
@@ -125,7 +129,10 @@ class Client:
     def _next(self, url: str, headers: Message) -> str | None:
         found = _NEXT.search(headers.get("Link") or "")
         if found:
-            following = str(urljoin(url, found[1]))
+            try:
+                following = str(urljoin(url, found[1]))
+            except ValueError:
+                raise SurroundingsError(f"{_place(url)}: its next page is no address") from None
         elif headers.get("X-Next-Page", "").strip().isdigit():
             number = headers["X-Next-Page"].strip()
             bare: str = re.sub(r"(?<=[?&])page=[0-9]*&?", "", url).rstrip("?&")
@@ -133,7 +140,8 @@ class Client:
         else:
             return None
         if _origin(following) != _origin(self.base):
-            raise SurroundingsError(f"{_place(url)}: its next page lies on another server, {_place(following)}")
+            where = _masked(_place(following), self._tokens)
+            raise SurroundingsError(f"{_place(url)}: its next page lies on another server, {where}")
         return following
 
     # Pace -------------------------------------------------------------------------------------------------------
@@ -172,17 +180,27 @@ class _Limited(Exception):
 class _SameServer(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to where it came from."""
 
-    def __init__(self, base: str) -> None:
-        self._origin = _origin(base)
+    def __init__(self, base: str, tokens: Sequence[str]) -> None:
+        self._origin, self._tokens = _origin(base), tokens
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:  # fmt: skip
         if _origin(newurl) != self._origin:
+            where = _masked(_place(newurl), self._tokens)
             raise SurroundingsError(
-                f"{_place(req.full_url)}: it leads on to another server, {_place(newurl)}, which is not asked"
+                f"{_place(req.full_url)}: it leads on to another server, {where}, which is not asked"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def http_error_302(self, req: Any, fp: IO[bytes], code: int, msg: str, headers: Any) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except BaseException:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _read(answer: Any) -> bytes:
@@ -206,14 +224,14 @@ def _read(answer: Any) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
-    """What an answer that is no success means: a wait, another try, or an end."""
+def _refusal(url: str, error: urllib.error.HTTPError, tokens: Sequence[str] = ()) -> Exception:
+    """What an answer that is no success means: a wait, another try, or an end. `tokens`: what must not be said."""
     status = error.code
     try:
         body = error.read(4096).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
         body = ""
-    said = _message(body)
+    said = _message(body, tokens)
     after = _after(error.headers)
     if status in (403, 429):
         if after is not None:
@@ -236,13 +254,22 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
     return denied
 
 
-def _message(body: str) -> str:
+def _message(body: str, tokens: Sequence[str]) -> str:
+    """What the server says, on one line and without the user's token, which it may have sent back."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     text = (value.get("message") or value.get("error")) if isinstance(value, dict) else None
-    return text[:200] if isinstance(text, str) else ""
+    if not isinstance(text, str):
+        return ""
+    return " ".join("".join(each if each.isprintable() else " " for each in _masked(text, tokens)).split())[:200]
+
+
+def _masked(text: str, tokens: Sequence[str]) -> str:
+    for token in tokens:
+        text = text.replace(token, "***")
+    return text
 
 
 def _after(headers: Message) -> float | None:
@@ -294,8 +321,12 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _place(url: str) -> str:
     """An address as it may be said: without what follows its path."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        text = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    except ValueError:
+        return "no address"
+    return "".join(each if each.isprintable() else "?" for each in text)[:500]
 
 
 def _reason(error: object) -> str:

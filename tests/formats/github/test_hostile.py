@@ -15,6 +15,7 @@ from stagebook.formats.request import NOTHING
 HEAD = "on: push\njobs:\n"
 STEPS = "runs-on: x, steps: [{run: x}]"
 MANY = ", ".join(f"x{number}: [1, 2]" for number in range(20))
+LONG = ", ".join(f"{{x: {number % 250}, z: {number}}}" for number in range(4000))
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
 
 
@@ -31,6 +32,8 @@ BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}
         (HEAD + "  ? [a]\n  : {" + STEPS + "}\n", "key"),
         (HEAD + f"  a: {{{STEPS}}}\n  a: {{{STEPS}}}\n", "duplicate-key"),
         (HEAD + "".join(f"  j{n}: {{{STEPS}, needs: j{(n + 1) % 3000}}}\n" for n in range(3000)), "cycle"),
+        (HEAD + f"  a: {{{STEPS}, strategy: {{matrix: {{x: {list(range(250))}, include: [{LONG}]}}}}}}\n", "limit"),
+        (HEAD + f"  a: {{{STEPS}, strategy: {{matrix: {{x: {list(range(250))}, exclude: [{LONG}]}}}}}}\n", "limit"),
         (BOMB, "limit"),
         ("on: push\njobs: [", "yaml"),
         ("on: push\njobs: 5\n", "type"),
@@ -48,6 +51,19 @@ def test_it_is_refused_soon_and_in_words_that_can_be_shown(text: str, code: str)
     assert code in {each.code for each in problems}
     assert all(each.message.isprintable() and len(each.message) < 500 for each in problems)
     assert len(problems) < 600
+
+
+def test_a_file_that_is_too_large_is_refused_at_once() -> None:
+    text = HEAD + "  a:\n    runs-on: x\n    steps:\n" + "".join(f"    - run: echo {n}\n" for n in range(150_000))
+    began = time.process_time()
+    pipeline, problems = parse(text.encode(), "/nowhere/ci.yml", NOTHING)
+    assert time.process_time() - began < 0.5
+    assert pipeline is None and [each.code for each in problems] == ["limit"] and "2 MiB" in problems[0].message
+
+
+def test_a_number_of_thousands_of_digits_is_read() -> None:
+    text = HEAD + f"  a: {{{STEPS}, timeout-minutes: 0x{'1' * 5000}}}\n"
+    assert parse(text.encode(), "/nowhere/ci.yml", NOTHING)[0] is not None
 
 
 def test_names_that_are_shown_are_harmless() -> None:

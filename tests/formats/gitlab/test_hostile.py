@@ -32,6 +32,12 @@ AXES = "".join(f"        A{at}: [{', '.join(map(str, range(10)))}]\n" for at in 
         ("a: !reference [b]\nb: !reference [a]\n", 1),
         ("".join(f"j{at}: {{scrpt: x}}\n" for at in range(1000)), 1),
         ("a: \x00", 1),
+        (f"a:\n  script: x\n  allow_failure:\n    exit_codes: {'1' * 5000}\n", 4),
+        (f"a:\n  script: x\n  retry:\n    exit_codes: [1, {'1' * 5000}]\n", 4),
+        (f"a:\n  script: x\n  retry: {'1' * 5000}\n", 3),
+        (f".x: [a]\na:\n  script: [!reference [.x, {'1' * 5000}]]\n", 3),
+        ("a: {script: x, retry: \u00b2}", 1),
+        ("a: {script: x, allow_failure: {exit_codes: \u00b2}}", 1),
     ],
 )  # fmt: skip
 def test_an_answer_at_once(project: Project, text: str, line: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import Any
 
@@ -255,3 +256,26 @@ def test_an_item_goes_below_dashes_that_stand_alone() -> None:
     edits = Edits(source)
     edits.add_items(steps, ["last"])
     assert edits.made().decode() == text.replace("b: 1", "    - last\nb: 1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": {"k": "v", "l": ["x"], "m": {}, "n": 1}}', '{\n  "a": {"k": "v", "l": [1],\n "m": {}, "n": 1}\n}\n'],
+)
+def test_json_stays_json(text: str) -> None:
+    made, root = edits(text)
+    node = at(root, "a")
+    made.add_entry(node, "group", "deploy-production")
+    made.add_entry(at(node, "m"), "on", {"deep": ["x y", True]})
+    made.add_items(at(node, "l"), ["more", {"of": "it"}])
+    made.set_value(at(node, "n"), "text")
+    found = json.loads(made.made())["a"]
+    assert found["group"] == "deploy-production" and found["n"] == "text"
+    assert found["m"] == {"on": {"deep": ["x y", True]}} and found["l"][1:] == ["more", {"of": "it"}]
+
+
+def test_a_quoted_map_in_a_block_gets_quoted_entries() -> None:
+    made, root = edits('a: {"k": "v"}\nb: {k: v}\n')
+    made.add_entry(at(root, "a"), "l", "w")
+    made.add_entry(at(root, "b"), "l", "w")
+    assert made.made() == b'a: {"k": "v", "l": "w"}\nb: {k: v, l: w}\n'

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterator
 
 CELLS_MAX = 256  #: of one matrix, as GitHub has it
+PAIRS_MAX = 500_000  #: of cells and entries of `include` or `exclude` that are held against each other
 LABEL_MAX = 80
 BEGINNINGS_MAX = 8
 
@@ -36,6 +37,13 @@ class TooMany(Exception):
         super().__init__(f"the matrix has {count} cells; GitHub takes {CELLS_MAX} at most")
 
 
+class TooLong(TooMany):
+    """More entries of `include` or `exclude` than are held against the cells."""
+
+    def __init__(self, key: str, entries: int, cells: int) -> None:
+        Exception.__init__(self, f"`{key}` has {entries} entries for {cells} cells, more than are gone through here")
+
+
 def cells(axes: dict[str, list[Any]], include: list[dict[str, Any]], exclude: list[dict[str, Any]]) -> list[Cell]:
     """All cells in GitHub's order: combinations of the axes, the last one fastest, then those that `include` adds.
     TooMany before any cost."""
@@ -45,8 +53,14 @@ def cells(axes: dict[str, list[Any]], include: list[dict[str, Any]], exclude: li
     if count > 100 * CELLS_MAX or len(include) > 100 * CELLS_MAX:
         raise TooMany(max(count, len(include)))
     made = [dict(zip(axes, values)) for values in product(*axes.values())] if axes else []
+    if len(made) * len(exclude) > PAIRS_MAX:
+        raise TooLong("exclude", len(exclude), len(made))
     if exclude:
         made = [cell for cell in made if not any(_has(cell, each) for each in exclude)]
+    if len(made) > CELLS_MAX:
+        raise TooMany(len(made))
+    if len(made) * len(include) > PAIRS_MAX:
+        raise TooLong("include", len(include), len(made))
     original = [dict(cell) for cell in made]
     named = list(original)
     added: list[dict[str, Any]] = []

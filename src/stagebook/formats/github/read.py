@@ -11,6 +11,7 @@ from stagebook.formats.github.shape import Walk, nearest, number, whole
 from stagebook.formats.github.triggers import event_of, triggers_of
 from stagebook.formats.github.values import clean
 from stagebook.formats.native import cache
+from stagebook.formats.native.nodes import shorten
 from stagebook.formats.request import Request
 from stagebook.formats.source.nodes import MAP, Node, Source, read
 from stagebook.model.pipeline import Pipeline, Secret, Stage
@@ -93,7 +94,16 @@ def _is_near(root: Node) -> bool:
 
 
 def _started(walk: Walk, root: Node, triggers: Mapping[str, Any], event: str, request: Request) -> None:
-    if request.event and event not in triggers and triggers:
+    if not request.event or event in triggers:
+        return
+    from stagebook.formats.github.checks.events import EVENTS
+
+    if event not in EVENTS:
+        said = f"--event: GitHub has no event `{shorten(event)}`{nearest(event, EVENTS)}"
+        if request.payload:
+            said += "; a file of one is named like it, or says it under `event_name`"
+        walk.source.problem(None, "event", said)
+    elif triggers:
         on = root.entry("on")
         said = (
             f"`{clean(event)}` does not start this workflow; it starts on {', '.join(map(clean, list(triggers)[:8]))}"

@@ -265,7 +265,10 @@ _TYPE_WORDS = {"labels": "text", "bool": "boolean", "number": "number", "integer
 def number(text: str) -> float | None:
     """The number that a scalar without quotes is; None where it is none."""
     if text.startswith(("0o", "0x")) and INTEGER.fullmatch(text):
-        return float(int(text, 0))
+        try:
+            return float(int(text, 0))
+        except OverflowError:
+            return float("inf")
     if FLOAT.fullmatch(text) or INTEGER.fullmatch(text):
         return float(text.replace(".inf", "inf").replace(".nan", "nan").replace(".Inf", "inf").replace(".INF", "inf").replace(".NaN", "nan").replace(".NAN", "nan"))  # fmt: skip  # noqa: E501
     return None

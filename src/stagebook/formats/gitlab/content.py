@@ -9,7 +9,7 @@ import re
 from stagebook.formats.gitlab.drafts import Draft, milliseconds
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading
-from stagebook.formats.gitlab.scalars import said, truth
+from stagebook.formats.gitlab.scalars import said, truth, whole
 from stagebook.formats.gitlab.templates import flattened
 from stagebook.formats.gitlab.variables import slug
 from stagebook.formats.native.nodes import shorten
@@ -235,8 +235,8 @@ def retry(node: Node | None) -> Retry:
     if node is None:
         return {"max": 0, "when": [], "exit_codes": []}
     most = node.text if node.kind == SCALAR else _text(node, "max")
-    codes = [int(text) for text in _texts(node.get("exit_codes")) if text.isdigit()]
-    return {"max": int(most) if most and most.isdigit() else 0, "when": _texts(node.get("when")), "exit_codes": codes}
+    codes = [code for text in _texts(node.get("exit_codes")) if (code := whole(text)) is not None]
+    return {"max": whole(most) or 0, "when": _texts(node.get("when")), "exit_codes": codes}
 
 
 def _environment(node: Node | None) -> Environment | None:

@@ -11,7 +11,7 @@ from stagebook.formats.gitlab.keywords import DEFAULTS, check_environments, chec
 from stagebook.formats.gitlab.parallel import Cell
 from stagebook.formats.gitlab.reading import Reading, map_of
 from stagebook.formats.gitlab.rules import Facts, Verdict
-from stagebook.formats.gitlab.scalars import truth
+from stagebook.formats.gitlab.scalars import truth, whole
 from stagebook.formats.gitlab.variables import Occasion, Variables
 from stagebook.formats.gitlab.variables import read as read_variables
 from stagebook.formats.native.nodes import shorten
@@ -281,7 +281,8 @@ class Config:
             draft.is_allowed = verdict.allow_failure
         elif allowed is not None and allowed.kind == MAP:
             codes = allowed.get("exit_codes")
-            draft.codes = [int(text) for text in codes.texts if text.isdigit()] if codes is not None else []
+            texts = codes.texts if codes is not None else []
+            draft.codes = [code for text in texts if (code := whole(text)) is not None]
             draft.is_allowed = False
         elif allowed is not None:
             draft.is_allowed = truth(allowed) is True

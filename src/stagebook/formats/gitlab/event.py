@@ -25,7 +25,11 @@ def asked(reading: Reading, current: str | None, default: str) -> Occasion | Non
         return None
     source = SOURCES.get(request.event or "push")
     if source is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(request.event[:100], sorted(SOURCES), 1, 0.7)
         said = f"event {shorten(request.event)} is none of GitLab's: {', '.join(sorted(set(SOURCES.values())))}"
+        said += f"; did you mean {near[0]}?" if near else ""
         reading.refuse(None, "event", said)
     told = _ref(request.payload)
     ref = request.ref or told or ("v1.0.0" if request.event in _TAGS else current or default)

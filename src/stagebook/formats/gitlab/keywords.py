@@ -6,7 +6,7 @@ import re
 
 from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.rules import WHENS, check_policy, check_rules
-from stagebook.formats.gitlab.scalars import truth
+from stagebook.formats.gitlab.scalars import truth, whole
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
@@ -210,6 +210,10 @@ def _check_inside(reading: Reading, what: str, word: str, value: Node) -> None:
         if words is not None and text is not None and text not in words and "$" not in text:
             shown = ", ".join(sorted(words))
             reading.problem(inner, "value", f"{what}: `{word}:{key}: {shorten(text)}` is none of {shown}")
+    codes = value.get("exit_codes") if word in ("retry", "allow_failure") else None
+    for text in codes.texts if codes is not None else ():
+        if text.isdigit() and whole(text) is None:
+            reading.problem(codes, "value", f"{what}: `{word}:exit_codes: {shorten(text)}` is no exit code")
     if word == "retry":
         most, when = value.get("max"), value.get("when")
         if most is not None and not re.fullmatch(r"[0-2]", most.text or ""):

@@ -22,6 +22,7 @@ _FLOAT = re.compile(
     r"\A[-+]?(?:[0-9][0-9_,]*)?\.[0-9]+(?:[eE][-+][0-9]+)?\Z|\A[-+]?[0-9][0-9_,]*\.(?:[eE][-+][0-9]+)?\Z"
 )
 _LENGTH_MAX = 40
+_FEW_DIGITS = re.compile(r"\A[0-9]{1,9}\Z")
 
 
 def truth(node: Node | None) -> bool | None:
@@ -32,6 +33,11 @@ def truth(node: Node | None) -> bool | None:
     if node.plain:
         return True if _TRUE.match(text) else False if _FALSE.match(text) else None
     return {"true": True, "false": False}.get(text)
+
+
+def whole(text: str | None) -> int | None:
+    """The whole number from 0 that a text is, of nine digits at most; None of anything else."""
+    return int(text) if text is not None and _FEW_DIGITS.match(text) else None
 
 
 def said(node: Node, reading: Reading | None = None) -> str | None:

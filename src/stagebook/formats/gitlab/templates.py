@@ -5,6 +5,7 @@ What the result means is not said here.
 from __future__ import annotations
 
 from stagebook.formats.gitlab.reading import Reading, list_of, map_of, merged, rewritten, scalar
+from stagebook.formats.gitlab.scalars import whole
 from stagebook.formats.native.nodes import shorten
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
@@ -61,7 +62,8 @@ class References:
         at: Node | None = self.root
         for name in path:
             if at is not None and at.kind == LIST and name.isdigit():
-                at = at.value[int(name)] if int(name) < len(at.value) else None
+                place = whole(name)
+                at = at.value[place] if place is not None and place < len(at.value) else None
             else:
                 at = at.get(name) if at is not None else None
             if at is not None and at.tag == _TAG:

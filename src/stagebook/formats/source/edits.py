@@ -8,6 +8,7 @@ tree with the asked changes and no other; else it is refused.
 from __future__ import annotations
 
 import json
+from functools import cached_property
 
 from stagebook.formats.source import places
 from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node, Source, read
@@ -48,7 +49,8 @@ class Edits:
             self.refuse(node, f"`{key}` cannot be added here")
         self._more.setdefault(id(node), []).append((key, plain(value)))
         if node.flow:
-            self._add_to_flow(node, f"{self._key_in(node, key)}: {flow(value)}")
+            said = scalar(key, True) if not self._is_quoted(node) else str(json.dumps(key, ensure_ascii=False))
+            self._add_to_flow(node, f"{said}: {flow(value, self._is_quoted(node))}")
             return
         if not node.value:
             self.refuse(node, f"there is no entry of its own beside which `{key}` could stand")
@@ -73,7 +75,7 @@ class Edits:
         self._open(node)
         span = places.value(self.source, name, each)
         if span.start != each.start and span.end > span.start:  # an alias gives way to a value of its own
-            self._replace(span, flow(value))
+            self._replace(span, flow(value, self._is_quoted(node)))
             self._more.setdefault(id(node), []).append((key, plain(value)))
             return
         self.set_value(each, value)
@@ -84,9 +86,9 @@ class Edits:
         text, start = self.source.text, places.body(self.source, node)
         is_simple = isinstance(value, (str, int))
         if node.kind == SCALAR and is_simple and not places.is_block_text(self.source, node) and node.value:
-            said = flow(value) if node.plain else self._quoted(text[start], str(plain(value)))
+            said = flow(value, self._is_json) if node.plain else self._quoted(text[start], str(plain(value)))
         elif (node.kind == SCALAR and node.value and not is_simple and node.plain) or node.flow:
-            said = flow(value)
+            said = flow(value, self._is_quoted(node))
         else:
             self.refuse(node, "no small edit changes what stands here")
         self._values[id(node)] = plain(value)
@@ -129,7 +131,8 @@ class Edits:
         if node.kind == SCALAR and node.value and not places.is_block_text(self.source, node):
             start = places.body(self.source, node)
             self._insert(start, "[")
-            self._insert(node.end, f", {', '.join(map(flow, values))}]")
+            said = ", ".join([flow(each, self._is_json) for each in values])
+            self._insert(node.end, f", {said}]")
             self._values[id(node)] = [str(node.value), *map(plain, values)]
             return
         if node.kind != LIST:
@@ -137,7 +140,7 @@ class Edits:
         self._items.setdefault(id(node), []).extend(map(plain, values))
         if node.flow:
             for each in values:
-                self._add_to_flow(node, flow(each))
+                self._add_to_flow(node, flow(each, self._is_quoted(node)))
             return
         spans = places.items(self.source, node)
         if not spans:
@@ -357,10 +360,21 @@ class Edits:
             return "'" + text.replace("'", "''") + "'"
         return str(json.dumps(text, ensure_ascii=False))
 
-    def _key_in(self, node: Node, key: str) -> str:
-        """As the other keys of a flow map are written, which is quoted in JSON."""
-        quoted = bool(node.value) and all(self.source.text[name.start] == '"' for name, _ in node.value)
-        return scalar(key, True) if not quoted else str(json.dumps(key))
+    def _is_quoted(self, node: Node) -> bool:
+        """Whether text goes into quotes here, as in JSON: so are the keys of this map, or all of the file."""
+        if node.kind == MAP and node.flow and node.value:
+            return all(self.source.text[name.start] == '"' for name, _ in node.value)
+        return self._is_json
+
+    @cached_property
+    def _is_json(self) -> bool:
+        if self.source.text.lstrip()[:1] not in ("{", "["):
+            return False
+        try:
+            json.loads(self.source.text)
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def _step(self) -> str:
         """By how much the first map in a block is indented."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAP, LIST, SCALAR = "map", "list", "scalar"
 MERGE = "<<"
+BYTES_MAX = 2 << 20  #: what GitLab takes by default, and twice what GitHub's runner does
 NODES_MAX = 400_000  #: far above the largest files there are, and read in seconds
 _CORE_TAGS = "tag:yaml.org,2002:"
 
@@ -128,7 +129,11 @@ class Source:
 
 
 def read(data: bytes, file: str) -> Source:
-    """All documents of a file. InputError where it is not YAML at all or goes beyond the limits of `formats.native`."""
+    """All documents of a file. InputError where it is not YAML at all or goes beyond the limits: those of
+    `formats.native`, and BYTES_MAX before anything is read."""
+    if len(data) > BYTES_MAX:
+        said = f"the file has {len(data)} bytes, the limit for files of CI systems is {BYTES_MAX} (2 MiB)"
+        raise InputError(said, [Problem(file, 0, 0, "limit", "error", said)])
     source = Source(file, decoded(data, file))
     try:
         _Composer(source, parser(source.text.encode("utf-8"))).compose()

@@ -31,8 +31,10 @@ def scalar(value: str | int | bool, is_flow: bool) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def flow(value: Value) -> str:
-    """A value in brackets or braces, on one line."""
+def flow(value: Value, as_json: bool = False) -> str:
+    """A value in brackets or braces, on one line. `as_json`: all text in quotes."""
+    if as_json:
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (str, int)):
         return scalar(value, True)
     if isinstance(value, dict):
