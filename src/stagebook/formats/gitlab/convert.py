@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 import re
 
-from stagebook.formats.native.check import env_name
-from stagebook.formats.native.draft import Lost, Work
+from stagebook.formats.native.draft import Lost, Work, variables
+from stagebook.formats.native.enclosed import subshell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def work(
     lost: list[Lost] = []
     script = [*_texts(spec, "before_script"), *_texts(spec, "script")]
     after = _texts(spec, "after_script")
-    env, head = _variables(stage, spec)
+    env, head = _variables(stage, spec, lost)
     text = "\n".join([*script, *after, *head])
     head = [*_predefined(stage, spec, text, env, lost, context.get("predefined") or {}), *head, *_told(spec, stages)]
     is_idle = False
@@ -97,7 +97,8 @@ def work(
         lost.append(Lost(stage.line, "server", "its runner is a Windows machine: what is written for that fails here"))
         head, after, script = [], [], ["echo 'written for another system' >&2", "false"]
     if after:
-        head += ["stagebook_after() {", "(", "set +e", *after, ") || true", "}", "trap stagebook_after EXIT"]
+        ending = subshell("\n".join(after), "", "set +e\n")
+        head += ["stagebook_after() {", f"{ending} || true", "}", "trap stagebook_after EXIT"]
     lost += _around(stage, spec)
     run = "\n".join([*head, *script])
     if len(head) + len(script) > 1 or "\n" in run:
@@ -133,16 +134,17 @@ def condition(
     return keys, {}, [Lost(stage.when.line or stage.line, "ignored", said)]
 
 
-def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _variables(stage: Stage, spec: Mapping[str, Any], lost: list[Lost]) -> tuple[dict[str, Any], list[str]]:
     """Those with plain values as `env`, those that speak of others as assignments; those of the matrix by its cell."""
     env: dict[str, Any] = {}
     head: list[str] = []
-    cell = stage.cell or {}
+    cell = variables(stage.cell or {})
     for name, value in spec.get("variables", {}).items():
         if not _VARIABLE.fullmatch(name) or name.startswith("STAGEBOOK_") or not isinstance(value, str):
-            continue
-        if name in cell:
-            head.append(f'export {name}="$MATRIX_{env_name(name)}"')
+            shown = "".join(letter if letter.isprintable() else "?" for letter in name[:40])
+            lost.append(Lost(stage.line, "ignored", f"`{shown}` is no name of a variable here"))
+        elif name in cell:
+            head.append(f'export {name}="$MATRIX_{cell[name]}"')
         elif "$" in value and name not in spec.get("raw", ()):
             head.append(f"export {name}={_quoted(value)}")
         elif "\0" not in value:
