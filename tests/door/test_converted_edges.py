@@ -79,3 +79,19 @@ def test_an_open_heredoc_ends_with_its_step(place: Place) -> None:
     done = place.run("run", "--only", "a", "--json")
     assert outcomes(done.json)["a"] == "failure"
     assert (place.folder / "log").read_text(encoding="utf-8") == "hi\nthere\n"
+
+
+def test_variables_of_gitlab_have_the_values_that_they_speak_of(place: Place) -> None:
+    place.write(
+        "a:\n  script: ['echo \"$P $C\" >> log']\n"
+        "  variables: {P: $Q/$S, Q: $S/1, S: $R/2, R: r, C: $A-c, L: $M, M: $L}\n  parallel: {matrix: [{A: [x, y]}]}\n"
+        "  hooks: {pre_get_sources_script: [echo pre]}\n"
+        "b: {script: [make], needs: [{project: g/p, job: y, ref: main, artifacts: true}]}\n",
+        "ci.yml",
+    )
+    done = place.run("import", "gitlab", "ci.yml", "-o", "stagebook.yaml")
+    text = (place.folder / "stagebook.yaml").read_text(encoding="utf-8")
+    assert done.code == 0 and "hooks: there is no checkout" in text and "`b.needs[0].project`" in text
+    place.run("run", "--only", "a")
+    log = sorted((place.folder / "log").read_text(encoding="utf-8").splitlines())
+    assert log == ["r/2/1/r/2 x-c", "r/2/1/r/2 y-c"]
