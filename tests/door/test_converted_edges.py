@@ -84,7 +84,7 @@ def test_an_open_heredoc_ends_with_its_step(place: Place) -> None:
 def test_variables_of_gitlab_have_the_values_that_they_speak_of(place: Place) -> None:
     place.write(
         "a:\n  script: ['echo \"$P $C\" >> log']\n"
-        "  variables: {P: $Q/$S, Q: $S/1, S: $R/2, R: r, C: $A-c, L: $M, M: $L}\n  parallel: {matrix: [{A: [x, y]}]}\n"
+        "  variables: {P: $Q/$S, Q: $S/1, S: $R/2, R: r, C: $A-c}\n  parallel: {matrix: [{A: [x, y]}]}\n"
         "  hooks: {pre_get_sources_script: [echo pre]}\n"
         "b: {script: [make], needs: [{project: g/p, job: y, ref: main, artifacts: true}]}\n",
         "ci.yml",
