@@ -126,6 +126,18 @@ def test_jobs_for_tags_run_for_a_tag_only(place: Place) -> None:
     assert _read(place, "log") == "v1\n"
 
 
+def test_what_a_release_starts_does_not_run_for_anything_else(place: Place) -> None:
+    place.write(
+        "on: {release: {types: [created]}}\njobs:\n  a:\n    runs-on: ubuntu-latest\n"
+        "    steps: [{run: 'echo ${{ inputs.tag || github.event_name }} >> log'}]\n",
+        "ci.yml",
+    )
+    place.run("import", "github", "ci.yml", "-o", "stagebook.yaml")
+    assert outcomes(place.run("run", "--json").json) == {"a": "skip"}
+    done = place.run("run", "--json", env={"STAGEBOOK_EVENT": "release"})
+    assert outcomes(done.json) == {"a": "success"} and _read(place, "log") == "release\n"
+
+
 def test_a_condition_on_a_secret_never_holds(place: Place) -> None:
     place.write(
         "on: push\njobs:\n  a:\n    if: vars.TOKEN == 'x'\n    runs-on: ubuntu-latest\n"

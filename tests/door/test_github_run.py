@@ -129,13 +129,71 @@ def test_a_dry_run_says_what_conditions_come_to(repository: Place) -> None:
 def test_actions_that_nothing_stands_for_are_told_before_anything_runs(repository: Place) -> None:
     repository.write(
         "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {uses: actions/checkout@v4}\n"
-        "      - {uses: Owner/Action/sub@v1}\n      - {uses: 'docker://alpine'}\n      - {uses: ./here}\n",
+        "      - {uses: Owner/Action/sub@v1}\n      - {uses: 'docker://alpine'}\n      - {uses: ./here}\n"
+        "      - {run: make, if: 'failure()'}\n      - {uses: o/sometimes@v1, if: \"github.ref == 'refs/heads/x'\"}\n",
         ".github/workflows/ci.yml",
     )
-    done = repository.run("run", "--dry-run")
-    assert done.code == 0
-    assert "ci.yml:7: warning: nothing here stands for the action Owner/Action/sub@v1: its step fails" in done.err
-    assert "ci.yml:8: warning: nothing here stands for the action docker://alpine" in done.err
-    assert "checkout" not in done.err and "./here" not in done.err
+    for words in (["--dry-run"], ["--yes"]):
+        done = repository.run("run", *words)
+        assert done.code == 2
+        assert (
+            "ci.yml:7: error: nothing here stands for the action Owner/Action/sub@v1: its step cannot run" in done.err
+        )
+        assert "ci.yml:8: error: nothing here stands for the action docker://alpine" in done.err
+        assert "--uses skip leaves it out" in done.err
+        assert "checkout" not in done.err and "./here" not in done.err and "o/sometimes" not in done.err
+    assert not repository.run_ids()
     assert "its step is left out" in repository.run("run", "--dry-run", "--uses", "skip").err
     assert "sub@v1" not in repository.run("run", "--dry-run", "--include", "Owner/Action=.").err
+
+
+def test_an_action_that_may_not_be_reached_is_a_warning(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {run: 'true'}\n"
+        "      - {uses: o/sometimes@v1, if: \"github.ref == 'refs/heads/x'\"}\n"
+        "  other:\n    if: github.ref == 'refs/heads/x'\n    runs-on: windows-latest\n"
+        "    steps: [{uses: o/never@v1}]\n",
+        ".github/workflows/ci.yml",
+    )
+    done = repository.run("run", "--yes")
+    assert done.code == 0, done
+    assert "ci.yml:7: warning: nothing here stands for the action o/sometimes@v1: its step fails if" in done.err
+    assert "o/never" not in done.err
+
+
+def test_a_workflow_of_which_nothing_is_left_is_no_success(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {uses: actions/checkout@v4}\n"
+        "      - {uses: o/publish@v1}\n  alone:\n    runs-on: x\n    steps: [{uses: o/deploy@v1}]\n"
+        "  never: {if: \"github.ref == 'x'\", runs-on: x, steps: [{run: echo}]}\n",
+        ".github/workflows/ci.yml",
+    )
+    for words in (["--dry-run"], ["--yes"]):
+        done = repository.run("run", *words, "--uses", "skip")
+        assert done.code == 2
+        assert "ci.yml:3:3: error: job `it` cannot run here: but for set-up all of its steps are left out" in done.err
+    assert not repository.run_ids()
+
+
+def test_what_is_left_out_is_a_warning_of_the_run(repository: Place) -> None:
+    repository.write(
+        "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {run: echo work}\n"
+        "      - {uses: o/publish@v1}\n  gone:\n    runs-on: x\n    steps: [{uses: o/deploy@v1}]\n"
+        "  pane: {runs-on: windows-latest, steps: [{run: dir}]}\n",
+        ".github/workflows/ci.yml",
+    )
+    refused = repository.run("run", "--uses", "skip", "--dry-run")
+    assert refused.code == 2
+    assert "job `pane` cannot run here: it asks for windows-latest, and this machine has linux" in refused.err
+    skip = ("--uses", "skip", "--unplayable", "skip")
+    dry = repository.run("run", *skip, "--dry-run")
+    assert "would run 1 of 3 stages" in dry.out
+    assert "cannot run here: it asks for windows-latest" in dry.out
+    done = repository.run("run", "--yes", *skip, "--json")
+    assert done.code == 0, done
+    [warning] = done.json["warnings"]
+    assert warning.startswith("it: o/publish@v1 (.github/workflows/ci.yml:7) is left out")
+    assert {each["stage"]: each["outcome"] for each in done.json["stages"]} == {
+        "it": "success", "gone": "skip", "pane": "skip"
+    }  # fmt: skip
+    assert "o/publish@v1" in repository.run("show", "last").out

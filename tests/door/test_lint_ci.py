@@ -101,3 +101,15 @@ def test_what_a_called_file_has_is_said_of_that_file(repository: Place) -> None:
     ]  # fmt: skip
     said = repository.run("map", str(ci), "--steps").out
     assert "build.yml:7" in said and "build.yml:8" in said
+
+
+def test_what_a_called_file_lacks_is_told_with_its_file(repository: Place) -> None:
+    repository.write(
+        "on: workflow_call\njobs:\n  far: {uses: a/b/.github/workflows/x.yml@v1}\n", ".github/workflows/build.yml"
+    )
+    ci = repository.write(
+        "on: push\njobs:\n  call: {uses: ./.github/workflows/build.yml}\n", ".github/workflows/ci.yml"
+    )
+    assert "build.yml:3: the workflow a/b" in repository.run("map", str(ci)).out
+    (missing,) = repository.run("map", str(ci), "--json").json["missing"]
+    assert missing["line"] == 3 and missing["file"].endswith("/build.yml")

@@ -83,8 +83,8 @@ level   stage                   slack     needs
 
 [3] overtakes  two runs may do deploy at once, and the older one may end last:
                it deploys (environment production) and has no concurrency group
-               give it `concurrency: {group: deploy, cancel-in-progress:
-               false}`                                                ci.yml:42
+               give it `concurrency: {group: deploy-production,
+               cancel-in-progress: false}`                            ci.yml:42
 
 [4] timeout    build and test have no timeout: a job that hangs is stopped
                after 6 hours only, and holds its machine until then
@@ -234,6 +234,49 @@ def test_several_workflows_are_one_map_each_and_from_any_folder(repository: Plac
     assert "release.yml" in refused.err
 
 
+def test_what_several_files_have_alike_is_told_once_and_small_ones_in_few_lines(repository: Place) -> None:
+    for number in range(12):
+        repository.write(
+            f"on: push\njobs:\n  job{number}:\n    runs-on: x\n"
+            f"    steps: [{{uses: actions/checkout@v4}}, {{name: Try {number}, run: make}}]\n",
+            f".github/workflows/w{number:02}.yml",
+        )
+    repository.write(GITHUB, WORKFLOW)
+    done = repository.run("map")
+    assert (done.code, done.err) == (0, "")
+    assert "    Run actions/checkout@v4 → Try 3\n" in done.out
+    assert done.out.count("no timeout") == 1
+    told = done.out[done.out.index("13 workflows: no timeout") :]
+    assert "w00.yml:3, " in told
+    assert "ci.yml:14" in told
+    assert "13 files, " in told
+    assert "[1] guard      deploy can start before" in done.out  # what one file alone has is still told with it
+    assert len(done.out.splitlines()) < 90
+    assert repository.run("map", "-v").out.count("no timeout") == 13
+    assert len(repository.run("map", "--json").json["pipelines"]) == 13
+
+
+def test_no_deployment_is_told_to_start_before_the_tests(repository: Place) -> None:
+    """The stage, a name or a script that it calls says enough for that."""
+    for stage, name, script in (
+        ("deploy", "staging", "./bin/rollout staging"), ("production", "eu", "./bin/go"), ("last", "ship", "./bin/go"),
+        ("last", "eu", "./bin/rollout"),
+    ):  # fmt: skip
+        repository.write(
+            f"stages: [test, {stage}]\nunit: {{stage: test, script: make test}}\n"
+            f"{name}: {{stage: {stage}, script: {script}}}\n",
+            ".gitlab-ci.yml",
+        )
+        assert repository.run("map", ".gitlab-ci.yml", "--json").json["findings"] == [], (stage, name)
+        repository.write(
+            f"on: push\njobs:\n  unit: {{runs-on: x, timeout-minutes: 5, steps: [{{run: make test}}]}}\n"
+            f"  ship:\n    runs-on: x\n    needs: unit\n    timeout-minutes: 5\n    steps: [{{run: {script}}}]\n",
+            WORKFLOW,
+        )
+        found = repository.run("map", WORKFLOW, "--json").json["findings"]
+        assert "needless-order" not in {each["code"] for each in found}, script
+
+
 def test_one_map_of_all_that_an_event_starts(repository: Place) -> None:
     for text, name in ((GITHUB, "ci"), (RELEASE, "release"), (NIGHTLY, "nightly")):
         repository.write(text, f".github/workflows/{name}.yml")
@@ -251,9 +294,14 @@ def test_one_map_of_all_that_an_event_starts(repository: Place) -> None:
 
 
 def test_what_could_not_be_included_is_said_before_any_advice(repository: Place) -> None:
-    repository.write(f"include: {{project: our/templates, file: all.yml}}\n{GITLAB}", ".gitlab-ci.yml")
+    theirs = "include: {project: our/templates, file: [all.yml, more.yml]}\n"
+    by_hand = "".join(f"j{number}: {{extends: .b{number}, when: manual, script: x}}\n" for number in range(4))
+    repository.write(theirs + GITLAB + by_hand, ".gitlab-ci.yml")
     done = repository.run("map")
-    assert "1 file that it includes could not be read, so no order is called needless" in done.out
+    assert "2 files that it includes could not be read, so no order is called needless" in done.out
+    assert "each of 2 files (all.yml, more.yml) of project our/templates is not at hand" in " ".join(done.out.split())
+    assert "each of 4 (j0, j1, j2, j3) is started by hand, and nobody waits for it" in done.err
+    assert "each of 4 (.b0, .b1, .b2, .b3) is extended and not there" in done.err
     assert "stages  " not in done.out
     assert done.out.index("our/templates") < done.out.index("level   stage")
 

@@ -104,7 +104,7 @@ def test_r115_the_diff_applies_and_shows_the_intended_graph_only(repository: Pla
     assert edges(repository, CI) == before - {("lint", "build")} | {("lint", "deploy")}
     repository.run("patch", CI, *words[2:], "--write")
     again = repository.run("patch", CI, "--timeout", "30m", "--quiet")
-    assert (again.code, again.out) == (0, "nothing to change without a word of yours\n")
+    assert (again.code, again.out) == (0, "")
 
 
 def test_it_is_written_as_a_whole_and_told_as_one_document(repository: Place) -> None:
@@ -123,10 +123,10 @@ def test_it_is_written_as_a_whole_and_told_as_one_document(repository: Place) ->
     assert file.stat().st_mode & 0o777 == 0o640
     assert edges(repository, ".gitlab-ci.yml") == {("style", "unit"), ("build", "unit")}
     again = repository.run("patch", ".gitlab-ci.yml", "--write")
-    assert (again.code, again.out) == (0, "nothing to change without a word of yours\n")
+    assert (again.code, again.out) == (0, "")
     repository.write("a: {script: make}\n", ".gitlab-ci.yml")
     none = repository.run("patch", ".gitlab-ci.yml", "--write")
-    assert (none.code, none.out, none.err) == (0, "nothing to change\n", "")
+    assert (none.code, none.out, none.err) == (0, "", "nothing to change\n")
 
 
 def test_no_edge_goes_without_declared_evidence_or_a_word(repository: Place) -> None:
@@ -138,6 +138,35 @@ def test_no_edge_goes_without_declared_evidence_or_a_word(repository: Place) -> 
     refused = repository.run("patch", CI, "--change", "order", "--change", "needs", "--only", str(number))
     assert refused.code == 2
     assert "--accept 'lint→build'" in refused.err
+
+
+def test_a_group_has_one_name_and_is_not_for_jobs_that_run_once_a_version(repository: Place) -> None:
+    """Of three tags that are pushed quickly, a group would drop the middle one."""
+    repository.write(
+        "on: push\njobs:\n  deploy: {runs-on: x, steps: [{run: kubectl apply -f x}]}\n"
+        "  deploy-after: {needs: deploy-tag, runs-on: x, steps: [{run: kubectl apply -f z}]}\n"
+        "  deploy-tag:\n    if: startsWith(github.ref, 'refs/tags/v')\n    runs-on: x\n"
+        "    steps: [{run: kubectl apply -f y}]\n"
+        "  deploy-step: {runs-on: x, steps: [{if: github.ref_type == 'tag', run: kubectl apply -f z}]}\n",
+        ".github/workflows/cd.yml",
+    )
+    repository.write(
+        "stages: [go]\ngo: {stage: go, script: helm upgrade x, environment: production}\n"
+        "more: {stage: go, script: helm upgrade y, environment: production}\n",
+        "cd/.gitlab-ci.yml",
+    )
+    for file, jobs, group in (
+        (".github/workflows/cd.yml", ["deploy"], "{group: deploy, "),
+        ("cd/.gitlab-ci.yml", ["go", "more"], "resource_group: production`"),
+    ):
+        told = [each for each in repository.run("map", file, "--json").json["findings"]
+                if each["code"] == "no-concurrency"]  # fmt: skip
+        assert ([each["stages"] for each in told], group in told[0]["fix"]) == ([jobs], True)
+        made = repository.run("patch", file, "--json").json["changes"]
+        name = "deploy" if "deploy" in jobs else "production"
+        assert [each["change"] for each in made if each["kind"] == "concurrency"] == [
+            f"{job} runs alone in {name}" for job in jobs
+        ]
 
 
 def test_recorded_runs_give_seconds_timeouts_and_what_a_split_costs(repository: Place) -> None:

@@ -90,3 +90,24 @@ def test_in_a_matrix_it_is_done_in_each_cell() -> None:
     times = {f"a[x={n}]": [50_000.0, 20_000.0, 100_000.0] for n in range(3)}
     (timed,) = steps.findings(made(CHECKOUT, run("ruff check"), run("pytest"), cells=3), times)
     assert (timed.saves_ms, timed.costs_ms) == (20_000, 10_000)  # a set-up more, and a check instead of three
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "is_told"),
+    [
+        ("Run linting checks", 3, True),
+        ("scripts/lint", 3, True),
+        ("Run linting checks", 1, False),
+        ("Splinter", 3, False),
+        ("Check", 3, False),
+        ("Smoke test lint-imports", 3, False),
+    ],
+)
+def test_a_check_that_each_cell_repeats(name: str, cells: int, is_told: bool) -> None:
+    lint = run("scripts/check", line=7)._replace(name=name)
+    found = list(steps.findings(made(CHECKOUT, lint, run("scripts/test"), cells=cells)))
+    assert [(each.code, each.level, each.line) for each in found] == (
+        [("repeated-check", "note", 7)] if is_told else []
+    )
+    once = lint._replace(condition="matrix.x == 1")
+    assert list(steps.findings(made(CHECKOUT, once, run("scripts/test"), cells=cells))) == []

@@ -68,6 +68,8 @@ def test_no_order_is_called_needless_where_files_are_missing() -> None:
     made = pipeline(lint, unit, missing=(gone,))._replace(format="gitlab")
     assert found(made) == []
     assert "1 file that it includes could not be read" in judge(made).unsaid[0]
+    of_another = gone._replace(code="extends")
+    assert "1 thing that it refers to is not in the file" in judge(made._replace(missing=(of_another,))).unsaid[0]
 
 
 def test_deployments_keep_the_order_of_stages() -> None:
@@ -140,6 +142,8 @@ def test_caches_that_miss_each_other() -> None:
 def test_an_artifact_that_no_job_reads_is_minor() -> None:
     (one,) = found(pipeline(job("made", writes=(artifact("report"),))))
     assert (one.code, one.minor) == ("unread-artifact", True)
+    (one,) = found(pipeline(job("made", writes=(artifact("*", is_open=True),))))
+    assert one.message == "made uploads an artifact, which no job of this file reads"
 
 
 def test_a_deployment_that_waits_for_some_tests_is_a_note() -> None:
@@ -175,6 +179,21 @@ def test_actions_that_nobody_knows_may_pass_something() -> None:
     ):
         made = pipeline(job("first", steps=uses(first)), job("second", "first", steps=uses(second)))
         assert [not edge.reasons for edge in judge(made).edges] == [is_bare], (first, second)
+
+
+@pytest.mark.parametrize(
+    ("uses", "is_told"),
+    [
+        ("some/winget-releaser@v2", True),
+        ("mislav/bump-homebrew-formula-action@v3", True),
+        ("goreleaser/goreleaser-action@v6", True),
+        ("some/publish-unit-test-result-action@v2", False),
+        ("release-drafter/release-drafter@v6", False),
+    ],
+)
+def test_what_publishes_by_an_action_waits_for_the_tests(uses: str, is_told: bool) -> None:
+    made = job("winget", "build", steps=(JobStep("x", 1, 1, "uses", uses),))
+    assert ("missing-guard" in codes(pipeline(job("build"), job("test"), made))) is is_told
 
 
 def test_a_deployment_by_hand_need_not_wait_for_tests() -> None:
@@ -235,6 +254,33 @@ def test_reasons_of_needs_between_jobs(body: str, is_bare: bool) -> None:
 def test_what_is_taken_for_a_deployment(name: str, environment: str | None, deploys: bool) -> None:
     stage = job(name, environment=environment)
     why = duty.acts(stage, None)
+    assert (why is not None and duty.deploys(stage, why)) is deploys
+
+
+@pytest.mark.parametrize(
+    ("name", "of_stage", "run", "why", "deploys"),
+    [
+        ("staging", "deploy", "./bin/x staging", "its stage: deploy", True),
+        ("eu", "production", "./x", "its stage: production", True),
+        ("eu", "go-live", "./x", "its stage: go-live", False),
+        ("ship", None, "./bin/rollout staging", "its script: rollout", True),
+        ("x", None, "set -e\nbash ci/deploy.sh --now", "its script: deploy.sh", True),
+        ("x", None, "make publish", "its script: publish", False),
+        ("ship", None, "./x", "its name: ship", False),
+        ("staging", None, "./x", "its name: staging", True),
+        ("x", None, "echo to production", None, False),
+        ("build:production", "build", "./x", None, False),
+        ("test-staging", "test", "./x", None, False),
+        ("x", None, "make test-deploy", None, False),
+        ("x", "test", "cargo build --release && ls target/release", None, False),
+        ("x", "build-release", "./x", None, False),
+    ],
+)
+def test_stages_scripts_and_places_say_what_acts_outside(
+    name: str, of_stage: str | None, run: str, why: str | None, deploys: bool
+) -> None:
+    stage = job(name, stage=of_stage, system="gitlab")._replace(command=run)
+    assert duty.acts(stage, None) == why
     assert (why is not None and duty.deploys(stage, why)) is deploys
 
 

@@ -156,3 +156,15 @@ def test_a_wide_interval_and_poor_predictions_are_said_at_eighty_columns() -> No
     assert "~8 m 45 s may as well be anything from 5 m 00 s to 15 m 00 s, in 95 of 100 cases" in text
     assert "predicted within 82 %: do not trust these figures; a few more runs would help" in text
     assert "do not trust" not in " ".join(render(release(), Style(width=80)))
+
+
+def test_stages_that_are_taken_not_to_run_for_one_reason_are_one_sentence() -> None:
+    plan = release()
+    names = ["deploy", "arm[a=1]", "arm[a=2]", "arm[a=3]", "scan"]
+    plan["profile"]["assumed"] = [
+        "ask waits", *(f"{name} is taken not to run: when: manual" for name in names), "x is taken not to run: when: y",
+    ]  # fmt: skip
+    text = " ".join(" ".join(render(plan, Style(width=80))).split())
+    assert text.count("assumed: ") == 3
+    assert "assumed: 5 stages are taken not to run: when: manual (deploy, arm ×3 and scan)" in text
+    assert "assumed: x is taken not to run: when: y" in text

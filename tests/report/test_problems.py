@@ -6,7 +6,7 @@ from tests.report import golden
 
 from stagebook.model.problem import Problem
 from stagebook.report.harmless import cells
-from stagebook.report.problems import document, render, tally
+from stagebook.report.problems import document, folded, render, tally
 from stagebook.report.style import Style
 
 LINES = {
@@ -79,3 +79,23 @@ def test_as_json_a_place_that_is_not_there_is_null() -> None:
             "message": "unknown option '--jsn'",
         },
     ]
+
+
+def test_notes_that_say_one_thing_of_many_names_are_folded() -> None:
+    by_hand = [Problem("ci.yml", line, 1, "manual", "note", f"j{line} is started by hand") for line in range(1, 9)]
+    no_script = [Problem("ci.yml", line, 1, "job", "note", f"job a b{line} has no script") for line in range(3)]
+    others = [
+        Problem("ci.yml", 9, 1, "job", "warning", "job c is wrong"),
+        Problem("other.yml", 1, 1, "manual", "note", "d is started by hand"),
+        Problem("ci.yml", 2, 1, "other", "note", "e is this"),
+        Problem("ci.yml", 2, 1, "other", "note", "f is that"),
+        *(Problem("ci.yml", 3, 1, "server", "note", f"k starts p{line}: that is far") for line in range(4)),
+    ]
+    found = folded([*others[:2], *by_hand, *no_script, *others[2:]])
+    assert found == [
+        *others[:2],
+        Problem("ci.yml", 1, 0, "manual", "note", "each of 8 (j1, j2, j3, j4, j5, j6, …) is started by hand"),
+        Problem("ci.yml", 0, 0, "job", "note", "each of 3 jobs (a b0, a b1, a b2) has no script"),
+        *others[2:],
+    ]
+    assert folded([*by_hand[:2], *others]) == [*by_hand[:2], *others]

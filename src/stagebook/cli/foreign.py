@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def load(args: Any, file: str, cache: str | None) -> Pipeline:
     """The pipeline of a file, read as the command says. InputError if it is wrong."""
-    return load_plain(args, file, cache).pipeline
+    return loading.load(file, cache, request(args), _as(args))
 
 
 def load_plain(args: Any, file: str, cache: str | None) -> Loaded:

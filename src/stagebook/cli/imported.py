@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 
-from stagebook.cli import foreign
+from stagebook.cli import foreign, playable
 from stagebook.cli.words import usage_error
 from stagebook.formats import load as loading
 from stagebook.formats.native import cache
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import Any, Mapping
 
+    from stagebook.condition.facts import Facts
     from stagebook.scheduler.plan import Choice, Plan
 
 FILE_BYTES_MAX = 1 << 20
-ACTIONS_MAX = 8  #: actions that are named before a run
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OPTIONS = ("job", "matrix", "play", "secret_file", "env_file", "unplayable", "uses")
 _WORDS = ("skip", "fail")
@@ -86,7 +86,7 @@ def read(file: str, local: Mapping[str, Any]) -> Loaded:
         pipeline = pipeline._replace(env={**pipeline.env, **env})
     if local.get("secret_file"):
         pipeline = _with_secrets(pipeline, local["secret_file"])
-    pipeline = pipeline._replace(local=dict(local))
+    pipeline = playable.marked(pipeline._replace(local=dict(local)), local.get("uses") == "skip")
     return Loaded(pipeline, cache.encode(pipeline), False)
 
 
@@ -103,55 +103,33 @@ def chosen(args: Any, pipeline: Pipeline, choice: Choice) -> Choice:
     skip = _cells_left_out(args.matrix, pipeline) if args.matrix else ()
     if args.unplayable == "skip":
         skip += tuple(stage.id for stage in pipeline.stages if stage.job is not None and stage.job.unplayable)
+    else:
+        skip += tuple(stage.id for stage in pipeline.stages if playable.is_emptied(stage))
     return choice._replace(until=choice.until + until, skip=choice.skip + skip)
 
 
-def refuse_unplayable(pipeline: Pipeline, plan: Plan) -> None:
-    """InputError where a job that is to run cannot, or none can."""
-    if pipeline.format not in loading.FOREIGN:
-        return
-    selected = [stage for stage, planned in zip(pipeline.stages, plan.stages) if planned.skip is None]
-    unplayable = [stage for stage in selected if stage.job is not None and stage.job.unplayable]
-    if unplayable:
-        raise InputError(
-            f"{_count(len(unplayable))} cannot run here, nothing was run",
-            [_problem(pipeline, stage, "; --unplayable skip leaves out what cannot run") for stage in unplayable],
-        )
-    if not any(stage.kind != "gate" for stage in selected):
-        left_out = [stage for stage in pipeline.stages if stage.job is not None and stage.job.unplayable]
-        problems = [_problem(pipeline, stage) for stage in left_out]
+def refuse_unplayable(pipeline: Pipeline, plan: Plan, facts: Facts | None) -> list[Problem]:
+    """InputError with all that is wrong where a job that is to run cannot, none can, or one is sure to come to a step
+    that cannot; else what is to be told of steps. Jobs that their conditions keep from running are not asked about."""
+    out = playable.foreseen(pipeline, facts)
+    selected = [index for index, planned in enumerate(plan.stages) if planned.skip is None]
+    jobs = [(index, stage) for index, stage in enumerate(pipeline.stages) if stage.job is not None]
+    meant = {*selected} - out
+    problems = [_problem(pipeline, stage) for _, stage in jobs if stage.job is not None and stage.job.unplayable]
+    if not any(pipeline.stages[index].kind != "gate" for index in (meant if problems else selected)):
         raise InputError(f"nothing of {pipeline.file} can run here", problems or _refused(pipeline, "").problems)
-
-
-def without_equivalent(pipeline: Pipeline, plan: Plan) -> list[Problem]:
-    """The actions that jobs of a run use and nothing here stands for, each at its first step: told before hours have
-    gone into the steps before it."""
-    if pipeline.format != "github":
-        return []
-    from stagebook.formats.github.equivalents import stands
-
-    first: dict[str, tuple[int, str | None]] = {}
-    count: dict[str, int] = {}
-    includes = pipeline.local.get("request", {}).get("includes", {})
-    for stage, planned in zip(pipeline.stages, plan.stages):
-        if planned.skip is not None or stage.job is None:
-            continue
-        for step in stage.job.steps:
-            if step.kind == "uses" and not stands(step.text, includes):
-                first.setdefault(step.text, (step.line, step.file))
-                count[step.text] = count.get(step.text, 0) + 1
-    is_skipped = pipeline.local.get("uses") == "skip"
-    then = "is left out" if is_skipped else "fails; --uses skip leaves it out"
-    found = []
-    for text, (line, file) in list(first.items())[:ACTIONS_MAX]:
-        which = "its step" if count[text] == 1 else f"each of its {count[text]} steps"
-        path = os.path.join(pipeline.folder, file) if file else pipeline.file  # of a called workflow its own
-        said = f"nothing here stands for the action {text}: {which} {then}"
-        found.append(Problem(path, line, 0, "action", "note" if is_skipped else "warning", said))
-    if len(first) > ACTIONS_MAX:
-        said = f"nor for {len(first) - ACTIONS_MAX} more actions"
-        found.append(Problem(pipeline.file, 0, 0, "action", "note", said))
-    return found
+    unplayable = [stage for index, stage in jobs if index in meant and stage.job is not None and stage.job.unplayable]
+    told: list[Problem] = []
+    why = f"{_count(len(unplayable))} cannot run here, nothing was run"
+    wrong = [_problem(pipeline, stage, "; --unplayable skip leaves out what cannot run") for stage in unplayable]
+    try:
+        told = playable.without_equivalent(pipeline, plan, out)
+    except InputError as error:
+        why = why if wrong else str(error)
+        wrong += error.problems
+    if wrong:
+        raise InputError(why, wrong)
+    return told
 
 
 def _problem(pipeline: Pipeline, stage: Stage, advice: str = "") -> Problem:

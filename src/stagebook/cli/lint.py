@@ -178,7 +178,9 @@ def _facts(file: str, pipeline: Pipeline) -> dict[str, object]:
     }
     if pipeline.format != "native":
         made |= {"format": pipeline.format, "grades": grades.document(pipeline)}
-        made["missing"] = [{"line": each.line or None, "message": each.message} for each in pipeline.missing]
+        made["missing"] = [
+            {"code": each.code, "line": each.line or None, "message": each.message} for each in pipeline.missing
+        ]
     return made
 
 

@@ -20,7 +20,7 @@ from stagebook.report.harmless import harmless
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
+    from typing import Any, Mapping
 
 EXAMPLE = """
 stagebook map
@@ -65,7 +65,7 @@ def execute(args: Namespace) -> int:
     if args.event is not None and is_many:
         from stagebook.cli import map_event
 
-        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each))
+        loaded, documents = map_event.documents(args, loaded, lambda each: _times(args, each), not_run)
         is_many = len(documents) > 1
     else:
         documents = [_document(args, pipeline, is_many) for pipeline in loaded]
@@ -119,7 +119,8 @@ def _load(args: Namespace, files: list[str]) -> tuple[list[Pipeline], list[Probl
 def _document(args: Namespace, pipeline: Pipeline, is_many: bool) -> dict[str, Any]:
     asked = condition.asked(pipeline)
     known, steps = _times(args, pipeline)
-    document = mapping.document(pipeline, known, asked, traps.caps(pipeline), traps.of_source(pipeline), steps)
+    caps, more, out = traps.caps(pipeline), traps.of_source(pipeline), not_run(pipeline, known)
+    document = mapping.document(pipeline, known, asked, caps, more, steps, out)
     if args.diff is not None:
         _compare(args, document, pipeline, is_many)
     return document
@@ -160,6 +161,18 @@ def _times(args: Namespace, pipeline: Pipeline) -> tuple[dict[str, int], dict[st
     return known, {stage: took for stage, took in steps.items() if 2 * took.count(None) < len(took)}
 
 
+def not_run(pipeline: Pipeline, known: Mapping[str, int]) -> list[str]:
+    """The jobs of a CI system's file that their conditions keep from running, as far as that can be told beforehand;
+    asked only where figures stand on it."""
+    if not known or all(stage.job is None or stage.when is None for stage in pipeline.stages):
+        return []
+    from stagebook.cli import playable
+    from stagebook.condition import facts
+
+    found = facts.gather(pipeline.folder, {}, os.environ, None, facts.wanted(pipeline))
+    return [pipeline.stages[index].id for index in sorted(playable.foreseen(pipeline, found))]
+
+
 def _compare(args: Namespace, document: dict[str, Any], pipeline: Pipeline, is_many: bool) -> None:
     """Of several files one may be new: then all of it is."""
     from stagebook.cli import revision
@@ -176,6 +189,15 @@ def _text(args: Namespace, loaded: list[Pipeline], documents: list[dict[str, Any
 
     style = output.style_for(sys.stdout, args)
     lines: list[str] = []
+    if len(documents) > 1 and not (
+        args.table or args.sideways or args.verbose or args.steps or args.diff or args.grades
+    ):
+        from stagebook.report import map_many
+
+        for pipeline in loaded:
+            _tell_problems(args, pipeline)
+        lines = map_many.render(documents, [trouble.near_path(pipeline.file) for pipeline in loaded], style)
+        return "\n".join(lines) + "\n"
     for pipeline, document in zip(loaded, documents):
         lines += [""] if lines else []
         if len(documents) > 1:
@@ -243,4 +265,5 @@ def _tell_problems(args: Namespace, pipeline: Pipeline) -> None:
     found = [trouble.near(problem) for problem in (*pipeline.problems, *pipeline.unbuilt)]
     if found and not args.quiet:
         style = output.style_for(sys.stderr, args)
-        output.say([*problems.render(found, style, trouble.source_line), ""], sys.stderr)
+        shown = found if args.verbose else problems.folded(found)
+        output.say([*problems.render(shown, style, trouble.source_line), ""], sys.stderr)

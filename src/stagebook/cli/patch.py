@@ -266,5 +266,6 @@ def _say(args: Any, document: dict[str, Any]) -> None:
         output.say([f"{near}: {count} change{'s' if count != 1 else ''} written"])
     elif document["diff"]:
         sys.stdout.write(document["diff"])
-    else:
-        output.say(["nothing to change" if not document["changes"] else "nothing to change without a word of yours"])
+    elif not args.quiet:  # what goes to `git apply` is a diff or empty
+        said = ["nothing to change" if not document["changes"] else "nothing to change without a word of yours"]
+        output.say(said, sys.stderr)

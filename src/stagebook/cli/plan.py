@@ -147,13 +147,16 @@ def execute(args: Namespace) -> int:
 
 def _told(args: Any, pipeline: Pipeline, asked: Asked | None) -> tuple[dict[str, Any], bool | None]:
     """The document, and whether the `sla` is met as the file stands."""
-    from stagebook.plan import advise, document, known, sweep, workers
+    from stagebook.plan import advise, document, known, reasons, sweep, workers
     from stagebook.scheduler import build, select
 
     jobs = plan_words.jobs(args.jobs)
     found, choice, unsaid, flows = _known(args, pipeline)
     if all(stage.skip is not None for stage in build.build(pipeline, choice).stages):
         raise select.refused(pipeline, "no stage is selected, so there is nothing to plan")
+    if known.is_blank(pipeline, found):
+        told = document.blank(pipeline, found, reasons.NOTHING_RECORDED.format(pipeline.format), known.unsaid(pipeline))
+        return {**told, "together": _together(args, pipeline)}, None
     swept = sweep.sweep(pipeline, choice, found.basis, jobs)
     fitted = workers.rows(pipeline, choice, found, flows) if found.basis.items else []
     least_s = min(row.forecast.makespan_s for row in swept.rows)
@@ -238,7 +241,7 @@ def _arrivals(args: Any, pipeline: Pipeline, choice: Choice, found: Known) -> di
         runners = plan_words.runners(args.shared)
     else:
         runners = build.jobs(build.build(pipeline, mine))
-    own = args.shared is not None or found.profile.system is not None  # machines, one a stage
+    own = args.shared is not None or found.profile.own_machines
     return dict(arrivals.document(arrivals.traffic(parties, runners, own, args.seed)))
 
 
@@ -292,7 +295,10 @@ def _known(
 def _with_cap(args: Any, pipeline: Pipeline, choice: Choice, system: str | None) -> tuple[Choice, list[str]]:
     """Under the cap of the provider that the user names, else of that which has recorded the runs; and what is taken
     for granted with it."""
-    name = args.provider or (pipeline.format if system == "measured" else system)
+    from stagebook.plan import known
+
+    is_here = system is None and known.has_jobs(pipeline)
+    name = args.provider or (pipeline.format if system == "measured" or is_here else system)
     if name is None or (choice.cap is not None and args.provider is None):
         return choice, []
     from stagebook.plan import providers

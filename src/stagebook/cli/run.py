@@ -124,9 +124,10 @@ def _begin(args: argparse.Namespace, file: str, place: str) -> int:
     from stagebook.scheduler.build import build
 
     plan = build(loaded.pipeline, choice)
-    imported.refuse_unplayable(loaded.pipeline, plan)
-    if not args.quiet and (unknown := imported.without_equivalent(loaded.pipeline, plan)):
-        _tell(args, unknown)
+    if loaded.pipeline.local:
+        unknown = imported.refuse_unplayable(loaded.pipeline, plan, facts)
+        if unknown and not args.quiet:
+            _tell(args, unknown)
     if args.dry_run:
         from stagebook.cli import rehearsal
 
@@ -331,6 +332,7 @@ def _tell(args: argparse.Namespace, found: Iterable[Problem]) -> None:
     from stagebook.report import problems
 
     found = [trouble.near(problem) for problem in found]
+    found = found if args.verbose else problems.folded(found)
     output.say(problems.render(found, output.style_for(sys.stderr, args), trouble.source_line), sys.stderr)
     sys.stderr.flush()
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Protocol, Sequence
 
     from stagebook.artifact.digest import File
+    from stagebook.engine.steps import Steps
     from stagebook.record.gates import Asked
     from stagebook.record.items import Call
 else:
@@ -85,7 +86,7 @@ class Account:
         self._story = story
         self._clock = clock
         self._names = names
-        self.steps: Callable[[int, int], str] | None = None  #: what a job's attempt says of its steps, as JSON
+        self.steps: Steps | None = None  #: what attempts of jobs say of their steps
         self._told_waits: dict[int, tuple[str, str | None]] = {}
         self._untold: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.tell_at_us = NEVER_US  #: when `tell` has to be called
@@ -136,6 +137,9 @@ class Account:
         outcome, reason, code, signalled, used, warnings, is_final = end
         text = "null" if reason is None else quote(reason)
         extra = ""
+        if self.steps is not None:
+            said = self.steps.warnings(index, number)
+            warnings = (*warnings, *(f"{self._plan.stages[index].id}: {text}" for text in said))
         if warnings:
             extra = ',"warnings":[' + ",".join(map(quote, warnings)) + "]"
             for warning in warnings:
@@ -148,7 +152,7 @@ class Account:
             extra += f',"ready":{ready_us / 1e6},"waited":{quote(waited)}'
         if around is not None:
             extra += f',"around":{world.encode(around)}'
-        steps = self.steps(index, number) if self.steps is not None else ""
+        steps = self.steps.of(index, number) if self.steps is not None else ""
         if steps:
             extra += f',"steps":{steps}'
         self.writer.add(

@@ -191,7 +191,7 @@ def assemble(
     if any(stage.job is not None for stage in pipeline.stages):
         from stagebook.engine.steps import Steps
 
-        account.steps = Steps(directory, clock).of
+        account.steps = Steps(directory, clock)
     attempts = Attempts(spawner, wakeup, clock, state.logs_directory(directory), World.open(folder, groups))
     answers = Answers(
         pipeline, plan, machine, story.run, choice, outputs, ways.facts, ways.admission == "auto"

@@ -89,7 +89,8 @@ class _Conversion:
         self._start = start
         self._at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
         self._stages = {stage.id: stage for stage in pipeline.stages}
-        self._before = reach(pipeline.stages)
+        needs = [list(dict.fromkeys(self._at[n] for n in each.needs if n in self._at)) for each in pipeline.stages]
+        self._before, self._after = _reach(needs)
         self._params: dict[str, str | None] = {}
         self._names: set[str] = set()
         self._groups: list[tuple[str, list[Stage], bool]] = []  #: name, stages, whether they are cells of one matrix
@@ -261,13 +262,8 @@ class _Conversion:
         """Jobs that can run at the same time as some other, as bits."""
         stages = self._pipeline.stages
         jobs = sum(1 << at for at, stage in enumerate(stages) if stage.job is not None)
-        near = list(self._before)
-        for at, mask in enumerate(self._before):
-            while mask:
-                low = mask & -mask
-                near[low.bit_length() - 1] |= 1 << at
-                mask ^= low
-        return sum(1 << at for at, mask in enumerate(near) if jobs & ~(mask | 1 << at))
+        ordered = [before | after for before, after in zip(self._before, self._after)]
+        return sum(1 << at for at, mask in enumerate(ordered) if jobs & ~(mask | 1 << at))
 
     def _on_one_branch(self, stage: Stage, keys: dict[str, Any], lost: list[Lost]) -> None:
         """Its rules were decided for one branch or tag, so it runs there only."""
@@ -380,25 +376,24 @@ class _Conversion:
         self._lost.append(Lost(stage.line, grade, text, of))
 
 
-def reach(stages: Sequence[Stage]) -> list[int]:
-    """For each stage those that are over before it begins, as bits."""
-    at = {stage.id: index for index, stage in enumerate(stages)}
-    found: list[int | None] = [None] * len(stages)
-    for start in range(len(stages)):
-        stack = [start]
-        while stack:
-            index = stack[-1]
-            needs = [at[need] for need in stages[index].needs if need in at]
-            open_ones = [need for need in needs if found[need] is None and need not in stack[-2:]]
-            if found[index] is None and open_ones:
-                stack += open_ones
-                continue
-            stack.pop()
-            mask = 0
-            for need in needs:
-                mask |= (found[need] or 0) | 1 << need
-            found[index] = mask
-    return [mask or 0 for mask in found]
+def _reach(needs: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """For each stage those that are over before it begins, and those that begin after it, as bits."""
+    users: list[list[int]] = [[] for _ in needs]
+    for at, each in enumerate(needs):
+        for need in each:
+            users[need].append(at)
+    before, after, left = [0] * len(needs), [0] * len(needs), [len(each) for each in needs]
+    order = [at for at, count in enumerate(left) if not count]
+    for at in order:
+        for user in users[at]:
+            before[user] |= before[at] | 1 << at
+            left[user] -= 1
+            if not left[user]:
+                order.append(user)
+    for at in reversed(order):
+        for need in needs[at]:
+            after[need] |= after[at] | 1 << at
+    return before, after
 
 
 def _said(lost: Lost) -> str:

@@ -27,7 +27,11 @@ FOREIGN = ("github", "gitlab")
 def load(file: str, cache_dir: str | None, request: Request = NOTHING, as_: str | None = None) -> Pipeline:
     """The pipeline of a file. InputError with all its problems if it is wrong. `cache_dir` None: no cache. `as_`: its
     format, where the content is not to be asked."""
-    return load_plain(file, cache_dir, request, as_).pipeline
+    path = os.path.abspath(file)
+    if as_ == "native" or (as_ is None and os.path.basename(path) == NATIVE_NAME):
+        return native.load_plain(file, cache_dir).pipeline
+    made = _foreign(file, path, request, as_)
+    return native.load_plain(file, cache_dir).pipeline if made is None else made
 
 
 def load_plain(file: str, cache_dir: str | None, request: Request = NOTHING, as_: str | None = None) -> Loaded:
@@ -35,16 +39,24 @@ def load_plain(file: str, cache_dir: str | None, request: Request = NOTHING, as_
     path = os.path.abspath(file)
     if as_ == "native" or (as_ is None and os.path.basename(path) == NATIVE_NAME):
         return native.load_plain(file, cache_dir)
+    made = _foreign(file, path, request, as_)
+    if made is None:
+        return native.load_plain(file, cache_dir)
+    from stagebook.formats.native import cache
+
+    return Loaded(made, cache.encode(made), False)
+
+
+def _foreign(file: str, path: str, request: Request, as_: str | None) -> Pipeline | None:
+    """That of a file of a CI system; None of a native one."""
     data = native.bytes_of(file, path)
     format = as_ or format_of(data, path)
     if format == "native":
-        return native.load_plain(file, cache_dir)
+        return None
     pipeline, problems = parse(data, path, request, format)
     if pipeline is None:
         raise InputError(native.summary(file, problems), [each for each in problems if each.level != "note"])
-    from stagebook.formats.native import cache
-
-    return Loaded(pipeline, cache.encode(pipeline), False)
+    return pipeline
 
 
 def parse(

@@ -8,6 +8,8 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Sequence
+
     from stagebook.model.job import JobStep
     from stagebook.model.pipeline import Stage
 
@@ -18,7 +20,8 @@ _PUBLISHERS = re.compile(
     r"js-devtools/npm-publish|goreleaser/goreleaser-action|cycjimmy/semantic-release-action|"
     r"(?:azure/webapps-deploy|aws-actions/amazon-ecs-deploy-task-definition|google-github-actions/deploy-[\w-]+)|"
     r"(?:rust-lang/crates-io-auth-action|katyo/publish-crates)|svenstaro/upload-release-action|"
-    r"actions/(?:create-release|upload-release-asset))@",
+    r"actions/(?:create-release|upload-release-asset)|snapcore/action-publish|haaleo/publish-vscode-extension|"
+    r"[\w.-]+/(?:bump-homebrew-formula-action|(?:[\w.-]+-)?(?:releaser|publisher)(?:-action)?))@",
     re.IGNORECASE,
 )
 #: Those that may, as they are told to.
@@ -27,9 +30,33 @@ _MAY_PUBLISH = re.compile(
     r"aws-actions/|azure/|google-github-actions/)",
     re.IGNORECASE,
 )
+_TEXT_MAX = 40_000
 _SIGNS_IN = re.compile(r"login|auth|credentials|configure|setup|get-|secrets", re.IGNORECASE)
-_ACTS = "deploy|deployment|release|publish|promote|rollout|upload|migrate"
+_ACTS = "deploy|deploys|deployment|release|publish|promote|rollout|upload|migrate"
 _act = re.compile(rf"(?:^|[^a-z])({_ACTS})(?:[^a-z]|$)", re.IGNORECASE)
+#: Places and words that are no verbs of deployment, but name a job or a stage that does it. Beside a word of tests or
+#: of building they say what is tested or built.
+_HINTS = "staging|production|prod|preprod|uat|canary|live|go-?live|ship|shipping|deliver|delivery|distribute|rollback"
+_hint = re.compile(rf"(?:^|[^a-z])({_HINTS})(?:[^a-z]|$)", re.IGNORECASE)
+_MAKES = re.compile(
+    r"(?:^|[^a-z])(build|builds|compile|package|bundle|test|tests|testing|e2e|smoke|lint|check|checks|verify|validate|"
+    r"scan|audit|image|images|docs?)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+#: Where all jobs of a stage of GitLab act outside, by its name.
+_stage_acts = re.compile(rf"(?:^|[^a-z])({_ACTS}|{_HINTS})(?:[^a-z]|$)", re.IGNORECASE)
+_DEPLOYS_STAGE = re.compile(
+    r"(?:^|[^a-z])(?:deploy|deploys|deployment|rollout|production|prod|staging)(?:[^a-z]|$)", re.IGNORECASE
+)
+#: Scripts, targets and programs whose whole name says it, where a command begins: `./bin/rollout staging`.
+_SCRIPT = re.compile(
+    r"(?:^|[\n;&|({]|\b(?:then|do|else))[ \t]*"
+    r"(?:(?:\w+=\S*|sudo|exec|time|env|timeout \S+|(?:poetry|uv|pipenv|hatch) run|npx|bundle exec|"
+    r"(?:ba|da|z)?sh(?: -\w+)*|python3?(?: -\w+)*|node|ruby|php|perl|make(?: -\S+)*|just|task|rake|"
+    r"npm run|yarn(?: run)?|pnpm(?: run)?|mvnw?|gradle|[^\s=]*/(?:gradlew|mvnw)(?: -\S+)*)[ \t]+)*"
+    rf"[\"']?(?:[^\s;&|()\"']*/)?((?:{_ACTS}|{_HINTS})(?:[-_.:][\w.:-]+)?)(?=[\s;&|)\"']|$)",
+    re.IGNORECASE,
+)
 _DRY = re.compile(r"--(?:dry-?run|no-push|snapshot)\b")
 _NO_DEPLOYMENT = re.compile(
     r"(?:^|[^a-z])(review|preview|tests?|testing|ci|build|benchmarks?)(?:[^a-z]|$)", re.IGNORECASE
@@ -55,7 +82,8 @@ _DOES = re.compile(
 _BUT = re.compile(
     r"(?:^|[^a-z])(build|builds|tests?|checks?|prepare|prep|draft|dry-?run|verify|validate|coverage|lint|clippy|review|"
     r"preview|notify|notification|notes|setup|init|start|stop|artifacts?|results?|reports?|sarif|cache|logs?|e2e|"
-    r"debug|nightly|snapshots?|dev|compile|plan|changes|changelog|version|gate|info|status)(?:[^a-z]|$)",
+    r"debug|nightly|snapshots?|dev|compile|plan|changes|changelog|version|gate|info|status|pack|"
+    r"package|packages|bundle)(?:[^a-z]|$)",
     re.IGNORECASE,
 )
 #: Commands that change what people use. A push of an image or a commit, or a copy into a bucket, may be anything.
@@ -82,6 +110,20 @@ def acts(stage: Stage, command_says: str | None) -> str | None:
     if job.system == "gitlab" and stage.name.partition(":")[0] == "pages":
         return "it publishes pages"
     named = _act.search(stage.name)
+    if named is not None:
+        return f"its name: {named[1].lower()}"
+    return _hinted(stage, job.stage)
+
+
+def _hinted(stage: Stage, of_stage: str | None) -> str | None:
+    """What says it less plainly: a script that it calls, the stage of GitLab that it is in, a place in its name."""
+    makes = _MAKES.search(stage.name) is not None
+    called = None if makes else _SCRIPT.search(str(stage.command)[:_TEXT_MAX])
+    if called is not None and not _MAKES.search(called[1]):
+        return f"its script: {called[1]}"
+    if of_stage and _stage_acts.search(of_stage) and not _MAKES.search(of_stage):
+        return f"its stage: {of_stage}"
+    named = None if makes else _hint.search(stage.name)
     return None if named is None else f"its name: {named[1].lower()}"
 
 
@@ -95,11 +137,20 @@ def deploys(stage: Stage, why: str) -> bool:
     word, _, rest = why.partition(": ")
     if why.startswith("environment "):
         return "$" not in why and _PLACE.search(why.removeprefix("environment ")) is not None
+    if word == "its stage":
+        return _DEPLOYS_STAGE.search(rest) is not None
+    if word == "its script":
+        return _DEPLOYS_STAGE.search(rest.partition(".")[0]) is not None and not _DRY.search(str(stage.command))
     if word == "its command":
         return _COMMAND.match(rest) is not None and not _DRY.search(str(stage.command))
     if why.startswith("it may publish"):
         return _DOES.search(name) is not None
-    return why.startswith("it uses ") or _DOES.search(name) is not None
+    return why.startswith("it uses ") or _DOES.search(name) is not None or _is_place(name)
+
+
+def _is_place(name: str) -> bool:
+    """Whether a job is called like a place, and nothing else: `staging`, `production-eu`."""
+    return re.match(r"(?:staging|production|prod)(?![a-z])", name, re.IGNORECASE) is not None
 
 
 def _publishes(step: JobStep) -> bool:
@@ -127,6 +178,50 @@ def tries(stage: Stage) -> bool:
     if _TRIES.search(stage.name):
         return not _TRIES_NOT.search(stage.name)
     return False
+
+
+_OF_TAGS = re.compile(
+    r"refs/tags|ref_type\s*==\s*'tag'|event_name\s*==\s*'release'|github\.event\.release|CI_COMMIT_TAG"
+)
+_NOT_OF_TAGS = re.compile(r"!\s*(?:startsWith|contains|\()|!=")
+
+
+def of_versions(stages: Sequence[Stage]) -> frozenset[str]:
+    """Ids of jobs that take part, or do a part of what they do, for tags or releases alone, as conditions read, and of
+    those that need such a job: each version comes once, and none makes another one old."""
+    found: set[str] = set()
+    dependents: dict[str, list[str]] = {}
+    for stage in stages:
+        own = stage.when.text if stage.when is not None else ""
+        steps = stage.job.steps if stage.job is not None else ()
+        if _is_of_tags(own) or any(_is_of_tags(step.condition or "") for step in steps):
+            found.add(stage.id)
+        for need in stage.needs if stage.join == "all" else ():
+            dependents.setdefault(need, []).append(stage.id)
+    todo = list(found)
+    while todo:
+        for each in dependents.pop(todo.pop(), ()):
+            if each not in found:
+                found.add(each)
+                todo.append(each)
+    return frozenset(found)
+
+
+def _is_of_tags(text: str) -> bool:
+    return _OF_TAGS.search(text) is not None and _NOT_OF_TAGS.search(text) is None
+
+
+def group_of(stage: Stage, places: Sequence[str | None]) -> str:
+    """What to call the group in which runs of a deployment wait for each other. `places`: the environments of all jobs.
+    GitLab lets all wait, so what deploys to one place is one group there; of GitHub's group only one job waits, so
+    each job has its own."""
+    job = stage.job
+    place = (job.environment or "") if job is not None else ""
+    is_plain = place.isascii() and bool(place) and all(ch.isalnum() or ch in "-_./ " for ch in place)
+    if is_plain and job is not None and job.system == "gitlab":
+        return place
+    own = place if is_plain and places.count(place) == 1 else stage.name
+    return own if own.startswith("deploy") else f"deploy-{own}"
 
 
 def is_of_documents(stage: Stage) -> bool:

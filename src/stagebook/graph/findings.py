@@ -293,8 +293,16 @@ def _by_order(ground: _Ground, edge: Edge) -> bool:
 
 def missing_words(pipeline: Pipeline) -> str:
     """`2 files that it includes could not be read`."""
-    count = len(pipeline.missing)
-    return f"{count} file{'s' if count > 1 else ''} that it includes could not be read"
+    return lacking_words([each.code for each in pipeline.missing], "it includes")
+
+
+def lacking_words(codes: Sequence[str], which: str) -> str:
+    """Of the codes of `Pipeline.missing`: what else than files it lacks is said only where no file is missing."""
+    files = [each for each in codes if each in ("include", "missing-workflow")]
+    count, end = len(files or codes), "s" if len(files or codes) > 1 else ""
+    if files:
+        return f"{count} file{end} that {which} could not be read"
+    return f"{count} thing{end} that it refers to {'are' if end else 'is'} not in the file"
 
 
 def _is_little(ground: _Ground, worth: float) -> bool:

@@ -40,11 +40,11 @@ class Given:
             return
         if (found := passed(need.job.writes, stage.job.reads)) is not None:
             kind = "value" if found.kind in ("output", "dotenv") else "artifact"
-            yield kind, f"{found.kind} {found.name}" if found.name else found.kind
+            yield kind, in_words(found) if found.name else found.kind
         elif (name := _output_of(need, stage.job.reads)) is not None:
             yield "value", f"output {name}"
         elif (datum := _perhaps(need.job, stage.job.reads)) is not None:
-            yield "artifact", f"{datum.kind} {datum.name}, perhaps"
+            yield "artifact", f"{in_words(datum)}, perhaps"
         elif (left := unknown_in(need.job)) is not None and (found_by := unknown_in(stage.job)) is not None:
             yield "called", f"whether {left} leaves something for {found_by} is not known"
         asked = self._of(stage)
@@ -102,6 +102,13 @@ def _perhaps(need: Job, reads: tuple[Datum, ...]) -> Datum | None:
     """An artifact that a job reads and another may have uploaded by an action whose inside is not known."""
     some = [each for each in reads if each.kind == "artifact"]
     return some[0] if some and unknown_in(need) is not None else None
+
+
+def in_words(datum: Datum) -> str:
+    """`artifact wheel`; `an artifact`, where its name is known at run time only."""
+    if datum.name.strip("*"):
+        return f"{datum.kind} {datum.name}"
+    return f"{'an' if datum.kind[:1] in 'aeiou' else 'a'} {datum.kind}"
 
 
 def passed(writes: tuple[Datum, ...], reads: tuple[Datum, ...]) -> Datum | None:

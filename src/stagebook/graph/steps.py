@@ -7,11 +7,12 @@ checks and leaves nothing is said to be free.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from stagebook.graph import intent
 from stagebook.graph.coupling import written
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import meet
+from stagebook.graph.jobs import in_words, meet
 from stagebook.graph.shape import shape
 from stagebook.model.value import NamedTuple
 
@@ -38,6 +39,8 @@ _READS_ONLY = re.compile(
     r"(?:npm|yarn|pnpm)(?: run)? (?:lint|typecheck|type-check|format:check|check:format)|bandit|typos|"
     r"clang-format|cpplint|ktlint|swiftlint|terraform (?:fmt|validate)|markdownlint)\b"
 )
+_lints = re.compile(r"(?:^|[^a-z])(?:lint|linting|linters?|code style|check formatting)(?:[^a-z]|$)", re.IGNORECASE)
+_tries = re.compile(r"test|smoke", re.IGNORECASE)
 _LEAVES = re.compile(r"--fix\b|--write\b|>\s*\S+\.\w+|git (?:add|commit|push)|cov|report|junit|--output|-o ")
 
 
@@ -53,17 +56,20 @@ class Link(NamedTuple):
 
 def links(job: Job) -> list[Link]:
     """In order of steps, then of needs; none of a job with more than 300 steps."""
-    if len(job.steps) > _STEPS_MAX:
-        return []
-    made = [_Left(step) for step in job.steps]
+    return [] if len(job.steps) > _STEPS_MAX else list(_links(job.steps))
+
+
+@lru_cache(maxsize=256)  # the cells of a matrix have the same steps
+def _links(steps: tuple[JobStep, ...]) -> tuple[Link, ...]:
+    made = [_Left(step) for step in steps]
     found = []
-    for place, step in enumerate(job.steps):
+    for place, step in enumerate(steps):
         text = f"{step.text}\n{step.condition or ''}"[:_TEXT_MAX]
         paths = set(_path.findall(text))
         for need in range(place):
             if (why := made[need].why(step, text, paths)) is not None:
                 found.append(Link(need, place, *why))
-    return found
+    return tuple(found)
 
 
 class _Left:
@@ -85,7 +91,7 @@ class _Left:
         for given in step.reads:
             for left in self.step.writes:
                 if meet(left, given):
-                    return ("artifact" if left.kind in ("artifact", "cache") else "value"), f"{left.kind} {left.name}"
+                    return ("artifact" if left.kind in ("artifact", "cache") else "value"), in_words(left)
         if self.variables is not None and (found := self.variables.search(text)):
             return "value", f"variable {found[1]}"
         if common := self.files & paths:
@@ -123,6 +129,8 @@ def findings(
         assert stage.job is not None
         split = _split(stage.job, step_ms.get(stage.id))
         if split is None:
+            if len(places) > 1:
+                yield from _repeated(stage, stage.job, len(places))
             continue
         saves = split.saved
         if saves is not None and took is not None and found is not None:
@@ -174,6 +182,26 @@ def _finding(stage: Stage, job: Job, split: _Split, cells: int, saves: float | N
         "split-steps", "note", job.steps[moved[0]].line, said, (stage.id,), why, fix, saves_ms=saves, costs_ms=costs,
         minor=not saves and cells == 1, file=job.steps[moved[0]].file,
     )  # fmt: skip
+
+
+def _repeated(stage: Stage, job: Job, cells: int) -> Iterator[Finding]:
+    """A check of the program's text, told by its name alone, that each cell of a matrix does beside its work."""
+    if _lints.search(stage.name):
+        return
+    for place, step in enumerate(job.steps):
+        is_lint = _lints.search(step.name) is not None and _tries.search(step.name) is None
+        if is_lint and step.kind in ("run", "script") and step.condition is None:
+            yield Finding(
+                "repeated-check",
+                "note",
+                step.line,
+                f"step {place + 1} of {stage.name} (`{_short(step.name)}`) is done in each of {cells} cells",
+                (stage.id,),
+                "by its name it checks the text of the program, which is the same in all of them",
+                "let one cell do it, or a job of its own, unless it depends on what the cells differ in",
+                file=step.file,
+            )
+            return
 
 
 def movable(job: Job) -> tuple[list[int], list[int]]:

@@ -17,6 +17,7 @@ from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, reasons
 from stagebook.plan import sweep as sweep_of
 from stagebook.plan.forecast import DRAWS_MIN, Forecast, ends, forecasts, quantile, typical
+from stagebook.plan.known import has_jobs
 from stagebook.plan.orders import Freed
 from stagebook.plan.recommendation import Recommendation
 from stagebook.plan.sweep import TOLERANCE, Sweep
@@ -203,9 +204,7 @@ class _Search:
         """Where no duration is known, no figure is worth a word: the file stays as it is."""
         as_it_is = self._forecast((), None)
         mode = "sequential" if as_it_is.sequential else "parallel"
-        is_recorded = any(stage.job is not None for stage in self.file.stages)
-        said = reasons.NOTHING_RECORDED.format(self.file.format) if is_recorded else reasons.NOTHING_KNOWN
-        found = Recommendation(as_it_is.jobs, mode, (said,), ())
+        found = Recommendation(as_it_is.jobs, mode, (reasons.NOTHING_KNOWN,), ())
         return Advised(found, self.file, as_it_is, self.sweep.sequential, None)
 
     def _plain(self) -> list[Option]:
@@ -364,6 +363,8 @@ class _Search:
         return min([typical(made, choice, self.known.basis).end_s for choice in choices])
 
     def _jobs_line(self, chosen: Option, made: Pipeline, is_enough: Callable[[Forecast], bool]) -> int | None:
+        if has_jobs(self.file):  # how many run at once is its system's to say
+            return None
         jobs = chosen.jobs or 1
         as_it_is = build.jobs(build.build(made, self.choice))
         if as_it_is == jobs:

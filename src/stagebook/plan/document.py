@@ -39,9 +39,10 @@ def document(
             "source": known.profile.source,
             "enough": ENOUGH,
             "system": known.profile.system,
+            "own_machines": known.profile.own_machines,
             "queue_s": known.profile.queue_s and dict(zip(("median", "p95"), known.profile.queue_s)),
             "others_cores": known.profile.others_cores,
-            "cores": known.cores,
+            "cores": None if known.profile.own_machines else known.cores,
             "measured_jobs": known.calibration.at_jobs,
             "error": known.calibration.error,
             "error_runs": len(known.calibration.misses),
@@ -81,6 +82,40 @@ def document(
             "sweep": None if after is None else [sweep.plain(row) for row in after.rows],
         },
     }
+
+
+def blank(pipeline: Pipeline, known: Known, said: str, unsaid: Sequence[str]) -> dict[str, Any]:
+    """The same where nothing at all is known: no figure is made up, and `said` tells how to come by some."""
+    runs = max([stage.ran for stage in known.profile.stages], default=0)
+    lack = "no job of this file has passed yet" if runs else "no run of this file is on record"
+    lack = f"{lack}: stagebook import runs {pipeline.format}"
+    stages = [
+        {**dict.fromkeys(_stage(stage, 0.0)), "stage": stage.stage, "runs": 0, "failed": stage.failed, "ran": stage.ran}
+        for stage in known.profile.stages
+    ]
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("sequential_s", "critical_path", "critical_path_s", "knee", "as_is", "optimum", "sla", "what_if", "arrivals")
+    )
+    profile: dict[str, Any] = dict.fromkeys(
+        ("source", "system", "queue_s", "others_cores", "cores", "measured_jobs", "error")
+    )
+    figures = ("jobs", "mode", "makespan_s", "p95_s", "low_s", "high_s", "if_waiting", "sweep")
+    timed = [stage for stage in pipeline.stages if stage.kind != "gate"]
+    return {
+        "pipeline": pipeline.name,
+        "file": pipeline.file,
+        "profile": {
+            **profile, "runs": 0, "enough": ENOUGH, "own_machines": True, "error_runs": 0, "lacks": [lack],
+            "assumed": list(unsaid), "stages": stages,
+        },
+        **nothing,
+        "sweep": [],
+        "recommendation": {
+            **dict.fromkeys(figures), "unknown": len(timed), "reasons": [said], "changes": [], "kept": [],
+        },
+        "together": [],
+        "streams": [],
+    }  # fmt: skip
 
 
 def _if_waiting(idle: Idle | None, makespan_s: float) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stagebook.graph.findings import lacking_words
 from stagebook.history.figures import quantile
 from stagebook.model.value import NamedTuple
 from stagebook.plan import calibrate, contention, draws, profile
@@ -53,6 +54,8 @@ def known(
     them, if it is to be another figure than in the latest runs. `streams`: what its stages work through."""
     if samples is not None and samples.recorded().system is not None:
         return _elsewhere(pipeline, samples.recorded(), cores, seed, count)
+    if has_jobs(pipeline):
+        return _elsewhere(pipeline, samples, cores, seed, count)
     found = profile.build(_with_gates(pipeline), samples, None if streams is None else streams.walls_s)
     taught = calibrate.calibrate(pipeline, found, samples, cores)
     if streams is not None:
@@ -64,11 +67,28 @@ def known(
     )
 
 
-def _elsewhere(pipeline: Pipeline, recorded: Samples, cores: int, seed: int, count: int) -> Known:
-    """By runs that another system has recorded: there each stage has a machine of its own, so none slows another."""
-    found = profile.build(_with_gates(pipeline), recorded, None)
-    found = found._replace(system=recorded.system, queue_s=_queue_s(recorded))
-    taught = contention.UNTAUGHT._replace(at_jobs=max(len(pipeline.stages), 1), runs=len(recorded.runs))
+def has_jobs(pipeline: Pipeline) -> bool:
+    """Whether its stages are jobs of a CI system: each has a machine of its own there, wherever it was measured."""
+    return any(stage.job is not None for stage in pipeline.stages)
+
+
+def is_blank(pipeline: Pipeline, found: Known) -> bool:
+    """Whether its stages are jobs of a CI system of none of which anything is known: then there is nothing to forecast
+    by, as their file cannot say how long they take."""
+    both = zip(pipeline.stages, found.profile.stages)
+    return has_jobs(pipeline) and all(_is_gate(stage) or known.source == "guess" for stage, known in both)
+
+
+def _elsewhere(pipeline: Pipeline, recorded: Samples | None, cores: int, seed: int, count: int) -> Known:
+    """Of stages that have a machine each, so that none slows another: by runs that another system has recorded, or of
+    its jobs by what they took here."""
+    found = profile.build(_with_gates(pipeline), recorded, None)._replace(own_machines=True, others_cores=None)
+    at_once, runs = max(len(pipeline.stages), 1), 0
+    if recorded is not None:
+        runs = len(recorded.runs)
+        if recorded.system is not None:
+            found = found._replace(system=recorded.system, queue_s=_queue_s(recorded))
+    taught = contention.UNTAUGHT._replace(at_jobs=at_once, runs=runs)
     return known_by(pipeline, found, taught, cores, seed=seed, count=count)
 
 
@@ -82,10 +102,9 @@ def unsaid(pipeline: Pipeline) -> list[str]:
     """What no forecast of this pipeline counts, as sentences."""
     said = [f"{stage.id} waits for a person: that time is not counted" for stage in pipeline.stages if _is_gate(stage)]
     if pipeline.missing:
-        count = len(pipeline.missing)
-        what = f"{count} file{'s' if count > 1 else ''} that {pipeline.file.rpartition('/')[2]} refers to"
+        what = lacking_words([each.code for each in pipeline.missing], f"{pipeline.file.rpartition('/')[2]} refers to")
         order = "no order of theirs" if pipeline.format == "github" else "no order"
-        said.append(f"{what} could not be read, so {order} is called needless")
+        said.append(f"{what}, so {order} is called needless")
     if len(pipeline.stages) > LARGE:
         said.append(
             f"{len(pipeline.stages)} stages are more than {LARGE}: fewer runs are simulated, fewer job counts "
@@ -105,7 +124,7 @@ def _reserving(stage: Stage, found: StageProfile, cores: int) -> StageProfile:
 def idle(pipeline: Pipeline, found: Known, choice: Choice) -> tuple[int, Idle | None]:
     """How many stages there are of which nobody knows what they use, and what a usual run would be if those only
     waited, with as many jobs as are then of use; None where there are none."""
-    if found.profile.system is not None:
+    if found.profile.own_machines:
         return 0, None
     items = found.basis.items  # what works through these is not slowed down
     unknown = {stage.stage for stage in found.profile.stages if stage.cores is None and stage.median_s > 0} - set(items)
@@ -165,7 +184,7 @@ def known_by(
         rooms = []
     bounds = tuple([Shares(demands, each) for each in rooms if each != room])
     drawn = draws.draws(found, pipeline, count, seed)
-    if found.system is not None:  # a machine for each
+    if found.own_machines:
         return Known(found, taught, Basis(drawn, draws.typical(found), None, taught), cores)
     basis = Basis(drawn, draws.typical(found), Shares(demands, room), taught, bounds=bounds)
     return Known(found, taught, basis, cores)

@@ -20,7 +20,8 @@ from stagebook.formats.changes import (
     Split,
     Timeout,
 )
-from stagebook.graph import findings
+from stagebook.graph import duty, findings
+from stagebook.graph.coupling import listed
 from stagebook.graph.shape import shape
 from stagebook.model.pipeline import Timeouts
 from stagebook.model.problem import InputError
@@ -44,6 +45,7 @@ FALLBACK_MIN = 60  #: where a timeout is asked for and no duration is known
 _DEFAULT = {"github": "360 min", "gitlab": "as long as the project allows, an hour by default"}
 _SHARE = 0.8  #: of a provider's cap that one pipeline takes
 _WORTH = 0.01
+_QUEUED = "of several runs that wait, GitHub keeps the newest; `queue: max` in the group keeps all"
 _PASSING = ("artifact", "output", "dotenv")
 
 
@@ -213,11 +215,13 @@ class _Search:
         for each, (job, *makers) in self._of("early-artifact"):
             if makers and job in self._before(makers[0]):
                 continue
-            said = Evidence("declared", 0, f"{job} names it on line {each.line}")
+            where = "" if each.file is None else f" of {each.file}"
+            line = each.line if each.file is None else self._line(makers[0] if job not in self.jobs else job)
+            said = Evidence("declared", 0, f"{job} names it on line {each.line}{where}")
             costs = self._costs(job, makers)
             if makers:
                 price = self._skipping(job, makers)
-                yield Proposal(Needs(job, tuple(makers)), each.line, each.message, said, costs_s=costs, price=price)
+                yield Proposal(Needs(job, tuple(makers)), line, each.message, said, costs_s=costs, price=price)
 
     def _unguarded(self) -> Iterator[Proposal]:
         """What acts outside before a test is over. What should guard what is a guess by names and commands: asked."""
@@ -258,7 +262,7 @@ class _Search:
             asked = [need for need in self.needs[name] if bare.get((need, name)) == "none" and need not in yes]
             if asked:
                 ask = " ".join([f"--accept '{need}→{name}'" for need in asked])
-                said = Evidence("none", 0, "nothing in the file joins them, and nothing says that they are apart")
+                said = Evidence("none", 0, "the file names nothing that passes, and does not say that nothing does")
                 questions += [each._replace(ask=ask) for each in self._without(name, [*dropped, *asked], said)]
         questions = [each for each in questions if each.saves_s is None or each.saves_s > self._length() * _WORTH]
         questions.sort(key=lambda each: -(each.saves_s or 0))
@@ -327,14 +331,16 @@ class _Search:
             reached = {need for each in after for need in self._before(each)}
             kept = tuple([need for need in after if need not in reached and need in self.jobs])
             change = NeedsOnly(name, kept)
-            why = f"{name} waits for all earlier stages, and for {', '.join(dropped)} without a reason"
+            why = f"{name} waits for all earlier stages, and for {listed(dropped)} without a reason"
         else:
             reached = {need for each in left for need in (each, *self._before(each))}
             lost = [need for need in after if need not in reached]
             over = {need for each in lost for need in self._before(each)}
             removed = tuple([need for need in dropped if need in self.needs[name]])
             change = Needs(name, tuple([need for need in lost if need not in over]), removed)
-            why = f"nothing that {name} reads comes from {', '.join(dropped)}"
+            why = f"{name} waits for {listed(dropped)}, and the file shows nothing that it gets from there"
+            if said.source == "declared":
+                why = f"nothing that {name} reads comes from {listed(dropped)}"
             if not change.remove:
                 return []
         wanted = change.needs if isinstance(change, NeedsOnly) else (*left, *change.add)
@@ -374,12 +380,9 @@ class _Search:
                 job = self.jobs[name].job
                 if job is None or name in self.pipeline.matrices:
                     continue
-                place = job.environment or ""
-                is_plain = place.isascii() and bool(place) and all(ch.isalnum() or ch in "-_./ " for ch in place)
-                own = place if is_plain and places.count(place) == 1 else name
-                group = own if own.startswith("deploy") else f"deploy-{own}"
+                group = duty.group_of(self.jobs[name], places)
                 said = Evidence("declared", 0, each.why)
-                price = "of several runs that wait, GitHub keeps the newest" if job.system == "github" else ""
+                price = _QUEUED if job.system == "github" else ""
                 yield Proposal(Lock(name, group), self._line(name), each.message, said, price=price)
 
     def _wide(self) -> Iterator[Proposal]:

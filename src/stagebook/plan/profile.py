@@ -93,7 +93,8 @@ class Profile(NamedTuple):
     one stage; runs of a part, whose indices are `parts`, do so only where there is no other. `others_cores`: what
     others kept busy lately, as `usual` has it. `jobs_seen`: with how many at once stages have been seen to run.
     `lacks`: what it does not know and what to run to know it, as sentences. `system`: which other system recorded those
-    runs, each stage on a machine of its own; `queue_s`: how long stages waited there, median and 95th percentile."""
+    runs; `queue_s`: how long stages waited there, median and 95th percentile. `own_machines`: each stage has a machine
+    of its own, as jobs of a CI system have, so none slows another."""
 
     stages: tuple[StageProfile, ...]
     source: str
@@ -104,6 +105,7 @@ class Profile(NamedTuple):
     parts: frozenset[int] = frozenset()
     system: str | None = None
     queue_s: tuple[float, float] | None = None
+    own_machines: bool = False
 
     def thin(self) -> tuple[list[str], int]:
         """Of the longest stages, those that make up half of the work, those with too few runs, and the fewest."""
@@ -339,7 +341,7 @@ def _lacks(pipeline: Pipeline, profile: Profile, runs: int) -> Iterator[str]:
             f"{_names(crowded)} always ran beside others, so what {'it takes' if len(crowded) == 1 else 'they take'} "
             "alone is not known: stagebook run --sequential"
         )
-    if profile.runs and profile.jobs_seen < 2 and _is_wide(pipeline):
+    if profile.runs and profile.jobs_seen < 2 and pipeline.format not in _RECORDS and _is_wide(pipeline):
         yield (
             "no parallel run is on record, so nothing can tell whether stages that wait share what they wait for: "
             "stagebook plan --probe"

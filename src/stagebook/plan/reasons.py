@@ -11,6 +11,7 @@ from stagebook.graph.artifacts import read_of
 from stagebook.model.value import NamedTuple
 from stagebook.plan import orders, suites
 from stagebook.plan.contention import demand
+from stagebook.plan.known import has_jobs
 from stagebook.plan.profile import ENOUGH
 from stagebook.plan.recommendation import Change, Evidence, confidence
 from stagebook.plan.sweep import TOLERANCE
@@ -37,8 +38,8 @@ NOTHING_KNOWN = (
     "or declare duration: in the file"
 )
 NOTHING_RECORDED = (
-    "insufficient data: nothing is known of how long jobs take: stagebook import runs {0} with what {0} has recorded, "
-    "or stagebook run"
+    "insufficient data: nothing is known of how long jobs take; import what {0} has recorded "
+    "(stagebook import runs {0}), or run it here (stagebook run)"
 )
 #: Reasons of the map that keep two stages apart though no file passes between them.
 _APART = ("lock", "pool", "stated")
@@ -223,6 +224,9 @@ class Reasons:
     def _check(self, stage: Stage, without: Sequence[Stage]) -> str:
         """A run in a fresh copy, without what an earlier run has left, in which these never ran."""
         folder, _, file = self.pipeline.file.rpartition("/")
+        if self.pipeline.format in ("github", "gitlab"):  # whose files are found from where their jobs run
+            folder = self.pipeline.root or folder
+            file = os.path.relpath(self.pipeline.file, folder)
         named = f" {quote(file)}" if _named(self.pipeline.file) else ""
         skipped = " ".join([f"--skip {quote(each)}" for each in dict.fromkeys(each.id for each in without)])
         run = f'cd "$copy" && stagebook run{named} --until {quote(stage.id)} {skipped}'
@@ -321,7 +325,9 @@ class Reasons:
                 f"{span(self.sla_s or 0.0)}: change nothing"
             )
         held = f", the SLA of {span(self.sla_s)} held in 95 of 100 runs" if self.met and self.sla_s is not None else ""
-        said = f"run {plural(takes.jobs, 'job')}: ~{span(takes.makespan_s)} instead of ~{span(sequential_s)} one by one"
+        jobs = f"{plural(takes.jobs, 'job')}{' at once' if has_jobs(self.pipeline) else ''}"
+        run = "" if has_jobs(self.pipeline) else "run "  # how many there are is not for whoever runs it to say
+        said = f"{run}{jobs}: ~{span(takes.makespan_s)} instead of ~{span(sequential_s)} one by one"
         return said + held
 
     def _sequential(self, kept: Sequence[Change], free_s: float) -> Iterator[str]:

@@ -44,6 +44,7 @@ def document(
     caps: Sequence[traps.Cap] = (),
     more: Sequence[Finding] = (),
     step_ms: Mapping[str, Sequence[float | None]] = _NOTHING,
+    out: Collection[str] = (),
 ) -> dict[str, Any]:
     """The JSON of `map`, all of whose keys are described in docs/reference/json.md.
 
@@ -51,11 +52,12 @@ def document(
     are known, the others count as their median; where none are, a stage counts as 1 and all in seconds is null. A gate
     without one takes no time. `asked`: for each stage the stages that its condition asks for. Of a CI system's file:
     `caps` are what its provider runs at once, `more` what was found in its text, `step_ms` what
-    the steps of its jobs took lately.
+    the steps of its jobs took lately, `out` the jobs that their conditions are known to keep from running: without a
+    duration of their own they take no time.
     """
     at = {stage.id: index for index, stage in enumerate(pipeline.stages)}
     needs = [[at[need] for need in stage.needs] for stage in pipeline.stages]
-    figures = _figures(pipeline, known)
+    figures = _figures(pipeline, known, out)
     found = shape(needs, figures.took)
     is_known = figures.source is not None
     judged = judge(pipeline, asked, figures.took if is_known else None, found)
@@ -97,7 +99,16 @@ def document(
             "source": figures.source,
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
-        "missing": [{"line": each.line or None, "message": each.message} for each in pipeline.missing],
+        "not_run": [stage.id for stage in pipeline.stages if stage.id in out and stage.id not in known],
+        "missing": [
+            {
+                "code": each.code,
+                "line": each.line or None,
+                "file": None if each.file == pipeline.file else each.file,
+                "message": each.message,
+            }
+            for each in pipeline.missing
+        ],
         "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
@@ -185,20 +196,20 @@ def _kept_apart(pipeline: Pipeline, together: list[Stage]) -> list[str]:
     return found + [f"matrix {name}" for name, count in cells.items() if count > (limits.get(name) or count)]
 
 
-def _figures(pipeline: Pipeline, known: Mapping[str, int]) -> _Figures:
+def _figures(pipeline: Pipeline, known: Mapping[str, int], out: Collection[str]) -> _Figures:
     said = [known.get(stage.id, stage.duration_ms) for stage in pipeline.stages]
+    idle = [stage.kind == "gate" or stage.id in out for stage in pipeline.stages]
     sure = [each for each in said if each is not None]
     if not sure:
         return _Figures([1] * len(said), [None] * len(said), None)
     middle = median(sure)
     took: list[float] = []
     origin: list[str | None] = []
-    for stage, each in zip(pipeline.stages, said):
-        took.append(each if each is not None else 0 if stage.kind == "gate" else middle)
+    for stage, each, is_idle in zip(pipeline.stages, said, idle):
+        took.append(each if each is not None else 0 if is_idle else middle)
         origin.append(
-            "history" if stage.id in known else "declared" if each is not None
-            else None if stage.kind == "gate" else "others"
-        )  # fmt: skip
+            "history" if stage.id in known else "declared" if each is not None else None if is_idle else "others"
+        )
     sources = {each for each in origin if each in ("history", "declared")}
     return _Figures(took, origin, sources.pop() if len(sources) == 1 else "mixed")
 
@@ -370,13 +381,19 @@ def _fix(found: Finding) -> str:
 
 def _file_notes(pipeline: Pipeline) -> list[dict[str, Any]]:
     return [
-        {"code": note.code, "level": note.level, "line": note.line or None, "message": note.message}
+        {
+            "code": note.code,
+            "level": note.level,
+            "line": note.line or None,
+            "file": None if note.file == pipeline.file else note.file,
+            "message": note.message,
+        }
         for note in (*pipeline.problems, *pipeline.unbuilt)
     ]
 
 
 def _notes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: each[name] for name in ("code", "level", "line", "message")} for each in findings]
+    return [{name: each[name] for name in ("code", "level", "line", "file", "message")} for each in findings]
 
 
 def named(stages: Collection[Mapping[str, Any]]) -> list[str]:

@@ -6,11 +6,13 @@ Findings have the numbers of the document; those that gain nothing are counted i
 from __future__ import annotations
 
 from stagebook.graph.coupling import listed
+from stagebook.graph.findings import lacking_words
 from stagebook.model.value import NamedTuple
 from stagebook.report import grades, map_steps
 from stagebook.report.durations import plural, span
 from stagebook.report.harmless import cells, harmless, pad, wrap
 from stagebook.report.map import WEIGHTED, in_bounds, minor_in_words, named
+from stagebook.report.problems import together
 from stagebook.report.rows import matrix_of
 from stagebook.report.style import MARKS, Style
 
@@ -26,13 +28,14 @@ _MARKS_MAX = 4
 _NEEDS_MAX = 12  #: of more, two thirds are named
 _TOGETHER_MAX = 12
 _MISSING_MAX = 5
+_LINES_MAX = 6
 _WORDS = {
     "needless-order": "needless", "implied-need": "implied", "possible-coupling": "coupling", "missing-guard": "guard",
     "stage-order": "stages", "wide-matrix": "matrix", "early-artifact": "artifact", "unwritten-artifact": "artifact",
     "artifact-clash": "artifact", "unread-artifact": "artifact", "unwritten-cache": "cache", "unread-cache": "cache",
     "early-cache": "cache",
     "no-timeout": "timeout", "no-concurrency": "overtakes", "script-injection": "injection",
-    "untrusted-checkout": "checkout", "split-steps": "steps",
+    "untrusted-checkout": "checkout", "split-steps": "steps", "repeated-check": "repeated",
 }  # fmt: skip
 _OF_ALL = ("no-timeout",)  #: of most stages of a file, as a rule, so that marks on them would say nothing
 _COLORS = {"error": "failure-bold", "warning": "warning", "note": "note"}
@@ -69,7 +72,7 @@ def render(map_document: Mapping[str, Any], style: Style, *, is_open: bool = Fal
         lines += map_steps.render(map_document, style, is_open=is_open)
     if "diff" in map_document:
         lines += ["", *difference(map_document["diff"], style)]
-    return [*lines, *_findings(map_document, told, len(found) - len(told), style)]
+    return [*lines, *findings(map_document, told, len(found) - len(told), style)]
 
 
 def _worst(found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -112,17 +115,31 @@ def _of_file(found: Mapping[str, Any], style: Style) -> list[str]:
     if found.get("grades"):
         lines += wrap(f"{grades.summary(found['grades'])}; --grades lists them", style.width - 1)
     if missing := found.get("missing"):
-        count = plural(len(missing), "file")
         is_part = found["format"] == "github"
-        what = f"{count} that it calls" if is_part else f"{count} that it includes"
+        what = lacking_words([each["code"] for each in missing], "it calls" if is_part else "it includes")
         so = "no order of theirs is called needless" if is_part else "no order is called needless"
-        lines += wrap(f"{what} could not be read, so {so}:", style.width - 1)
-        for each in missing[:_MISSING_MAX]:
-            place = f"line {each['line']}: " if each["line"] else ""
-            lines += [f"  {part}" for part in wrap(style.plain(harmless(place + each["message"])), style.width - 3)]
-        if len(missing) > _MISSING_MAX:
-            lines.append(f"  and {len(missing) - _MISSING_MAX} more")
+        lines += wrap(f"{what}, so {so}:", style.width - 1)
+        told = _told_missing(missing)
+        for text in told[:_MISSING_MAX]:
+            lines += [f"  {part}" for part in wrap(style.plain(harmless(text)), style.width - 3)]
+        if len(told) > _MISSING_MAX:
+            lines.append(f"  and {len(told) - _MISSING_MAX} more")
     return lines
+
+
+def _told_missing(missing: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each, but one for all of which the same is said."""
+    told = []
+    for text, members in together([each["message"] for each in missing], 2):
+        own = sorted({missing[at]["line"] for at in members if missing[at]["line"] and not missing[at].get("file")})
+        shown = ", ".join([*map(str, own[:_LINES_MAX]), *["…"] * (len(own) > _LINES_MAX)])
+        places = [f"line{'s' if len(own) > 1 else ''} {shown}"] if own else []
+        for file, line in sorted(
+            {(each["file"], each["line"] or 0) for each in map(missing.__getitem__, members) if each.get("file")}
+        ):
+            places.append(f"{file.rpartition('/')[2]}:{line}")
+        told.append(f"{', '.join(places)}: {text}" if places else text)
+    return told
 
 
 def _second_line(found: Mapping[str, Any]) -> str:
@@ -139,6 +156,10 @@ def _second_line(found: Mapping[str, Any]) -> str:
     if figures["others"]:
         known = "known" if figures["history"] else "declared"
         text += f"; {figures['others']} without a {known} duration taken as the median of the others"
+    if idle := found.get("not_run"):
+        names = ", ".join(harmless(each) for each in idle[:_MISSING_MAX])
+        more = f" and {len(idle) - _MISSING_MAX} more" if len(idle) > _MISSING_MAX else ""
+        text += f"; {names}{more} taken not to run, by {'its condition' if len(idle) == 1 else 'their conditions'}"
     return text
 
 
@@ -294,15 +315,11 @@ def _table(rows: list[_Line], style: Style) -> list[str]:
 # Findings
 
 
-def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
+def findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]], more: int, style: Style) -> list[str]:
+    """Those that are `told`, how many `more` there are, and what has not been looked for."""
     lines: list[str] = []
     for each in told:
-        word = _WORDS.get(each["code"], "note")
-        name = f"[{each['number']}] {word}"
-        indent = " " * 15
-        text = wrap(style.plain(harmless(each["message"])), max(20, style.width - 16))
-        start = pad(name, 15) if cells(name) < 15 else f"{name} "
-        lines += ["", style.paint(start, _COLORS[each["level"]]) + text[0], *(indent + part for part in text[1:])]
+        lines += ["", *_told(each, f"[{each['number']}] ", each["message"], style)]
         lines += _advice(map_document, each, style)
     if more > 0:
         lines += ["", f"{more} more findings, -v lists them"]
@@ -313,6 +330,21 @@ def _findings(map_document: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
         said = "; ".join(map_document["unsaid"])
         lines += ["", *wrap(style.plain(f"not listed, or not looked for: {said}"), style.width - 1)]
     return lines
+
+
+def told(found: Mapping[str, Any], number: str, message: str, rest: Sequence[str], style: Style) -> list[str]:
+    """One finding in these words, with paragraphs of the rest."""
+    lines = _told(found, number, message, style)
+    for text in rest:
+        lines += [" " * 15 + part for part in wrap(style.plain(harmless(text)), max(20, style.width - 16))]
+    return lines
+
+
+def _told(found: Mapping[str, Any], number: str, message: str, style: Style) -> list[str]:
+    name = f"{number}{_WORDS.get(found['code'], 'note')}"
+    text = wrap(style.plain(harmless(message)), max(20, style.width - 16))
+    start = pad(name, 15) if cells(name) < 15 else f"{name} "
+    return [style.paint(start, _COLORS[found["level"]]) + text[0], *(" " * 15 + part for part in text[1:])]
 
 
 def _advice(map_document: Mapping[str, Any], each: Mapping[str, Any], style: Style) -> list[str]:

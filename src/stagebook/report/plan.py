@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from stagebook.graph.coupling import listed
 from stagebook.report import streams
 from stagebook.report.durations import NOTHING, SECOND, Form, plural, span, ticks
 from stagebook.report.harmless import cells, harmless, pad, wrap
@@ -18,6 +19,8 @@ _BAR_MIN = 12
 #: From this width on a sweep has its interval, its efficiency and its gain as columns.
 _WIDE = 110
 _SAME = 0.005
+_NAMED_MAX = 4
+_NOT_TO_RUN = " taken not to run: "
 #: Half an interval, over its middle, from which on it is said; and an error of prediction from which on figures are no
 #: good.
 _WIDE_INTERVAL, _POOR = 0.1, 0.25
@@ -27,6 +30,9 @@ def render(plan: Mapping[str, Any], style: Style, is_open: bool = False) -> list
     """Lines for a terminal; nothing in them but what the document says. `is_open`: with what is known of each stage."""
     found = plan["recommendation"]
     lines: list[str] = []
+    if not plan["sweep"]:  # nothing is known that a figure could be made of
+        lines = [style.paint(line, "bold") for line in _wrapped(_verdict(plan), style)]
+        return [style.plain(line) for line in [*lines, "", *_standing(plan, style)]]
     if plan.get("what_if"):
         lines += _what_if(plan["what_if"], plan, style)
     if plan.get("arrivals"):
@@ -467,10 +473,13 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
     kind = "medians; of those in which a stage ran alone, if any"
     if profile.get("system") is not None:
         kind = f"medians; recorded by {harmless(profile['system'])}, where each job has a machine of its own"
+    elif profile.get("own_machines"):
+        kind = "medians of runs on this machine, taken as if each job had one of its own"
     said = {
         "history": f"from {behind(profile)} ({kind})",
         "declared": "from declared durations",
         "file": "from timings in the file",
+        None: "",
     }[profile["source"]]
     if profile["error"] is not None:
         said += f"; {predicted(profile)}"
@@ -480,14 +489,36 @@ def _standing(plan: Mapping[str, Any], style: Style) -> list[str]:
         said += "which is not counted above"
     if profile["others_cores"] is not None:
         said += f"; others kept {profile['others_cores']:.1f} of {profile['cores']} cores busy"
-    lines = _wrapped(said, style)
+    lines = _wrapped(said, style) if said else []
     for each in plan.get("together") or ():
         lines += _wrapped(f"ask: {harmless(question(each))}", style)
     for lack in profile["lacks"]:
         lines += _wrapped(f"not known: {harmless(lack)}", style)
-    for each in profile["assumed"]:
+    for each in _folded(profile["assumed"]):
         lines += _wrapped(f"assumed: {harmless(each)}", style)
     return lines
+
+
+def _folded(assumed: Sequence[str]) -> list[str]:
+    """One sentence for all stages that are taken not to run for one reason, the cells of a matrix as one."""
+    found: dict[str, dict[str, int]] = {}
+    for each in assumed:
+        stage, said, why = each.partition(f" is{_NOT_TO_RUN}")
+        if said:
+            names = found.setdefault(why, {})
+            name = stage.partition("[")[0] or stage
+            names[name] = names.get(name, 0) + 1
+        else:
+            found[each] = {}
+    made = []
+    for why, names in found.items():
+        count = sum(names.values())
+        shown = [name if times == 1 else f"{name} ×{times}" for name, times in names.items()]
+        if count > _NAMED_MAX:
+            made.append(f"{count} stages are{_NOT_TO_RUN}{why} ({listed(shown)})")
+        else:
+            made.append(f"{listed(shown)} {'is' if count == 1 else 'are'}{_NOT_TO_RUN}{why}" if names else why)
+    return made
 
 
 def _columns(columns: Sequence[Sequence[str]], from_left: Sequence[int] = ()) -> list[str]:

@@ -5,6 +5,8 @@ Takes source lines from whoever has them; reads no file.
 
 from __future__ import annotations
 
+import re
+
 from stagebook.model.problem import Problem
 from stagebook.report.durations import plural
 from stagebook.report.harmless import cells, harmless
@@ -12,13 +14,20 @@ from stagebook.report.style import Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, TypeAlias
+    from typing import Callable, Iterable, Sequence, TypeAlias
 
 #: (file, line) to the text of that line, or None where it is not to be had
 Source: TypeAlias = "Callable[[str, int], str | None]"
 
 _WITHOUT_EXCERPT = frozenset({"cycle"})  #: the message shows every line that matters by itself
 _EXCERPT_MAX = 200
+#: What is said of one name: `a is started by hand`, `job a has no script`.
+_OF_ONE = re.compile(
+    r"(?P<what>(?:job|local file|file|component|template) )?(?P<name>(?! )(?:(?!: ).)+?)"
+    r"(?P<said> (?:is|has|starts|of project) .+)",
+    re.DOTALL,
+)
+_NAMES_MAX = 6
 
 
 def render(problems: Iterable[Problem], style: Style, source: Source | None = None) -> list[str]:
@@ -31,6 +40,43 @@ def render(problems: Iterable[Problem], style: Style, source: Source | None = No
             if text is not None:
                 lines.extend(_excerpt(problem, text, style))
     return lines
+
+
+def folded(problems: Iterable[Problem]) -> list[Problem]:
+    """The same with notes that say one thing of many names as one note, where the first of them was."""
+    found: list[tuple[int, Problem]] = []
+    alike: dict[tuple[str, str], list[tuple[int, Problem]]] = {}
+    for place, problem in enumerate(problems):
+        if problem.level == "note":
+            alike.setdefault((problem.file, problem.code), []).append((place, problem))
+        else:
+            found.append((place, problem))
+    for group in alike.values():
+        for text, members in together([problem.message for _, problem in group]):
+            place, first = group[members[0]]
+            found.append((place, first if len(members) == 1 else first._replace(col=0, message=text)))
+    return [problem for _, problem in sorted(found, key=lambda pair: pair[0])]
+
+
+def together(texts: Sequence[str], least: int = 3) -> list[tuple[str, list[int]]]:
+    """Texts that say one thing of at least so many names as one: `each of 9 jobs (a, b, …) is …`; and the places of
+    those that each stands for."""
+    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for place, text in enumerate(texts):
+        parts = _OF_ONE.fullmatch(text)
+        key, name = (("", text), "") if parts is None else ((parts["what"] or "", parts["said"]), parts["name"])
+        groups.setdefault(key, []).append((place, name))
+    made: list[tuple[str, list[int]]] = []
+    for (what, said), members in groups.items():
+        places = [place for place, _ in members]
+        names = list(dict.fromkeys([name for _, name in members]))
+        if len(names) < least:
+            made += [(texts[place], [place]) for place in places]
+            continue
+        shown = ", ".join(names[:_NAMES_MAX]) + (", …" if len(names) > _NAMES_MAX else "")
+        kind = f"{what[:-1]}s " if what else ""
+        made.append((f"each of {len(names)} {kind}({shown}){said}", places))
+    return sorted(made, key=lambda pair: pair[1][0])
 
 
 def _headline(problem: Problem, style: Style) -> str:

@@ -100,6 +100,11 @@ def test_values_are_what_yaml_1_1_makes_of_them(project: Project) -> None:
         '3.10 without quotes is the number 3.1 to GitLab; write "3.10" if that is meant',
         '0644 without quotes is the number 420 to GitLab; write "0644" if that is meant',
     ]
+    text = "a: {script: x, variables: {SIZE: 40_000}}"
+    assert project.said(text, "warning") == []
+    assert [said.partition(" to ")[0] for _, said in project.said(text, "note")] == [
+        "40_000 without quotes is the number 40000"
+    ]
 
 
 def test_brackets_in_names(project: Project) -> None:

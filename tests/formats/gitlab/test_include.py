@@ -59,9 +59,50 @@ def test_local_files_that_cannot_be_included(project: Project, path: str, said: 
     outside.write_text("s: {script: x}")
     (project.folder / "link.yml").symlink_to(outside)
     project.write({"b.yml": "include: b.yml\n", ".gitlab-ci.yml": ""})
+    (project.folder / ".git").mkdir()
     found = project.errors(f"a: {{script: x}}\ninclude:\n  - {path}\n")
     assert len(found) == 1
     assert said in found[0][1]
+
+
+@pytest.mark.parametrize("name", [".gitlab-ci.yml", "theirs.yml"])
+def test_without_the_repository_local_files_are_only_not_at_hand(project: Project, name: str) -> None:
+    project.file = project.folder / name
+    pipeline = project.pipeline("include: [a.yml, b.yml, ci/*.yml]\na: {script: x}\n")
+    assert [(each.code, each.message) for each in pipeline.missing] == [
+        ("include", "local file a.yml is not at hand"),
+        ("include", "local file b.yml is not at hand"),
+        ("include", "local files ci/*.yml: no file matches"),
+    ]
+
+
+def test_with_the_repository_a_missing_file_is_an_error_whatever_else_is_missing(project: Project) -> None:
+    (project.folder / ".git").mkdir()
+    text = "include: [{project: our/ci, file: /x.yml}, gone.yml]\na: {script: x}\n"
+    assert project.errors(text) == [(1, "local file gone.yml does not exist")]
+
+
+def test_each_template_that_is_not_there_is_told_at_its_place(project: Project) -> None:
+    text = "include: gone.yml\na:\n  extends:\n    - .one\n    - .two\n  script: x\n"
+    _, problems = project.parsed(text)
+    assert [(each.line, each.col, each.message.partition(";")[0]) for each in problems] == [
+        (4, 7, ".one is extended and not there"),
+        (5, 7, ".two is extended and not there"),
+    ]
+    assert "it may be in the file of line 1, which could not be read" in problems[0].message
+
+
+def test_without_the_files_with_the_jobs_no_pipeline_is_only_a_note(project: Project) -> None:
+    text = "include: {project: our/ci, file: /x.yml}\na: {script: x, rules: [{if: $NEVER}]}\n"
+    assert project.said(text, "warning") == []
+    assert "none of the jobs at hand is in a pipeline of a push to main" in project.said(text, "note")[0][1]
+
+
+def test_the_pipeline_of_another_occasion_says_why_it_is_that_one(project: Project) -> None:
+    text = "include: {project: our/ci, file: /x.yml}\na: {script: x, rules: [{if: $CI_COMMIT_TAG}]}\n"
+    assert project.said(text, "note")[0][1].startswith(
+        "none of the jobs at hand is in a pipeline of a push to main, so this is the pipeline of a push of tag"
+    )
 
 
 def test_rules_and_variables_of_an_include(project: Project) -> None:
@@ -100,8 +141,8 @@ def test_what_is_not_at_hand_is_named_and_nothing_is_an_error_for_it(project: Pr
     ]
     notes = [said.partition(";")[0] for line, said in project.said(text, "note") if line == 7]
     assert notes == [
-        ".theirs, which is extended, is not there",
-        "theirs, which is needed, is not there",
+        ".theirs is extended and not there",
+        "theirs is needed and not there",
         "stage their is none of the usual ones",
     ]
     assert pipeline.stages[0].job is not None and pipeline.stages[0].job.unplayable

@@ -110,7 +110,8 @@ def test_every_key_has_a_grade(project: Project) -> None:
     assert found["default.tags"].line == 3
     grades = {path: grade.grade for path, grade in found.items()}
     assert grades["jobs.job.extends"] == grades["jobs.job.rules[0].variables.B"] == "exact"
-    assert grades["jobs.job.artifacts.reports.dotenv"] == "exact"
+    assert grades["jobs.job.artifacts.reports"] == grades["jobs.job.artifacts.reports.dotenv"] == "exact"
+    assert grades["jobs.job.artifacts.reports.junit"] == "server"
     assert grades["jobs.job.image.entrypoint"] == "approximated"
     assert grades["jobs.job.interruptible"] == grades["jobs.job.artifacts.expire_in"] == "server"
     assert all(grade.text for grade in pipeline.grades if grade.grade != "exact")

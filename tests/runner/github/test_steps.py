@@ -249,7 +249,7 @@ def test_a_job_that_is_stopped_stops_its_step_and_runs_those_that_ask_for_it(pla
 def test_a_server_that_a_step_leaves_behind_serves_later_steps(player: Player) -> None:
     done = player.steps("""\
         - run: |
-            (while ! test -e stop; do test -e ask && /bin/echo asked && mv ask answer; sleep 0.02; done) &
+            (while test -e "$PWD" && ! test -e stop; do test -e ask && /bin/echo asked && mv ask answer; sleep 0.02; done) &
         - run: touch ask; for i in $(seq 500); do test -e answer && break; sleep 0.02; done; test -e answer; touch stop
         """)
     assert done.code == 0, done.log

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 
 from stagebook.formats.github import called, cel
 from stagebook.formats.github.shellcond import FAILED, Test, outcome_of, tested
@@ -32,12 +33,23 @@ if TYPE_CHECKING:
 _FILTERS = (
     "branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore", "types", "workflows",
 )  # fmt: skip
+#: Events that somebody at a machine does not make.
+_BY_NAME = (
+    "release",
+    "deployment",
+    "deployment_status",
+    "registry_package",
+    "page_build",
+    "workflow_run",
+    "issue_comment",
+)
 _ANY_TIME = ("push", "pull_request", "workflow_dispatch", "workflow_call", "merge_group")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTPUT = re.compile(r"\s*\$\{\{\s*steps\.[\w-]+\.outputs\.([\w-]+)\s*\}\}\s*")
 _ENV = re.compile(r"\$\{\{\s*env\.(\w+)\s*\}\}")
 _PIPE = re.compile(r"(?<!\|)\|(?!\|)")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_POWERSHELL = re.compile(r"\$env:|\b(?:Write-(?:Host|Output)|New-Item|Get-\w+|Invoke-\w+) ")
 _LINUX = re.compile(r"ubuntu|linux|debian|fedora")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 #: What takes a text from its standard input.
@@ -96,22 +108,24 @@ def head(pipeline: Pipeline) -> list[Lost]:
 
 
 def start(pipeline: Pipeline) -> tuple[str, dict[str, str | None]]:
-    """A condition for what starts with a push to some branches or tags and with nothing else, and its parameters;
-    empty where there is none, or no words for it."""
+    """A condition for what starts with a push to some branches or tags, a release and the like, and with nothing else,
+    and its parameters; empty where there is none, or no words for it."""
     started: Mapping[str, Any] = pipeline.more.get("on") or {}
-    settings = started.get("push")
-    if set(started) != {"push"} or not isinstance(settings, dict) or not {"branches", "tags"}.intersection(settings):
-        return "", {}
     parts: list[str] = []
     params: dict[str, str | None] = {}
-    tags, branches = _patterns(settings.get("tags")), _patterns(settings.get("branches"))
-    if tags:
-        params[TAG] = None
-        parts.append(f'params.{TAG} != ""')
-    if branches and all(_PLAIN.fullmatch(each) for each in branches):
-        parts.append(f"branch in [{', '.join(map(json.dumps, branches))}]")
-    elif branches:
-        return "", {}
+    for event, settings in started.items():
+        if event in _BY_NAME:
+            parts.append(f'event == "{event}"')
+            continue
+        filters = settings if event == "push" and isinstance(settings, dict) else {}
+        tags, branches = _patterns(filters.get("tags")), _patterns(filters.get("branches"))
+        if not (tags or branches) or not all(map(_PLAIN.fullmatch, branches)):
+            return "", {}
+        if tags:
+            params[TAG] = None
+            parts.append(f'params.{TAG} != ""')
+        if branches:
+            parts.append(f"branch in [{', '.join(map(json.dumps, branches))}]")
     return " || ".join(parts), params
 
 
@@ -160,7 +174,7 @@ def condition(
     lost = []
     for name in params:
         if name.startswith("github_"):
-            said = f"`{name.replace('_', '.', 1)}` is the parameter {name} here, empty unless `--param` gives it"
+            said = f"what GitHub knows is the parameter {name} here, empty unless `--param` gives it"
             lost.append(Lost(stage.when.line if stage.when is not None else stage.line, "approximated", said))
     return keys, params, lost
 
@@ -341,7 +355,7 @@ class _Job:
             self._lose(line, "approximated", f"step {_short(name or 'there')}: not after the run is cancelled")
         for param in self._uses.params:
             if param.startswith("github_"):
-                said = f"`{param.replace('_', '.', 1)}` is the parameter {param} here, empty unless `--param` gives it"
+                said = f"what GitHub knows is the parameter {param} here, empty unless `--param` gives it"
                 self._lose(line, "approximated", said)
         if step.get("timeout-minutes") is not None:
             self._lose(line, "ignored", f"step {_short(name or 'there')}: a timeout is of the whole stage here")
@@ -357,7 +371,8 @@ class _Job:
         """The text, and whether it must not reach into the next step's."""
         defaults = self._spec.get("defaults") or {}
         is_open = has_expression(_text(self._spec.get("runs_on")))
-        usual = "pwsh" if "windows" in self._job.runner.lower() and not is_open else "bash"
+        is_windows = self._is_powershell if is_open else "windows" in self._job.runner.lower()
+        usual = "pwsh" if is_windows else "bash"
         shell = _text(step.get("shell") or defaults.get("shell") or usual).split(" ")[0]
         folder = step.get("working-directory") or defaults.get("working-directory")
         head = [f"cd {self._quoted(_text(folder))}"] if folder else []
@@ -379,6 +394,12 @@ class _Job:
             self._lose(line, "server", f"shell {_short(shell)}: no such shell here, so the step fails")
             text = f"echo 'line {line}: written for another shell' >&2; false"
         return "\n".join([*head, text]), bool(head)
+
+    @cached_property
+    def _is_powershell(self) -> bool:
+        """By the look of its steps, where its machine is told by an expression."""
+        steps = _flat(self._spec.get("steps", ()))
+        return any(_POWERSHELL.search(_text(step.get("run"))) for step in steps if not step.get("shell"))
 
     def _action(self, step: Mapping[str, Any], line: int) -> None:
         reference = step["uses"]

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Mapping
 
+_WORD = re.compile(r"[A-Za-z0-9_./:@=+-]*")
+_ONE_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _OUTPUT = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: The parameter that says which tag a run is for: a checkout does not tell a tag from a branch.
@@ -119,12 +121,33 @@ def meaning(tree: Node, text: str, uses: Uses) -> str:
     if tree.kind == "literal":
         return shell_literal(tree.value)
     path = path_of(tree)
-    found = None if path is None else known_value(path, uses)
+    found = _either(tree, uses) if path is None else known_value(path, uses)
     if found is None:
         uses.unknown[text] = None
         said = re.sub(r"[^A-Za-z0-9_. ()=!&|,-]", "", text)[:60]
         return f"${{STAGEBOOK_UNKNOWN:?no meaning here: {said}}}"
     return found
+
+
+def _either(tree: Node, uses: Uses) -> str | None:
+    """`a || b`, where `a` is a variable."""
+    if tree.kind != "binary" or tree.value != "||":
+        return None
+    *firsts, last = tree.below
+    path = path_of(last)
+    if path is not None:
+        made = known_value(path, uses)
+    else:
+        made = str(last.value) if last.kind == "literal" and isinstance(last.value, str) else None
+        made = made if made is not None and _WORD.fullmatch(made) else None
+    for first in reversed(firsts):
+        path = path_of(first)
+        value = known_value(path, uses) if path is not None else None
+        match = _ONE_VARIABLE.fullmatch(value or "")
+        if made is None or match is None:
+            return None
+        made = f"${{{match[1]}:-{made}}}"
+    return made
 
 
 def known_value(path: tuple[str, ...], uses: Uses) -> str | None:

@@ -145,7 +145,7 @@ class Config:
     def _check_stages(self) -> None:
         shown = ", ".join(self.stages)
         for draft in self.jobs.values():
-            if draft.position is None and not (draft.lacks_base and draft.get("stage") is None):
+            if draft.position is None and not (draft.get("stage") is None and self._is_half(draft)):
                 node = draft.get("stage")
                 said = f"job {shorten(draft.name)}: stage {shorten(draft.stage)} does not exist"
                 hint = f"; the stages are {shorten(shown)}"
@@ -153,6 +153,11 @@ class Config:
                     f"stage {shorten(draft.stage)} is none of {'the file' if self.are_declared else 'the usual ones'}"
                 )
                 self.reading.absent(node or draft.key, "stage", said + hint, brief)
+
+    def _is_half(self, draft: Draft) -> bool:
+        """Whether the rest of a job is in what could not be read."""
+        does = any(draft.get(key) is not None for key in ("script", "run", "trigger"))
+        return draft.lacks_base or (self.reading.is_fragment and not does)
 
     def _with_defaults(self, node: Node) -> Node:
         """The job with what `default:`, or the top of the file, says of keys that it does not have itself."""
@@ -211,15 +216,23 @@ class Config:
             self._cells[draft.name] = known
         draft.cells = list(known)
         axes = {name for cell in draft.cells if not cell.is_numbered for name in cell.values or ()}
-        if not axes or axes.isdisjoint(draft.asked()):
+        asked = draft.asked() if axes else []
+        if axes.isdisjoint(asked):
             draft.variables = own
-            yield draft, self._decide(draft, facts.knowing(own), has_workflow)
+            told = facts.knowing(own)
+            yield draft, self._decide(draft, told, self._verdict(draft, told, has_workflow))
             return
         alike: dict[tuple[object, ...], Draft] = {}
+        verdicts: dict[tuple[str | None, ...], Verdict] = {}  # by the values of all that the rules speak of
         for cell in draft.cells:
             part = draft.alone(cell)
             part.variables = Variables(cell.values or {}).over(own)
-            is_in = self._decide(part, facts.knowing(part.variables), has_workflow)
+            told = facts.knowing(part.variables)
+            given = tuple([told.values.get(name) for name in asked])
+            verdict = verdicts.get(given)
+            if verdict is None:
+                verdict = verdicts[given] = self._verdict(part, told, has_workflow)
+            is_in = self._decide(part, told, verdict)
             part.variables = part.ruled.over(own)
             said = (is_in, part.when, part.is_allowed, part.start_in, part.changed, id(part.needs))
             first = alike.setdefault((*said, *sorted(part.ruled.values.items())), part)
@@ -239,17 +252,22 @@ class Config:
         quiet_name = f"job {shorten(draft.name)}"
         return read_variables(self.reading, draft.get("variables"), quiet_name).over(shared)
 
-    def _decide(self, draft: Draft, facts: Facts, has_workflow: bool) -> bool:
+    def _verdict(self, draft: Draft, facts: Facts, has_workflow: bool) -> Verdict:
         node = draft.get("rules")
         if node is not None:
-            verdict = rules.judged(node, facts)
-        elif draft.get("only") is None and draft.get("except") is None and has_workflow:
-            verdict = Verdict(True)
-        else:
-            verdict = rules.chosen(draft.get("only"), draft.get("except"), facts)
+            return rules.judged(node, facts)
+        if draft.get("only") is None and draft.get("except") is None and has_workflow:
+            return Verdict(True)
+        return rules.chosen(draft.get("only"), draft.get("except"), facts)
+
+    def _decide(self, draft: Draft, facts: Facts, verdict: Verdict) -> bool:
+        """Whether it is there. `facts` know the variables that it has without its rules."""
+        node = draft.get("rules")
         draft.ruled = verdict.variables
-        draft.variables = draft.ruled.over(draft.variables)
-        draft.values = dict(facts.knowing(draft.variables).values)
+        if draft.ruled.values:
+            draft.variables = draft.ruled.over(draft.variables)
+            facts = facts.knowing(draft.variables)
+        draft.values = dict(facts.values)
         draft.when = verdict.when or draft.text("when") or "on_success"
         draft.changed = verdict.changed
         draft.needs = verdict.needs if verdict.needs is not None else draft.get("needs")

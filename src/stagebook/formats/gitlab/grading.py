@@ -38,8 +38,8 @@ _JOB: dict[str, tuple[str, str]] = {
     "image": _IMAGE, "services": (APPROXIMATED, "by a container where an engine is, or a command of the settings"),
     "tags": (APPROXIMATED, "this machine is the runner, whatever its tags"),
     "artifacts": (EXACT, ""), "artifacts.expire_in": _KEPT, "artifacts.expose_as": _KEPT, "artifacts.public": _KEPT,
-    "artifacts.access": _KEPT, "artifacts.name": _KEPT, "artifacts.reports": _KEPT,
-    "artifacts.reports.dotenv": (EXACT, ""),
+    "artifacts.access": _KEPT, "artifacts.name": _KEPT, "artifacts.reports": (EXACT, ""),
+    "artifacts.reports.*": _KEPT, "artifacts.reports.dotenv": (EXACT, ""),
     "cache": (EXACT, ""), "cache.unprotect": (SERVER, "protected branches are the server's"),
     "environment": (APPROXIMATED, "its name and address are variables; deployments are the server's"),
     "environment.name": (EXACT, ""), "environment.url": (EXACT, ""), "environment.on_stop": _KEPT,
@@ -51,8 +51,8 @@ _JOB: dict[str, tuple[str, str]] = {
     "interruptible": (SERVER, "it is about newer pipelines of the same branch"),
     "coverage": _KEPT, "pages": _KEPT, "publish": _KEPT,
     "release": (SERVER, "releases are made on the server"),
-    "secrets": (APPROXIMATED, "each is a secret that the environment here must have"),
-    "id_tokens": (APPROXIMATED, "each is a secret that the environment here must have"),
+    "secrets": (APPROXIMATED, "each is a secret of the environment here, empty with a warning where it is not set"),
+    "id_tokens": (APPROXIMATED, "each is a secret of the environment here, empty with a warning where it is not set"),
     "identity": (SERVER, "it signs in to a cloud by the server"),
     "dast_configuration": (SERVER, "profiles are kept on the server"),
     "hooks": (EXACT, ""), "run": (SERVER, "its steps need GitLab's step runner"),
@@ -132,7 +132,7 @@ def _inside(
     for name, at_node, value in node.items():
         word = "*" if key in _NAMED else name
         inner = f"{key}.{word}"
-        own = table.get(inner) or table.get(f"{key}.{name}", grade)
+        own = table.get(inner) or table.get(f"{key}.{name}") or table.get(f"{key}.*", grade)
         yield Grade(f"{path}.{name}", before + inner, at_node.line, *own)
         yield from _inside(value, f"{path}.{name}", before, inner, own, table)
 

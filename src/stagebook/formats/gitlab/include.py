@@ -172,17 +172,26 @@ class Includer:
             found = [project.path(each) for each in project.matching(glob)]
             paths = [path for path in found if path is not None and path != reading.file]
             if not paths:
-                reading.absent(at, "include", f"local files {shorten(text)}: no file matches")
+                self.gone(at, f"local files {shorten(text)}: no file matches", project)
             return [root for path in paths for root in self.one(node, at, path, project, stack)]
         path = project.path(text)
         if path is None and project is self.home and self.home.root != os.path.dirname(reading.file):
             beside = Project(os.path.dirname(reading.file))
             path = beside.path(text) if self.home.holds(beside.root) else None
         if path is None:
-            where = f" in project {project.name}" if project.name else ""
-            reading.absent(at, "include", f"local file {shorten(text)} does not exist{where}")
+            where = f" in project {shorten(project.name)}" if project.name else ""
+            what = f"local file {shorten(text)}"
+            self.gone(at, f"{what} does not exist{where}", project, f"{what} is not at hand{where}")
             return []
         return self.one(node, at, path, project, stack)
+
+    def gone(self, at: Node, said: str, project: Project, brief: str = "") -> None:
+        """A file is not where it has to be: an error, as to GitLab, where all files of the project are at hand; else
+        it is only missing here, by `brief`."""
+        if self.reading.is_at_hand or (project is not self.home and not self.reading.is_part):
+            self.reading.problem(at, "include", said)
+        else:
+            self.reading.lacks(at, "include", brief or said)
 
     def lacks_variable(self, text: str) -> bool:
         return any(name not in self.variables for name in names(text))
@@ -226,7 +235,7 @@ class Includer:
             path = project.path(relative)
             if path is not None:
                 return self.one(node, at, path, project, stack, known)
-        self.reading.absent(at, "include", f"component {shorten(text)}: no templates/{shorten(known['name'])}.yml")
+        self.gone(at, f"component {shorten(text)}: no templates/{shorten(known['name'])}.yml", project)
         return []
 
     def elsewhere(

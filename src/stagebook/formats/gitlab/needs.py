@@ -122,7 +122,7 @@ class Needs:
                 return []
             if not is_optional:
                 said = f"job {shown} needs {shorten(name)}, which does not exist"
-                reading.absent(at, "needs", said, f"{shorten(name)}, which is needed, is not there")
+                reading.absent(at, "needs", said, f"{shorten(name)} is needed and not there")
             return []
         if draft.position is not None and other.position is not None and other.position > draft.position:
             said = f"job {shown} needs {shorten(name)}, which is in a later stage: {shorten(other.stage)}"
@@ -200,9 +200,9 @@ class Needs:
                     continue
                 if other is None:
                     if name not in self.left_out:
-                        reading.absent(
-                            item, "dependencies", f"job {shown}: {shorten(name)} of `dependencies` does not exist"
-                        )
+                        said = f"job {shown}: {shorten(name)} of `dependencies` does not exist"
+                        brief = f"{shorten(name)} is named by `dependencies` and not there"
+                        reading.absent(item, "dependencies", said, brief)
                     else:
                         said = f"job {shown}: {shorten(name)} of `dependencies` is not in a pipeline of {self.occasion}"
                         reading.warn(item, "dependencies", said)

@@ -29,9 +29,7 @@ _LEVELS = {"error": 0, "warning": 1, "note": 2}
 
 def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tuple[Problem, ...]]:
     """The pipeline of a file, or None; and all problems with it, errors first."""
-    folder = os.path.dirname(file)
-    reading = Reading(file, git_root(folder) or folder, request)
-    reading.is_fragment = not is_whole(file)
+    reading = _reading(file, request)
     try:
         pipeline = _Parser(reading, data).pipeline()
     except InputError as refused:
@@ -47,9 +45,7 @@ def parse(data: bytes, file: str, request: Request) -> tuple[Pipeline | None, tu
 def whole(data: bytes, file: str, request: Request) -> Config | None:
     """All jobs of a file and of what it includes, whichever of them a pipeline has; None where it holds nothing.
     InputError where there is no use in reading on."""
-    folder = os.path.dirname(file)
-    reading = Reading(file, git_root(folder) or folder, request)
-    reading.is_fragment = not is_whole(file)
+    reading = _reading(file, request)
     parser = _Parser(reading, data)
     occasion = (
         event.asked(reading, parser.current, parser.default)
@@ -58,6 +54,15 @@ def whole(data: bytes, file: str, request: Request) -> Config | None:
     includer = parser.includer(occasion)
     root = includer.content(data, file, None, parser.inputs())
     return None if root is None else compose.config(reading, includer, root)
+
+
+def _reading(file: str, request: Request) -> Reading:
+    folder = os.path.dirname(file)
+    root = git_root(folder)
+    reading = Reading(file, root or folder, request)
+    reading.is_part = reading.is_fragment = not is_whole(file)
+    reading.is_at_hand = not reading.is_part and root == folder
+    return reading
 
 
 def is_whole(file: str) -> bool:
@@ -83,6 +88,7 @@ class _Parser:
         self.path = known.path or spoken.path or f"local/{os.path.basename(reading.root) or 'project'}"
         self.left_out: list[str] = []
         self.head: Node | None = None
+        self._jobs_of: dict[Occasion, set[str]] = {}
         self.facts_of = compose.facts_maker(reading, self.home, self.predefined)
 
     def predefined(self, occasion: Occasion) -> dict[str, str]:
@@ -140,11 +146,13 @@ class _Parser:
         return next((each for each in occasions if self.jobs_of(config, each)), occasions[0])
 
     def jobs_of(self, config: Config, occasion: Occasion) -> set[str]:
-        facts = self.facts_of(occasion)
-        verdict = config.workflow(facts)
-        if not verdict.included:
-            return set()
-        return {draft.name for draft, is_in in config.drafts(facts, verdict.variables) if is_in}
+        known = self._jobs_of.get(occasion)
+        if known is None:
+            facts = self.facts_of(occasion)
+            verdict = config.workflow(facts)
+            drafts = config.drafts(facts, verdict.variables) if verdict.included else ()
+            known = self._jobs_of[occasion] = {draft.name for draft, is_in in drafts if is_in}
+        return known
 
     def remarks(self, config: Config, occasion: Occasion, is_asked: bool) -> None:
         usual = known_occasions(self.default, self.current or self.default)

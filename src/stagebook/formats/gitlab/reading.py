@@ -22,10 +22,12 @@ PROBLEMS_MAX = 200
 
 class Reading:
     """`root` is where the project begins. `spots`: an included file to the place in the user's file that brings it in.
-    `is_fragment`: it is a part of something else, so what it speaks of and does not have is no error."""
+    `is_fragment`: it is a part of something else, or lacks parts of its own, so what it speaks of and does not have is
+    no error. `is_part`: it is not what GitLab starts from. `is_at_hand`: it lies at the root of its repository."""
 
     __slots__ = (
-        "_absent", "_left", "_seen", "digests", "file", "is_fragment", "missing", "name", "problems",
+        "_absent", "_left", "_seen", "digests", "file", "is_at_hand", "is_fragment", "is_part",
+        "missing", "name", "problems",
         "request", "root", "spots",
     )  # fmt: skip
 
@@ -35,6 +37,8 @@ class Reading:
         self.name = os.path.basename(file)
         self.request = request
         self.is_fragment = False
+        self.is_part = False
+        self.is_at_hand = False
         self.problems: list[Problem] = []
         self.missing: list[Problem] = []
         self.digests: dict[str, str] = {}
@@ -95,14 +99,17 @@ class Reading:
         if not self.is_fragment:
             self.problem(node, code, message)
             return
-        text = f"{brief or message}; it may be in a file that could not be read"
+        text = brief or message
         if text in self._absent:
             return
         self._absent.add(text)
-        if any(each.code == "include" for each in self.missing):
-            self.note(node, code, text)
+        files = [each for each in self.missing if each.code == "include"]
+        if len(files) > 1:
+            self.note(node, code, f"{text}; it may be in a file that could not be read")
+        elif files:
+            self.note(node, code, f"{text}; it may be in the file of line {files[0].line}, which could not be read")
         else:
-            self.lacks(node, code, text)
+            self.lacks(node, code, f"{text}; it may be in a file that includes this one")
 
     def refuse(self, node: Node | None, code: str, message: str) -> NoReturn:
         """InputError: there is no use in reading on."""

@@ -25,11 +25,17 @@ def which(
     has jobs; empty: one was."""
     if not jobs:
         known = next((each for each, names in others.items() if names), None)
+        if known is None and any(each.code == "include" for each in reading.missing):
+            said = f"none of the jobs at hand is in a pipeline of {occasion.text}"
+            reading.note(None, "no-pipeline", f"{said}; others may be in the files that could not be read")
+            return
         hint = f"; there is one for {known.text}" if known is not None else ""
         reading.warn(None, "no-pipeline", f"there is no pipeline for {occasion.text}{hint}")
     elif usual and occasion != usual[0]:
-        said = f"this is the pipeline of {occasion.text}; choose another with --event, --ref"
-        reading.note(None, "occasion", said)
+        said = f"this is the pipeline of {occasion.text}"
+        if any(each.code == "include" for each in reading.missing):
+            said = f"none of the jobs at hand is in a pipeline of {usual[0].text}, so {said}"
+        reading.note(None, "occasion", f"{said}; choose another with --event, --ref")
 
 
 def twice(reading: Reading, config: Config) -> None:

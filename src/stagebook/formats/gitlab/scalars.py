@@ -36,7 +36,7 @@ def truth(node: Node | None) -> bool | None:
 
 def said(node: Node, reading: Reading | None = None) -> str | None:
     """The text that GitLab makes of a value; None of a null, a list or a mapping. Where the value is hardly meant so,
-    the reading has a warning."""
+    the reading has a warning; where it is only written otherwise, as `40_000`, a note."""
     text = node.text
     if text is None or not node.plain or len(text) > _LENGTH_MAX:
         return text
@@ -46,7 +46,8 @@ def said(node: Node, reading: Reading | None = None) -> str | None:
         return text if sure is None else "true" if sure else "false"
     if made != text and reading is not None:
         hint = f'write "{text}" if that is meant'
-        reading.warn(node, "number", f"{text} without quotes is the number {made} to GitLab; {hint}")
+        level = "note" if text.replace("_", "").replace(",", "") == made else "warning"
+        reading.problem(node, "number", f"{text} without quotes is the number {made} to GitLab; {hint}", level)
     return made
 
 

@@ -12,7 +12,7 @@ from stagebook.formats.gitlab.reading import Reading
 from stagebook.formats.gitlab.variables import expanded
 from stagebook.formats.native.nodes import is_nameable, shorten
 from stagebook.formats.source.nodes import MAP, Node
-from stagebook.model.job import Datum, Job
+from stagebook.model.job import Datum, Job, JobStep
 from stagebook.model.pipeline import Condition, Gate, Matrix, Retry, Secret, Stage, Timeouts
 from stagebook.model.value import NamedTuple
 
@@ -59,6 +59,7 @@ class Maker:
         self.locks: dict[str, None] = {}
         self.secrets: dict[str, Secret] = {}
         self.gates: set[str] = set()
+        self.steps: dict[Draft, tuple[JobStep, ...]] = {}
         self.unplayed = self._unplayed()
         self.after_failure = self._with_dependents([draft for draft in drafts if draft.when == "on_failure"])
 
@@ -93,7 +94,7 @@ class Maker:
         for draft, base in found.items():
             shown = shorten(draft.name)
             if base is None:
-                said = f"{shown} is started by hand, and nobody waits for it: --play {shown}"
+                said = f"{shown} is started by hand, and nobody waits for it; `run --play` with its name starts it"
             else:
                 said = f"{shown} needs {shorten(base.name)}: it does not run before that is played"
             self.reading.note(draft.key, "manual", said)
@@ -173,6 +174,13 @@ class Maker:
             return Condition("on_failure", line, col, LANGUAGE), "all", False
         return None, "all", False
 
+    def steps_of(self, draft: Draft) -> tuple[JobStep, ...]:
+        """The same of all its cells."""
+        known = self.steps.get(draft)
+        if known is None:
+            known = self.steps[draft] = content.steps(self.reading, draft)
+        return known
+
     def job(self, draft: Draft, cell: Cell, needs: list[Need]) -> Job:
         spec = content.spec(draft, cell)
         sources = self.needs.sources[cell.id]
@@ -187,7 +195,7 @@ class Maker:
         deploys_to = environment["name"] if environment is not None and environment["action"] == "start" else None
         return Job(
             "gitlab", self.prefix + cell.title if self.prefix else cell.title,
-            content.steps(self.reading, draft), tuple(reads), self.writes[draft.name],
+            self.steps_of(draft), tuple(reads), self.writes[draft.name],
             tuple(self.prefix + need.id for need in needs if need.by_order),
             ", ".join(spec["tags"]), image["name"] if image is not None else None, draft.stage,
             deploys_to, self.unplayable(draft, trigger), spec,

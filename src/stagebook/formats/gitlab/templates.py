@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from stagebook.formats.gitlab.reading import Reading, list_of, map_of, merged, rewritten, scalar
 from stagebook.formats.native.nodes import shorten
-from stagebook.formats.source.nodes import LIST, MAP, Node
+from stagebook.formats.source.nodes import LIST, MAP, SCALAR, Node
 
 REFERENCES_MAX = 10
 EXTENDS_MAX = 11  #: how many stand one on another
@@ -52,7 +52,7 @@ class References:
             found = self._done[path] = self.target(path)
         if found is None:
             said = f"!reference [{shown}]: there is no such key"
-            self.reading.absent(node, "reference", said, f"{shown}, which is referred to, is not there")
+            self.reading.absent(node, "reference", said, f"{shorten(':'.join(path))} is referred to and not there")
             return scalar(node, "", plain=True)
         self.reading.spend(node)
         return found
@@ -108,8 +108,8 @@ class Extender:
             self.reading.problem(wanted, "extends", f"{shorten(name)}: `extends` takes a name or a list of names")
             return node
         under: Node | None = None
-        for base in wanted.texts:
-            found = self.base(name, base, wanted, (*inside, name))
+        for at in (wanted,) if wanted.kind == SCALAR else wanted:
+            found = self.base(name, at.text or "", at, (*inside, name))
             if found is not None:
                 under = found if under is None else merged(under, found, self.reading)
         made = node if under is None else merged(under, node, self.reading)
@@ -128,7 +128,7 @@ class Extender:
         found = self.root.get(base)
         if found is None:
             said = f"{shorten(name)}: `extends` names {shorten(base)}, which is not there"
-            self.reading.absent(at, "extends", said, f"{shorten(base)}, which is extended, is not there")
+            self.reading.absent(at, "extends", said, f"{shorten(base)} is extended and not there")
             self.lacking.add(name)
             return None
         if found.kind != MAP:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from stagebook.graph.actions import unknown_in
 from stagebook.graph.coupling import listed, named
 from stagebook.graph.findings import Finding
-from stagebook.graph.jobs import meet
+from stagebook.graph.jobs import in_words, meet
 from stagebook.graph.reach import Reach
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ class _Looker:
                     "early-artifact",
                     "warning",
                     datum.line,
-                    f"{own.name} downloads artifact {datum.name}, and need not wait for {some} to upload it",
+                    f"{own.name} downloads {in_words(datum)}, and need not wait for {some} to upload it",
                     (own.id, *(stage.id for stage in makers)),
                     "whether it is there is a matter of luck",
                     f"let {own.name} need {some}",
@@ -121,7 +121,7 @@ class _Looker:
                 "early-cache" if made else "unwritten-cache",
                 "note",
                 datum.line,
-                f"{own.name} restores cache {datum.name}, which {some} fills"
+                f"{own.name} restores {in_words(datum)}, which {some} fills"
                 + (", perhaps later" if made else ""),
                 (own.id, *(stage.id for stage in makers)),
                 "it gets what an earlier run has left, or nothing",
@@ -142,12 +142,12 @@ class _Looker:
             if any(meet(datum, read) for _, read in self.readers):
                 continue
             told.add((own.name, datum.line))
-            verb = "uploads artifact" if kind == "artifact" else "fills cache"
+            verb = "uploads" if kind == "artifact" else "fills"
             yield Finding(
                 f"unread-{kind}",
                 "note",
                 datum.line,
-                f"{own.name} {verb} {datum.name}, which no job of this file reads",
+                f"{own.name} {verb} {in_words(datum)}, which no job of this file reads",
                 (own.id,),
                 "it takes time and room",
                 "keep it if people or other workflows want it",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stagebook.graph.coupling import listed, named
-from stagebook.graph.duty import deploys
+from stagebook.graph.duty import deploys, group_of
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 
@@ -37,5 +37,5 @@ def overtaking(pipeline: Pipeline) -> Iterator[Finding]:
             f"two pipelines may do {listed(names[:_NAMED_MAX], max(0, len(names) - _NAMED_MAX))} at once",
             tuple(stage.id for stage in stages),
             f"it deploys to {place} and has no resource group",
-            f"give it `resource_group: {place}`",
+            f"give it `resource_group: {group_of(stages[0], ())}`",
         )

@@ -34,6 +34,7 @@ HEADINGS = {
     "script-injection": "Script injection",
     "untrusted-checkout": "Foreign code with rights",
     "split-steps": "Steps that could be a job",
+    "repeated-check": "Done in each cell",
 }
 _REASONS = {
     "artifact": "it reads {}", "value": "it is given {}", "service": "service {}", "lock": "both take lock {}",

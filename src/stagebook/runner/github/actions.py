@@ -12,7 +12,7 @@ from stagebook.formats.github.expression import to_text
 from stagebook.formats.github.manifest import Manifest, manifest
 from stagebook.model.problem import InputError
 from stagebook.runner.github import kept, sources, tools
-from stagebook.runner.github.step import Running
+from stagebook.runner.github.step import Running, place_of
 from stagebook.runner.github.work import CANCELLED, FAILURE, SKIPPED, SUCCESS, Scope, Wrong
 
 TYPE_CHECKING = False
@@ -56,6 +56,7 @@ def _foreign(running: Running, uses: str, what: str) -> str:
     """What has no equivalent: as the user chose."""
     if running.work.here.local.get("uses") == "skip":
         running.say(f"warning: {uses} is skipped: {what}, for which nothing here stands")
+        running.work.left_out.append(f"{uses} ({place_of(running.scope, running.step)}) is left out: {what}")
         return SKIPPED
     raise Wrong(f"{uses} is {what}, for which nothing here stands; `--uses skip` leaves out such steps")
 

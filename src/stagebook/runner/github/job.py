@@ -101,10 +101,12 @@ class _Job:
         return 0 if scope.status == SUCCESS else scope.code or 1
 
     def _tell(self, sequence: Sequence) -> None:
-        """How long each step took, for the record."""
+        """How long each step took, and what was left out, for the record."""
         folder = os.path.join(self._here.directory, "steps")
         os.makedirs(folder, 0o700, exist_ok=True)
         with open(os.path.join(folder, f"{self._here.index}.{self._here.attempt}"), "a", encoding="utf-8") as file:
+            for text in dict.fromkeys(self._work.left_out):
+                file.write(json.dumps([text]) + "\n")
             for each in sequence.times:
                 file.write(json.dumps(each) + "\n")
 

@@ -75,6 +75,7 @@ class Work:
         self.services: dict[str, Any] = {}
         self.posts: list[Post] = []
         self.summary = ""
+        self.left_out: list[str] = []  #: what has no equivalent here, for the record
         self.count = 0  #: of files made so far, for their names
         self.states: dict[str, dict[str, str]] = {}
 

@@ -7,6 +7,7 @@ from stagebook.formats.github.expression import references
 from stagebook.formats.github.expression.grammar import BINARY, INDEX, NAME
 from stagebook.formats.github.shape import nearest
 from stagebook.formats.native.nodes import shorten
+from stagebook.graph.coupling import listed
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -82,7 +83,7 @@ def absent(tree: Node, triggers: Mapping[str, Any]) -> Iterator[Absent]:
 
 
 def _why(path: Sequence[str], triggers: Mapping[str, Any], known: frozenset[str]) -> str:
-    events = ", ".join(list(triggers)[:4])
+    events = listed(list(triggers)[:3], max(0, len(triggers) - 3))
     name = shorten(path[2])
     if path[2].lower() in triggers and len(path) > 3 and path[3].lower() in known:
         near = f"; what {path[2]} brings is in `github.event` itself: `github.event.{shorten(path[3])}`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stagebook.graph.duty import deploys
+from stagebook.graph.duty import deploys, group_of, of_versions
 from stagebook.graph.findings import Finding
 from stagebook.graph.intent import outside
 
@@ -33,11 +33,13 @@ def overtaking(
     if root.get("concurrency") is not None or _is_only_of_tags(started) or _ON_PULLS.issuperset(started):
         return
     acting = outside(pipeline)
+    versions = of_versions(pipeline.stages)
+    places = list({stage.name: stage.job and stage.job.environment for stage in pipeline.stages}.values())
     for name, key, job in jobs.items():
         if job.get("concurrency") is not None:
             continue
         stages = [stage for stage in pipeline.stages if stage.name == name and stage.id in acting]
-        stages = [stage for stage in stages if _is_deployment(stage, acting[stage.id])]
+        stages = [stage for stage in stages if _is_deployment(stage, acting[stage.id]) and stage.id not in versions]
         if stages:
             yield Finding(
                 "no-concurrency",
@@ -46,12 +48,12 @@ def overtaking(
                 f"two runs may do {name} at once, and the older one may end last",
                 (name,),
                 f"it deploys ({acting[stages[0].id]}) and has no concurrency group",
-                f"give it `concurrency: {{group: {_plain(name)}, cancel-in-progress: false}}`",
+                f"give it `concurrency: {{group: {_plain(group_of(stages[0], places))}, cancel-in-progress: false}}`",
             )
 
 
-def _plain(name: str) -> str:
-    return name if re.fullmatch(r"[\w.-]+", name) else "deploy"
+def _plain(group: str) -> str:
+    return group if re.fullmatch(r"[\w./-]+", group) else f"'{group}'"
 
 
 def _is_deployment(stage: Stage, why: str) -> bool:

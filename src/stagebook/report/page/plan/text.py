@@ -32,6 +32,8 @@ _TEXT_MAX, _STAGES_MAX, _PATH_MAX = 1000, 500, 60
 
 def render(plan: Document) -> str:
     """The page of one `plan` document."""
+    if not plan["sweep"]:
+        return _blank(plan)
     asked = _asked(plan)
     verdict = asked[0].removesuffix(".") if asked else _of_file(plan)
     marks = {
@@ -48,6 +50,16 @@ def render(plan: Document) -> str:
         "path": "".join(_path(plan)),
         "stands": "".join(_stands(plan)),
     }
+    return "".join(frame.page(FOLDER, "plan.html", STYLES, SCRIPTS, marks))
+
+
+def _blank(plan: Document) -> str:
+    """Where nothing is known that a figure could be made of: how to come by some."""
+    verdict = _of_file(plan)
+    marks = dict.fromkeys(("about", "chart", "sweep", "advice", "supposed", "path"), "")
+    marks |= {"title": _text(f"{verdict} · {plan['pipeline']}"), "pipeline": _text(plan["pipeline"])}
+    marks |= {"verdict": _text(verdict), "sub": _text(_sentences(plan["profile"]["lacks"]))}
+    marks["stands"] = "".join(f"<p>{_text(_capital(said))}.</p>" for said in plan["profile"]["assumed"])
     return "".join(frame.page(FOLDER, "plan.html", STYLES, SCRIPTS, marks))
 
 
@@ -328,6 +340,8 @@ def _stands(plan: Document) -> Iterator[str]:
     said = [f"From {_SOURCES[profile['source']]}" + (f": {behind(profile)}" if profile["runs"] else "")]
     if profile.get("system") is not None:
         said.append(f"Recorded by {profile['system']}, where each job has a machine of its own")
+    elif profile.get("own_machines"):
+        said.append("Runs on this machine, taken as if each job had one of its own")
     elif profile["measured_jobs"] > 1:
         said.append(f"Runs of up to {plural(profile['measured_jobs'], 'job')} were measured")
     if profile["error"] is not None:
