@@ -8,7 +8,8 @@ import sys
 from stagebook.cli import foreign, output
 from stagebook.cli.words import usage_error
 from stagebook.formats import load
-from stagebook.model.problem import FAILED, OK, DefectError, InputError
+from stagebook.model.problem import FAILED, OK, InputError, Problem
+from stagebook.report.harmless import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def _instrument(args: Any, system: str, file: str) -> int:
     else:
         sys.stdout.write(text)
     if made.left and not args.quiet:
-        from stagebook.report.harmless import harmless
-
         output.say([f"not measured: {harmless(each)}" for each in made.left], sys.stderr)
     return OK
 
@@ -99,10 +98,28 @@ def _check(pipeline: Pipeline, made: Converted) -> None:
     problems = (*problems, *(bad_conditions(found) if found is not None else ()))
     errors = [each for each in problems if each.level == "error"]
     if found is None or errors:
-        raise DefectError(f"{pipeline.file}: what was made of it is no native file: {errors[:3]}")
-    wanted = {made.ids[stage.id]: {made.ids[need] for need in stage.needs} for stage in pipeline.stages}
-    if wanted != {stage.id: set(stage.needs) for stage in found.stages}:
-        raise DefectError(f"{pipeline.file}: what was made of it has other needs")
+        raise _refusal(pipeline, [(_source_line(made, each.line), each.message) for each in errors])
+    has = {stage.id: set(stage.needs) for stage in found.stages}
+    others = [
+        (stage.line, f"{stage.id} has other needs when it is read")
+        for stage in pipeline.stages
+        if has.pop(made.ids[stage.id], None) != {made.ids[need] for need in stage.needs}
+    ]
+    if others or has:
+        raise _refusal(pipeline, others or [(0, "it has more stages when it is read")])
+
+
+def _source_line(made: Converted, line: int) -> int:
+    """In the user's file, of the stage that a line of the text is in; 0 before all stages."""
+    return max(((at, source) for at, source in made.lines if at <= line), default=(0, 0))[1]
+
+
+def _refusal(pipeline: Pipeline, found: list[tuple[int, str]]) -> InputError:
+    said = [
+        Problem(pipeline.file, line, 1 if line else 0, "convert", "error", f"cannot be converted: {harmless(text)}")
+        for line, text in found[:20]
+    ]
+    return InputError(f"{pipeline.file}: cannot be converted", said)
 
 
 def _document(pipeline: Pipeline, made: Converted) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from itertools import product
 
 from stagebook.formats.native import matrix, write
 from stagebook.formats.native.check import env_name
-from stagebook.formats.native.draft import Draft, DraftStage, Lost
+from stagebook.formats.native.draft import Draft, DraftStage, Lost, variables
 from stagebook.formats.native.nodes import is_nameable
 from stagebook.model.problem import InputError
 from stagebook.model.value import NamedTuple
@@ -41,15 +41,18 @@ _NOT_A_POOL = re.compile(r"[^A-Za-z0-9_.-]+")
 _MATRIX_KEYS = frozenset(("include", "exclude", "max-parallel", "fail-fast"))
 _COMMENT_MAX = 200
 _CONDITION_MAX = 3_500  #: letters, of the 4096 that a condition may have
+_TIMEOUT_MAX = 3650 * 86_400_000  #: ms
 _EXPRESSION = "${{"  #: which a native file must not hold in a command
 
 
 class Converted(NamedTuple):
-    """`ids`: those of the pipeline to those that the text has."""
+    """`ids`: those of the pipeline to those that the text has. `lines`: of the stages in the text, in its order, each
+    with its line in the file that it comes from."""
 
     text: str
     lost: tuple[Lost, ...]
     ids: Mapping[str, str]
+    lines: tuple[tuple[int, int], ...] = ()
 
 
 def convert(pipeline: Pipeline, elsewhere: Collection[str] | None = None) -> Converted:
@@ -118,7 +121,9 @@ class _Conversion:
         lost = tuple(dict.fromkeys(sorted(self._lost, key=lambda each: (each.line, each.text))))
         head = [f"Made by `stagebook import` from {os.path.basename(self._pipeline.file)}."]
         head += [_said(each) for each in lost if not each.stage]
-        return Converted(write.write(Draft(tuple(head), keys, stages)), lost, self._ids)
+        draft = Draft(tuple(head), keys, stages)
+        sources = [of[0].line for _, of, _ in self._groups]
+        return Converted(write.write(draft), lost, self._ids, tuple(zip(write.lines(draft), sources)))
 
     # Which stages -----------------------------------------------------------------------------------------------
 
@@ -162,7 +167,8 @@ class _Conversion:
         keys = [env_name(name) for name in names]
         return (
             all(cells) and len(set(labels)) == len(labels) and len(set(keys)) == len(keys)
-            and all(map(is_nameable, names)) and not _MATRIX_KEYS.intersection(names)
+            and all(name and is_nameable(name) and "[" not in name and "]" not in name for name in names)
+            and not _MATRIX_KEYS.intersection(names)
         )  # fmt: skip
 
     def _free(self, name: str) -> str:
@@ -188,7 +194,7 @@ class _Conversion:
             work = self._work(first, self._ids, self._stages, self._pipeline.context)
             lost += work.lost
             self._params.update(work.params)
-            run = work.run.strip("\n")
+            run = work.run.strip("\n") if work.run.strip() else ":"
             keys["run"] = run.replace(_EXPRESSION, "$ {{") + ("\n" if "\n" in run else "")
             if _EXPRESSION in run:
                 lost.append(Lost(first.line, "ignored", "`${{ }}` is left in text for another program, as `$ {{ }}`"))
@@ -199,7 +205,8 @@ class _Conversion:
         if is_matrix:
             keys["matrix"] = self._matrix(first.name, [dict(stage.cell or {}) for stage in of])
         elif first.cell is not None:
-            own = {f"MATRIX_{env_name(axis)}": value for axis, value in first.cell.items()}
+            named = variables(first.cell)
+            own = {f"MATRIX_{named[axis]}": value for axis, value in first.cell.items()}
             keys["env"] = {**own, **keys.get("env", {})}
         made, params, more = self._condition(first, self._ids, self._earlier(first))
         if "when" in keys:  # it has nothing to do here, and what needs it goes on
@@ -218,7 +225,11 @@ class _Conversion:
         if secret is not None:
             keys["when"] = "false"
             lost.append(Lost(first.line, "ignored", f"its condition asks for the secret {secret}: it never runs here"))
-        keys.update(self._rules(first))
+        if len(str(keys.get("when", ""))) > _CONDITION_MAX:
+            keys["when"] = "false"
+            said = "its condition is too long for one here: it never runs"
+            lost.append(Lost(first.when.line if first.when is not None else first.line, "ignored", said))
+        keys.update(self._rules(first, lost))
         if first.job is not None and first.id not in self._is_idle and any(map(self._is_beside_others, of)):
             keys["locks"] = {**keys.get("locks", {}), WORK_TREE: "exclusive"}
             self._is_shared = True
@@ -331,11 +342,15 @@ class _Conversion:
             made["fail-fast"] = False
         return made
 
-    def _rules(self, stage: Stage) -> dict[str, Any]:
+    def _rules(self, stage: Stage, lost: list[Lost]) -> dict[str, Any]:
         """What all systems have in common."""
         keys: dict[str, Any] = {}
-        if stage.timeouts.attempt_ms is not None:
-            keys["timeout"] = _duration(stage.timeouts.attempt_ms)
+        limit = stage.timeouts.attempt_ms
+        if limit is not None and 0 < limit <= _TIMEOUT_MAX:
+            keys["timeout"] = _duration(limit)
+        elif limit is not None:
+            said = f"timeout {_duration(limit)}: none here, for it must be longer than 0 and at most 3650d"
+            lost.append(Lost(stage.line, "ignored", said))
         if stage.retry.attempts > 1:
             only = {"only": list(stage.retry.only)} if stage.retry.only else {}
             keys["retry"] = {"attempts": stage.retry.attempts, **only}

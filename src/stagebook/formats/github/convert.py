@@ -20,7 +20,8 @@ from stagebook.formats.github.shelltext import (
     shell_literal,
     unknown_variables,
 )
-from stagebook.formats.native.draft import Lost, Work
+from stagebook.formats.native.draft import Lost, Work, variables
+from stagebook.formats.native.enclosed import heredoc, subshell
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
@@ -197,7 +198,7 @@ class _Job:
         self._ids = ids
         self._stages = stages
         self._spec: Mapping[str, Any] = stage.job.spec
-        self._uses = Uses(None, self._spec.get("secrets") or {})
+        self._uses = Uses(None, self._spec.get("secrets") or {}, variables(stage.cell or {}))
         self._uses.inputs = called.words(self._spec.get("call"), self._uses.params)
         self._lost: list[Lost] = []
         self._requires: dict[str, str] = {}
@@ -388,7 +389,7 @@ class _Job:
             program = _PROGRAMS[shell]
             if has_expression(body):
                 self._lose(line, "ignored", f"expressions in text for {shell} stay as they are")
-            text = f"{program} <<'STAGEBOOK_END'\n{body.strip(chr(10))}\nSTAGEBOOK_END"
+            text = f"{program} {heredoc(body.strip(chr(10)))}"
         else:
             self._lose(line, "server", f"shell {_short(shell)}: no such shell here, so the step fails")
             text = f"echo 'line {line}: written for another shell' >&2; false"
@@ -465,14 +466,14 @@ def _action_of(reference: str) -> str:
 
 
 def _plain(block: _Block) -> list[str]:
-    text = f"( # {block.heading}\n{block.text.strip(chr(10))}\n)"
+    text = subshell(block.text, block.heading)
     after = ["stagebook_pass_on"] if "GITHUB_ENV" in block.text or "GITHUB_PATH" in block.text else []
     return [f"if {block.test.text}; then", text, *after, "fi"] if block.test.text else [text, *after]
 
 
 def _told(block: _Block, is_asked: bool) -> list[str]:
     """The same where a later step asks how earlier ones have ended."""
-    text = f"( # {block.heading}\nset -e\n{block.text.strip(chr(10))}\n)"
+    text = subshell(block.text, block.heading, "set -e\n")
     name = outcome_of(block.id)
     bad = f"{name}=failure" if block.may_fail else f"{name}=failure; {FAILED}=1"
     after = [f"if [ $? -eq 0 ]; then {name}=success; else {bad}; fi"]

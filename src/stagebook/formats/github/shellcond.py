@@ -25,6 +25,7 @@ _PATTERNS = {"contains": "*{}*", "startswith": "{}*", "endswith": "*{}"}
 #: Contexts whose values keep their types, so that `false` in them is false.
 _TYPED = ("matrix", "inputs", "github")
 _DEEP = 50
+_ID = re.compile(r"[A-Za-z0-9_-]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -136,7 +137,11 @@ def given(path: tuple[str, ...], params: dict[str, str | None]) -> str:
 
 def outcome_of(step: str) -> str:
     """The variable that says how a step has ended."""
-    return "stagebook_outcome_" + "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in step)
+    return (
+        "stagebook_outcome_" + step.replace("_", "__").replace("-", "_0")
+        if _ID.fullmatch(step)
+        else "stagebook_outcome"
+    )
 
 
 def words_of(node: Node) -> list[str] | None:

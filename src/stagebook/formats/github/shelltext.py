@@ -61,10 +61,17 @@ def unknown_variables(text: str) -> list[str]:
 
 class Uses:
     """What texts speak of: parameters with their defaults, secrets, outputs of needs by the variable for each.
-    `inputs`: of a called workflow, as a shell has them; `secrets`: what they are called by who calls it."""
+    `inputs`: of a called workflow, as a shell has them; `secrets`: what they are called by who calls it; `axes`: of
+    the matrix, and what each is called in the environment."""
 
-    def __init__(self, inputs: Callable[[str], str] | None = None, secrets: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        inputs: Callable[[str], str] | None = None,
+        secrets: Mapping[str, str] = {},
+        axes: Mapping[str, str] = {},
+    ) -> None:
         self.inputs = inputs
+        self.axes = axes
         self.secrets = secrets
         self.steps: dict[str, str] = {}  #: ids of the steps before: `run`, or `cache` for an action of that kind
         self.params: dict[str, str | None] = {}
@@ -160,9 +167,10 @@ def known_value(path: tuple[str, ...], uses: Uses) -> str | None:
     if context == "secrets" and len(names) == 1:
         names = [uses.secrets.get(names[0], names[0])]
     if context == "matrix" and len(names) == 1:
-        return f"${{MATRIX_{env_name(names[0])}}}"
+        return f"${{MATRIX_{uses.axes.get(names[0]) or env_name(names[0])}}}"
     if context == "matrix" and len(names) > 1:
-        variable = f"MATRIX_{env_name('_'.join(names))}"
+        taken = {**uses.fields, **{f"MATRIX_{each}": () for each in uses.axes.values()}}
+        variable = _free(f"MATRIX_{env_name('_'.join(names))}", tuple(names), taken)
         uses.fields[variable] = tuple(names)
         return f"${{{variable}}}"
     if context in ("env", "secrets", "vars") and len(names) == 1 and _VARIABLE.fullmatch(names[0]):
@@ -174,10 +182,19 @@ def known_value(path: tuple[str, ...], uses: Uses) -> str | None:
         uses.params.setdefault(name, None)
         return f"${{PARAM_{env_name(name)}}}"
     if context == "needs" and len(names) == 3 and names[1] == "outputs":
-        variable = f"NEEDS_{env_name(names[0])}_{env_name(names[2])}"
+        variable = _free(f"NEEDS_{env_name(names[0])}_{env_name(names[2])}", (names[0], names[2]), uses.outputs)
         uses.outputs[variable] = (names[0], names[2])
         return f"${{{variable}}}"
     return None
+
+
+def _free(variable: str, what: tuple[str, ...], taken: Mapping[str, tuple[str, ...]]) -> str:
+    """The variable, with a number where it stands for something else."""
+    free, number = variable, 1
+    while taken.get(free, what) != what:
+        number += 1
+        free = f"{variable}_{number}"
+    return free
 
 
 def _of_step(step: str, output: str, uses: Uses) -> str | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 import re
 
-from stagebook.formats.native.check import env_name
-from stagebook.formats.native.draft import Lost, Work
+from stagebook.formats.native.draft import Lost, Work, variables
+from stagebook.formats.native.enclosed import subshell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\$)")
 #: What was decided when the file was read.
 _DECIDED = ("GITLAB_CI", "CI_PIPELINE_SOURCE", "CI_DEFAULT_BRANCH", "CI_PROJECT_NAME", "CI_CONFIG_PATH")
 _MERGE = ("CI_MERGE_REQUEST_", "CI_EXTERNAL_PULL_REQUEST_")
+#: Keys that are lost, whatever else their jobs do.
+_SERVERS = frozenset(("jobs.*.pages", "jobs.*.needs.project", "jobs.*.needs.pipeline"))
 #: Where the path of a grade goes from a job to what says when it is there.
 _RULE = re.compile(r"\.(?:rules\[\d+\]|only|except)(?:\.|\Z)")
 _PREDEFINED = re.compile(r"\$\{?(CI_[A-Z0-9_]+|GITLAB_[A-Z0-9_]+)")
@@ -41,7 +43,7 @@ _KNOWN = {
 
 def head(pipeline: Pipeline) -> list[Lost]:
     """Jobs of the file that its rules keep out of this pipeline, and rules on changed files that have no words here."""
-    lost = _changes(pipeline)
+    lost = _by_grades(pipeline)
     names = [str(each) for each in pipeline.context.get("left_out") or ()]
     if not names:
         return lost
@@ -50,11 +52,13 @@ def head(pipeline: Pipeline) -> list[Lost]:
     return [*lost, Lost(0, "ignored", said)]
 
 
-def _changes(pipeline: Pipeline) -> list[Lost]:
-    """`changes` that no stage has as its `changed`."""
+def _by_grades(pipeline: Pipeline) -> list[Lost]:
+    """`changes` that no stage has as its `changed`, and what only the server can do."""
     carried = {name for stage in pipeline.stages if stage.changed for name in (stage.name, stage.id)}
     lost = []
     for each in pipeline.grades:
+        if each.key in _SERVERS:
+            lost.append(Lost(each.line, "server", f"`{each.path.removeprefix('jobs.')[:80]}`: {each.text}"))
         if each.key.endswith("changes.compare_to"):
             said = "`compare_to`: here it is asked against --base"
             lost.append(Lost(each.line, "approximated", said))
@@ -84,7 +88,7 @@ def work(
     lost: list[Lost] = []
     script = [*_texts(spec, "before_script"), *_texts(spec, "script")]
     after = _texts(spec, "after_script")
-    env, head = _variables(stage, spec)
+    env, head = _variables(stage, spec, lost)
     text = "\n".join([*script, *after, *head])
     head = [*_predefined(stage, spec, text, env, lost, context.get("predefined") or {}), *head, *_told(spec, stages)]
     is_idle = False
@@ -97,7 +101,8 @@ def work(
         lost.append(Lost(stage.line, "server", "its runner is a Windows machine: what is written for that fails here"))
         head, after, script = [], [], ["echo 'written for another system' >&2", "false"]
     if after:
-        head += ["stagebook_after() {", "(", "set +e", *after, ") || true", "}", "trap stagebook_after EXIT"]
+        ending = subshell("\n".join(after), "", "set +e\n")
+        head += ["stagebook_after() {", f"{ending} || true", "}", "trap stagebook_after EXIT"]
     lost += _around(stage, spec)
     run = "\n".join([*head, *script])
     if len(head) + len(script) > 1 or "\n" in run:
@@ -133,21 +138,42 @@ def condition(
     return keys, {}, [Lost(stage.when.line or stage.line, "ignored", said)]
 
 
-def _variables(stage: Stage, spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _variables(stage: Stage, spec: Mapping[str, Any], lost: list[Lost]) -> tuple[dict[str, Any], list[str]]:
     """Those with plain values as `env`, those that speak of others as assignments; those of the matrix by its cell."""
     env: dict[str, Any] = {}
     head: list[str] = []
-    cell = stage.cell or {}
+    texts: dict[str, str] = {}
+    cell = variables(stage.cell or {})
     for name, value in spec.get("variables", {}).items():
         if not _VARIABLE.fullmatch(name) or name.startswith("STAGEBOOK_") or not isinstance(value, str):
-            continue
-        if name in cell:
-            head.append(f'export {name}="$MATRIX_{env_name(name)}"')
+            shown = "".join(letter if letter.isprintable() else "?" for letter in name[:40])
+            lost.append(Lost(stage.line, "ignored", f"`{shown}` is no name of a variable here"))
+        elif name in cell:
+            head.append(f'export {name}="$MATRIX_{cell[name]}"')
+            if "$" in (stage.cell or {})[name]:
+                said = f"{name} of a cell of the matrix stays as it is written, with its dollar signs"
+                lost.append(Lost(stage.line, "approximated", said))
         elif "$" in value and name not in spec.get("raw", ()):
-            head.append(f"export {name}={_quoted(value)}")
-        elif "\0" not in value:
+            texts[name] = value
+        else:
             env[name] = value
-    return env, head
+    return env, head + [f"export {name}={_quoted(texts[name])}" for name in _ordered(texts)]
+
+
+def _ordered(texts: Mapping[str, str]) -> list[str]:
+    """Each after those that its text speaks of."""
+    found: dict[str, None] = {}
+    for first in texts:
+        open_ones, begun = [first], set[str]()
+        while open_ones:
+            name = open_ones[-1]
+            begun.add(name)
+            spoken = (match[1] or match[2] for match in _REFERENCE.finditer(texts[name]))
+            wanted = [each for each in spoken if each in texts and each not in found and each not in begun]
+            open_ones += wanted
+            if not wanted:
+                found[open_ones.pop()] = None
+    return list(found)
 
 
 def _predefined(
@@ -208,6 +234,8 @@ def _around(stage: Stage, spec: Mapping[str, Any]) -> list[Lost]:
         found.append(Lost(line, "ignored", f"allowed exit codes {spec['allow_exit_codes']}: they fail it here"))
     if spec.get("start_in_ms"):
         found.append(Lost(line, "ignored", "delayed: here it starts at once"))
+    if spec.get("pre_get_sources"):
+        found.append(Lost(line, "ignored", "hooks: there is no checkout here that they could go before"))
     if spec.get("release"):
         found.append(Lost(line, "server", "release: only GitLab makes one"))
     return found

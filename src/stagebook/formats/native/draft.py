@@ -4,11 +4,12 @@ beside them as comments. How it is written is `write`.
 
 from __future__ import annotations
 
+from stagebook.formats.native.check import env_name
 from stagebook.model.value import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Iterable, Mapping
 
 
 class Lost(NamedTuple):
@@ -44,3 +45,17 @@ class Draft(NamedTuple):
     head: tuple[str, ...]
     keys: Mapping[str, Any]
     stages: tuple[DraftStage, ...]
+
+
+def variables(names: Iterable[str]) -> dict[str, str]:
+    """Each with a name of its own for the environment: `x-y` and `x_y` are `X_Y` and `X_Y_2`."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        free, number = env_name(name), 1
+        while free in taken:
+            number += 1
+            free = f"{env_name(name)}_{number}"
+        taken.add(free)
+        found[name] = free
+    return found

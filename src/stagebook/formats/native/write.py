@@ -19,14 +19,25 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def write(draft: Draft) -> str:
-    lines = [f"# {_shown(text)}".rstrip() for text in draft.head]
-    lines.append("version: 1")
-    for key, value in draft.keys.items():
-        lines += _entry(key, value, "")
-    lines += ["", "stages:"]
-    for stage in draft.stages:
-        lines += _stage(stage)
+    lines = [*_head(draft), *(line for stage in draft.stages for line in _stage(stage))]
     return "\n".join(lines) + "\n"
+
+
+def lines(draft: Draft) -> list[int]:
+    """The first line of each stage in the text, its comments included."""
+    found, at = [], len(_head(draft)) + 1
+    for stage in draft.stages:
+        found.append(at)
+        at += sum(1 for _ in _stage(stage))
+    return found
+
+
+def _head(draft: Draft) -> list[str]:
+    made = [f"# {_shown(text)}".rstrip() for text in draft.head]
+    made.append("version: 1")
+    for key, value in draft.keys.items():
+        made += _entry(key, value, "")
+    return [*made, "", "stages:"]
 
 
 def _stage(stage: DraftStage) -> Iterator[str]:
