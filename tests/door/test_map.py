@@ -261,6 +261,6 @@ def test_numbers_of_findings_stand_at_their_stages(place: Place) -> None:
             row = next(line for line in said.splitlines() if f" {stage} [" in line)
             assert f"[{each['number']}]" in row
     assert json.dumps(document["notes"][-len(document["findings"]):]) == json.dumps(
-        [{key: each[key] for key in ("code", "level", "line", "message")} for each in document["findings"]]
+        [{key: each[key] for key in ("code", "level", "line", "file", "message")} for each in document["findings"]]
     )  # fmt: skip
     assert Path(document["file"]).name == "stagebook.yaml"

@@ -40,7 +40,7 @@ def test_dead_letters_and_later_stages_alone_are_no_measure_of_a_run(place: Plac
     after = plan(place)
     assert before["streams"][0]["total"] == after["streams"][0]["total"] == 6
     assert after["streams"][0]["run"] == before["streams"][0]["run"]
-    assert after["sequential_s"] > 6 * 0.2 + 0.1
+    assert after["sequential_s"] > 6 * 0.2
     assert after["recommendation"]["mode"] == before["recommendation"]["mode"]
     expected = {stage["stage"]: stage["known_s"] for stage in place.run("map", "--json").json["stages"]}
     assert expected["work"] > 6 * 0.2, "nor of how long the stage takes"

@@ -44,8 +44,8 @@ def test_notes_come_from_the_file_and_from_what_is_not_built() -> None:
         )
     )
     assert found["notes"] == [
-        {"code": "trap", "level": "warning", "line": 3, "message": "quote it"},
-        {"code": "not-built", "level": "note", "line": None, "message": "later"},
+        {"code": "trap", "level": "warning", "line": 3, "file": None, "message": "quote it"},
+        {"code": "not-built", "level": "note", "line": None, "file": None, "message": "later"},
     ]
 
 

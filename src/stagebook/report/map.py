@@ -100,20 +100,25 @@ def document(
             **{origin: figures.origin.count(origin) for origin in ("history", "declared", "others")},
         },
         "not_run": [stage.id for stage in pipeline.stages if stage.id in out and stage.id not in known],
-        "missing": [
-            {
-                "code": each.code,
-                "line": each.line or None,
-                "file": None if each.file == pipeline.file else each.file,
-                "message": each.message,
-            }
-            for each in pipeline.missing
-        ],
+        "missing": _missing(pipeline),
         "grades": grades.document(pipeline),
         "findings": findings,
         "unsaid": judged.unsaid,
         "notes": [*_file_notes(pipeline), *_notes(findings)],
     }
+
+
+def _missing(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """`file` is None for the pipeline's own."""
+    return [
+        {
+            "code": each.code,
+            "line": each.line or None,
+            "file": None if each.file == pipeline.file else each.file,
+            "message": each.message,
+        }
+        for each in pipeline.missing
+    ]
 
 
 def _needless_ms(
