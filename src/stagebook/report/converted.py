@@ -24,7 +24,10 @@ def render(document: Mapping[str, Any], style: Style) -> list[str]:
         if each["grade"] != "exact"
     ]
     lines += ["", f"{plural(len(document['lost']), 'thing')} not carried over as it was"] if document["lost"] else []
-    lines += [f"{each['line'] or 'the file'}: {_of(each)}{harmless(each['text'])} ({each['grade']})" for each in document["lost"]]
+    lines += [
+        f"{each['line'] or 'the file'}: {_of(each)}{harmless(each['text'])} ({each['grade']})"
+        for each in document["lost"]
+    ]
     lines += [f"renamed: {harmless(old)} is {harmless(new)}" for old, new in document["renamed"].items()]
     return [line for text in lines for line in (wrap(style.plain(text), style.width - 1) if text else [""])]
 
