@@ -273,3 +273,20 @@ def test_what_is_left_out_is_a_warning_of_the_run(repository: Place) -> None:
         "it": "success", "gone": "skip", "pane": "skip"
     }  # fmt: skip
     assert "o/publish@v1" in repository.run("show", "last").out
+
+
+def test_whatever_a_job_is_called_its_path_has_nothing_that_tools_take_apart(repository: Place) -> None:
+    """`-Wl,--version-script,PATH` for one ends at a comma."""
+    repository.write(
+        """\
+on: push
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {os: ["Linux, 64 bit: 100 % = $(x)"], compiler: [gcc]}}
+    steps: [{run: 'case "${PWD#"$HERE"}" in *[!A-Za-z0-9._/-]*) pwd; exit 1;; esac'}]
+""",
+        ".github/workflows/ci.yml",
+    )
+    done = repository.run("run", "--yes", env={"HERE": str(repository.folder)})
+    assert done.code == 0, done

@@ -5,6 +5,7 @@ directory. Read from the run's journal, where all of it stands before the job is
 from __future__ import annotations
 
 import os
+import re
 
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.model.problem import SurroundingsError
@@ -23,6 +24,8 @@ _OF_GIT = frozenset(
     ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
      "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_SHALLOW_FILE")
 )  # fmt: skip
+NAME_MAX = 40  #: of a job's name in the path of its workspace
+_SPECIAL = re.compile(r"[^A-Za-z0-9._-]+")
 #: What the engine tells a job's process, and the processes of its steps need not know.
 _OURS = ("STAGEBOOK_OUTPUT", "STAGEBOOK_WORKSPACE")
 
@@ -63,7 +66,9 @@ class Here:
             for name, value in environ.items()
             if name not in _OURS and name not in _OF_GIT and name not in self.secrets and not name.startswith("MATRIX_")
         }
-        stem = f"{state.log_stem(self.stage.id)}.{attempt}"
+        # Tools take paths apart at commas, blanks and the like (`-Wl,…`): no letter of a name that is special to any.
+        plain = _SPECIAL.sub("-", self.stage.id)[:NAME_MAX].strip("-.")
+        stem = f"{index}-{plain}.{attempt}" if plain else f"{index}.{attempt}"
         #: The job's own directory, not there yet: `workspace` and whatever it needs beside.
         self.place = os.path.join(state.workspaces_directory(self.state), run, stem)
         self.workspace = os.path.join(self.place, os.path.basename(pipeline.folder) or "work")
