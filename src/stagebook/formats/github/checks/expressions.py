@@ -132,9 +132,11 @@ class _Spot:
         found = [(each, offset) for tree, offset in trees for each in payloads.absent(tree, self.known.triggers)]
         is_group = self.spot.key.endswith(("concurrency", "concurrency.group"))
         is_one = is_group and payloads.is_same(parts, frozenset(each.path for each, _ in found))
+        # A group or a condition that is always the same does harm; a text that is empty may be meant so.
+        level = "warning" if is_one or self.spot.key.endswith(".if") else "note"
         for each, offset in found:
             so = "; all runs are in one group then, in which one waits for another or cancels it" if is_one else ""
-            self.say(offset + each.offset, "payload", each.text + so, "warning")
+            self.say(offset + each.offset, "payload", each.text + so, level)
 
     def context(self, name: str, written: str, offset: int) -> None:
         if name not in CONTEXTS:
