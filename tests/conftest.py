@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Generator, TypeVar
+from typing import Callable, Generator, NoReturn, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -54,6 +54,32 @@ def stagebook() -> str:
     return str(command)
 
 
+UNAVAILABLE = "unavailable here: "  #: how the reason of such a skip begins
+
+
+def unavailable(capability: str) -> NoReturn:
+    """Leave a test out because this machine forbids what it needs (a namespace, a full tmpfs, a writable cgroup).
+
+    Such a test is listed at the end with its reason. It does not count as passed, and is no failure in CI.
+    Ask for it as the fixture `unavailable` where the test is; data that is missing is never a reason.
+    """
+    pytest.skip(UNAVAILABLE + capability)
+
+
+@pytest.fixture(name="unavailable", scope="session")
+def _unavailable() -> Callable[[str], NoReturn]:
+    return unavailable
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what this machine could not try, each with its reason."""
+    reports = [report for report in terminalreporter.stats.get("skipped", []) if _is_unavailable(report)]
+    if reports:
+        terminalreporter.section("unavailable here: not tried, not passed")
+        for report in reports:
+            terminalreporter.line(f"{report.nodeid}: {_skip_reason(report).partition(UNAVAILABLE)[2]}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reporting[pytest.TestReport]:
     report = yield
@@ -69,9 +95,17 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Reporting[pytest.
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """In CI whatever a test needs is there, so a skip would only hide that it is not."""
-    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
-        place = report.longrepr
-        reason = place[2] if isinstance(place, tuple) else str(place)
+    """In CI whatever a test needs is there, so a skip would only hide that it is not; but a machine may forbid it."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail") and not _is_unavailable(report):
+        reason = _skip_reason(report)
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: skipped, which counts as a failure with CI=true: {reason}"
+
+
+def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    place = report.longrepr
+    return place[2] if isinstance(place, tuple) else str(place)
+
+
+def _is_unavailable(report: pytest.TestReport | pytest.CollectReport) -> bool:
+    return report.skipped and UNAVAILABLE in _skip_reason(report)

@@ -59,3 +59,12 @@ def test_an_expected_failure_stays_one(tmp_path: Path) -> None:
     code, said = outcome(tmp_path, "import pytest\n@pytest.mark.xfail\ndef test_it():\n    assert False\n", "true")
     assert code == 0, said
     assert "1 xfailed" in said
+
+
+def test_what_the_machine_forbids_is_listed_and_no_failure(tmp_path: Path) -> None:
+    """Neither is it counted as passed."""
+    text = "def test_it(unavailable):\n    unavailable('no mount namespace')\n"
+    code, said = outcome(tmp_path, text, "true")
+    assert code == 0, said
+    assert re.search(r"test_case.py::test_it: no mount namespace\n", said), said
+    assert "1 skipped" in said and "passed" not in said.partition("not passed")[2], said
