@@ -14,8 +14,9 @@ FIRST_SLEEPS = noted('[ "$STAGEBOOK_ATTEMPT" != 1 ] || sleep 961')
 def killed(place: Place) -> str:
     """A run of a → b → c that was killed in b."""
     place.pipeline([{"a": noted()}, {"b": FIRST_SLEEPS}, {"c": noted()}])
+    before = place.began().count("b")
     command = place.start("run")
-    place.wait_for("b")
+    place.wait_for("b", times=before + 1)
     command.kill("engine")
     return place.run_ids()[-1]
 

@@ -237,6 +237,22 @@ def test_what_is_left_out_of_a_log_counts_from_its_beginning_however_often_it_is
     assert left_out(b"") == (0, 0)
 
 
+def test_what_is_written_while_a_log_is_read_to_be_cut_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, log = os.pread, tmp_path / "a"
+    log.write_bytes(b"line\n" * LOG_KEPT)
+
+    def read_while_written_to(fd: int, count: int, at: int) -> bytes:
+        data = read(fd, count, at)
+        if count > LOG_KEPT:
+            with open(log, "ab") as more:
+                more.write(b"late\n")
+        return data
+
+    monkeypatch.setattr(os, "pread", read_while_written_to)
+    Logs(str(tmp_path)).cut("a")
+    assert log.read_bytes().endswith(b"line\nlate\n")
+
+
 def test_what_an_item_that_is_done_has_left_goes_and_what_one_that_failed_has_left_stays(tmp_path: Path) -> None:
     kept = Kept(str(tmp_path), "work", 2, 0)
     kept.add([(str(number), None) for number in range(1, 5)])

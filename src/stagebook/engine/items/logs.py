@@ -12,6 +12,7 @@ from stagebook.record.cut import LOG_MAX, NOTE_MAX, left_out, note
 LOG_KEPT = 1 << 20  #: a log that is larger than LOG_MAX is cut to so much
 LOOK_US = 100_000  #: how often it is looked for them
 HURRY_US = 5_000  #: and while one grows fast
+_ROUNDS_MAX = 16
 FAST = 4 << 20  #: which is by more than this between two looks
 
 
@@ -39,7 +40,8 @@ class Logs:
         return {log: self.cut(log) for log, size in sizes.items() if size > LOG_MAX}
 
     def cut(self, log: str) -> int:
-        """By how much it has become shorter. What is written in this very moment may be lost with the rest."""
+        """Cut a log to its newest part, and return by how many bytes it has become shorter. What is written between
+        the last look and the cut, a few microseconds, is lost with the rest."""
         try:
             fd = os.open(f"{self.directory}/{log}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -47,16 +49,22 @@ class Logs:
         try:
             size = os.fstat(fd).st_size
             before, noted = left_out(os.pread(fd, NOTE_MAX, 0))
-            kept = os.pread(fd, 2 * LOG_KEPT, max(0, size - LOG_KEPT))
-            size = max(0, size - LOG_KEPT) + len(kept)
+            begin = max(0, size - LOG_KEPT)
+            kept = os.pread(fd, 2 * LOG_KEPT, begin)
+            begin += kept.find(b"\n") + 1
             kept = kept[kept.find(b"\n") + 1 :]
-            text = note(before + size - noted - len(kept))
+            text = note(before + begin - noted)
+            for _ in range(_ROUNDS_MAX):  # what came while that was read: the last look is right before the cut
+                more = os.pread(fd, LOG_KEPT, begin + len(kept))
+                if not more:
+                    break
+                kept += more
             left = len(text) + len(kept)
             os.ftruncate(fd, left)  # and not to nothing: what comes now must not come before the text
             os.pwrite(fd, kept, len(text))
             os.pwrite(fd, text, 0)
             self._sizes[log] = left
-            return size - left
+            return begin + len(kept) - left
         except OSError:
             return 0
         finally:
