@@ -243,25 +243,48 @@ def test_g21_removing_a_run_never_follows_a_link(place: Place) -> None:
     (outside / "canary").write_text("canary")
     (run,) = place.run_ids()
     (place.runs_folder / run / "logs/link").symlink_to(outside)
-    (place.runs_folder / run / "unpublished").symlink_to(outside)
+    (place.runs_folder / run / "set-aside").symlink_to(outside)
     (place.runs_folder / ("0" * 26)).symlink_to(outside)
     assert place.run("gc", "--cache-age", "0s", "--runs-older-than", "0s", "--json").json["runs"] == [run]
     assert (outside / "canary").read_text() == "canary"
     assert place.run_ids() == ["0" * 26]
 
 
-def test_gc_removes_what_attempts_left_unpublished_when_it_is_old(place: Place) -> None:
+def test_gc_removes_what_was_set_aside_by_its_age_alone(place: Place) -> None:
     place.pipeline({"a": {"run": "echo half > out; exit 1", "outputs": ["out"]}})
     assert place.run("run").code == 1
     (run,) = place.run_ids()
-    left = place.runs_folder / run / "unpublished"
+    left = place.runs_folder / run / "set-aside"
     assert [path.read_text() for path in left.rglob("out*") if path.is_file()] == ["half\n"]
-    assert place.run("gc", "--json").json["unpublished"] == []
-    age(left, 40 * 86_400)
-    assert place.run("gc", "--dry-run").out.startswith("would remove 1 run's unpublished files (5 B)\n")
-    assert place.run("gc", "--json").json["unpublished"] == [run]
+    told = place.run("gc", "--runs-older-than", "0s", "--cache-age", "0s", "--json").json
+    assert (told["set_aside"], told["runs"], told["runs_kept"]) == ([], [], [run])
+    for folder in [left, *[path for path in left.rglob("*") if path.is_dir()]]:
+        age(folder, 40 * 86_400)
+    assert place.run("gc", "--dry-run").out.startswith("would remove 1 run's files set aside (5 B)\n")
+    told = place.run("gc", "--runs-older-than", "0s", "--json").json
+    assert (told["set_aside"], told["set_aside_bytes"]) == ([run], 5)
     assert not left.exists()
-    assert place.run("show", run).code == 0
+    assert place.run("gc", "--runs-older-than", "0s", "--json").json["runs"] == [run]
+
+
+def test_what_was_set_aside_is_put_back_where_nothing_stands(place: Place) -> None:
+    place.pipeline({"a": {"run": "mkdir -p d; echo $STAGEBOOK_ATTEMPT > d/out; ln -s d/out link; exit 1",
+                          "outputs": ["d/**", "link"], "retry": {"attempts": 2}}})  # fmt: skip
+    done = place.run("run")
+    assert done.code == 1 and "cache restore a --set-aside" in done.out
+    told = place.run("show", "last", "--json").json["set_aside"]
+    assert [(each["stage"], each["attempt"], each["path"], each["bytes"]) for each in told] == [
+        ("a", 2, "link", 5), ("a", 2, "d/out", 2), ("a", 1, "link", 5), ("a", 1, "d/out", 2),
+    ]  # fmt: skip
+    assert Path(told[1]["at"]).read_text() == "2\n" and Path(told[1]["at"]).stat().st_mode & 0o777 == 0o600
+    assert not (place.folder / "d/out").exists()
+    place.write("mine\n", "d/out")
+    assert place.run("cache", "restore", "a", "--set-aside", "last").code == 1
+    assert (place.folder / "d/out").read_text() == "mine\n" and (place.folder / "link").is_symlink()
+    assert place.run("cache", "restore", "a", "--set-aside", "last", "--force").code == 0
+    assert (place.folder / "d/out").read_text() == "2\n"
+    for words in (["nobody", "--set-aside", "last"], ["a", "--force"]):
+        assert place.run("cache", "restore", *words).code == 2
 
 
 # In no run's way

@@ -69,9 +69,10 @@ def test_r067_an_attempt_that_fails_publishes_nothing(place: Place) -> None:
     place.write("of before", "dist/more/old")
     done = place.run("run", "--json")
     assert outcomes(done.json) == {"build": "failure", "after": "success"}, done
-    aside = place.runs_folder / done.json["run"] / "unpublished" / "build.1"
+    aside = place.runs_folder / done.json["run"] / "set-aside" / "build" / "1"
     assert (aside / "dist" / "app").read_text() == "half\n"
-    assert (aside / "dist" / "more" / "old").exists()
+    assert (place.folder / "dist" / "more" / "old").read_text() == "of before"
+    assert not (aside / "dist" / "more").exists()
     assert place.events("output.published") == []
 
 
@@ -357,7 +358,7 @@ def test_what_a_killed_attempt_left_is_not_published_by_the_next(place: Place) -
         assert done.code == 0, done
         files = by_stage(done.json)["build"]["published"]["files"]
         assert [file["path"] for file in files] == ["dist/app"]
-        assert len(list((place.runs_folder / done.json["run"] / "unpublished").glob("*/dist/part"))) == 1
+        assert len(list((place.runs_folder / done.json["run"] / "set-aside").glob("*/*/dist/part"))) == 1
         (place.folder / "go").unlink()
 
 

@@ -127,7 +127,7 @@ def test_a_state_directory_on_another_file_system_takes_what_is_set_aside(place:
         place.pipeline({"make": {"run": "echo half > out; ln -s out link; exit 1", "outputs": ["out", "link"]}})
         done = place.run("run", "--json", "--dir", str(state))
         assert outcomes(done.json) == {"make": "failure"}
-        aside = state / "runs" / done.json["run"] / "unpublished" / "make.1"
+        aside = state / "runs" / done.json["run"] / "set-aside" / "make" / "1"
         assert (aside / "out").read_text() == "half\n"
         assert os.readlink(aside / "link") == "out"
         assert not (place.folder / "out").exists()

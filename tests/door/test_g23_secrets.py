@@ -219,7 +219,7 @@ def test_g23_a_secret_that_stages_pass_on_by_file_is_nowhere(place: Place, outpu
             look(path.read_bytes(), str(path))
     (kept,) = [path.read_text() for path in state.glob("cache/objects/??/*") if len(path.name) == 62]
     assert kept == "plain\n"
-    assert next(state.glob("runs/*/unpublished/leaves.1/left.txt")).read_text() == "***\n"
+    assert next(state.glob("runs/*/set-aside/leaves/1/left.txt")).read_text() == "***\n"
     assert len(list(state.glob("runs/*/reports/*.xml"))) == 4
     assert place.run("logs", "last", "hears").out == "<***>\n"
     assert token in (place.folder / "r.xml").read_text() and not (place.folder / "left.txt").exists()
@@ -433,7 +433,7 @@ def test_a_name_that_holds_a_secret_is_recorded_nowhere(made: str, place: Place)
             assert where not in path.name
             assert not path.is_symlink() or where not in os.readlink(path)
             assert not path.is_file() or where.encode() not in path.read_bytes(), path
-    assert sorted(path.name for path in place.runs_folder.glob("*/unpublished/*/*")) == ["o-***", "o-x"]
+    assert sorted(path.name for path in place.runs_folder.glob("*/set-aside/*/*/*")) == ["o-***", "o-x"]
 
 
 def test_a_fifo_that_is_set_aside_is_not_read(place: Place) -> None:
@@ -442,7 +442,7 @@ def test_a_fifo_that_is_set_aside_is_not_read(place: Place) -> None:
     done = place.run("run", "--json", within_s=20)
     assert by_stage(done.json)["a"]["reason"] == "integrity: c-*** is a FIFO"
     assert done.json["warnings"] == []
-    assert [path.name for path in place.runs_folder.glob("*/unpublished/*/*")] == ["c-***"]
+    assert [path.name for path in place.runs_folder.glob("*/set-aside/*/*/*")] == ["c-***"]
 
 
 def test_names_that_differ_in_a_secret_only_are_told_apart_when_set_aside(place: Place) -> None:
@@ -452,7 +452,7 @@ def test_names_that_differ_in_a_secret_only_are_told_apart_when_set_aside(place:
         secrets=["T", "U"],
     )
     assert place.run("run").code == 1
-    kept = [path.read_text() for path in place.runs_folder.glob("*/unpublished/*/*")]
+    kept = [path.read_text() for path in place.runs_folder.glob("*/set-aside/*/*/*")]
     assert sorted(kept) == ["1\n", "2\n"]
 
 

@@ -1,4 +1,4 @@
-"""What runs leave behind and nobody needs any more: files that were never published, and whole runs that are over.
+"""What runs leave behind and nobody needs any more: files that were set aside, and whole runs that are over.
 
 Of a run that an engine holds, nothing is touched. Objects of the cache are the store's own business.
 """
@@ -11,7 +11,7 @@ import time
 
 from stagebook.model.problem import SurroundingsError
 from stagebook.model.value import NamedTuple
-from stagebook.record import lock, reader, runs
+from stagebook.record import lock, reader, runs, set_aside
 from stagebook.record.clock import epoch_us
 from stagebook.record.state import journal_path, run_directory
 
@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
-UNPUBLISHED = "unpublished"  #: in a run's directory: what attempts left at their outputs that did not succeed
+#: In a run's directory: what attempts left at their outputs that did not succeed. The second is from before.
+_ASIDE = (set_aside.NAME, "unpublished")
 _REMOVED = "removed"  #: in the cache: what is being removed, so that half a run is never seen among the runs
 
 
@@ -31,19 +32,46 @@ class Left(NamedTuple):
     size: int
 
 
-def unpublished(state: str, max_age_s: float, now: float | None = None) -> list[Left]:
-    """Directories of unpublished files, of runs that nobody holds, that nothing was put into for so long."""
+def aside(state: str, max_age_s: float, now: float | None = None) -> list[Left]:
+    """Directories of files that were set aside, of runs that nobody holds, that nothing was put into for so long."""
     now = time.time() if now is None else now
     found = []
     for run in runs.ids(state):
-        path = os.path.join(run_directory(state, run), UNPUBLISHED)
+        for path in _asides(run_directory(state, run)):
+            if now - _newest(path) > max_age_s and not _is_held(state, run):
+                found.append(Left(run, path, size_of(path)))
+    return found
+
+
+def has_aside(state: str, run: str) -> bool:
+    """Return whether files of a run are set aside: then the run stays until these go by their own age."""
+    return any(True for _ in _asides(run_directory(state, run)))
+
+
+def _asides(directory: str) -> Iterator[str]:
+    for name in _ASIDE:
+        path = os.path.join(directory, name)
         try:
-            status = os.lstat(path)
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                yield path
         except OSError:
             continue
-        if stat.S_ISDIR(status.st_mode) and now - status.st_mtime > max_age_s and not _is_held(state, run):
-            found.append(Left(run, path, size_of(path)))
-    return found
+
+
+def _newest(folder: str) -> float:
+    """When something was put there last: each attempt has a folder of its own, two levels down."""
+    newest = os.lstat(folder).st_mtime
+    for name in os.listdir(folder):
+        inner = os.path.join(folder, name)
+        if os.path.isdir(inner) and not os.path.islink(inner):
+            newest = max(
+                [
+                    newest,
+                    os.lstat(inner).st_mtime,
+                    *[entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(inner)],
+                ]
+            )
+    return newest
 
 
 def over(state: str, max_age_s: float, now: float | None = None) -> list[Left]:

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
+    from stagebook.artifact.paths import Folders
+
 EXAMPLE = """
 stagebook cache ls
 stagebook cache verify --json
-stagebook cache restore build"""
+stagebook cache restore build
+stagebook cache restore build --set-aside last"""
 
 _SILENT_S = 1.0
 
@@ -32,6 +35,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="list what is kept; read all of it and remove the damaged; put back what a stage last made",
     )  # fmt: skip
     parser.add_argument("stage", nargs="?", metavar="STAGE", help="restore: whose outputs")
+    parser.add_argument(
+        "--set-aside", metavar="RUN", help="restore: what attempts of the stage left in this run that did not succeed"
+    )
+    parser.add_argument("--force", action="store_true", help="restore --set-aside: also over what stands there")
 
 
 def execute(args: Namespace) -> int:
@@ -45,6 +52,12 @@ def execute(args: Namespace) -> int:
         )
     if (args.stage is not None) != (args.action == "restore"):
         raise usage_error("restore needs a STAGE" if args.stage is None else f"`cache {args.action}` takes no STAGE")
+    if args.set_aside is None and args.force:
+        raise usage_error("--force belongs to `cache restore STAGE --set-aside RUN`")
+    if args.set_aside is not None:
+        if action is not _restore:
+            raise usage_error(f"`cache {args.action}` takes no --set-aside")
+        return _put_back(args)
     return action(args)
 
 
@@ -136,6 +149,74 @@ def _restore(args: Namespace) -> int:
     else:
         output.say(report.restored(document, output.style_for(sys.stdout, args)))
     return FAILED if any(each["why"] for each in files) else OK
+
+
+def _put_back(args: Namespace) -> int:
+    """Put back what attempts of a stage left in a run, of each path the latest; over something only with --force."""
+    from stagebook.artifact.paths import Folders
+    from stagebook.record import runs, set_aside
+
+    directory = place.run_directory(args, args.set_aside)
+    document = runs.document(directory)
+    latest: dict[str, set_aside.Entry] = {}
+    for entry in set_aside.entries(directory, [args.stage]):
+        latest.setdefault(entry.path, entry)
+    if not latest:
+        others = sorted({each["stage"] for each in document["set_aside"]})
+        hint = f"set aside there: {', '.join(others)}" if others else "nothing is set aside in that run"
+        raise usage_error(f"run {document['run']} has nothing set aside of a stage '{args.stage}'", hint)
+    root = os.path.dirname(os.path.abspath(document["file"]))
+    files = []
+    with Folders(root) as folders:
+        for path, entry in sorted(latest.items()):
+            try:
+                why = _copied_back(folders, entry.at, path, args.force)
+            except OSError as error:
+                why = error.strerror or str(error)
+            files.append({"path": path, "size_bytes": entry.bytes, "restored": why is None, "why": why})
+    told = {"stage": args.stage, "run": document["run"], "files": files}
+    if args.json:
+        output.say_json(told)
+    else:
+        output.say(report.restored(told, output.style_for(sys.stdout, args)))
+    return FAILED if any(each["why"] for each in files) else OK
+
+
+def _copied_back(folders: Folders, source: str, path: str, is_forced: bool) -> str | None:
+    """Copy a file, or a link as a link, to where it lay; why not, else None. No link is followed. Raises OSError."""
+    import shutil
+    import stat
+
+    folders.make(path)
+    folder, name = folders.of(path)
+    status = os.lstat(source)
+    try:
+        there: os.stat_result | None = os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        there = None
+    if there is not None and (not is_forced or stat.S_ISDIR(there.st_mode)):
+        return "something stands there" + ("; --force replaces it" if not is_forced else ", a folder")
+    draft = f".{os.getpid()}.{time.time_ns():x}.stagebook"
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(source), draft, dir_fd=folder)
+    elif stat.S_ISREG(status.st_mode):
+        with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as held:
+            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+            with open(fd, "wb") as out:
+                shutil.copyfileobj(held, out)
+    else:
+        return "it is neither a file nor a link"
+    try:
+        if is_forced:
+            os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            os.link(draft, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    finally:
+        try:
+            os.unlink(draft, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+    return None
 
 
 class _Progress:

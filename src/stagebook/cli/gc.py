@@ -29,8 +29,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--cache-age", metavar="DURATION", help="and nothing unused for longer than this; default: the setting, 30d"
     )
     parser.add_argument(
-        "--runs-older-than", metavar="DURATION", help="also remove whole runs that ended longer ago, such as 90d"
-    )
+        "--runs-older-than", metavar="DURATION",
+        help="also remove whole runs that ended longer ago, such as 90d; one that has files set aside stays",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set-aside-older-than", metavar="DURATION", default="30d",
+        help="remove what was set aside of attempts without success longer ago than this; default: 30d",
+    )  # fmt: skip
 
 
 def execute(args: Namespace) -> int:
@@ -42,12 +47,13 @@ def execute(args: Namespace) -> int:
     limit = quantity.size_bytes(args.settings.cache_limit)
     age_s = quantity.duration_ms(args.settings.cache_age) / 1000
     runs_age_s = None if args.runs_older_than is None else _duration_s("--runs-older-than", args.runs_older_than)
+    aside_age_s = _duration_s("--set-aside-older-than", args.set_aside_older_than)
     where = place.state_directory(args)
     folder = os.path.join(where, "cache")
     store = Store(folder)
-    runs = [] if runs_age_s is None else sweep.over(where, runs_age_s)
-    going = {left.run for left in runs}
-    aside = [left for left in sweep.unpublished(where, age_s) if left.run not in going]
+    over = [] if runs_age_s is None else sweep.over(where, runs_age_s)
+    aside = sweep.aside(where, aside_age_s)
+    runs = [left for left in over if not sweep.has_aside(where, left.run)]
     workspaces = workspace.leftovers(where)
     workspaces_bytes = sum(workspace.size_bytes(workspace.directory(where, run)) for run in workspaces)
     try:
@@ -69,8 +75,9 @@ def execute(args: Namespace) -> int:
         "objects_bytes": sum(entry.size for entry in collected.objects),
         "temporaries": [path for path, _ in collected.temporaries],
         "temporaries_bytes": sum(size for _, size in collected.temporaries),
-        "unpublished": [left.run for left in aside],
-        "unpublished_bytes": sum(left.size for left in aside),
+        "set_aside": list(dict.fromkeys(left.run for left in aside)),
+        "set_aside_bytes": sum(left.size for left in aside),
+        "runs_kept": [left.run for left in over if left not in runs and sweep.has_aside(where, left.run)],
         "workspaces": workspaces,
         "workspaces_bytes": workspaces_bytes,
         "job_caches": sorted(unused),

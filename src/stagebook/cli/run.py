@@ -504,10 +504,12 @@ class Show:
     def finish(self, result: Any) -> int:
         from stagebook.cli import output, place
         from stagebook.engine import launch
+        from stagebook.record import set_aside
 
         story: Story = result.story
         args = self._args
         told = [] if self._beside is None else self._beside.settle(story)
+        directory = os.path.dirname(story.logs_directory or "")
         junit = getattr(args, "junit", None)  # a cancel that goes on with a run has none
         if args.json or junit is not None:
             from stagebook.record.holders import Holders
@@ -518,13 +520,14 @@ class Show:
                 document["shown"] = args.shown
         else:
             document = story.outline(result.machine.waiting)
+        document |= set_aside.document(directory, [stage.id for stage in story.pipeline.stages])
         if told:
             document["notices"] = told
         took = dict(_durations(story, getattr(args, "dead_of", None) is not None))
         durations.update(self._cache, story.pipeline.file, took)
         far = place.from_here(args, self._here, story.pipeline.file, os.path.dirname(self._cache))
         if not args.quiet and not args.json:
-            document["against"] = _against(document, story)
+            document["against"] = _against(document, directory, story)
         self._watcher.finished({**document, "from_here": far, "see": bool(far) and not args.settings.dir})
         self._watcher.flush()
         if args.json:
@@ -562,7 +565,7 @@ class Show:
                 pass  # the terminal is gone
 
 
-def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
+def _against(document: dict[str, Any], directory: str, story: Story) -> dict[str, Any] | None:
     """The run in the other mode that the end of this one names. Of what was over at once a ratio says nothing, nor
     where people had to be waited for."""
     if document["outcome"] != "success" or document["wall_s"] < _COMPARED_S or story.gates:
@@ -570,7 +573,7 @@ def _against(document: dict[str, Any], story: Story) -> dict[str, Any] | None:
     from stagebook.cli import against
 
     try:
-        return against.against(document, os.path.dirname(story.logs_directory or ""))
+        return against.against(document, directory)
     except (SurroundingsError, OSError):
         return None  # a run ends as it ended, whatever can be read of others
 

@@ -1,9 +1,9 @@
 """What is asked of the files of stages in one run: up to date or not, whole before a consumer starts, published after
-success, set aside after anything else. Decides nothing: what it finds is told to the loop (`Ear`).
+success, and what an attempt made that had none set aside. Decides nothing: what it finds is told to the loop (`Ear`).
 
 An attempt of a stage with files is *open* from the decision to start it until its end may be told. What takes long is
 done in a child (`hasher`); nothing of a stage waits for another's. How files are judged is `freshness`, how they are
-closed `closing`.
+closed `closing`, what is set aside `aside`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from time import time_ns
 
 from stagebook.artifact.digest import File
 from stagebook.artifact.store import Store
-from stagebook.engine import closing
+from stagebook.engine import aside, closing
+from stagebook.engine.aside import Found, Moved
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
 from stagebook.engine.freshness import SETTING, UNMATCHED, UP_TO_DATE, VALUES, Freshness, Seen, shown, unmatched
@@ -24,8 +25,8 @@ from stagebook.engine.published import Began, Published
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
-from stagebook.record import faults, lock
-from stagebook.record.state import log_stem, report_name, reports_directory
+from stagebook.record import faults, lock, set_aside
+from stagebook.record.state import report_name, reports_directory
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
 
@@ -62,7 +63,8 @@ class _Open:
     """`step` is `verifying`, `running`, `closing` or `leaving`. `process` and `end` are there once it is over."""
 
     __slots__ = (
-        "announced", "asked", "began", "end", "parts", "process", "seen", "size", "stage", "start", "step", "withdrawn"
+        "announced", "asked", "began", "end", "found", "parts", "process", "seen", "size", "stage", "start", "step",
+        "withdrawn",
     )  # fmt: skip
 
     def __init__(self, start: Start, stage: Stage) -> None:
@@ -74,6 +76,7 @@ class _Open:
         self.parts: dict[str, Any] | None = None
         self.process: Attempt | None = None
         self.end = Finished("success", None)
+        self.found: Found | None = Found()  #: what lay at its outputs before; None: not known, so all of it stays
         self.announced: dict[str, File] = {}
         self.asked: set[str] = set()  #: announced, and not hashed yet
         self.withdrawn: str | None = None  #: what it has used, and will never be published
@@ -322,8 +325,45 @@ class Artifacts:
         self._freshness.remember(seen.inputs)
         attempt.parts = self._freshness.parts(self._filled(index), seen)
         self._say_unmatched(index, attempt.parts[UNMATCHED])
-        if attempt.stage.outputs:
-            self._clear_away(index, attempt.stage)
+        if not attempt.stage.outputs:
+            self._run_it(attempt)
+            return
+        self._clear_away(index, attempt.stage)
+        if not aside.may_be_there(self._freshness.root, attempt.stage):
+            self._noted(attempt, Found())
+            return
+        self._do((index, "found"), self._freshness.is_much_made(index), partial(self._look_before, attempt),
+                 partial(self._noted, attempt))  # fmt: skip
+
+    def _look_before(self, attempt: _Open, is_child: bool) -> Found | None:
+        return aside.look(self._freshness.root, attempt.stage, self._last_published(attempt.start.stage))
+
+    def _noted(self, attempt: _Open, found: Found | Failed | None) -> None:
+        """What lay at its outputs is known, and kept for a resume."""
+        attempt.found = None if isinstance(found, Failed) else found
+        if attempt.found is None:
+            self.ear.warned(
+                f"{attempt.stage.id}: what lies at its outputs could not be noted, or is more than "
+                f"{aside.FOUND_MAX:,} files: should it fail, what it made stays where it is"
+            )
+        else:
+            try:
+                aside.keep(self._found_path(attempt), attempt.found)
+            except OSError as error:
+                self.ear.warned(
+                    f"{attempt.stage.id}: what lies at its outputs is not noted for a resume: {error.strerror}"
+                )
+        self._run_it(attempt)
+
+    def _found_path(self, attempt: _Open) -> str:
+        return set_aside.found_path(self._directory, attempt.stage.id, attempt.start.attempt)
+
+    def _last_published(self, stage: int) -> Mapping[str, File]:
+        last = self._freshness.last(stage)
+        return {} if last is None else {file.path: file for file in last.outputs}
+
+    def _run_it(self, attempt: _Open) -> None:
+        index, number = attempt.start[:2]
         self._warn(self._freshness.state.begun(attempt.stage.id, self._run, number))
         attempt.step = "running"
         attempt.began = Began(self._published.turns, time_ns())
@@ -338,20 +378,41 @@ class Artifacts:
             return
         run, number = torn
         theirs = os.path.join(os.path.dirname(self._directory), run)
-        if os.path.exists(self._aside(theirs, stage, number)) or (run != self._run and lock.holder(theirs) is not None):
-            return  # its engine has done it, or will
+        path = set_aside.found_path(theirs, stage.id, number)
+        found = aside.kept(path)
+        if found is None or (run != self._run and lock.holder(theirs) is not None):
+            return  # its engine has done it or will, or nobody knows what lay there before: all of it stays
         self._published.catch_up()
-        target = self._aside(self._directory, stage, number) + ("" if run == self._run else f".{run}")
-        spared = partial(self._published.is_of_other, index)
-        for text in closing.put_aside(self._freshness.root, stage, spared, target, None, self._mask):
-            self.ear.warned(f"{stage.id}: {text}")
+        target = set_aside.folder(self._directory, stage.id, number, "" if run == self._run else run)
+        self._tell_moved(stage, number, self._move_to(index, stage, found, target, None))
+        aside.forget(path)
 
-    def _aside(self, run_directory: str, stage: Stage, number: int) -> str:
-        return os.path.join(run_directory, "unpublished", f"{log_stem(stage.id)}.{number}")
+    def _move_to(
+        self, index: int, stage: Stage, found: Found, target: str, reports: Callable[[int], str] | None
+    ) -> Moved:
+        return aside.put_aside(
+            self._freshness.root, stage, found, self._last_published(index), None if stage.secrets else self._store,
+            partial(self._published.is_of_other, index), target, reports, self._mask,
+        )  # fmt: skip
+
+    def _tell_moved(self, stage: Stage, number: int, moved: Moved) -> None:
+        """Say what became of what lay at the outputs before an attempt without success; what it made and is set aside
+        is told at the end of the run."""
+        said = []
+        if moved.changed:
+            said.append(f"of {_files(moved.changed)} that it changed a copy is set aside")
+        if moved.restored:
+            said.append(f"{_files(moved.restored)} came back as published before")
+        if said:
+            self.ear.warned(f"{stage.id}, attempt {number}: {', '.join(said)}")
+        for text in moved.troubles:
+            self.ear.warned(f"{stage.id}: {text}")
 
     def never_began(self, stage: int) -> None:
         """No process came to be."""
-        self._open.pop(stage, None)
+        attempt = self._open.pop(stage, None)
+        if attempt is not None and attempt.stage.outputs:
+            aside.forget(self._found_path(attempt))
 
     # After its end ------------------------------------------------------------------------------------------------
 
@@ -451,17 +512,17 @@ class Artifacts:
         index = attempt.start.stage
         self._published.withdraw(index)
         self._published.catch_up()
-        if not attempt.stage.outputs:
+        if not attempt.stage.outputs or attempt.found is None:
             self._leave(attempt, attempt.end)
             return
         self._do((index, "aside"), self._freshness.is_much_made(index), partial(self._move, attempt),
                  partial(self._moved, attempt))  # fmt: skip
 
-    def _move(self, attempt: _Open, is_child: bool) -> list[str]:
+    def _move(self, attempt: _Open, is_child: bool) -> Moved:
         faults.hit("artifact.aside")
-        target = self._aside(self._directory, attempt.stage, attempt.start.attempt)
-        root, spared = self._freshness.root, partial(self._published.is_of_other, attempt.start.stage)
-        return closing.put_aside(root, attempt.stage, spared, target, self._reports(attempt), self._mask)
+        assert attempt.found is not None
+        target = set_aside.folder(self._directory, attempt.stage.id, attempt.start.attempt)
+        return self._move_to(attempt.start.stage, attempt.stage, attempt.found, target, self._reports(attempt))
 
     @property
     def _mask(self) -> Mask | None:
@@ -476,11 +537,12 @@ class Artifacts:
         said = held and self.secrets.held((*stage.inputs, *[output.path for output in stage.outputs]))
         return next((f"the name of an {kind} holds the secret {name}" for name in held if name not in said), None)
 
-    def _moved(self, attempt: _Open, answer: Any) -> None:
+    def _moved(self, attempt: _Open, answer: Moved | Failed) -> None:
         if isinstance(answer, Failed):
-            answer = [f"what it left at its outputs lies there still: {answer}"]
-        for text in answer:
-            self.ear.warned(f"{attempt.stage.id}: {text}")
+            answer = Moved(troubles=(f"what it left at its outputs lies there still: {answer}",))
+        if answer.troubles:
+            attempt.found = None  # what is noted stays: before the next attempt this is tried again
+        self._tell_moved(attempt.stage, attempt.start.attempt, answer)
         self._leave(attempt, attempt.end)
 
     def _reports(self, attempt: _Open) -> Callable[[int], str]:
@@ -491,6 +553,8 @@ class Artifacts:
     def _leave(self, attempt: _Open, end: Finished) -> None:
         index, number = attempt.start[:2]
         del self._open[index]
+        if attempt.stage.outputs and attempt.step != "verifying" and attempt.found is not None:
+            aside.forget(self._found_path(attempt))
         if self._has_early and end.outcome != "success":
             self._published.forget(index)
         self.ear.closed(index, number, end, attempt.process)
@@ -504,7 +568,7 @@ class Artifacts:
             return True
         outcome = "timeout" if decision.why == "timeout" else "cancellation"
         attempt.end = attempt.end._replace(outcome=outcome, reason=decision.why)
-        for kind in ("verify", "close"):
+        for kind in ("verify", "found", "close"):
             self._stop((decision.stage, kind))
         if attempt.step == "verifying":
             self._leave(attempt, attempt.end)
@@ -551,6 +615,10 @@ class Artifacts:
     def _warn(self, text: str | None) -> None:
         if text is not None:
             self.ear.warned(text)
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _joined(*said: str | None) -> str | None:

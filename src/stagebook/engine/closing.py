@@ -1,18 +1,17 @@
-"""What a stage left at its outputs when it ended: read and judged, set aside, its reports kept. Nothing of the run is
-known here, so that all of it can be done by a child.
+"""What a stage left at its outputs when it ended: read and judged, its reports kept. Nothing of the run is known here,
+so that all of it can be done by a child. What an attempt without success left is `aside`'s.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 
 from stagebook.artifact import paths
 from stagebook.artifact.digest import File, is_settled, moment, stamp_of
-from stagebook.artifact.paths import Folders, Unsound
+from stagebook.artifact.paths import Unsound
 from stagebook.artifact.store import Store
 from stagebook.engine import hasher
-from stagebook.engine.freshness import Freshness, output_globs
+from stagebook.engine.freshness import Freshness
 from stagebook.model.globs import is_path
 from stagebook.model.pipeline import Stage
 from stagebook.model.value import NamedTuple
@@ -143,93 +142,9 @@ def _changed(freshness: Freshness, stage: Stage, inputs: Sequence[File], is_chil
     return None
 
 
-def put_aside(
-    root: str, stage: Stage, spared: Callable[[str], bool], target: str, reports: Callable[[int], str] | None,
-    mask: Mask | None = None,
-) -> list[str]:  # fmt: skip
-    """Move what lies at its outputs below `target`, which then is there in any case, but for what is `spared` and whole
-    JUnit reports, of which copies are kept where `reports` says. What could not be moved is told. With a mask no name
-    of what is kept holds secrets, nor what is in it."""
-    said: list[str] = []
-    odd: list[str] = []
-    try:
-        found = paths.found(root, output_globs(stage), odd)
-    except Unsound as trouble:
-        return [f"what it left at {trouble.path} lies there still: {trouble.why}"]
-    kept = set(keep_reports(root, found, reports, mask)) if reports is not None else set()
-    _make_folder(target)
-    with Folders(root) as folders:
-        for path in (*found, *odd):
-            if (path in kept and (mask is None or mask.text(path) == path)) or spared(path):
-                continue
-            faults.hit("artifact.aside")
-            try:
-                end = os.path.join(target, path) if mask is None else _hidden(target, path, mask)
-                _move(folders, path, end, mask)
-                if os.path.islink(end):
-                    _hide_link(end, mask)
-            except OSError as error:
-                if len(said) < WARNINGS_MAX:
-                    said.append(f"what it left at {path} lies there still: {error.strerror}")
-    return said
-
-
-def _hidden(target: str, path: str, mask: Mask) -> str:
-    """Where it is put so that its name holds no secret; names that are the same then are told apart."""
-    name = mask.text(path)
-    end, number = os.path.join(target, name), 1
-    while name != path and os.path.lexists(end):
-        number += 1
-        end = os.path.join(target, f"{name}~{number}")
-    return end
-
-
-def _hide_link(path: str, mask: Mask | None) -> None:
-    """Where a link leads may hold one as well."""
-    leads = os.readlink(path)
-    if mask is not None and mask.text(leads) != leads:
-        os.unlink(path)
-        os.symlink(mask.text(leads), path)
-
-
-def _make_folder(path: str) -> None:
-    """With all above it; of what `os.makedirs` makes only the last is for its owner alone."""
-    if not os.path.isdir(path):
-        _make_folder(os.path.dirname(path))
-        os.mkdir(path, 0o700)
-
-
-def _move(folders: Folders, path: str, target: str, mask: Mask | None) -> None:
-    _make_folder(os.path.dirname(target))
-    folder, name = folders.of(path)
-    if mask and stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
-        mask.copy(f"/proc/self/fd/{folder}/{name}", target)
-        os.unlink(name, dir_fd=folder)
-        return
-    try:
-        os.rename(name, target, src_dir_fd=folder)
-    except OSError as error:
-        import errno
-
-        if error.errno != errno.EXDEV:
-            raise
-        _copy(folders, path, target)
-        os.unlink(name, dir_fd=folder)
-
-
-def _copy(folders: Folders, path: str, target: str) -> None:
-    """The state directory may lie on another file system."""
-    folder, name = folders.of(path)
-    mode = os.lstat(name, dir_fd=folder).st_mode
-    if stat.S_ISLNK(mode):
-        os.symlink(os.readlink(name, dir_fd=folder), target)
-    elif stat.S_ISREG(mode):
-        with open(folders.open(path), "rb") as source:
-            _write(source.fileno(), target, mode & 0o700)
-
-
-def _write(source: int, target: str, mode: int) -> None:
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+def write(source: int, target: str) -> None:
+    """Copy what a descriptor reads to a new file that its owner alone may read. Raises OSError."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         offset = 0
         while count := os.sendfile(fd, source, offset, 1 << 24):
@@ -259,7 +174,7 @@ def keep_reports(root: str, found: Sequence[str], target: Callable[[int], str], 
                 if mask:
                     mask.copy(os.path.join(root, path), copy)
                 else:
-                    _write(file.fileno(), copy, 0o600)
+                    write(file.fileno(), copy)
         except OSError:
             continue  # it is a copy for statistics
     return kept

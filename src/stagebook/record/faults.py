@@ -32,6 +32,7 @@ POINTS = (
     "artifact.read",
     "artifact.fork",
     "artifact.publish",
+    "artifact.found",
     "artifact.aside",
     "artifact.report",
     "cache.write",

@@ -13,7 +13,7 @@ import stat
 
 from stagebook.model.pipeline import MEASURED
 from stagebook.model.problem import InputError, SurroundingsError
-from stagebook.record import lock, measured, notices, reader, trace
+from stagebook.record import lock, measured, notices, reader, set_aside, trace
 from stagebook.record.clock import epoch_us, stamp
 from stagebook.record.line import BrokenLine, decode, time_us
 from stagebook.record.shapes import fault
@@ -236,7 +236,8 @@ def document(directory: str) -> dict[str, Any]:
     told = notices.read(directory)
     for warning in notices.warnings(told, story.run):
         story.warn(warning)
-    whole = {**story.document(waiting, held_by), "state": state}
+    ids = [stage.id for stage in story.pipeline.stages]
+    whole = {**story.document(waiting, held_by), **set_aside.document(directory, ids), "state": state}
     if recording.records[0].get("imported"):
         whole["imported"] = recording.records[0]["imported"]
     if told:

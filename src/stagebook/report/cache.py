@@ -54,7 +54,7 @@ def collected(document: Mapping[str, Any], style: Style) -> list[str]:
     parts = [
         (len(document["objects"]), "object", "objects", "objects_bytes"),
         (len(document["temporaries"]), "temporary file", "temporary files", "temporaries_bytes"),
-        (len(document["unpublished"]), "run's unpublished files", "runs' unpublished files", "unpublished_bytes"),
+        (len(document["set_aside"]), "run's files set aside", "runs' files set aside", "set_aside_bytes"),
         (len(document["workspaces"]), "run's workspaces", "runs' workspaces", "workspaces_bytes"),
         (len(document["job_caches"]), "cache of jobs", "caches of jobs", "job_caches_bytes"),
         (len(document["runs"]), "run", "runs", "runs_bytes"),
@@ -64,4 +64,6 @@ def collected(document: Mapping[str, Any], style: Style) -> list[str]:
     ]
     first = f"{would} {', '.join(said)}" if said else "nothing to remove"
     kept = f"{size(document['kept_bytes'])} of {size(document['limit_bytes'])} are kept in the cache"
-    return [style.plain(first), style.plain(kept)]
+    stay = plural(len(document["runs_kept"]), "run")
+    why = f"{stay} kept for files set aside; --set-aside-older-than says when these go"
+    return [style.plain(line) for line in (first, *([why] if document["runs_kept"] else []), kept)]

@@ -10,7 +10,7 @@ import time
 
 from stagebook.report import failure, gate, timeline, words
 from stagebook.report import rows as shapes
-from stagebook.report.durations import plural, span, span_us
+from stagebook.report.durations import plural, size, span, span_us
 from stagebook.report.harmless import cells, harmless, wrap
 from stagebook.report.style import Style
 
@@ -34,6 +34,7 @@ def render(
     short = short or str(document["run"])[:8]
     lines = picture(document, style)
     lines += ["", *totals(document, style), *_against(document, style), *warnings(document, style)]
+    lines += set_aside(document, style, short)
     block = failure.block(document, style, excerpt, short)
     if block:
         lines += ["", *block]
@@ -261,6 +262,22 @@ def warnings(document: Document, style: Style) -> list[str]:
         parts = wrap(style.plain(harmless(text)), style.width - 10)
         lines.append(f"{style.paint('warning', 'warning')}: {parts[0]}")
         lines += ["         " + part for part in parts[1:]]
+    return lines
+
+
+def set_aside(document: Document, style: Style, short: str) -> list[str]:
+    """What attempts without success left, where it lies, and how to get it back: a line for each stage."""
+    by_stage: dict[str, list[Mapping[str, Any]]] = {}
+    for each in document.get("set_aside") or ():
+        by_stage.setdefault(each["stage"], []).append(each)
+    lines: list[str] = []
+    for stage, files in by_stage.items():
+        first = files[0]
+        folder = first["at"].removesuffix(first["path"]).rstrip("/").rpartition("/")[0]
+        more = "; more files lie there" if document.get("set_aside_left_out") else ""
+        what = f"{plural(len(files), 'file')} ({size(sum(each['bytes'] for each in files))}) of {stage}"
+        text = f"set aside: {what} in {folder}{more}; to put them back: stagebook cache restore "
+        lines += _wrapped(harmless(f"{text}{failure.quoted(stage)} --set-aside {short}"), style)
     return lines
 
 
