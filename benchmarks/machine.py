@@ -1,6 +1,6 @@
 """Decisions a second of the scheduler alone, on plans of 10 000 stages: time inside `feed` only, clocks invented.
 
-    python benchmarks/machine.py [ROUNDS]
+    python benchmarks/machine.py [ROUNDS] [--quick]
 
 Prints best, median and spread of several interleaved rounds, the load of the machine beside them, what a stage costs
 in all (making the machine included), replay time, memory, and order, slack and critical path of 10 000 nodes against
@@ -9,6 +9,7 @@ networkx. Goals are in the last column.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import random
@@ -241,7 +242,11 @@ def networkx_shape(networkx: object, needs: list[tuple[int, ...]], weights: list
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rounds", nargs="?", type=int, default=5, metavar="ROUNDS", help="default: 5")
+    parser.add_argument("--quick", action="store_true", help="one round, for a look")
+    args = parser.parse_args()
+    rounds = 1 if args.quick else args.rounds
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, load {load}\n")
     machine_table(rounds)
