@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+from tests.door import waiting
 from tests.door.place import Place, by_stage, noted, outcomes
 
 #: Sleeps on its first attempt only.
@@ -17,6 +18,8 @@ def killed(place: Place) -> str:
     before = place.began().count("b")
     command = place.start("run")
     place.wait_for("b", times=before + 1)
+    # Its first attempt has to be on record: the word in the ledger may come before it, and then it is no attempt.
+    waiting.until(lambda: any(e["stage"] == "b" for e in place.events("stage.started")), "b's start on record")
     command.kill("engine")
     return place.run_ids()[-1]
 
