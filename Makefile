@@ -1,6 +1,6 @@
 # Every target does its own set-up. Nothing needs to be installed but Python 3.11+, make and a package index that pip knows.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint nightly bench mutants docs lock format clean
+.PHONY: help setup demo test test-quick lint nightly bench mutants docs lock format clean
 
 # An empty environment has no PATH, and without one Python cannot tell where it is itself.
 ifeq ($(PATH),)
@@ -12,6 +12,8 @@ BIN := .venv/bin
 READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
 WORKERS := 3
+# What a change usually breaks, and none of it starts many processes.
+QUICK := tests/model tests/graph tests/scheduler tests/formats tests/record tests/recordings tests/condition tests/report tests/study
 COMPILE := uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help:  ## this list
@@ -32,6 +34,12 @@ demo: $(READY)  ## one small project's pipeline, one by one and then in parallel
 test: lint  ## all checks and all tests
 	@$(PYTHON) -m compileall -q src
 	$(BIN)/pytest --quiet --numprocesses $(WORKERS) --dist worksteal
+
+test-quick: $(READY)  ## what a change usually breaks, within a minute: the rooms without a command or an engine
+	@$(PYTHON) -m compileall -q src
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal $(QUICK)
 
 lint: $(READY)  ## style, format, types, imports
 	$(BIN)/ruff check .
