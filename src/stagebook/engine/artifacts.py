@@ -3,18 +3,17 @@ success, and what an attempt made that had none set aside. Decides nothing: what
 
 An attempt of a stage with files is *open* from the decision to start it until its end may be told. What takes long is
 done in a child (`hasher`); nothing of a stage waits for another's. How files are judged is `freshness`, how they are
-closed `closing`, what is set aside `aside`.
+closed `closing`, what is set aside `setting_aside`.
 """
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from time import time_ns
 
 from stagebook.artifact.digest import File
 from stagebook.artifact.store import Store
-from stagebook.engine import aside, closing
+from stagebook.engine import closing
 from stagebook.engine.aside import Found, Moved
 from stagebook.engine.attempts import Finished
 from stagebook.engine.closing import Closed
@@ -22,11 +21,11 @@ from stagebook.engine.freshness import SETTING, UNMATCHED, UP_TO_DATE, VALUES, F
 from stagebook.engine.hasher import Failed, Hasher, Told, done_here
 from stagebook.engine.outputs import Outputs
 from stagebook.engine.published import Began, Published
+from stagebook.engine.setting_aside import SettingAside, answered, sentences
 from stagebook.engine.wakeup import Wakeup
 from stagebook.model.pipeline import Pipeline, Stage
 from stagebook.observe.cores import usable
-from stagebook.record import faults, lock, set_aside
-from stagebook.record.state import report_name, reports_directory
+from stagebook.record import faults
 from stagebook.scheduler.machine import Machine
 from stagebook.scheduler.vocabulary import Kill, Start
 
@@ -100,17 +99,17 @@ class Artifacts:
         self._freshness = freshness
         self._outputs = outputs
         self._run = run
-        self._directory = directory
         self._is_forced = is_forced
         self._store = store
         self._kept_s = kept_s
         self._published = Published(pipeline, machine, freshness, run)
+        self._aside = SettingAside(freshness, self._published, store, run, directory)
         self._open: dict[int, _Open] = {}
         self._said_unmatched: set[int] = set()
         self._then: dict[Any, Callable[[Any], None]] = {}
         self._has_early = any(output.early for stage in pipeline.stages for output in stage.outputs)
-        self.secrets: Secrets | None = None  #: of the run; no name of a file that is recorded may hold one
-        self.unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
+        self._secrets: Secrets | None = None  #: of the run; no name of a file that is recorded may hold one
+        self._unkept: Mask | None = None  #: a file that holds what it finds does not go into the store
         #: What is to be recorded of successes as soon as what they have used early is published.
         self._held: dict[int, Callable[[], str | None]] = {}
         self._passed: set[str] = set()  #: what was said of files that are passed over
@@ -121,6 +120,10 @@ class Artifacts:
     def is_busy(self) -> bool:
         """Whether an attempt without a process is under way, or a question is."""
         return self.hasher.is_busy
+
+    def hide(self, secrets: Secrets) -> None:
+        """Before anything starts: keep the secrets of the run out of names, the store and what is set aside."""
+        self._secrets, self._unkept, self._aside.mask = secrets, secrets.telling(), secrets.mask
 
     def grew(self, pipeline: Pipeline) -> None:
         """The run has further stages."""
@@ -328,39 +331,22 @@ class Artifacts:
         if not attempt.stage.outputs:
             self._run_it(attempt)
             return
-        self._clear_away(index, attempt.stage)
-        if not aside.may_be_there(self._freshness.root, attempt.stage):
+        for text in self._aside.clear_away(index, attempt.stage):
+            self._warn(text)
+        if not self._aside.may_be_there(attempt.stage):
             self._noted(attempt, Found())
             return
         self._do((index, "found"), self._freshness.is_much_made(index), partial(self._look_before, attempt),
                  partial(self._noted, attempt))  # fmt: skip
 
     def _look_before(self, attempt: _Open, is_child: bool) -> Found | None:
-        return aside.look(self._freshness.root, attempt.stage, self._last_published(attempt.start.stage))
+        return self._aside.look(attempt.start.stage, attempt.stage)
 
     def _noted(self, attempt: _Open, found: Found | Failed | None) -> None:
         """What lay at its outputs is known, and kept for a resume."""
         attempt.found = None if isinstance(found, Failed) else found
-        if attempt.found is None:
-            self.ear.warned(
-                f"{attempt.stage.id}: what lies at its outputs could not be noted, or is more than "
-                f"{aside.FOUND_MAX:,} files: should it fail, what it made stays where it is"
-            )
-        else:
-            try:
-                aside.keep(self._found_path(attempt), attempt.found)
-            except OSError as error:
-                self.ear.warned(
-                    f"{attempt.stage.id}: what lies at its outputs is not noted for a resume: {error.strerror}"
-                )
+        self._warn(self._aside.note(attempt.stage, attempt.start.attempt, attempt.found))
         self._run_it(attempt)
-
-    def _found_path(self, attempt: _Open) -> str:
-        return set_aside.found_path(self._directory, attempt.stage.id, attempt.start.attempt)
-
-    def _last_published(self, stage: int) -> Mapping[str, File]:
-        last = self._freshness.last(stage)
-        return {} if last is None else {file.path: file for file in last.outputs}
 
     def _run_it(self, attempt: _Open) -> None:
         index, number = attempt.start[:2]
@@ -371,48 +357,11 @@ class Artifacts:
             self.look_at_us = 0
         self.ear.cleared(attempt.start)
 
-    def _clear_away(self, index: int, stage: Stage) -> None:
-        """What an attempt that nobody saw to its end has left must not pass for the work of the next."""
-        torn = self._freshness.state.torn(stage.id)
-        if torn is None:
-            return
-        run, number = torn
-        theirs = os.path.join(os.path.dirname(self._directory), run)
-        path = set_aside.found_path(theirs, stage.id, number)
-        found = aside.kept(path)
-        if found is None or (run != self._run and lock.holder(theirs) is not None):
-            return  # its engine has done it or will, or nobody knows what lay there before: all of it stays
-        self._published.catch_up()
-        target = set_aside.folder(self._directory, stage.id, number, "" if run == self._run else run)
-        self._tell_moved(stage, number, self._move_to(index, stage, found, target, None))
-        aside.forget(path)
-
-    def _move_to(
-        self, index: int, stage: Stage, found: Found, target: str, reports: Callable[[int], str] | None
-    ) -> Moved:
-        return aside.put_aside(
-            self._freshness.root, stage, found, self._last_published(index), None if stage.secrets else self._store,
-            partial(self._published.is_of_other, index), target, reports, self._mask,
-        )  # fmt: skip
-
-    def _tell_moved(self, stage: Stage, number: int, moved: Moved) -> None:
-        """Say what became of what lay at the outputs before an attempt without success; what it made and is set aside
-        is told at the end of the run."""
-        said = []
-        if moved.changed:
-            said.append(f"of {_files(moved.changed)} that it changed a copy is set aside")
-        if moved.restored:
-            said.append(f"{_files(moved.restored)} came back as published before")
-        if said:
-            self.ear.warned(f"{stage.id}, attempt {number}: {', '.join(said)}")
-        for text in moved.troubles:
-            self.ear.warned(f"{stage.id}: {text}")
-
     def never_began(self, stage: int) -> None:
         """No process came to be."""
         attempt = self._open.pop(stage, None)
         if attempt is not None and attempt.stage.outputs:
-            aside.forget(self._found_path(attempt))
+            self._aside.forget(attempt.stage, attempt.start.attempt)
 
     # After its end ------------------------------------------------------------------------------------------------
 
@@ -439,10 +388,11 @@ class Artifacts:
     def _read(self, attempt: _Open, is_child: bool) -> Closed:
         faults.hit("artifact.hash")
         store = None if attempt.stage.secrets else self._store
-        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self.unkept)
+        closed = closing.read(self._freshness, attempt.stage, attempt.seen.inputs, store, is_child, self._unkept)
         if closed.why is None and closed.changed is None:
             made = [file.path for file in closed.files]
-            closing.keep_reports(self._freshness.root, made, self._reports(attempt), self._mask)
+            reports = self._aside.reports(attempt.stage, attempt.start.attempt)
+            closing.keep_reports(self._freshness.root, made, reports, self._aside.mask)
         return closed
 
     def _read_all(self, attempt: _Open, closed: Closed | Failed) -> None:
@@ -521,40 +471,29 @@ class Artifacts:
     def _move(self, attempt: _Open, is_child: bool) -> Moved:
         faults.hit("artifact.aside")
         assert attempt.found is not None
-        target = set_aside.folder(self._directory, attempt.stage.id, attempt.start.attempt)
-        return self._move_to(attempt.start.stage, attempt.stage, attempt.found, target, self._reports(attempt))
-
-    @property
-    def _mask(self) -> Mask | None:
-        """What hides the secrets of the run."""
-        return None if self.secrets is None else self.secrets.mask
+        return self._aside.move(attempt.start.stage, attempt.stage, attempt.start.attempt, attempt.found)
 
     def _named(self, stage: Stage, kind: str, files: Iterable[File]) -> str | None:
         """That the name of a file holds a secret. What the pipeline's file says itself is on record in any case."""
-        if self.secrets is None:
+        if self._secrets is None:
             return None
-        held = self.secrets.held(file.path for file in files)
-        said = held and self.secrets.held((*stage.inputs, *[output.path for output in stage.outputs]))
+        held = self._secrets.held(file.path for file in files)
+        said = held and self._secrets.held((*stage.inputs, *[output.path for output in stage.outputs]))
         return next((f"the name of an {kind} holds the secret {name}" for name in held if name not in said), None)
 
     def _moved(self, attempt: _Open, answer: Moved | Failed) -> None:
-        if isinstance(answer, Failed):
-            answer = Moved(troubles=(f"what it left at its outputs lies there still: {answer}",))
-        if answer.troubles:
+        moved = answered(answer)
+        if moved.troubles:
             attempt.found = None  # what is noted stays: before the next attempt this is tried again
-        self._tell_moved(attempt.stage, attempt.start.attempt, answer)
+        for text in sentences(attempt.stage, attempt.start.attempt, moved):
+            self._warn(text)
         self._leave(attempt, attempt.end)
-
-    def _reports(self, attempt: _Open) -> Callable[[int], str]:
-        """Where each of an attempt's whole JUnit reports is kept."""
-        folder = reports_directory(self._directory)
-        return lambda number: os.path.join(folder, report_name(attempt.stage.id, attempt.start.attempt, number))
 
     def _leave(self, attempt: _Open, end: Finished) -> None:
         index, number = attempt.start[:2]
         del self._open[index]
         if attempt.stage.outputs and attempt.step != "verifying" and attempt.found is not None:
-            aside.forget(self._found_path(attempt))
+            self._aside.forget(attempt.stage, attempt.start.attempt)
         if self._has_early and end.outcome != "success":
             self._published.forget(index)
         self.ear.closed(index, number, end, attempt.process)
@@ -615,10 +554,6 @@ class Artifacts:
     def _warn(self, text: str | None) -> None:
         if text is not None:
             self.ear.warned(text)
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _joined(*said: str | None) -> str | None:

@@ -263,7 +263,7 @@ def _artifacts(
         Store(cache, size_bytes(ways.cache_limit)), duration_ms(ways.cache_age) / 1000,
     )  # fmt: skip
     if ways.secrets is not None:
-        artifacts.secrets, artifacts.unkept = ways.secrets, ways.secrets.telling()
+        artifacts.hide(ways.secrets)
     artifacts.restore(story)
     return artifacts
 
